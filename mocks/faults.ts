@@ -1,0 +1,137 @@
+/**
+ * Faults as data: each says what it makes wrong and gives the handlers that do it, for `twin.use`. They alter what the
+ * servers would have answered, so the servers' memory changes as it would have. They know operations, not paths.
+ */
+import { HttpResponse, http, type RequestHandler } from 'msw'
+import type { Twin } from './twin.ts'
+
+export interface Fault {
+  /** stable and unique: operation and change */
+  readonly name: string
+  /** in words, for a report */
+  readonly what: string
+  handlers(twin: Twin): readonly RequestHandler[]
+}
+
+/**
+ * Changes one member of an operation's JSON answer; `undefined` removes it. `pointer` is a JSON Pointer (RFC 6901),
+ * the last part of which need not exist when a value is given. The wrong pointer makes the twin answer 500.
+ */
+export function changeField(operation: string, pointer: string, value: unknown): Fault {
+  const change = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`
+  return alter(
+    `${operation} ${pointer} ${change}`,
+    `member ${pointer} of the answer of ${operation} ${change}`,
+    operation,
+    async (response) => {
+      const body: unknown = await response.json()
+      return HttpResponse.json(replaced(body, pointer, value) as Record<string, unknown>, {
+        status: response.status,
+        headers: withoutLength(response),
+      })
+    },
+  )
+}
+
+export function changeStatus(operation: string, status: number): Fault {
+  return alter(
+    `${operation} status ${status}`,
+    `${operation} answers with status ${status}`,
+    operation,
+    async (response) => {
+      const body = [204, 205, 304].includes(status) ? null : await response.arrayBuffer()
+      return new HttpResponse(body, { status, headers: withoutLength(response) })
+    },
+  )
+}
+
+/** `undefined` takes the header away. */
+export function changeHeader(operation: string, name: string, value: string | undefined): Fault {
+  const change = value === undefined ? 'is missing' : `is "${value}"`
+  return alter(
+    `${operation} ${name} ${change}`,
+    `header ${name} of ${operation} ${change}`,
+    operation,
+    async (response) => {
+      const headers = withoutLength(response)
+      if (value === undefined) headers.delete(name)
+      else headers.set(name, value)
+      const body = response.body === null ? null : await response.arrayBuffer()
+      return new HttpResponse(body, { status: response.status, headers })
+    },
+  )
+}
+
+export function changeContentType(operation: string, type: string): Fault {
+  return changeHeader(operation, 'content-type', type)
+}
+
+/** The body is the given text, whatever the content type says. */
+export function replaceBody(operation: string, text: string): Fault {
+  return alter(`${operation} body`, `the body of ${operation} is another text`, operation, async (response) => {
+    await response.body?.cancel()
+    return new HttpResponse(text, { status: response.status, headers: withoutLength(response) })
+  })
+}
+
+/** The server does its work, then the connection ends: the client cannot know. */
+export function loseAnswer(operation: string): Fault {
+  return alter(
+    `${operation} answer lost`,
+    `the answer of ${operation} is lost after it took effect`,
+    operation,
+    async (response) => {
+      await response.body?.cancel()
+      return HttpResponse.error()
+    },
+  )
+}
+
+function alter(
+  name: string,
+  what: string,
+  operation: string,
+  change: (response: Response) => Promise<Response>,
+): Fault {
+  return {
+    name,
+    what,
+    handlers: (twin) => [
+      http.all(
+        ({ request }) => twin.operationOf(request) === operation,
+        async ({ request }) => await change(await twin.pass(request)),
+      ),
+    ],
+  }
+}
+
+/** The body's length is about to change. */
+function withoutLength(response: Response): Headers {
+  const headers = new Headers(response.headers)
+  headers.delete('content-length')
+  return headers
+}
+
+/** @see [RFC 6901 4](https://www.rfc-editor.org/rfc/rfc6901.html#section-4) */
+function replaced(document: unknown, pointer: string, value: unknown): unknown {
+  if (pointer === '') return value
+  if (!pointer.startsWith('/')) throw new Error(`"${pointer}" is no JSON Pointer`)
+  const names = pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const last = names.pop() ?? ''
+  const copy = structuredClone(document)
+  let parent: unknown = copy
+  for (const name of names) parent = isContainer(parent) ? parent[name] : undefined
+  if (!isContainer(parent)) throw new Error(`the answer has no member for "${pointer}"`)
+  if (value !== undefined) parent[last] = value
+  else if (!(last in parent)) throw new Error(`the answer has no member "${pointer}"`)
+  else if (Array.isArray(parent)) parent.splice(Number(last), 1)
+  else delete parent[last]
+  return copy
+}
+
+function isContainer(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

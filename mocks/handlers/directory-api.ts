@@ -1,0 +1,90 @@
+/** The directory's API, of which one call is documented: the software statement assertion. */
+import { SignJWT } from 'jose'
+import { HttpResponse } from 'msw'
+import { hostsOf } from '../hosts.ts'
+import { refuse } from '../refusals.ts'
+import { bearerToken, type Call, type Route } from '../route.ts'
+import { type Application, thumbprint } from '../state.ts'
+
+/** Identifiers have at most 40 characters. */
+const IDENTIFIER = /^[0-9A-Za-z-]{1,40}$/
+
+export const directoryApiRoutes: readonly Route[] = [
+  {
+    operation: 'getSoftwareStatementAssertion',
+    method: 'GET',
+    hosts: hostsOf('directory-api'),
+    path: /^\/organisations\/(?<organisation>[^/]+)\/softwarestatements\/(?<software>[^/]+)\/assertion$/,
+    async handle(call) {
+      const application = authorized(call)
+      const { state, switches } = call
+      if (switches.lockOnSsaRead) application.locked = true
+      const statement = await new SignJWT(claimsOf(application, call))
+        .setProtectedHeader({ kid: 'signer', typ: 'JWT', alg: 'PS256' })
+        .sign(state.ssaSigner.privateKey)
+      call.note(`software statement of ${application.softwareId}${switches.lockOnSsaRead ? ', now locked' : ''}`)
+      return new HttpResponse(statement, {
+        headers: { 'content-type': 'application/jwt', 'x-fapi-interaction-id': interactionId(call) },
+      })
+    },
+  },
+]
+
+function authorized(call: Call): Application {
+  const { organisation = '', software = '' } = call.params
+  const value = bearerToken(call.request)
+  if (value === undefined) refuse('assertionToken', 'no bearer token')
+  const token = call.state.directoryTokens.get(value)
+  if (token === undefined) refuse('assertionToken', 'the token is unknown')
+  if (token.expiresAt <= call.state.now().getTime()) refuse('assertionToken', 'the token has expired')
+  if (call.certificate === undefined || thumbprint(call.certificate) !== token.thumbprint) {
+    refuse('assertionToken', 'the token is bound to another certificate')
+  }
+  if (!IDENTIFIER.test(organisation) || !IDENTIFIER.test(software)) {
+    refuse('assertionIdentifier', 'an identifier is malformed', { errors: ['the identifier is malformed'] })
+  }
+  if (token.organisationId !== organisation) refuse('assertionOrganisation', 'the token is of another organisation')
+  const application = call.state.applications.get(software)
+  if (application === undefined || application.organisationId !== organisation) {
+    // No 404 is documented for this call.
+    refuse('assertionIdentifier', 'the organisation has no such software statement', {
+      errors: ['the software statement does not exist'],
+    })
+  }
+  return application
+}
+
+/** All claims in the order of the samples, with the state of this moment. */
+function claimsOf(application: Application, call: Call): Record<string, unknown> {
+  const { state, switches } = call
+  const roles = switches.rolesInSsa === 'listed' ? [...application.roles] : []
+  const current: Readonly<Record<string, unknown>> = {
+    status: application.status,
+    org_status: state.organisations.get(application.organisationId)?.status,
+    roles,
+    software_statement_roles: roles.map((role) => ({
+      role,
+      authorisation_domain: 'Thredd',
+      status: 'Active',
+    })),
+    iat: state.seconds(),
+  }
+  const claims: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(application.claims)) {
+    // Where the samples have it.
+    if (name === 'jwks_transport_uri') claims.iat = current.iat
+    claims[name] = name in current ? current[name] : published(name, value, call)
+  }
+  return claims
+}
+
+/** Addresses of the keystore move with it; the client_id is a name and stays. */
+function published(name: string, value: unknown, call: Call): unknown {
+  return typeof value === 'string' && (name.includes('jwks') || name === 'sector_identifier_uri')
+    ? call.publish(value)
+    : value
+}
+
+function interactionId(call: Call): string {
+  return call.request.headers.get('x-fapi-interaction-id') ?? call.state.uuid()
+}

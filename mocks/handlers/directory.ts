@@ -1,0 +1,96 @@
+/** The OAuth server of the directory: discovery, keys, and the token that opens the directory API. */
+
+import { exportJWK } from 'jose'
+import { HttpResponse } from 'msw'
+import discovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
+import { authenticate } from '../assertion.ts'
+import { hostOf, hostsOf } from '../hosts.ts'
+import { publishAll } from '../publish.ts'
+import { refuse } from '../refusals.ts'
+import { type Call, NO_STORE, type Route, readForm } from '../route.ts'
+import { type Application, subjectOf, thumbprint } from '../state.ts'
+
+const SCOPE = 'directory:software'
+const PLAIN = hostsOf('directory').filter((host) => hostOf(host)?.certificate === 'none')
+
+export const directoryRoutes: readonly Route[] = [
+  {
+    operation: 'directoryDiscovery',
+    method: 'GET',
+    hosts: PLAIN,
+    path: /^\/\.well-known\/openid-configuration$/,
+    handle: (call) => HttpResponse.json(publishAll(discovery, call.publish)),
+  },
+  {
+    operation: 'directoryJwks',
+    method: 'GET',
+    hosts: PLAIN,
+    path: /^\/jwks$/,
+    /** That the key of software statements is published here is a guess: no page says where it is. */
+    async handle(call) {
+      const jwk = await exportJWK(call.state.ssaSigner.publicKey)
+      return HttpResponse.json({ keys: [{ ...jwk, kid: 'signer', use: 'sig', alg: 'PS256' }] })
+    },
+  },
+  {
+    operation: 'directoryToken',
+    method: 'POST',
+    // The plain host is the document's token_endpoint: a client that overlooks the mTLS alias ends there.
+    hosts: hostsOf('directory'),
+    path: /^\/token$/,
+    handle: token,
+  },
+]
+
+async function token(call: Call): Promise<Response> {
+  const form = await readForm(call, 'directoryParameter')
+  if (form.grant_type === undefined) refuse('directoryParameter', 'grant_type is missing')
+  const application = await client(call, form)
+  if (form.grant_type !== 'client_credentials') refuse('directoryGrant', 'grant_type is not client_credentials')
+  const scope = form.scope ?? SCOPE
+  if (scope !== SCOPE) refuse('directoryScope', 'a scope other than directory:software', { scope })
+  if (call.certificate === undefined) refuse('directoryClient', 'no certificate to bind the token to')
+
+  const { state, switches } = call
+  const accessToken = state.token()
+  state.directoryTokens.set(accessToken, {
+    clientId: application.clientId,
+    organisationId: application.organisationId,
+    thumbprint: thumbprint(call.certificate),
+    expiresAt: state.now().getTime() + switches.directoryTokenSeconds * 1000,
+  })
+  call.note(`directory token for ${application.clientId}, bound to the certificate`)
+  const body = { access_token: accessToken, expires_in: switches.directoryTokenSeconds, token_type: 'Bearer', scope }
+  return HttpResponse.json(body, { headers: NO_STORE })
+}
+
+async function client(call: Call, form: Readonly<Record<string, string>>): Promise<Application> {
+  const method = form.client_assertion === undefined ? 'tls_client_auth' : 'private_key_jwt'
+  const { directoryAuthMethod } = call.switches
+  if (directoryAuthMethod !== 'either' && directoryAuthMethod !== method) {
+    refuse('directoryClient', `the application authenticates with ${directoryAuthMethod}, not ${method}`)
+  }
+  if (method === 'tls_client_auth') return byCertificate(call, form)
+  return await authenticate(call, form, {
+    server: 'directory',
+    algorithms: discovery.token_endpoint_auth_signing_alg_values_supported,
+    issuers: [discovery.issuer],
+    endpoints: [discovery.token_endpoint, discovery.mtls_endpoint_aliases.token_endpoint],
+    refusal: 'directoryClient',
+    malformed: 'directoryParameter',
+  })
+}
+
+/** RFC 8705 2.1: the subject of the certificate is the registered one, here OU organisation and CN software. */
+function byCertificate(call: Call, form: Readonly<Record<string, string>>): Application {
+  const clientId = form.client_id
+  if (clientId === undefined) refuse('directoryParameter', 'client_id is missing')
+  const application = call.state.applicationOfClient(clientId)
+  if (application === undefined) refuse('directoryClient', 'client_id is unknown')
+  if (call.certificate === undefined) refuse('directoryClient', 'no client certificate')
+  const { OU, CN } = subjectOf(call.certificate)
+  if (OU !== application.organisationId || CN !== application.softwareId) {
+    refuse('directoryClient', 'the certificate belongs to another application')
+  }
+  return application
+}

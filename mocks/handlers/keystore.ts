@@ -1,0 +1,103 @@
+/** The public keystore: keys and certificates per application and organisation, active and inactive. */
+import type { X509Certificate } from 'node:crypto'
+import { exportJWK } from 'jose'
+import { HttpResponse } from 'msw'
+import { hostsOf, KEYSTORE } from '../hosts.ts'
+import type { Call, Route } from '../route.ts'
+import { type Application, type ListedCertificate, thumbprint } from '../state.ts'
+
+const UUID = '[0-9A-Fa-f-]{36}'
+const ORGANISATION = `/(?<organisation>${UUID})`
+const APPLICATION = `${ORGANISATION}/(?<software>${UUID})`
+
+export const keystoreRoutes: readonly Route[] = [
+  jwks('applicationJwks', APPLICATION, 'application.jwks', 'sig', true),
+  jwks('transportJwks', APPLICATION, 'transport.jwks', 'tls', true),
+  jwks('inactiveApplicationJwks', APPLICATION, 'inactive/application.jwks', 'sig', false),
+  jwks('inactiveTransportJwks', APPLICATION, 'inactive/transport.jwks', 'tls', false),
+  jwks('organisationApplicationJwks', ORGANISATION, 'application.jwks', 'sig', true),
+  jwks('organisationTransportJwks', ORGANISATION, 'transport.jwks', 'tls', true),
+  jwks('organisationInactiveApplicationJwks', ORGANISATION, 'inactive/application.jwks', 'sig', false),
+  jwks('organisationInactiveTransportJwks', ORGANISATION, 'inactive/transport.jwks', 'tls', false),
+  {
+    operation: 'redirectUris',
+    ...at(`${APPLICATION}/redirect_uris\\.json`),
+    /** OpenID Connect Registration 5: a JSON array. */
+    handle(call) {
+      const [application] = applicationsOf(call)
+      return application === undefined
+        ? notFound(call)
+        : HttpResponse.json(application.claims.redirect_uris as string[])
+    },
+  },
+  {
+    operation: 'certificate',
+    ...at(`${APPLICATION}/(?<x5t>[0-9A-Za-z_-]{43})\\.pem`),
+    handle(call) {
+      const listed = applicationsOf(call)
+        .flatMap((application) => application.certificates)
+        .find(({ certificate }) => thumbprint(certificate) === call.params.x5t)
+      if (listed === undefined) return notFound(call)
+      return new HttpResponse(listed.certificate.toString(), {
+        headers: { 'content-type': 'application/x-pem-file' },
+      })
+    },
+  },
+]
+
+function jwks(operation: string, owner: string, name: string, use: ListedCertificate['use'], active: boolean): Route {
+  return {
+    operation,
+    ...at(`${owner}/${name.replace('.', '\\.')}`),
+    async handle(call) {
+      const applications = applicationsOf(call)
+      if (applications.length === 0) return notFound(call)
+      const keys = applications.flatMap((application) =>
+        application.certificates
+          .filter((listed) => listed.use === use && listed.active === active)
+          .map((listed) => toJwk(application, listed, call)),
+      )
+      return HttpResponse.json({ keys: await Promise.all(keys) })
+    },
+  }
+}
+
+function at(path: string): Pick<Route, 'method' | 'hosts' | 'path'> {
+  return { method: 'GET', hosts: hostsOf('keystore'), path: new RegExp(`^${path}$`) }
+}
+
+function applicationsOf(call: Call): readonly Application[] {
+  const { organisation, software } = call.params
+  return [...call.state.applications.values()].filter(
+    (application) =>
+      application.organisationId === organisation && (software === undefined || application.softwareId === software),
+  )
+}
+
+/** Members and order of the documented sample; no `alg`. */
+async function toJwk(application: Application, listed: ListedCertificate, call: Call): Promise<object> {
+  const { certificate, kid, use } = listed
+  const { kty, ...key } = await exportJWK(certificate.publicKey)
+  const x5t = thumbprint(certificate)
+  const place = `${KEYSTORE}/${application.organisationId}/${application.softwareId}`
+  return {
+    kty,
+    use,
+    x5c: [certificate.raw.toString('base64')],
+    ...key,
+    kid,
+    x5u: call.publish(`${place}/${x5t}.pem`),
+    'x5t#S256': x5t,
+    x5dn: distinguishedName(certificate),
+  }
+}
+
+/** RFC 4514 2.1: the most specific name first. */
+function distinguishedName(certificate: X509Certificate): string {
+  return certificate.subject.split('\n').reverse().join(',')
+}
+
+function notFound(call: Call): Response {
+  call.note('the keystore holds nothing there')
+  return HttpResponse.json({ error: 'not_found', error_description: 'no such key set' }, { status: 404 })
+}

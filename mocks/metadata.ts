@@ -1,0 +1,185 @@
+/**
+ * Client metadata: what a registration or update request may say, and the members that come of it. Owns the rules of
+ * RFC 7591 section 2 and the documented response; knows nothing of tokens, clients or HTTP.
+ */
+import model from '../fixtures/thredd/acp-dcr-fields.json' with { type: 'json' }
+import sample from '../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
+import discovery from '../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
+import { refuse } from './refusals.ts'
+import { scopesOf } from './state.ts'
+import type { Switches } from './switches.ts'
+
+export type Json = Readonly<Record<string, unknown>>
+
+export interface Registration {
+  /** the members of the documented response that follow from request and software statement, in any order */
+  readonly members: Json
+  /** granted scopes in request order */
+  readonly scopes: readonly string[]
+  readonly requested: readonly string[]
+}
+
+/** The 67 members of the documented response, in its order. */
+export const MEMBERS: readonly string[] = Object.keys(sample)
+
+/** RFC 7591 3.1.1: values of the software statement take precedence over those of the body. */
+const FROM_STATEMENT = [
+  'client_id',
+  'client_name',
+  'logo_uri',
+  'redirect_uris',
+  'jwks_uri',
+  'sector_identifier_uri',
+  'subject_type',
+  'software_id',
+  'software_version',
+] as const
+
+/** The server's own choice, whatever is asked (RFC 7591 3.2.1 allows it); the values are the sample's. */
+const FIXED = [
+  'application_types',
+  'revocation_endpoint_auth_method',
+  'introspection_endpoint_auth_method',
+  'token_exchange',
+  'jwks',
+  'id_token_signed_response_alg',
+  'authorization_signed_response_alg',
+  'privacy',
+  'authorization_details_types',
+  'dynamically_registered',
+  'client_secret_expires_at',
+] as const
+
+/** Made by the server at registration. */
+const MADE = [
+  'audience',
+  'scope',
+  'scopes',
+  'software_statement',
+  'client_id_issued_at',
+  'created_at',
+  'updated_at',
+  'client_secret',
+  'hashed_secret',
+  'registration_access_token',
+  'registration_client_uri',
+  'registration_access_token_expires_in',
+] as const
+
+/** What an absent member becomes where that is not what the sample (a full request) shows; the product's defaults. */
+const ABSENT: Json = {
+  application_type: 'web',
+  request_object_signing_alg: 'any',
+  tls_client_certificate_bound_access_tokens: false,
+}
+
+/** Narrower than the product's model: what the discovery document says this server does. */
+const OFFERED: Readonly<Record<string, readonly string[]>> = {
+  grant_types: discovery.grant_types_supported,
+  response_types: [...discovery.response_types_supported, 'none'],
+  token_endpoint_auth_method: discovery.token_endpoint_auth_methods_supported,
+  // HS256 is advertised, but private_key_jwt has no shared secret to key it with.
+  token_endpoint_auth_signing_alg: ['RS256', 'ES256', 'PS256'],
+}
+
+/** Checks a parsed body against the rules and merges it with the verified statement's claims. Throws a Refusal. */
+export function register(body: Json, statement: Json, roles: Iterable<string>, switches: Switches): Registration {
+  checkKeys(body)
+  checkRedirectUris(body.redirect_uris, statement.redirect_uris)
+  const { granted, requested } = grant(body, new Set([...roles].flatMap(scopesOf)), switches)
+  const members: Record<string, unknown> = {}
+  const decided: readonly string[] = [...FROM_STATEMENT, ...FIXED, ...MADE]
+  for (const name of MEMBERS) {
+    if (!decided.includes(name)) members[name] = settable(name, body[name])
+  }
+  // Checked even where the server's value wins: asking for nonsense is an error, not a wish.
+  for (const name of ['id_token_signed_response_alg', 'subject_type', 'application_types']) settable(name, body[name])
+  for (const name of FIXED) members[name] = sample[name]
+  for (const name of FROM_STATEMENT) members[name] = statement[name]
+  members.audience = [statement.client_id]
+  members.scope = granted.join(' ')
+  members.scopes = granted
+  return { members, scopes: granted, requested }
+}
+
+/** The value of a member the client may choose, or its default; RFC 7592 2.2: null means omitted. */
+function settable(name: string, asked: unknown): unknown {
+  const fallback = name in ABSENT ? ABSENT[name] : sample[name as keyof typeof sample]
+  if (asked === undefined || asked === null || asked === '') return fallback
+  // The documented request has response_types as a string, the response as a list.
+  const value = name === 'response_types' && typeof asked === 'string' ? [asked] : asked
+  const { type, enum: words } = (model.request as Readonly<Record<string, { type: string; enum?: string[] }>>)[
+    name
+  ] ?? {
+    type: 'string',
+  }
+  const allowed = OFFERED[name] ?? words
+  const isRight =
+    type === 'boolean'
+      ? typeof value === 'boolean'
+      : type === 'integer'
+        ? Number.isSafeInteger(value)
+        : type === 'string'
+          ? typeof value === 'string' && (allowed === undefined || allowed.includes(value))
+          : Array.isArray(value) &&
+            value.every((one) => typeof one === 'string' && (allowed === undefined || allowed.includes(one)))
+  if (!isRight) refuse('metadataInvalid', `member "${name}" has a value that is not allowed`, { error_hint: name })
+  return value
+}
+
+function checkKeys(body: Json): void {
+  const jwks = body.jwks
+  if (jwks === undefined || jwks === null) return
+  const keys: unknown = (jwks as { keys?: unknown }).keys
+  if (!Array.isArray(keys)) refuse('metadataInvalid', 'jwks is no key set', { error_hint: 'jwks' })
+  // An empty set beside jwks_uri is what the server itself answers, so it may come back in an update.
+  if (keys.length > 0 && body.jwks_uri !== undefined) {
+    refuse('metadataInvalid', 'jwks and jwks_uri exclude each other (RFC 7591 2)', { error_hint: 'jwks' })
+  }
+  for (const key of keys as readonly unknown[]) {
+    if (typeof key !== 'object' || key === null || 'd' in key || 'k' in key) {
+      refuse('metadataInvalid', 'jwks holds a private or symmetric key', { error_hint: 'jwks' })
+    }
+  }
+}
+
+function checkRedirectUris(asked: unknown, stated: unknown): void {
+  if (asked === undefined || asked === null) return
+  const allowed: readonly unknown[] = Array.isArray(stated) ? stated : []
+  const uris: readonly unknown[] = Array.isArray(asked) ? asked : [asked]
+  for (const uri of uris) {
+    if (!allowed.includes(uri)) refuse('redirectUri', 'a redirect URI is not in the software statement')
+  }
+}
+
+function grant(
+  body: Json,
+  covered: ReadonlySet<string>,
+  switches: Switches,
+): { readonly granted: readonly string[]; readonly requested: readonly string[] } {
+  const extra = words(switches.unrequestedScopes)
+  const asked = body.scopes ?? body.scope
+  if (asked === undefined || asked === null) {
+    const granted = switches.defaultScopes === 'roles' ? [...covered] : []
+    return { granted: [...new Set([...granted, ...extra])], requested: [] }
+  }
+  const list: unknown = typeof asked === 'string' ? words(asked) : asked
+  if (!(Array.isArray(list) && list.every((scope) => typeof scope === 'string' && SCOPE.test(scope)))) {
+    refuse('metadataInvalid', 'scopes is no list of scopes', { error_hint: 'scopes' })
+  }
+  const requested = [...new Set(list as readonly string[])]
+  const beyond = requested.filter((scope) => !covered.has(scope))
+  const [first] = beyond
+  if (first !== undefined && (switches.scopeMode === 'strict' || beyond.length === requested.length)) {
+    refuse('scopeNotCovered', `no role covers scope "${first}"`, { error_hint: first })
+  }
+  const granted = requested.filter((scope) => covered.has(scope))
+  return { granted: [...new Set([...granted, ...extra])], requested }
+}
+
+/** RFC 6749 3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+function words(text: string): string[] {
+  return text.split(' ').filter((word) => word !== '')
+}

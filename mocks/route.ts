@@ -1,0 +1,59 @@
+/** What a handler is given and how it is described: one row per documented operation. Knows no operation itself. */
+import type { X509Certificate } from 'node:crypto'
+import { type RefusalName, refuse } from './refusals.ts'
+import type { State } from './state.ts'
+import type { Switches } from './switches.ts'
+
+/** One request on its way through the twin. */
+export interface Call {
+  readonly request: Request
+  readonly url: URL
+  /** named groups of the route's path, as sent (not decoded) */
+  readonly params: Readonly<Record<string, string>>
+  /** checked: signed by the twin's CA and in date */
+  readonly certificate: X509Certificate | undefined
+  readonly state: State
+  readonly switches: Switches
+  /** the address under which a documented URL is handed out */
+  readonly publish: (url: string) => string
+  /** what was decided, in words for the log; never a secret */
+  note(decision: string): void
+}
+
+export interface Route {
+  /** operationId of the OpenAPI description */
+  readonly operation: string
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly hosts: readonly string[]
+  /** matched against the path as sent; named groups become params */
+  readonly path: RegExp
+  handle(call: Call): Promise<Response> | Response
+}
+
+/** RFC 6749 5.1 and RFC 7591 3.2.1: an answer that holds credentials is not kept by anyone on the way. */
+export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as const
+
+/**
+ * The parameters of an `application/x-www-form-urlencoded` body; each may occur once.
+ * @see [RFC 6749 3.2](https://www.rfc-editor.org/rfc/rfc6749.html#section-3.2)
+ */
+export async function readForm(call: Call, malformed: RefusalName): Promise<Readonly<Record<string, string>>> {
+  if (mediaType(call.request) !== 'application/x-www-form-urlencoded') {
+    refuse(malformed, 'the body is not a form')
+  }
+  const entries = [...new URLSearchParams(await call.request.text())]
+  const names = entries.map(([name]) => name)
+  const repeated = names.find((name, index) => names.indexOf(name) !== index)
+  if (repeated !== undefined) refuse(malformed, `parameter "${repeated}" is sent twice`)
+  // RFC 6749 3.1: a parameter without a value counts as omitted.
+  return Object.fromEntries(entries.filter(([, value]) => value !== ''))
+}
+
+export function mediaType(request: Request): string {
+  return (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+/** RFC 6750 2.1; the scheme's name is case-insensitive. Undefined where there is none. */
+export function bearerToken(request: Request): string | undefined {
+  return /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+}

@@ -1,0 +1,290 @@
+/**
+ * What the counterparty remembers: organisations, applications with their certificates and roles, registered clients,
+ * tokens, used assertion ids, and the clock. Everything is bounded. Knows nothing of HTTP.
+ */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto'
+import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json' }
+import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
+import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
+import type { Pki } from './pki.ts'
+
+export interface Organisation {
+  readonly id: string
+  status: 'Active' | 'Inactive'
+}
+
+/** A certificate listed for an application; `kid` is opaque, as the directory's are. */
+export interface ListedCertificate {
+  readonly use: 'sig' | 'tls'
+  readonly kid: string
+  readonly certificate: X509Certificate
+  active: boolean
+}
+
+/** A software statement as the directory keeps it. */
+export interface Application {
+  readonly softwareId: string
+  readonly organisationId: string
+  readonly clientId: string
+  /** the claims of its assertion in the sample's order, without `iat` */
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly roles: Set<string>
+  status: 'Active' | 'Inactive'
+  locked: boolean
+  readonly certificates: ListedCertificate[]
+}
+
+/** What Thredd's staff attach to a client by hand; a PUT wipes it. */
+export interface PmMetadata {
+  readonly pmid: string
+  readonly pmcode: string
+  readonly issuerid: string
+  readonly internalid: string
+}
+
+export interface RegistrationToken {
+  readonly value: string
+  /** milliseconds; undefined never ends */
+  readonly expiresAt: number | undefined
+  /** of the certificate that registered the client */
+  readonly thumbprint: string | undefined
+}
+
+export interface Client {
+  readonly clientId: string
+  readonly softwareId: string
+  readonly registrationClientUri: string
+  /** all members of the client information response but the two of registration management */
+  members: Readonly<Record<string, unknown>>
+  scopes: readonly string[]
+  registrationToken: RegistrationToken
+  metadata: PmMetadata | undefined
+}
+
+export interface DirectoryToken {
+  readonly clientId: string
+  readonly organisationId: string
+  readonly thumbprint: string
+  readonly expiresAt: number
+}
+
+export interface AccessToken {
+  readonly clientId: string
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly expiresAt: number
+}
+
+export interface StateOptions {
+  readonly pki: Pki
+  /** the time before any advance of the clock */
+  readonly now: () => Date
+  /** that many unpredictable bytes */
+  readonly random: (size: number) => Uint8Array
+}
+
+const LIMIT = 10_000
+const SAMPLE_METADATA: PmMetadata = { pmid: '1', pmcode: 'TST', issuerid: '1', internalid: '1' }
+
+export class State {
+  readonly organisations = new BoundedMap<string, Organisation>()
+  /** by software id */
+  readonly applications = new BoundedMap<string, Application>()
+  /** by client_id */
+  readonly clients = new BoundedMap<string, Client>()
+  readonly directoryTokens = new BoundedMap<string, DirectoryToken>()
+  /** by jti */
+  readonly accessTokens = new BoundedMap<string, AccessToken>()
+  readonly initialAccessTokens = new BoundedMap<string, true>()
+  /** registration access tokens of deleted clients, so that the refusal can say so */
+  readonly deadTokens = new BoundedMap<string, true>()
+  readonly ssaSigner: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+  readonly tokenSigner: { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+  readonly #usedAssertions = new BoundedMap<string, number>()
+  readonly #options: StateOptions
+  #offsetMs = 0
+
+  /** The two documented sample applications, neither registered; certificates as in the PKI. */
+  constructor(options: StateOptions) {
+    this.#options = options
+    const { pki } = options
+    const ssaKey = createPrivateKey(pki.ssaSigner.privateKey)
+    this.ssaSigner = { privateKey: ssaKey, publicKey: createPublicKey(ssaKey) }
+    const tokenKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    // Decimal, as in the sample token.
+    this.tokenSigner = { kid: BigInt(`0x${this.hex(16)}`).toString(), ...tokenKeys }
+
+    const ours = this.addApplication(sampleOfAugust.payload)
+    this.listCertificate(ours.softwareId, 'tls', pki.identities.transport.certificate)
+    this.listCertificate(ours.softwareId, 'sig', pki.identities.signing.certificate, pki.signingKid)
+    // The other application has one certificate for both uses: enough to be a valid stranger.
+    const other = this.addApplication(sampleOfSeptember.payload)
+    this.listCertificate(other.softwareId, 'tls', pki.identities.other.certificate)
+    this.listCertificate(other.softwareId, 'sig', pki.identities.other.certificate)
+  }
+
+  now(): Date {
+    return new Date(this.#options.now().getTime() + this.#offsetMs)
+  }
+
+  /** Whole seconds since 1970. */
+  seconds(): number {
+    return Math.floor(this.now().getTime() / 1000)
+  }
+
+  advance(milliseconds: number): void {
+    this.#offsetMs += milliseconds
+  }
+
+  /** `size` random bytes as base64url; 32 bytes give the 43 characters of the samples. */
+  token(size = 32): string {
+    return Buffer.from(this.#options.random(size)).toString('base64url')
+  }
+
+  hex(size: number): string {
+    return Buffer.from(this.#options.random(size)).toString('hex')
+  }
+
+  uuid(): string {
+    const bytes = Buffer.from(this.#options.random(16))
+    bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40
+    bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+    return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  }
+
+  /** Adds an application made of the claims of a software statement, with the roles the documents recommend. */
+  addApplication(
+    sample: Readonly<Record<string, unknown>> & {
+      readonly org_id: string
+      readonly software_id: string
+      readonly client_id: string
+    },
+  ): Application {
+    const { iat: _, ...claims } = sample
+    const application: Application = {
+      softwareId: sample.software_id,
+      organisationId: sample.org_id,
+      clientId: sample.client_id,
+      claims,
+      roles: new Set(['ws', 'programme-manager', 'bulk-cards']),
+      status: 'Active',
+      locked: false,
+      certificates: [],
+    }
+    this.applications.set(application.softwareId, application)
+    if (!this.organisations.has(sample.org_id)) {
+      this.organisations.set(sample.org_id, { id: sample.org_id, status: 'Active' })
+    }
+    return application
+  }
+
+  /** Lists a certificate (PEM) in the keystore; without a `kid` it gets an opaque one. */
+  listCertificate(softwareId: string, use: ListedCertificate['use'], pem: string, kid?: string): ListedCertificate {
+    const certificate = new X509Certificate(pem)
+    const opaque = createHash('sha256').update(`${use} `).update(certificate.raw).digest('base64url')
+    const listed: ListedCertificate = { use, kid: kid ?? opaque, certificate, active: true }
+    this.application(softwareId).certificates.push(listed)
+    return listed
+  }
+
+  application(softwareId: string): Application {
+    const application = this.applications.get(softwareId)
+    if (application === undefined) throw new Error(`the twin has no application "${softwareId}"`)
+    return application
+  }
+
+  applicationOfClient(clientId: string): Application | undefined {
+    return [...this.applications.values()].find((application) => application.clientId === clientId)
+  }
+
+  /** A role is set in the directory's user interface, and only on an application that is not locked. */
+  grantRole(softwareId: string, role: string): void {
+    const application = this.application(softwareId)
+    if (application.locked) throw new Error(`application "${softwareId}" is locked; unlock it first`)
+    application.roles.add(role)
+  }
+
+  lock(softwareId: string): void {
+    this.application(softwareId).locked = true
+  }
+
+  unlock(softwareId: string): void {
+    this.application(softwareId).locked = false
+  }
+
+  /** What Thredd does when asked after a registration. */
+  setMetadata(clientId: string, metadata: PmMetadata | undefined = SAMPLE_METADATA): void {
+    const client = this.clients.get(clientId)
+    if (client === undefined) throw new Error(`no client "${clientId}" is registered`)
+    client.metadata = metadata
+  }
+
+  issueInitialAccessToken(): string {
+    const token = this.token()
+    this.initialAccessTokens.set(token, true)
+    return token
+  }
+
+  /** Removes a client and, unless told otherwise, its access tokens: what DELETE does, and Thredd's staff on request. */
+  deleteClient(clientId: string, tokens: 'revoked' | 'alive' = 'revoked'): void {
+    const client = this.clients.get(clientId)
+    if (client === undefined) return
+    this.clients.delete(clientId)
+    this.deadTokens.set(client.registrationToken.value, true)
+    if (tokens === 'alive') return
+    for (const [jwtId, token] of this.accessTokens) {
+      if (token.clientId === clientId) this.accessTokens.delete(jwtId)
+    }
+  }
+
+  /** True the first time only; `until` in seconds. Must be called without an await between check and use. */
+  useAssertion(id: string, until: number): boolean {
+    const seen = this.#usedAssertions.get(id)
+    if (seen !== undefined && seen >= this.seconds()) return false
+    if (this.#usedAssertions.size >= LIMIT) {
+      for (const [old, end] of this.#usedAssertions) if (end < this.seconds()) this.#usedAssertions.delete(old)
+    }
+    this.#usedAssertions.set(id, until)
+    return true
+  }
+}
+
+/** The scopes a role opens. The mapping is invented for the twin except where the fixture says documented. */
+export function scopesOf(role: string): readonly string[] {
+  const mapping: Readonly<Record<string, readonly string[]>> = roleScopes.mock_default_mapping_inferred
+  return Object.hasOwn(mapping, role) ? (mapping[role] ?? []) : []
+}
+
+/** RFC 8705 3.1: base64url of the SHA-256 of the DER certificate. */
+export function thumbprint(certificate: X509Certificate): string {
+  return createHash('sha256').update(certificate.raw).digest('base64url')
+}
+
+/** A subject as attributes; the documented layout has each once: C, O, OU (organisation), CN (software). */
+export function subjectOf(certificate: X509Certificate): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(
+    certificate.subject.split('\n').map((line) => {
+      const equals = line.indexOf('=')
+      return [line.slice(0, equals), line.slice(equals + 1)]
+    }),
+  )
+}
+
+/** Forgets the oldest entry when it is full, so that no flood of requests can grow the twin without end. */
+class BoundedMap<K, V> extends Map<K, V> {
+  override set(key: K, value: V): this {
+    if (!this.has(key) && this.size >= LIMIT) {
+      for (const oldest of this.keys()) {
+        this.delete(oldest)
+        break
+      }
+    }
+    return super.set(key, value)
+  }
+}

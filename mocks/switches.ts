@@ -1,0 +1,275 @@
+/**
+ * The one table of behaviours that no published page settles: name, allowed values, default, meaning and ground.
+ * Handlers read the settled values; nothing here knows how they are carried out.
+ */
+
+interface Switch {
+  /** the allowed words, or the kind of value: seconds are whole and not negative, scopes are separated by spaces */
+  readonly values: readonly string[] | 'boolean' | 'seconds' | 'scopes'
+  readonly default: string | number | boolean
+  readonly meaning: string
+  /** what the default rests on; the fact itself is open in every row */
+  readonly mark: 'documented' | 'inferred'
+  readonly source: string
+}
+
+export const SWITCHES = {
+  refuse: {
+    values: ['handshake', 'html400'],
+    default: 'handshake',
+    meaning:
+      'how a missing or foreign client certificate is refused: the connection ends, or an HTML page with status 400',
+    mark: 'inferred',
+    source: 'RFC 8446 6.2; the HTML page is documented by Thredd for a customer endpoint',
+  },
+  customDomainCertificate: {
+    values: ['required', 'optional'],
+    default: 'required',
+    meaning: 'whether auth.uat.threddid.com demands the client certificate or merely accepts one',
+    mark: 'inferred',
+    source: 'the name is documented only inside a registration_client_uri',
+  },
+  directoryAuthMethod: {
+    values: ['either', 'tls_client_auth', 'private_key_jwt'],
+    default: 'either',
+    meaning: 'how an application authenticates at the directory token endpoint',
+    mark: 'inferred',
+    source: 'the directory advertises both methods',
+  },
+  directoryTokenSeconds: {
+    values: 'seconds',
+    default: 600,
+    meaning: 'life of a directory access token',
+    mark: 'inferred',
+    source: 'a token response of another deployment of the same product',
+  },
+  lockOnSsaRead: {
+    values: 'boolean',
+    default: false,
+    meaning: 'reading a software statement locks the application against role changes until it is unlocked',
+    mark: 'inferred',
+    source: 'documented for generating one in the user interface, open for the API',
+  },
+  rolesInSsa: {
+    values: ['empty', 'listed'],
+    default: 'empty',
+    meaning: 'whether the roles of the application travel in the software statement',
+    mark: 'documented',
+    source: 'both sample software statements carry none',
+  },
+  ssaMaxAgeSeconds: {
+    values: 'seconds',
+    default: 0,
+    meaning: 'oldest software statement the authorization server accepts; 0 is any',
+    mark: 'inferred',
+    source: 'the 2024-09 sample was more than seven hours old when it was accepted',
+  },
+  initialAccessToken: {
+    values: ['off', 'required'],
+    default: 'off',
+    meaning: 'whether registration needs a one-time initial access token besides the software statement',
+    mark: 'inferred',
+    source: 'RFC 7591 3.1; a setting of the product, not mentioned by Thredd',
+  },
+  certificateMatch: {
+    values: ['organisation', 'none'],
+    default: 'organisation',
+    meaning: 'whether registration and token requests must come with a certificate of the same organisation',
+    mark: 'inferred',
+    source: 'the stricter choice; RFC 8705 does not demand it for private_key_jwt',
+  },
+  scopeMode: {
+    values: ['filter', 'strict'],
+    default: 'filter',
+    meaning: 'a requested scope that no role covers is dropped (filter) or refused with 400 (strict)',
+    mark: 'inferred',
+    source: 'documented as "not accepted" without saying how',
+  },
+  defaultScopes: {
+    values: ['roles', 'none'],
+    default: 'roles',
+    meaning: 'what a registration without scopes gets: all that its roles cover, or nothing',
+    mark: 'inferred',
+    source: 'the product has a set of default scopes',
+  },
+  unrequestedScopes: {
+    values: 'scopes',
+    default: '',
+    meaning: 'scopes granted although nobody asked for them',
+    mark: 'documented',
+    source: 'the 2024-08 sample holds internal.read internal.write issuer.read issuer.write',
+  },
+  uriForm: {
+    values: ['raw', 'encoded'],
+    default: 'raw',
+    meaning: 'how the client_id stands in registration_client_uri',
+    mark: 'documented',
+    source: 'raw in the 2024-08 sample, encoded in the 2024-09 sample',
+  },
+  uriHost: {
+    values: ['custom', 'old'],
+    default: 'custom',
+    meaning: 'which name of the authorization server stands in registration_client_uri',
+    mark: 'documented',
+    source: 'the custom domain in the 2024-08 sample, the old name in the 2024-09 sample',
+  },
+  rotateOnRead: {
+    values: 'boolean',
+    default: false,
+    meaning: 'GET answers with a new registration access token and the old one dies',
+    mark: 'inferred',
+    source: 'RFC 7592 2.1 allows it',
+  },
+  rotateOnUpdate: {
+    values: 'boolean',
+    default: true,
+    meaning: 'PUT answers with a new registration access token and the old one dies',
+    mark: 'inferred',
+    source: 'the product rotates unless told otherwise; RFC 7592 2.2 allows it',
+  },
+  registrationTokenSeconds: {
+    values: 'seconds',
+    default: 0,
+    meaning: 'life of a registration access token; 0 never ends',
+    mark: 'documented',
+    source: 'registration_access_token_expires_in of both samples',
+  },
+  certBoundRegistrationToken: {
+    values: 'boolean',
+    default: false,
+    meaning: 'a registration access token works only with the certificate that registered the client',
+    mark: 'inferred',
+    source: 'a setting of the product',
+  },
+  foreignTokenStatus: {
+    values: ['403', '401'],
+    default: '403',
+    meaning: "status for another client's registration access token",
+    mark: 'inferred',
+    source: 'RFC 7592 2.1 to 2.3 allow both',
+  },
+  unknownClientStatus: {
+    values: ['401', '404'],
+    default: '401',
+    meaning: 'status at the configuration URL of a client that is deleted or never existed',
+    mark: 'inferred',
+    source: '401 by RFC 7592 2.1 to 2.3; the product also documents 404',
+  },
+  updateBody: {
+    values: ['either', 'rfc', 'acp'],
+    default: 'either',
+    meaning:
+      'PUT body: rfc demands client_id and forbids the four members of RFC 7592 2.2, acp ignores all five, either forbids the four and lets client_id be absent',
+    mark: 'inferred',
+    source: 'no PUT body is published; the product uses its POST model',
+  },
+  updateNeedsStatement: {
+    values: 'boolean',
+    default: true,
+    meaning: 'PUT must carry a software statement',
+    mark: 'inferred',
+    source: 'POST must',
+  },
+  audience: {
+    values: ['legacy', 'strict'],
+    default: 'legacy',
+    meaning:
+      'assertion audience: legacy takes the issuer or an endpoint of the server, alone or in a list; strict the issuer alone',
+    mark: 'inferred',
+    source: 'RFC 7523 3 allows the token endpoint; draft-ietf-oauth-rfc7523bis the issuer only',
+  },
+  assertionMaxLifeSeconds: {
+    values: 'seconds',
+    default: 300,
+    meaning: 'how far ahead the exp of an assertion may be',
+    mark: 'documented',
+    source: 'docs.thredd.com "Requesting a Signing Certificate for Private Key JWT"',
+  },
+  clockSkewSeconds: {
+    values: 'seconds',
+    default: 30,
+    meaning: 'tolerance for exp, nbf and iat',
+    mark: 'inferred',
+    source: 'FAPI 2.0 5.3.2.1: 10 s ahead must pass, 60 s must not',
+  },
+  accessTokenSeconds: {
+    values: 'seconds',
+    default: 600,
+    meaning: 'exp minus iat of an API access token; expires_in says one second less',
+    mark: 'documented',
+    source: 'sample token response',
+  },
+  tokensAfterDelete: {
+    values: ['revoked', 'alive'],
+    default: 'revoked',
+    meaning: 'whether access tokens outlive the deletion of their client',
+    mark: 'inferred',
+    source: 'RFC 7592 2.3 wants them revoked',
+  },
+  requirePmMetadata: {
+    values: 'boolean',
+    default: false,
+    meaning: 'the APIs refuse a client whose Programme Manager metadata Thredd has not set',
+    mark: 'inferred',
+    source: 'documented is only that Thredd must be asked to set it after every POST and PUT',
+  },
+  errorShape: {
+    values: ['acp', 'oauth', 'generic'],
+    default: 'acp',
+    meaning:
+      'error body of the authorization server: error, error_description and status_code; without status_code; or error, error_code and error_hint',
+    mark: 'inferred',
+    source: 'the product documents the first and the last',
+  },
+} as const satisfies Readonly<Record<string, Switch>>
+
+type Table = typeof SWITCHES
+type SwitchName = keyof Table
+type ValueOf<V> = V extends readonly (infer Word)[]
+  ? Word
+  : V extends 'boolean'
+    ? boolean
+    : V extends 'seconds'
+      ? number
+      : string
+export type Switches = { readonly [Name in SwitchName]: ValueOf<Table[Name]['values']> }
+
+/** All switches, the given ones set. Throws a plain Error that names an unknown switch or an impossible value. */
+export function settle(given: Partial<Switches> = {}): Switches {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(SWITCHES, name)) throw new Error(`unknown switch "${name}"`)
+    const { values } = SWITCHES[name as SwitchName] as Switch
+    if (value !== undefined && !isAllowed(value, values)) {
+      throw new Error(`switch "${name}" cannot be ${JSON.stringify(value)}; expected ${describe(values)}`)
+    }
+  }
+  const defaults = Object.entries(SWITCHES).map(([name, row]) => [name, row.default])
+  const set = Object.entries(given).filter(([, value]) => value !== undefined)
+  return Object.fromEntries([...defaults, ...set]) as Switches
+}
+
+function isAllowed(value: unknown, values: Switch['values']): boolean {
+  switch (values) {
+    case 'boolean':
+      return typeof value === 'boolean'
+    case 'seconds':
+      return Number.isSafeInteger(value) && Number(value) >= 0
+    case 'scopes':
+      return typeof value === 'string'
+    default:
+      return values.includes(String(value))
+  }
+}
+
+function describe(values: Switch['values']): string {
+  switch (values) {
+    case 'boolean':
+      return 'true or false'
+    case 'seconds':
+      return 'a whole number of seconds'
+    case 'scopes':
+      return 'scopes separated by spaces'
+    default:
+      return values.map((value) => `"${value}"`).join(' or ')
+  }
+}
