@@ -1,0 +1,166 @@
+/**
+ * The one taxonomy of anticipated errors. A failed check is data in the record and never thrown; what is thrown here
+ * prevents a start or a verdict. Anything else that is thrown is a bug (exit 70).
+ */
+
+/** A place in a file; line and column count from 1. */
+export interface SourceLocation {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+type Exit = 1 | 2 | 3 | 70
+
+/** Every code there is, the exit code it leads to, and what it means. docs/errors.md is printed from this table. */
+export const CODES = {
+  USAGE: { exit: 2, means: 'the command line cannot be understood' },
+  ENV_FILE: { exit: 2, means: 'an environment file is missing or cannot be read' },
+  ENV_MISSING: { exit: 2, means: 'a setting the run needs is not set' },
+  ENV_INVALID: { exit: 2, means: 'a setting has a value that cannot be used' },
+  IDENTITY_UNREADABLE: { exit: 2, means: 'a certificate, key or CA file is missing or cannot be parsed' },
+  IDENTITY_MISMATCH: { exit: 2, means: 'the private key does not belong to the certificate' },
+  IDENTITY_USAGE: { exit: 2, means: 'a certificate does not allow its use by a TLS client' },
+  IDENTITY_EXPIRED: { exit: 2, means: 'a certificate is expired or not yet valid' },
+  IDENTITY_MISSING: { exit: 2, means: 'a step needs a certificate that the environment does not name' },
+  KEY_UNUSABLE: { exit: 2, means: 'the signing key is missing or does not fit its algorithm' },
+  FLOW_FILE: { exit: 2, means: 'a flow or API description cannot be found or read' },
+  FLOW_SYNTAX: { exit: 2, means: 'a file is not valid YAML or JSON' },
+  FLOW_STRUCTURE: { exit: 2, means: 'a document does not have the shape that Arazzo, OpenAPI or x-dcr demands' },
+  FLOW_REFERENCE: { exit: 2, means: 'something is named that does not exist' },
+  FLOW_EXPRESSION: { exit: 2, means: 'a runtime expression or condition cannot be parsed' },
+  FLOW_UNSUPPORTED: { exit: 2, means: 'a valid feature that this version does not support' },
+  INPUT_MISSING: { exit: 2, means: 'a workflow input has no value in any of its sources' },
+  INPUT_INVALID: { exit: 2, means: 'a workflow input has a value its schema refuses' },
+  HOST_NOT_ALLOWED: { exit: 2, means: 'a URL points outside ALLOWED_HOSTS; nothing was sent' },
+  VALUE_UNDEFINED: { exit: 3, means: 'an expression has no value at the moment it is needed' },
+  DNS: { exit: 3, means: 'a host name does not resolve' },
+  CONNECT: { exit: 3, means: 'no connection to the host' },
+  TIMEOUT: { exit: 3, means: 'the answer did not come in time' },
+  TLS_SERVER_UNTRUSTED: { exit: 3, means: 'the server certificate was refused by us; nothing was sent' },
+  TLS_CLIENT_REFUSED: { exit: 3, means: 'the server refused our certificate with a TLS alert' },
+  TLS_HANDSHAKE: { exit: 3, means: 'the TLS handshake failed for another reason' },
+  PEER_CLOSED: { exit: 3, means: 'the server closed the connection before a whole answer arrived' },
+  TOO_LARGE: { exit: 3, means: 'the answer is larger than the limit' },
+  PROTOCOL: { exit: 3, means: 'the answer is not HTTP' },
+  INTERRUPTED: { exit: 3, means: 'the run was stopped before it ended' },
+  VAULT_KEY: { exit: 2, means: 'the vault key is missing or malformed' },
+  VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent that could not be kept' },
+  VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
+  REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },
+  SECRET_LEAK: { exit: 70, means: 'a secret was found in an artifact after it was written; the artifact was removed' },
+  TWIN: { exit: 3, means: 'the offline twin could not start' },
+} as const satisfies Record<string, { exit: Exit; means: string }>
+
+export type ErrorCode = keyof typeof CODES
+
+/** One thing that is wrong: what, where, what was expected and found, and what to do. Never holds a secret. */
+export interface Problem {
+  readonly code: ErrorCode
+  /** lower-case, names in double quotes, no full stop */
+  readonly message: string
+  readonly at?: SourceLocation | undefined
+  readonly expected?: string | undefined
+  readonly found?: string | undefined
+  readonly hint?: string | undefined
+}
+
+/** All problems of one stage at once; `problems` is never empty. */
+export class ToolError extends Error {
+  readonly problems: readonly [Problem, ...Problem[]]
+
+  constructor(problems: readonly [Problem, ...Problem[]], cause?: unknown) {
+    super(problems.map((problem) => problem.message).join('; '), cause === undefined ? undefined : { cause })
+    this.name = 'ToolError'
+    this.problems = problems
+  }
+
+  get code(): ErrorCode {
+    return this.problems[0].code
+  }
+}
+
+/** Shorthand for the usual case of a single problem. */
+export function fail(problem: Problem, cause?: unknown): never {
+  throw new ToolError([problem], cause)
+}
+
+export function isNonEmpty<T>(list: readonly T[]): list is readonly [T, ...T[]] {
+  return list.length > 0
+}
+
+/** The exit code of several outcomes: the first of 70, 2, 1, 3, 0 that occurred. */
+export function worstExit(codes: Iterable<number>): number {
+  const seen = new Set(codes)
+  return [70, 2, 1, 3].find((code) => seen.has(code)) ?? 0
+}
+
+/**
+ * A problem as a compiler would print it: title, file:line:column, the source line with a caret, expected, found, hint.
+ * `source` is the text of the file at `problem.at`, where it is at hand.
+ */
+export function render(problem: Omit<Problem, 'code'> & { readonly code: string }, source?: string): string {
+  const lines = [`error[${problem.code}]: ${problem.message}`]
+  const { at } = problem
+  if (at !== undefined) {
+    lines.push(`  --> ${at.file}:${at.line}:${at.column}`)
+    const text = source?.split(/\r?\n/)[at.line - 1]
+    if (text !== undefined) {
+      const gutter = ' '.repeat(String(at.line).length)
+      const { line, caret } = excerpt(text, at.column)
+      lines.push(`${gutter} |`, `${at.line} | ${line}`, `${gutter} | ${caret}`)
+    }
+  }
+  if (problem.expected !== undefined) lines.push(`   = expected ${problem.expected}`)
+  if (problem.found !== undefined) lines.push(`   = found ${problem.found}`)
+  if (problem.hint !== undefined) lines.push(`   = ${problem.hint}`)
+  return lines.join('\n')
+}
+
+/** Columns of a source line that are shown; a whole file may stand on one. */
+const WIDEST = 160
+
+/** The line and the caret under it. Tabs stay tabs in both, so that they stay one under the other. */
+function excerpt(text: string, column: number): { line: string; caret: string } {
+  const start = text.length <= WIDEST ? 0 : Math.max(0, Math.min(column - WIDEST / 2, text.length - WIDEST))
+  const before = start === 0 ? '' : '…'
+  const after = start + WIDEST >= text.length ? '' : '…'
+  const indent = before + text.slice(start, column - 1)
+  return {
+    line: `${before}${text.slice(start, start + WIDEST)}${after}`,
+    caret: `${indent.replace(/[^\t]/g, ' ')}^`,
+  }
+}
+
+/** The candidate a person probably meant, if one is near enough: at most one mistake for each three letters. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= least) continue
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < least) {
+      best = candidate
+      least = distance
+    }
+  }
+  return best
+}
+
+/** Letters inserted, left out, replaced, or swapped with their neighbour (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let above: readonly number[] = []
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = swapped ? (above[j - 2] ?? 0) + 1 : substitution
+      next.push(Math.min(substitution, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    above = row
+    row = next
+  }
+  return row[b.length] ?? 0
+}

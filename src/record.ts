@@ -1,0 +1,180 @@
+/**
+ * The vocabulary of results: one run record, plain JSON, already redacted. Every report is a pure conversion of it.
+ * The schema is the contract with stored records; raise RECORD_VERSION when its meaning changes.
+ */
+import { CODES, type ErrorCode, worstExit } from './errors.ts'
+import { z } from './shape.ts'
+
+export const RECORD_VERSION = 1
+
+const optional = z.optional
+const location = z.object({ file: z.string(), line: z.int(), column: z.int() })
+/** UTC, RFC 3339 with milliseconds */
+const instant = z.iso.datetime()
+const durationMs = z.number()
+
+const errorRecord = z.object({
+  code: z.string(),
+  message: z.string(),
+  at: optional(location),
+  expected: optional(z.string()),
+  found: optional(z.string()),
+  hint: optional(z.string()),
+})
+
+const checkRecord = z.object({
+  /** stable name of the rule: status, content-type, schema, criterion, scopes … */
+  id: z.string(),
+  status: z.enum(['pass', 'fail', 'warn']),
+  level: z.enum(['must', 'should', 'policy']),
+  clauses: z.array(z.string()),
+  /** what was compared, in words or as written in the flow */
+  title: z.string(),
+  expected: z.string(),
+  actual: z.string(),
+  at: optional(location),
+})
+
+const headers = z.array(z.tuple([z.string(), z.string()]))
+
+const body = z.object({
+  /** redacted text; absent for an empty body */
+  text: optional(z.string()),
+  /** size and hash of the bytes on the wire, before redaction */
+  bytes: z.int(),
+  sha256: optional(z.string()),
+  truncated: optional(z.boolean()),
+})
+
+const peerCertificate = z.object({
+  subject: z.string(),
+  issuer: z.string(),
+  sha256: z.string(),
+  validTo: z.string(),
+})
+
+const exchange = z.object({
+  request: z.object({ method: z.string(), url: z.string(), headers, body }),
+  response: optional(z.object({ status: z.int(), headers, body })),
+  /** "no" only where the failure came before the headers left, or with an explicit TLS alert */
+  sent: z.enum(['yes', 'no', 'unknown']),
+  error: optional(errorRecord),
+  tls: optional(
+    z.object({
+      protocol: z.string(),
+      cipher: z.string(),
+      server: optional(peerCertificate),
+      /** the client certificate that was *configured*; whether the server asked for it is not known here */
+      configured: optional(z.object({ identity: z.string(), sha256: z.string() })),
+    }),
+  ),
+  timing: z.object({
+    startedAt: instant,
+    connectMs: optional(z.number()),
+    firstByteMs: optional(z.number()),
+    totalMs: z.number(),
+  }),
+})
+
+const stepRecord = z.object({
+  stepId: z.string(),
+  description: optional(z.string()),
+  at: location,
+  /** passed and failed are verdicts; errored means none was possible; skipped says why in `because` */
+  status: z.enum(['passed', 'failed', 'errored', 'skipped']),
+  because: optional(z.string()),
+  error: optional(errorRecord),
+  operation: z.object({ source: z.string(), operationId: z.string(), method: z.string(), path: z.string() }),
+  identity: z.string(),
+  startedAt: optional(instant),
+  durationMs,
+  /** the last exchange is the judged one: earlier attempts stay as evidence */
+  exchanges: z.array(exchange),
+  checks: z.array(checkRecord),
+  outputs: z.record(z.string(), z.unknown()),
+  scopes: optional(
+    z.object({
+      requested: z.array(z.string()),
+      granted: z.array(z.string()),
+      missing: z.array(z.string()),
+      unrequested: z.array(z.string()),
+    }),
+  ),
+})
+
+const workflowRecord = z.object({
+  workflowId: z.string(),
+  summary: optional(z.string()),
+  flow: z.object({ file: z.string(), sha256: z.string(), title: z.string() }),
+  effect: z.enum(['read', 'register', 'update', 'delete']),
+  safety: optional(z.string()),
+  clauses: z.array(z.string()),
+  /** what a person must do afterwards */
+  notice: optional(z.string()),
+  status: z.enum(['passed', 'failed', 'errored', 'skipped']),
+  inputs: z.array(z.object({ name: z.string(), source: z.string(), value: z.unknown() })),
+  steps: z.array(stepRecord),
+  outputs: z.record(z.string(), z.unknown()),
+  error: optional(errorRecord),
+  startedAt: instant,
+  durationMs,
+})
+
+const identityRecord = z.object({
+  name: z.string(),
+  subject: z.string(),
+  issuer: z.string(),
+  serial: z.string(),
+  sha256: z.string(),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  daysLeft: z.int(),
+})
+
+export const runRecord = z.object({
+  recordVersion: z.literal(RECORD_VERSION),
+  runId: z.string(),
+  tool: z.object({
+    name: z.string(),
+    version: z.string(),
+    node: z.string(),
+    openssl: z.string(),
+    platform: z.string(),
+  }),
+  environment: z.object({ name: z.string(), class: z.enum(['mock', 'uat', 'prod']), files: z.array(z.string()) }),
+  /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
+  counterparty: z.enum(['network', 'twin', 'twin-in-process']),
+  startedAt: instant,
+  durationMs,
+  identities: z.array(identityRecord),
+  warnings: z.array(z.string()),
+  workflows: z.array(workflowRecord),
+  redaction: z.object({ rules: z.string(), secretsKnown: z.int() }),
+  verdict: z.enum(['conformant', 'non-conformant', 'inconclusive']),
+  exitCode: z.int(),
+})
+
+export type RunRecord = z.infer<typeof runRecord>
+export type WorkflowRecord = z.infer<typeof workflowRecord>
+export type StepRecord = z.infer<typeof stepRecord>
+export type CheckRecord = z.infer<typeof checkRecord>
+export type Exchange = z.infer<typeof exchange>
+export type ErrorRecord = z.infer<typeof errorRecord>
+export type IdentityRecord = z.infer<typeof identityRecord>
+export type ScopeDifference = NonNullable<StepRecord['scopes']>
+
+/**
+ * A failure is a verdict and wins over what kept another verdict from being reached; an errored workflow leads where its
+ * error's code leads, usually to inconclusive.
+ */
+export function verdictOf(workflows: readonly WorkflowRecord[]): { verdict: RunRecord['verdict']; exitCode: number } {
+  const exitCode = worstExit(workflows.flatMap(exitsOf))
+  return { verdict: ({ 0: 'conformant', 1: 'non-conformant' } as const)[exitCode] ?? 'inconclusive', exitCode }
+}
+
+function exitsOf(workflow: WorkflowRecord): number[] {
+  if (workflow.status === 'passed') return [0]
+  const errors = [workflow.error, ...workflow.steps.map((step) => step.error)].filter((error) => error !== undefined)
+  const exits = errors.map(({ code }) => (code in CODES ? CODES[code as ErrorCode].exit : 3))
+  return workflow.status === 'failed' ? [1, ...exits] : exits.length === 0 ? [3] : exits
+}
