@@ -1,0 +1,260 @@
+/**
+ * JOSE: the signing key, the JWTs it signs, direct JWE. Owns jose. Knows no file, no flow and no server; time and
+ * random ids come from the caller.
+ */
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
+import { compactDecrypt } from 'jose/jwe/compact/decrypt'
+import { CompactEncrypt } from 'jose/jwe/compact/encrypt'
+import { CompactSign } from 'jose/jws/compact/sign'
+import { fail } from './errors.ts'
+import { Secret } from './secret.ts'
+
+export type SigningAlg = 'PS256' | 'RS256' | 'ES256'
+
+/** A private key proven to fit its algorithm. It prints as an empty object. */
+export interface SigningKey {
+  readonly alg: SigningAlg
+  /** opaque, as the key store lists it */
+  readonly kid: string
+  readonly privateKey: KeyObject
+}
+
+/**
+ * Reads a private key from PEM (PKCS#8, PKCS#1 or SEC 1; a `\n` written out, as in CI variables, counts as a new line)
+ * and proves that it fits `alg`.
+ *
+ * @throws KEY_UNUSABLE, which says what was given instead
+ * @see [RFC 7518 §3.3–3.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-3.3)
+ */
+export async function loadSigningKey(spec: {
+  readonly pem: Secret
+  readonly alg: SigningAlg
+  readonly kid: string
+  readonly passphrase?: Secret | undefined
+}): Promise<SigningKey> {
+  const { pem, alg, kid } = spec
+  const privateKey = parsePrivateKey(pem, spec.passphrase)
+  const { needs, fits } = ALGORITHMS[alg]
+  if (!fits(privateKey)) {
+    const other = (Object.keys(ALGORITHMS) as SigningAlg[]).find((name) => ALGORITHMS[name].fits(privateKey))
+    fail({
+      code: 'KEY_UNUSABLE',
+      message: `signing key "${pem.name}" does not fit ${alg}`,
+      expected: needs,
+      found: describe(privateKey),
+      hint:
+        other === undefined
+          ? 'make a new key and signing certificate; the CA asks for RSA 2048'
+          : `this key can sign ${other}: change the algorithm, or name the other key`,
+    })
+  }
+  return { alg, kid, privateKey }
+}
+
+interface AssertionClaims {
+  /** whole, even where it is a URL; becomes iss and sub */
+  readonly clientId: string
+  /** a single string: several audiences would let one server replay the assertion at another */
+  readonly audience: string
+  readonly lifetimeSeconds: number
+}
+
+/**
+ * A signed client assertion for private_key_jwt. `jti` must be new each time: servers refuse a replay.
+ *
+ * @see [RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523.html#section-3)
+ */
+export async function mintClientAssertion(
+  key: SigningKey,
+  claims: AssertionClaims,
+  ports: { readonly now: Date; readonly jti: string },
+): Promise<Secret> {
+  return new Secret(await sign(clientAssertion(key, claims, ports), key), 'client_assertion')
+}
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+/** Header and payload of a compact JWS, for reading only: nothing is verified. Undefined where it is none. */
+export function decode(token: string): { readonly header: JsonObject; readonly payload: JsonObject } | undefined {
+  const parts = token.split('.')
+  if (parts.length !== 3) return undefined
+  const header = jsonObject(parts[0])
+  const payload = jsonObject(parts[1])
+  return header === undefined || payload === undefined ? undefined : { header, payload }
+}
+
+/**
+ * Compact JWE, `dir` with A256GCM; the header's kid is the key's RFC 7638 thumbprint, so that another key is told apart
+ * from damage.
+ *
+ * @param key 32 bytes
+ * @see [RFC 7518 §4.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-4.5)
+ */
+export async function encryptDirect(plaintext: Uint8Array, key: Uint8Array): Promise<string> {
+  return new CompactEncrypt(plaintext).setProtectedHeader(directHeader(key)).encrypt(key)
+}
+
+/** Why a text cannot be decrypted: no JWE of ours; cut short; made with another key; changed. */
+export type Undecryptable = 'foreign' | 'cut' | 'other-key' | 'damaged'
+
+type Decrypted =
+  | { readonly ok: true; readonly plaintext: Uint8Array }
+  | { readonly ok: false; readonly because: Undecryptable }
+
+/** The reverse of `encryptDirect`; never throws. Any change of any bit of `jwe` is found. */
+export async function decryptDirect(jwe: string, key: Uint8Array): Promise<Decrypted> {
+  const parts = jwe.split('.')
+  const [header, , initializationVector, , tag] = parts
+  if (parts.length !== 5 && !jwe.startsWith(JSON_OBJECT_START)) return { ok: false, because: 'foreign' }
+  if (parts.length < 5 || (tag ?? '').length < TAG_CHARACTERS) return { ok: false, because: 'cut' }
+  // Decoders ignore the unused bits of a last character, and authentication covers the decoded bytes only.
+  if (parts.length > 5 || !parts.every(isCanonical) || initializationVector?.length !== VECTOR_CHARACTERS) {
+    return { ok: false, because: 'damaged' }
+  }
+
+  const ours = encode(JSON.stringify(directHeader(key)))
+  const plaintext = await opened([ours, ...parts.slice(1)].join('.'), key)
+  if (plaintext !== undefined) {
+    return header === ours ? { ok: true, plaintext } : { ok: false, because: 'damaged' }
+  }
+  if (header === ours) return { ok: false, because: 'damaged' }
+  const { alg, enc, kid } = jsonObject(header) ?? {}
+  const ofOurKind = alg === 'dir' && enc === 'A256GCM' && typeof kid === 'string'
+  return { ok: false, because: ofOurKind ? 'other-key' : 'foreign' }
+}
+
+/** The usual spelling of a thumbprint: `x5t#S256`, RFC 7638, fingerprints of a software statement. */
+export function sha256base64url(data: Uint8Array | string): string {
+  return createHash('sha256').update(data).digest('base64url')
+}
+
+/** Every JSON object starts with `{"`, which base64url turns into this. */
+const JSON_OBJECT_START = 'eyJ'
+/** 96 and 128 bits in base64url */
+const VECTOR_CHARACTERS = 16
+const TAG_CHARACTERS = 22
+
+interface UnsignedJwt {
+  readonly header: JsonObject & { readonly alg: SigningAlg }
+  readonly claims: JsonObject
+}
+
+const ALGORITHMS: Record<SigningAlg, { readonly needs: string; readonly fits: (key: KeyObject) => boolean }> = {
+  PS256: { needs: 'an RSA key of at least 2048 bits', fits: isLargeRsa },
+  RS256: { needs: 'an RSA key of at least 2048 bits', fits: isLargeRsa },
+  ES256: {
+    needs: 'an EC key on the curve P-256',
+    fits: (key) => key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1',
+  },
+}
+
+/** What people paste instead of the private key, by PEM label, and where to find the right thing. */
+const NOT_PRIVATE_KEYS: Readonly<Record<string, readonly [found: string, hint: string]>> = {
+  CERTIFICATE: ['a certificate', 'name the private key that was made with its certificate signing request'],
+  'CERTIFICATE REQUEST': ['a certificate signing request', 'name the private key that was made with it'],
+  'NEW CERTIFICATE REQUEST': ['a certificate signing request', 'name the private key that was made with it'],
+  'PUBLIC KEY': ['a public key', 'name the private key that belongs to it'],
+  'RSA PUBLIC KEY': ['a public key', 'name the private key that belongs to it'],
+  'OPENSSH PRIVATE KEY': ['an OpenSSH key', 'convert a copy with: ssh-keygen -p -m PKCS8 -f <copy>'],
+}
+
+function parsePrivateKey(pem: Secret, passphrase: Secret | undefined): KeyObject {
+  const text = pem.reveal().replaceAll('\\r', '').replaceAll('\\n', '\n')
+  const unusable = (found: string, hint: string, cause?: unknown): never =>
+    fail(
+      {
+        code: 'KEY_UNUSABLE',
+        message: `signing key "${pem.name}" is not a usable private key`,
+        expected: 'a private key in PEM (PKCS#8, "-----BEGIN PRIVATE KEY-----")',
+        found,
+        hint,
+      },
+      cause,
+    )
+
+  // A file may hold the certificate or EC parameters beside the key.
+  const block = /-----BEGIN ((?:RSA |EC |ENCRYPTED )?PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(text)
+  if (block === null) return unusable(...insteadOfKey(text))
+  const encrypted = block[1] === 'ENCRYPTED PRIVATE KEY' || block[0].includes('Proc-Type: 4,ENCRYPTED')
+  if (encrypted && passphrase === undefined) {
+    return unusable('an encrypted private key', 'remove the passphrase with: openssl pkey -in <file> -out <new file>')
+  }
+  try {
+    return createPrivateKey({ key: block[0], ...(encrypted && { passphrase: passphrase?.reveal() ?? '' }) })
+  } catch (cause) {
+    return encrypted
+      ? unusable('an encrypted private key that the passphrase does not open', 'check the passphrase', cause)
+      : unusable('a damaged PEM block', 'copy the key file again, every line of it', cause)
+  }
+}
+
+function insteadOfKey(text: string): readonly [found: string, hint: string] {
+  if (text.trim() === '') return ['nothing', 'name the private key that was made with the signing certificate']
+  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
+  if (label?.endsWith('PRIVATE KEY') === true && !(label in NOT_PRIVATE_KEYS)) {
+    return ['a PEM block without its end', 'copy the key file again, every line of it']
+  }
+  const known = label === undefined ? undefined : NOT_PRIVATE_KEYS[label]
+  return known ?? ['something else', 'convert the key with: openssl pkey -in <file> -out <new file>']
+}
+
+function describe(key: KeyObject): string {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
+  if (key.asymmetricKeyType === 'rsa') return `an RSA key of ${modulusLength} bits`
+  if (key.asymmetricKeyType === 'rsa-pss') return 'an RSA key limited to PSS by its own parameters'
+  if (key.asymmetricKeyType === 'ec') return `an EC key on the curve ${namedCurve}`
+  return `a key of type ${key.asymmetricKeyType}`
+}
+
+function isLargeRsa(key: KeyObject): boolean {
+  return key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= 2048
+}
+
+function clientAssertion(
+  { alg, kid }: SigningKey,
+  { clientId, audience, lifetimeSeconds }: AssertionClaims,
+  { now, jti }: { readonly now: Date; readonly jti: string },
+): UnsignedJwt {
+  const issuedAt = Math.floor(now.getTime() / 1000)
+  return {
+    header: { alg, kid, typ: 'JWT' },
+    claims: { iss: clientId, sub: clientId, aud: audience, jti, iat: issuedAt, exp: issuedAt + lifetimeSeconds },
+  }
+}
+
+/** Takes header and claims as they are: whatever alters a JWT does so before this line. */
+async function sign({ header, claims }: UnsignedJwt, { privateKey }: SigningKey): Promise<string> {
+  return new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(privateKey)
+}
+
+function directHeader(key: Uint8Array): { alg: 'dir'; enc: 'A256GCM'; kid: string } {
+  // RFC 7638 §3.2: the required members of an oct key, in this order
+  const kid = sha256base64url(JSON.stringify({ k: encode(key), kty: 'oct' }))
+  return { alg: 'dir', enc: 'A256GCM', kid }
+}
+
+async function opened(jwe: string, key: Uint8Array): Promise<Uint8Array | undefined> {
+  try {
+    const options = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] }
+    return (await compactDecrypt(jwe, key, options)).plaintext
+  } catch {
+    return undefined
+  }
+}
+
+function isCanonical(text: string): boolean {
+  return Buffer.from(text, 'base64url').toString('base64url') === text
+}
+
+function encode(data: Uint8Array | string): string {
+  return Buffer.from(data).toString('base64url')
+}
+
+function jsonObject(part: string | undefined): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part ?? '', 'base64url').toString('utf8'))
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,719 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import type { ToolError } from '../src/errors.ts'
+import { decryptDirect, encryptDirect } from '../src/jwt.ts'
+import { Secret } from '../src/secret.ts'
+import { openVault, type Registration, resolveVaultKey, type Vault } from '../src/vault.ts'
+
+const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59'
+const URI = 'https://auth.example/register/https%3A%2F%2Frp.example%2F0c5b8a59?x=%7e'
+const KEPT_AT = '2026-01-02T03:04:05.678Z'
+const KEY = randomBytes(32)
+const onWindows = process.platform === 'win32'
+
+const answerOf = (members: Record<string, unknown>, more: Partial<Parameters<Vault['keep']>[0]> = {}) => ({
+  body: JSON.stringify(members),
+  status: 201,
+  step: 'register',
+  runId: 'run-1',
+  ...more,
+})
+const registered = (token: string) => ({
+  client_id: CLIENT_ID,
+  registration_access_token: token,
+  registration_client_uri: URI,
+})
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'vault-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+async function vaultIn(folder: string, more: Partial<Parameters<typeof openVault>[0]> = {}): Promise<Vault> {
+  return openVault({ folder, key: KEY, environment: 'uat', now: () => new Date(KEPT_AT), staleLockMs: 100, ...more })
+}
+
+/** A vault with one registration in it. */
+async function filled() {
+  const folder = join(await temporaryFolder(), 'vault')
+  const vault = await vaultIn(folder)
+  await vault.keep(answerOf(registered('token-1')))
+  const file = (await readdir(folder)).find((name) => name.endsWith('.jwe')) ?? ''
+  return { folder, vault, file: join(folder, file) }
+}
+
+async function thrown(promise: Promise<unknown>): Promise<ToolError> {
+  return (await promise.then(
+    () => expect.unreachable('nothing was thrown'),
+    (error: unknown) => error,
+  )) as ToolError
+}
+
+function plain(registration: Registration | undefined) {
+  return (
+    registration && { ...registration, registrationAccessToken: registration.registrationAccessToken?.reveal() ?? null }
+  )
+}
+
+/** What stands in the record, by the library's own means rather than the vault's. */
+async function entriesOf(file: string): Promise<Record<string, unknown>[]> {
+  const decrypted = await decryptDirect(await readFile(file, 'latin1'), KEY)
+  if (!decrypted.ok) throw new Error(decrypted.because)
+  return JSON.parse(Buffer.from(decrypted.plaintext).toString()).entries
+}
+
+test('a registration is read back as it was answered, without its credentials among the metadata', async () => {
+  const vault = await vaultIn(join(await temporaryFolder(), 'vault'))
+  const answer = answerOf({
+    ...registered('token-1'),
+    client_secret: 's',
+    hashed_secret: 'h',
+    software_statement: 'a.b.c',
+    scopes: ['cards.read'],
+  })
+
+  const kept = await vault.keep(answer)
+
+  const expected = {
+    clientId: CLIENT_ID,
+    registrationAccessToken: 'token-1',
+    registrationClientUri: URI,
+    metadata: { client_id: CLIENT_ID, scopes: ['cards.read'] },
+    keptAt: KEPT_AT,
+    runId: 'run-1',
+    step: 'register',
+    deletedAt: undefined,
+  }
+  expect(plain(kept?.registration)).toEqual(expected)
+  expect({ rotated: kept?.rotated, problem: kept?.problem }).toEqual({ rotated: false, problem: undefined })
+  expect(plain(await vault.current(CLIENT_ID))).toEqual(expected)
+})
+
+test('the file holds the raw answer encrypted, under a name that tells nothing, for the owner only', async () => {
+  const { folder, file } = await filled()
+
+  expect(await readdir(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
+  const content = await readFile(file, 'latin1')
+  expect(content).toMatch(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
+  for (const secret of ['token-1', URI, CLIENT_ID]) expect(content).not.toContain(secret)
+  expect(await entriesOf(file)).toEqual([
+    {
+      kind: 'answer',
+      keptAt: KEPT_AT,
+      runId: 'run-1',
+      step: 'register',
+      status: 201,
+      body: JSON.stringify(registered('token-1')),
+    },
+  ])
+})
+
+test.skipIf(onWindows)('the folder is made for the owner only, and so is every file in it', async () => {
+  const { folder, file } = await filled()
+
+  expect([(await stat(folder)).mode & 0o777, (await stat(file)).mode & 0o777]).toEqual([0o700, 0o600])
+})
+
+test.each([
+  ['an answer without the two members', answerOf({ client_id: CLIENT_ID }), false],
+  ['an error answer that repeats the token', answerOf(registered('token-1'), { status: 400 }), false],
+  ['a redirect', answerOf(registered('token-1'), { status: 302 }), false],
+  ['an empty answer', { ...answerOf({}), status: 204, body: '' }, false],
+  ['only the token', answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-1' }), true],
+  ['only the URI', answerOf({ client_id: CLIENT_ID, registration_client_uri: URI }), true],
+  ['a token that is a number', answerOf({ client_id: CLIENT_ID, registration_access_token: 7 }), true],
+  ['a token that is null', answerOf({ client_id: CLIENT_ID, registration_access_token: null }), true],
+  ['a client_id that is an object', answerOf({ ...registered('token-1'), client_id: {} }), true],
+  ['members in a wrapper', answerOf({ data: registered('token-1') }), true],
+  ['JSON cut in the middle', { ...answerOf({}), body: JSON.stringify(registered('token-1')).slice(0, -3) }, true],
+  ['JSON behind a byte order mark', { ...answerOf({}), body: `\uFEFF${JSON.stringify(registered('token-1'))}` }, true],
+  ['a name written with escapes', { ...answerOf({}), body: '{"registration\\u005faccess_token":"token-1"}' }, true],
+  ['an unpaired surrogate', answerOf({ ...registered('token-1'), client_name: '\ud800' }), true],
+])('%s: kept as it came, or not kept at all', async (_, answer, isKept) => {
+  const folder = await temporaryFolder()
+  const vault = await vaultIn(folder)
+
+  const kept = await vault.keep(answer)
+
+  expect(kept !== undefined).toBe(isKept)
+  const files = await readdir(folder)
+  const bodies = await Promise.all(files.map(async (file) => (await entriesOf(join(folder, file)))[0]?.body))
+  expect(bodies).toEqual(isKept ? [answer.body] : [])
+})
+
+test('an answer that names no client is kept for the client the request was about, else under its run and step', async () => {
+  const vault = await vaultIn(await temporaryFolder())
+  const answer = answerOf({ registration_access_token: 'token-2', registration_client_uri: URI })
+
+  expect((await vault.keep({ ...answer, clientId: CLIENT_ID }))?.registration.clientId).toBe(CLIENT_ID)
+  expect((await vault.keep(answer))?.registration.clientId).toBe('unknown (run run-1, step register)')
+})
+
+test('a new token becomes the current one and the earlier one stays in the record', async () => {
+  const { vault, file } = await filled()
+
+  const kept = await vault.keep(answerOf(registered('token-2'), { status: 200, step: 'update', runId: 'run-2' }))
+
+  expect(kept?.rotated).toBe(true)
+  expect((await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()).toBe('token-2')
+  expect(
+    (await entriesOf(file)).map(({ runId, body }) => [runId, JSON.parse(String(body)).registration_access_token]),
+  ).toEqual([
+    ['run-1', 'token-1'],
+    ['run-2', 'token-2'],
+  ])
+})
+
+test('an answer with only one of the two members leaves the other as it was', async () => {
+  const { vault } = await filled()
+
+  await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-2' }))
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
+    registrationAccessToken: 'token-2',
+    registrationClientUri: URI,
+  })
+
+  await vault.keep(answerOf({ client_id: CLIENT_ID, registration_client_uri: 'https://other.example/' }))
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
+    registrationAccessToken: 'token-2',
+    registrationClientUri: 'https://other.example/',
+  })
+})
+
+test('an answer with unusable members is kept but replaces nothing', async () => {
+  const { vault, file } = await filled()
+
+  const kept = await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 7 }, { step: 'update' }))
+
+  expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', step: 'register' })
+  expect(kept?.rotated).toBe(false)
+  expect(await entriesOf(file)).toHaveLength(2)
+})
+
+test('reading a client again and again does not make the record grow', async () => {
+  const { vault, file } = await filled()
+
+  const kept = await vault.keep(answerOf(registered('token-1'), { status: 200, step: 'read', runId: 'run-2' }))
+
+  expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', runId: 'run-1' })
+  expect(await entriesOf(file)).toHaveLength(1)
+})
+
+test('a deleted client is marked, not destroyed, and a new registration takes nothing from the old one', async () => {
+  const { vault, file } = await filled()
+
+  await vault.remove(CLIENT_ID, { runId: 'run-2', step: 'delete' })
+  await vault.remove(CLIENT_ID)
+  await vault.remove('never seen')
+
+  expect(await vault.current(CLIENT_ID)).toBeUndefined()
+  expect((await vault.list()).registrations.map(plain)).toEqual([
+    expect.objectContaining({ clientId: CLIENT_ID, registrationAccessToken: 'token-1', deletedAt: KEPT_AT }),
+  ])
+  expect((await entriesOf(file)).at(-1)).toEqual({ kind: 'deleted', keptAt: KEPT_AT, runId: 'run-2', step: 'delete' })
+
+  const kept = await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-9' }))
+  expect(kept?.rotated).toBe(false)
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
+    registrationAccessToken: 'token-9',
+    registrationClientUri: undefined,
+  })
+})
+
+test('environments and clients do not mix, and a folder that does not exist yet holds none', async () => {
+  const folder = join(await temporaryFolder(), 'vault')
+  const uat = await vaultIn(folder)
+  const production = await vaultIn(folder, { environment: 'prod' })
+  expect([await uat.current(CLIENT_ID), await uat.list()]).toEqual([undefined, { registrations: [], unreadable: [] }])
+
+  await uat.keep(answerOf({ ...registered('token-b'), client_id: 'b' }))
+  await uat.keep(answerOf({ ...registered('token-a'), client_id: 'a' }))
+  await production.keep(answerOf({ ...registered('token-p'), client_id: 'a' }))
+
+  const tokens = async (vault: Vault) =>
+    (await vault.list()).registrations.map(plain).map((one) => [one?.clientId, one?.registrationAccessToken])
+  expect(await tokens(uat)).toEqual([
+    ['a', 'token-a'],
+    ['b', 'token-b'],
+  ])
+  expect(await tokens(production)).toEqual([['a', 'token-p']])
+})
+
+test.each([
+  [
+    'the wrong key',
+    async () => undefined,
+    randomBytes(32),
+    'was made with another key',
+    { hint: 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with' },
+  ],
+  [
+    'a flipped bit',
+    async (file: string) => {
+      const bytes = await readFile(file)
+      bytes[bytes.length - 30] = (bytes.at(-30) ?? 0) ^ 1
+      await writeFile(file, bytes)
+    },
+    KEY,
+    'was changed after it was written',
+    { hint: 'put the file back from a backup' },
+  ],
+  [
+    'a file cut short',
+    async (file: string) => writeFile(file, (await readFile(file)).subarray(0, -40)),
+    KEY,
+    'is cut short',
+    { hint: 'put the file back from a backup' },
+  ],
+  [
+    'an empty file',
+    async (file: string) => writeFile(file, ''),
+    KEY,
+    'is empty',
+    { hint: 'put the file back from a backup' },
+  ],
+  [
+    'a record of a newer format',
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":2}'), KEY)),
+    KEY,
+    'was written by a newer version of this tool',
+    { expected: 'format 1', found: 'format 2', hint: 'update the tool; the record is left as it is' },
+  ],
+  [
+    'a foreign file',
+    async (file: string) => writeFile(file, '{"registration_access_token":"in clear"}'),
+    KEY,
+    'is not a vault record',
+    { hint: 'move it out of the vault folder' },
+  ],
+  [
+    'foreign content under our key',
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":1}'), KEY)),
+    KEY,
+    'opens with this key but is no record of this tool',
+    { hint: 'move it out of the vault folder' },
+  ],
+  [
+    'a folder in place of the record',
+    async (file: string) => {
+      await rm(file)
+      await mkdir(file)
+    },
+    KEY,
+    'cannot be read',
+    { found: 'a folder where a file should be (EISDIR)' },
+  ],
+])(
+  '%s has a message of its own, stops the run before it sends, and is never overwritten',
+  async (_, spoil, key, is, rest) => {
+    const { folder, file } = await filled()
+    await spoil(file)
+    const before = await contentOf(file)
+    const vault = await vaultIn(folder, { key })
+
+    const error = await thrown(vault.prepare(CLIENT_ID))
+    expect(error.problems[0]).toMatchObject({
+      code: 'VAULT_UNREADABLE',
+      message: `vault record "${file}" ${is}`,
+      ...rest,
+    })
+    expect(await thrown(vault.current(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
+    expect(await thrown(vault.remove(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
+
+    // An answer that comes all the same is kept in a file of its own.
+    const kept = await vault.keep(answerOf(registered('token-2')))
+    expect(kept?.problem).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
+    expect(await contentOf(file)).toEqual(before)
+    const { registrations, unreadable } = await vault.list()
+    expect(registrations.map(plain)).toEqual([expect.objectContaining({ registrationAccessToken: 'token-2' })])
+    expect(unreadable.map(({ message }) => message)).toEqual([error.message])
+  },
+)
+
+async function contentOf(file: string): Promise<Buffer | string> {
+  return (await stat(file)).isDirectory() ? 'a folder' : readFile(file)
+}
+
+test('what had to be set aside joins the record again as soon as that can be read', async () => {
+  const { folder, vault, file } = await filled()
+  const record = await readFile(file)
+  await writeFile(file, record.subarray(0, 100))
+  await vault.keep(answerOf(registered('token-2')))
+  await writeFile(file, record)
+
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  const kept = await vault.keep(answerOf(registered('token-3')))
+
+  expect(kept).toMatchObject({ rotated: true, problem: undefined })
+  expect(await readdir(folder)).toHaveLength(1)
+  const tokens = (await entriesOf(file)).map(({ body }) => JSON.parse(String(body)).registration_access_token)
+  expect(tokens).toEqual(['token-1', 'token-2', 'token-3'])
+})
+
+test('an aside left by a crash after its entries reached the record does not come back as news', async () => {
+  const { folder, vault, file } = await filled()
+  const aside = file.replace('.jwe', '.0123456789abcdef.jwe')
+  const before = await readFile(file)
+  await vault.keep(answerOf(registered('token-2')))
+  await writeFile(aside, before)
+
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  await vault.remove(CLIENT_ID)
+  expect(await entriesOf(file)).toHaveLength(3)
+  expect(await readdir(folder)).toHaveLength(1)
+})
+
+test('each byte of a record, flipped once, is found', async () => {
+  const { vault, file } = await filled()
+  const record = await readFile(file)
+
+  const survivors: number[] = []
+  for (let index = 0; index < record.length; index++) {
+    const copy = Buffer.from(record)
+    copy[index] = (copy[index] ?? 0) ^ (1 << (index % 8))
+    await writeFile(file, copy)
+    const found = await vault.current(CLIENT_ID).then(
+      () => undefined,
+      (error: ToolError) => error.code,
+    )
+    if (found !== 'VAULT_UNREADABLE') survivors.push(index)
+  }
+
+  expect(survivors).toEqual([])
+  await writeFile(file, record)
+  expect(await vault.current(CLIENT_ID)).toBeDefined()
+})
+
+test('a record under the name of another one is refused', async () => {
+  const { folder, vault, file } = await filled()
+  await (await vaultIn(folder, { environment: 'prod' })).keep(answerOf(registered('token-p')))
+  const other = (await readdir(folder)).map((name) => join(folder, name)).find((name) => name !== file) ?? ''
+  await rename(other, file)
+
+  const error = await thrown(vault.current(CLIENT_ID))
+  expect(error.problems[0]).toEqual({
+    code: 'VAULT_UNREADABLE',
+    message: `vault record "${file}" has the name of another record`,
+    found: `the record of client "${CLIENT_ID}" in environment "prod"`,
+    hint: 'it was renamed or copied; put it back where it came from',
+  })
+})
+
+test('members that a later release adds survive a rewrite by this one', async () => {
+  const { vault, file } = await filled()
+  const [entry] = await entriesOf(file)
+  const record = { vaultVersion: 1, environment: 'uat', clientId: CLIENT_ID, entries: [{ ...entry, proven: true }] }
+  await writeFile(file, await encryptDirect(Buffer.from(JSON.stringify(record)), KEY))
+
+  await vault.keep(answerOf(registered('token-2')))
+
+  expect((await entriesOf(file))[0]).toEqual({ ...entry, proven: true })
+})
+
+test('a prepared vault leaves nothing behind and has nothing to say', async () => {
+  const folder = join(await temporaryFolder(), 'deep', 'vault')
+
+  expect(await (await vaultIn(folder)).prepare(CLIENT_ID)).toEqual([])
+  expect(await readdir(folder)).toEqual([])
+})
+
+test('a folder that cannot be written is refused before anything is sent', async () => {
+  const place = await temporaryFolder()
+  await writeFile(join(place, 'file'), '')
+
+  const inPlace = await thrown((await vaultIn(join(place, 'file'))).prepare())
+  expect(inPlace.problems[0]).toEqual({
+    code: 'VAULT_UNWRITABLE',
+    message: `vault folder "${join(place, 'file')}" cannot be written`,
+    found: 'something else with the name of the folder (EEXIST)',
+    hint: 'make room or give access, or name another folder with VAULT_DIR',
+  })
+  const below = await vaultIn(join(place, 'file', 'vault'))
+  expect((await thrown(below.prepare())).problems[0]).toMatchObject({
+    code: 'VAULT_UNWRITABLE',
+    found: 'a file where a folder should be (ENOTDIR)',
+  })
+  expect(await thrown(below.keep(answerOf(registered('token-1'))))).toMatchObject({ code: 'VAULT_UNWRITABLE' })
+  expect(await thrown(below.list())).toMatchObject({ code: 'VAULT_UNREADABLE' })
+})
+
+// A limit on the size of files (ulimit -f, in blocks) fails real writes where a full disk would, for root too.
+test.skipIf(onWindows)(
+  'a disk without room is noticed before sending, and a failed write leaves the record whole',
+  async () => {
+    const { folder, vault, file } = await filled()
+    const before = await readFile(file)
+    const script = (call: string) => `
+    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault.ts'))}'
+    const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
+    const body = JSON.stringify({ ...${JSON.stringify(registered('token-2'))}, padding: 'x'.repeat(100_000) })
+    await vault.${call}.then(() => console.log('done'), (error) => console.log(error.code, error.problems[0].found))`
+    const limited = (call: string) =>
+      promisify(execFile)('sh', [
+        '-c',
+        'ulimit -f 16; exec "$0" --input-type=module -e "$1"',
+        process.execPath,
+        script(call),
+      ])
+
+    expect((await limited('prepare()')).stdout).toBe('VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n')
+    expect((await limited(`keep({ body, status: 200, step: 'update', runId: 'run-2' })`)).stdout).toBe(
+      'VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n',
+    )
+    expect(await readFile(file)).toEqual(before)
+    expect((await readdir(folder)).map((name) => join(folder, name))).toEqual([file])
+    expect(await vault.prepare(CLIENT_ID)).toEqual([])
+  },
+)
+
+test.skipIf(onWindows)('permissions open to other users are warned of', async () => {
+  const { folder, vault, file } = await filled()
+  await chmod(folder, 0o755)
+  await chmod(file, 0o640)
+
+  expect(await vault.prepare()).toEqual([
+    `vault folder "${folder}" is open to other users (mode 755); close it with chmod 700`,
+    `vault record "${file}" is open to other users (mode 640); close it with chmod 600`,
+  ])
+})
+
+test('answers kept at the same moment in one process all stay, in order', async () => {
+  const folder = await temporaryFolder()
+  const [one, two] = [await vaultIn(folder), await vaultIn(folder)]
+  const tokens = Array.from({ length: 20 }, (_, index) => `token-${index}`)
+
+  await Promise.all(tokens.map((token) => one.keep(answerOf(registered(token)))))
+  await Promise.all(
+    ['a', 'b'].flatMap((token) => [one, two].map((vault, n) => vault.keep(answerOf(registered(token + n))))),
+  )
+
+  const [file = '', ...rest] = await readdir(folder)
+  expect(rest).toEqual([])
+  const kept = (await entriesOf(join(folder, file))).map(
+    ({ body }) => JSON.parse(String(body)).registration_access_token,
+  )
+  expect(kept.slice(0, 20)).toEqual(tokens)
+  expect(kept.slice(20).sort()).toEqual(['a0', 'a1', 'b0', 'b1'])
+})
+
+test('two processes that keep answers of one client lose none of them', async () => {
+  const folder = await temporaryFolder()
+  const script = (name: string) => `
+    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault.ts'))}'
+    const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
+    for (let count = 0; count < 15; count++) {
+      const body = JSON.stringify({ ...${JSON.stringify(registered(''))}, registration_access_token: '${name}' + count })
+      const kept = await vault.keep({ body, status: 200, step: 'update', runId: '${name}' })
+      if (kept.problem !== undefined) throw new Error(kept.problem.message)
+    }`
+  const run = (name: string) => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script(name)])
+
+  await Promise.all([run('a'), run('b')])
+
+  const [file = '', ...rest] = await readdir(folder)
+  expect(rest).toEqual([])
+  const kept = (await entriesOf(join(folder, file))).map(
+    ({ body }) => JSON.parse(String(body)).registration_access_token,
+  )
+  const expected = (name: string) => Array.from({ length: 15 }, (_, index) => name + index)
+  expect(kept.filter((token) => token.startsWith('a'))).toEqual(expected('a'))
+  expect(kept.filter((token) => token.startsWith('b'))).toEqual(expected('b'))
+})
+
+test('a lock that a dead process left behind is taken over', async () => {
+  const { folder, vault, file } = await filled()
+  await writeFile(file.replace('.jwe', '.lock'), 'left behind')
+
+  const kept = await vault.keep(answerOf(registered('token-2')))
+
+  expect(kept).toMatchObject({ rotated: true, problem: undefined })
+  expect(await readdir(folder)).toHaveLength(1)
+})
+
+test('a writer whose lock was taken from it begins again and drops nothing of the other', async () => {
+  const { folder, vault, file } = await filled()
+  const lock = file.replace('.jwe', '.lock')
+  const [first] = await entriesOf(file)
+  const entries = [first, { ...first, body: JSON.stringify(registered('token-of-the-other')) }]
+  const record = { vaultVersion: 1, environment: 'uat', clientId: CLIENT_ID, entries }
+  const written = await encryptDirect(Buffer.from(JSON.stringify(record)), KEY)
+
+  const keeping = vault.keep(answerOf(registered('token-2')))
+  // The record has been read by then, and the new one not yet put in its place.
+  while (!readdirSync(folder).some((name) => name.endsWith('.tmp'))) await new Promise(setImmediate)
+  rmSync(lock)
+  writeFileSync(lock, 'another process that died afterwards')
+  writeFileSync(file, written)
+
+  expect(await keeping).toMatchObject({ rotated: true, problem: undefined })
+  const tokens = (await entriesOf(file)).map(({ body }) => JSON.parse(String(body)).registration_access_token)
+  expect(tokens).toEqual(['token-1', 'token-of-the-other', 'token-2'])
+})
+
+test('a lock that stays alive for too long stops a deletion, and an answer is kept beside the record', async () => {
+  const { folder, vault, file } = await filled()
+  const lock = file.replace('.jwe', '.lock')
+  await writeFile(lock, 'x'.repeat(36))
+  const life = setInterval(() => void writeFile(lock, '.', { flag: 'a' }), 10)
+  onTestFinished(() => clearInterval(life))
+
+  const [error, kept] = await Promise.all([
+    thrown(vault.remove(CLIENT_ID)),
+    (await vaultIn(folder)).keep(answerOf(registered('token-2'))),
+  ])
+  clearInterval(life)
+
+  expect(error.problems[0]).toEqual({
+    code: 'VAULT_UNWRITABLE',
+    message: 'vault record has been locked by another process for too long',
+    found: `lock file "${lock}", still in use`,
+    hint: 'let the other run end, or stop it',
+  })
+  expect(kept?.problem?.code).toBe('VAULT_UNWRITABLE')
+  expect(await readdir(folder)).toHaveLength(3)
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+})
+
+test('a key of the wrong length opens no vault', async () => {
+  const folder = await temporaryFolder()
+
+  expect((await thrown(vaultIn(folder, { key: randomBytes(16) }))).problems[0]).toEqual({
+    code: 'VAULT_KEY',
+    message: 'vault key has the wrong length',
+    expected: '32 bytes',
+    found: '16 bytes',
+  })
+})
+
+const MAKE_KEY = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
+
+test('VAULT_KEY comes first, then VAULT_KEY_FILE, then a key file made on first use', async () => {
+  const place = await temporaryFolder()
+  const keyFile = join(place, 'given.key')
+  const given = randomBytes(32)
+  await writeFile(keyFile, `${given.toString('base64url')}\n`, { mode: 0o600 })
+  const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
+  const key = new Secret(KEY.toString('base64url'), 'VAULT_KEY')
+
+  expect(await resolveVaultKey({ ...where, key, keyFile })).toEqual({ key: new Uint8Array(KEY) })
+  expect(await resolveVaultKey({ ...where, keyFile })).toEqual({ key: new Uint8Array(given) })
+  const made = await resolveVaultKey(where)
+  expect(made.made).toBe(where.defaultKeyFile)
+  expect(await resolveVaultKey(where)).toEqual({ key: made.key })
+  expect(await readdir(join(place, 'made'))).toEqual(['vault.key'])
+  expect(await readFile(where.defaultKeyFile, 'utf8')).toMatch(/^[\w-]{43}\n$/)
+})
+
+test.skipIf(onWindows)('a made key file is for the owner only', async () => {
+  const place = await temporaryFolder()
+  const file = join(place, 'made', 'vault.key')
+
+  await resolveVaultKey({ defaultKeyFile: file, vaultDir: join(place, 'vault') })
+
+  expect([(await stat(dirname(file))).mode & 0o777, (await stat(file)).mode & 0o777]).toEqual([0o700, 0o600])
+})
+
+test('two first runs at the same moment agree on one key', async () => {
+  const place = await temporaryFolder()
+  const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
+
+  const keys = await Promise.all(Array.from({ length: 8 }, () => resolveVaultKey(where)))
+
+  expect(new Set(keys.map(({ key }) => Buffer.from(key).toString('hex'))).size).toBe(1)
+  expect(keys.filter(({ made }) => made !== undefined)).toHaveLength(1)
+})
+
+test.each([
+  ['empty', ' ', 'nothing'],
+  ['too short', randomBytes(31).toString('base64url'), '31 bytes'],
+  ['hexadecimal', randomBytes(32).toString('hex'), '48 bytes'],
+  ['a pass phrase', 'correct horse battery staple', 'text that is not base64url'],
+  ['mistyped in its last character', `${'A'.repeat(42)}B`, 'text that is not base64url'],
+])('a vault key that is %s is refused without being shown', async (_, value, found) => {
+  const error = await thrown(
+    resolveVaultKey({
+      key: new Secret(value, 'VAULT_KEY'),
+      defaultKeyFile: '/nowhere/key',
+      vaultDir: '/nowhere/vault',
+    }),
+  )
+
+  expect(error.problems[0]).toEqual({
+    code: 'VAULT_KEY',
+    message: 'vault key "VAULT_KEY" cannot be used',
+    expected: '32 bytes as base64url (43 characters)',
+    found,
+    hint: MAKE_KEY,
+  })
+})
+
+test('a key file that is missing, in the vault folder or unusable is named', async () => {
+  const place = await temporaryFolder()
+  const vaultDir = join(place, 'vault')
+  const where = { defaultKeyFile: join(place, 'vault.key'), vaultDir }
+  const problem = async (keyFile: string) => (await thrown(resolveVaultKey({ ...where, keyFile }))).problems[0]
+  await mkdir(vaultDir)
+  await symlink(vaultDir, join(place, 'link'))
+  await writeFile(join(place, 'short.key'), 'AAAA', { mode: 0o600 })
+
+  expect(await problem(join(place, 'none.key'))).toEqual({
+    code: 'VAULT_KEY',
+    message: `vault key file "${join(place, 'none.key')}" does not exist`,
+    hint: MAKE_KEY,
+  })
+  for (const inside of [join(vaultDir, 'vault.key'), join(place, 'link', 'deeper', 'vault.key')]) {
+    expect(await problem(inside)).toEqual({
+      code: 'VAULT_KEY',
+      message: `vault key file "${inside}" lies in the vault folder "${vaultDir}"`,
+      hint: 'keep the key elsewhere: whoever copies the folder would have both',
+    })
+  }
+  expect(await problem(join(place, 'short.key'))).toMatchObject({
+    message: `vault key file "${join(place, 'short.key')}" cannot be used`,
+    found: '3 bytes',
+  })
+  expect(await problem(place)).toMatchObject({ code: 'VAULT_KEY' })
+})
+
+test.skipIf(onWindows)('a key file open to other users is refused', async () => {
+  const place = await temporaryFolder()
+  const keyFile = join(place, 'vault.key')
+  await writeFile(keyFile, KEY.toString('base64url'))
+  await chmod(keyFile, 0o644)
+
+  const error = await thrown(resolveVaultKey({ keyFile, defaultKeyFile: keyFile, vaultDir: join(place, 'vault') }))
+  expect(error.problems[0]).toEqual({
+    code: 'VAULT_KEY',
+    message: `vault key file "${keyFile}" is open to other users`,
+    expected: 'mode 600',
+    found: 'mode 644',
+    hint: `close it with: chmod 600 ${keyFile}`,
+  })
+})
+
+test('no new key is made for a vault that already holds records, nor where none can be written', async () => {
+  const { folder } = await filled()
+  const place = dirname(folder)
+  const defaultKeyFile = join(place, 'vault.key')
+
+  const lost = await thrown(resolveVaultKey({ defaultKeyFile, vaultDir: folder }))
+  expect(lost.problems[0]).toEqual({
+    code: 'VAULT_KEY',
+    message: `vault key file "${defaultKeyFile}" is missing`,
+    found: `1 record(s) in "${folder}" that a new key could not open`,
+    hint: 'put the key file back, or set VAULT_KEY or VAULT_KEY_FILE; to start anew, name another VAULT_DIR',
+  })
+  await writeFile(join(place, 'file'), '')
+  const blocked = await thrown(
+    resolveVaultKey({ defaultKeyFile: join(place, 'file', 'vault.key'), vaultDir: join(place, 'other') }),
+  )
+  expect(blocked.problems[0]).toMatchObject({ code: 'VAULT_KEY', found: 'a file where a folder should be (ENOTDIR)' })
+})
