@@ -54,7 +54,7 @@ const IDENTITIES = {
 
 export type PkiIdentity = keyof typeof IDENTITIES
 
-export interface CertifiedKey {
+interface CertifiedKey {
   /** PEM */
   readonly certificate: string
   /** PKCS#8 PEM */
@@ -106,7 +106,7 @@ export async function ensurePki(
 /** What a certificate is for: extended key usage clientAuth, serverAuth, or none (usable for anything). */
 type Use = 'client' | 'server' | 'any'
 
-export interface CertificateRequest {
+interface CertificateRequest {
   /** as in RFC 4514 but read from left to right: `C=GB, O=thredd` */
   readonly subject: string
   readonly use: Use

@@ -51,12 +51,18 @@ export async function startHttps(
   return { ...(await listen(server)), requests, connections }
 }
 
-/** A TLS server that speaks whatever `talk` says, for answers that are not HTTP. */
-export async function startTls(options: TlsOptions, talk: (socket: TLSSocket) => void): Promise<TestServer> {
+/** A TLS server that speaks whatever `talk` says, for answers that are not HTTP. `tcp` is the bare socket below. */
+export async function startTls(
+  options: TlsOptions,
+  talk: (socket: TLSSocket, tcp: Socket) => void,
+): Promise<TestServer> {
+  const below = new Map<number | undefined, Socket>()
   const server = createTls(options, (socket) => {
+    const tcp = below.get(socket.remotePort)
     socket.on('error', () => {})
-    talk(socket)
+    if (tcp !== undefined) talk(socket, tcp)
   })
+  server.on('connection', (tcp) => below.set(tcp.remotePort, tcp))
   server.on('tlsClientError', () => {})
   return await listen(server)
 }

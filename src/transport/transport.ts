@@ -1,0 +1,46 @@
+/** What the executor needs of the network, and what it gets back. No effects here. */
+import type { Problem } from '../errors.ts'
+import type { Exchange } from '../record.ts'
+
+/** A request as it will be on the wire; the body is UTF-8 text. */
+export interface Outgoing {
+  readonly method: string
+  /** absolute; its path and query go out byte for byte */
+  readonly url: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body?: string | undefined
+}
+
+export interface Answer {
+  readonly status: number
+  /** as received, names lower-case, repeated headers repeated */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: Uint8Array
+}
+
+interface Evidence {
+  readonly tls?: Exchange['tls']
+  readonly timing: Exchange['timing']
+}
+
+/** A network failure is data: it makes a step errored, never a check failed. */
+export type Delivery =
+  | (Evidence & { readonly kind: 'answered'; readonly answer: Answer })
+  | (Evidence & {
+      readonly kind: 'failed'
+      /** "no" only for a failure before the headers left or an explicit TLS alert; anything else is unknown */
+      readonly sent: 'no' | 'unknown'
+      readonly problem: Problem
+    })
+
+export interface SendOptions {
+  /** a configured identity's name, or "none" to present no certificate */
+  readonly identity: string
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+export interface Transport extends AsyncDisposable {
+  /** Rejects only with HOST_NOT_ALLOWED or IDENTITY_MISSING (nothing was sent); every other outcome is a Delivery. */
+  send(request: Outgoing, options: SendOptions): Promise<Delivery>
+}

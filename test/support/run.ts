@@ -1,0 +1,319 @@
+/** A run against the twin as the command line makes it, but in a folder of its own and with everything in sight. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { http, type RequestHandler } from 'msw'
+import {
+  createTwin,
+  ensurePki,
+  type Fault,
+  HOSTS,
+  type Pki,
+  type Switches,
+  startTwin,
+  type Twin,
+} from '../../mocks/index.ts'
+import { Console } from '../../src/cli/console.ts'
+import { loadEnvironment } from '../../src/environment/index.ts'
+import { execute, type RunEvent } from '../../src/execute.ts'
+import { type Flow, readFlow } from '../../src/flow/index.ts'
+import { loadIdentity } from '../../src/identity.ts'
+import { loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
+import { plan } from '../../src/plan.ts'
+import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
+import { type Counterparty, type PreparedEvent, run } from '../../src/run.ts'
+import { Redactor, Secret } from '../../src/secret.ts'
+import { inProcess } from '../../src/transport/in-process.ts'
+import { openVault } from '../../src/vault.ts'
+
+/** The folder of the repository. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export type Kind = 'tls' | 'in-process'
+
+export interface RunOnTwinOptions {
+  /** default: the registration */
+  readonly flows?: readonly string[]
+  /** default: in-process */
+  readonly kind?: Kind
+  readonly faults?: readonly Fault[]
+  readonly switches?: Partial<Switches>
+  readonly inputs?: Readonly<Record<string, string>>
+  /** settings by name, without the prefix */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly servers?: Readonly<Record<string, string>>
+  /** the folder of an earlier run, whose vault and reports are then used again */
+  readonly folder?: string
+  /** the twin of an earlier run, in-process only: its memory is kept */
+  readonly twin?: Twin
+  /** fixes the twin's time and its tokens, ids and secrets */
+  readonly random?: (size: number) => Uint8Array
+  readonly now?: () => Date
+}
+
+/** What the twin received and answered, before faults. */
+export interface Traffic {
+  readonly operation: string | undefined
+  readonly url: string
+  readonly requestHeaders: readonly (readonly [string, string])[]
+  readonly requestBody: string
+  readonly status: number
+  readonly responseBody: string
+}
+
+export interface TwinRun extends AsyncDisposable {
+  readonly record: RunRecord
+  /** path of the record */
+  readonly file: string
+  readonly folder: string
+  readonly reports: string
+  readonly twin: Twin
+  readonly traffic: readonly Traffic[]
+  readonly events: readonly (RunEvent | PreparedEvent)[]
+  /** what a person saw, without colour */
+  readonly screen: string
+}
+
+let shared: Promise<Pki> | undefined
+
+/** One PKI for all tests of this machine: making one costs seconds, and nothing in a run changes it. */
+export function sharedPki(): Promise<Pki> {
+  shared ??= ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
+  return shared
+}
+
+/** Disposing removes the folder, unless it was given. Rejects as `run` does, after cleaning up. */
+export async function runOnTwin(options: RunOnTwinOptions = {}): Promise<TwinRun> {
+  const attempt = await attemptOnTwin(options)
+  if ('error' in attempt) {
+    await attempt[Symbol.asyncDispose]()
+    throw attempt.error
+  }
+  return attempt
+}
+
+/** The same where `run` may reject: the error stands in place of the record. */
+export async function attemptOnTwin(
+  options: RunOnTwinOptions,
+): Promise<TwinRun | (Omit<TwinRun, 'record' | 'file'> & { readonly error: unknown })> {
+  const pki = await sharedPki()
+  const folder = options.folder ?? (await makeFolder())
+  const reports = join(folder, 'reports')
+  const traffic: Traffic[] = []
+  const events: (RunEvent | PreparedEvent)[] = []
+  let screen = ''
+  // A stream that is no terminal: no colour, whatever the terminal of the test is.
+  const console = new Console({ stream: new PassThrough(), write: (text) => (screen += text) })
+  const met = await meet(pki, options)
+  met.twin.use(recorder(met.twin, traffic))
+  for (const fault of options.faults ?? []) met.twin.use(...fault.handlers(met.twin))
+  const seen = { folder, reports, twin: met.twin, traffic, events }
+  const dispose = async () => {
+    if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    const { record, file } = await run({
+      flows: options.flows ?? ['register'],
+      environment: {
+        env: 'mock',
+        folder,
+        variables: variables(pki, options.settings),
+        servers: new Map(Object.entries(options.servers ?? {})),
+      },
+      inputs: new Map(Object.entries(options.inputs ?? {})),
+      folders: [ROOT],
+      out: reports,
+      version: '0.0.0-test',
+      twin: async () => met.counterparty,
+      onEvent: (event) => {
+        events.push(event)
+        console.show(event)
+      },
+    })
+    console.summary(record, file)
+    return { ...seen, record, file, screen, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    return { ...seen, error, screen, [Symbol.asyncDispose]: dispose }
+  } finally {
+    met.twin.reset()
+    await met.counterparty[Symbol.asyncDispose]()
+  }
+}
+
+/** One flow, prepared once: each `play` is then nothing but its calls, so that hundreds of faults take seconds. */
+export interface Stage extends AsyncDisposable {
+  readonly flow: Flow
+  /** Runs the flow in-process on a fresh twin with a fresh vault. */
+  play(
+    ...faults: readonly Fault[]
+  ): Promise<{ readonly workflows: readonly WorkflowRecord[]; readonly traffic: readonly Traffic[] }>
+}
+
+export async function setStage(name: string): Promise<Stage> {
+  const pki = await sharedPki()
+  const folder = await makeFolder()
+  const environment = await loadEnvironment({ env: 'mock', folder, variables: variables(pki) })
+  const flow = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
+  const planned = plan(
+    flow.workflows.map((workflow) => ({ flow, workflow })),
+    environment,
+    { inputs: new Map(), registered: false },
+  )
+  const { certificateFile, keyFile } = pki.identities.transport
+  const { identity } = await loadIdentity({ name: 'transport', certificateFile, keyFile }, new Date())
+  const pem = new Secret(await readFile(pki.identities.signing.keyFile, 'utf8'), 'signing_key')
+  const keys = new Map(
+    await Promise.all(
+      [...planned.signingAlgorithms].map(async (alg) => {
+        const key = await loadSigningKey({ pem, alg: alg as SigningAlg, kid: pki.signingKid })
+        return [alg, key] as const
+      }),
+    ),
+  )
+  let plays = 0
+  return {
+    flow,
+    async play(...faults) {
+      plays += 1
+      const twin = createTwin({ pki })
+      const traffic: Traffic[] = []
+      twin.use(recorder(twin, traffic))
+      for (const fault of faults) twin.use(...fault.handlers(twin))
+      const vault = await openVault({
+        folder: join(folder, `vault-${plays}`),
+        key: randomBytes(32),
+        environment: 'mock',
+        now: () => new Date(),
+      })
+      await using transport = inProcess({
+        identities: new Map([['transport', identity]]),
+        allowedHosts: environment.allowedHosts,
+        answer: (request, certificate) => twin.answer(request, certificate),
+      })
+      const events = execute(
+        planned,
+        {
+          transport,
+          redactor: new Redactor(randomBytes(32)),
+          sign: async (assertion) => {
+            const key = keys.get(assertion.alg)
+            if (key === undefined) throw new Error(`no key for ${assertion.alg}`)
+            return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
+          },
+          vault: {
+            keep: async (answer) => {
+              const kept = await vault.keep({ ...answer, runId: `play ${plays}` })
+              return kept && { clientId: kept.registration.clientId }
+            },
+            read: async () => undefined,
+          },
+          userAgent: 'test',
+          now: () => new Date(),
+          clock: () => performance.now(),
+        },
+        new AbortController().signal,
+      )
+      for (;;) {
+        const { done, value } = await events.next()
+        if (done) return { workflows: value, traffic }
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export function workflowOf(record: Pick<RunRecord, 'workflows'>): WorkflowRecord {
+  const [workflow] = record.workflows
+  if (workflow === undefined) throw new Error('the record has no workflow')
+  return workflow
+}
+
+export function stepOf(record: Pick<RunRecord, 'workflows'>, stepId: string): StepRecord {
+  const step = workflowOf(record).steps.find((one) => one.stepId === stepId)
+  if (step === undefined) throw new Error(`the record has no step "${stepId}"`)
+  return step
+}
+
+/** Checks that are not green, with what they say. */
+export function notPassed(step: StepRecord): Pick<CheckRecord, 'id' | 'status' | 'title' | 'expected' | 'actual'>[] {
+  return step.checks
+    .filter(({ status }) => status !== 'pass')
+    .map(({ id, status, title, expected, actual }) => ({ id, status, title, expected, actual }))
+}
+
+/** Step ids with their status, and why where there is a reason. */
+export function course(record: Pick<RunRecord, 'workflows'>): string[] {
+  return workflowOf(record).steps.map(({ stepId, status, because }) =>
+    because === undefined ? `${stepId} ${status}` : `${stepId} ${status}: ${because}`,
+  )
+}
+
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-run-'))
+  // A copy: vault and made keys then lie in this folder, and no .env.mock.local of a developer has a say.
+  await cp(join(ROOT, '.env.mock'), join(folder, '.env.mock'))
+  return folder
+}
+
+function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Record<string, string> {
+  const all = {
+    TRANSPORT_CERT_FILE: pki.identities.transport.certificateFile,
+    TRANSPORT_KEY_FILE: pki.identities.transport.keyFile,
+    SIGNING_KEY_FILE: pki.identities.signing.keyFile,
+    CA_FILE: pki.caFile,
+    ...settings,
+  }
+  return Object.fromEntries(Object.entries(all).map(([name, value]) => [`THREDD_${name}`, value]))
+}
+
+async function meet(
+  pki: Pki,
+  { kind = 'in-process', switches = {}, twin: known, now, random }: RunOnTwinOptions,
+): Promise<{ readonly twin: Twin; readonly counterparty: Counterparty }> {
+  const options = { pki, switches, ...(now === undefined ? {} : { now }), ...(random === undefined ? {} : { random }) }
+  if (kind === 'in-process') {
+    const twin = known ?? createTwin(options)
+    return {
+      twin,
+      counterparty: {
+        kind: 'twin-in-process',
+        answer: (request, certificate) => twin.answer(request, certificate),
+        async [Symbol.asyncDispose]() {},
+      },
+    }
+  }
+  const running = await startTwin(options)
+  return {
+    twin: running.twin,
+    counterparty: {
+      kind: 'twin',
+      connectTo: () => ({ host: '127.0.0.1', port: running.port }),
+      [Symbol.asyncDispose]: () => running.close(),
+    },
+  }
+}
+
+/** Given to `use` before the faults, so that it sees what the server would have answered. */
+function recorder(twin: Twin, traffic: Traffic[]): RequestHandler {
+  return http.all(
+    () => true,
+    async ({ request }) => {
+      const requestBody = await request.clone().text()
+      const response = await twin.pass(request)
+      traffic.push({
+        operation: twin.operationOf(request),
+        url: request.url,
+        requestHeaders: [...request.headers],
+        requestBody,
+        status: response.status,
+        responseBody: response.type === 'error' ? '' : await response.clone().text(),
+      })
+      return response
+    },
+  )
+}
