@@ -1,0 +1,211 @@
+/** The table of commands and flags: the parser, --help and docs/cli.md come from it. */
+import { parseArgs } from 'node:util'
+import { fail, nearest } from '../errors.ts'
+
+interface Flag {
+  readonly short?: string
+  /** the value's name in help; absent for a switch */
+  readonly value?: string
+  readonly many?: true
+  readonly about: string
+}
+
+interface Command {
+  readonly usage: string
+  readonly about: string
+  readonly flags: Readonly<Record<string, Flag>>
+  readonly examples: readonly (readonly [command: string, about: string])[]
+  /** how many words may follow the command */
+  readonly words: 'any' | 'none'
+}
+
+const HELP: Flag = { short: 'h', about: 'explain the command' }
+
+export const COMMANDS = {
+  run: {
+    usage: 'thredd run [flow…]',
+    about: 'run flows; without --env on the offline twin, without names every flow that may run unnamed',
+    words: 'any',
+    flags: {
+      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
+      input: {
+        short: 'i',
+        value: 'name=value',
+        many: true,
+        about: 'value of a workflow input; wins over the environment',
+      },
+      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      workflow: { value: 'id', about: 'run only this workflow of the named flows' },
+      confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd run register', 'the documented registration on the offline twin'],
+      ['thredd run register --env uat', 'the same on UAT, with .env.uat and .env.uat.local'],
+      ['thredd run register --input scopes=cards.read,pin.read', 'with other scopes'],
+      ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
+    ],
+  },
+} as const satisfies Record<string, Command>
+
+export type CommandName = keyof typeof COMMANDS
+
+export interface Invocation {
+  readonly command: CommandName | 'help' | 'version'
+  /** the command that help is asked for */
+  readonly topic?: CommandName | undefined
+  readonly words: readonly string[]
+  text(flag: string): string | undefined
+  texts(flag: string): readonly string[]
+  pairs(flag: string): ReadonlyMap<string, string>
+}
+
+/** What the user typed, validated and without effect. Throws ToolError USAGE. */
+export function parseCommandLine(argv: readonly string[]): Invocation {
+  const [first, ...rest] = argv
+  if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
+    return invocation('help', [], {}, rest[0] === undefined ? undefined : commandNamed(rest[0]))
+  }
+  if (first === '--version' || first === '-V' || first === 'version') return invocation('version', [], {})
+  const command = commandNamed(first)
+  const { flags, words } = COMMANDS[command] as Command
+  const { values, positionals, tokens } = parseArgs({
+    args: [...rest],
+    options: Object.fromEntries(
+      Object.entries(flags).map(([name, { short, value, many }]) => [
+        name,
+        {
+          type: value === undefined ? ('boolean' as const) : ('string' as const),
+          ...(short === undefined ? {} : { short }),
+          ...(many ? { multiple: true } : {}),
+        },
+      ]),
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  })
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined
+    if (flag === undefined) {
+      const meant = nearest(token.name, Object.keys(flags))
+      fail({
+        code: 'USAGE',
+        message: `"thredd ${command}" has no flag "${token.rawName}"`,
+        hint: meant === undefined ? `see thredd ${command} --help` : `did you mean "--${meant}"?`,
+      })
+    }
+    if (flag.value === undefined) {
+      if (token.value === undefined) continue
+      fail({ code: 'USAGE', message: `flag "${token.rawName}" takes no value` })
+    }
+    // What looks like the next flag is the next flag: the value was forgotten. --flag=-x is the way to mean it.
+    const isNextFlag = token.inlineValue === false && token.value.startsWith('-') && token.value !== '-'
+    if (token.value === undefined || token.value === '' || isNextFlag) {
+      fail({
+        code: 'USAGE',
+        message: `flag "${token.rawName}" needs a value`,
+        expected: `${token.rawName} <${flag.value}>`,
+        found: isNextFlag ? `"${token.value}"` : undefined,
+      })
+    }
+  }
+  if (values.help === true) return invocation('help', [], {}, command)
+  if (words === 'none' && positionals.length > 0)
+    fail({ code: 'USAGE', message: `"thredd ${command}" takes no "${positionals[0]}"` })
+  return invocation(command, positionals, values as Record<string, string | string[]>)
+}
+
+function commandNamed(name: string): CommandName {
+  if (Object.hasOwn(COMMANDS, name)) return name as CommandName
+  if (name.startsWith('-')) {
+    fail({
+      code: 'USAGE',
+      message: `flag "${name.replace(/=.*/s, '')}" stands before the command`,
+      hint: 'write the command first, as in thredd run register --env uat',
+    })
+  }
+  const meant = nearest(name, Object.keys(COMMANDS))
+  return fail({
+    code: 'USAGE',
+    message: `there is no command "${name}"`,
+    hint:
+      meant === undefined
+        ? `there is ${Object.keys(COMMANDS).join(', ')}; see thredd --help`
+        : `did you mean "thredd ${meant}"?`,
+  })
+}
+
+function invocation(
+  command: Invocation['command'],
+  words: readonly string[],
+  values: Readonly<Record<string, string | string[] | undefined>>,
+  topic?: CommandName,
+): Invocation {
+  const texts = (flag: string) => [values[flag] ?? []].flat()
+  return {
+    command,
+    topic,
+    words,
+    texts,
+    text: (flag) => texts(flag).at(-1),
+    pairs: (flag) =>
+      new Map(
+        texts(flag).map((text, index): [string, string] => {
+          const split = text.indexOf('=')
+          if (split < 1)
+            fail({
+              code: 'USAGE',
+              message: `${texts(flag).length === 1 ? 'the' : `number ${index + 1} of the`} --${flag} has no name before a "="`,
+              // Not what was found: it may be a secret whose name was forgotten.
+              expected: `--${flag} <${formOf(command, flag)}>`,
+            })
+          return [text.slice(0, split), text.slice(split + 1)]
+        }),
+      ),
+  }
+}
+
+function formOf(command: Invocation['command'], flag: string): string | undefined {
+  const { flags } = COMMANDS[command as CommandName] as Command
+  return flags[flag]?.value
+}
+
+export function helpText(topic: CommandName | undefined, version: string): string {
+  if (topic === undefined) {
+    return [
+      `thredd ${version} — register, update, delete and prove OAuth clients on Thredd's platform`,
+      '',
+      'Commands',
+      ...table(Object.entries(COMMANDS).map(([name, { about }]) => [name, about])),
+      '',
+      'thredd <command> --help explains each with examples.',
+      'Exit codes: 0 conformant, 1 non-conformant, 2 the input is wrong, 3 inconclusive, 70 bug.',
+      '',
+    ].join('\n')
+  }
+  const { usage, about, flags, examples } = COMMANDS[topic] as Command
+  return [
+    usage,
+    about,
+    '',
+    'Flags',
+    ...table(
+      Object.entries(flags).map(([name, flag]) => [
+        `${flag.short === undefined ? '    ' : `-${flag.short}, `}--${name}${flag.value === undefined ? '' : ` <${flag.value}>`}`,
+        `${flag.about}${flag.many ? ' (may be repeated)' : ''}`,
+      ]),
+    ),
+    '',
+    'Examples',
+    ...table(examples),
+    '',
+  ].join('\n')
+}
+
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+}

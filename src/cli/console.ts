@@ -1,0 +1,158 @@
+/** What a person sees while a run goes on. Text only: events in, lines out; colour where the stream wants it. */
+import { styleText } from 'node:util'
+import { type Problem, render } from '../errors.ts'
+import type { RunEvent } from '../execute.ts'
+import type { CheckRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import type { PreparedEvent } from '../run.ts'
+
+export interface Screen {
+  readonly write: (text: string) => void
+  /** the stream that decides about colour (NO_COLOR, FORCE_COLOR, no terminal) */
+  readonly stream: NodeJS.WritableStream
+}
+
+type Style = Parameters<typeof styleText>[0]
+
+export class Console {
+  readonly #screen: Screen
+  #stepWidth = 0
+  /** told below the step it belongs to */
+  #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
+
+  constructor(screen: Screen) {
+    this.#screen = screen
+  }
+
+  show(event: RunEvent | PreparedEvent): void {
+    if (event.type === 'prepared') this.#prepared(event)
+    else if (event.type === 'workflow-started') this.#started(event)
+    else if (event.type === 'registration-kept') this.#kept = event
+    else if (event.type === 'step-finished') this.#step(event.step)
+    else if (event.type === 'workflow-finished') this.#workflow(event.workflow)
+  }
+
+  summary(record: RunRecord, file: string): void {
+    const steps = record.workflows.flatMap((workflow) => workflow.steps)
+    const checks = steps.flatMap((step) => step.checks)
+    const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[record.verdict]
+    this.#line(
+      '',
+      `${this.#paint(['bold', style], record.verdict)}  ${[
+        count(record.workflows.length, 'workflow'),
+        count(steps.length, 'step'),
+        count(checks.length, 'check'),
+        ...(['fail', 'warn'] as const).flatMap((status) => {
+          const number = checks.filter((check) => check.status === status).length
+          return number === 0 ? [] : [status === 'fail' ? `${number} failed` : count(number, 'warning')]
+        }),
+        duration(record.durationMs),
+      ].join(' · ')}`,
+      `record  ${file}`,
+    )
+  }
+
+  problems(problems: readonly Problem[], sources: ReadonlyMap<string, string>): void {
+    const texts = problems.map((problem) => render(problem, problem.at && sources.get(problem.at.file)))
+    this.#line(...texts.flatMap((text, index) => (index === 0 ? [text] : ['', text])))
+  }
+
+  #prepared({ environment, counterparty, warnings }: PreparedEvent): void {
+    const where = {
+      network: 'mutual TLS',
+      twin: 'offline twin over mutual TLS on this machine',
+      'twin-in-process': 'offline twin in this process',
+    }
+    this.#line(`environment ${this.#paint('bold', environment.name)} · ${where[counterparty]}`)
+    for (const warning of warnings) this.#line(`${this.#paint('yellow', 'warning')} ${warning}`)
+  }
+
+  #started({ planned: { workflow, steps } }: Extract<RunEvent, { type: 'workflow-started' }>): void {
+    this.#stepWidth = Math.max(...steps.map(({ step }) => step.stepId.length))
+    this.#line('', `${this.#paint('bold', workflow.workflowId)}  ${workflow.summary ?? ''}`)
+  }
+
+  #step(step: StepRecord): void {
+    const mark = {
+      passed: this.#paint('green', '✓'),
+      failed: this.#paint('red', '✗'),
+      errored: this.#paint('yellow', '!'),
+      skipped: this.#paint('dim', '-'),
+    }[step.status]
+    const exchange = step.exchanges.at(-1)
+    const facts =
+      step.status === 'skipped' ? (step.because ?? '') : exchange === undefined ? '' : callFacts(step, exchange)
+    this.#line(
+      `  ${mark} ${step.stepId.padEnd(this.#stepWidth)}  ${step.status === 'skipped' ? this.#paint('dim', facts) : facts}`.trimEnd(),
+    )
+    if (this.#kept !== undefined) {
+      const what = { registered: 'registration', rotated: 'new registration access token' }[this.#kept.news]
+      this.#line(this.#paint('dim', `      kept in the vault: ${what} of ${this.#kept.clientId}`))
+      if (this.#kept.problem !== undefined) this.#line(...indent(render(this.#kept.problem), 6))
+      this.#kept = undefined
+    }
+    if (step.scopes !== undefined && step.scopes.requested.length > 1) {
+      const { requested, granted, missing, unrequested } = step.scopes
+      this.#line(`      scopes: ${requested.length} requested, ${granted.length} granted`)
+      if (missing.length > 0) this.#line(`        ${this.#paint('yellow', 'not granted')} ${missing.join(' ')}`)
+      if (unrequested.length > 0)
+        this.#line(`        ${this.#paint('yellow', 'granted without being asked for')} ${unrequested.join(' ')}`)
+    }
+    for (const check of step.checks) {
+      if (check.status !== 'pass' && check.id !== 'scopes') this.#check(check)
+    }
+    if (step.error !== undefined) this.#line(...indent(render(step.error).replace(/^error\[(\w+)\]: /, '$1: '), 6))
+  }
+
+  #check(check: CheckRecord): void {
+    const word = check.status === 'fail' ? this.#paint('red', 'failed') : this.#paint('yellow', 'warning')
+    const place = check.at === undefined ? '' : `  ${this.#paint('dim', `${check.at.file}:${check.at.line}`)}`
+    this.#line(
+      `      ${word} ${check.title}${place}`,
+      `        expected ${check.expected}`,
+      `        found    ${check.actual}`,
+    )
+  }
+
+  #workflow(workflow: WorkflowRecord): void {
+    if (workflow.error !== undefined) this.#line(...indent(render(workflow.error), 2))
+    if (workflow.status === 'passed' && workflow.notice !== undefined)
+      this.#line('', `  ${this.#paint('cyan', 'next')} ${workflow.notice}`)
+  }
+
+  #line(...lines: string[]): void {
+    for (const line of lines) this.#screen.write(`${line}\n`)
+  }
+
+  #paint(style: Style, text: string): string {
+    return styleText(style, text, { stream: this.#screen.stream as NodeJS.WriteStream })
+  }
+}
+
+function callFacts(step: StepRecord, { request, response, timing }: Exchange): string {
+  const passed = step.checks.filter((check) => check.status === 'pass').length
+  const checks =
+    step.checks.length === 0
+      ? ''
+      : passed === step.checks.length
+        ? `${count(passed, 'check')}`
+        : `${passed} of ${count(step.checks.length, 'check')}`
+  const parts = [
+    `${request.method.padEnd(6)} ${response?.status ?? '---'}`,
+    new URL(request.url).host,
+    duration(timing.totalMs),
+    checks,
+  ]
+  return parts.filter((part) => part !== '').join('  ')
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+function duration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
+function indent(text: string, by: number): string[] {
+  return text.split('\n').map((line) => ' '.repeat(by) + line)
+}

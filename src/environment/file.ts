@@ -1,0 +1,114 @@
+/**
+ * One environment file: its values with their lines, and what in it cannot be meant as it stands. Owns dotenv, which
+ * passes over what it does not understand; here a line that sets nothing is a problem with a place. Knows no setting.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { parse } from 'dotenv'
+import { fail, nearest, type Problem } from '../errors.ts'
+
+export interface EnvironmentFile {
+  readonly file: string
+  readonly values: ReadonlyMap<string, { readonly text: string; readonly line: number }>
+  readonly problems: readonly Problem[]
+  readonly warnings: readonly string[]
+}
+
+/** Throws ToolError ENV_FILE; `named` is how the user asked for the file. */
+export async function readEnvironmentFile(file: string, named: string): Promise<EnvironmentFile> {
+  try {
+    return parseEnvironmentFile(await readFile(file, 'utf8'), file)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === undefined) throw cause
+    if (code !== 'ENOENT') return unreadable(file, code, cause)
+    const known = await environmentsIn(dirname(file))
+    const meant = nearest(named, known)
+    return fail(
+      {
+        code: 'ENV_FILE',
+        message: `there is no environment "${named}": no file "${file}"`,
+        hint:
+          meant === undefined
+            ? `name an environment (${known.length === 0 ? 'mock, uat, prod' : known.join(', ')}) or the path of a file`
+            : `did you mean "${meant}"?`,
+      },
+      cause,
+    )
+  }
+}
+
+/** The same for a file that need not be there. */
+export async function readOptionalFile(file: string): Promise<EnvironmentFile | undefined> {
+  try {
+    return parseEnvironmentFile(await readFile(file, 'utf8'), file)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === undefined) throw cause
+    return code === 'ENOENT' ? undefined : unreadable(file, code, cause)
+  }
+}
+
+function unreadable(file: string, code: string, cause: unknown): never {
+  const words: Readonly<Record<string, string>> = { EISDIR: 'it is a folder', EACCES: 'access is denied' }
+  return fail(
+    {
+      code: 'ENV_FILE',
+      message: `environment file "${file}" cannot be read: ${words[code] ?? code}`,
+      hint: 'make it readable, or remove it',
+    },
+    cause,
+  )
+}
+
+async function environmentsIn(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch(() => [])
+  return names.flatMap((name) => /^\.env\.(.+)$/.exec(name)?.[1] ?? []).filter((name) => !name.endsWith('.local'))
+}
+
+/** The forms that dotenv understands: `NAME=value`, `NAME: value`, with or without "export". */
+const ASSIGNMENT = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=\s*|:\s+)(.*)$/
+const QUOTED = /^(['"`])(?:\\.|(?!\1).)*\1/
+
+function parseEnvironmentFile(text: string, file: string): EnvironmentFile {
+  const parsed = parse(text)
+  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
+  const values = new Map<string, { text: string; line: number }>()
+  const problems: Problem[] = []
+  const warnings: string[] = []
+  const problem = (line: number, message: string, more: Partial<Problem>) =>
+    problems.push({ code: 'ENV_INVALID', message, at: { file, line, column: 1 }, ...more })
+
+  for (let index = 0; index < lines.length; index++) {
+    const line = index + 1
+    const source = lines[index] ?? ''
+    if (/^\s*(?:#|$)/.test(source)) continue
+    const [, name, value = ''] = ASSIGNMENT.exec(source) ?? []
+    if (name === undefined) {
+      // Never the line itself: it may be the second line of a key.
+      problem(line, `this line of ${basename(file)} sets nothing`, {
+        expected: 'NAME=value, or # before a comment',
+        hint: 'put a value of several lines into quotes',
+      })
+      continue
+    }
+    const quote = /^['"`]/.exec(value)?.[0]
+    const end = quote === undefined || QUOTED.test(value) ? index : closingLine(lines, index + 1, quote)
+    if (end === undefined) problem(line, `the quote before the value of ${name} is not closed`, {})
+    else index = end
+    if (quote === undefined && /^[^#]*[^#\s]#/.test(value))
+      warnings.push(
+        `${basename(file)}:${line}: the value of ${name} ends before "#"; put it into quotes if "#" is part of it`,
+      )
+    const before = values.get(name)
+    if (before !== undefined)
+      warnings.push(`${basename(file)}:${line}: ${name} is set again; line ${before.line} no longer counts`)
+    values.set(name, { text: parsed[name] ?? '', line })
+  }
+  return { file, values, problems, warnings }
+}
+
+function closingLine(lines: readonly string[], from: number, quote: string): number | undefined {
+  const index = lines.findIndex((line, at) => at >= from && line.replaceAll(`\\${quote}`, '').includes(quote))
+  return index === -1 ? undefined : index
+}

@@ -1,0 +1,145 @@
+/** The table of settings: every variable an environment file may hold, its shape, its default and what it is for. */
+import { z } from '../shape.ts'
+
+const text = z.string()
+const httpsUrl = z.string().check(
+  z.refine((value) => {
+    const url = URL.parse(value)
+    return url?.protocol === 'https:' && url.username === '' && url.search === '' && url.hash === ''
+  }, 'an https:// URL without user, query or fragment'),
+)
+const list = z.pipe(
+  text,
+  z.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
+)
+/** A path; not the key itself, which people paste here and which would then stand in messages. */
+const path = text.check(z.refine((value) => !/-----BEGIN|[\r\n]/.test(value), 'the path of a file, not its content'))
+const hosts = z.pipe(
+  text,
+  z.pipe(
+    z.transform((value: string) =>
+      value.split(/[\s,]+/).flatMap((item) => (item === '' ? [] : [item.toLowerCase().replace(/:443$/, '')])),
+    ),
+    z.array(
+      text.check(
+        z.regex(/^(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/, 'host names, each with a port if it is not 443'),
+      ),
+    ),
+  ),
+)
+const integer = (least: number, most: number) =>
+  z.pipe(
+    text.check(z.regex(/^\d{1,9}$/, `a whole number from ${least} to ${most}`)),
+    z.pipe(
+      z.transform(Number),
+      z
+        .int()
+        .check(
+          z.gte(least, `a whole number from ${least} to ${most}`),
+          z.lte(most, `a whole number from ${least} to ${most}`),
+        ),
+    ),
+  )
+const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
+  z.enum(values, `${values.map((value) => `"${value}"`).join(' or ')}`)
+
+const signingAlgorithm = oneOf('PS256', 'RS256', 'ES256')
+
+/** Settings by name. `default` is the text that stands when the variable is not set. */
+export const VARIABLES = {
+  ENV_CLASS: {
+    shape: oneOf('mock', 'uat', 'prod'),
+    about: 'what the environment is; decides how careful the runner must be',
+  },
+  ALLOWED_HOSTS: {
+    shape: hosts,
+    about:
+      'hosts that may be called; default: those of all SERVER_* and the documented names of the authorization server',
+  },
+  CLIENT_ID: {
+    shape: text,
+    about: 'the client id of the application, whole: Thredd CA > Applications > (application) > Details',
+  },
+  ORG_ID: { shape: text, about: "the organisation's id in Thredd CA (Postman: org_id)" },
+  SOFTWARE_ID: { shape: text, about: "the application's id in Thredd CA (Postman: ssa_id)" },
+  ROLES: { shape: list, about: 'the roles of the application in Thredd CA' },
+  SIGNING_KEY_FILE: { shape: path, about: 'PKCS#8 PEM of the signing key', file: true },
+  SIGNING_KEY: { shape: text, about: 'the same as text, for CI secret stores', secret: true },
+  SIGNING_KID: {
+    shape: text,
+    about: 'key id of the signing certificate: Thredd CA > App Certificates, type rtssigning (Postman: kid)',
+  },
+  SIGNING_ALG: {
+    shape: signingAlgorithm,
+    default: 'PS256',
+    about: 'algorithm of the client assertion at the authorization server',
+  },
+  DIRECTORY_SIGNING_ALG: {
+    shape: signingAlgorithm,
+    default: 'PS256',
+    about: 'algorithm of the client assertion at the directory, which lists PS256 only',
+  },
+  DIRECTORY_AUTH_METHOD: {
+    shape: oneOf('tls_client_auth', 'private_key_jwt'),
+    default: 'tls_client_auth',
+    about: 'how the application authenticates at the directory',
+  },
+  ASSERTION_AUDIENCE_DIRECTORY: {
+    shape: text,
+    about: "aud of the assertion for the directory; default: the directory's mTLS token endpoint",
+  },
+  ASSERTION_AUDIENCE_AUTHORIZATION: {
+    shape: text,
+    about: 'aud of the assertion for the authorization server; default: its token endpoint',
+  },
+  UPDATE_BODY: {
+    shape: oneOf('acp', 'rfc'),
+    default: 'acp',
+    about: 'form of the DCR PUT body: like the POST with client_id, or RFC 7592',
+  },
+  EXPECTED_TOKEN_ISSUER: { shape: text, about: 'iss of the API access tokens; it differs from the discovery issuer' },
+  SACRIFICIAL_CLIENT: {
+    shape: oneOf('true', 'false'),
+    default: 'false',
+    about: 'true only for a client nobody uses: allows tests that may cost it its token',
+  },
+  TRANSPORT_CERT_FILE: { shape: path, about: 'client certificate for mutual TLS, PEM or DER', file: true },
+  TRANSPORT_KEY_FILE: { shape: path, about: 'its private key', file: true },
+  TRANSPORT_PFX_FILE: { shape: path, about: 'certificate and key in one PKCS#12 file instead', file: true },
+  TRANSPORT_PASSPHRASE: { shape: text, about: 'passphrase of the key or PKCS#12 file', secret: true },
+  CA_FILE: { shape: path, about: 'PEM of further certificate authorities to trust for servers', file: true },
+  TLS_MIN_VERSION: { shape: oneOf('1.2', '1.3'), default: '1.2', about: 'lowest TLS version' },
+  TIMEOUT_MS: { shape: integer(100, 600_000), default: '30000', about: 'longest wait for one answer, in milliseconds' },
+  VAULT_DIR: { shape: path, about: 'folder of the vault; default: .vault/<environment>', file: true },
+  VAULT_KEY: { shape: text, about: 'vault key, 32 bytes as base64url', secret: true },
+  VAULT_KEY_FILE: { shape: path, about: 'file that holds the vault key', file: true },
+} as const satisfies Record<string, Variable>
+
+interface Variable {
+  readonly shape: z.ZodMiniType
+  readonly about: string
+  readonly default?: string
+  /** the value is a path, relative to the file that names it */
+  readonly file?: true
+  readonly secret?: true
+}
+
+export type VariableName = keyof typeof VARIABLES
+
+/** Families of variables: `SERVER_<SOURCE>` and further identities. */
+export const SERVER = { pattern: /^SERVER_([A-Z0-9_]+)$/, shape: httpsUrl, about: 'base URL of a source description' }
+export const IDENTITY = {
+  pattern: /^IDENTITY_([A-Z0-9_]+)_(CERT_FILE|KEY_FILE|PFX_FILE|PASSPHRASE)$/,
+  shape: path,
+  about: 'a further identity for a step that names it',
+}
+
+/** Read from the files alone, so that nothing ambient can disarm a guard. */
+export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS'] satisfies VariableName[]
+
+/** The documented names of the authorization server; registration_client_uri may carry either. */
+export const AUTHORIZATION_HOSTS = {
+  mock: ['uat-thredd.mtls.eu.authz.cloudentity.io', 'auth.uat.threddid.com'],
+  uat: ['uat-thredd.mtls.eu.authz.cloudentity.io', 'auth.uat.threddid.com'],
+  prod: [],
+} as const

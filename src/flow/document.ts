@@ -1,0 +1,189 @@
+/** Owns yaml: a YAML or JSON text as plain data in which every value knows its line and column. Knows no format. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseDocument as parseYaml,
+  Scalar,
+  visit,
+} from 'yaml'
+import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../errors.ts'
+
+export type Path = readonly (string | number)[]
+
+export interface Document {
+  readonly file: string
+  readonly text: string
+  /** of the text, hex */
+  readonly sha256: string
+  readonly data: unknown
+  /** Where the value at `path` stands (or the nearest place above it); `offset` counts characters into its text. */
+  at(path: Path, offset?: number): SourceLocation
+  /** Where the last member name of `path` stands. */
+  keyAt(path: Path): SourceLocation
+}
+
+/** More than any hand-written flow or API description; a bound for hostile files. */
+const LARGEST = 4 * 1024 * 1024
+/** Aliases may not multiply the document ("billion laughs"). */
+const MOST_ALIASES = 100
+/** Objects and lists within each other; what reads a document may recurse. */
+const DEEPEST = 100
+const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
+
+export async function readDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code
+    return fail(
+      {
+        code: 'FLOW_FILE',
+        message: `${named} "${file}" cannot be read: ${FILE_FAULTS[reason ?? ''] ?? reason ?? 'unknown reason'}`,
+        at,
+        hint: at === undefined ? 'check the path' : 'check the path; it starts at the folder of the file that names it',
+      },
+      cause,
+    )
+  }
+  return parseDocument(text, file)
+}
+
+const FILE_FAULTS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'access is denied',
+}
+
+/** Throws ToolError FLOW_SYNTAX with every syntax problem of the text. */
+export function parseDocument(text: string, file: string): Document {
+  if (text.length > LARGEST) {
+    fail({
+      code: 'FLOW_SYNTAX',
+      message: `"${file}" is too large`,
+      expected: `at most ${LARGEST} characters`,
+      found: `${text.length}`,
+    })
+  }
+  const lines = new LineCounter()
+  const place = (offset: number): SourceLocation => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  const { document, faults, data } = guarded(file, () => {
+    const document = parseYaml(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, version: '1.2' })
+    const faults = faultsOf(document)
+    return { document, faults, data: faults.length > 0 ? undefined : document.toJS({ maxAliasCount: MOST_ALIASES }) }
+  })
+  const problems = faults.map(
+    ({ offset, words }): Problem => ({ code: 'FLOW_SYNTAX', message: words, at: place(offset) }),
+  )
+  // The first mistake of a line makes nonsense of its rest.
+  const first = problems.filter(({ at }, index) => problems.findIndex((other) => other.at?.line === at?.line) === index)
+  if (isNonEmpty(first)) throw new ToolError(first)
+
+  const nodeAt = (path: Path): { node: Node | undefined; whole: boolean } => {
+    for (let length = path.length; length > 0; length--) {
+      const node = document.getIn(path.slice(0, length), true) as Node | undefined
+      if (node?.range) return { node, whole: length === path.length }
+    }
+    return { node: document.contents ?? undefined, whole: path.length === 0 }
+  }
+  return {
+    file,
+    text,
+    sha256: createHash('sha256').update(text).digest('hex'),
+    data,
+    at(path, offset = 0) {
+      const { node, whole } = nodeAt(path)
+      return place(
+        (node?.range?.[0] ?? 0) + (whole && offset > 0 && isScalar(node) ? intoScalar(node, offset, text) : 0),
+      )
+    },
+    keyAt(path) {
+      const parent = document.getIn(path.slice(0, -1), true)
+      const pair = isMap(parent)
+        ? parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1))
+        : undefined
+      return isScalar(pair?.key) && pair.key.range ? place(pair.key.range[0]) : this.at(path)
+    },
+  }
+}
+
+interface Fault {
+  /** characters from the start of the text */
+  readonly offset: number
+  readonly words: string
+}
+
+/** What keeps a text from being data. What the parser only warns of (a tag like !include) would be data nobody meant. */
+function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
+  const faults: Fault[] = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
+    offset: pos[0],
+    words: code === 'RESOURCE_EXHAUSTION' ? TOO_DEEP : `not valid YAML: ${FAULTS[code] ?? firstLine(message)}`,
+  }))
+  const tooDeep = faults.find(({ words }) => words === TOO_DEEP)
+  if (tooDeep !== undefined) return [tooDeep]
+  const anchors = new Map<string, Node>()
+  visit(document, {
+    Node(_, node, path) {
+      const offset = node.range?.[0] ?? 0
+      if (isAlias(node)) {
+        const [start = 0, end = 0] = anchors.get(node.source)?.range ?? []
+        const words = end === 0 ? 'nothing above it' : offset < end ? 'something that it is part of' : undefined
+        if (words !== undefined && start <= offset)
+          faults.push({ offset, words: `not valid YAML: the alias "*${node.source}" stands for ${words}` })
+      } else if (node.anchor !== undefined) anchors.set(node.anchor, node)
+      if (path.filter(isCollection).length < DEEPEST) return undefined
+      faults.push({ offset, words: TOO_DEEP })
+      return visit.BREAK
+    },
+  })
+  return faults
+}
+
+/** Exact in plain and quoted one-line text; in a block the first line is good enough for a person. */
+function intoScalar(node: Scalar, offset: number, text: string): number {
+  const start = node.range?.[0] ?? 0
+  const shift = node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE ? 1 : 0
+  if (node.type !== Scalar.BLOCK_FOLDED && node.type !== Scalar.BLOCK_LITERAL) return offset + shift
+  const content = text.indexOf('\n', start) + 1
+  const indent = text.slice(content).match(/^ */)?.[0].length ?? 0
+  const value = String(node.value)
+  const line = value.slice(0, offset).split('\n').length - 1
+  const column = offset - (value.lastIndexOf('\n', offset - 1) + 1)
+  let position = content
+  for (let skipped = 0; skipped < line; skipped++) position = text.indexOf('\n', position) + 1
+  return position + indent + column - start
+}
+
+function guarded<T>(file: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    // The two that the parser throws: a text too deep for its own recursion, and aliases beyond MOST_ALIASES.
+    if (!(cause instanceof RangeError || cause instanceof ReferenceError)) throw cause
+    const message = cause instanceof RangeError ? TOO_DEEP : 'the aliases of the file multiply it beyond all measure'
+    return fail({ code: 'FLOW_SYNTAX', message, at: { file, line: 1, column: 1 } }, cause)
+  }
+}
+
+/** Where the parser's own words do not say what a person did. */
+const FAULTS: Readonly<Record<string, string>> = {
+  BLOCK_AS_IMPLICIT_KEY: 'a member starts in the middle of a line; a text with ": " in it needs quotes',
+  DUPLICATE_KEY: 'a member occurs twice in one object',
+  MULTIPLE_DOCS: 'the file holds more than one document',
+  TAB_AS_INDENT: 'a tab stands where only spaces may indent',
+}
+
+function firstLine(message: string): string {
+  const line = (message.split('\n')[0] ?? message).replace(/[.:]$/, '')
+  return line.charAt(0).toLowerCase() + line.slice(1)
+}

@@ -1,0 +1,222 @@
+/**
+ * What a step needs of an OpenAPI 3.1 description: its operations by operationId, their request shape, their documented
+ * answers and whether they demand a client certificate. Descriptions are trusted to be OpenAPI; what is used is checked.
+ */
+import { nearest, type Problem, type SourceLocation } from '../errors.ts'
+import { type Document, type Path, readDocument } from './document.ts'
+
+export interface ApiDescription {
+  readonly document: Document
+  readonly operations: ReadonlyMap<string, Operation>
+}
+
+export interface Operation {
+  readonly operationId: string
+  /** upper-case */
+  readonly method: string
+  /** path template, relative to the server */
+  readonly path: string
+  readonly parameters: readonly OperationParameter[]
+  /** media type → schema, if the operation takes a body */
+  readonly requestBody: { readonly required: boolean; readonly content: ReadonlyMap<string, Schema> } | undefined
+  /** "200", "4XX" or "default" → media type → schema; no media types means no body */
+  readonly responses: ReadonlyMap<string, ReadonlyMap<string, Schema>>
+  /** the operation's security names OpenAPI's own mutualTLS scheme */
+  readonly mutualTls: boolean
+  readonly description: ApiDescription
+}
+
+export interface OperationParameter {
+  readonly name: string
+  readonly in: 'path' | 'query' | 'header' | 'cookie'
+  readonly required: boolean
+}
+
+/** A JSON Schema as it stands in the description; `#/…` references point into `description.document.data`. */
+export type Schema = boolean | Readonly<Record<string, unknown>>
+
+const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
+
+/** Reads a description; problems are added to `problems`, so that all files report at once. */
+export async function readApiDescription(
+  file: string,
+  at: SourceLocation,
+  problems: Problem[],
+): Promise<ApiDescription> {
+  const document = await readDocument(file, 'API description', at)
+  const root = record(document.data)
+  const operations = new Map<string, Operation>()
+  const description: ApiDescription = { document, operations }
+  if (typeof root.openapi !== 'string' || !/^3\.[01]\.\d+/.test(root.openapi)) {
+    problems.push({
+      code: 'FLOW_STRUCTURE',
+      message: `"${file}" is not an OpenAPI 3 description`,
+      at: document.at(['openapi']),
+      expected: 'openapi: 3.1.x',
+      found: root.openapi === undefined ? 'no member "openapi"' : `openapi: ${JSON.stringify(root.openapi)}`,
+    })
+    return description
+  }
+  checkReferences(document, problems)
+  for (const [path, item] of Object.entries(record(root.paths))) {
+    for (const method of METHODS) {
+      const raw = record(item)[method]
+      if (raw === undefined) continue
+      const where: Path = ['paths', path, method]
+      const operationId = record(raw).operationId
+      if (typeof operationId !== 'string') continue
+      if (operations.has(operationId)) {
+        problems.push({
+          code: 'FLOW_STRUCTURE',
+          message: `operationId "${operationId}" occurs twice`,
+          at: document.at([...where, 'operationId']),
+        })
+      }
+      operations.set(
+        operationId,
+        operation({ root, item: record(item), raw: record(raw), operationId, method, path, description }),
+      )
+    }
+  }
+  return description
+}
+
+/** A reference that leads nowhere would silently switch off the check of an answer. */
+function checkReferences(document: Document, problems: Problem[]): void {
+  const seen = new Set<object>()
+  const open: { node: unknown; path: Path }[] = [{ node: document.data, path: [] }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { node, path } = next
+    if (typeof node !== 'object' || node === null || seen.has(node)) continue
+    seen.add(node)
+    for (const [key, child] of Object.entries(node)) {
+      const own: Path = [...path, Array.isArray(node) ? Number(key) : key]
+      if (key !== '$ref' || typeof child !== 'string') {
+        if (!EXAMPLES.has(key)) open.push({ node: child, path: own })
+      } else if (child !== '#' && !child.startsWith('#/')) {
+        problems.push({
+          code: 'FLOW_UNSUPPORTED',
+          message: `reference "${child}" leads out of the API description`,
+          at: document.at(own),
+          expected: '#/… within the same file',
+        })
+      } else if (target(document.data, child) === undefined) {
+        problems.push({
+          code: 'FLOW_REFERENCE',
+          message: `reference "${child}" leads nowhere`,
+          at: document.at(own),
+        })
+      }
+    }
+  }
+}
+
+/** Members whose values are data, in which "$ref" is a name like any other. */
+const EXAMPLES = new Set(['example', 'examples', 'default', 'const', 'enum'])
+
+interface Draft {
+  readonly root: Readonly<Record<string, unknown>>
+  readonly item: Readonly<Record<string, unknown>>
+  readonly raw: Readonly<Record<string, unknown>>
+  readonly operationId: string
+  readonly method: string
+  readonly path: string
+  readonly description: ApiDescription
+}
+
+function operation({ root, item, raw, operationId, method, path, description }: Draft): Operation {
+  const deref = (value: unknown) => record(resolveReference(root, value))
+  const parameters = new Map<string, OperationParameter>()
+  for (const parameter of [...list(item.parameters), ...list(raw.parameters)].map(deref)) {
+    const { name, in: location } = parameter as { name: string; in: OperationParameter['in'] }
+    parameters.set(`${location} ${name}`, {
+      name,
+      in: location,
+      required: parameter.required === true || location === 'path',
+    })
+  }
+  const body = raw.requestBody === undefined ? undefined : deref(raw.requestBody)
+  const schemes = record(record(root.components).securitySchemes)
+  const security = list(raw.security ?? root.security)
+  return {
+    operationId,
+    method: method.toUpperCase(),
+    path,
+    parameters: [...parameters.values()],
+    requestBody: body && { required: body.required === true, content: content(body) },
+    responses: new Map(
+      Object.entries(record(raw.responses)).map(([status, answer]) => [status, content(deref(answer))]),
+    ),
+    mutualTls: security.some((requirement) =>
+      Object.keys(record(requirement)).some((name) => deref(schemes[name]).type === 'mutualTLS'),
+    ),
+    description,
+  }
+}
+
+/** "200" before "2XX" before "default" (OpenAPI 3.1 §4.8.16). */
+export function documentedAnswer(operation: Operation, status: number): ReadonlyMap<string, Schema> | undefined {
+  return (
+    operation.responses.get(String(status)) ??
+    operation.responses.get(`${Math.floor(status / 100)}XX`) ??
+    operation.responses.get('default')
+  )
+}
+
+/** The operation a name means, or what to tell the author. */
+export function findOperation(description: ApiDescription, operationId: string): Operation | { readonly hint: string } {
+  const found = description.operations.get(operationId)
+  if (found !== undefined) return found
+  const meant = nearest(operationId, description.operations.keys())
+  if (meant === undefined)
+    return { hint: `it has ${[...description.operations.keys()].map((id) => `"${id}"`).join(', ')}` }
+  const { path = '', method = '' } = description.operations.get(meant) ?? {}
+  const { file, line } = description.document.at(['paths', path, method.toLowerCase(), 'operationId'])
+  return { hint: `did you mean "${meant}" (${file}:${line})?` }
+}
+
+/** Follows `#/…` references, a bounded number of times. */
+function resolveReference(root: Readonly<Record<string, unknown>>, value: unknown, hops = 0): unknown {
+  const reference = record(value).$ref
+  if (typeof reference !== 'string' || !reference.startsWith('#/') || hops > 16) return value
+  return resolveReference(root, target(root, reference), hops + 1)
+}
+
+function target(root: unknown, reference: string): unknown {
+  if (reference === '#') return root
+  return reference
+    .slice(2)
+    .split('/')
+    .map(unescaped)
+    .reduce<unknown>((node, name) => {
+      if (Array.isArray(node)) return node[Number(name)]
+      return Object.hasOwn(record(node), name) ? record(node)[name] : undefined
+    }, root)
+}
+
+/** A token of a JSON Pointer in a URI fragment (RFC 6901 §6). */
+function unescaped(token: string): string {
+  const plain = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~')
+  try {
+    return plain(decodeURIComponent(token))
+  } catch {
+    return plain(token)
+  }
+}
+
+function content(value: Readonly<Record<string, unknown>>): ReadonlyMap<string, Schema> {
+  return new Map(
+    Object.entries(record(value.content)).map(([type, media]) => [
+      type.toLowerCase(),
+      (record(media).schema ?? true) as Schema,
+    ]),
+  )
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}

@@ -1,0 +1,360 @@
+/**
+ * Flow + environment to a Plan: every input has its source, every step its server, identity and key. Pure but for nothing:
+ * the vault is not read here, only named. After planning nothing can be "not found".
+ */
+import { violationsOf } from './checks.ts'
+import type { Environment, Origin } from './environment/index.ts'
+import { isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
+import { type Condition, judge } from './flow/criterion.ts'
+import { type Context, type Expression, render, type Template } from './flow/expression.ts'
+import type { Flow, Input, Step, Value, Workflow } from './flow/index.ts'
+import { Secret } from './secret.ts'
+
+export interface Plan {
+  readonly workflows: readonly PlannedWorkflow[]
+  /** identities that some step presents */
+  readonly identities: ReadonlySet<string>
+  /** the algorithms that client assertions are signed with; empty if none is minted */
+  readonly signingAlgorithms: ReadonlySet<string>
+}
+
+export interface PlannedWorkflow {
+  readonly flow: Flow
+  readonly workflow: Workflow
+  readonly inputs: ReadonlyMap<string, PlannedInput>
+  readonly steps: readonly PlannedStep[]
+}
+
+export interface PlannedStep {
+  readonly step: Step
+  /** base URL without trailing slash */
+  readonly server: string
+  readonly timeoutMs: number
+}
+
+/** Where an input's value comes from. `vault` and `minted` are read anew at each use. */
+export type PlannedInput =
+  | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: Origin }
+  | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: Origin }
+  | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: Origin }
+  | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: Origin }
+
+/** RFC 7523 §3: what a client assertion will say. */
+export interface AssertionPlan {
+  readonly clientId: string
+  readonly audience: string
+  readonly alg: string
+  readonly lifetimeSeconds: number
+}
+
+export type VaultMember = 'registration_access_token' | 'registration_client_uri'
+const VAULT_MEMBERS: readonly string[] = [
+  'registration_access_token',
+  'registration_client_uri',
+] satisfies VaultMember[]
+
+export interface PlanOptions {
+  /** `--input name=value` */
+  readonly inputs: ReadonlyMap<string, string>
+  /** whether the vault holds a registration of this client; its inputs then have a source */
+  readonly registered: boolean
+}
+
+/** Throws ToolError with everything that is missing or unusable, before any call. */
+export function plan(
+  selection: readonly { readonly flow: Flow; readonly workflow: Workflow }[],
+  environment: Environment,
+  options: PlanOptions,
+): Plan {
+  const problems = new Problems()
+  const workflows = selection.map(({ flow, workflow }) => {
+    const inputs = planInputs(workflow, environment, options, problems)
+    const steps = workflow.steps.flatMap((step) => planStep(step, environment, problems) ?? [])
+    return { flow, workflow, inputs, steps }
+  })
+  const steps = selection.flatMap(({ workflow }) => workflow.steps)
+  const sources = new Set(steps.map(({ source }) => source))
+  const inputs = new Set(selection.flatMap(({ workflow }) => workflow.inputs.map(({ name }) => name)))
+  for (const source of environment.servers.keys()) {
+    if (environment.setting(`server_${source}`)?.origin.label !== '--server') continue
+    if ([...sources].some((name) => name.toLowerCase() === source)) continue
+    problems.add(`--server ${source}`, {
+      code: 'INPUT_INVALID',
+      message: `--server ${source} is no source description that a selected workflow calls`,
+      hint: suggestion(source, sources),
+    })
+  }
+  for (const name of options.inputs.keys()) {
+    if (inputs.has(name)) continue
+    problems.add(`--input ${name}`, {
+      code: 'INPUT_INVALID',
+      message: `--input ${name} is no input of a selected workflow`,
+      hint: suggestion(name, inputs),
+    })
+  }
+  if (isNonEmpty(problems.list)) throw new ToolError(problems.list)
+
+  const assertions = workflows.flatMap(({ inputs }) => [...inputs.values()].filter((input) => input.kind === 'minted'))
+  return {
+    workflows,
+    identities: new Set(
+      workflows.flatMap(({ steps }) => steps.map(({ step }) => step.identity)).filter((name) => name !== 'none'),
+    ),
+    signingAlgorithms: new Set(assertions.map(({ assertion }) => assertion.alg)),
+  }
+}
+
+/** One missing setting is one problem, however many steps and workflows miss it. */
+class Problems {
+  readonly list: Problem[] = []
+  readonly #subjects = new Set<string>()
+
+  /** `subject` is what is wrong: a variable, an identity, a host. */
+  add(subject: string, problem: Problem): void {
+    if (this.#subjects.has(subject)) return
+    this.#subjects.add(subject)
+    this.list.push(problem)
+  }
+}
+
+function suggestion(name: string, known: ReadonlySet<string>): string {
+  const meant = nearest(name, known)
+  if (meant !== undefined) return `did you mean "${meant}"?`
+  return known.size === 0 ? 'there is none' : `known: ${[...known].join(', ')}`
+}
+
+function planStep(step: Step, environment: Environment, problems: Problems): PlannedStep | undefined {
+  const server = environment.servers.get(step.source.toLowerCase())
+  if (step.identity !== 'none' && !environment.identities.has(step.identity)) {
+    const prefix =
+      step.identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${step.identity.toUpperCase().replaceAll('-', '_')}`
+    problems.add(`identity ${step.identity}`, {
+      code: 'IDENTITY_MISSING',
+      message: `step "${step.stepId}" presents identity "${step.identity}", which environment "${environment.name}" does not have`,
+      at: step.identityAt,
+      hint: `write ${prefix}_CERT_FILE and ${prefix}_KEY_FILE into ${environment.localFile}`,
+    })
+  }
+  if (step.identity === 'none' && step.operation.mutualTls) {
+    problems.add(`${step.at.file}:${step.at.line}`, {
+      code: 'IDENTITY_MISSING',
+      message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,
+      at: step.identityAt,
+      hint: 'remove identity: none',
+    })
+  }
+  if (server === undefined) {
+    const variable = `SERVER_${step.source.toUpperCase()}`
+    problems.add(variable, {
+      code: 'ENV_MISSING',
+      message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
+      at: step.at,
+      hint: serverHint(step.source, environment),
+    })
+    return undefined
+  }
+  const { host } = new URL(server)
+  if (!environment.allowedHosts.has(host)) {
+    problems.add(`host ${host}`, {
+      code: 'HOST_NOT_ALLOWED',
+      message: `step "${step.stepId}" calls host "${host}", which is not in ALLOWED_HOSTS; nothing was sent`,
+      at: step.at,
+      expected: [...environment.allowedHosts].map((allowed) => `"${allowed}"`).join(', '),
+      hint: 'add the host to ALLOWED_HOSTS if it belongs to the platform under test',
+    })
+  }
+  return { step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
+}
+
+function serverHint(source: string, { localFile }: Environment): string {
+  return `write SERVER_${source.toUpperCase()}=https://… into ${localFile}, or use --server ${source}=https://…`
+}
+
+function planInputs(
+  workflow: Workflow,
+  environment: Environment,
+  options: PlanOptions,
+  problems: Problems,
+): ReadonlyMap<string, PlannedInput> {
+  const planned = new Map<string, PlannedInput>()
+  // Minted inputs and conditions speak of other inputs, so those with a plain value come first.
+  const later = (input: Input) => (input.mint === undefined ? 0 : 2) + (input.when === undefined ? 0 : 1)
+  for (const input of [...workflow.inputs].sort((a, b) => later(a) - later(b))) {
+    planned.set(input.name, planInput(input, planned, environment, options, problems))
+  }
+  return planned
+}
+
+function planInput(
+  input: Input,
+  planned: ReadonlyMap<string, PlannedInput>,
+  environment: Environment,
+  options: PlanOptions,
+  problems: Problems,
+): PlannedInput {
+  const context = knownInputs(planned)
+  if (input.when !== undefined && !holds(input.when, context))
+    return { kind: 'absent', secret: input.secret, origin: { label: 'not needed here' } }
+
+  const given = options.inputs.get(input.name)
+  if (given !== undefined) return typed(input, given, input.secret, { label: '--input' }, problems)
+
+  const setting = environment.setting(input.name)
+  if (setting !== undefined) {
+    const secret = input.secret || setting.value instanceof Secret
+    return typed(
+      input,
+      setting.value instanceof Secret ? setting.value.reveal() : setting.value,
+      secret,
+      setting.origin,
+      problems,
+    )
+  }
+  if (VAULT_MEMBERS.includes(input.name) && (options.registered || !input.required)) {
+    return { kind: 'vault', member: input.name as VaultMember, secret: input.secret, origin: { label: 'vault' } }
+  }
+  if (input.mint !== undefined) {
+    const assertion = planAssertion(input, input.mint, environment, context, problems)
+    return assertion === undefined
+      ? absent(input)
+      : { kind: 'minted', assertion, secret: true, origin: { label: 'minted' } }
+  }
+  if (input.default !== undefined)
+    return { kind: 'value', value: input.default, secret: input.secret, origin: { label: 'default' } }
+  if (input.required) problems.add(input.name.toUpperCase(), missing(input, environment))
+  return absent(input)
+}
+
+function planAssertion(
+  input: Input,
+  mint: NonNullable<Input['mint']>,
+  environment: Environment,
+  context: Context,
+  problems: Problems,
+): AssertionPlan | undefined {
+  const write = (variable: string) => `write ${variable}=… into ${environment.localFile}`
+  const resolved = (template: Template, what: string) => {
+    const result = render(template, context)
+    if (result.ok) return String(result.value)
+    const name = result.missing.kind === 'inputs' ? result.missing.name : ''
+    problems.add(name.toUpperCase(), {
+      code: 'INPUT_MISSING',
+      message: `the ${what} of minted input "${input.name}" has no value: "${result.missing.text}" has none`,
+      at: input.at,
+      hint: [write(name.toUpperCase()), environment.about(name)].filter((part) => part !== undefined).join(': '),
+    })
+    return undefined
+  }
+  const audience = resolved(mint.audience, 'audience')
+  const alg = resolved(mint.alg, 'algorithm')
+  const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
+  const needed = {
+    SIGNING_KEY_FILE: environment.signing.keyFile ?? environment.signing.key,
+    SIGNING_KID: environment.signing.kid,
+  }
+  for (const [variable, value] of Object.entries({ CLIENT_ID: clientId, ...needed })) {
+    if (value !== undefined) continue
+    problems.add(variable, {
+      code: 'ENV_MISSING',
+      message: `${variable} is not set; client assertions need it: ${environment.about(variable)}`,
+      at: input.at,
+      hint: write(variable),
+    })
+  }
+  if (audience === undefined || alg === undefined || typeof clientId !== 'string') return undefined
+  return { clientId, audience, alg, lifetimeSeconds: mint.lifetimeSeconds }
+}
+
+/** Text from outside becomes what the input's schema asks for, and must fit it. */
+function typed(input: Input, text: string, secret: boolean, origin: Origin, problems: Problems): PlannedInput {
+  const value = fromText(text, typeof input.schema === 'object' ? input.schema.type : undefined)
+  const [violation] = violationsOf(input.schema, value, input.root)
+  if (violation !== undefined) {
+    problems.add(`input ${input.name} ${origin.label}`, {
+      code: 'INPUT_INVALID',
+      message: `input "${input.name}" from ${origin.label} does not fit its schema`,
+      at: origin.at ?? input.at,
+      expected: violation.expected,
+      found: secret ? 'a secret value' : violation.actual,
+    })
+  }
+  return { kind: 'value', value, secret, origin }
+}
+
+function fromText(text: string, type: unknown): unknown {
+  if (type === 'array') return /^\s*\[/.test(text) ? json(text) : text.split(/[\s,]+/).filter((item) => item !== '')
+  if (type === 'integer' || type === 'number' || type === 'boolean' || type === 'object') return json(text)
+  return text
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function missing(input: Input, environment: Environment): Problem {
+  const variable = input.name.toUpperCase()
+  const about = environment.about(input.name) ?? input.description
+  const server = /^server_(.+)$/.exec(input.name)?.[1]
+  return {
+    code: 'INPUT_MISSING',
+    message: `input "${input.name}" has no value${about === undefined ? '' : `: ${about}`}`,
+    at: input.at,
+    hint: VAULT_MEMBERS.includes(input.name)
+      ? 'the vault holds no registration of this client; without its token only Thredd can delete it (section 3.3.2, Thredd Deletes a Client)'
+      : server === undefined
+        ? // A secret on a command line stands in the history of the shell.
+          `write ${variable}=… into ${environment.localFile}, set THREDD_${variable}${input.secret ? '' : `, or use --input ${input.name}=…`}`
+        : serverHint(server, environment),
+  }
+}
+
+function absent(input: Input): PlannedInput {
+  return { kind: 'absent', secret: input.secret, origin: { label: 'none' } }
+}
+
+function holds(condition: Condition, context: Context): boolean {
+  return judge(condition, context).pass
+}
+
+function knownInputs(planned: ReadonlyMap<string, PlannedInput>): Context {
+  return {
+    inputs: (name) => {
+      const input = planned.get(name)
+      return input?.kind === 'value' ? input.value : undefined
+    },
+    steps: new Map(),
+  }
+}
+
+/** The inputs a step's request reads, so that minted and stored ones are made fresh for it. */
+export function inputsReadBy(step: Step): ReadonlySet<string> {
+  const templates: Value[] = step.parameters.map(({ value }) => value)
+  if (step.requestBody !== undefined) templates.push(step.requestBody.payload)
+  const references = [
+    ...templates.flatMap(expressionsIn),
+    ...(step.url === undefined ? [] : step.url.references),
+    ...step.criteria.flatMap(({ condition }) => condition.references),
+  ]
+  return new Set(references.flatMap((expression) => (expression.kind === 'inputs' ? [expression.name] : [])))
+}
+
+function expressionsIn(value: Value): readonly Expression[] {
+  switch (value.kind) {
+    case 'literal':
+      return []
+    case 'template':
+      return value.template.references
+    case 'selector':
+      return value.selector.references
+    case 'object':
+      return value.members.flatMap(([, member]) => expressionsIn(member))
+    case 'array':
+      return value.items.flatMap(expressionsIn)
+    default:
+      return value satisfies never
+  }
+}

@@ -1,0 +1,379 @@
+/**
+ * Composition: reads environment and flows, plans, opens vault, identities and transport, executes, and writes the record.
+ * All problems of the input are reported at once, and nothing is sent while there is one.
+ */
+import { createHash, randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { type Artifacts, createArtifacts } from './artifacts.ts'
+import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
+import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
+import { execute, type Ports, type RunEvent } from './execute.ts'
+import { type Flow, readFlow, type Workflow } from './flow/index.ts'
+import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
+import { loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
+import { type Plan, plan } from './plan.ts'
+import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
+import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
+import { inProcess } from './transport/in-process.ts'
+import { createTransport } from './transport/index.ts'
+import type { Transport } from './transport/transport.ts'
+import { openVault, resolveVaultKey, type Vault } from './vault.ts'
+
+/** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
+export type Counterparty = AsyncDisposable &
+  (
+    | {
+        readonly kind: 'twin'
+        readonly connectTo: (host: string, port: number) => { host: string; port: number } | undefined
+      }
+    | {
+        readonly kind: 'twin-in-process'
+        answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
+      }
+  )
+
+export interface RunOptions {
+  /** names (`register`) or paths; none: what the environment allows to run unnamed */
+  readonly flows: readonly string[]
+  /** run only this workflow of the flows */
+  readonly workflow?: string | undefined
+  readonly environment: EnvironmentOptions
+  readonly inputs: ReadonlyMap<string, string>
+  /** folders that hold `flows/`, first match wins */
+  readonly folders: readonly string[]
+  /** the reports folder */
+  readonly out: string
+  /** the client id, repeated where the run changes a client that matters */
+  readonly confirm?: string | undefined
+  readonly version: string
+  /** starts the offline twin; asked for only in an environment of class mock whose servers are not on this machine */
+  readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
+  readonly onEvent?: ((event: RunEvent | PreparedEvent) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Everything is read and checked; the first call comes next. */
+export interface PreparedEvent {
+  readonly type: 'prepared'
+  readonly environment: Environment
+  readonly counterparty: RunRecord['counterparty']
+  readonly warnings: readonly string[]
+}
+
+const LARGEST_BODY = 10 * 1024 * 1024
+
+/** Throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. */
+export async function run(options: RunOptions): Promise<{ record: RunRecord; file: string }> {
+  const startedAt = new Date()
+  const start = performance.now()
+  const environment = await loadEnvironment(options.environment)
+  await using stack = new AsyncDisposableStack()
+  const counterparty = await meet(environment, options)
+  if (counterparty !== undefined) stack.use(counterparty)
+
+  const redactor = new Redactor(randomBytes(32))
+  const runId = randomUUIDv7()
+  const prepared = await prepare(environment, options, redactor)
+  const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.plan)}-${runId.slice(-6)}`
+  // Before the first call: a run whose record cannot be written should not change anything.
+  const artifacts = await createArtifacts(options.out, name, redactor)
+  const transport = stack.use(open(environment, prepared, counterparty))
+  const clientId = textSetting(environment, 'client_id')
+  const kind = counterparty?.kind ?? 'network'
+  options.onEvent?.({ type: 'prepared', environment, counterparty: kind, warnings: prepared.warnings })
+
+  const warnings = [...prepared.warnings]
+  const ports: Ports = {
+    transport,
+    redactor,
+    sign: (assertion) => {
+      const key = prepared.keys.get(assertion.alg)
+      if (key === undefined) throw new Error(`no key was loaded for ${assertion.alg}`)
+      return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
+    },
+    vault: {
+      keep: async (answer) => {
+        const kept = await prepared.vault.keep({ ...answer, runId, clientId })
+        if (kept?.problem !== undefined) warnings.push(kept.problem.message)
+        const news =
+          kept === undefined ? undefined : answer.status === 201 ? 'registered' : kept.rotated ? 'rotated' : undefined
+        return kept && news && { clientId: kept.registration.clientId, news, problem: kept.problem }
+      },
+      read: async (member) => {
+        const registration = clientId === undefined ? undefined : await prepared.vault.current(clientId)
+        return member === 'registration_client_uri'
+          ? registration?.registrationClientUri
+          : registration?.registrationAccessToken?.reveal()
+      },
+    },
+    userAgent: `thredd-dcr/${options.version}`,
+    now: () => new Date(),
+    clock: () => performance.now(),
+  }
+  const workflows = await drain(execute(prepared.plan, ports, options.signal ?? new AbortController().signal), options)
+  // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
+  const record = redactor.value<RunRecord>({
+    recordVersion: RECORD_VERSION,
+    runId,
+    tool: {
+      name: 'thredd-dcr',
+      version: options.version,
+      node: process.versions.node,
+      openssl: process.versions.openssl ?? '',
+      platform: `${process.platform}-${process.arch}`,
+    },
+    environment: {
+      name: environment.name,
+      class: environment.class,
+      files: environment.files.map((file) => basename(file)),
+    },
+    counterparty: kind,
+    startedAt: startedAt.toISOString(),
+    durationMs: Math.round(performance.now() - start),
+    identities: [...prepared.identities.values()].map((identity) => identity.record),
+    warnings,
+    workflows,
+    redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
+    ...verdictOf(workflows),
+  })
+  return { record, file: await report(record, artifacts) }
+}
+
+async function report(record: RunRecord, artifacts: Artifacts): Promise<string> {
+  const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
+  await artifacts.publish()
+  return file
+}
+
+async function drain(
+  events: AsyncGenerator<RunEvent, WorkflowRecord[]>,
+  { onEvent }: RunOptions,
+): Promise<WorkflowRecord[]> {
+  for (;;) {
+    const { done, value } = await events.next()
+    if (done) return value
+    onEvent?.(value)
+  }
+}
+
+/** In class mock nothing leaves this machine: servers on loopback are called, every other name is the twin's. */
+async function meet(environment: Environment, options: RunOptions): Promise<Counterparty | undefined> {
+  if (environment.class !== 'mock') return undefined
+  if ([...environment.servers.values()].every(isLoopback)) return undefined
+  if (options.twin !== undefined) return options.twin(environment)
+  return fail({
+    code: 'TWIN',
+    message: `environment "${environment.name}" is of class mock, and there is no twin to answer for its servers`,
+    hint: 'name servers on localhost, or run without --env on the embedded twin',
+  })
+}
+
+function isLoopback(url: string): boolean {
+  return /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
+}
+
+interface Prepared {
+  readonly plan: Plan
+  readonly identities: ReadonlyMap<string, Identity>
+  readonly authorities: readonly string[]
+  readonly keys: ReadonlyMap<string, SigningKey>
+  readonly vault: Vault
+  readonly warnings: readonly string[]
+}
+
+async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
+  const warnings = [...environment.warnings]
+  const [selection, vault, authorities] = await together(
+    select(options, environment),
+    openVaultOf(environment, warnings, redactor),
+    environment.caFile === undefined ? Promise.resolve([]) : loadAuthorities(environment.caFile),
+  )
+  const clientId = textSetting(environment, 'client_id')
+  const registered = clientId !== undefined && (await vault.current(clientId)) !== undefined
+  const wanted = new Set(selection.flatMap(({ workflow }) => workflow.steps.map((step) => step.identity)))
+  const minting = selection.some(({ workflow }) => workflow.inputs.some((input) => input.mint !== undefined))
+  const [planned, identities, pem] = await together(
+    (async () => plan(selection, environment, { inputs: options.inputs, registered }))(),
+    identitiesOf(environment, wanted, warnings),
+    minting ? signingKeyText(environment) : Promise.resolve(undefined),
+  )
+  const { kid } = environment.signing
+  const keys = new Map<string, SigningKey>()
+  if (pem !== undefined && kid !== undefined) {
+    redactor.add(pem)
+    for (const alg of planned.signingAlgorithms)
+      keys.set(alg, await loadSigningKey({ pem, alg: alg as SigningAlg, kid }))
+  }
+  for (const { passphrase } of environment.identities.values()) if (passphrase !== undefined) redactor.add(passphrase)
+  for (const identity of identities.values())
+    if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
+  guard(selection, environment, { confirm: options.confirm, registered, clientId })
+  return { plan: planned, identities, authorities, keys, vault, warnings }
+}
+
+/** Runs independent readings to their ends and reports the problems of all of them at once. */
+async function together<T extends readonly unknown[]>(...work: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const results = await Promise.allSettled(work)
+  const problems: Problem[] = []
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue
+    if (!(result.reason instanceof ToolError)) throw result.reason
+    problems.push(...result.reason.problems)
+  }
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
+}
+
+async function select(options: RunOptions, environment: Environment): Promise<{ flow: Flow; workflow: Workflow }[]> {
+  const named = options.flows.length > 0
+  const files = named
+    ? await Promise.all(options.flows.map((name) => locate(name, options.folders)))
+    : await allFlows(options.folders)
+  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
+  const all = flows.flatMap((flow) => flow.workflows.map((workflow) => ({ flow, workflow })))
+  const chosen =
+    options.workflow === undefined ? all : all.filter(({ workflow }) => workflow.workflowId === options.workflow)
+  if (chosen.length === 0) {
+    const ids = all.map(({ workflow }) => workflow.workflowId)
+    fail({
+      code: 'USAGE',
+      message: `no workflow "${options.workflow ?? ''}" in the selected flows`,
+      hint: `there are ${ids.join(', ')}`,
+    })
+  }
+  // Unnamed, only what changes nothing runs where something could be changed.
+  return named || environment.class === 'mock' ? chosen : chosen.filter(({ workflow }) => workflow.effect === 'read')
+}
+
+const ENDING = '.arazzo.yaml'
+
+async function locate(name: string, folders: readonly string[]): Promise<string> {
+  const direct = resolve(folders[0] ?? '.', name)
+  if (/[\\/]|\.(?:ya?ml|json)$/.test(name)) return direct
+  for (const folder of folders) {
+    const file = join(folder, 'flows', `${name}${ENDING}`)
+    if (existsSync(file)) return file
+  }
+  const known = (await allFlows(folders)).map((file) => basename(file, ENDING))
+  const meant = nearest(name, known)
+  return fail({
+    code: 'FLOW_FILE',
+    message: `there is no flow "${name}"`,
+    hint: meant === undefined ? `flows: ${known.join(', ')}; or give the path of a file` : `did you mean "${meant}"?`,
+  })
+}
+
+async function allFlows(folders: readonly string[]): Promise<string[]> {
+  for (const folder of folders) {
+    const flows = join(folder, 'flows')
+    if (!existsSync(flows)) continue
+    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
+    if (names.length > 0) return names.map((name) => join(flows, name))
+  }
+  return fail({
+    code: 'FLOW_FILE',
+    message: 'there is no folder "flows" here',
+    hint: 'run in a clone of the repository, or name a flow file',
+  })
+}
+
+async function openVaultOf(environment: Environment, warnings: string[], redactor: Redactor): Promise<Vault> {
+  const { folder, key, keyFile } = environment.vault
+  // Registrations on the twin are worth nothing, so its key may lie beside its vault; real ones have theirs in the home folder.
+  const defaultKeyFile =
+    environment.class === 'mock'
+      ? `${folder}.key`
+      : join(homedir(), '.config', 'thredd-dcr', `vault-${environment.name}.key`)
+  const resolved = await resolveVaultKey({ key, keyFile, defaultKeyFile, vaultDir: folder })
+  redactor.add({ value: Buffer.from(resolved.key).toString('base64url'), name: 'vault_key' })
+  if (resolved.made !== undefined)
+    warnings.push(`a vault key was made: ${resolved.made}; without this file the vault cannot be read`)
+  const vault = await openVault({ folder, key: resolved.key, environment: environment.name, now: () => new Date() })
+  warnings.push(...(await vault.prepare(textSetting(environment, 'client_id'))))
+  return vault
+}
+
+async function identitiesOf(
+  environment: Environment,
+  names: ReadonlySet<string>,
+  warnings: string[],
+): Promise<ReadonlyMap<string, Identity>> {
+  // What is missing altogether is the planner's to say, with the step that needs it.
+  const specs = [...names].flatMap((name) => environment.identities.get(name) ?? [])
+  const loaded = (await together(...specs.map((spec) => loadIdentity(spec, new Date())))) as Awaited<
+    ReturnType<typeof loadIdentity>
+  >[]
+  for (const one of loaded) warnings.push(...one.warnings)
+  return new Map(loaded.map(({ identity }) => [identity.name, identity]))
+}
+
+async function signingKeyText(environment: Environment): Promise<Secret | undefined> {
+  const { key, keyFile } = environment.signing
+  if (key !== undefined) return key
+  if (keyFile === undefined) return undefined
+  try {
+    return new Secret(await readFile(keyFile, 'utf8'), 'signing_key')
+  } catch (cause) {
+    return fail(
+      {
+        code: 'KEY_UNUSABLE',
+        message: `signing key "${keyFile}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+        hint: 'set SIGNING_KEY_FILE to the PKCS#8 PEM of the signing key (not the transport key)',
+      },
+      cause,
+    )
+  }
+}
+
+/** Nothing by accident: a run that changes a live client must repeat its id. */
+function guard(
+  selection: readonly { readonly workflow: Workflow }[],
+  environment: Environment,
+  { confirm, registered, clientId }: { confirm: string | undefined; registered: boolean; clientId: string | undefined },
+): void {
+  const changing = selection
+    .filter(({ workflow }) => workflow.effect !== 'read')
+    .map(({ workflow }) => `"${workflow.workflowId}" (${workflow.effect})`)
+  const mustConfirm = environment.class === 'prod' || (environment.class === 'uat' && registered)
+  if (changing.length === 0 || !mustConfirm || (confirm !== undefined && confirm === clientId)) return
+  fail({
+    code: 'USAGE',
+    message: `${changing.join(', ')} would change a live client on "${environment.name}"; nothing was sent`,
+    expected: '--confirm <client_id> with the CLIENT_ID of the environment',
+    found: confirm === undefined ? 'no --confirm' : 'another client id',
+    hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
+  })
+}
+
+function open(
+  environment: Environment,
+  { identities, authorities }: Prepared,
+  counterparty: Counterparty | undefined,
+): Transport {
+  const gate = { identities, allowedHosts: environment.allowedHosts }
+  if (counterparty?.kind === 'twin-in-process')
+    return inProcess({ ...gate, answer: (request, certificate) => counterparty.answer(request, certificate) })
+  return createTransport({
+    ...gate,
+    ca: authorities,
+    minTlsVersion: environment.minTlsVersion,
+    connectTo: counterparty?.connectTo,
+    maxBodyBytes: LARGEST_BODY,
+  })
+}
+
+function textSetting(environment: Environment, name: string): string | undefined {
+  const value = environment.setting(name)?.value
+  return typeof value === 'string' ? value : undefined
+}
+
+function folderName({ workflows }: Plan): string {
+  const ids = [...new Set(workflows.map(({ workflow }) => workflow.workflowId.replace(/[^A-Za-z0-9_-]/g, '_')))]
+  const joined = ids.join('+')
+  return joined.length <= 60
+    ? joined
+    : `${ids.length}-workflows-${createHash('sha256').update(joined).digest('hex').slice(0, 6)}`
+}

@@ -1,0 +1,130 @@
+/** The import table is the design: a new edge is a decision, and an allowed edge that nobody uses is a lie. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** module → modules of src and npm packages it may import. A folder of src is one module. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  // vocabulary
+  errors: [],
+  shape: ['zod'],
+  secret: [],
+  record: ['errors', 'shape'],
+  // what is read
+  environment: ['dotenv', 'errors', 'identity', 'secret', 'shape'],
+  flow: ['yaml', 'errors'],
+  identity: ['errors', 'record', 'secret'],
+  // what is done
+  plan: ['checks', 'environment', 'errors', 'flow', 'secret'],
+  checks: ['@cfworker/json-schema', 'flow', 'record'],
+  execute: ['checks', 'errors', 'flow', 'plan', 'record', 'secret', 'transport'],
+  transport: ['undici', 'errors', 'identity', 'record', 'secret'],
+  jwt: ['jose', 'errors', 'secret'],
+  vault: ['errors', 'jwt', 'secret', 'shape'],
+  artifacts: ['errors', 'secret'],
+  // composition
+  run: [
+    'artifacts',
+    'environment',
+    'errors',
+    'execute',
+    'flow',
+    'identity',
+    'jwt',
+    'plan',
+    'record',
+    'secret',
+    'transport',
+    'vault',
+  ],
+  cli: ['errors', 'execute', 'record', 'run', 'mocks'],
+}
+
+const IMPORT = /^(?:import|export|\} )[^'\n]*from '([^'\n]+)'|import\('([^'\n]+)'\)/gm
+
+interface Edge {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const files = globSync('src/**/*.ts').map((file) => file.replaceAll('\\', '/'))
+const edges = files.flatMap(edgesOf)
+
+test.each(files)('%s imports only what its module may', (file) => {
+  const strangers = edges.filter((edge) => edge.file === file && !MAY_IMPORT[edge.from]?.includes(edge.to))
+
+  expect(strangers.map(({ from, to }) => `${from} -> ${to}`)).toEqual([])
+})
+
+test('every allowed edge is used', () => {
+  const used = new Set(edges.map(({ from, to }) => `${from} -> ${to}`))
+  const allowed = Object.entries(MAY_IMPORT).flatMap(([from, list]) => list.map((to) => `${from} -> ${to}`))
+
+  expect(allowed.filter((edge) => !used.has(edge))).toEqual([])
+})
+
+test('modules of src form no cycle', () => {
+  const visit = (module: string, path: readonly string[]): string[] => {
+    if (path.includes(module)) return [[...path, module].join(' -> ')]
+    return (MAY_IMPORT[module] ?? []).flatMap((next) => visit(next, [...path, module]))
+  }
+
+  expect(Object.keys(MAY_IMPORT).flatMap((module) => visit(module, []))).toEqual([])
+})
+
+test('each npm package has one owning module', () => {
+  const owners = Map.groupBy(
+    edges.filter(({ to }) => !(to in MAY_IMPORT) && to !== 'mocks'),
+    ({ to }) => to,
+  )
+
+  expect([...owners].filter(([, list]) => new Set(list.map(({ from }) => from)).size > 1)).toEqual([])
+})
+
+test('the twin shares no code with the client', () => {
+  const shared = globSync('mocks/**/*.ts').filter((file) => /from '[./]+\/src\//.test(readFileSync(file, 'utf8')))
+
+  expect(shared).toEqual([])
+})
+
+test('only the command line touches the process and the console', () => {
+  const touching = files.filter((file) => !file.startsWith('src/cli/') && PROCESS.test(code(file)))
+
+  expect(touching).toEqual([])
+})
+
+test('no code is generated at run time', () => {
+  expect(files.filter((file) => /\beval\(|new Function\(/.test(code(file)))).toEqual([])
+})
+
+/** Facts about the process (versions, platform) are data; arguments, environment, streams and exit are effects. */
+const PROCESS = /(?<![-\w/])(?:console\.|process\.(?!versions\b|platform\b|arch\b))/
+
+function edgesOf(file: string): Edge[] {
+  const from = moduleOf(file)
+  const specifiers = [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? '')
+  return specifiers
+    .filter((specifier) => !specifier.startsWith('node:'))
+    .map((specifier) => ({ file, from, to: targetOf(specifier, file) }))
+    .filter(({ to }) => to !== from)
+}
+
+function targetOf(specifier: string, file: string): string {
+  if (!specifier.startsWith('.')) {
+    return specifier
+      .split('/')
+      .slice(0, specifier.startsWith('@') ? 2 : 1)
+      .join('/')
+  }
+  const path = normalize(join(dirname(file), specifier)).replaceAll('\\', '/')
+  return path.startsWith('mocks/') ? 'mocks' : moduleOf(path)
+}
+
+function moduleOf(path: string): string {
+  return (path.replace(/^src\//, '').split('/')[0] ?? '').replace(/\.ts$/, '')
+}
+
+function code(file: string): string {
+  return readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+}
