@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   record: ['errors', 'shape'],
   // what is read
   environment: ['dotenv', 'errors', 'identity', 'secret', 'shape'],
-  flow: ['yaml', 'errors'],
+  flow: ['json-p3', 're2js', 'yaml', 'errors'],
   identity: ['errors', 'record', 'secret'],
   // what is done
   plan: ['checks', 'environment', 'errors', 'flow', 'secret'],

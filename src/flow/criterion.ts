@@ -17,7 +17,6 @@ import {
   tooLong,
 } from './expression.ts'
 import { type JsonPath, parseJsonPath } from './jsonpath.ts'
-import { comparedValues, selectNodes } from './jsonpath-select.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 import { type ExpressionType, selectorKind, within } from './selector.ts'
 
@@ -176,9 +175,9 @@ const JUDGES: { readonly [Kind in Condition['kind']]: Judge<Kind> } = {
     if (value === undefined || value === null) return { pass: false, actual: readings.sentences().join(', ') }
     const hasEmbedded = condition.references.length > 1
     const path = hasEmbedded || condition.path === undefined ? resolvedPath(condition.parts, readings) : condition.path
-    const { length } = selectNodes(path, value)
-    const compared = comparedValues(path, value).map((each) => sentence(each.text, each.value))
-    const seen = compared.length > 0 ? compared : [sentence(condition.context.text, value)]
+    const { length } = path.select(value)
+    const parts = path.seen(value).map((each) => sentence(each.text, each.value))
+    const seen = parts.length > 0 ? parts : [sentence(condition.context.text, value)]
     const embedded = condition.references.slice(1).map((each) => sentence(each.text, readings.read(each)))
     const selected = length === 0 ? 'it selects nothing' : `it selects ${length} ${length === 1 ? 'node' : 'nodes'}`
     return { pass: length > 0, actual: `${selected}: ${[...new Set([...seen, ...embedded])].join(', ')}` }
@@ -320,7 +319,7 @@ function pathText({ expression, quotes }: Exclude<PathPart, string>, readings: R
   const text = asText(readings.embed(expression))
   if (quotes !== undefined) {
     return text.replace(/["'\\]|[^ -\u{10ffff}]/gu, (character) => {
-      if (character < ' ') return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+      if (character < ' ') return JSON.stringify(character).slice(1, -1)
       return character === quotes || character === '\\' ? `\\${character}` : character
     })
   }

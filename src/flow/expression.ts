@@ -112,7 +112,7 @@ export interface Context {
   readonly self?: string | undefined
 }
 
-export type Rendered =
+type Rendered =
   | { readonly ok: true; readonly value: unknown }
   /** an expression that has no value; never replaced by an empty string */
   | { readonly ok: false; readonly missing: Expression }

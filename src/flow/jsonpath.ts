@@ -1,416 +1,305 @@
 /**
- * JSONPath by RFC 9535, parsed and type-checked before anything runs. Written here because the package at hand reads
- * `a && b && c` as `a && (b || c)` and ignores wrong calls: a check that holds by accident is worse than none.
- * Knows nothing of values, criteria, embedded expressions or files.
+ * JSONPath by RFC 9535, bounded so that no query and no answer can hold a run. Owns the dependency json-p3, and checks
+ * what that lets pass or would follow without end. Knows nothing of criteria, embedded expressions or files.
  * @see [RFC 9535](https://www.rfc-editor.org/rfc/rfc9535.html)
  */
+import {
+  FunctionExpressionType,
+  JSONPathEnvironment,
+  JSONPathError,
+  JSONPathQuery,
+  type JSONValue,
+  jsonpath,
+  TokenKind,
+} from 'json-p3'
 import { nearest } from '../errors.ts'
-import { clip, ExpressionError, quote } from './expression.ts'
-import { type Pattern, parsePattern } from './pattern.ts'
+import { clip, ExpressionError, quote, tooLong } from './expression.ts'
+import { MAX_WORK, type Pattern, parsePattern } from './pattern.ts'
 
-const MAX_PATH = 64 * 1024
-const MAX_DEPTH = 64
+const { FilterQuery, FunctionExtension, InfixExpression, PrefixExpression, RootQuery, StringLiteral } =
+  jsonpath.expressions
+const { FilterSelector } = jsonpath.selectors
+type Filter = jsonpath.expressions.FilterExpression
+
+/** UTF-16 units of a query. */
+const MAX_PATH = 8 * 1024
+/** Segments, selectors, brackets and operators of a query; it bounds every recursion over a query. */
+const MAX_PARTS = 256
+/** Levels of arrays and objects in a value; it bounds every recursion over a value. */
+const MAX_LEVELS = 100
+/** Nodes one query may visit, at most a few seconds. */
+const MAX_VISITS = 10_000_000
 
 export interface JsonPath {
-  /** `$` the value that is queried, `@` the node a filter looks at */
-  readonly root: '$' | '@'
-  readonly segments: readonly Segment[]
-  readonly text: string
+  /** The values of the nodes it selects, in the order of the document. Throws ExpressionError at a limit. */
+  readonly select: (value: unknown) => unknown[]
+  /** What the query looks at by names and indexes from the root, so that a report can say what was there. */
+  readonly seen: (value: unknown) => readonly { readonly text: string; readonly value: unknown }[]
 }
-
-interface Segment {
-  readonly descends: boolean
-  readonly selectors: readonly Selector[]
-}
-
-export type Selector =
-  | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'index'; readonly index: number }
-  | { readonly kind: 'wildcard' }
-  | {
-      readonly kind: 'slice'
-      readonly start: number | undefined
-      readonly end: number | undefined
-      readonly step: number
-    }
-  | { readonly kind: 'filter'; readonly test: Logical }
-
-export type Logical =
-  | { readonly kind: 'or' | 'and'; readonly operands: readonly Logical[] }
-  | { readonly kind: 'not'; readonly operand: Logical }
-  | { readonly kind: 'exists'; readonly path: JsonPath }
-  | { readonly kind: 'compare'; readonly operator: Operator; readonly left: Operand; readonly right: Operand }
-  | Call
-
-export type Operand =
-  | { readonly kind: 'literal'; readonly value: string | number | boolean | null }
-  | { readonly kind: 'path'; readonly path: JsonPath }
-  | Call
-
-export interface Call {
-  readonly kind: 'call'
-  readonly name: FunctionName
-  readonly arguments: readonly Operand[]
-  /** of match and search, where the pattern is written out */
-  readonly pattern: Pattern | undefined
-}
-
-export type Operator = '==' | '!=' | '<' | '<=' | '>' | '>='
-
-/** RFC 9535 §2.4: what a function takes and whether its result is compared or is itself a test. */
-const FUNCTIONS = {
-  length: { parameters: ['value'], result: 'value' },
-  count: { parameters: ['nodes'], result: 'value' },
-  value: { parameters: ['nodes'], result: 'value' },
-  match: { parameters: ['value', 'value'], result: 'test' },
-  search: { parameters: ['value', 'value'], result: 'test' },
-} as const
-
-type FunctionName = keyof typeof FUNCTIONS
 
 /** Parses a query and checks its types (RFC 9535 §2.4.3). Throws ExpressionError. */
 export function parseJsonPath(text: string): JsonPath {
-  if (text.length > MAX_PATH) {
-    throw new ExpressionError({
-      offset: 0,
-      message: 'the JSONPath is too long',
-      expected: `at most ${MAX_PATH} characters`,
-    })
+  checkParts(text)
+  const environment = new JSONPathEnvironment({ maxRecursionDepth: MAX_LEVELS + 2 })
+  const patterns = new Patterns(environment)
+  const query = compile(environment, text)
+  checkTypes(query, text, patterns)
+  countVisits(query, ORDINARY)
+  const starts = new Map(rootStarts(query).map((start) => [start.toString(), start]))
+  return {
+    select(value) {
+      countVisits(query, measure(value))
+      patterns.work = 0
+      try {
+        return Array.from(query.lazyQuery(value as JSONValue), (node) => node.value)
+      } catch (cause) {
+        if (cause instanceof ExpressionError) throw cause
+        throw new ExpressionError({ offset: 0, message: 'the value is too large for the JSONPath' }, cause)
+      }
+    },
+    seen: (value) =>
+      Array.from(starts, ([path, start]) => ({ text: path, value: start.match(value as JSONValue)?.value })),
   }
-  return new PathParser(text).parse()
 }
 
-const BLANK = /[ \t\n\r]*/y
-const NAME = /[A-Za-z_\u{80}-\u{d7ff}\u{e000}-\u{10ffff}][\w\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]*/uy
-const INTEGER = /-?\d+/y
-const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const FUNCTION_NAME = /[a-z][a-z0-9_]*/y
-const WORD = /[\w$@-]*/y
-const OPERATOR = /==|!=|<=|>=|<|>/y
-const ESCAPE = /\\(?:[bfnrt/\\"']|u[0-9A-Fa-f]{4})/y
-const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
+/** Strings are matched to be skipped: what is in their quotes is no part of the query. */
+const PART = /'(?:\\[\s\S]|[^'\\])*'|"(?:\\[\s\S]|[^"\\])*"|([[(!,.:]|&&|\|\||[=<>]+)/g
 
-class PathParser {
-  readonly text: string
-  position = 0
-  depth = 0
+function checkParts(text: string): void {
+  if (text.length > MAX_PATH) throw tooLong('JSONPath', text.length, MAX_PATH)
+  const beyond = [...text.matchAll(PART)].filter((match) => match[1] !== undefined)[MAX_PARTS]
+  if (beyond !== undefined) throw mistake(text, beyond.index, `at most ${MAX_PARTS} segments, brackets and operators`)
+}
 
-  constructor(text: string) {
-    this.text = text
-  }
+/** The functions match and search, with patterns that are compiled once and cannot explode. */
+class Patterns {
+  readonly compiled = new Map<string, Pattern>()
+  /** of all calls of one query together */
+  work = 0
 
-  parse(): JsonPath {
-    if (!this.at('$')) throw this.mistake('"$", the root')
-    const path = this.path()
-    if (this.position < this.text.length) {
-      throw this.mistake('a segment or the end', { hint: comparisonHint(path.text, this.text) })
-    }
-    return path
-  }
-
-  private path(): JsonPath {
-    const start = this.position
-    const root = this.text[this.position++] === '@' ? '@' : '$'
-    const segments: Segment[] = []
-    for (;;) {
-      const end = this.position
-      this.blank()
-      if (this.at('[')) segments.push({ descends: false, selectors: this.bracketed() })
-      else if (this.take('..')) {
-        segments.push({ descends: true, selectors: this.at('[') ? this.bracketed() : [this.dotted()] })
-      } else if (this.take('.')) segments.push({ descends: false, selectors: [this.dotted()] })
-      else {
-        this.position = end
-        return { root, segments, text: this.text.slice(start, end) }
+  constructor({ functionRegister }: JSONPathEnvironment) {
+    const { ValueType, LogicalType } = FunctionExpressionType
+    for (const name of ['match', 'search']) {
+      const call = (subject: unknown, source: unknown): boolean => {
+        if (typeof subject !== 'string') return false
+        const pattern = this.compile(name, String(source))
+        this.work += pattern.size * subject.length
+        if (this.work > MAX_WORK) {
+          throw new ExpressionError({ offset: 0, message: `${name}(…) takes too long on this value` })
+        }
+        return pattern.test(subject)
       }
+      functionRegister.set(name, { argTypes: [ValueType, ValueType], returnType: LogicalType, call })
     }
   }
 
-  private dotted(): Selector {
-    if (this.take('*')) return { kind: 'wildcard' }
-    const name = this.read(NAME)
-    if (name === undefined) throw this.mistake('a member name or "*"')
-    return { kind: 'name', name }
+  compile(name: string, source: string): Pattern {
+    const key = `${name} ${source}`
+    const pattern = this.compiled.get(key) ?? parsePattern(source, { dialect: 'i-regexp', whole: name === 'match' })
+    this.compiled.set(key, pattern)
+    return pattern
   }
+}
 
-  private bracketed(): Selector[] {
-    this.deeper()
-    this.position++
-    const selectors: Selector[] = []
-    do {
-      this.blank()
-      selectors.push(this.selector())
-      this.blank()
-    } while (this.take(','))
-    if (!this.take(']')) throw this.mistake('"," or "]"')
-    this.depth--
-    return selectors
-  }
-
-  private selector(): Selector {
-    const next = this.text[this.position]
-    if (next === "'" || next === '"') return { kind: 'name', name: this.string(next) }
-    if (this.take('*')) return { kind: 'wildcard' }
-    if (this.take('?')) {
-      this.blank()
-      return { kind: 'filter', test: this.or() }
-    }
-    const start = this.integer()
-    const end = this.position
-    this.blank()
-    if (!this.take(':')) {
-      this.position = end
-      if (start === undefined) throw this.mistake('a quoted name, an index, a slice, "*" or a filter "?"')
-      return { kind: 'index', index: start }
-    }
-    this.blank()
-    const stop = this.integer()
-    this.blank()
-    let step: number | undefined
-    if (this.take(':')) {
-      this.blank()
-      step = this.integer()
-    }
-    return { kind: 'slice', start, end: stop, step: step ?? 1 }
-  }
-
-  private or(): Logical {
-    return this.list('||', () => this.list('&&', () => this.basic(), 'and'), 'or')
-  }
-
-  private list(separator: string, operand: () => Logical, kind: 'or' | 'and'): Logical {
-    const first = operand()
-    const operands = [first]
-    for (;;) {
-      const end = this.position
-      this.blank()
-      if (!this.take(separator)) {
-        this.position = end
-        return operands.length === 1 ? first : { kind, operands }
+/** What the library takes although RFC 9535 §2.4.3 does not, as in `!@.a == 1` or `length(@.a) && @.b`; and patterns. */
+function checkTypes(query: JSONPathQuery, text: string, patterns: Patterns): void {
+  for (const filter of filtersOf(query)) {
+    if (!isTest(filter)) throw mistake(text, filter.token.index, 'a comparison or a query')
+    for (const each of withParts(filter)) {
+      const takesTests = each instanceof PrefixExpression || (each instanceof InfixExpression && each.logical)
+      const wrong = partsOf(each).find((part) =>
+        takesTests ? !isTest(part) : part instanceof PrefixExpression || part instanceof InfixExpression,
+      )
+      if (wrong !== undefined) {
+        throw mistake(
+          text,
+          wrong.token.index,
+          takesTests ? 'a comparison or a query' : 'a query, a literal or a function',
+        )
       }
-      this.blank()
-      operands.push(operand())
+      if (each instanceof FilterQuery) checkTypes(each.path, text, patterns)
+      if (each instanceof FunctionExtension && isPattern(each)) checkPattern(each, patterns)
     }
   }
+}
 
-  private basic(): Logical {
-    if (this.take('!')) {
-      this.blank()
-      return { kind: 'not', operand: this.at('(') ? this.grouped() : this.test(this.position, this.operand()) }
-    }
-    if (this.at('(')) return this.grouped()
-    const start = this.position
-    const left = this.operand()
-    const end = this.position
-    this.blank()
-    const operator = this.read(OPERATOR) as Operator | undefined
-    if (operator === undefined) {
-      this.position = end
-      return this.test(start, left)
-    }
-    this.comparable(start, left)
-    this.blank()
-    const next = this.position
-    const right = this.operand()
-    this.comparable(next, right)
-    return { kind: 'compare', operator, left, right }
+function isTest(filter: Filter): boolean {
+  const isCall = filter instanceof FunctionExtension && isPattern(filter)
+  return isCall || [PrefixExpression, InfixExpression, FilterQuery].some((kind) => filter instanceof kind)
+}
+
+function isPattern({ name }: { readonly name: string }): boolean {
+  return name === 'match' || name === 'search'
+}
+
+function checkPattern({ name, args: [, pattern], token }: InstanceType<typeof FunctionExtension>, patterns: Patterns) {
+  if (!(pattern instanceof StringLiteral)) {
+    // By the text a pattern may come from the value; but an answer that brings one can make it slow, or silently wrong.
+    const message = `the pattern of ${name}(…) is not written out`
+    const offset = pattern?.token.index ?? token.index
+    throw new ExpressionError({ offset, message, unsupported: true, expected: 'a string in quotes' })
   }
-
-  private grouped(): Logical {
-    this.deeper()
-    this.position++
-    this.blank()
-    const logical = this.or()
-    this.blank()
-    if (!this.take(')')) throw this.mistake('")"')
-    this.depth--
-    return logical
+  try {
+    patterns.compile(name, pattern.value)
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error
+    throw new ExpressionError({ ...error, message: error.message, offset: pattern.token.index + error.offset })
   }
+}
 
-  private operand(): Operand {
-    const next = this.text[this.position]
-    if (next === '$' || next === '@') return { kind: 'path', path: this.path() }
-    if (next === "'" || next === '"') return { kind: 'literal', value: this.string(next) }
-    if (next !== undefined && /[-\d]/.test(next)) return { kind: 'literal', value: this.number() }
-    const start = this.position
-    const name = this.read(FUNCTION_NAME)
-    if (name !== undefined && this.at('(')) return this.call(name, start)
-    if (name === 'true' || name === 'false') return { kind: 'literal', value: name === 'true' }
-    if (name === 'null') return { kind: 'literal', value: null }
-    this.position = start
-    const word = this.peek(WORD)
-    throw this.mistake('a query, a literal or a function', {
-      hint: word === undefined || word === '' ? undefined : `a string needs quotes: '${clip(word)}'`,
-    })
-  }
+interface Measure {
+  /** nodes of a value */
+  readonly size: number
+  readonly levels: number
+}
 
-  private call(name: string, start: number): Operand {
-    if (!Object.hasOwn(FUNCTIONS, name)) {
-      const near = nearest(name, Object.keys(FUNCTIONS))
-      throw this.mistake('a function of RFC 9535: length, count, value, match or search', {
-        offset: start,
-        found: quote(name),
-        hint: near === undefined ? undefined : `did you mean "${near}"?`,
-      })
-    }
-    const known = name as FunctionName
-    this.deeper()
-    this.position++
-    const operands: Operand[] = []
-    let pattern: Pattern | undefined
-    for (const [index, parameter] of FUNCTIONS[known].parameters.entries()) {
-      this.blank()
-      if (index > 0) {
-        if (!this.take(',')) throw this.mistake(`"," and another argument of ${name}`)
-        this.blank()
-      }
-      const at = this.position
-      const operand = this.operand()
-      if (parameter === 'value') this.comparable(at, operand)
-      else if (operand.kind !== 'path') throw this.mistake(`a query as argument of ${name}`, { offset: at })
-      if (index === 1 && operand.kind === 'literal') pattern = this.pattern(operand.value, known, at)
-      operands.push(operand)
-    }
-    this.blank()
-    if (!this.take(')')) throw this.mistake(`")" after the arguments of ${name}`)
-    this.depth--
-    return { kind: 'call', name: known, arguments: operands, pattern }
-  }
+/** A query that is too slow on a body like this is refused when the flow is read. */
+const ORDINARY: Measure = { size: 1_000, levels: 10 }
 
-  /** RFC 9535 makes a wrong pattern a silent "no"; written out in the query it is a mistake worth its place. */
-  private pattern(source: unknown, name: FunctionName, offset: number): Pattern | undefined {
-    if (typeof source !== 'string') return undefined
-    try {
-      return iRegexp(source, name)
-    } catch (error) {
-      if (!(error instanceof ExpressionError)) throw error
-      throw new ExpressionError({ ...error, message: error.message, offset: offset + 1 + error.offset })
+function measure(value: unknown): Measure {
+  let size = 0
+  let levels = 0
+  for (let nodes = [value]; nodes.length > 0; nodes = nodes.flatMap(childrenOf)) {
+    size += nodes.length
+    if (++levels > MAX_LEVELS) {
+      const message = 'the value is nested too deep for a JSONPath'
+      throw new ExpressionError({ offset: 0, message, expected: `at most ${MAX_LEVELS} levels` })
     }
   }
+  return { size, levels }
+}
 
-  /** A test stands alone: a query for existence, or a function that says yes or no. */
-  private test(offset: number, operand: Operand): Logical {
-    if (operand.kind === 'path') return { kind: 'exists', path: operand.path }
-    if (operand.kind === 'call' && FUNCTIONS[operand.name].result === 'test') return operand
-    throw this.mistake(operand.kind === 'call' ? `a comparison with ${operand.name}(…)` : 'a comparison or a query', {
-      offset,
-    })
-  }
+function childrenOf(value: unknown): unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : []
+}
 
-  /** What is compared has one value at most: a literal, a query for a single node, a function with a value. */
-  private comparable(offset: number, operand: Operand): void {
-    if (operand.kind === 'path' && !isSingular(operand.path)) {
-      throw this.mistake('a query for a single node (names and indexes only)', {
-        offset,
-        found: quote(operand.path.text),
-      })
+/**
+ * Bounds the visits from above. A segment visits each node of the value at most once for each copy in its input, and
+ * only several selectors or ".." make copies. What filters ask of "@" lies in disjoint parts of the value and adds up
+ * to one more pass; what they ask of "$" is asked again for each node, and costs a pass each time unless it is names
+ * and indexes beside something else. So queries are linear but for ".." in a row, and "$" with a filter in a filter:
+ * those work where the value is small.
+ */
+function countVisits(query: JSONPathQuery, measured: Measure): number {
+  const { size, levels } = measured
+  let copies = 1
+  let visits = 0
+  const visitsOf = (part: Filter): number => {
+    if (part instanceof InfixExpression && part.left instanceof RootQuery && part.right instanceof RootQuery) {
+      return size * size
     }
-    if (operand.kind === 'call' && FUNCTIONS[operand.name].result === 'test') {
-      throw this.mistake(`${operand.name}(…) on its own: it is a test, not a value`, { offset })
-    }
+    if (!(part instanceof FilterQuery) || part.path.singularQuery()) return size
+    return countVisits(part.path, measured) * (part instanceof RootQuery ? size : 1)
   }
+  for (const { selectors, token } of query.segments) {
+    copies *= selectors.length * (token.kind === TokenKind.DDOT ? levels : 1)
+    const parts = selectors.flatMap(filterOf).flatMap(withParts)
+    visits += copies * parts.reduce((sum, part) => sum + visitsOf(part), size)
+    if (visits > MAX_VISITS) throw tooSlow(token.index, size)
+  }
+  return visits
+}
 
-  private string(delimiter: string): string {
-    const start = this.position++
-    let value = ''
-    for (;;) {
-      const next = this.text[this.position]
-      if (next === undefined)
-        throw this.mistake(`${delimiter} at the end of the string`, { offset: start, found: 'the end' })
-      if (next === delimiter) break
-      if (next === '\\') {
-        const escaped = this.peek(ESCAPE)
-        const other = delimiter === '"' ? "\\'" : '\\"'
-        if (escaped === undefined || escaped === other) throw this.mistake('an escape as in JSON strings')
-        this.position += escaped.length
-        const code = escaped.slice(1)
-        value += code.length > 1 ? String.fromCharCode(Number.parseInt(code.slice(1), 16)) : (ESCAPED[code] ?? code)
-      } else {
-        if (next < ' ') throw this.mistake('an escape: a string has no control characters')
-        value += next
-        this.position++
-      }
-    }
-    this.position++
-    if (!value.isWellFormed()) throw this.mistake('whole surrogate pairs in the string', { offset: start })
-    return value
-  }
+/** The longest starts of names and indexes, of the queries from "$" in its filters or else of the query itself. */
+function rootStarts(query: JSONPathQuery): JSONPathQuery[] {
+  const inside = filtersOf(query).flatMap(withParts)
+  const found = inside.flatMap((part) => (part instanceof RootQuery ? rootStarts(part.path) : []))
+  if (found.length > 0) return found
+  const starts = query.segments.map(
+    (_, index) => new JSONPathQuery(query.environment, query.segments.slice(0, index + 1)),
+  )
+  return starts.filter((start) => start.singularQuery()).slice(-1)
+}
 
-  private number(): number {
-    const start = this.position
-    const text = this.read(NUMBER)
-    if (text === undefined || /^-?0\d/.test(text)) throw this.mistake('a number as in JSON', { offset: start })
-    return Number(text)
-  }
+function filtersOf(query: JSONPathQuery): Filter[] {
+  return query.segments.flatMap((segment) => segment.selectors.flatMap(filterOf))
+}
 
-  /** An index or a bound of a slice: no leading zero, no `-0`, within the integers of I-JSON (RFC 9535 §2.1). */
-  private integer(): number | undefined {
-    const start = this.position
-    const text = this.read(INTEGER)
-    if (text === undefined) return undefined
-    if (/^-?0./.test(text) || text === '-0' || !Number.isSafeInteger(Number(text))) {
-      throw this.mistake('an integer without leading zero, at most 2^53-1', { offset: start, found: quote(text) })
-    }
-    return Number(text)
-  }
+function filterOf(selector: jsonpath.selectors.JSONPathSelector): Filter[] {
+  return selector instanceof FilterSelector ? [selector.expression.expression] : []
+}
 
-  private deeper(): void {
-    if (++this.depth > MAX_DEPTH) throw this.mistake(`brackets nested at most ${MAX_DEPTH} deep`)
-  }
+function withParts(filter: Filter): Filter[] {
+  return [filter, ...partsOf(filter).flatMap(withParts)]
+}
 
-  private at(character: string): boolean {
-    return this.text[this.position] === character
-  }
+function partsOf(filter: Filter): Filter[] {
+  if (filter instanceof PrefixExpression) return [filter.right]
+  if (filter instanceof InfixExpression) return [filter.left, filter.right]
+  return filter instanceof FunctionExtension ? filter.args : []
+}
 
-  private take(text: string): boolean {
-    if (!this.text.startsWith(text, this.position)) return false
-    this.position += text.length
-    return true
+function compile(environment: JSONPathEnvironment, text: string): JSONPathQuery {
+  try {
+    return environment.compile(text)
+  } catch (error) {
+    if (!(error instanceof JSONPathError)) throw error
+    const offset = error.token.index
+    if (/^unexpected (?:filter|')/.test(error.message)) throw oddWord(text, offset)
+    const expected = EXPECTED.find(([form]) => form.test(error.message))?.[1] ?? 'the syntax of RFC 9535'
+    const near = /^no such/.test(error.message) && nearest(error.token.value, environment.functionRegister.keys())
+    const hint = near ? `did you mean "${near}"?` : comparisonHint(text, offset)
+    throw mistake(text, offset, offset === 0 ? '"$", the root' : expected, hint)
   }
+}
 
-  private blank(): void {
-    this.read(BLANK)
-  }
+/** What would have been right, by how the library says what is wrong. */
+const EXPECTED: readonly (readonly [RegExp, string])[] = [
+  [/^expected '\.'|^unexpected token 'TOKEN_ERROR/, 'a segment or the end'],
+  [/^can't backup|^bald|^unexpected (?:descend|shorthand|whitespace)/, 'a member name or "*"'],
+  [/^unexpected token|^empty bracketed/, 'a quoted name, an index, a slice, "*" or a filter "?"'],
+  [/^unclosed bracketed|^expected token|trailing comma/, '"," or "]"'],
+  [/^leading zero|^index out/, 'an integer without leading zero, at most 2^53-1'],
+  [/^unclosed string/, 'a quote at the end of the string'],
+  [/escape|surrogate|codepoint|^invalid character/, 'an escape as in JSON strings'],
+  [/^invalid number|^a fractional/, 'a number as in JSON, and between 0 and 1 with an exponent: 5e-1'],
+  [/^unbalanced/, '"(" and ")" in pairs'],
+  [/^no such/, 'a function of RFC 9535: length, count, value, match or search'],
+  [/takes 2/, 'two arguments: a value and a pattern'],
+  [/takes 1/, 'one argument'],
+  [/NodesType/, 'a query as argument'],
+  [/ValueType|^non-singular/, 'a query for a single node (names and indexes only)'],
+  [/is not comparable/, 'a test on its own, which is not compared'],
+  [/must be compared/, 'a comparison or a query'],
+  [/end of expression/, 'a query, a literal or a function'],
+]
 
-  private read(form: RegExp): string | undefined {
-    const found = this.peek(form)
-    this.position += found?.length ?? 0
-    return found
-  }
+const WORDS: Readonly<Record<string, string>> = {
+  and: '"and" is written "&&"',
+  '&': '"and" is written "&&"',
+  or: '"or" is written "||"',
+  '|': '"or" is written "||"',
+  not: '"not" is written "!"',
+  '=': 'equality is written "=="',
+}
 
-  private peek(form: RegExp): string | undefined {
-    form.lastIndex = this.position
-    return form.exec(this.text)?.[0]
-  }
-
-  private mistake(expected: string, more: { offset?: number; found?: string; hint?: string | undefined } = {}) {
-    const offset = more.offset ?? this.position
-    const message = `"${clip(this.text)}" is not a JSONPath of RFC 9535`
-    return new ExpressionError({
-      message,
-      offset,
-      expected,
-      found: more.found ?? quote(this.text.slice(offset, offset + 1)),
-      hint: more.hint,
-    })
-  }
+/** Inside a filter the library stops at a character, or after a word; the author meant the word. */
+function oddWord(text: string, offset: number): ExpressionError {
+  const start = offset - (/[\w-]*$/.exec(text.slice(0, offset))?.[0].length ?? 0)
+  const word = /^(?:[\w-]+|[\s\S]?)/.exec(text.slice(start))?.[0] ?? ''
+  const quoted = /\w/.test(word) ? `a string needs quotes: '${clip(word)}'` : undefined
+  const hint = Object.hasOwn(WORDS, word) ? WORDS[word] : quoted
+  return mistake(text, start, 'a query, a literal, a function or an operator', hint, word)
 }
 
 /** What a comparison outside a filter was meant to say; `!= null` also holds where nothing is, so existence is meant. */
-function comparisonHint(path: string, text: string): string | undefined {
-  const rest = text.slice(path.length)
-  if (/^\s*!=\s*null\s*$/.test(rest)) return `a query holds where it finds something: ${clip(path)}`
-  return /^\s*(?:[=!]=|[<>]=?)/.test(rest) ? `a comparison stands in a filter: $[?${clip(text)}]` : undefined
+function comparisonHint(text: string, offset: number): string | undefined {
+  const rest = text.slice(offset)
+  const path = clip(text.slice(0, offset).trim())
+  if (/^!=\s*null\s*$/.test(rest)) return `a query holds where it finds something: ${path}`
+  return /^(?:[=!]=|[<>]=?)/.test(rest) ? `a comparison stands in a filter: $[?${clip(text)}]` : undefined
 }
 
-function isSingular({ segments }: JsonPath): boolean {
-  return segments.every(
-    ({ descends, selectors: [first, ...more] }) =>
-      !descends && more.length === 0 && (first?.kind === 'name' || first?.kind === 'index'),
-  )
+function mistake(text: string, offset: number, expected: string, hint?: string, found?: string): ExpressionError {
+  const message = `"${clip(text)}" is not a JSONPath of RFC 9535`
+  return new ExpressionError({ message, offset, expected, found: quote(found ?? text.slice(offset, offset + 1)), hint })
 }
 
-/** A pattern of match or search: an I-Regexp (RFC 9485), of the whole string for match. */
-export function iRegexp(source: string, name: FunctionName): Pattern {
-  return parsePattern(source, { dialect: 'i-regexp', whole: name === 'match' })
+function tooSlow(offset: number, size: number): ExpressionError {
+  const message = `the JSONPath takes too long on a value of ${size} nodes`
+  return new ExpressionError({
+    offset,
+    message,
+    hint: 'name the members on the way instead of ".." and nested filters',
+  })
 }

@@ -15,7 +15,6 @@ import {
   resolvePointer,
 } from './expression.ts'
 import { type JsonPath, parseJsonPath } from './jsonpath.ts'
-import { selectNodes } from './jsonpath-select.ts'
 
 /** The member `type` as written: a word, or an Expression Type Object with a version. */
 export type ExpressionType = string | { readonly type: string; readonly version: string }
@@ -58,7 +57,7 @@ export function select(selector: Selector, context: Context): unknown {
   const value = evaluate(selector.context, context)
   if (typeof value !== 'object' || value === null) return undefined
   if (selector.kind === 'jsonpointer') return resolvePointer(value, selector.pointer)
-  const nodes = selectNodes(selector.path, value)
+  const nodes = selector.path.select(value)
   return nodes.length > 1 ? nodes : nodes[0]
 }
 
