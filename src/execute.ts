@@ -91,7 +91,8 @@ class WorkflowRun {
     const startedAt = now().toISOString()
     const start = clock()
     for (const [name, input] of inputs) {
-      if (input.kind === 'value' && input.secret) redactor.learn({ [name]: input.value })
+      if (input.kind !== 'value' || !input.secret) continue
+      for (const value of [input.value].flat()) redactor.add({ value: asText(value), name })
     }
     const steps: StepRecord[] = []
     let stopped: string | undefined
@@ -493,11 +494,25 @@ function exchangeOf(
   }
 }
 
+/** For the record alone; what does not parse is shown as it was sent, since a flow may break a body on purpose. */
 function readRequestBody({ headers, body }: Outgoing): unknown {
   const type = headers.find(([name]) => name === 'content-type')?.[1] ?? ''
   if (body === undefined) return undefined
-  if (type.startsWith('application/x-www-form-urlencoded')) return Object.fromEntries(new URLSearchParams(body))
-  return isJson(headers) ? JSON.parse(body) : body
+  if (type.startsWith('application/x-www-form-urlencoded')) {
+    const form = new URLSearchParams(body)
+    return Object.fromEntries([...form.keys()].map((name) => [name, alone(form.getAll(name))]))
+  }
+  if (!isJson(headers)) return body
+  try {
+    return JSON.parse(body)
+  } catch {
+    return body
+  }
+}
+
+function alone<T>(items: readonly T[]): T | readonly T[] {
+  const [first] = items
+  return items.length === 1 && first !== undefined ? first : items
 }
 
 /** Size and hash speak of the bytes on the wire; the text is what may be shown of them. */

@@ -56,6 +56,9 @@ const SECRET_NAMES = new Set([
   'software_statement',
 ])
 
+/** Of these the value is a list of parts, which have meanings of their own. */
+const SECRET_HEADERS: readonly string[] = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie']
+
 /** Printed in the record, so that a reader knows by which rules the text before him was made. */
 export const REDACTION_RULES =
   'v1: known values in all encodings, secret member and header names, JWT signatures, private keys'
@@ -63,17 +66,28 @@ export const REDACTION_RULES =
 /** Below this a value would be found everywhere by chance; nothing a server issues is so short. */
 const SHORTEST = 6
 
+/** `"registration_access_token": "…"` in a text that is no JSON or was cut, `client_secret=…` in a form or a sentence. */
+const NAMED = namedSecret([...SECRET_NAMES].filter((name) => !SECRET_HEADERS.includes(name)))
+/** "missing", "is not valid.": what a server says about a secret member is no secret; issued ones are random (RFC 6749 10.10). */
+const WORDS = /^(?:[A-Z]?[a-z]+|[A-Z]+)(?:[\s_.,:;'-]+(?:[A-Z]?[a-z]+|[A-Z]+))*[.!]?$/
+
 const JWT = /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})/g
-const WHOLE_JWT = /^(eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.)([A-Za-z0-9_-]+)$/
+/** A shorter signature is none, and to mask it wherever its few characters occur would spoil every text. */
+const WHOLE_JWT = /^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})$/
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----[\s\S]*?(?:-----END (?:[A-Z ]+ )?PRIVATE KEY-----|$)/g
-const CREDENTIALS = /\b(Bearer|Basic)\s+([A-Za-z0-9._~+/=-]{6,})/gi
+/** Not the parameters of a challenge: `Bearer error="invalid_token"` (RFC 6750 3). */
+const CREDENTIALS = /\b(Bearer|Basic)\s+(?![\w-]+\s*=\s*")([A-Za-z0-9._~+/=-]{6,})/gi
+/** What this redactor puts in the place of a secret. */
+const MASK = /\[[\w-]+(?:#[0-9a-f]{8}|: \w+)\]/
 
 export class Redactor {
   readonly #fingerprintKey: Uint8Array
-  /** needle (what is searched for) → replacement */
-  readonly #needles = new Map<string, string>()
-  readonly #names = new Map<string, string>()
-  #pattern: RegExp | undefined
+  /** value → its name and what is searched for */
+  readonly #known = new Map<string, { readonly name: string; readonly needles: readonly string[] }>()
+  /** the first characters of needles → the needles, longest first */
+  readonly #needles = new Map<string, { readonly needle: string; readonly mask: string }[]>()
+  /** finds those first characters: with all needles in it, it would take longer to build than to use */
+  #beginnings: RegExp | undefined
 
   /** `fingerprintKey` is random for each run: equality of two secrets shows, but no dictionary can be tried on them. */
   constructor(fingerprintKey: Uint8Array) {
@@ -82,41 +96,63 @@ export class Redactor {
 
   /** How many different secrets are known. */
   get size(): number {
-    return this.#names.size
+    return this.#known.size
   }
 
   add(secret: Secret | { readonly value: string; readonly name: string }): void {
     const value = secret instanceof Secret ? secret.reveal() : secret.value
-    if (value.length < SHORTEST || this.#names.has(value)) return
+    if (value.length < SHORTEST || this.#known.has(value)) return
     const mask = this.#mask(value, secret.name)
-    this.#names.set(value, secret.name)
-    // Header and claims of a JWT are worth reading and useless without the signature, so only that is the secret.
-    const needle = WHOLE_JWT.exec(value)?.[2] ?? value
-    for (const form of encodings(needle)) this.#needles.set(form, mask)
-    this.#pattern = undefined
+    const needles = needlesOf(value)
+    this.#known.set(value, { name: secret.name, needles })
+    for (const needle of needles) {
+      const beginning = needle.slice(0, SHORTEST)
+      const alike = [...(this.#needles.get(beginning) ?? []), { needle, mask }]
+      this.#needles.set(
+        beginning,
+        alike.sort((a, b) => b.needle.length - a.needle.length),
+      )
+    }
+    this.#beginnings = undefined
   }
 
-  /** Registers every secret member of an answer or request body; call it before the value is used anywhere. */
+  /**
+   * Registers every secret member of a request or an answer, also in texts that are JSON, a form or a piece of either;
+   * call it before the value is used anywhere.
+   */
   learn(value: unknown): void {
-    walk(value, (name, member) => {
-      if (!SECRET_NAMES.has(name.toLowerCase())) return
-      for (const text of strings(member)) this.add({ value: text, name })
+    walk(value, {
+      member: (name, member) => {
+        if (!SECRET_NAMES.has(name.toLowerCase())) return
+        for (const text of leaves(member)) this.#learnValue(secretPart(name.toLowerCase(), text), name.toLowerCase())
+      },
+      text: (text) => {
+        const parsed = /^\s*[[{]/.test(text) ? parsedJson(text) : undefined
+        if (parsed !== undefined) this.learn(parsed)
+        for (const { groups = {} } of text.matchAll(NAMED))
+          this.#learnValue(groups.quoted ?? groups.plain ?? '', groups.name?.toLowerCase() ?? '')
+      },
     })
+  }
+
+  #learnValue(value: string, name: string): void {
+    if (!WORDS.test(value)) this.add({ value, name })
   }
 
   /** The text with every known secret, JWT signature, credential and private key replaced by a fingerprint. */
   text(text: string): string {
-    const known = this.#known()
-    const masked = known === undefined ? text : text.replace(known, (form) => this.#needles.get(form) ?? '')
-    return masked
+    return this.#withoutKnown(text)
       .replace(PRIVATE_KEY, '[private_key]')
       .replace(JWT, (jwt, signature: string) => jwt.slice(0, -signature.length) + this.#mask(signature, 'signature'))
       .replace(CREDENTIALS, (whole, scheme: string, token: string) =>
-        WHOLE_JWT.test(token) || token.startsWith('eyJ') ? whole : `${scheme} ${this.#mask(token, 'credentials')}`,
+        // A JWT that has just lost its signature, or a word such as in "Basic authentication".
+        /^eyJ.*\.$/.test(token) || /^[a-z]{1,15}\.?$/i.test(token)
+          ? whole
+          : `${scheme} ${this.#mask(token, 'credentials')}`,
       )
   }
 
-  /** A deep copy with the same shape; members with a secret name are masked whatever they hold. */
+  /** A deep copy with the same shape; members with a secret name are masked whatever they hold. What is masked stays. */
   value<T>(value: T): T {
     return this.#redact(value) as T
   }
@@ -124,25 +160,21 @@ export class Redactor {
   headers(headers: readonly (readonly [string, string])[]): [string, string][] {
     return headers.map(([name, value]) => {
       const text = this.text(value)
-      return [name, SECRET_NAMES.has(name.toLowerCase()) && text === value ? this.#mask(value, name) : text]
+      return [name, SECRET_NAMES.has(name.toLowerCase()) && !MASK.test(text) ? this.#mask(value, name) : text]
     })
   }
 
   /** Names of the secrets that occur in `text` in any encoding; the last line of defence over a written artifact. */
   find(text: string): readonly string[] {
-    const found = new Set<string>()
-    for (const [value, name] of this.#names) {
-      const needle = WHOLE_JWT.exec(value)?.[2] ?? value
-      if (encodings(needle).some((form) => text.includes(form))) found.add(name)
-    }
-    return [...found]
+    const found = [...this.#known.values()].filter(({ needles }) => needles.some((needle) => text.includes(needle)))
+    return [...new Set(found.map(({ name }) => name))]
   }
 
   #redact(value: unknown, name?: string): unknown {
     if (name !== undefined && SECRET_NAMES.has(name.toLowerCase()) && isFilled(value)) {
       if (typeof value !== 'string') return `[${name}: ${Array.isArray(value) ? 'array' : typeof value}]`
       const text = this.text(value)
-      return text === value ? this.#mask(value, name) : text
+      return MASK.test(text) ? text : this.#mask(value, name)
     }
     if (typeof value === 'string') return this.text(value)
     if (value instanceof Secret) return this.#mask(value.reveal(), value.name)
@@ -155,16 +187,23 @@ export class Redactor {
     return value
   }
 
-  #known(): RegExp | undefined {
-    if (this.#needles.size === 0) return undefined
-    this.#pattern ??= new RegExp(
-      [...this.#needles.keys()]
-        .sort((a, b) => b.length - a.length)
-        .map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
-        .join('|'),
+  #withoutKnown(text: string): string {
+    if (this.#needles.size === 0 || text.length < SHORTEST) return text
+    this.#beginnings ??= new RegExp(
+      `(?=${[...this.#needles.keys()].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|')})`,
       'g',
     )
-    return this.#pattern
+    let masked = ''
+    let end = 0
+    for (const { index } of text.matchAll(this.#beginnings)) {
+      if (index < end) continue
+      const candidates = this.#needles.get(text.slice(index, index + SHORTEST))
+      const found = candidates?.find(({ needle }) => text.startsWith(needle, index))
+      if (found === undefined) continue
+      masked += text.slice(end, index) + found.mask
+      end = index + found.needle.length
+    }
+    return masked + text.slice(end)
   }
 
   #mask(value: string, name: string): string {
@@ -172,14 +211,32 @@ export class Redactor {
   }
 }
 
+/**
+ * What is searched for. Header and claims of a JWT are worth reading and useless without the signature, so only that is
+ * the secret; the bytes of a PEM key are the key without its first and last line too.
+ */
+function needlesOf(value: string): readonly string[] {
+  const signature = WHOLE_JWT.exec(value)?.[1]
+  if (signature !== undefined) return encodings(signature)
+  const bytes = /^\s*-----BEGIN [^-]+-----([\s\S]+)-----END/.exec(value)?.[1]?.replace(/\s/g, '') ?? ''
+  return bytes.length < SHORTEST ? encodings(value) : [...encodings(value), ...encodings(bytes)]
+}
+
 /** Every form in which a value may lie in a file: raw, URL, form, JSON, hex, and base64 at each of its three alignments. */
 function encodings(value: string): string[] {
   const bytes = Buffer.from(value, 'utf8')
+  const url = encodeURIComponent(value)
+  const form = new URLSearchParams({ v: value }).toString().slice(2)
+  const json = JSON.stringify(value).slice(1, -1)
   const forms = new Set([
     value,
-    encodeURIComponent(value),
-    new URLSearchParams({ v: value }).toString().slice(2),
-    JSON.stringify(value).slice(1, -1),
+    url,
+    lowerEscapes(url),
+    form,
+    lowerEscapes(form),
+    json,
+    // As in a body that quotes JSON, which stands in a record that is JSON.
+    JSON.stringify(json).slice(1, -1),
     bytes.toString('hex'),
     bytes.toString('hex').toUpperCase(),
   ])
@@ -196,20 +253,54 @@ function encodings(value: string): string[] {
   return [...forms]
 }
 
-function walk(value: unknown, visit: (name: string, member: unknown) => void): void {
-  if (Array.isArray(value)) {
+function lowerEscapes(text: string): string {
+  return text.replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase())
+}
+
+function namedSecret(names: readonly string[]): RegExp {
+  const name = `(?<=^|[^\\w-]|%22)(?<name>${names.join('|')})`
+  const quote = '(?:\\\\*["\']|&quot;|&#34;|%22)'
+  const quoted = `${quote}\\s*(?:[:=]|%3A)\\s*${quote}(?<quoted>[^"'\\\\&<%\\s]{${SHORTEST},})`
+  // Without quotes a shorter run of characters may well be the next word of a sentence.
+  const plain = '\\s*(?:[:=]|%3D)\\s*(?<plain>[A-Za-z0-9._~+/%-]{12,}={0,2})'
+  return new RegExp(`${name}(?:${quoted}|${plain})`, 'gi')
+}
+
+function walk(
+  value: unknown,
+  visit: { readonly member: (name: string, member: unknown) => void; readonly text: (text: string) => void },
+): void {
+  if (typeof value === 'string') {
+    visit.text(value)
+  } else if (Array.isArray(value)) {
     for (const item of value) walk(item, visit)
   } else if (typeof value === 'object' && value !== null) {
     for (const [name, member] of Object.entries(value)) {
-      visit(name, member)
+      visit.member(name, member)
       walk(member, visit)
     }
   }
 }
 
-function strings(value: unknown): string[] {
+/** The texts and numbers of a value, at any depth. */
+function leaves(value: unknown): string[] {
   if (typeof value === 'string') return [value]
-  return Array.isArray(value) ? value.flatMap(strings) : []
+  if (typeof value === 'number') return [String(value)]
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(leaves) : []
+}
+
+/** Of a header that holds more than the secret, the secret: the value of a cookie, the credentials after their scheme. */
+function secretPart(name: string, text: string): string {
+  if (name === 'set-cookie') return /^[^=]*=([^;]*)/.exec(text)?.[1] ?? text
+  return name.endsWith('authorization') ? text.replace(/^[A-Za-z]+\s+/, '') : text
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function isFilled(value: unknown): boolean {
