@@ -89,6 +89,18 @@ export function isNonEmpty<T>(list: readonly T[]): list is readonly [T, ...T[]] 
   return list.length > 0
 }
 
+/**
+ * Problems as a person works through them: file by file, each from its top to its end. Those in `last` come last, as what is
+ * wrong elsewhere may be their cause.
+ */
+export function inReadingOrder(problems: readonly Problem[], last?: string): readonly Problem[] {
+  const files = [...new Set(problems.map(({ at }) => at?.file))]
+  const rank = ({ at }: Problem) => (last !== undefined && at?.file === last ? files.length : files.indexOf(at?.file))
+  return problems.toSorted(
+    (a, b) => rank(a) - rank(b) || (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0),
+  )
+}
+
 /** The exit code of several outcomes: the first of 70, 2, 1, 3, 0 that occurred. */
 export function worstExit(codes: Iterable<number>): number {
   const seen = new Set(codes)
@@ -135,7 +147,7 @@ function excerpt(text: string, column: number): { line: string; caret: string } 
 /** The candidate a person probably meant, if one is near enough: at most one mistake for each three letters. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
-  let least = Math.max(1, Math.floor(word.length / 3)) + 1
+  let least = Math.max(word.length < 3 ? 0 : 1, Math.floor(word.length / 3)) + 1
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= least) continue
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())

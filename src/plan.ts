@@ -4,6 +4,7 @@
  */
 import { violationsOf } from './checks.ts'
 import type { Environment, Origin } from './environment/index.ts'
+import { SIGNING_ALGORITHMS } from './environment/variables.ts'
 import { isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
 import { type Context, type Expression, render, type Template } from './flow/expression.ts'
@@ -247,6 +248,14 @@ function planAssertion(
   }
   const audience = resolved(mint.audience, 'audience')
   const alg = resolved(mint.alg, 'algorithm')
+  if (alg !== undefined && !SIGNING_ALGORITHMS.some((known) => known === alg)) {
+    problems.add(`algorithm ${alg}`, {
+      code: 'INPUT_INVALID',
+      message: `minted input "${input.name}" cannot be signed with "${alg}"`,
+      at: input.at,
+      expected: SIGNING_ALGORITHMS.join(', '),
+    })
+  }
   const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
   const needed = {
     SIGNING_KEY_FILE: environment.signing.keyFile ?? environment.signing.key,
@@ -268,14 +277,13 @@ function planAssertion(
 /** Text from outside becomes what the input's schema asks for, and must fit it. */
 function typed(input: Input, text: string, secret: boolean, origin: Origin, problems: Problems): PlannedInput {
   const value = fromText(text, typeof input.schema === 'object' ? input.schema.type : undefined)
-  const [violation] = violationsOf(input.schema, value, input.root)
-  if (violation !== undefined) {
-    problems.add(`input ${input.name} ${origin.label}`, {
+  for (const { pointer, expected, actual } of violationsOf(input.schema, value, input.root)) {
+    problems.add(`input ${input.name} ${pointer} ${origin.label}`, {
       code: 'INPUT_INVALID',
-      message: `input "${input.name}" from ${origin.label} does not fit its schema`,
+      message: `${pointer === '' ? '' : `"${pointer}" of `}input "${input.name}" from ${origin.label} does not fit its schema`,
       at: origin.at ?? input.at,
-      expected: violation.expected,
-      found: secret ? 'a secret value' : violation.actual,
+      expected,
+      found: secret ? 'a secret value' : actual,
     })
   }
   return { kind: 'value', value, secret, origin }

@@ -2,21 +2,21 @@
  * Composition: reads environment and flows, plans, opens vault, identities and transport, executes, and writes the record.
  * All problems of the input are reported at once, and nothing is sent while there is one.
  */
-import { createHash, randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
+import { randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { type Artifacts, createArtifacts } from './artifacts.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
-import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
+import { fail } from './errors.ts'
 import { execute, type Ports, type RunEvent } from './execute.ts'
-import { type Flow, readFlow, type Workflow } from './flow/index.ts'
 import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
 import { loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
 import { type Plan, plan } from './plan.ts'
 import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
 import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
+import { folderName, guard, type Selected, type SelectionOptions, select, together } from './selection.ts'
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
@@ -35,15 +35,9 @@ export type Counterparty = AsyncDisposable &
       }
   )
 
-export interface RunOptions {
-  /** names (`register`) or paths; none: what the environment allows to run unnamed */
-  readonly flows: readonly string[]
-  /** run only this workflow of the flows */
-  readonly workflow?: string | undefined
+export interface RunOptions extends SelectionOptions {
   readonly environment: EnvironmentOptions
   readonly inputs: ReadonlyMap<string, string>
-  /** folders that hold `flows/`, first match wins */
-  readonly folders: readonly string[]
   /** the reports folder */
   readonly out: string
   /** the client id, repeated where the run changes a client that matters */
@@ -77,11 +71,11 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   const redactor = new Redactor(randomBytes(32))
   const runId = randomUUIDv7()
   const prepared = await prepare(environment, options, redactor)
-  const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.plan)}-${runId.slice(-6)}`
+  const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.selection)}-${runId.slice(-6)}`
   // Before the first call: a run whose record cannot be written should not change anything.
   const artifacts = await createArtifacts(options.out, name, redactor)
   const transport = stack.use(open(environment, prepared, counterparty))
-  const clientId = textSetting(environment, 'client_id')
+  const clientId = clientIdOf(environment, options)
   const kind = counterparty?.kind ?? 'network'
   options.onEvent?.({ type: 'prepared', environment, counterparty: kind, warnings: prepared.warnings })
 
@@ -176,6 +170,7 @@ function isLoopback(url: string): boolean {
 }
 
 interface Prepared {
+  readonly selection: readonly Selected[]
   readonly plan: Plan
   readonly identities: ReadonlyMap<string, Identity>
   readonly authorities: readonly string[]
@@ -186,13 +181,15 @@ interface Prepared {
 
 async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
   const warnings = [...environment.warnings]
-  const [selection, vault, authorities] = await together(
+  const clientId = clientIdOf(environment, options)
+  // A run that is refused below leaves no vault and no key behind.
+  const openIt = () => openVaultOf(environment, { clientId, warnings, redactor })
+  const [selection, existing, authorities] = await together(
     select(options, environment),
-    openVaultOf(environment, warnings, redactor),
+    existsSync(environment.vault.folder) ? openIt() : Promise.resolve(undefined),
     environment.caFile === undefined ? Promise.resolve([]) : loadAuthorities(environment.caFile),
   )
-  const clientId = textSetting(environment, 'client_id')
-  const registered = clientId !== undefined && (await vault.current(clientId)) !== undefined
+  const registered = clientId !== undefined && (await existing?.current(clientId)) !== undefined
   const wanted = new Set(selection.flatMap(({ workflow }) => workflow.steps.map((step) => step.identity)))
   const minting = selection.some(({ workflow }) => workflow.inputs.some((input) => input.mint !== undefined))
   const [planned, identities, pem] = await together(
@@ -211,76 +208,13 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
   for (const identity of identities.values())
     if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
   guard(selection, environment, { confirm: options.confirm, registered, clientId })
-  return { plan: planned, identities, authorities, keys, vault, warnings }
+  return { selection, plan: planned, identities, authorities, keys, vault: existing ?? (await openIt()), warnings }
 }
 
-/** Runs independent readings to their ends and reports the problems of all of them at once. */
-async function together<T extends readonly unknown[]>(...work: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
-  const results = await Promise.allSettled(work)
-  const problems: Problem[] = []
-  for (const result of results) {
-    if (result.status === 'fulfilled') continue
-    if (!(result.reason instanceof ToolError)) throw result.reason
-    problems.push(...result.reason.problems)
-  }
-  if (isNonEmpty(problems)) throw new ToolError(problems)
-  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
-}
-
-async function select(options: RunOptions, environment: Environment): Promise<{ flow: Flow; workflow: Workflow }[]> {
-  const named = options.flows.length > 0
-  const files = named
-    ? await Promise.all(options.flows.map((name) => locate(name, options.folders)))
-    : await allFlows(options.folders)
-  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
-  const all = flows.flatMap((flow) => flow.workflows.map((workflow) => ({ flow, workflow })))
-  const chosen =
-    options.workflow === undefined ? all : all.filter(({ workflow }) => workflow.workflowId === options.workflow)
-  if (chosen.length === 0) {
-    const ids = all.map(({ workflow }) => workflow.workflowId)
-    fail({
-      code: 'USAGE',
-      message: `no workflow "${options.workflow ?? ''}" in the selected flows`,
-      hint: `there are ${ids.join(', ')}`,
-    })
-  }
-  // Unnamed, only what changes nothing runs where something could be changed.
-  return named || environment.class === 'mock' ? chosen : chosen.filter(({ workflow }) => workflow.effect === 'read')
-}
-
-const ENDING = '.arazzo.yaml'
-
-async function locate(name: string, folders: readonly string[]): Promise<string> {
-  const direct = resolve(folders[0] ?? '.', name)
-  if (/[\\/]|\.(?:ya?ml|json)$/.test(name)) return direct
-  for (const folder of folders) {
-    const file = join(folder, 'flows', `${name}${ENDING}`)
-    if (existsSync(file)) return file
-  }
-  const known = (await allFlows(folders)).map((file) => basename(file, ENDING))
-  const meant = nearest(name, known)
-  return fail({
-    code: 'FLOW_FILE',
-    message: `there is no flow "${name}"`,
-    hint: meant === undefined ? `flows: ${known.join(', ')}; or give the path of a file` : `did you mean "${meant}"?`,
-  })
-}
-
-async function allFlows(folders: readonly string[]): Promise<string[]> {
-  for (const folder of folders) {
-    const flows = join(folder, 'flows')
-    if (!existsSync(flows)) continue
-    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
-    if (names.length > 0) return names.map((name) => join(flows, name))
-  }
-  return fail({
-    code: 'FLOW_FILE',
-    message: 'there is no folder "flows" here',
-    hint: 'run in a clone of the repository, or name a flow file',
-  })
-}
-
-async function openVaultOf(environment: Environment, warnings: string[], redactor: Redactor): Promise<Vault> {
+async function openVaultOf(
+  environment: Environment,
+  { clientId, warnings, redactor }: { clientId: string | undefined; warnings: string[]; redactor: Redactor },
+): Promise<Vault> {
   const { folder, key, keyFile } = environment.vault
   // Registrations on the twin are worth nothing, so its key may lie beside its vault; real ones have theirs in the home folder.
   const defaultKeyFile =
@@ -292,7 +226,7 @@ async function openVaultOf(environment: Environment, warnings: string[], redacto
   if (resolved.made !== undefined)
     warnings.push(`a vault key was made: ${resolved.made}; without this file the vault cannot be read`)
   const vault = await openVault({ folder, key: resolved.key, environment: environment.name, now: () => new Date() })
-  warnings.push(...(await vault.prepare(textSetting(environment, 'client_id'))))
+  warnings.push(...(await vault.prepare(clientId)))
   return vault
 }
 
@@ -328,26 +262,6 @@ async function signingKeyText(environment: Environment): Promise<Secret | undefi
   }
 }
 
-/** Nothing by accident: a run that changes a live client must repeat its id. */
-function guard(
-  selection: readonly { readonly workflow: Workflow }[],
-  environment: Environment,
-  { confirm, registered, clientId }: { confirm: string | undefined; registered: boolean; clientId: string | undefined },
-): void {
-  const changing = selection
-    .filter(({ workflow }) => workflow.effect !== 'read')
-    .map(({ workflow }) => `"${workflow.workflowId}" (${workflow.effect})`)
-  const mustConfirm = environment.class === 'prod' || (environment.class === 'uat' && registered)
-  if (changing.length === 0 || !mustConfirm || (confirm !== undefined && confirm === clientId)) return
-  fail({
-    code: 'USAGE',
-    message: `${changing.join(', ')} would change a live client on "${environment.name}"; nothing was sent`,
-    expected: '--confirm <client_id> with the CLIENT_ID of the environment',
-    found: confirm === undefined ? 'no --confirm' : 'another client id',
-    hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
-  })
-}
-
 function open(
   environment: Environment,
   { identities, authorities }: Prepared,
@@ -365,15 +279,8 @@ function open(
   })
 }
 
-function textSetting(environment: Environment, name: string): string | undefined {
-  const value = environment.setting(name)?.value
+/** The client that the run is about, by the same precedence as the input of that name. */
+function clientIdOf(environment: Environment, { inputs }: RunOptions): string | undefined {
+  const value = inputs.get('client_id') ?? environment.setting('client_id')?.value
   return typeof value === 'string' ? value : undefined
-}
-
-function folderName({ workflows }: Plan): string {
-  const ids = [...new Set(workflows.map(({ workflow }) => workflow.workflowId.replace(/[^A-Za-z0-9_-]/g, '_')))]
-  const joined = ids.join('+')
-  return joined.length <= 60
-    ? joined
-    : `${ids.length}-workflows-${createHash('sha256').update(joined).digest('hex').slice(0, 6)}`
 }

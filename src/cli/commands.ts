@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { fail, nearest } from '../errors.ts'
 
-interface Flag {
+export interface Flag {
   readonly short?: string
   /** the value's name in help; absent for a switch */
   readonly value?: string
@@ -10,7 +10,7 @@ interface Flag {
   readonly about: string
 }
 
-interface Command {
+export interface Command {
   readonly usage: string
   readonly about: string
   readonly flags: Readonly<Record<string, Flag>>
@@ -48,6 +48,15 @@ export const COMMANDS = {
     ],
   },
 } as const satisfies Record<string, Command>
+
+/** What the process ends with; of several outcomes the first of 70, 2, 1, 3, 0. */
+export const EXITS = {
+  0: 'conformant',
+  1: 'non-conformant',
+  2: 'the input is wrong',
+  3: 'inconclusive',
+  70: 'bug',
+} as const
 
 export type CommandName = keyof typeof COMMANDS
 
@@ -158,7 +167,7 @@ function invocation(
           if (split < 1)
             fail({
               code: 'USAGE',
-              message: `${texts(flag).length === 1 ? 'the' : `number ${index + 1} of the`} --${flag} has no name before a "="`,
+              message: `flag "--${flag}"${texts(flag).length === 1 ? '' : `, number ${index + 1},`} needs a value with "="`,
               // Not what was found: it may be a secret whose name was forgotten.
               expected: `--${flag} <${formOf(command, flag)}>`,
             })
@@ -182,7 +191,9 @@ export function helpText(topic: CommandName | undefined, version: string): strin
       ...table(Object.entries(COMMANDS).map(([name, { about }]) => [name, about])),
       '',
       'thredd <command> --help explains each with examples.',
-      'Exit codes: 0 conformant, 1 non-conformant, 2 the input is wrong, 3 inconclusive, 70 bug.',
+      `Exit codes: ${Object.entries(EXITS)
+        .map(([code, means]) => `${code} ${means}`)
+        .join(', ')}.`,
       '',
     ].join('\n')
   }

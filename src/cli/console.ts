@@ -2,13 +2,15 @@
 import { styleText } from 'node:util'
 import { type Problem, render } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
-import type { CheckRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import type { CheckRecord, ErrorRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
 import type { PreparedEvent } from '../run.ts'
 
 export interface Screen {
   readonly write: (text: string) => void
   /** the stream that decides about colour (NO_COLOR, FORCE_COLOR, no terminal) */
   readonly stream: NodeJS.WritableStream
+  /** paths in a text as the person at this prompt would write them */
+  readonly near?: (text: string) => string
 }
 
 type Style = Parameters<typeof styleText>[0]
@@ -16,6 +18,7 @@ type Style = Parameters<typeof styleText>[0]
 export class Console {
   readonly #screen: Screen
   #stepWidth = 0
+  #hostWidth = 0
   /** told below the step it belongs to */
   #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
 
@@ -51,8 +54,9 @@ export class Console {
     )
   }
 
+  /** `sources` are the texts of the files that problems point into, by path. */
   problems(problems: readonly Problem[], sources: ReadonlyMap<string, string>): void {
-    const texts = problems.map((problem) => render(problem, problem.at && sources.get(problem.at.file)))
+    const texts = problems.map((problem) => this.#render(problem, problem.at && sources.get(problem.at.file)))
     this.#line(...texts.flatMap((text, index) => (index === 0 ? [text] : ['', text])))
   }
 
@@ -63,11 +67,12 @@ export class Console {
       'twin-in-process': 'offline twin in this process',
     }
     this.#line(`environment ${this.#paint('bold', environment.name)} · ${where[counterparty]}`)
-    for (const warning of warnings) this.#line(`${this.#paint('yellow', 'warning')} ${warning}`)
+    for (const warning of warnings) this.#line(`${this.#paint('yellow', 'warning')} ${this.#plain(warning)}`)
   }
 
   #started({ planned: { workflow, steps } }: Extract<RunEvent, { type: 'workflow-started' }>): void {
-    this.#stepWidth = Math.max(...steps.map(({ step }) => step.stepId.length))
+    this.#stepWidth = Math.max(0, ...steps.map(({ step }) => step.stepId.length))
+    this.#hostWidth = Math.max(0, ...steps.map(({ server }) => new URL(server).host.length))
     this.#line('', `${this.#paint('bold', workflow.workflowId)}  ${workflow.summary ?? ''}`)
   }
 
@@ -80,43 +85,84 @@ export class Console {
     }[step.status]
     const exchange = step.exchanges.at(-1)
     const facts =
-      step.status === 'skipped' ? (step.because ?? '') : exchange === undefined ? '' : callFacts(step, exchange)
+      step.status === 'skipped' ? (step.because ?? '') : exchange === undefined ? '' : this.#callFacts(step, exchange)
     this.#line(
       `  ${mark} ${step.stepId.padEnd(this.#stepWidth)}  ${step.status === 'skipped' ? this.#paint('dim', facts) : facts}`.trimEnd(),
     )
     if (this.#kept !== undefined) {
       const what = { registered: 'registration', rotated: 'new registration access token' }[this.#kept.news]
-      this.#line(this.#paint('dim', `      kept in the vault: ${what} of ${this.#kept.clientId}`))
-      if (this.#kept.problem !== undefined) this.#line(...indent(render(this.#kept.problem), 6))
+      this.#line(this.#paint('dim', `      kept in the vault: ${what} of ${this.#plain(this.#kept.clientId)}`))
+      if (this.#kept.problem !== undefined) this.#line(...indent(this.#render(this.#kept.problem), 6))
       this.#kept = undefined
     }
     if (step.scopes !== undefined && step.scopes.requested.length > 1) {
       const { requested, granted, missing, unrequested } = step.scopes
       this.#line(`      scopes: ${requested.length} requested, ${granted.length} granted`)
-      if (missing.length > 0) this.#line(`        ${this.#paint('yellow', 'not granted')} ${missing.join(' ')}`)
+      if (missing.length > 0)
+        this.#line(`        ${this.#paint('yellow', 'not granted')} ${this.#plain(missing.join(' '))}`)
       if (unrequested.length > 0)
-        this.#line(`        ${this.#paint('yellow', 'granted without being asked for')} ${unrequested.join(' ')}`)
+        this.#line(
+          `        ${this.#paint('yellow', 'granted without being asked for')} ${this.#plain(unrequested.join(' '))}`,
+        )
     }
     for (const check of step.checks) {
       if (check.status !== 'pass' && check.id !== 'scopes') this.#check(check)
     }
-    if (step.error !== undefined) this.#line(...indent(render(step.error).replace(/^error\[(\w+)\]: /, '$1: '), 6))
+    if (step.error !== undefined)
+      this.#line(...indent(this.#render(step.error).replace(/^error\[(\w+)\]: /, '$1: '), 6))
+  }
+
+  #callFacts(step: StepRecord, { request, response, timing }: Exchange): string {
+    const passed = step.checks.filter((check) => check.status === 'pass').length
+    const checks =
+      step.checks.length === 0
+        ? ''
+        : passed === step.checks.length
+          ? `${count(passed, 'check')}`
+          : `${passed} of ${count(step.checks.length, 'check')}`
+    const parts = [
+      `${request.method.padEnd(6)} ${response?.status ?? '---'}`,
+      new URL(request.url).host.padEnd(this.#hostWidth),
+      duration(timing.totalMs),
+      checks,
+    ]
+    return parts.filter((part) => part !== '').join('  ')
   }
 
   #check(check: CheckRecord): void {
     const word = check.status === 'fail' ? this.#paint('red', 'failed') : this.#paint('yellow', 'warning')
-    const place = check.at === undefined ? '' : `  ${this.#paint('dim', `${check.at.file}:${check.at.line}`)}`
+    const place =
+      check.at === undefined ? '' : `  ${this.#paint('dim', `${this.#near(check.at.file)}:${check.at.line}`)}`
     this.#line(
-      `      ${word} ${check.title}${place}`,
-      `        expected ${check.expected}`,
-      `        found    ${check.actual}`,
+      `      ${word} ${this.#plain(check.title)}${place}`,
+      `        expected ${this.#plain(check.expected)}`,
+      `        found    ${this.#plain(check.actual)}`,
     )
   }
 
   #workflow(workflow: WorkflowRecord): void {
-    if (workflow.error !== undefined) this.#line(...indent(render(workflow.error), 2))
+    const { error } = workflow
+    if (error !== undefined && workflow.steps.every((step) => step.error?.code !== error.code))
+      this.#line(...indent(this.#render(error).replace(/^error\[(\w+)\]: /, '$1: '), 2))
     if (workflow.status === 'passed' && workflow.notice !== undefined)
       this.#line('', `  ${this.#paint('cyan', 'next')} ${workflow.notice}`)
+  }
+
+  #render(problem: ErrorRecord, source?: string): string {
+    const { at, ...texts } = problem
+    const plain = Object.entries(texts).map(([member, text]) => [member, text && this.#plain(text)])
+    return render(
+      { ...problem, ...Object.fromEntries(plain), at: at && { ...at, file: this.#near(at.file) } },
+      source?.split('\n').map(harmless).join('\n'),
+    )
+  }
+
+  #near(text: string): string {
+    return this.#screen.near?.(text) ?? text
+  }
+
+  #plain(text: string): string {
+    return harmless(this.#near(text))
   }
 
   #line(...lines: string[]): void {
@@ -126,23 +172,6 @@ export class Console {
   #paint(style: Style, text: string): string {
     return styleText(style, text, { stream: this.#screen.stream as NodeJS.WriteStream })
   }
-}
-
-function callFacts(step: StepRecord, { request, response, timing }: Exchange): string {
-  const passed = step.checks.filter((check) => check.status === 'pass').length
-  const checks =
-    step.checks.length === 0
-      ? ''
-      : passed === step.checks.length
-        ? `${count(passed, 'check')}`
-        : `${passed} of ${count(step.checks.length, 'check')}`
-  const parts = [
-    `${request.method.padEnd(6)} ${response?.status ?? '---'}`,
-    new URL(request.url).host,
-    duration(timing.totalMs),
-    checks,
-  ]
-  return parts.filter((part) => part !== '').join('  ')
 }
 
 function count(number: number, noun: string): string {
@@ -155,4 +184,11 @@ function duration(milliseconds: number): string {
 
 function indent(text: string, by: number): string[] {
   return text.split('\n').map((line) => ' '.repeat(by) + line)
+}
+
+/** What comes from files and servers is shown, never obeyed: no control character of theirs reaches the terminal. */
+function harmless(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (character) =>
+    character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

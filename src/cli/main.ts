@@ -1,19 +1,23 @@
 /** The only place with effects on the process: arguments in, text and exit code out. Alone may load the twin, lazily. */
 import { existsSync, readFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
-import { CODES, type Problem, ToolError, worstExit } from '../errors.ts'
+import { join, relative, resolve, sep } from 'node:path'
+import { CODES, ToolError, worstExit } from '../errors.ts'
 import { helpText, type Invocation, parseCommandLine } from './commands.ts'
 import { Console } from './console.ts'
 
 /** Runs the command line of this process and sets its exit code. `root` is the folder of the package. */
 export async function main(root: string): Promise<void> {
-  const out = new Console({ stream: process.stdout, write: (text) => process.stdout.write(text) })
-  const errors = new Console({ stream: process.stderr, write: (text) => process.stderr.write(text) })
+  // A reader that goes away (| head) must not end a run that changes a client.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  const here = process.cwd()
+  const near = (text: string) => text.replaceAll(`${here}${sep}`, '')
+  const out = new Console({ stream: process.stdout, write: (text) => process.stdout.write(text), near })
+  const errors = new Console({ stream: process.stderr, write: (text) => process.stderr.write(text), near })
   try {
     process.exitCode = await perform(parseCommandLine(process.argv.slice(2)), root, out)
   } catch (error) {
     if (error instanceof ToolError) {
-      errors.problems(error.problems.map(nearer), sources(error))
+      errors.problems(error.problems, sources(error))
       process.exitCode = worstExit(error.problems.map(({ code }) => CODES[code].exit))
     } else {
       process.stderr.write(
@@ -50,15 +54,16 @@ async function performRun(
   const interrupt = () => stop.abort()
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
-  const env = invocation.text('env') ?? process.env.THREDD_ENV ?? 'mock'
+  const env = invocation.text('env') ?? (process.env.THREDD_ENV || 'mock')
   const { record, file } = await run({
     flows: invocation.words,
     workflow: invocation.text('workflow'),
     inputs: invocation.pairs('input'),
     environment: {
       env,
-      // A customer's own folder wins; the environments of the repository stand in where it has none of that name.
-      folder: existsSync(resolve(here, `.env.${env}`)) || !existsSync(join(root, `.env.${env}`)) ? here : root,
+      folder: here,
+      // A folder of one's own wins; the environments of the repository stand in where it has none of that name.
+      fallback: root,
       variables: process.env,
       servers: invocation.pairs('server'),
     },
@@ -76,27 +81,10 @@ async function performRun(
   return record.exitCode
 }
 
-/** Paths as the person at this prompt would write them. */
-function nearer(problem: Problem): Problem {
-  const from = process.cwd()
-  const short = (file: string) => (file.startsWith(from) ? relative(from, file) : file)
-  const plain = (text: string | undefined) => text?.replaceAll(`${from}/`, '')
-  return {
-    ...problem,
-    message: plain(problem.message) ?? '',
-    hint: plain(problem.hint),
-    at: problem.at && { ...problem.at, file: short(problem.at.file) },
-  }
-}
-
 /** The texts that problems point into, for the line and the caret. Environment files may hold secrets and are left out. */
 function sources(error: ToolError): ReadonlyMap<string, string> {
   const files = new Set(
     error.problems.flatMap(({ at }) => (at !== undefined && /\.(?:ya?ml|json)$/.test(at.file) ? [at.file] : [])),
   )
-  return new Map(
-    [...files]
-      .filter((file) => existsSync(file))
-      .map((file) => [relative(process.cwd(), file), readFileSync(file, 'utf8')]),
-  )
+  return new Map([...files].filter((file) => existsSync(file)).map((file) => [file, readFileSync(file, 'utf8')]))
 }

@@ -2,8 +2,9 @@
  * One environment file: its values with their lines, and what in it cannot be meant as it stands. Owns dotenv, which
  * passes over what it does not understand; here a line that sets nothing is a problem with a place. Knows no setting.
  */
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { fail, nearest, type Problem } from '../errors.ts'
 
@@ -14,42 +15,46 @@ export interface EnvironmentFile {
   readonly warnings: readonly string[]
 }
 
-/** Throws ToolError ENV_FILE; `named` is how the user asked for the file. */
-export async function readEnvironmentFile(file: string, named: string): Promise<EnvironmentFile> {
+/**
+ * The file that a name (`uat` for `.env.uat`) or a path means: the first of `folders` that has it; a path starts at the first.
+ * Throws ToolError ENV_FILE with what there is.
+ */
+export async function locateEnvironmentFile(named: string, folders: readonly string[]): Promise<string> {
+  const isPath = /[\\/]|^\.env/.test(named)
+  const candidates = isPath
+    ? [resolve(folders[0] ?? '', named)]
+    : folders.map((folder) => resolve(folder, `.env.${named}`))
+  const found = candidates.find((file) => existsSync(file))
+  if (found !== undefined) return found
+  const known = [...new Set((await Promise.all(folders.map(environmentsIn))).flat())].sort()
+  const meant = nearest(named, known)
+  return fail({
+    code: 'ENV_FILE',
+    message: `there is no environment "${named}": no file "${candidates[0]}"`,
+    hint:
+      meant === undefined
+        ? `name an environment (${known.length === 0 ? 'mock, uat, prod' : known.join(', ')}) or the path of a file`
+        : `did you mean "${meant}"?`,
+  })
+}
+
+/** Throws ToolError ENV_FILE where it cannot be read. */
+export async function readEnvironmentFile(file: string): Promise<EnvironmentFile> {
   try {
     return parseEnvironmentFile(await readFile(file, 'utf8'), file)
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === undefined) throw cause
-    if (code !== 'ENOENT') return unreadable(file, code, cause)
-    const known = await environmentsIn(dirname(file))
-    const meant = nearest(named, known)
-    return fail(
-      {
-        code: 'ENV_FILE',
-        message: `there is no environment "${named}": no file "${file}"`,
-        hint:
-          meant === undefined
-            ? `name an environment (${known.length === 0 ? 'mock, uat, prod' : known.join(', ')}) or the path of a file`
-            : `did you mean "${meant}"?`,
-      },
-      cause,
-    )
+    return unreadable(file, cause)
   }
 }
 
 /** The same for a file that need not be there. */
 export async function readOptionalFile(file: string): Promise<EnvironmentFile | undefined> {
-  try {
-    return parseEnvironmentFile(await readFile(file, 'utf8'), file)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === undefined) throw cause
-    return code === 'ENOENT' ? undefined : unreadable(file, code, cause)
-  }
+  return existsSync(file) ? await readEnvironmentFile(file) : undefined
 }
 
-function unreadable(file: string, code: string, cause: unknown): never {
+function unreadable(file: string, cause: unknown): never {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === undefined) throw cause
   const words: Readonly<Record<string, string>> = { EISDIR: 'it is a folder', EACCES: 'access is denied' }
   return fail(
     {

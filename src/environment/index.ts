@@ -3,11 +3,11 @@
  * Knows nothing of flows: what a flow needs and does not find is the planner's to say.
  */
 import { basename, dirname, isAbsolute, resolve } from 'node:path'
-import { isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
+import { inReadingOrder, isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
 import type { IdentitySpec } from '../identity.ts'
 import { Secret } from '../secret.ts'
 import { shapeOf, type z } from '../shape.ts'
-import { type EnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
+import { type EnvironmentFile, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { AUTHORIZATION_HOSTS, FILES_ONLY, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
 /** Where a value came from: a file and line, or a process variable. */
@@ -16,7 +16,7 @@ export interface Origin {
   readonly at?: SourceLocation | undefined
 }
 
-export interface Setting {
+interface Setting {
   readonly value: string | Secret
   readonly origin: Origin
 }
@@ -50,7 +50,10 @@ export interface Environment {
 export interface EnvironmentOptions {
   /** a name (`uat` for `.env.uat`) or a path to a file */
   readonly env: string
+  /** where the file is looked for, and where relative paths of process variables start */
   readonly folder: string
+  /** where an environment is looked for that `folder` does not have */
+  readonly fallback?: string | undefined
   /** process variables; those with the prefix THREDD_ win over the files */
   readonly variables: Readonly<Record<string, string | undefined>>
   /** `--server source=url`; wins over everything */
@@ -61,11 +64,9 @@ const PREFIX = 'THREDD_'
 const DEFAULT: Origin = { label: 'default' }
 
 export async function loadEnvironment(options: EnvironmentOptions): Promise<Environment> {
-  const file = /[\\/]|^\.env/.test(options.env)
-    ? resolve(options.folder, options.env)
-    : resolve(options.folder, `.env.${options.env}`)
+  const file = await locateEnvironmentFile(options.env, [options.folder, options.fallback ?? options.folder])
   const name = basename(file).replace(/^\.env\./, '')
-  const files: EnvironmentFile[] = [await readEnvironmentFile(file, options.env)]
+  const files: EnvironmentFile[] = [await readEnvironmentFile(file)]
   const local = await readOptionalFile(`${file}.local`)
   if (local !== undefined) files.unshift(local)
 
@@ -105,7 +106,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     })
   }
   const identities = identitySpecs(settings, problems)
-  if (isNonEmpty(problems) || environmentClass === undefined) throw new ToolError(problems as [Problem, ...Problem[]])
+  const sorted = inReadingOrder(problems)
+  if (isNonEmpty(sorted) || environmentClass === undefined) throw new ToolError(sorted as [Problem, ...Problem[]])
 
   const servers = new Map<string, string>()
   for (const [key, { value }] of settings) {
@@ -235,7 +237,7 @@ function identitySpecs(
     if (isWhole) continue
     problems.push({
       code: 'ENV_INVALID',
-      message: `the certificate and key of identity "${name}" are not clear`,
+      message: `identity "${name}" needs one certificate with its key`,
       at: origin.at,
       expected: `${prefix}_CERT_FILE with ${prefix}_KEY_FILE, or ${prefix}_PFX_FILE alone`,
       found: set.length === 0 ? `only ${prefix}_PASSPHRASE` : `${set.length === 1 ? 'only ' : ''}${set.join(', ')}`,

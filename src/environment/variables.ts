@@ -43,7 +43,9 @@ const integer = (least: number, most: number) =>
 const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, `${values.map((value) => `"${value}"`).join(' or ')}`)
 
-const signingAlgorithm = oneOf('PS256', 'RS256', 'ES256')
+/** JWS algorithms of client assertions (RFC 7518 §3.1). */
+export const SIGNING_ALGORITHMS = ['PS256', 'RS256', 'ES256'] as const
+const signingAlgorithm = oneOf(...SIGNING_ALGORITHMS)
 
 /** Settings by name. `default` is the text that stands when the variable is not set. */
 export const VARIABLES = {

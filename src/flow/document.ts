@@ -63,7 +63,7 @@ const FILE_FAULTS: Readonly<Record<string, string>> = {
 }
 
 /** Throws ToolError FLOW_SYNTAX with every syntax problem of the text. */
-export function parseDocument(text: string, file: string): Document {
+function parseDocument(text: string, file: string): Document {
   if (text.length > LARGEST) {
     fail({
       code: 'FLOW_SYNTAX',
@@ -149,19 +149,27 @@ function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
   return faults
 }
 
-/** Exact in plain and quoted one-line text; in a block the first line is good enough for a person. */
+/**
+ * From the start of a scalar to a character of its value. Lines are followed through the text, since a line break and the
+ * white space around it are one character of the value; an escape in double quotes is counted as one.
+ */
 function intoScalar(node: Scalar, offset: number, text: string): number {
-  const start = node.range?.[0] ?? 0
-  const shift = node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE ? 1 : 0
-  if (node.type !== Scalar.BLOCK_FOLDED && node.type !== Scalar.BLOCK_LITERAL) return offset + shift
-  const content = text.indexOf('\n', start) + 1
-  const indent = text.slice(content).match(/^ */)?.[0].length ?? 0
-  const value = String(node.value)
-  const line = value.slice(0, offset).split('\n').length - 1
-  const column = offset - (value.lastIndexOf('\n', offset - 1) + 1)
-  let position = content
-  for (let skipped = 0; skipped < line; skipped++) position = text.indexOf('\n', position) + 1
-  return position + indent + column - start
+  const [start = 0, end = 0] = node.range ?? []
+  const isBlock = node.type === Scalar.BLOCK_FOLDED || node.type === Scalar.BLOCK_LITERAL
+  const isQuoted = node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE
+  let position = isBlock ? text.indexOf('\n', start) + 1 : start + (isQuoted ? 1 : 0)
+  const indentAt = (from: number) => /^[ \t]*/.exec(text.slice(from, from + 1024))?.[0].length ?? 0
+  let indent = isBlock ? indentAt(position) : 0
+  for (let left = offset; ; ) {
+    const found = text.indexOf('\n', position)
+    const lineEnd = found === -1 ? text.length : found
+    const length = Math.max(0, text.slice(position + indent, lineEnd).trimEnd().length)
+    if (left <= length || lineEnd + 1 >= end) return position + indent + left - start
+    const isFolded = node.type !== Scalar.BLOCK_LITERAL && /^[ \t]*\r?\n/.test(text.slice(lineEnd + 1, lineEnd + 1024))
+    left -= length + (isFolded ? 0 : 1)
+    position = lineEnd + 1
+    if (!isBlock) indent = indentAt(position)
+  }
 }
 
 function guarded<T>(file: string, parse: () => T): T {
@@ -184,6 +192,8 @@ const FAULTS: Readonly<Record<string, string>> = {
 }
 
 function firstLine(message: string): string {
+  const unclosed = /^Flow (?:map|sequence) .*end with a ([}\]])$/.exec(message)?.[1]
+  if (unclosed !== undefined) return `a "${unclosed === '}' ? '{' : '['}" above this line has no "${unclosed}"`
   const line = (message.split('\n')[0] ?? message).replace(/[.:]$/, '')
   return line.charAt(0).toLowerCase() + line.slice(1)
 }

@@ -3,7 +3,7 @@
  * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
  */
 import { dirname, resolve } from 'node:path'
-import { isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
+import { inReadingOrder, isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
 import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
 import { type Document, type Path, readDocument } from './document.ts'
 import { type Expression, ExpressionError, parseTemplate, type Template } from './expression.ts'
@@ -50,7 +50,7 @@ export interface Input {
 }
 
 /** A client assertion to sign each time the input is read (RFC 7523 §2.2). */
-export interface Mint {
+interface Mint {
   readonly audience: Template
   readonly alg: Template
   readonly lifetimeSeconds: number
@@ -76,7 +76,7 @@ export interface Step {
   readonly identityAt: SourceLocation
 }
 
-export interface Parameter {
+interface Parameter {
   readonly name: string
   readonly in: 'path' | 'query' | 'header' | 'cookie'
   readonly value: Value
@@ -132,12 +132,6 @@ async function parseFlow(document: Document): Promise<Flow> {
   return { file: document.file, text: document.text, sha256: document.sha256, title: String(info?.title), workflows }
 }
 
-/** A person works from the top of the flow to its end; what is wrong in other files comes first, as it may be the cause. */
-function inReadingOrder(problems: readonly Problem[], file: string): readonly Problem[] {
-  const place = ({ at }: Problem) => (at?.file === file ? at : { line: 0, column: 0 })
-  return problems.toSorted((a, b) => place(a).line - place(b).line || place(a).column - place(b).column)
-}
-
 async function readSources(reader: Reader, list: readonly unknown[]): Promise<ReadonlyMap<string, ApiDescription>> {
   const sources = new Map<string, ApiDescription>()
   const files = new Map<string, ApiDescription>()
@@ -156,17 +150,7 @@ async function readSources(reader: Reader, list: readonly unknown[]): Promise<Re
         [...path, 'name'],
       )
     }
-    if (type === 'arazzo' || type === 'asyncapi') {
-      reader.add(
-        {
-          code: 'FLOW_UNSUPPORTED',
-          message: `source descriptions of type "${type}" are not supported yet`,
-          expected: 'openapi',
-        },
-        [...path, 'type'],
-      )
-      continue
-    }
+    if (type !== undefined && type !== 'openapi') continue
     if (/^[a-z][a-z0-9+.-]+:/i.test(url)) {
       reader.add(
         {
@@ -411,7 +395,7 @@ class WorkflowParser {
     const outputs = this.outputs(fields.outputs, [...path, 'outputs'], 'response')
     this.outputsOf.set(stepId, new Set(outputs.keys()))
     if (found === undefined) return undefined
-    this.fit(found.operation, { parameters, url, requestBody }, what, path)
+    this.fit(found.operation, { parameters, url, hasBody: fields.requestBody !== undefined }, what, path)
     return {
       stepId,
       description: textOf(fields.description),
@@ -447,23 +431,24 @@ class WorkflowParser {
     }
     const place: Path = [...path, 'operationId']
     const qualified = /^\$sourceDescriptions\.([A-Za-z0-9_-]+)\.(.+)$/.exec(operationId)
-    const names = [...this.sources.keys()]
+    const names = this.sourceNames
     const source = qualified?.[1] ?? (names.length === 1 ? names[0] : undefined)
     if (source === undefined) {
-      reader.add(
-        {
-          code: 'FLOW_REFERENCE',
-          message: `${what} calls "${operationId}" without saying of which source description`,
-          expected: `$sourceDescriptions.<name>.${operationId} with one of ${names.join(', ')}`,
-        },
-        place,
-      )
+      if (names.length > 0)
+        reader.add(
+          {
+            code: 'FLOW_REFERENCE',
+            message: `${what} calls "${operationId}" without saying of which source description`,
+            expected: `$sourceDescriptions.<name>.${operationId} with one of ${names.join(', ')}`,
+          },
+          place,
+        )
       return undefined
     }
     const description = this.sources.get(source)
     if (description === undefined) {
       // A source that could not be read has its own problem already.
-      if (!this.isDeclared(source)) this.unknownName('source description', source, names, place)
+      if (!names.includes(source)) this.unknownName('source description', source, names, place)
       return undefined
     }
     const operation = findOperation(description, qualified?.[2] ?? operationId)
@@ -481,9 +466,10 @@ class WorkflowParser {
     return { source, operation }
   }
 
-  private isDeclared(source: string): boolean {
+  private get sourceNames(): readonly string[] {
     const { data } = this.reader.document
-    return isRecord(data) && items(data.sourceDescriptions).some((one) => isRecord(one) && one.name === source)
+    const declared = isRecord(data) ? items(data.sourceDescriptions) : []
+    return [...new Set(declared.flatMap((one) => (isRecord(one) && typeof one.name === 'string' ? [one.name] : [])))]
   }
 
   /** What the step sends must be what the operation takes. */
@@ -492,7 +478,7 @@ class WorkflowParser {
     step: {
       parameters: readonly PlacedParameter[]
       url: Template | undefined
-      requestBody: Step['requestBody'] | undefined
+      hasBody: boolean
     },
     what: string,
     path: Path,
@@ -533,7 +519,7 @@ class WorkflowParser {
         path,
       )
     }
-    if (operation.requestBody?.required && step.requestBody === undefined) {
+    if (operation.requestBody?.required && !step.hasBody) {
       reader.add(
         { code: 'FLOW_REFERENCE', message: `${what} lacks the body that "${operation.operationId}" requires` },
         path,
@@ -567,11 +553,6 @@ class WorkflowParser {
         },
         path,
       )
-    } else if (location === 'querystring' || location === 'channel') {
-      reader.add({ code: 'FLOW_UNSUPPORTED', message: `parameters in "${location}" are not supported yet` }, [
-        ...path,
-        'in',
-      ])
     } else if (typeof name === 'string' && isLocation(location)) return { name, in: location, value, path }
     return undefined
   }
@@ -582,30 +563,29 @@ class WorkflowParser {
     what: string,
     path: Path,
   ): Step['requestBody'] | undefined {
-    if (raw === undefined) return undefined
+    if (!isRecord(raw)) return undefined
     const fields = this.reader.object(path, `requestBody of ${what}`, ARAZZO.requestBody) ?? {}
     const documented = [...(operation?.requestBody?.content.keys() ?? [])]
     const contentType = typeof fields.contentType === 'string' ? fields.contentType : documented[0]
+    const type = mediaType(contentType ?? '')
+    const isForm = type === 'application/x-www-form-urlencoded'
+    const payload = this.value(fields.payload, [...path, 'payload'], 'request')
     if (operation !== undefined && documented.length === 0) {
-      this.reader.add({ code: 'FLOW_REFERENCE', message: `operation "${operation.operationId}" takes no body` }, path)
-    } else if (contentType !== undefined && documented.length > 0 && !documented.includes(mediaType(contentType))) {
+      this.reader.add(
+        { code: 'FLOW_REFERENCE', message: `operation "${operation.operationId}" of ${what} takes no body` },
+        path,
+      )
+    } else if (contentType !== undefined && operation !== undefined && !documented.includes(type)) {
       this.reader.add(
         {
           code: 'FLOW_REFERENCE',
-          message: `operation "${operation?.operationId}" does not take "${contentType}"`,
+          message: `operation "${operation.operationId}" of ${what} does not take "${contentType}"`,
           expected: documented.join(' or '),
         },
         [...path, 'contentType'],
       )
     }
-    const payload = this.value(fields.payload, [...path, 'payload'], 'request')
-    const type = mediaType(contentType ?? '')
-    if (
-      contentType !== undefined &&
-      type !== 'application/x-www-form-urlencoded' &&
-      !/[/+]json$/.test(type) &&
-      payload.kind !== 'template'
-    ) {
+    if (documented.includes(type) && !isForm && !/[/+]json$/.test(type) && payload.kind !== 'template') {
       this.reader.add(
         {
           code: 'FLOW_UNSUPPORTED',
@@ -615,7 +595,7 @@ class WorkflowParser {
         [...path, 'contentType'],
       )
     }
-    if (type === 'application/x-www-form-urlencoded' && !isForm(payload)) {
+    if (isForm && Object.hasOwn(fields, 'payload') && !hasFields(payload)) {
       this.reader.add(
         {
           code: 'FLOW_STRUCTURE',
@@ -745,7 +725,7 @@ class WorkflowParser {
       } else if (outputs === undefined) {
         this.unknownName('step', expression.stepId, this.outputsOf.keys(), path, expression.offset)
       } else if (!outputs.has(expression.name)) {
-        this.unknownName(`output of step "${expression.stepId}"`, expression.name, outputs, path, expression.offset)
+        this.unknownName('output', expression.name, outputs, path, expression.offset, ` of step "${expression.stepId}"`)
       }
     } else if (stage !== 'response' && (expression.kind === 'response' || expression.kind === 'statusCode')) {
       reader.add(
@@ -768,13 +748,13 @@ class WorkflowParser {
     )
   }
 
-  private unknownName(kind: string, name: string, names: Iterable<string>, path: Path, offset?: number): void {
+  private unknownName(kind: string, name: string, names: Iterable<string>, path: Path, offset?: number, of = ''): void {
     const known = [...names]
     const meant = nearest(name, known)
     this.reader.add(
       {
         code: 'FLOW_REFERENCE',
-        message: `there is no ${kind} "${name}"`,
+        message: `there is no ${kind} "${name}"${of}`,
         hint:
           meant === undefined
             ? known.length === 0
@@ -810,7 +790,7 @@ function isLocation(value: unknown): value is Parameter['in'] {
 }
 
 /** What can become name=value pairs; a template is known only when it is rendered. */
-function isForm(payload: Value): boolean {
+function hasFields(payload: Value): boolean {
   return payload.kind !== 'array' && (payload.kind !== 'literal' || typeof payload.value === 'string')
 }
 

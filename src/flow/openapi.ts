@@ -26,7 +26,7 @@ export interface Operation {
   readonly description: ApiDescription
 }
 
-export interface OperationParameter {
+interface OperationParameter {
   readonly name: string
   readonly in: 'path' | 'query' | 'header' | 'cookie'
   readonly required: boolean

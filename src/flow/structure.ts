@@ -26,6 +26,8 @@ interface Member {
   readonly least?: number
   /** allowed texts */
   readonly oneOf?: readonly string[]
+  /** texts that Arazzo allows and this version does not run */
+  readonly later?: readonly string[]
   /** set where the member is valid Arazzo that this version does not run */
   readonly unsupported?: true
 }
@@ -61,7 +63,7 @@ export const ARAZZO = {
     components: later('object'),
   },
   info: { title: name, summary: text, description: text, version: name },
-  source: { name, url: name, type: { type: 'string', oneOf: ['openapi', 'arazzo', 'asyncapi'] } },
+  source: { name, url: name, type: { type: 'string', oneOf: ['openapi'], later: ['arazzo', 'asyncapi'] } },
   workflow: {
     workflowId: name,
     summary: text,
@@ -96,7 +98,7 @@ export const ARAZZO = {
   },
   parameter: {
     name,
-    in: { type: 'string', oneOf: ['path', 'query', 'header', 'cookie', 'querystring', 'channel'] },
+    in: { type: 'string', oneOf: ['path', 'query', 'header', 'cookie'], later: ['querystring', 'channel'] },
     value: { type: 'any', required: true },
   },
   /** Stands where a parameter could, and points to one in components. */
@@ -164,9 +166,9 @@ export class Reader {
       this.add(
         {
           code: 'FLOW_STRUCTURE',
-          message: `${what} is not an object`,
+          message: value === null && path.length === 0 ? 'the file is empty' : `${what} is not an object`,
           expected: 'an object',
-          found: kindOf(value),
+          found: value === null ? 'nothing' : kindOf(value),
         },
         path,
       )
@@ -183,7 +185,7 @@ export class Reader {
           {
             code: 'FLOW_STRUCTURE',
             message: `${what} has no "${member}"`,
-            expected: `${member}: ${rule.oneOf?.join(' | ') ?? TYPES[rule.type]}`,
+            expected: rule.type === 'any' ? undefined : `${member}: ${rule.oneOf?.join(' | ') ?? TYPES[rule.type]}`,
           },
           path,
         )
@@ -226,6 +228,15 @@ export class Reader {
           message: `${named} has the wrong type`,
           expected: TYPES[rule.type],
           found: kindOf(content),
+        },
+        path,
+      )
+    } else if (rule.later?.includes(content as string)) {
+      this.add(
+        {
+          code: 'FLOW_UNSUPPORTED',
+          message: `${named} cannot be "${String(content)}" yet`,
+          expected: rule.oneOf?.join(', '),
         },
         path,
       )

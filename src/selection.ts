@@ -1,0 +1,131 @@
+/**
+ * Which flows run: names to files and workflows, what may run unnamed, what must be confirmed. Nothing by accident: one
+ * application has one client, and registering or deleting touches the one that is live.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { Environment } from './environment/index.ts'
+import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
+import { type Flow, readFlow, type Workflow } from './flow/index.ts'
+
+export interface Selected {
+  readonly flow: Flow
+  readonly workflow: Workflow
+}
+
+export interface SelectionOptions {
+  /** names (`register`) or paths; none: what the environment allows to run unnamed */
+  readonly flows: readonly string[]
+  /** run only this workflow of the flows */
+  readonly workflow?: string | undefined
+  /** folders that hold `flows/`, first match wins */
+  readonly folders: readonly string[]
+}
+
+export async function select(
+  { flows: names, workflow: only, folders }: SelectionOptions,
+  environment: Environment,
+): Promise<Selected[]> {
+  const files =
+    names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
+  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
+  const all = flows.flatMap((flow) => flow.workflows.map((workflow) => ({ flow, workflow })))
+  const chosen = only === undefined ? all : all.filter(({ workflow }) => workflow.workflowId === only)
+  if (chosen.length === 0) {
+    const ids = all.map(({ workflow }) => workflow.workflowId)
+    const meant = nearest(only ?? '', ids)
+    fail({
+      code: 'USAGE',
+      message: `no workflow "${only ?? ''}" in the selected flows`,
+      hint: meant === undefined ? `there are ${ids.join(', ')}` : `did you mean "${meant}"?`,
+    })
+  }
+  // Unnamed, only what changes nothing runs where something could be changed.
+  if (names.length > 0 || environment.class === 'mock') return chosen
+  const harmless = chosen.filter(({ workflow }) => workflow.effect === 'read')
+  if (harmless.length > 0) return harmless
+  return fail({
+    code: 'USAGE',
+    message: `nothing may run unnamed on "${environment.name}": ${list(chosen)} would change a client`,
+    hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
+  })
+}
+
+const ENDING = '.arazzo.yaml'
+
+async function locate(name: string, folders: readonly string[]): Promise<string> {
+  const direct = resolve(folders[0] ?? '.', name)
+  if (/[\\/]|\.(?:ya?ml|json)$/.test(name)) return direct
+  for (const folder of folders) {
+    const file = join(folder, 'flows', `${name}${ENDING}`)
+    if (existsSync(file)) return file
+  }
+  const known = (await allFlows(folders)).map((file) => basename(file, ENDING))
+  const meant = nearest(name, known)
+  return fail({
+    code: 'FLOW_FILE',
+    message: `there is no flow "${name}"`,
+    hint: meant === undefined ? `flows: ${known.join(', ')}; or give the path of a file` : `did you mean "${meant}"?`,
+  })
+}
+
+async function allFlows(folders: readonly string[]): Promise<string[]> {
+  for (const folder of folders) {
+    const flows = join(folder, 'flows')
+    if (!existsSync(flows)) continue
+    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
+    if (names.length > 0) return names.map((name) => join(flows, name))
+  }
+  return fail({
+    code: 'FLOW_FILE',
+    message: 'there is no folder "flows" here',
+    hint: 'run in a clone of the repository, or name a flow file',
+  })
+}
+
+/** Nothing by accident: a run that changes a live client must repeat its id. */
+export function guard(
+  selection: readonly Selected[],
+  environment: Environment,
+  { confirm, registered, clientId }: { confirm: string | undefined; registered: boolean; clientId: string | undefined },
+): void {
+  const changing = selection.filter(({ workflow }) => workflow.effect !== 'read')
+  const mustConfirm = environment.class === 'prod' || (environment.class === 'uat' && registered)
+  if (changing.length === 0 || !mustConfirm || (confirm !== undefined && confirm === clientId)) return
+  fail({
+    code: 'USAGE',
+    message: `${list(changing)} would change a live client on "${environment.name}"; nothing was sent`,
+    expected: '--confirm <client_id> with the CLIENT_ID of the environment',
+    found: confirm === undefined ? 'no --confirm' : 'another client id',
+    hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
+  })
+}
+
+function list(selection: readonly Selected[]): string {
+  return selection.map(({ workflow }) => `"${workflow.workflowId}" (${workflow.effect})`).join(', ')
+}
+
+export function folderName(selection: readonly Selected[]): string {
+  const ids = [...new Set(selection.map(({ workflow }) => workflow.workflowId.replace(/[^A-Za-z0-9_-]/g, '_')))]
+  const joined = ids.join('+')
+  return joined.length <= 60
+    ? joined
+    : `${ids.length}-workflows-${createHash('sha256').update(joined).digest('hex').slice(0, 6)}`
+}
+
+/** Runs independent readings to their ends and reports the problems of all of them at once. */
+export async function together<T extends readonly unknown[]>(
+  ...work: { readonly [K in keyof T]: Promise<T[K]> }
+): Promise<T> {
+  const results = await Promise.allSettled(work)
+  const problems: Problem[] = []
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue
+    if (!(result.reason instanceof ToolError)) throw result.reason
+    problems.push(...result.reason.problems)
+  }
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
+}

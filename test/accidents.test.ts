@@ -1,0 +1,213 @@
+/** Nothing by accident: one application has one client, and what touches it must be asked for. */
+import { cp, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createAuthority } from '../mocks/pki.ts'
+import { render, ToolError } from '../src/errors.ts'
+import { type RunOptions, run } from '../src/run.ts'
+import { expectGolden } from './support/golden.ts'
+import { type HttpsTestServer, startHttps } from './support/servers.ts'
+
+const DESCRIPTION = fileURLToPath(new URL('golden/flow/clients.openapi.yaml', import.meta.url))
+const EFFECTS = { register: 'registerClient', read: 'status', delete: 'deleteClient' } as const
+
+/** Stands for the platform: answers everything well, and remembers what it was asked. */
+let server: HttpsTestServer
+let ca: string
+let folder: string
+
+beforeAll(async () => {
+  const day = 86_400_000
+  const [notBefore, notAfter] = [new Date(Date.now() - day), new Date(Date.now() + day)]
+  const authority = await createAuthority('CN=Test CA', notBefore, notAfter)
+  const { certificate, key } = await authority.issue({
+    subject: 'CN=localhost',
+    use: 'server',
+    notBefore,
+    notAfter,
+    hosts: ['localhost'],
+  })
+  ca = authority.certificate
+  server = await startHttps({ cert: certificate, key }, ({ method }, response) => {
+    if (method === 'GET') response.end()
+    else if (method === 'DELETE') response.writeHead(204).end()
+    else {
+      const registration = { client_id: 'ours', registration_access_token: 'token-of-the-client' }
+      response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(registration))
+    }
+  })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
+  await writeFile(join(folder, 'ca.crt'), ca)
+  await flows('register', 'read', 'delete')
+  for (const env of ['mock', 'uat', 'prod']) await environment(env)
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+test('without names everything runs on class mock', async () => {
+  expect(await sent({ env: 'mock' })).toEqual(['DELETE /clients/ours', 'GET /status', 'POST /clients'])
+})
+
+test.each(['uat', 'prod'])('without names only what reads runs on %s', async (env) => {
+  expect(await sent({ env })).toEqual(['GET /status'])
+})
+
+test.each(['uat', 'prod'])('a named flow that reads runs on %s unasked', async (env) => {
+  expect(await sent({ env, flows: ['read'] })).toEqual(['GET /status'])
+})
+
+test.each(['register', 'delete'])(
+  'on prod flow "%s" is refused without --confirm, and nothing is sent',
+  async (flow) => {
+    expectGolden(await refusal({ env: 'prod', flows: [flow] }), `accidents/prod-${flow}.txt`)
+  },
+)
+
+test('on prod another client id does not confirm, and the right one does', async () => {
+  const wrong = await refusal({ env: 'prod', flows: ['register'], confirm: 'theirs' })
+
+  expectGolden(wrong, 'accidents/other-client.txt')
+  expect(await sent({ env: 'prod', flows: ['register'], confirm: 'ours' })).toEqual(['POST /clients'])
+})
+
+test('on uat a named registration runs the first time and must be confirmed once the vault holds the client', async () => {
+  expect(await sent({ env: 'uat', flows: ['register'] })).toEqual(['POST /clients'])
+
+  const again = await refusal({ env: 'uat', flows: ['register'] })
+
+  expectGolden(again, 'accidents/uat-again.txt')
+  expect(await sent({ env: 'uat', flows: ['delete', 'read'], confirm: 'ours' })).toEqual([
+    'DELETE /clients/ours',
+    'GET /status',
+  ])
+})
+
+test('where nothing may run unnamed, that is said instead of a verdict about nothing', async () => {
+  await rm(join(folder, 'flows', 'read.arazzo.yaml'))
+
+  const all = await refusal({ env: 'uat' })
+  const one = await refusal({ env: 'uat', workflow: 'register' })
+
+  expect([all, one].map((said) => said.split(':')[0])).toEqual(['error[USAGE]', 'error[USAGE]'])
+})
+
+test('a client named with --input is as well guarded as the one of the environment', async () => {
+  await flows('register')
+  await sent({ env: 'uat', flows: ['register'], inputs: { client_id: 'ours' } })
+
+  const said = await refusal({
+    env: 'uat',
+    flows: ['register'],
+    inputs: { client_id: 'ours' },
+    variables: { THREDD_CLIENT_ID: 'theirs' },
+  })
+
+  expect(said).toContain('error[USAGE]')
+})
+
+test('no process variable makes prod a mock or opens another host', async () => {
+  const variables = { THREDD_ENV_CLASS: 'mock', THREDD_ALLOWED_HOSTS: 'localhost' }
+
+  expect(await refusal({ env: 'prod', flows: ['register'], variables })).toContain('would change a live client')
+  await environment('prod', 'ALLOWED_HOSTS=api.example')
+  expect(await refusal({ env: 'prod', flows: ['read'], variables })).toContain('error[HOST_NOT_ALLOWED]')
+})
+
+test('while one flow of several has a mistake nothing of any is sent', async () => {
+  const broken = join(folder, 'flows', 'delete.arazzo.yaml')
+  await writeFile(broken, flowText('delete').replace('deleteClient', 'deleteCleint'))
+
+  expect(await refusal({ env: 'mock' })).toContain('error[FLOW_REFERENCE]')
+})
+
+interface Situation {
+  readonly env: string
+  readonly flows?: readonly string[]
+  readonly workflow?: string
+  readonly confirm?: string
+  readonly inputs?: Readonly<Record<string, string>>
+  readonly variables?: Readonly<Record<string, string>>
+}
+
+function start({ env, flows = [], workflow, confirm, inputs = {}, variables = {} }: Situation) {
+  const options: RunOptions = {
+    flows,
+    workflow,
+    confirm,
+    environment: { env, folder, variables },
+    inputs: new Map(Object.entries(inputs)),
+    folders: [folder],
+    out: join(folder, 'reports'),
+    version: '0.0.0-test',
+  }
+  return run(options)
+}
+
+/** What the server was asked by a run that passes. */
+async function sent(situation: Situation): Promise<string[]> {
+  const before = server.requests.length
+  const { record } = await start(situation)
+  expect(record.verdict).toBe('conformant')
+  return server.requests.slice(before).map(({ method, path }) => `${method} ${path}`)
+}
+
+/** What is said of a run that is refused; nothing may have been sent. */
+async function refusal(situation: Situation): Promise<string> {
+  const before = server.requests.length
+  const error = await start(situation).then(
+    ({ record }) => new Error(`it ran, and the verdict is ${record.verdict}`),
+    (reason: unknown) => reason,
+  )
+  expect(server.requests.length).toBe(before)
+  if (!(error instanceof ToolError)) throw error
+  return `${error.problems.map((problem) => render(problem)).join('\n\n')}\n`.replaceAll(`${folder}/`, '')
+}
+
+async function environment(name: string, ...more: readonly string[]): Promise<void> {
+  const lines = [
+    `ENV_CLASS=${name}`,
+    `SERVER_CLIENTS=https://localhost:${server.port}`,
+    'CA_FILE=ca.crt',
+    'CLIENT_ID=ours',
+    'VAULT_KEY_FILE=vault.key',
+    ...more,
+  ]
+  await writeFile(join(folder, `.env.${name}`), lines.join('\n'))
+  await writeFile(join(folder, 'vault.key'), Buffer.alloc(32, 7).toString('base64url'), { mode: 0o600 })
+}
+
+async function flows(...names: readonly (keyof typeof EFFECTS)[]): Promise<void> {
+  await cp(DESCRIPTION, join(folder, 'flows', 'clients.openapi.yaml'))
+  for (const name of names) await writeFile(join(folder, 'flows', `${name}.arazzo.yaml`), flowText(name))
+}
+
+function flowText(effect: keyof typeof EFFECTS): string {
+  const clientId = { name: 'client_id', in: 'path', value: '$inputs.client_id' }
+  const workflow = {
+    workflowId: effect,
+    'x-dcr': { effect },
+    inputs: { type: 'object', required: ['client_id'], properties: { client_id: { type: 'string' } } },
+    steps: [
+      {
+        stepId: 'call',
+        operationId: EFFECTS[effect],
+        'x-dcr': { identity: 'none' },
+        ...(effect === 'delete' ? { parameters: [clientId] } : {}),
+        ...(effect === 'register'
+          ? { requestBody: { contentType: 'application/json', payload: { client_name: '$inputs.client_id' } } }
+          : {}),
+      },
+    ],
+  }
+  return JSON.stringify({
+    arazzo: '1.1.0',
+    info: { title: 'Own', version: '1.0.0' },
+    sourceDescriptions: [{ name: 'clients', url: 'clients.openapi.yaml' }],
+    workflows: [workflow],
+  })
+}

@@ -1,0 +1,93 @@
+/** Pages of docs/ that are printed from tables of the source, so that they cannot say anything else. */
+import { COMMANDS, type Command, EXITS, type Flag } from '../../src/cli/commands.ts'
+import { FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
+import { CODES } from '../../src/errors.ts'
+
+/** By path from the root of the repository. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/cli.md': cliPage,
+  'docs/environment.md': environmentPage,
+  'docs/errors.md': errorsPage,
+}
+
+function cliPage(): string {
+  const commands: readonly (readonly [string, Command])[] = Object.entries(COMMANDS)
+  return page('Command line', 'src/cli/commands.ts', [
+    ...commands.flatMap(([name, command]) => commandSection(name, command)),
+    '## Exit codes',
+    'Of several outcomes the first of 70, 2, 1, 3, 0 counts. What leads to which is in [errors.md](errors.md).',
+    table(
+      ['exit code', 'meaning'],
+      Object.entries(EXITS).map(([code, means]) => [code, means]),
+    ),
+  ])
+}
+
+function commandSection(name: string, { usage, about, flags, examples }: Command): string[] {
+  return [
+    `## ${name}`,
+    `\`${usage}\`: ${about}.`,
+    table(
+      ['flag', 'meaning'],
+      Object.entries(flags).map(([flag, { about: meaning, many, ...form }]) => [
+        `\`${spelling(flag, form)}\``,
+        `${meaning}${many ? ' (may be repeated)' : ''}`,
+      ]),
+    ),
+    table(
+      ['example', 'does'],
+      examples.map(([command, does]) => [`\`${command}\``, does]),
+    ),
+  ]
+}
+
+function spelling(flag: string, { short, value }: Pick<Flag, 'short' | 'value'>): string {
+  return `${short === undefined ? '' : `-${short}, `}--${flag}${value === undefined ? '' : ` <${value}>`}`
+}
+
+function environmentPage(): string {
+  return page('Settings', 'src/environment/variables.ts', [
+    'Highest first: `--server`, process variables with the prefix `THREDD_` (`THREDD_CLIENT_ID`), `.env.<name>.local`, ' +
+      '`.env.<name>`, the default. An empty value is not a value. A relative path starts at the file that names it, that ' +
+      'of a process variable at the current folder.',
+    `Read from the files alone: ${FILES_ONLY.map((name) => `\`${name}\``).join(', ')}.`,
+    table(
+      ['variable', 'meaning', 'default'],
+      [
+        ...Object.entries(VARIABLES).map(([name, variable]) => [
+          `\`${name}\``,
+          `${variable.about}${'secret' in variable ? ' (secret)' : ''}`,
+          'default' in variable ? `\`${variable.default}\`` : '',
+        ]),
+        ['`SERVER_<SOURCE>`', SERVER.about, ''],
+        ['`IDENTITY_<NAME>_CERT_FILE`, `_KEY_FILE`, `_PFX_FILE`, `_PASSPHRASE`', IDENTITY.about, ''],
+      ],
+    ),
+    'Any other variable is the value of the workflow input with its name in lower case: `CONTACT_EMAIL` sets `contact_email`.',
+  ])
+}
+
+function errorsPage(): string {
+  return page('Error codes', 'src/errors.ts', [
+    'A failed check is no error: it is in the record, and the exit code is 1.',
+    table(
+      ['code', 'exit code', 'meaning'],
+      Object.entries(CODES).map(([code, { exit, means }]) => [`\`${code}\``, String(exit), means]),
+    ),
+  ])
+}
+
+function page(title: string, source: string, blocks: readonly string[]): string {
+  const note = `<!-- Printed from ${source}. Renew with: UPDATE_GOLDEN=1 npx vitest run test/docs.test.ts -->`
+  return `${[`# ${title}`, note, ...blocks].join('\n\n')}\n`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** A bar would end the cell, and what looks like a tag would vanish outside code. */
+function escaped(cell: string): string {
+  return cell.replace(/`[^`]*`|[<|]/g, (part) => (part.startsWith('`') ? part.replaceAll('|', '\\|') : `\\${part}`))
+}
