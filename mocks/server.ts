@@ -46,6 +46,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const dispatcher = createServer((socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
+    socket.setNoDelay(true)
     socket.on('error', () => socket.destroy())
     socket.setTimeout(limits.timeoutMs, () => socket.destroy())
     let greeting = Buffer.alloc(0)

@@ -3,6 +3,7 @@
  * Owns the JSON Schema validator, which interprets schemas and generates no code.
  */
 import { type Schema as DraftSchema, dereference, type OutputUnit, validate } from '@cfworker/json-schema'
+import type { Step } from './flow/index.ts'
 import { documentedAnswer, type Operation, type Schema } from './flow/openapi.ts'
 import type { CheckRecord, ScopeDifference } from './record.ts'
 
@@ -214,6 +215,20 @@ export function compareScopes(request: unknown, response: unknown): ScopeDiffere
     granted,
     missing: requested.filter((scope) => !granted.includes(scope)),
     unrequested: granted.filter((scope) => !requested.includes(scope)),
+  }
+}
+
+/** A step with `expect: refused` holds on a TLS alert, a reset after the ClientHello, or a 4xx that gives nothing away. */
+export function refusalCheck(refused: boolean, found: string, step: Step): CheckRecord {
+  return {
+    id: 'refused',
+    status: refused ? 'pass' : 'fail',
+    level: 'must',
+    clauses: [...step.clauses],
+    title: 'the server refuses',
+    expected: 'a TLS alert, a closed connection, or a 4xx without a token or client_id',
+    actual: found,
+    at: step.at,
   }
 }
 

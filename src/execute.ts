@@ -2,13 +2,12 @@
  * Runs a plan: one step after the other, each answer kept before it is judged. Every effect is an argument, every result
  * a value; nothing is printed and nothing is written here. Events tell progress, the return value is the record.
  */
-import { createHash } from 'node:crypto'
-import { compareScopes, isJson, judgeAnswer, type ParsedAnswer, scopeCheck } from './checks.ts'
-import { fail, type Problem, ToolError } from './errors.ts'
+import { compareScopes, judgeAnswer, type ParsedAnswer, refusalCheck, scopeCheck } from './checks.ts'
+import { type Problem, ToolError } from './errors.ts'
+import { exchangeOf, parseAnswer } from './evidence.ts'
 import { judge } from './flow/criterion.ts'
-import { type Context, render } from './flow/expression.ts'
-import type { Criterion, Step, Value } from './flow/index.ts'
-import { select } from './flow/selector.ts'
+import { type Context, ExpressionError } from './flow/expression.ts'
+import type { Action, Criterion, Step } from './flow/index.ts'
 import {
   type AssertionPlan,
   inputsReadBy,
@@ -16,16 +15,19 @@ import {
   type PlannedInput,
   type PlannedStep,
   type PlannedWorkflow,
+  plainValue,
   type VaultMember,
 } from './plan.ts'
 import type { CheckRecord, Exchange, StepRecord, WorkflowRecord } from './record.ts'
+import { asText, type BuiltRequest, buildRequest, evaluate } from './request.ts'
 import type { Redactor, Secret } from './secret.ts'
-import type { Answer, Delivery, Outgoing, Transport } from './transport/transport.ts'
+import type { Delivery, Transport } from './transport/transport.ts'
 
 export type RunEvent =
   | { readonly type: 'workflow-started'; readonly planned: PlannedWorkflow }
   | { readonly type: 'step-started'; readonly stepId: string }
   | ({ readonly type: 'registration-kept'; readonly stepId: string } & Kept)
+  | { readonly type: 'retry'; readonly stepId: string; readonly attempt: number; readonly delayMs: number }
   | { readonly type: 'step-finished'; readonly step: StepRecord }
   | { readonly type: 'workflow-finished'; readonly workflow: WorkflowRecord }
 
@@ -47,16 +49,22 @@ export interface Ports {
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
     keep(answer: { readonly body: string; readonly status: number; readonly step: string }): Promise<Kept | undefined>
     read(member: VaultMember): Promise<string | undefined>
+    /** A DELETE of `url` was answered with success. */
+    deleted(request: { readonly url: string; readonly step: string }): Promise<void>
   }
   readonly redactor: Redactor
   readonly userAgent: string
   readonly now: () => Date
   /** monotonic milliseconds */
   readonly clock: () => number
+  /** Resolves after that time or, at once, when the signal is aborted. */
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
-/** Bodies beyond this stand in the record by size and hash alone. */
-const LONGEST_RECORDED_BODY = 64 * 1024
+/** More steps than any sensible flow takes: an endless loop ends here. */
+const STEP_BUDGET = 1000
+/** A server cannot make us wait longer than this before a retry. */
+const LONGEST_WAIT_MS = 120_000
 
 export async function* execute(
   plan: Plan,
@@ -73,11 +81,16 @@ export async function* execute(
   return records
 }
 
+type Outputs = Map<string, { outputs: Readonly<Record<string, unknown>> }>
+
 class WorkflowRun {
   readonly #planned: PlannedWorkflow
   readonly #ports: Ports
   readonly #signal: AbortSignal
-  readonly #outputs = new Map<string, { outputs: Readonly<Record<string, unknown>> }>()
+  readonly #outputs: Outputs = new Map()
+  readonly #steps: StepRecord[] = []
+  /** what keeps the workflow from ending as its steps did */
+  #error: Problem | undefined
 
   constructor(planned: PlannedWorkflow, ports: Ports, signal: AbortSignal) {
     this.#planned = planned
@@ -86,37 +99,22 @@ class WorkflowRun {
   }
 
   async *run(): AsyncGenerator<RunEvent, WorkflowRecord> {
-    const { flow, workflow, inputs, steps: plannedSteps } = this.#planned
+    const { flow, workflow, inputs } = this.#planned
     const { redactor, now, clock } = this.#ports
     const startedAt = now().toISOString()
     const start = clock()
     for (const [name, input] of inputs) {
       if (input.kind !== 'value' || !input.secret) continue
-      for (const value of [input.value].flat()) redactor.add({ value: asText(value), name })
+      for (const value of [plainValue(input)].flat()) redactor.add({ value: asText(value), name })
     }
-    const steps: StepRecord[] = []
-    let stopped: string | undefined
-    for (const planned of plannedSteps) {
-      if (this.#signal.aborted) stopped = 'the run was interrupted'
-      if (stopped !== undefined) {
-        const step: StepRecord = { ...blank(planned), status: 'skipped', because: stopped }
-        steps.push(step)
-        yield { type: 'step-finished', step }
-        continue
-      }
-      yield { type: 'step-started', stepId: planned.step.stepId }
-      const { step, kept } = await new StepRun(planned, inputs, this.#outputs, this.#ports, this.#signal).run()
-      if (kept !== undefined) yield { type: 'registration-kept', stepId: step.stepId, ...redactor.value(kept) }
-      steps.push(step)
+    const because = yield* this.#walk()
+    for (const planned of this.#planned.steps) {
+      if (this.#steps.some(({ stepId }) => stepId === planned.step.stepId)) continue
+      const step: StepRecord = { ...blank(planned), status: 'skipped', because }
+      this.#steps.push(step)
       yield { type: 'step-finished', step }
-      if (step.status !== 'passed') stopped = `step "${step.stepId}" ${step.status}`
     }
-    const { outputs, error } = this.#end(steps)
-    const status = steps.some((step) => step.status === 'failed')
-      ? 'failed'
-      : error !== undefined || steps.some((step) => step.status !== 'passed')
-        ? 'errored'
-        : 'passed'
+    const outputs = this.#end()
     return {
       workflowId: workflow.workflowId,
       summary: workflow.summary,
@@ -125,46 +123,161 @@ class WorkflowRun {
       safety: workflow.safety,
       clauses: [...workflow.clauses],
       notice: workflow.notice,
-      status,
+      status: this.#status(),
       inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
-      steps,
+      steps: this.#steps,
       outputs: redactor.value(outputs),
-      error: redactor.value(error),
+      error: redactor.value(this.#error),
       startedAt,
       durationMs: round(clock() - start),
     }
   }
 
-  #end(steps: readonly StepRecord[]): { outputs: Record<string, unknown>; error: Problem | undefined } {
-    if (this.#signal.aborted) return { outputs: {}, error: { code: 'INTERRUPTED', message: 'the run was interrupted' } }
-    if (steps.some((step) => step.status !== 'passed')) return { outputs: {}, error: undefined }
-    const context: Context = { inputs: (name) => plainValue(this.#planned.inputs.get(name)), steps: this.#outputs }
-    try {
-      const outputs = [...this.#planned.workflow.outputs].map(([name, value]) => [
-        name,
-        evaluate(value, context, this.#planned.inputs),
-      ])
-      return { outputs: Object.fromEntries(outputs), error: undefined }
-    } catch (error) {
-      return { outputs: {}, error: problemOf(error) }
+  /** Runs steps until one of them, or their end, says stop. Returns why the others were not reached. */
+  async *#walk(): AsyncGenerator<RunEvent, string> {
+    const { steps } = this.#planned
+    let index = 0
+    for (let budget = STEP_BUDGET; index < steps.length; budget--) {
+      const planned = steps[index]
+      if (planned === undefined) break
+      if (this.#signal.aborted) return this.#interrupted()
+      if (budget === 0) {
+        this.#error = {
+          code: 'STEP_BUDGET',
+          message: `the workflow did not end within ${STEP_BUDGET} steps`,
+          hint: 'a goto leads back to an earlier step without a way out',
+        }
+        return this.#error.message
+      }
+      const { step, context } = yield* this.#attempts(planned)
+      if (this.#signal.aborted && step.status === 'errored') return this.#interrupted()
+      const actions = step.status === 'passed' ? planned.step.onSuccess : planned.step.onFailure
+      const action = actions.find((one) => one.type !== 'retry' && applies(one, context))
+      if (action?.type === 'end') return `step "${step.stepId}" ended the workflow`
+      if (action?.type === 'goto') index = steps.findIndex((one) => one.step.stepId === action.stepId)
+      else if (step.status === 'passed') index++
+      else return `step "${step.stepId}" ${step.status}`
+    }
+    return 'the path taken did not lead here'
+  }
+
+  #interrupted(): string {
+    this.#error = { code: 'INTERRUPTED', message: 'the run was interrupted' }
+    return this.#error.message
+  }
+
+  /** One step with its retries: the exchanges of all attempts, the verdict of the last. */
+  async *#attempts(planned: PlannedStep): AsyncGenerator<RunEvent, StepOutcome> {
+    const { step } = planned
+    const { redactor, wait } = this.#ports
+    const used = new Map<Action, number>()
+    const earlier: Exchange[] = []
+    yield { type: 'step-started', stepId: step.stepId }
+    for (;;) {
+      const outcome = await new StepRun(planned, this.#planned.inputs, this.#outputs, this.#ports, this.#signal).run()
+      if (outcome.kept !== undefined) {
+        yield { type: 'registration-kept', stepId: step.stepId, ...redactor.value(outcome.kept) }
+      }
+      const retry =
+        outcome.step.status === 'passed' || this.#signal.aborted
+          ? undefined
+          : step.onFailure.find(
+              (action) =>
+                action.type === 'retry' &&
+                (used.get(action) ?? 0) < action.retryLimit &&
+                applies(action, outcome.context),
+            )
+      const forbidden = retry !== undefined && !mayRepeat(step, outcome.step)
+      const record = { ...outcome.step, exchanges: [...earlier, ...outcome.step.exchanges] }
+      if (retry?.type !== 'retry' || forbidden) {
+        const judged = forbidden ? withHint(record, NOT_REPEATED) : record
+        this.#steps.push(judged)
+        yield { type: 'step-finished', step: judged }
+        return { ...outcome, step: judged }
+      }
+      const attempt = (used.get(retry) ?? 0) + 1
+      used.set(retry, attempt)
+      earlier.push(...outcome.step.exchanges)
+      const delayMs = Math.min(retryAfterMs(outcome.answer, this.#ports.now()) ?? retry.retryAfterMs, LONGEST_WAIT_MS)
+      yield { type: 'retry', stepId: step.stepId, attempt, delayMs }
+      await wait(delayMs, this.#signal)
     }
   }
+
+  #status(): WorkflowRecord['status'] {
+    if (this.#steps.some((step) => step.status === 'failed')) return 'failed'
+    if (this.#error !== undefined || this.#steps.some((step) => step.status === 'errored')) return 'errored'
+    return 'passed'
+  }
+
+  #end(): Record<string, unknown> {
+    if (this.#status() !== 'passed') return {}
+    const context: Context = { inputs: (name) => plainValue(this.#planned.inputs.get(name)), steps: this.#outputs }
+    try {
+      const { outputs } = this.#planned.workflow
+      return Object.fromEntries(
+        [...outputs].map(([name, value]) => [name, evaluate(value, context, this.#planned.inputs)]),
+      )
+    } catch (error) {
+      this.#error = problemOf(error)
+      return {}
+    }
+  }
+}
+
+const NOT_REPEATED =
+  'it was not repeated: the server may have acted on it; set x-dcr: { retrySafe: true } where a repetition does no harm'
+
+/** A request that may have changed something goes out again only if its author says that this is harmless. */
+function mayRepeat(step: Step, { exchanges }: StepRecord): boolean {
+  const last = exchanges.at(-1)
+  const idempotent = step.operation.method === 'GET' || step.operation.method === 'HEAD'
+  return step.retrySafe || idempotent || last === undefined || last.sent === 'no' || last.response?.status === 429
+}
+
+function withHint(step: StepRecord, hint: string): StepRecord {
+  return step.error === undefined ? step : { ...step, error: { ...step.error, hint } }
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date. */
+function retryAfterMs(answer: ParsedAnswer | undefined, now: Date): number | undefined {
+  const value = answer?.headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1]
+  if (value === undefined) return undefined
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime())
+}
+
+function applies(action: Action, context: Context): boolean {
+  return action.criteria.every((condition) => judge(condition, context).pass)
+}
+
+interface StepOutcome {
+  readonly step: StepRecord
+  readonly kept: Kept | undefined
+  /** what the criteria of actions may read */
+  readonly context: Context
+  readonly answer: ParsedAnswer | undefined
 }
 
 class StepRun {
   readonly #planned: PlannedStep
   readonly #step: Step
   readonly #inputs: ReadonlyMap<string, PlannedInput>
-  readonly #outputs: Map<string, { outputs: Readonly<Record<string, unknown>> }>
+  readonly #outputs: Outputs
   readonly #ports: Ports
   readonly #signal: AbortSignal
   /** minted and stored inputs, read once for this step */
   readonly #fresh = new Map<string, string | undefined>()
+  readonly #exchanges: Exchange[] = []
+  #kept: Kept | undefined
+  #answer: ParsedAnswer | undefined
+  #request: BuiltRequest | undefined
 
   constructor(
     planned: PlannedStep,
     inputs: ReadonlyMap<string, PlannedInput>,
-    outputs: Map<string, { outputs: Readonly<Record<string, unknown>> }>,
+    outputs: Outputs,
     ports: Ports,
     signal: AbortSignal,
   ) {
@@ -176,71 +289,89 @@ class StepRun {
     this.#signal = signal
   }
 
-  async run(): Promise<{ step: StepRecord; kept: Kept | undefined }> {
+  async run(): Promise<StepOutcome> {
     const startedAt = this.#ports.now().toISOString()
     const start = this.#ports.clock()
-    const exchanges: Exchange[] = []
-    let kept: Kept | undefined
-    const finished = (result: Partial<StepRecord> & Pick<StepRecord, 'status'>) => ({
-      step: {
-        ...blank(this.#planned),
-        startedAt,
-        exchanges,
-        ...result,
-        durationMs: round(this.#ports.clock() - start),
-      },
-      kept,
-    })
+    let result: Verdict
     try {
-      await this.#refresh()
-      const request = buildRequest(this.#planned, this.#context(), this.#inputs, this.#ports.userAgent)
-      // A server may echo what it was told.
-      this.#ports.redactor.learn(request.body)
-      for (const [name, value] of request.outgoing.headers) this.#ports.redactor.learn({ [name]: value })
-      const delivery = await this.#ports.transport.send(request.outgoing, {
-        identity: this.#step.identity,
-        timeoutMs: this.#planned.timeoutMs,
-        signal: this.#signal,
-      })
-      if (delivery.kind === 'failed') {
-        exchanges.push(exchangeOf(request.outgoing, delivery, undefined, this.#ports.redactor))
-        return finished({ status: 'errored', error: this.#redacted(delivery.problem) })
-      }
-      // Before anything else looks at it: what this answer registers must survive whatever happens next.
-      const text = new TextDecoder().decode(delivery.answer.body)
-      if (delivery.answer.status >= 200 && delivery.answer.status < 300) {
-        kept = await this.#ports.vault.keep({ body: text, status: delivery.answer.status, step: this.#step.stepId })
-      }
-      const answer = parseAnswer(delivery.answer, text)
-      this.#learn(answer)
-      exchanges.push(exchangeOf(request.outgoing, delivery, answer, this.#ports.redactor))
-      return finished(this.#judge(request, answer))
+      result = await this.#exchange()
     } catch (error) {
-      return finished({ status: 'errored', error: this.#redacted(problemOf(error)) })
+      result = { status: 'errored', error: this.#redacted(problemOf(error)) }
+    }
+    const durationMs = round(this.#ports.clock() - start)
+    return {
+      step: { ...blank(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
+      kept: this.#kept,
+      context: this.#context(),
+      answer: this.#answer,
     }
   }
 
+  async #exchange(): Promise<Verdict> {
+    const { redactor, transport, vault, userAgent } = this.#ports
+    await this.#refresh()
+    const request = buildRequest(this.#planned, this.#context(), this.#inputs, userAgent)
+    this.#request = request
+    // A server may echo what it was told.
+    redactor.learn(request.body)
+    for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
+    const delivery = await transport.send(request.outgoing, {
+      identity: this.#step.identity,
+      timeoutMs: this.#planned.timeoutMs,
+      signal: this.#signal,
+    })
+    if (delivery.kind === 'failed') {
+      this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
+      return this.#judgeFailure(delivery)
+    }
+    // Before anything else looks at it: what this answer registers must survive whatever happens next.
+    const { status, body } = delivery.answer
+    const text = new TextDecoder().decode(body)
+    const step = this.#step.stepId
+    const keeping = isSuccess(status) ? vault.keep({ body: text, status, step }) : Promise.resolve(undefined)
+    const [kept] = await Promise.allSettled([keeping])
+    const answer = parseAnswer(delivery.answer, text)
+    this.#answer = answer
+    this.#learn(answer)
+    this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
+    if (kept.status === 'rejected') throw kept.reason
+    this.#kept = kept.value
+    const verdict = this.#judge(request, answer)
+    if (verdict.status === 'passed' && this.#step.operation.method === 'DELETE') {
+      await vault.deleted({ url: request.outgoing.url, step })
+    }
+    return verdict
+  }
+
   async #refresh(): Promise<void> {
+    const { redactor, sign, vault } = this.#ports
     for (const name of inputsReadBy(this.#step)) {
       const input = this.#inputs.get(name)
       if (input?.kind === 'minted') {
-        const assertion = await this.#ports.sign(input.assertion)
-        this.#ports.redactor.add(assertion)
+        const assertion = await sign(input.assertion)
+        redactor.add(assertion)
         this.#fresh.set(name, assertion.reveal())
       } else if (input?.kind === 'vault') {
-        const value = await this.#ports.vault.read(input.member)
+        const value = await vault.read(input.member)
         if (value !== undefined && input.member === 'registration_access_token')
-          this.#ports.redactor.add({ value, name: input.member })
+          redactor.add({ value, name: input.member })
         this.#fresh.set(name, value)
       }
     }
   }
 
-  #context(exchange: Partial<Context> = {}): Context {
+  #context(): Context {
+    const request = this.#request
+    const answer = this.#answer
     return {
       inputs: (name) => (this.#fresh.has(name) ? this.#fresh.get(name) : plainValue(this.#inputs.get(name))),
       steps: this.#outputs,
-      ...exchange,
+      ...(request && {
+        url: request.outgoing.url,
+        method: request.outgoing.method,
+        request: { headers: request.outgoing.headers, query: request.query, path: request.path, body: request.body },
+      }),
+      ...(answer && { statusCode: answer.status, response: { headers: answer.headers, body: answer.body } }),
     }
   }
 
@@ -253,24 +384,33 @@ class StepRun {
       redactor.add({ value: answer.body, name: 'jwt' })
   }
 
-  #judge(request: BuiltRequest, answer: ParsedAnswer): Partial<StepRecord> & Pick<StepRecord, 'status'> {
+  /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
+  #judgeFailure({ problem, timing }: Extract<Delivery, { kind: 'failed' }>): Verdict {
+    const refused =
+      problem.code === 'TLS_CLIENT_REFUSED' || (problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined)
+    if (!this.#step.expectRefused || !refused) return { status: 'errored', error: this.#redacted(problem) }
+    return { status: 'passed', checks: this.#ports.redactor.value([refusalCheck(true, problem.message, this.#step)]) }
+  }
+
+  #judge(request: BuiltRequest, answer: ParsedAnswer): Verdict {
     const { redactor } = this.#ports
-    const context = this.#context({
-      url: request.outgoing.url,
-      method: request.outgoing.method,
-      statusCode: answer.status,
-      request: { headers: request.outgoing.headers, query: request.query, path: request.path, body: request.body },
-      response: { headers: answer.headers, body: answer.body },
-    })
-    const checks = judgeAnswer(this.#step.operation, answer)
-    if (this.#step.criteria.length === 0) checks.push(successCheck(answer.status, this.#step))
+    const context = this.#context()
+    const checks: CheckRecord[] = this.#step.expectRefused
+      ? [refusalCheck(isRefusal(answer), refusalFacts(answer), this.#step)]
+      : judgeAnswer(this.#step.operation, answer)
+    if (this.#step.criteria.length === 0 && !this.#step.expectRefused)
+      checks.push(successCheck(answer.status, this.#step))
     for (const [index, criterion] of this.#step.criteria.entries())
       checks.push(criterionCheck(criterion, index, context))
     const scopes = compareScopes(request.body, answer.body)
     if (scopes !== undefined) checks.push(scopeCheck(scopes))
 
+    if (checks.some((check) => check.status === 'fail')) {
+      const problem = noVerdict(answer, request.outgoing.url, this.#step)
+      if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
+      return { status: 'failed', checks: redactor.value(checks), scopes: redactor.value(scopes) }
+    }
     const judged = { checks: redactor.value(checks), scopes: redactor.value(scopes) }
-    if (checks.some((check) => check.status === 'fail')) return { status: 'failed', ...judged }
     try {
       const outputs = Object.fromEntries(
         [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#inputs)]),
@@ -287,137 +427,44 @@ class StepRun {
   }
 }
 
-interface BuiltRequest {
-  readonly outgoing: Outgoing
-  readonly path: Readonly<Record<string, unknown>>
-  readonly query: Readonly<Record<string, unknown>>
-  /** the payload before it became text */
-  readonly body: unknown
+type Verdict = Partial<StepRecord> & Pick<StepRecord, 'status'>
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
 }
 
-function buildRequest(
-  { step, server }: PlannedStep,
-  context: Context,
-  inputs: ReadonlyMap<string, PlannedInput>,
-  userAgent: string,
-): BuiltRequest {
-  const at = (location: string) =>
-    step.parameters
-      .filter((parameter) => parameter.in === location)
-      .flatMap(({ name, value }): [string, unknown][] => {
-        const resolved = evaluate(value, context, inputs)
-        return resolved === OMITTED ? [] : [[name, resolved]]
-      })
-  const path = Object.fromEntries(at('path'))
-  const query = Object.fromEntries(at('query'))
-  const cookies = at('cookie').map(([name, value]) => `${name}=${asText(value)}`)
-  const headers = at('header').map(([name, value]): [string, string] => [name.toLowerCase(), asText(value)])
-  const payload = step.requestBody === undefined ? undefined : evaluate(step.requestBody.payload, context, inputs)
-  const has = (name: string) => headers.some(([header]) => header === name)
-
-  if (!has('accept')) headers.unshift(['accept', acceptedBy(step)])
-  if (!has('user-agent')) headers.push(['user-agent', userAgent])
-  if (cookies.length > 0) headers.push(['cookie', cookies.join('; ')])
-  if (step.requestBody !== undefined && !has('content-type'))
-    headers.push(['content-type', step.requestBody.contentType])
-  return {
-    outgoing: {
-      method: step.operation.method,
-      url: urlOf(step, server, context, path, query),
-      headers,
-      body: step.requestBody === undefined ? undefined : serialized(payload, step.requestBody.contentType),
-    },
-    path,
-    query,
-    body: payload,
-  }
+/** A 4xx that gives nothing away. Throttling is no refusal. */
+function isRefusal({ status, body }: ParsedAnswer): boolean {
+  if (status < 400 || status >= 500 || status === 408 || status === 429) return false
+  const members = typeof body === 'object' && body !== null ? Object.keys(body) : []
+  return !members.some((name) => ['access_token', 'client_id', 'registration_access_token'].includes(name))
 }
 
-function urlOf(
-  step: Step,
-  server: string,
-  context: Context,
-  path: Record<string, unknown>,
-  query: Record<string, unknown>,
-): string {
-  const rendered = step.url === undefined ? undefined : render(step.url, context)
-  if (rendered !== undefined) {
-    if (rendered.ok && typeof rendered.value === 'string') return rendered.value
-    fail({ code: 'VALUE_UNDEFINED', message: `the URL of step "${step.stepId}" has no value`, at: step.at })
-  }
-  const filled = step.operation.path.replace(/\{([^}]+)\}/g, (_, name: string) =>
-    encodeURIComponent(asText(path[name])),
-  )
-  const search = new URLSearchParams(
-    Object.entries(query).map(([name, value]): [string, string] => [name, asText(value)]),
-  ).toString()
-  return `${server}${filled}${search === '' ? '' : `?${search}`}`
+function refusalFacts({ status, body }: ParsedAnswer): string {
+  const error =
+    typeof body === 'object' && body !== null && 'error' in body ? `, error ${JSON.stringify(body.error)}` : ''
+  return `${status}${error}`
 }
 
-/** The media types that the operation documents for success. */
-function acceptedBy(step: Step): string {
-  const types = [...step.operation.responses]
-    .filter(([status]) => status.startsWith('2'))
-    .flatMap(([, content]) => [...content.keys()])
-  return types.length === 0 ? '*/*' : [...new Set(types)].join(', ')
-}
-
-function serialized(payload: unknown, contentType: string): string {
-  if (typeof payload === 'string') return payload
-  if (!contentType.startsWith('application/x-www-form-urlencoded')) return JSON.stringify(payload)
-  const form = new URLSearchParams()
-  for (const [name, value] of Object.entries(payload as Record<string, unknown>)) {
-    for (const item of Array.isArray(value) ? value : [value]) form.append(name, asText(item))
-  }
-  return form.toString()
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value)
-}
-
-/** A lone reference to an optional input without a value: the member that holds it is left out. */
-const OMITTED = Symbol('omitted')
-
-function evaluate(value: Value, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
-  switch (value.kind) {
-    case 'literal':
-      return value.value
-    case 'template': {
-      const result = render(value.template, context)
-      if (result.ok) return result.value
-      const { missing } = result
-      const input = missing.kind === 'inputs' ? inputs.get(missing.name) : undefined
-      if (value.template.kind === 'expression' && input?.kind === 'absent') return OMITTED
-      return fail({
-        code: 'VALUE_UNDEFINED',
-        message: `"${missing.text}" has no value`,
-        at: value.at,
-        hint:
-          input?.kind === 'vault'
-            ? 'the vault holds no registration of this client'
-            : 'the answer it is read from does not have it',
-      })
+/**
+ * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
+ * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
+ */
+function noVerdict({ status, headers }: ParsedAnswer, url: string, step: Step): Problem | undefined {
+  const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
+  const host = URL.parse(url)?.host ?? url
+  const wait = header('retry-after')
+  const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
+  if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
+  if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
+  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
+    return {
+      code: 'TLS_CLIENT_REFUSED',
+      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to refuse the certificate of identity "${step.identity}"`,
+      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
     }
-    case 'selector': {
-      const selected = select(value.selector, context)
-      return selected === undefined
-        ? fail({ code: 'VALUE_UNDEFINED', message: 'the selector finds nothing', at: value.at })
-        : selected
-    }
-    case 'object': {
-      const members = value.members.map(([name, member]) => [name, evaluate(member, context, inputs)])
-      return Object.fromEntries(members.filter(([, member]) => member !== OMITTED))
-    }
-    case 'array':
-      return value.items.map((item) => evaluate(item, context, inputs)).filter((item) => item !== OMITTED)
-    default:
-      return value satisfies never
   }
-}
-
-function plainValue(input: PlannedInput | undefined): unknown {
-  return input?.kind === 'value' ? input.value : undefined
+  return undefined
 }
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {
@@ -425,23 +472,11 @@ function shown(input: PlannedInput, redactor: Redactor): unknown {
   return input.secret ? '[secret]' : redactor.value(input.value)
 }
 
-function parseAnswer(answer: Answer, text: string): ParsedAnswer {
-  const { status, headers } = answer
-  if (text === '') return { status, headers, body: undefined, malformed: false }
-  // The directory answers with the bare assertion, a JSON string or white space around it, depending on version.
-  if (!isJson(headers)) return { status, headers, body: text.trim(), malformed: false }
-  try {
-    return { status, headers, body: JSON.parse(text) as unknown, malformed: false }
-  } catch {
-    return { status, headers, body: text, malformed: true }
-  }
-}
-
 /** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
 function successCheck(status: number, step: Step): CheckRecord {
   return {
     id: 'success',
-    status: status >= 200 && status < 300 ? 'pass' : 'fail',
+    status: isSuccess(status) ? 'pass' : 'fail',
     level: 'must',
     clauses: [],
     title: 'the call succeeds',
@@ -465,70 +500,6 @@ function criterionCheck(criterion: Criterion, index: number, context: Context): 
   }
 }
 
-function exchangeOf(
-  outgoing: Outgoing,
-  delivery: Delivery,
-  answer: ParsedAnswer | undefined,
-  redactor: Redactor,
-): Exchange {
-  return {
-    request: {
-      method: outgoing.method,
-      url: redactor.text(outgoing.url),
-      headers: redactor.headers(outgoing.headers),
-      body: recordedBody(Buffer.from(outgoing.body ?? ''), readRequestBody(outgoing), redactor),
-    },
-    ...(delivery.kind === 'answered' && answer !== undefined
-      ? {
-          response: {
-            status: answer.status,
-            headers: redactor.headers(answer.headers),
-            body: recordedBody(delivery.answer.body, answer.body, redactor),
-          },
-        }
-      : {}),
-    sent: delivery.kind === 'answered' ? 'yes' : delivery.sent,
-    ...(delivery.kind === 'failed' ? { error: redactor.value(delivery.problem) } : {}),
-    ...(delivery.tls === undefined ? {} : { tls: delivery.tls }),
-    timing: delivery.timing,
-  }
-}
-
-/** For the record alone; what does not parse is shown as it was sent, since a flow may break a body on purpose. */
-function readRequestBody({ headers, body }: Outgoing): unknown {
-  const type = headers.find(([name]) => name === 'content-type')?.[1] ?? ''
-  if (body === undefined) return undefined
-  if (type.startsWith('application/x-www-form-urlencoded')) {
-    const form = new URLSearchParams(body)
-    return Object.fromEntries([...form.keys()].map((name) => [name, alone(form.getAll(name))]))
-  }
-  if (!isJson(headers)) return body
-  try {
-    return JSON.parse(body)
-  } catch {
-    return body
-  }
-}
-
-function alone<T>(items: readonly T[]): T | readonly T[] {
-  const [first] = items
-  return items.length === 1 && first !== undefined ? first : items
-}
-
-/** Size and hash speak of the bytes on the wire; the text is what may be shown of them. */
-function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): Exchange['request']['body'] {
-  if (bytes.length === 0) return { bytes: 0 }
-  const redacted = redactor.value(parsed)
-  const text = typeof redacted === 'string' ? redacted : JSON.stringify(redacted, null, 2)
-  const truncated = text.length > LONGEST_RECORDED_BODY
-  return {
-    bytes: bytes.length,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-    text: truncated ? text.slice(0, LONGEST_RECORDED_BODY) : text,
-    ...(truncated ? { truncated } : {}),
-  }
-}
-
 function blank({ step }: PlannedStep): StepRecord {
   const { operationId, method, path } = step.operation
   return {
@@ -548,6 +519,7 @@ function blank({ step }: PlannedStep): StepRecord {
 /** Anticipated errors become data; anything else is a bug and goes on. */
 function problemOf(error: unknown): Problem {
   if (error instanceof ToolError) return error.problems[0]
+  if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
   throw error
 }
 

@@ -136,12 +136,12 @@ function planStep(step: Step, environment: Environment, problems: Problems): Pla
       hint: `write ${prefix}_CERT_FILE and ${prefix}_KEY_FILE into ${environment.localFile}`,
     })
   }
-  if (step.identity === 'none' && step.operation.mutualTls) {
+  if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused) {
     problems.add(`${step.at.file}:${step.at.line}`, {
       code: 'IDENTITY_MISSING',
       message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,
       at: step.identityAt,
-      hint: 'remove identity: none',
+      hint: 'remove identity: none, or say expect: refused if that is what the step tests',
     })
   }
   if (server === undefined) {
@@ -286,7 +286,12 @@ function typed(input: Input, text: string, secret: boolean, origin: Origin, prob
       found: secret ? 'a secret value' : actual,
     })
   }
-  return { kind: 'value', value, secret, origin }
+  return {
+    kind: 'value',
+    value: secret && typeof value === 'string' ? new Secret(value, input.name) : value,
+    secret,
+    origin,
+  }
 }
 
 function fromText(text: string, type: unknown): unknown {
@@ -324,16 +329,19 @@ function absent(input: Input): PlannedInput {
   return { kind: 'absent', secret: input.secret, origin: { label: 'none' } }
 }
 
+/** The value of an input that has a plain one; a secret is revealed here, where requests are built. */
+export function plainValue(input: PlannedInput | undefined): unknown {
+  if (input?.kind !== 'value') return undefined
+  return input.value instanceof Secret ? input.value.reveal() : input.value
+}
+
 function holds(condition: Condition, context: Context): boolean {
   return judge(condition, context).pass
 }
 
 function knownInputs(planned: ReadonlyMap<string, PlannedInput>): Context {
   return {
-    inputs: (name) => {
-      const input = planned.get(name)
-      return input?.kind === 'value' ? input.value : undefined
-    },
+    inputs: (name) => plainValue(planned.get(name)),
     steps: new Map(),
   }
 }
@@ -341,7 +349,10 @@ function knownInputs(planned: ReadonlyMap<string, PlannedInput>): Context {
 /** The inputs a step's request reads, so that minted and stored ones are made fresh for it. */
 export function inputsReadBy(step: Step): ReadonlySet<string> {
   const templates: Value[] = step.parameters.map(({ value }) => value)
-  if (step.requestBody !== undefined) templates.push(step.requestBody.payload)
+  if (step.requestBody !== undefined) {
+    templates.push(step.requestBody.payload, ...step.requestBody.replacements.map(({ value }) => value))
+  }
+  templates.push(...step.alterations.flatMap(({ value }) => value ?? []))
   const references = [
     ...templates.flatMap(expressionsIn),
     ...(step.url === undefined ? [] : step.url.references),

@@ -6,15 +6,20 @@ import { randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'nod
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, join, sep } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts } from './artifacts.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
 import { execute, type Ports, type RunEvent } from './execute.ts'
+import type { Step } from './flow/index.ts'
 import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
 import { loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
 import { type Plan, plan } from './plan.ts'
+import { type PreviewedWorkflow, preview } from './preview.ts'
 import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
+import { gitlabCodeQuality } from './report/annotations.ts'
+import { junit } from './report/junit.ts'
 import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
 import { folderName, guard, type Selected, type SelectionOptions, select, together } from './selection.ts'
 import { inProcess } from './transport/in-process.ts'
@@ -47,6 +52,10 @@ export interface RunOptions extends SelectionOptions {
   readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
   readonly onEvent?: ((event: RunEvent | PreparedEvent) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** as the variables HTTPS_PROXY and NO_PROXY have it; the twin is met without a proxy */
+  readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
+  /** also write GitLab's code quality report */
+  readonly codeQuality?: boolean | undefined
 }
 
 /** Everything is read and checked; the first call comes next. */
@@ -71,6 +80,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   const redactor = new Redactor(randomBytes(32))
   const runId = randomUUIDv7()
   const prepared = await prepare(environment, options, redactor)
+  const vault = await prepared.openVault()
   const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.selection)}-${runId.slice(-6)}`
   // Before the first call: a run whose record cannot be written should not change anything.
   const artifacts = await createArtifacts(options.out, name, redactor)
@@ -90,22 +100,27 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     },
     vault: {
       keep: async (answer) => {
-        const kept = await prepared.vault.keep({ ...answer, runId, clientId })
+        const kept = await vault.keep({ ...answer, runId, clientId })
         if (kept?.problem !== undefined) warnings.push(kept.problem.message)
         const news =
           kept === undefined ? undefined : answer.status === 201 ? 'registered' : kept.rotated ? 'rotated' : undefined
         return kept && news && { clientId: kept.registration.clientId, news, problem: kept.problem }
       },
       read: async (member) => {
-        const registration = clientId === undefined ? undefined : await prepared.vault.current(clientId)
+        const registration = clientId === undefined ? undefined : await vault.current(clientId)
         return member === 'registration_client_uri'
           ? registration?.registrationClientUri
           : registration?.registrationAccessToken?.reveal()
       },
+      deleted: async ({ url, step }) => {
+        const registration = clientId === undefined ? undefined : await vault.current(clientId)
+        if (registration?.registrationClientUri === url) await vault.remove(registration.clientId, { runId, step })
+      },
     },
-    userAgent: `thredd-dcr/${options.version}`,
+    userAgent: userAgent(options),
     now: () => new Date(),
     clock: () => performance.now(),
+    wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
   }
   const workflows = await drain(execute(prepared.plan, ports, options.signal ?? new AbortController().signal), options)
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
@@ -128,16 +143,44 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     startedAt: startedAt.toISOString(),
     durationMs: Math.round(performance.now() - start),
     identities: [...prepared.identities.values()].map((identity) => identity.record),
-    warnings,
-    workflows,
+    warnings: warnings.map((warning) => near(warning, options.folders)),
+    workflows: near(workflows, options.folders),
     redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
     ...verdictOf(workflows),
   })
-  return { record, file: await report(record, artifacts) }
+  return { record, file: await report(record, artifacts, options) }
 }
 
-async function report(record: RunRecord, artifacts: Artifacts): Promise<string> {
+/** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
+export async function rehearse(
+  options: RunOptions,
+): Promise<{ readonly environment: string; readonly workflows: readonly PreviewedWorkflow[] }> {
+  const environment = await loadEnvironment(options.environment)
+  await using stack = new AsyncDisposableStack()
+  // Its certificates are made at first use, and a plan reads them.
+  const counterparty = await meet(environment, options)
+  if (counterparty !== undefined) stack.use(counterparty)
+  const prepared = await prepare(environment, options, new Redactor(randomBytes(32)))
+  return { environment: environment.name, workflows: preview(prepared.plan, userAgent(options)) }
+}
+
+function userAgent({ version }: RunOptions): string {
+  return `thredd-dcr/${version}`
+}
+
+/** Paths below the folders of the run, relative to them: a record says nothing about the machine it was made on. */
+function near<T>(value: T, folders: readonly string[]): T {
+  if (typeof value === 'string')
+    return folders.reduce<string>((text, folder) => text.replaceAll(join(folder, sep), ''), value) as T
+  if (Array.isArray(value)) return value.map((item) => near(item, folders)) as T
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, near(member, folders)])) as T
+}
+
+async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: RunOptions): Promise<string> {
   const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
+  await artifacts.write('junit.xml', junit(record))
+  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
   await artifacts.publish()
   return file
 }
@@ -174,15 +217,16 @@ interface Prepared {
   readonly plan: Plan
   readonly identities: ReadonlyMap<string, Identity>
   readonly authorities: readonly string[]
+  readonly proxy: { readonly httpsProxy: Secret | undefined; readonly noProxy: string | undefined } | undefined
   readonly keys: ReadonlyMap<string, SigningKey>
-  readonly vault: Vault
+  /** Made only when a run is about to begin: one that is refused leaves no vault and no key behind. */
+  readonly openVault: () => Promise<Vault>
   readonly warnings: readonly string[]
 }
 
 async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
   const warnings = [...environment.warnings]
   const clientId = clientIdOf(environment, options)
-  // A run that is refused below leaves no vault and no key behind.
   const openIt = () => openVaultOf(environment, { clientId, warnings, redactor })
   const [selection, existing, authorities] = await together(
     select(options, environment),
@@ -190,11 +234,11 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
     environment.caFile === undefined ? Promise.resolve([]) : loadAuthorities(environment.caFile),
   )
   const registered = clientId !== undefined && (await existing?.current(clientId)) !== undefined
-  const wanted = new Set(selection.flatMap(({ workflow }) => workflow.steps.map((step) => step.identity)))
+  const steps = selection.flatMap(({ workflow }) => workflow.steps)
   const minting = selection.some(({ workflow }) => workflow.inputs.some((input) => input.mint !== undefined))
   const [planned, identities, pem] = await together(
     (async () => plan(selection, environment, { inputs: options.inputs, registered }))(),
-    identitiesOf(environment, wanted, warnings),
+    identitiesOf(environment, steps, warnings),
     minting ? signingKeyText(environment) : Promise.resolve(undefined),
   )
   const { kid } = environment.signing
@@ -207,8 +251,18 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
   for (const { passphrase } of environment.identities.values()) if (passphrase !== undefined) redactor.add(passphrase)
   for (const identity of identities.values())
     if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
+  const proxy = options.proxy && { ...options.proxy, httpsProxy: proxySecret(options.proxy.httpsProxy, redactor) }
   guard(selection, environment, { confirm: options.confirm, registered, clientId })
-  return { selection, plan: planned, identities, authorities, keys, vault: existing ?? (await openIt()), warnings }
+  return {
+    selection,
+    plan: planned,
+    identities,
+    authorities,
+    proxy,
+    keys,
+    openVault: async () => existing ?? (await openIt()),
+    warnings,
+  }
 }
 
 async function openVaultOf(
@@ -232,11 +286,16 @@ async function openVaultOf(
 
 async function identitiesOf(
   environment: Environment,
-  names: ReadonlySet<string>,
+  steps: readonly Step[],
   warnings: string[],
 ): Promise<ReadonlyMap<string, Identity>> {
   // What is missing altogether is the planner's to say, with the step that needs it.
-  const specs = [...names].flatMap((name) => environment.identities.get(name) ?? [])
+  const specs = [...new Set(steps.map((step) => step.identity))].flatMap((name) => {
+    const spec = environment.identities.get(name)
+    // An expired certificate is what a test of refusal presents on purpose.
+    const allowInvalidDates = steps.every((step) => step.identity !== name || step.expectRefused)
+    return spec === undefined ? [] : [{ ...spec, allowInvalidDates }]
+  })
   const loaded = (await together(...specs.map((spec) => loadIdentity(spec, new Date())))) as Awaited<
     ReturnType<typeof loadIdentity>
   >[]
@@ -264,7 +323,7 @@ async function signingKeyText(environment: Environment): Promise<Secret | undefi
 
 function open(
   environment: Environment,
-  { identities, authorities }: Prepared,
+  { identities, authorities, proxy }: Prepared,
   counterparty: Counterparty | undefined,
 ): Transport {
   const gate = { identities, allowedHosts: environment.allowedHosts }
@@ -276,7 +335,20 @@ function open(
     minTlsVersion: environment.minTlsVersion,
     connectTo: counterparty?.connectTo,
     maxBodyBytes: LARGEST_BODY,
+    proxy: counterparty === undefined ? proxy : undefined,
   })
+}
+
+/** The whole URL is a secret where it carries a password, and so are the password and what becomes of it in a header. */
+function proxySecret(url: string | undefined, redactor: Redactor): Secret | undefined {
+  if (url === undefined || url === '') return undefined
+  const { username = '', password = '' } = URL.parse(url) ?? {}
+  if (password !== '') {
+    const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)]
+    redactor.add({ value: secret, name: 'proxy_password' })
+    redactor.add({ value: Buffer.from(`${user}:${secret}`).toString('base64'), name: 'proxy_credentials' })
+  }
+  return new Secret(url, 'HTTPS_PROXY')
 }
 
 /** The client that the run is about, by the same precedence as the input of that name. */

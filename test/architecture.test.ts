@@ -17,28 +17,35 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // what is done
   plan: ['checks', 'environment', 'errors', 'flow', 'secret'],
   checks: ['@cfworker/json-schema', 'flow', 'record'],
-  execute: ['checks', 'errors', 'flow', 'plan', 'record', 'secret', 'transport'],
+  request: ['errors', 'flow', 'plan', 'transport'],
+  evidence: ['checks', 'record', 'secret', 'transport'],
+  execute: ['checks', 'errors', 'evidence', 'flow', 'plan', 'record', 'request', 'secret', 'transport'],
+  report: ['errors', 'record'],
   transport: ['undici', 'errors', 'identity', 'record', 'secret'],
   jwt: ['jose', 'errors', 'secret'],
   vault: ['errors', 'jwt', 'secret', 'shape'],
   artifacts: ['errors', 'secret'],
   // composition
+  preview: ['errors', 'flow', 'plan', 'request'],
   selection: ['environment', 'errors', 'flow'],
   run: [
     'artifacts',
     'environment',
     'errors',
     'execute',
+    'flow',
     'identity',
     'jwt',
     'plan',
+    'preview',
     'record',
+    'report',
     'secret',
     'selection',
     'transport',
     'vault',
   ],
-  cli: ['errors', 'execute', 'record', 'run', 'mocks'],
+  cli: ['errors', 'execute', 'preview', 'record', 'report', 'run', 'mocks'],
 }
 
 const IMPORT = /^(?:import|export|\} )[^'\n]*from '([^'\n]+)'|import\('([^'\n]+)'\)/gm

@@ -86,11 +86,15 @@ const PLACES = {
   parameter: [...STEP, 'parameters', 0],
   reusable: [...STEP, 'parameters', 1],
   requestBody: [...STEP, 'requestBody'],
+  replacement: [...STEP, 'requestBody', 'replacements', 0],
+  successAction: [...STEP, 'onSuccess', 0],
+  failureAction: [...STEP, 'onFailure', 0],
   criterion: [...STEP, 'successCriteria', 0],
 } as const satisfies Record<keyof typeof ARAZZO, readonly (string | number)[]>
 const EXTENSIONS = {
   workflow: [...PLACES.workflow, 'x-dcr'],
   step: [...PLACES.step, 'x-dcr'],
+  alteration: [...PLACES.step, 'x-dcr', 'alter', 0],
   criterion: [...PLACES.criterion, 'x-dcr'],
   input: [...PLACES.inputs, 'properties', 'assertion', 'x-dcr'],
 } as const satisfies Record<keyof typeof X_DCR, readonly (string | number)[]>
@@ -132,7 +136,7 @@ interface Case {
 }
 
 function unsupportedOf(object: string, members: Members, path: readonly (string | number)[]): Case[] {
-  const samples = { string: 'a', integer: 1, boolean: true, object: {}, array: [], texts: [], any: 'a' }
+  const samples = { string: 'a', integer: 1, number: 1, boolean: true, object: {}, array: [], texts: [], any: 'a' }
   return Object.entries(members).flatMap(([member, { unsupported, type, later = [] }]) => [
     ...(unsupported
       ? [{ title: `${object} "${member}"`, path, member, value: samples[type], words: `"${member}" of` }]
@@ -156,12 +160,18 @@ function document() {
   const step = {
     stepId: 'register',
     operationId: 'registerClient',
-    'x-dcr': { clauses: ['RFC7591-3.1'] },
+    'x-dcr': { clauses: ['RFC7591-3.1'], alter: [{ remove: 'header', name: 'x-none' }] },
     parameters: [
       { name: 'Authorization', in: 'header', value: 'Bearer {$inputs.assertion}' },
       { name: 'Accept', in: 'header', value: 'application/json' },
     ],
-    requestBody: { contentType: 'application/json', payload: { client_name: 'golden' } },
+    requestBody: {
+      contentType: 'application/json',
+      payload: { client_name: 'golden' },
+      replacements: [{ target: '/client_name', value: 'silver' }],
+    },
+    onSuccess: [{ name: 'done', type: 'end' }],
+    onFailure: [{ name: 'over', type: 'end' }],
     successCriteria: [{ 'x-dcr': { level: 'should' }, condition: '$statusCode == 201' }],
   }
   return {

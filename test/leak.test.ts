@@ -224,7 +224,7 @@ const FAULTS: readonly (readonly [title: string, fault: Fault, ended: string])[]
   [
     'our own keys and passphrases, however the server came by them',
     answering('readClient', () => HttpResponse.html([...ours.values()].join('<br>'), { status: 500 })),
-    'non-conformant',
+    'inconclusive',
   ],
   [
     'the registration access token in the query of registration_client_uri',
@@ -328,7 +328,7 @@ const FAULTS: readonly (readonly [title: string, fault: Fault, ended: string])[]
     answering('readClient', (_, { client }) =>
       HttpResponse.html(`<pre>Authorization: Bearer ${client('registration_access_token')}</pre>`, { status: 500 }),
     ),
-    'non-conformant',
+    'inconclusive',
   ],
   [
     'a page with secrets in every encoding',
@@ -336,7 +336,7 @@ const FAULTS: readonly (readonly [title: string, fault: Fault, ended: string])[]
       const secrets = [client('registration_access_token'), client('client_secret')]
       return HttpResponse.html(secrets.flatMap((secret) => [...formsOf(secret).values()]).join('<br>'), { status: 500 })
     }),
-    'non-conformant',
+    'inconclusive',
   ],
   [
     'the software statement as a JSON string with white space',

@@ -38,12 +38,16 @@ export const COMMANDS = {
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
+      'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
+      verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },
+      json: { about: 'one JSON object a line for each event, instead of text' },
       help: HELP,
     },
     examples: [
       ['thredd run register', 'the documented registration on the offline twin'],
       ['thredd run register --env uat', 'the same on UAT, with .env.uat and .env.uat.local'],
       ['thredd run register --input scopes=cards.read,pin.read', 'with other scopes'],
+      ['thredd run lifecycle --dry-run', 'what would be sent'],
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
     ],
   },
@@ -65,6 +69,7 @@ export interface Invocation {
   /** the command that help is asked for */
   readonly topic?: CommandName | undefined
   readonly words: readonly string[]
+  has(flag: string): boolean
   text(flag: string): string | undefined
   texts(flag: string): readonly string[]
   pairs(flag: string): ReadonlyMap<string, string>
@@ -124,7 +129,7 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
   if (values.help === true) return invocation('help', [], {}, command)
   if (words === 'none' && positionals.length > 0)
     fail({ code: 'USAGE', message: `"thredd ${command}" takes no "${positionals[0]}"` })
-  return invocation(command, positionals, values as Record<string, string | string[]>)
+  return invocation(command, positionals, values)
 }
 
 function commandNamed(name: string): CommandName {
@@ -150,14 +155,15 @@ function commandNamed(name: string): CommandName {
 function invocation(
   command: Invocation['command'],
   words: readonly string[],
-  values: Readonly<Record<string, string | string[] | undefined>>,
+  values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>,
   topic?: CommandName,
 ): Invocation {
-  const texts = (flag: string) => [values[flag] ?? []].flat()
+  const texts = (flag: string) => [values[flag] ?? []].flat().filter((value) => typeof value === 'string')
   return {
     command,
     topic,
     words,
+    has: (flag) => values[flag] === true,
     texts,
     text: (flag) => texts(flag).at(-1),
     pairs: (flag) =>

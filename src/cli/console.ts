@@ -2,7 +2,9 @@
 import { styleText } from 'node:util'
 import { type Problem, render } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
+import type { PreviewedWorkflow } from '../preview.ts'
 import type { CheckRecord, ErrorRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import { wireLog } from '../report/wire.ts'
 import type { PreparedEvent } from '../run.ts'
 
 export interface Screen {
@@ -11,6 +13,8 @@ export interface Screen {
   readonly stream: NodeJS.WritableStream
   /** paths in a text as the person at this prompt would write them */
   readonly near?: (text: string) => string
+  /** show each exchange */
+  readonly verbose?: boolean
 }
 
 type Style = Parameters<typeof styleText>[0]
@@ -31,6 +35,7 @@ export class Console {
     else if (event.type === 'workflow-started') this.#started(event)
     else if (event.type === 'registration-kept') this.#kept = event
     else if (event.type === 'step-finished') this.#step(event.step)
+    else if (event.type === 'retry') this.#retry(event)
     else if (event.type === 'workflow-finished') this.#workflow(event.workflow)
   }
 
@@ -52,6 +57,29 @@ export class Console {
       ].join(' · ')}`,
       `record  ${file}`,
     )
+  }
+
+  /** A dry run: every request, and where each input comes from. */
+  preview(environment: string, workflows: readonly PreviewedWorkflow[]): void {
+    this.#line(`environment ${this.#paint('bold', environment)} · dry run, nothing is sent`)
+    for (const { workflowId, summary, effect, inputs, steps } of workflows) {
+      this.#line('', `${this.#paint('bold', workflowId)}  ${summary ?? ''} (effect: ${effect})`, '', '  inputs')
+      const width = Math.max(0, ...inputs.map(({ name }) => name.length))
+      for (const { name, value, source } of inputs) {
+        const text = value === undefined ? '(none)' : typeof value === 'string' ? value : JSON.stringify(value)
+        this.#line(`    ${name.padEnd(width)}  ${this.#plain(text)}  ${this.#paint('dim', source)}`)
+      }
+      for (const step of steps) {
+        this.#line(
+          '',
+          `  ${this.#paint('bold', step.stepId)}  identity ${step.identity}`,
+          `    ${step.method} ${this.#plain(step.url)}`,
+        )
+        for (const [name, value] of step.headers) this.#line(`    ${name}: ${this.#plain(value)}`)
+        if (step.body !== undefined) this.#line(...indent(step.body, 4).map((line) => this.#plain(line)))
+        if (step.unknown !== undefined) this.#line(`    ${this.#paint('dim', this.#plain(step.unknown))}`)
+      }
+    }
   }
 
   /** `sources` are the texts of the files that problems point into, by path. */
@@ -110,6 +138,15 @@ export class Console {
     }
     if (step.error !== undefined)
       this.#line(...indent(this.#render(step.error).replace(/^error\[(\w+)\]: /, '$1: '), 6))
+    if (this.#screen.verbose) {
+      for (const one of step.exchanges)
+        this.#line('', ...wireLog(one).map((line) => `      ${this.#plain(line)}`.trimEnd()))
+      this.#line('')
+    }
+  }
+
+  #retry({ stepId, attempt, delayMs }: Extract<RunEvent, { type: 'retry' }>): void {
+    this.#line(this.#paint('dim', `    ${stepId}: retry ${attempt} in ${duration(delayMs)}`))
   }
 
   #callFacts(step: StepRecord, { request, response, timing }: Exchange): string {

@@ -2,6 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { CODES, ToolError, worstExit } from '../errors.ts'
+import type { RunEvent } from '../execute.ts'
+import { githubAnnotations } from '../report/annotations.ts'
+import { jsonLine, type StreamEvent } from '../report/stream.ts'
+import type { PreparedEvent, RunOptions } from '../run.ts'
 import { helpText, type Invocation, parseCommandLine } from './commands.ts'
 import { Console } from './console.ts'
 
@@ -11,14 +15,16 @@ export async function main(root: string): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const here = process.cwd()
   const near = (text: string) => text.replaceAll(`${here}${sep}`, '')
-  const out = new Console({ stream: process.stdout, write: (text) => process.stdout.write(text), near })
   const errors = new Console({ stream: process.stderr, write: (text) => process.stderr.write(text), near })
   try {
-    process.exitCode = await perform(parseCommandLine(process.argv.slice(2)), root, out)
+    const invocation = parseCommandLine(process.argv.slice(2))
+    const verbose = invocation.has('verbose')
+    const out = new Console({ stream: process.stdout, write: (text) => process.stdout.write(text), near, verbose })
+    process.exitCode = await perform(invocation, root, out)
   } catch (error) {
     if (error instanceof ToolError) {
       errors.problems(error.problems, sources(error))
-      process.exitCode = worstExit(error.problems.map(({ code }) => CODES[code].exit))
+      process.exitCode = exitOf(error)
     } else {
       process.stderr.write(
         `This is a bug; please report it.\n${error instanceof Error ? error.stack : String(error)}\n`,
@@ -48,14 +54,14 @@ async function performRun(
   invocation: Invocation,
   { root, version, out }: { root: string; version: string; out: Console },
 ): Promise<number> {
-  const { run } = await import('../run.ts')
+  const { rehearse, run } = await import('../run.ts')
   const here = process.cwd()
   const stop = new AbortController()
   const interrupt = () => stop.abort()
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
   const env = invocation.text('env') ?? (process.env.THREDD_ENV || 'mock')
-  const { record, file } = await run({
+  const asJson = invocation.has('json')
+  const stream = (event: StreamEvent) => process.stdout.write(jsonLine(event))
+  const options: RunOptions = {
     flows: invocation.words,
     workflow: invocation.text('workflow'),
     inputs: invocation.pairs('input'),
@@ -71,14 +77,64 @@ async function performRun(
     out: resolve(here, invocation.text('out') ?? 'reports'),
     confirm: invocation.text('confirm'),
     version,
+    proxy: {
+      httpsProxy: process.env.HTTPS_PROXY ?? process.env.https_proxy,
+      noProxy: process.env.NO_PROXY ?? process.env.no_proxy,
+    },
+    codeQuality: process.env.GITLAB_CI === 'true',
     twin: async () => (await import('./twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
     signal: stop.signal,
-    onEvent: (event) => out.show(event),
-  })
-  process.off('SIGINT', interrupt)
-  process.off('SIGTERM', interrupt)
-  out.summary(record, relative(here, file))
-  return record.exitCode
+    onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
+  }
+  if (invocation.has('dry-run')) {
+    const { environment, workflows } = await rehearse(options)
+    if (asJson) process.stdout.write(`${JSON.stringify({ environment, workflows }, null, 2)}\n`)
+    else out.preview(environment, workflows)
+    return 0
+  }
+  process.once('SIGINT', interrupt)
+  process.once('SIGTERM', interrupt)
+  try {
+    const { record, file } = await run(options)
+    const path = relative(here, file)
+    if (asJson) stream({ type: 'run-finished', verdict: record.verdict, exitCode: record.exitCode, record: path })
+    else out.summary(record, path)
+    if (process.env.GITHUB_ACTIONS === 'true' && !asJson) {
+      for (const line of githubAnnotations(record)) process.stdout.write(`${line}\n`)
+    }
+    return record.exitCode
+  } catch (error) {
+    if (asJson && error instanceof ToolError)
+      stream({ type: 'refused', exitCode: exitOf(error), problems: error.problems })
+    throw error
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+/** An event as other programs may have it: the plan behind it is ours alone. */
+function streamed(event: RunEvent | PreparedEvent): StreamEvent {
+  switch (event.type) {
+    case 'prepared': {
+      const { environment, counterparty, warnings } = event
+      return { type: 'run-started', environment: environment.name, class: environment.class, counterparty, warnings }
+    }
+    case 'workflow-started': {
+      const { workflow, steps } = event.planned
+      return { type: event.type, workflowId: workflow.workflowId, steps: steps.map(({ step }) => step.stepId) }
+    }
+    case 'workflow-finished': {
+      const { steps: _, ...workflow } = event.workflow
+      return { type: event.type, workflow }
+    }
+    default:
+      return event
+  }
+}
+
+function exitOf(error: ToolError): number {
+  return worstExit(error.problems.map(({ code }) => CODES[code].exit))
 }
 
 /** The texts that problems point into, for the line and the caret. Environment files may hold secrets and are left out. */

@@ -6,10 +6,10 @@ import { dirname, resolve } from 'node:path'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
 import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
 import { type Document, type Path, readDocument } from './document.ts'
-import { type Expression, ExpressionError, parseTemplate, type Template } from './expression.ts'
+import { type Expression, ExpressionError, parsePointer, parseTemplate, type Template } from './expression.ts'
 import { type ApiDescription, findOperation, type Operation, readApiDescription, type Schema } from './openapi.ts'
 import { parseSelector, type Selector, type SelectorSource } from './selector.ts'
-import { ARAZZO, type Fields, isRecord, Reader } from './structure.ts'
+import { ARAZZO, type Fields, isRecord, Reader, X_DCR } from './structure.ts'
 
 export interface Flow {
   readonly file: string
@@ -64,7 +64,9 @@ export interface Step {
   readonly source: string
   readonly operation: Operation
   readonly parameters: readonly Parameter[]
-  readonly requestBody?: { readonly contentType: string; readonly payload: Value } | undefined
+  readonly requestBody?:
+    | { readonly contentType: string; readonly payload: Value; readonly replacements: readonly Replacement[] }
+    | undefined
   readonly criteria: readonly Criterion[]
   readonly outputs: ReadonlyMap<string, Value>
   /** a configured identity's name, or "none" */
@@ -74,7 +76,38 @@ export interface Step {
   readonly clauses: readonly string[]
   readonly timeoutMs?: number | undefined
   readonly identityAt: SourceLocation
+  /** the step holds when the server refuses */
+  readonly expectRefused: boolean
+  readonly alterations: readonly Alteration[]
+  /** a repetition does no harm */
+  readonly retrySafe: boolean
+  readonly onSuccess: readonly Action[]
+  readonly onFailure: readonly Action[]
 }
+
+/** A member of the payload set to a value before it is sent. */
+export interface Replacement {
+  /** JSON Pointer, split and unescaped */
+  readonly tokens: readonly string[]
+  readonly value: Value
+  readonly at: SourceLocation
+}
+
+/** One change to the otherwise good request. Without a value: removed. */
+export interface Alteration {
+  readonly place: 'header' | 'form' | 'body'
+  /** a header's or field's name, or the tokens of a JSON Pointer */
+  readonly tokens: readonly string[]
+  readonly value?: Value | undefined
+  readonly at: SourceLocation
+}
+
+/** What to do after a step; the first whose criteria all hold. */
+export type Action = { readonly name: string; readonly criteria: readonly Condition[] } & (
+  | { readonly type: 'end' }
+  | { readonly type: 'goto'; readonly stepId: string }
+  | { readonly type: 'retry'; readonly retryAfterMs: number; readonly retryLimit: number }
+)
 
 interface Parameter {
   readonly name: string
@@ -410,7 +443,94 @@ class WorkflowParser {
       url,
       clauses: texts(extension?.clauses),
       timeoutMs: fields.timeout as number | undefined,
+      expectRefused: extension?.expect === 'refused',
+      alterations: this.alterations(items(extension?.alter), what, [...path, 'x-dcr', 'alter']),
+      retrySafe: extension?.retrySafe === true,
+      onSuccess: this.actions(items(fields.onSuccess), 'success', what, [...path, 'onSuccess']),
+      onFailure: this.actions(items(fields.onFailure), 'failure', what, [...path, 'onFailure']),
     }
+  }
+
+  private alterations(list: readonly unknown[], what: string, path: Path): Alteration[] {
+    return list.flatMap((_, index) => {
+      const own: Path = [...path, index]
+      const named = `alteration ${index + 1} of ${what}`
+      const fields = this.reader.object(own, named, X_DCR.alteration)
+      if (fields === undefined) return []
+      const place = (fields.set ?? fields.remove) as Alteration['place'] | undefined
+      const target = place === 'body' ? fields.at : fields.name
+      const isWhole = fields.set === undefined ? fields.value === undefined : fields.value !== undefined
+      if ((fields.set === undefined) === (fields.remove === undefined) || typeof target !== 'string' || !isWhole) {
+        this.reader.add(
+          {
+            code: 'FLOW_STRUCTURE',
+            message: `${named} is not whole`,
+            expected:
+              '{ set: header | form | body, name or at, value } or { remove: header | form | body, name or at }',
+          },
+          own,
+        )
+        return []
+      }
+      const tokens = place === 'body' ? this.pointer(target, [...own, 'at']) : [target]
+      const value = fields.set === undefined ? undefined : this.value(fields.value, [...own, 'value'], 'request')
+      return tokens && place ? [{ place, tokens, value, at: this.reader.document.at(own) }] : []
+    })
+  }
+
+  private replacements(list: readonly unknown[], what: string, path: Path): Replacement[] {
+    return list.flatMap((_, index) => {
+      const own: Path = [...path, index]
+      const fields = this.reader.object(own, `replacement ${index + 1} of ${what}`, ARAZZO.replacement)
+      if (typeof fields?.target !== 'string') return []
+      const tokens = this.pointer(fields.target, [...own, 'target'])
+      const value = this.value(fields.value, [...own, 'value'], 'request')
+      return tokens === undefined ? [] : [{ tokens, value, at: this.reader.document.at(own) }]
+    })
+  }
+
+  private pointer(text: string, path: Path): readonly string[] | undefined {
+    try {
+      return parsePointer(text)
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      const { message, expected, found, hint } = error
+      this.reader.add({ code: 'FLOW_EXPRESSION', message, expected, found, hint }, path, error.offset)
+      return undefined
+    }
+  }
+
+  private actions(list: readonly unknown[], kind: 'success' | 'failure', what: string, path: Path): Action[] {
+    return list.flatMap((raw, index): Action[] => {
+      const own: Path = [...path, index]
+      const named = `${kind} action ${index + 1} of ${what}`
+      if (isRecord(raw) && Object.hasOwn(raw, 'reference')) {
+        this.reader.object(own, named, ARAZZO.reusable)
+        return []
+      }
+      const fields = this.reader.object(own, named, ARAZZO[`${kind}Action`])
+      if (fields === undefined) return []
+      const criteria = items(fields.criteria).flatMap(
+        (_, position) => this.criterion([...own, 'criteria', position], named)?.condition ?? [],
+      )
+      const base = { name: String(fields.name), criteria }
+      if (fields.type === 'end') return [{ ...base, type: 'end' }]
+      if (fields.type === 'retry') {
+        const retryAfterMs = ((fields.retryAfter ?? 0) as number) * 1000
+        return [{ ...base, type: 'retry', retryAfterMs, retryLimit: (fields.retryLimit ?? 1) as number }]
+      }
+      if (typeof fields.stepId !== 'string') {
+        this.reader.add(
+          { code: 'FLOW_STRUCTURE', message: `${named} does not say where to go`, expected: 'stepId' },
+          own,
+        )
+        return []
+      }
+      if (!this.stepIds.includes(fields.stepId)) {
+        this.unknownName('step', fields.stepId, this.stepIds, [...own, 'stepId'])
+      }
+      return [{ ...base, type: 'goto', stepId: fields.stepId }]
+    })
   }
 
   private operation(fields: Fields, what: string, path: Path): { source: string; operation: Operation } | undefined {
@@ -605,7 +725,11 @@ class WorkflowParser {
         [...path, 'payload'],
       )
     }
-    return { contentType: contentType ?? 'application/json', payload }
+    return {
+      contentType: contentType ?? 'application/json',
+      payload,
+      replacements: this.replacements(items(fields.replacements), what, [...path, 'replacements']),
+    }
   }
 
   private criterion(path: Path, what: string): Criterion | undefined {

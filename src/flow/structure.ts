@@ -9,6 +9,7 @@ import type { Document, Path } from './document.ts'
 const TYPES = {
   string: 'a string',
   integer: 'a whole number',
+  number: 'a number',
   boolean: 'true or false',
   object: 'an object',
   array: 'a list',
@@ -22,7 +23,7 @@ interface Member {
   readonly type: Type
   /** it must be there, and a list must not be empty */
   readonly required?: true
-  /** smallest whole number */
+  /** smallest number */
   readonly least?: number
   /** allowed texts */
   readonly oneOf?: readonly string[]
@@ -91,8 +92,8 @@ export const ARAZZO = {
     parameters: list,
     requestBody: map,
     successCriteria: list,
-    onSuccess: later('array'),
-    onFailure: later('array'),
+    onSuccess: list,
+    onFailure: list,
     outputs: map,
     'x-dcr': extension,
   },
@@ -116,7 +117,26 @@ export const ARAZZO = {
     examples: any,
     ...RULES_OF_THE_WHOLE,
   },
-  requestBody: { contentType: text, payload: { type: 'any', required: true }, replacements: later('array') },
+  requestBody: { contentType: text, payload: { type: 'any', required: true }, replacements: list },
+  replacement: { target: name, targetSelectorType: later('any'), value: { type: 'any', required: true } },
+  successAction: {
+    name,
+    type: { type: 'string', required: true, oneOf: ['end', 'goto'] },
+    workflowId: later('string'),
+    stepId: text,
+    parameters: later('array'),
+    criteria: list,
+  },
+  failureAction: {
+    name,
+    type: { type: 'string', required: true, oneOf: ['end', 'goto', 'retry'] },
+    workflowId: later('string'),
+    stepId: text,
+    parameters: later('array'),
+    retryAfter: { type: 'number', least: 0 },
+    retryLimit: { type: 'integer', least: 0 },
+    criteria: list,
+  },
   criterion: { context: text, condition: name, type: any, 'x-dcr': extension },
 } as const satisfies Record<string, Members>
 
@@ -132,11 +152,18 @@ export const X_DCR = {
     identity: text,
     url: text,
     clauses: texts,
-    expect: later('string'),
+    expect: { type: 'string', oneOf: ['refused'] },
     finally: later('boolean'),
-    alter: later('any'),
+    alter: list,
     cases: later('array'),
-    retrySafe: later('boolean'),
+    retrySafe: { type: 'boolean' },
+  },
+  alteration: {
+    set: { type: 'string', oneOf: ['header', 'form', 'body'] },
+    remove: { type: 'string', oneOf: ['header', 'form', 'body'] },
+    name: text,
+    at: text,
+    value: any,
   },
   criterion: { clauses: texts, level: { type: 'string', oneOf: ['must', 'should', 'policy'] } },
   input: {

@@ -190,10 +190,11 @@ export async function setStage(name: string): Promise<Stage> {
             return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
           },
           // Nothing reads it: the flow goes on with what the registration answered.
-          vault: { keep: async () => undefined, read: async () => undefined },
+          vault: { keep: async () => undefined, read: async () => undefined, deleted: async () => {} },
           userAgent: 'test',
           now: () => new Date(),
           clock: () => performance.now(),
+          wait: async () => {},
         },
         new AbortController().signal,
       )

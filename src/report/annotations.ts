@@ -1,0 +1,62 @@
+/** What went wrong as annotations of the CI system, which shows them at the line of the flow. Nothing for a clean run. */
+import { createHash } from 'node:crypto'
+import type { RunRecord, StepRecord } from '../record.ts'
+
+interface Finding {
+  readonly level: 'error' | 'warning'
+  readonly file: string
+  readonly line: number
+  readonly title: string
+  readonly message: string
+}
+
+/** GitHub workflow commands, one a line, for standard output. Paths are those of the record. */
+export function githubAnnotations(record: RunRecord): string[] {
+  const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+  const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
+  return findings(record).map(
+    ({ level, file, line, title, message }) =>
+      `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
+  )
+}
+
+/** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
+export function gitlabCodeQuality(record: RunRecord): string {
+  const issues = findings(record).map(({ level, file, line, title, message }) => ({
+    description: `${title}: ${message}`,
+    check_name: title,
+    fingerprint: createHash('sha256').update(`${file}:${line}:${title}`).digest('hex'),
+    severity: level === 'error' ? 'major' : 'minor',
+    location: { path: file, lines: { begin: line } },
+  }))
+  return `${JSON.stringify(issues, null, 2)}\n`
+}
+
+function findings(record: RunRecord): Finding[] {
+  return record.workflows.flatMap((workflow) => workflow.steps.flatMap((step) => findingsOf(step, workflow.workflowId)))
+}
+
+function findingsOf(step: StepRecord, workflowId: string): Finding[] {
+  const checks = step.checks
+    .filter((check) => check.status !== 'pass')
+    .map((check): Finding => {
+      const { file, line } = check.at ?? step.at
+      return {
+        level: check.status === 'fail' ? 'error' : 'warning',
+        file,
+        line,
+        title: `${workflowId} / ${step.stepId} / ${check.id}`,
+        message: `${check.title}: expected ${check.expected}, found ${check.actual}`,
+      }
+    })
+  if (step.error === undefined) return checks
+  const { file, line } = step.error.at ?? step.at
+  const error: Finding = {
+    level: 'error',
+    file,
+    line,
+    title: `${workflowId} / ${step.stepId}`,
+    message: step.error.message,
+  }
+  return [...checks, error]
+}

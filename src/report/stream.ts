@@ -1,0 +1,29 @@
+/** The events of a run as JSON lines for other programs: plain values only, already redacted where they came from. */
+import type { Problem } from '../errors.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+
+export type StreamEvent =
+  | {
+      readonly type: 'run-started'
+      readonly environment: string
+      readonly class: string
+      readonly counterparty: RunRecord['counterparty']
+      readonly warnings: readonly string[]
+    }
+  | { readonly type: 'workflow-started'; readonly workflowId: string; readonly steps: readonly string[] }
+  | { readonly type: 'step-started'; readonly stepId: string }
+  | { readonly type: 'retry'; readonly stepId: string; readonly attempt: number; readonly delayMs: number }
+  | { readonly type: 'registration-kept'; readonly stepId: string; readonly clientId: string; readonly news: string }
+  | { readonly type: 'step-finished'; readonly step: StepRecord }
+  | { readonly type: 'workflow-finished'; readonly workflow: Omit<WorkflowRecord, 'steps'> }
+  | {
+      readonly type: 'run-finished'
+      readonly verdict: RunRecord['verdict']
+      readonly exitCode: number
+      readonly record: string
+    }
+  | { readonly type: 'refused'; readonly exitCode: number; readonly problems: readonly Problem[] }
+
+export function jsonLine(event: StreamEvent): string {
+  return `${JSON.stringify(event)}\n`
+}

@@ -1,0 +1,42 @@
+/** An exchange as it was on the wire, redacted as the record is: `>` went out, `<` came back, `*` is said about it. */
+import { render } from '../errors.ts'
+import type { Exchange } from '../record.ts'
+
+export function wireLog({ request, response, tls, sent, error, timing }: Exchange): string[] {
+  return [
+    `* ${timing.startedAt}`,
+    ...(tls === undefined ? [] : tlsLines(tls)),
+    `> ${request.method} ${request.url}`,
+    ...message('>', request),
+    ...(sent === 'yes' ? [] : [`* sent: ${sent}`]),
+    ...(response === undefined ? [] : [`< ${response.status}`, ...message('<', response)]),
+    ...(error === undefined
+      ? []
+      : render(error)
+          .split('\n')
+          .map((line) => `* ${line}`)),
+    `* ${Math.round(timing.totalMs)} ms`,
+  ]
+}
+
+function tlsLines({ protocol, cipher, server, configured }: NonNullable<Exchange['tls']>): string[] {
+  return [
+    `* ${protocol} ${cipher}`,
+    ...(server === undefined
+      ? []
+      : [
+          `* server certificate ${server.subject}, issued by ${server.issuer}, until ${server.validTo}, sha256 ${server.sha256}`,
+        ]),
+    configured === undefined
+      ? '* no client certificate configured'
+      : `* client certificate configured: identity ${configured.identity}, sha256 ${configured.sha256}`,
+  ]
+}
+
+function message(mark: '>' | '<', { headers, body }: Pick<Exchange['request'], 'headers' | 'body'>): string[] {
+  const text = body.text === undefined ? [] : ['', ...body.text.split('\n')]
+  const rest = body.truncated ? [`[cut; ${body.bytes} bytes, sha256 ${body.sha256}]`] : []
+  return [...headers.map(([name, value]) => `${name}: ${value}`), ...text, ...rest].map((line) =>
+    `${mark} ${line}`.trimEnd(),
+  )
+}

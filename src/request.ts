@@ -1,0 +1,192 @@
+/**
+ * A planned step and what is known so far to the request that goes out: values evaluated, parameters bound, body written,
+ * replacements and alterations applied. Pure; the preview of a dry run and the executor build the same request.
+ */
+import { fail } from './errors.ts'
+import { type Context, render, resolvePointer } from './flow/expression.ts'
+import type { Alteration, Replacement, Step, Value } from './flow/index.ts'
+import { select } from './flow/selector.ts'
+import type { PlannedInput, PlannedStep } from './plan.ts'
+import type { Outgoing } from './transport/transport.ts'
+
+export interface BuiltRequest {
+  readonly outgoing: Outgoing
+  readonly path: Readonly<Record<string, unknown>>
+  readonly query: Readonly<Record<string, unknown>>
+  /** the payload before it became text */
+  readonly body: unknown
+}
+
+export function buildRequest(
+  { step, server }: PlannedStep,
+  context: Context,
+  inputs: ReadonlyMap<string, PlannedInput>,
+  userAgent: string,
+): BuiltRequest {
+  const at = (location: string) =>
+    step.parameters
+      .filter((parameter) => parameter.in === location)
+      .flatMap(({ name, value }): [string, unknown][] => {
+        const resolved = evaluate(value, context, inputs)
+        return resolved === OMITTED ? [] : [[name, resolved]]
+      })
+  const path = Object.fromEntries(at('path'))
+  const query = Object.fromEntries(at('query'))
+  const cookies = at('cookie').map(([name, value]) => `${name}=${asText(value)}`)
+  const headers = at('header').map(([name, value]): [string, string] => [name.toLowerCase(), asText(value)])
+  const payload = payloadOf(step, context, inputs)
+  alterHeaders(headers, step.alterations, context, inputs)
+  const has = (name: string) => headers.some(([header]) => header === name)
+
+  if (!has('accept')) headers.unshift(['accept', acceptedBy(step)])
+  if (!has('user-agent')) headers.push(['user-agent', userAgent])
+  if (cookies.length > 0) headers.push(['cookie', cookies.join('; ')])
+  if (step.requestBody !== undefined && !has('content-type'))
+    headers.push(['content-type', step.requestBody.contentType])
+  return {
+    outgoing: {
+      method: step.operation.method,
+      url: urlOf(step, server, context, path, query),
+      headers,
+      body: step.requestBody === undefined ? undefined : serialized(payload, step.requestBody.contentType),
+    },
+    path,
+    query,
+    body: payload,
+  }
+}
+
+function urlOf(
+  step: Step,
+  server: string,
+  context: Context,
+  path: Record<string, unknown>,
+  query: Record<string, unknown>,
+): string {
+  const rendered = step.url === undefined ? undefined : render(step.url, context)
+  if (rendered !== undefined) {
+    if (rendered.ok && typeof rendered.value === 'string') return rendered.value
+    fail({ code: 'VALUE_UNDEFINED', message: `the URL of step "${step.stepId}" has no value`, at: step.at })
+  }
+  const filled = step.operation.path.replace(/\{([^}]+)\}/g, (_, name: string) =>
+    encodeURIComponent(asText(path[name])),
+  )
+  const search = new URLSearchParams(
+    Object.entries(query).map(([name, value]): [string, string] => [name, asText(value)]),
+  ).toString()
+  return `${server}${filled}${search === '' ? '' : `?${search}`}`
+}
+
+/** The media types that the operation documents for success. */
+function acceptedBy(step: Step): string {
+  const types = [...step.operation.responses]
+    .filter(([status]) => status.startsWith('2'))
+    .flatMap(([, content]) => [...content.keys()])
+  return types.length === 0 ? '*/*' : [...new Set(types)].join(', ')
+}
+
+function serialized(payload: unknown, contentType: string): string {
+  if (typeof payload === 'string') return payload
+  if (!contentType.startsWith('application/x-www-form-urlencoded')) return JSON.stringify(payload)
+  const form = new URLSearchParams()
+  for (const [name, value] of Object.entries(payload as Record<string, unknown>)) {
+    for (const item of Array.isArray(value) ? value : [value]) form.append(name, asText(item))
+  }
+  return form.toString()
+}
+
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
+/** A lone reference to an optional input without a value: the member that holds it is left out. */
+const OMITTED = Symbol('omitted')
+
+export function evaluate(value: Value, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
+  switch (value.kind) {
+    case 'literal':
+      return value.value
+    case 'template': {
+      const result = render(value.template, context)
+      if (result.ok) return result.value
+      const { missing } = result
+      const input = missing.kind === 'inputs' ? inputs.get(missing.name) : undefined
+      if (value.template.kind === 'expression' && input?.kind === 'absent') return OMITTED
+      return fail({
+        code: 'VALUE_UNDEFINED',
+        message: `"${missing.text}" has no value`,
+        at: value.at,
+        hint:
+          input?.kind === 'vault'
+            ? 'the vault holds no registration of this client'
+            : 'the answer it is read from does not have it',
+      })
+    }
+    case 'selector': {
+      const selected = select(value.selector, context)
+      return selected === undefined
+        ? fail({ code: 'VALUE_UNDEFINED', message: 'the selector finds nothing', at: value.at })
+        : selected
+    }
+    case 'object': {
+      const members = value.members.map(([name, member]) => [name, evaluate(member, context, inputs)])
+      return Object.fromEntries(members.filter(([, member]) => member !== OMITTED))
+    }
+    case 'array':
+      return value.items.map((item) => evaluate(item, context, inputs)).filter((item) => item !== OMITTED)
+    default:
+      return value satisfies never
+  }
+}
+
+function payloadOf(step: Step, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
+  if (step.requestBody === undefined) return undefined
+  let payload = evaluate(step.requestBody.payload, context, inputs)
+  for (const { tokens, value, at } of step.requestBody.replacements) {
+    payload = changed(payload, tokens, evaluate(value, context, inputs), at)
+  }
+  for (const { place, tokens, value, at } of step.alterations) {
+    if (place === 'header') continue
+    payload = changed(payload, tokens, value === undefined ? OMITTED : evaluate(value, context, inputs), at)
+  }
+  return payload
+}
+
+/** A copy with the member at `tokens` set, or removed for OMITTED; everything above it must be there. */
+function changed(payload: unknown, tokens: readonly string[], value: unknown, at: Replacement['at']): unknown {
+  const [token, ...rest] = tokens
+  if (token === undefined) return value
+  if (Array.isArray(payload)) {
+    const index = Number(token)
+    if (!Number.isInteger(index) || index < 0 || index >= payload.length) return unreachable(token, at)
+    return payload.flatMap((item, position) => {
+      if (position !== index) return [item]
+      const next = changed(item, rest, value, at)
+      return next === OMITTED ? [] : [next]
+    })
+  }
+  if (typeof payload !== 'object' || payload === null) return unreachable(token, at)
+  if (rest.length > 0 && resolvePointer(payload, [token]) === undefined) return unreachable(token, at)
+  const next = changed(resolvePointer(payload, [token]), rest, value, at)
+  const members = Object.entries(payload).filter(([name]) => name !== token || next !== OMITTED)
+  const copy = Object.fromEntries(members)
+  return next === OMITTED ? copy : { ...copy, [token]: next }
+}
+
+function unreachable(token: string, at: Replacement['at']): never {
+  return fail({ code: 'VALUE_UNDEFINED', message: `the payload has no "${token}" to change`, at })
+}
+
+function alterHeaders(
+  headers: [string, string][],
+  alterations: readonly Alteration[],
+  context: Context,
+  inputs: ReadonlyMap<string, PlannedInput>,
+): void {
+  for (const { place, tokens, value } of alterations) {
+    if (place !== 'header') continue
+    const name = (tokens[0] ?? '').toLowerCase()
+    for (let index = headers.length - 1; index >= 0; index--) if (headers[index]?.[0] === name) headers.splice(index, 1)
+    if (value !== undefined) headers.push([name, asText(evaluate(value, context, inputs))])
+  }
+}
