@@ -40,17 +40,37 @@ export interface Kept {
   readonly problem?: Problem | undefined
 }
 
+/** A call that is written down until it is known how it ended. */
+export interface Intent {
+  /** Durable before anything looks at it. */
+  keep(answer: { readonly body: Uint8Array; readonly status: number }): Promise<Kept | undefined>
+  close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
+}
+
 /** Effects the executor needs; golden records are byte-stable because time and ids come from here too. */
 export interface Ports {
   readonly transport: Transport
   /** a freshly signed client assertion with an unused jti */
   readonly sign: (assertion: AssertionPlan) => Promise<Secret>
   readonly vault: {
+    /** Writes a call down that changes a registration, durably, before it leaves; undefined for any other call. */
+    begin(call: {
+      readonly method: string
+      readonly url: string
+      readonly authorization: string | undefined
+      /** the payload before it became text */
+      readonly body: unknown
+      readonly step: string
+    }): Promise<Intent | undefined>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: { readonly body: string; readonly status: number; readonly step: string }): Promise<Kept | undefined>
+    keep(answer: {
+      readonly body: Uint8Array
+      readonly status: number
+      readonly step: string
+    }): Promise<Kept | undefined>
+    /** A call with these credentials succeeded and brought no new ones. */
+    worked(authorization: string, step: string): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
-    /** A DELETE of `url` was answered with success. */
-    deleted(request: { readonly url: string; readonly step: string }): Promise<void>
   }
   readonly redactor: Redactor
   readonly userAgent: string
@@ -308,39 +328,60 @@ class StepRun {
   }
 
   async #exchange(): Promise<Verdict> {
-    const { redactor, transport, vault, userAgent } = this.#ports
+    const { redactor, vault, userAgent } = this.#ports
     await this.#refresh()
     const request = buildRequest(this.#planned, this.#context(), this.#inputs, userAgent)
     this.#request = request
     // A server may echo what it was told.
     redactor.learn(request.body)
     for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
-    const delivery = await transport.send(request.outgoing, {
-      identity: this.#step.identity,
-      timeoutMs: this.#planned.timeoutMs,
-      signal: this.#signal,
-    })
+    const { method, url, headers } = request.outgoing
+    const authorization = headers.find(([name]) => name === 'authorization')?.[1]
+    const step = this.#step.stepId
+    const intent = await vault.begin({ method, url, authorization, body: request.body, step })
+    const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
+      await intent?.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
       this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
       return this.#judgeFailure(delivery)
     }
     // Before anything else looks at it: what this answer registers must survive whatever happens next.
     const { status, body } = delivery.answer
+    const [kept] = await Promise.allSettled([this.#keep({ status, body, step }, intent)])
     const text = new TextDecoder().decode(body)
-    const step = this.#step.stepId
-    const keeping = isSuccess(status) ? vault.keep({ body: text, status, step }) : Promise.resolve(undefined)
-    const [kept] = await Promise.allSettled([keeping])
     const answer = parseAnswer(delivery.answer, text)
     this.#answer = answer
     this.#learn(answer)
     this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
     if (kept.status === 'rejected') throw kept.reason
     this.#kept = kept.value
-    const verdict = this.#judge(request, answer)
-    if (verdict.status === 'passed' && this.#step.operation.method === 'DELETE') {
-      await vault.deleted({ url: request.outgoing.url, step })
+    if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
+      await vault.worked(authorization, step)
+    return this.#judge(request, answer)
+  }
+
+  async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
+    try {
+      return await this.#ports.transport.send(request.outgoing, {
+        identity: this.#step.identity,
+        timeoutMs: this.#planned.timeoutMs,
+        signal: this.#signal,
+      })
+    } catch (error) {
+      // A transport rejects only before anything left.
+      await intent?.close('not-sent')
+      throw error
     }
-    return verdict
+  }
+
+  async #keep(
+    answer: { readonly status: number; readonly body: Uint8Array; readonly step: string },
+    intent: Intent | undefined,
+  ): Promise<Kept | undefined> {
+    if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
+    const kept = await intent.keep(answer)
+    await intent.close('answered')
+    return kept
   }
 
   async #refresh(): Promise<void> {

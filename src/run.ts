@@ -5,13 +5,12 @@
 import { randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { basename, join, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts } from './artifacts.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
-import { execute, type Ports, type RunEvent } from './execute.ts'
+import { execute, type Kept, type Ports, type RunEvent } from './execute.ts'
 import type { Step } from './flow/index.ts'
 import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
 import { loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
@@ -25,7 +24,7 @@ import { folderName, guard, type Selected, type SelectionOptions, select, togeth
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
-import { openVault, resolveVaultKey, type Vault } from './vault.ts'
+import { openVaultOf, type Probe, registrationEffect, type Vault } from './vault/index.ts'
 
 /** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
 export type Counterparty = AsyncDisposable &
@@ -90,6 +89,12 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   options.onEvent?.({ type: 'prepared', environment, counterparty: kind, warnings: prepared.warnings })
 
   const warnings = [...prepared.warnings]
+  const newsOf = (kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined => {
+    if (kept?.problem !== undefined) warnings.push(kept.problem.message)
+    if (kept === undefined || (status !== 201 && !kept.rotated)) return undefined
+    const news = status === 201 ? 'registered' : 'rotated'
+    return { clientId: kept.registration.clientId, news, problem: kept.problem }
+  }
   const ports: Ports = {
     transport,
     redactor,
@@ -99,22 +104,32 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
     },
     vault: {
-      keep: async (answer) => {
-        const kept = await vault.keep({ ...answer, runId, clientId })
-        if (kept?.problem !== undefined) warnings.push(kept.problem.message)
-        const news =
-          kept === undefined ? undefined : answer.status === 201 ? 'registered' : kept.rotated ? 'rotated' : undefined
-        return kept && news && { clientId: kept.registration.clientId, news, problem: kept.problem }
+      begin: async ({ step, ...request }) => {
+        const { method, url } = request
+        // Only what manages a client is told by its token; the vault need not be read for every other call.
+        const isManagement = clientId !== undefined && (method === 'PUT' || method === 'DELETE')
+        const registration = isManagement ? await vault.current(clientId) : undefined
+        const effect = registrationEffect(request, registration)
+        if (effect === undefined) return undefined
+        const intent = await vault.begin({ effect, method, url, step, runId, clientId })
+        return {
+          keep: async (answer) => newsOf(await intent.keep(answer), answer.status),
+          close: (outcome) => intent.close(outcome),
+        }
+      },
+      keep: async (answer) => newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status),
+      worked: async (authorization, step) => {
+        const registration = clientId === undefined ? undefined : await vault.current(clientId)
+        const token = [registration?.registrationAccessToken, registration?.fallback].find(
+          (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
+        )
+        if (clientId !== undefined && token !== undefined) await vault.worked(clientId, { token, runId, step })
       },
       read: async (member) => {
         const registration = clientId === undefined ? undefined : await vault.current(clientId)
         return member === 'registration_client_uri'
           ? registration?.registrationClientUri
           : registration?.registrationAccessToken?.reveal()
-      },
-      deleted: async ({ url, step }) => {
-        const registration = clientId === undefined ? undefined : await vault.current(clientId)
-        if (registration?.registrationClientUri === url) await vault.remove(registration.clientId, { runId, step })
       },
     },
     userAgent: userAgent(options),
@@ -227,7 +242,7 @@ interface Prepared {
 async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
   const warnings = [...environment.warnings]
   const clientId = clientIdOf(environment, options)
-  const openIt = () => openVaultOf(environment, { clientId, warnings, redactor })
+  const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor })
   const [selection, existing, authorities] = await together(
     select(options, environment),
     existsSync(environment.vault.folder) ? openIt() : Promise.resolve(undefined),
@@ -265,22 +280,13 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
   }
 }
 
-async function openVaultOf(
+async function openPreparedVault(
   environment: Environment,
   { clientId, warnings, redactor }: { clientId: string | undefined; warnings: string[]; redactor: Redactor },
 ): Promise<Vault> {
-  const { folder, key, keyFile } = environment.vault
-  // Registrations on the twin are worth nothing, so its key may lie beside its vault; real ones have theirs in the home folder.
-  const defaultKeyFile =
-    environment.class === 'mock'
-      ? `${folder}.key`
-      : join(homedir(), '.config', 'thredd-dcr', `vault-${environment.name}.key`)
-  const resolved = await resolveVaultKey({ key, keyFile, defaultKeyFile, vaultDir: folder })
-  redactor.add({ value: Buffer.from(resolved.key).toString('base64url'), name: 'vault_key' })
-  if (resolved.made !== undefined)
-    warnings.push(`a vault key was made: ${resolved.made}; without this file the vault cannot be read`)
-  const vault = await openVault({ folder, key: resolved.key, environment: environment.name, now: () => new Date() })
-  warnings.push(...(await vault.prepare(clientId)))
+  const { vault, ring, warnings: news } = await openVaultOf(environment, () => new Date())
+  for (const key of ring.keys) redactor.add({ value: Buffer.from(key).toString('base64url'), name: 'vault_key' })
+  warnings.push(...news, ...(await vault.prepare(clientId)))
   return vault
 }
 
@@ -355,4 +361,47 @@ function proxySecret(url: string | undefined, redactor: Redactor): Secret | unde
 function clientIdOf(environment: Environment, { inputs }: RunOptions): string | undefined {
   const value = inputs.get('client_id') ?? environment.setting('client_id')?.value
   return typeof value === 'string' ? value : undefined
+}
+
+/** Reads clients at their registration_client_uri for `thredd vault … --online`. Only the network or a server on this machine is asked. */
+export async function openReader(
+  environment: Environment,
+  version: string,
+): Promise<AsyncDisposable & { readonly probe: Probe }> {
+  if (environment.class === 'mock' && ![...environment.servers.values()].every(isLoopback)) {
+    fail({
+      code: 'TWIN',
+      message: `environment "${environment.name}" is of class mock: no server has its clients once a run has ended`,
+      hint: 'start one with thredd mock and name it with --server',
+    })
+  }
+  const spec = environment.identities.get('transport')
+  const [identity, authorities] = await Promise.all([
+    spec === undefined ? undefined : loadIdentity(spec, new Date()),
+    environment.caFile === undefined ? [] : loadAuthorities(environment.caFile),
+  ])
+  const transport = createTransport({
+    identities: new Map(identity === undefined ? [] : [['transport', identity.identity]]),
+    allowedHosts: environment.allowedHosts,
+    ca: authorities,
+    minTlsVersion: environment.minTlsVersion,
+    maxBodyBytes: LARGEST_BODY,
+  })
+  return {
+    probe: async (url, token) => {
+      const headers = [
+        ['accept', 'application/json'],
+        ['user-agent', `thredd-dcr/${version}`],
+        ['authorization', `Bearer ${token.reveal()}`],
+      ] as const
+      const delivery = await transport.send(
+        { method: 'GET', url, headers },
+        { identity: 'transport', timeoutMs: environment.timeoutMs, signal: new AbortController().signal },
+      )
+      return delivery.kind === 'failed'
+        ? { kind: 'failed', problem: delivery.problem }
+        : { kind: 'answered', status: delivery.answer.status, body: delivery.answer.body }
+    },
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+  }
 }

@@ -45,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'transport',
     'vault',
   ],
-  cli: ['errors', 'execute', 'preview', 'record', 'report', 'run', 'mocks'],
+  cli: ['environment', 'secret', 'vault', 'errors', 'execute', 'preview', 'record', 'report', 'run', 'mocks'],
 }
 
 const IMPORT = /^(?:import|export|\} )[^'\n]*from '([^'\n]+)'|import\('([^'\n]+)'\)/gm

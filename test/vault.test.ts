@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { ToolError } from '../src/errors.ts'
 import { decryptDirect, encryptDirect } from '../src/jwt.ts'
 import { Secret } from '../src/secret.ts'
-import { openVault, type Registration, resolveVaultKey, type Vault } from '../src/vault.ts'
+import { fingerprint, openVault, type Registration, resolveVaultKey, type Vault } from '../src/vault/index.ts'
 
 const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59'
 const URI = 'https://auth.example/register/https%3A%2F%2Frp.example%2F0c5b8a59?x=%7e'
@@ -38,7 +38,7 @@ async function temporaryFolder(): Promise<string> {
 }
 
 async function vaultIn(folder: string, more: Partial<Parameters<typeof openVault>[0]> = {}): Promise<Vault> {
-  return openVault({ folder, key: KEY, environment: 'uat', now: () => new Date(KEPT_AT), staleLockMs: 100, ...more })
+  return openVault({ folder, key: KEY, environment: 'uat', now: () => new Date(KEPT_AT), lockWaitMs: 200, ...more })
 }
 
 /** A vault with one registration in it. */
@@ -46,8 +46,13 @@ async function filled() {
   const folder = join(await temporaryFolder(), 'vault')
   const vault = await vaultIn(folder)
   await vault.keep(answerOf(registered('token-1')))
-  const file = (await readdir(folder)).find((name) => name.endsWith('.jwe')) ?? ''
+  const file = (await filesIn(folder)).find((name) => name.endsWith('.jwe')) ?? ''
   return { folder, vault, file: join(folder, file) }
+}
+
+/** All that is in the folder but the lock files, which are empty and stay. */
+async function filesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => !name.endsWith('.lock'))
 }
 
 async function thrown(promise: Promise<unknown>): Promise<ToolError> {
@@ -70,6 +75,13 @@ async function entriesOf(file: string): Promise<Record<string, unknown>[]> {
   return JSON.parse(Buffer.from(decrypted.plaintext).toString()).entries
 }
 
+/** The tokens of all answers in the record by fingerprint, oldest first. */
+async function tokensIn(file: string): Promise<string[]> {
+  return (await entriesOf(file)).map(({ token, body }) =>
+    String(token ?? fingerprint(JSON.parse(String(body)).registration_access_token)),
+  )
+}
+
 test('a registration is read back as it was answered, without its credentials among the metadata', async () => {
   const vault = await vaultIn(join(await temporaryFolder(), 'vault'))
   const answer = answerOf({
@@ -87,6 +99,10 @@ test('a registration is read back as it was answered, without its credentials am
     registrationAccessToken: 'token-1',
     registrationClientUri: URI,
     metadata: { client_id: CLIENT_ID, scopes: ['cards.read'] },
+    scopes: ['cards.read'],
+    softwareStatementSha256: createHash('sha256').update('a.b.c').digest('base64url'),
+    fallback: undefined,
+    workedAt: undefined,
     keptAt: KEPT_AT,
     runId: 'run-1',
     step: 'register',
@@ -100,7 +116,7 @@ test('a registration is read back as it was answered, without its credentials am
 test('the file holds the raw answer encrypted, under a name that tells nothing, for the owner only', async () => {
   const { folder, file } = await filled()
 
-  expect(await readdir(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
+  expect(await filesIn(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
   const content = await readFile(file, 'latin1')
   expect(content).toMatch(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
   for (const secret of ['token-1', URI, CLIENT_ID]) expect(content).not.toContain(secret)
@@ -144,7 +160,7 @@ test.each([
   const kept = await vault.keep(answer)
 
   expect(kept !== undefined).toBe(isKept)
-  const files = await readdir(folder)
+  const files = await filesIn(folder)
   const bodies = await Promise.all(files.map(async (file) => (await entriesOf(join(folder, file)))[0]?.body))
   expect(bodies).toEqual(isKept ? [answer.body] : [])
 })
@@ -282,10 +298,21 @@ test.each([
   ],
   [
     'a record of a newer format',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":2}'), KEY)),
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":3}'), KEY)),
     KEY,
     'was written by a newer version of this tool',
-    { expected: 'format 1', found: 'format 2', hint: 'update the tool; the record is left as it is' },
+    { expected: 'format 2', found: 'format 3', hint: 'update the tool; the record is left as it is' },
+  ],
+  [
+    'a record of a format that is no longer read',
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":0}'), KEY)),
+    KEY,
+    'was written by an older version of this tool, whose format is no longer read',
+    {
+      expected: 'format 1 to 2',
+      found: 'format 0',
+      hint: 'export it with that version and import the export with this one; the record is left as it is',
+    },
   ],
   [
     'a foreign file',
@@ -353,7 +380,7 @@ test('what had to be set aside joins the record again as soon as that can be rea
   const kept = await vault.keep(answerOf(registered('token-3')))
 
   expect(kept).toMatchObject({ rotated: true, problem: undefined })
-  expect(await readdir(folder)).toHaveLength(1)
+  expect(await filesIn(folder)).toHaveLength(1)
   const tokens = (await entriesOf(file)).map(({ body }) => JSON.parse(String(body)).registration_access_token)
   expect(tokens).toEqual(['token-1', 'token-2', 'token-3'])
 })
@@ -368,7 +395,7 @@ test('an aside left by a crash after its entries reached the record does not com
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
   await vault.remove(CLIENT_ID)
   expect(await entriesOf(file)).toHaveLength(3)
-  expect(await readdir(folder)).toHaveLength(1)
+  expect(await filesIn(folder)).toHaveLength(1)
 })
 
 test('each byte of a record, flipped once, is found', async () => {
@@ -395,7 +422,7 @@ test('each byte of a record, flipped once, is found', async () => {
 test('a record under the name of another one is refused', async () => {
   const { folder, vault, file } = await filled()
   await (await vaultIn(folder, { environment: 'prod' })).keep(answerOf(registered('token-p')))
-  const other = (await readdir(folder)).map((name) => join(folder, name)).find((name) => name !== file) ?? ''
+  const other = (await filesIn(folder)).map((name) => join(folder, name)).find((name) => name !== file) ?? ''
   await rename(other, file)
 
   const error = await thrown(vault.current(CLIENT_ID))
@@ -422,7 +449,7 @@ test('a prepared vault leaves nothing behind and has nothing to say', async () =
   const folder = join(await temporaryFolder(), 'deep', 'vault')
 
   expect(await (await vaultIn(folder)).prepare(CLIENT_ID)).toEqual([])
-  expect(await readdir(folder)).toEqual([])
+  expect(await filesIn(folder)).toEqual([])
 })
 
 test('a folder that cannot be written is refused before anything is sent', async () => {
@@ -452,7 +479,7 @@ test.skipIf(onWindows)(
     const { folder, vault, file } = await filled()
     const before = await readFile(file)
     const script = (call: string) => `
-    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault.ts'))}'
+    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault/index.ts'))}'
     const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
     const body = JSON.stringify({ ...${JSON.stringify(registered('token-2'))}, padding: 'x'.repeat(100_000) })
     await vault.${call}.then(() => console.log('done'), (error) => console.log(error.code, error.problems[0].found))`
@@ -469,7 +496,7 @@ test.skipIf(onWindows)(
       'VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n',
     )
     expect(await readFile(file)).toEqual(before)
-    expect((await readdir(folder)).map((name) => join(folder, name))).toEqual([file])
+    expect((await filesIn(folder)).map((name) => join(folder, name))).toEqual([file])
     expect(await vault.prepare(CLIENT_ID)).toEqual([])
   },
 )
@@ -495,19 +522,17 @@ test('answers kept at the same moment in one process all stay, in order', async 
     ['a', 'b'].flatMap((token) => [one, two].map((vault, n) => vault.keep(answerOf(registered(token + n))))),
   )
 
-  const [file = '', ...rest] = await readdir(folder)
+  const [file = '', ...rest] = await filesIn(folder)
   expect(rest).toEqual([])
-  const kept = (await entriesOf(join(folder, file))).map(
-    ({ body }) => JSON.parse(String(body)).registration_access_token,
-  )
-  expect(kept.slice(0, 20)).toEqual(tokens)
-  expect(kept.slice(20).sort()).toEqual(['a0', 'a1', 'b0', 'b1'])
+  const kept = await tokensIn(join(folder, file))
+  expect(kept.slice(0, 20)).toEqual(tokens.map(fingerprint))
+  expect(kept.slice(20).sort()).toEqual(['a0', 'a1', 'b0', 'b1'].map(fingerprint).sort())
 })
 
 test('two processes that keep answers of one client lose none of them', async () => {
   const folder = await temporaryFolder()
   const script = (name: string) => `
-    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault.ts'))}'
+    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../src/vault/index.ts'))}'
     const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
     for (let count = 0; count < 15; count++) {
       const body = JSON.stringify({ ...${JSON.stringify(registered(''))}, registration_access_token: '${name}' + count })
@@ -518,68 +543,80 @@ test('two processes that keep answers of one client lose none of them', async ()
 
   await Promise.all([run('a'), run('b')])
 
-  const [file = '', ...rest] = await readdir(folder)
+  const [file = '', ...rest] = await filesIn(folder)
   expect(rest).toEqual([])
-  const kept = (await entriesOf(join(folder, file))).map(
-    ({ body }) => JSON.parse(String(body)).registration_access_token,
-  )
-  const expected = (name: string) => Array.from({ length: 15 }, (_, index) => name + index)
-  expect(kept.filter((token) => token.startsWith('a'))).toEqual(expected('a'))
-  expect(kept.filter((token) => token.startsWith('b'))).toEqual(expected('b'))
+  const kept = await tokensIn(join(folder, file))
+  const expected = (name: string) => Array.from({ length: 15 }, (_, index) => fingerprint(name + index))
+  expect(kept).toHaveLength(30)
+  for (const name of ['a', 'b']) expect(kept.filter((token) => expected(name).includes(token))).toEqual(expected(name))
 })
 
-test('a lock that a dead process left behind is taken over', async () => {
-  const { folder, vault, file } = await filled()
-  await writeFile(file.replace('.jwe', '.lock'), 'left behind')
+/** A process that takes the lock and holds it until it is killed. */
+async function holder(lock: string) {
+  const script = `
+    import { DatabaseSync } from 'node:sqlite'
+    const database = new DatabaseSync(process.argv[1])
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+    process.stdout.write('held')
+    setInterval(() => database, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, lock])
+  const kill = async () => {
+    const gone = once(child, 'close')
+    child.kill('SIGKILL')
+    await gone
+  }
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) await kill()
+  })
+  await once(child.stdout, 'data')
+  return { kill }
+}
 
+test('a lock dies with the process that held it: nobody waits for a dead one', async () => {
+  const { folder, vault } = await filled()
+  const other = await holder(join(folder, 'vault.lock'))
+  await other.kill()
+  const patient = await vaultIn(folder, { lockWaitMs: 0 })
+
+  expect(await patient.keep(answerOf(registered('token-2')))).toMatchObject({ rotated: true, problem: undefined })
+  expect(await filesIn(folder)).toHaveLength(1)
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+})
+
+test('a lock held for too long stops a deletion, and an answer is kept beside the record', async () => {
+  const { folder, vault, file } = await filled()
+  const lock = join(folder, 'vault.lock')
+  const before = await readFile(file)
+  await holder(lock)
+
+  const error = await thrown(vault.remove(CLIENT_ID))
   const kept = await vault.keep(answerOf(registered('token-2')))
 
-  expect(kept).toMatchObject({ rotated: true, problem: undefined })
-  expect(await readdir(folder)).toHaveLength(1)
-})
-
-test('a writer whose lock was taken from it begins again and drops nothing of the other', async () => {
-  const { folder, vault, file } = await filled()
-  const lock = file.replace('.jwe', '.lock')
-  const [first] = await entriesOf(file)
-  const entries = [first, { ...first, body: JSON.stringify(registered('token-of-the-other')) }]
-  const record = { vaultVersion: 1, environment: 'uat', clientId: CLIENT_ID, entries }
-  const written = await encryptDirect(Buffer.from(JSON.stringify(record)), KEY)
-
-  const keeping = vault.keep(answerOf(registered('token-2')))
-  // The record has been read by then, and the new one not yet put in its place.
-  while (!readdirSync(folder).some((name) => name.endsWith('.tmp'))) await new Promise(setImmediate)
-  rmSync(lock)
-  writeFileSync(lock, 'another process that died afterwards')
-  writeFileSync(file, written)
-
-  expect(await keeping).toMatchObject({ rotated: true, problem: undefined })
-  const tokens = (await entriesOf(file)).map(({ body }) => JSON.parse(String(body)).registration_access_token)
-  expect(tokens).toEqual(['token-1', 'token-of-the-other', 'token-2'])
-})
-
-test('a lock that stays alive for too long stops a deletion, and an answer is kept beside the record', async () => {
-  const { folder, vault, file } = await filled()
-  const lock = file.replace('.jwe', '.lock')
-  await writeFile(lock, 'x'.repeat(36))
-  const life = setInterval(() => void writeFile(lock, '.', { flag: 'a' }), 10)
-  onTestFinished(() => clearInterval(life))
-
-  const [error, kept] = await Promise.all([
-    thrown(vault.remove(CLIENT_ID)),
-    (await vaultIn(folder)).keep(answerOf(registered('token-2'))),
-  ])
-  clearInterval(life)
-
-  expect(error.problems[0]).toEqual({
+  const problem = {
     code: 'VAULT_UNWRITABLE',
-    message: 'vault record has been locked by another process for too long',
+    message: 'the vault has been locked by another process for too long',
     found: `lock file "${lock}", still in use`,
     hint: 'let the other run end, or stop it',
-  })
-  expect(kept?.problem?.code).toBe('VAULT_UNWRITABLE')
-  expect(await readdir(folder)).toHaveLength(3)
+  }
+  expect(error.problems).toEqual([problem])
+  expect(kept?.problem).toEqual(problem)
+  expect(await readFile(file)).toEqual(before)
+  expect(await filesIn(folder)).toHaveLength(2)
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+})
+
+test('a file that is no lock in its place stops the run before it sends', async () => {
+  const { folder, vault } = await filled()
+  await writeFile(join(folder, 'vault.lock'), 'not one of ours, and long enough to have a header of its own')
+
+  expect((await thrown(vault.prepare())).problems).toEqual([
+    {
+      code: 'VAULT_UNWRITABLE',
+      message: `vault lock "${join(folder, 'vault.lock')}" cannot be taken`,
+      found: 'a file that is no lock of this tool',
+      hint: 'move the file out of the vault folder',
+    },
+  ])
 })
 
 test('a key of the wrong length opens no vault', async () => {
@@ -603,11 +640,11 @@ test('VAULT_KEY comes first, then VAULT_KEY_FILE, then a key file made on first 
   const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
   const key = new Secret(KEY.toString('base64url'), 'VAULT_KEY')
 
-  expect(await resolveVaultKey({ ...where, key, keyFile })).toEqual({ key: new Uint8Array(KEY) })
-  expect(await resolveVaultKey({ ...where, keyFile })).toEqual({ key: new Uint8Array(given) })
+  expect(await resolveVaultKey({ ...where, key, keyFile })).toMatchObject({ key: new Uint8Array(KEY) })
+  expect(await resolveVaultKey({ ...where, keyFile })).toMatchObject({ key: new Uint8Array(given) })
   const made = await resolveVaultKey(where)
   expect(made.made).toBe(where.defaultKeyFile)
-  expect(await resolveVaultKey(where)).toEqual({ key: made.key })
+  expect(await resolveVaultKey(where)).toMatchObject({ key: made.key })
   expect(await readdir(join(place, 'made'))).toEqual(['vault.key'])
   expect(await readFile(where.defaultKeyFile, 'utf8')).toMatch(/^[\w-]{43}\n$/)
 })

@@ -51,6 +51,33 @@ export const COMMANDS = {
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
     ],
   },
+  vault: {
+    usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [client|file]',
+    about: 'look after the stored registrations; without a word list them',
+    words: 'any',
+    flags: {
+      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
+      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      reveal: { about: 'show secrets: on a terminal, or in an export that holds them in clear' },
+      format: { value: 'name', about: 'export: encrypted (default), dotenv or postman' },
+      out: { value: 'file', about: 'export: the new file' },
+      'passphrase-file': { value: 'file', about: 'export, import: file whose first line is the passphrase' },
+      'from-other-environment': { about: 'import: take an export of another environment' },
+      online: { about: 'check, recover: read the client with the stored token' },
+      'deleted-by-thredd': { about: 'recover: Thredd has confirmed that it deleted the client' },
+      'drop-earlier': { about: 'rotate-key: remove the earlier keys from the key file' },
+      confirm: { value: 'client_id', about: 'forget: the whole client id' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd vault list --env uat', 'clients, and calls that are open with their next step'],
+      ['thredd vault show --env uat --reveal', 'one registration with its token'],
+      ['thredd vault check --env uat --online', 'prove that every record decrypts and every token works'],
+      ['thredd vault recover --env uat --online', 'settle calls whose answer was lost'],
+      ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
+      ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
+    ],
+  },
 } as const satisfies Record<string, Command>
 
 /** What the process ends with; of several outcomes the first of 70, 2, 1, 3, 0. */

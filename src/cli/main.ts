@@ -1,11 +1,12 @@
 /** The only place with effects on the process: arguments in, text and exit code out. Alone may load the twin, lazily. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
-import { CODES, ToolError, worstExit } from '../errors.ts'
+import { CODES, fail, ToolError, worstExit } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
 import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
 import type { PreparedEvent, RunOptions } from '../run.ts'
+import { Secret } from '../secret.ts'
 import { helpText, type Invocation, parseCommandLine } from './commands.ts'
 import { Console } from './console.ts'
 
@@ -45,6 +46,8 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       return 0
     case 'run':
       return performRun(invocation, { root, version, out })
+    case 'vault':
+      return performVaultCommand(invocation, { root, version })
     default:
       return invocation.command satisfies never
   }
@@ -135,6 +138,62 @@ function streamed(event: RunEvent | PreparedEvent): StreamEvent {
 
 function exitOf(error: ToolError): number {
   return worstExit(error.problems.map(({ code }) => CODES[code].exit))
+}
+
+async function performVaultCommand(
+  invocation: Invocation,
+  { root, version }: { root: string; version: string },
+): Promise<number> {
+  const { performVault } = await import('./vault.ts')
+  const { loadEnvironment } = await import('../environment/index.ts')
+  const { openVaultOf } = await import('../vault/index.ts')
+  const here = process.cwd()
+  const environment = await loadEnvironment({
+    env: invocation.text('env') ?? (process.env.THREDD_ENV || 'mock'),
+    folder: here,
+    fallback: root,
+    variables: process.env,
+    servers: invocation.pairs('server'),
+  })
+  await using stack = new AsyncDisposableStack()
+  const reader = !invocation.has('online')
+    ? undefined
+    : stack.use(await (await import('../run.ts')).openReader(environment, version))
+  const clientId = environment.setting('client_id')?.value
+  return await performVault(invocation.words, invocation, {
+    write: (text) => process.stdout.write(text),
+    warn: (text) => process.stderr.write(text),
+    isTerminal: process.stdout.isTTY === true,
+    folder: here,
+    now: () => new Date(),
+    runId: 'vault',
+    open: async () => ({
+      ...(await openVaultOf(environment, () => new Date())),
+      environment: environment.name,
+      clientId: typeof clientId === 'string' ? clientId : undefined,
+    }),
+    passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file')),
+    probe: reader?.probe,
+  })
+}
+
+/** From the first line of a file, else from a person, without echo. */
+async function readPassphrase(question: string, file: string | undefined): Promise<Secret> {
+  if (file !== undefined) return new Secret(readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '', 'passphrase')
+  if (!process.stdin.isTTY) {
+    fail({ code: 'USAGE', message: 'no terminal to ask for the passphrase', expected: '--passphrase-file <file>' })
+  }
+  const { createInterface } = await import('node:readline/promises')
+  const { Writable } = await import('node:stream')
+  process.stderr.write(question)
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: process.stdin, output: silent, terminal: true })
+  try {
+    return new Secret(await lines.question(''), 'passphrase')
+  } finally {
+    lines.close()
+    process.stderr.write('\n')
+  }
 }
 
 /** The texts that problems point into, for the line and the caret. Environment files may hold secrets and are left out. */

@@ -190,7 +190,12 @@ export async function setStage(name: string): Promise<Stage> {
             return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
           },
           // Nothing reads it: the flow goes on with what the registration answered.
-          vault: { keep: async () => undefined, read: async () => undefined, deleted: async () => {} },
+          vault: {
+            begin: async () => undefined,
+            keep: async () => undefined,
+            worked: async () => {},
+            read: async () => undefined,
+          },
           userAgent: 'test',
           now: () => new Date(),
           clock: () => performance.now(),

@@ -1,0 +1,384 @@
+/**
+ * What a client's record says: an append-only list of entries, and everything that follows from it. Pure: knows no file,
+ * no key, no clock. What is current is worked out when it is read, so nothing derived can go stale.
+ */
+import type { Problem } from '../errors.ts'
+import { sha256base64url } from '../jwt.ts'
+import { Secret } from '../secret.ts'
+import { shapeOf, z } from '../shape.ts'
+
+/** What is known of one client, from the newest answers that said it. */
+export interface Registration {
+  readonly clientId: string
+  /** the newest; undefined only where no answer ever held a usable one */
+  readonly registrationAccessToken: Secret | undefined
+  /** the one before, until the newest has worked: a server may have answered with a token it did not keep */
+  readonly fallback: Secret | undefined
+  /** when the current token was first seen to work after it was issued */
+  readonly workedAt: string | undefined
+  /** byte for byte as the server gave it (RFC 7592 appendix B) */
+  readonly registrationClientUri: string | undefined
+  /** the newest answer without its secrets and without the two members above */
+  readonly metadata: Readonly<Record<string, unknown>>
+  readonly scopes: readonly string[]
+  /** SHA-256 of the software statement in base64url */
+  readonly softwareStatementSha256: string | undefined
+  /** UTC, RFC 3339; when the newest answer was kept, and by which run and step */
+  readonly keptAt: string
+  readonly runId: string
+  readonly step: string
+  readonly deletedAt: string | undefined
+}
+
+/** One line of a client's history. Tokens by fingerprint only. */
+export interface HistoryEvent {
+  readonly at: string
+  readonly what: 'registered' | 'rotated' | 'answered' | 'worked' | 'deleted' | 'settled'
+  readonly runId: string | undefined
+  readonly step: string | undefined
+  readonly status: number | undefined
+  readonly token: string | undefined
+  /** how an open intent was settled, or why the answer stands here by its fingerprint alone */
+  readonly note: string | undefined
+}
+
+export const VAULT_VERSION = 2
+/** Version 1 had only answers and deletions; what it holds means the same today. */
+const READABLE_VERSIONS = [1, VAULT_VERSION] as const
+/** Raw answers that stay whole: a server that rotates at each GET would add 11 kB every time. */
+const NEWEST_KEPT = 20
+
+// Loose objects: a later release may add members, and an older one must not drop them when it rewrites the record.
+const answerEntry = z.looseObject({
+  kind: z.literal('answer'),
+  keptAt: z.string(),
+  runId: z.string(),
+  step: z.string(),
+  status: z.int(),
+  /** raw and unparsed: whatever else is stored can be worked out of it */
+  body: z.string(),
+  /** present where the bytes were no UTF-8 text */
+  encoding: z.optional(z.literal('base64')),
+})
+/** An old answer, of which only what may be asked later is left. */
+const reducedEntry = z.looseObject({
+  kind: z.literal('reduced'),
+  keptAt: z.string(),
+  runId: z.string(),
+  step: z.string(),
+  status: z.int(),
+  sha256: z.string(),
+  token: z.optional(z.string()),
+})
+const deletedEntry = z.looseObject({
+  kind: z.literal('deleted'),
+  keptAt: z.string(),
+  runId: z.optional(z.string()),
+  step: z.optional(z.string()),
+})
+const workedEntry = z.looseObject({
+  kind: z.literal('worked'),
+  keptAt: z.string(),
+  runId: z.optional(z.string()),
+  step: z.optional(z.string()),
+  /** fingerprint */
+  token: z.string(),
+})
+const settledEntry = z.looseObject({
+  kind: z.literal('settled'),
+  keptAt: z.string(),
+  intent: z.string(),
+  effect: z.string(),
+  begunAt: z.string(),
+  runId: z.optional(z.string()),
+  step: z.optional(z.string()),
+  how: z.string(),
+})
+const entrySchema = z.discriminatedUnion('kind', [answerEntry, reducedEntry, deletedEntry, workedEntry, settledEntry])
+const recordSchema = z.looseObject({
+  vaultVersion: z.literal(READABLE_VERSIONS),
+  environment: z.string(),
+  clientId: z.string(),
+  entries: z.array(entrySchema),
+})
+export type Entry = z.infer<typeof entrySchema>
+export type AnswerEntry = z.infer<typeof answerEntry>
+export type VaultRecord = z.infer<typeof recordSchema>
+
+/** Left out of the metadata: credentials, and what a registration holds as members of its own. */
+const WITHHELD = new Set([
+  'registration_access_token',
+  'registration_client_uri',
+  'client_secret',
+  'hashed_secret',
+  'rotated_secrets',
+  'hashed_rotated_secrets',
+  'software_statement',
+])
+
+/** A decrypted file as the thing `schema` describes, or what is wrong with its format. */
+export function readFormat<T>(
+  plaintext: Uint8Array,
+  schema: z.ZodMiniType<T>,
+):
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly is: string; readonly rest: Partial<Problem> } {
+  const content = jsonObject(Buffer.from(plaintext).toString('utf8'))
+  const version = content?.vaultVersion
+  if (typeof version === 'number' && version > VAULT_VERSION) {
+    return {
+      ok: false,
+      is: 'was written by a newer version of this tool',
+      rest: {
+        expected: `format ${VAULT_VERSION}`,
+        found: `format ${version}`,
+        hint: 'update the tool; the record is left as it is',
+      },
+    }
+  }
+  if (typeof version === 'number' && version < READABLE_VERSIONS[0]) {
+    return {
+      ok: false,
+      is: 'was written by an older version of this tool, whose format is no longer read',
+      rest: {
+        expected: `format ${READABLE_VERSIONS[0]} to ${VAULT_VERSION}`,
+        found: `format ${version}`,
+        hint: 'export it with that version and import the export with this one; the record is left as it is',
+      },
+    }
+  }
+  const shaped = shapeOf(schema, content)
+  if (shaped.ok) return shaped
+  const faults = shaped.faults.map(({ path: member, message }) => `${member}: ${message}`).join('; ')
+  return {
+    ok: false,
+    is: 'opens with this key but is no record of this tool',
+    rest: { found: faults, hint: 'move it out of the vault folder' },
+  }
+}
+
+export function readRecord(plaintext: Uint8Array): ReturnType<typeof readFormat<VaultRecord>> {
+  return readFormat(plaintext, recordSchema)
+}
+
+/** Generous: an answer that is cut or wrapped may still hold the only copy of the token. */
+export function isRegistrationAnswer({ status, body }: Pick<AnswerEntry, 'status' | 'body'>): boolean {
+  if (status < 200 || status > 299) return false
+  const members = jsonObject(body)
+  return ['registration_access_token', 'registration_client_uri'].some(
+    (name) => (members !== undefined && Object.hasOwn(members, name)) || body.includes(`"${name}"`),
+  )
+}
+
+/** The two members that cannot be fetched again, and the client they belong to, where the answer has them in usable form. */
+export function credentialsIn(body: string): {
+  readonly parsed: boolean
+  readonly clientId: string | undefined
+  readonly token: string | undefined
+  readonly uri: string | undefined
+} {
+  const members = jsonObject(body)
+  return {
+    parsed: members !== undefined,
+    clientId: text(members?.client_id),
+    token: text(members?.registration_access_token),
+    uri: text(members?.registration_client_uri),
+  }
+}
+
+/** Undefined where no answer was ever kept. */
+export function registrationOf(clientId: string, entries: readonly Entry[]): Registration | undefined {
+  return folded(clientId, entries)?.registration
+}
+
+export function historyOf(entries: readonly Entry[]): readonly HistoryEvent[] {
+  let before: string | undefined
+  return entries.map((entry): HistoryEvent => {
+    const { keptAt: at, runId, step } = entry
+    const event = { at, runId, step, status: undefined, token: undefined, note: undefined }
+    if (entry.kind === 'deleted') {
+      before = undefined
+      return { ...event, what: 'deleted' }
+    }
+    if (entry.kind === 'worked') return { ...event, what: 'worked', token: entry.token }
+    if (entry.kind === 'settled') {
+      const note = `${entry.effect} of ${entry.begunAt}: ${entry.how}`
+      return { ...event, what: 'settled', note }
+    }
+    const token = tokenOf(entry)
+    const what = token === undefined || token === before ? 'answered' : before === undefined ? 'registered' : 'rotated'
+    before = token ?? before
+    const note = entry.kind === 'reduced' ? 'only its fingerprint is kept' : undefined
+    return { ...event, what, status: entry.status, token, note }
+  })
+}
+
+/** What replaces what: an answer that a server only repeats adds nothing. */
+export function isRepeated(entries: readonly Entry[], answer: AnswerEntry): boolean {
+  const newest = entries.findLast(({ kind }) => kind !== 'worked' && kind !== 'settled')
+  return newest?.kind === 'answer' && newest.body === answer.body && newest.encoding === answer.encoding
+}
+
+/** Old answers by fingerprint; the first, the newest, and all that the registration rests on stay whole. */
+export function compacted(entries: readonly Entry[], newestKept = NEWEST_KEPT): readonly Entry[] {
+  const answers = entries.filter((entry) => entry.kind === 'answer')
+  if (answers.length <= newestKept + 1) return entries
+  const whole = new Set<Entry>([...answers.slice(0, 1), ...answers.slice(-newestKept)])
+  for (const source of folded('', entries)?.sources ?? []) whole.add(source)
+  return entries.map((entry): Entry => {
+    if (entry.kind !== 'answer' || whole.has(entry)) return entry
+    const { keptAt, runId, step, status, body } = entry
+    return { kind: 'reduced', keptAt, runId, step, status, sha256: sha256base64url(body), token: tokenOf(entry) }
+  })
+}
+
+/** Entries found outside the record join it at their time; those it has already, whole or reduced, are dropped. */
+export function joined(entries: readonly Entry[], late: readonly Entry[]): readonly Entry[] {
+  const all = [...entries]
+  const seen = new Set(entries.map(identityOf))
+  for (const entry of late) {
+    const identity = identityOf(entry)
+    if (seen.has(identity)) continue
+    seen.add(identity)
+    all.splice(all.findLastIndex(({ keptAt }) => keptAt <= entry.keptAt) + 1, 0, entry)
+  }
+  return all
+}
+
+export function fingerprint(token: string): string {
+  return sha256base64url(token).slice(0, 16)
+}
+
+/** The text of an answer as it came; its bytes in base64 where they are no UTF-8. Nothing is parsed. */
+export function rawBody(body: string | Uint8Array): Pick<AnswerEntry, 'body' | 'encoding'> {
+  if (typeof body === 'string') return { body }
+  try {
+    return { body: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body) }
+  } catch {
+    return { body: Buffer.from(body).toString('base64'), encoding: 'base64' }
+  }
+}
+
+export function readableBody({ body, encoding }: Pick<AnswerEntry, 'body' | 'encoding'>): string {
+  return encoding === undefined ? body : Buffer.from(body, 'base64').toString('utf8')
+}
+
+interface Folded {
+  readonly registration: Registration
+  /** the answers that the registration was worked out of */
+  readonly sources: ReadonlySet<Entry>
+}
+
+interface Token {
+  readonly value: string
+  readonly from: Entry
+}
+
+function folded(clientId: string, entries: readonly Entry[]): Folded | undefined {
+  let newest: AnswerEntry | undefined
+  let token: Token | undefined
+  /** issued before the current one and not yet known to be dead, newest first */
+  let earlier: Token[] = []
+  /** the newest that was seen to work */
+  let lastProven: Token | undefined
+  let uri: Token | undefined
+  let workedAt: string | undefined
+  let deletedAt: string | undefined
+
+  for (const entry of entries) {
+    if (entry.kind === 'deleted') {
+      deletedAt = newest && entry.keptAt
+    } else if (entry.kind === 'worked') {
+      const proven = [token, ...earlier].find((one) => one !== undefined && fingerprint(one.value) === entry.token)
+      if (proven === undefined) continue
+      // An older token that works shows that the newer one was never taken into use: it stays as what to try next.
+      earlier = proven === token || token === undefined ? [] : [token]
+      token = proven
+      lastProven = proven
+      workedAt = entry.keptAt
+    } else if (entry.kind === 'answer') {
+      const issued = credentialsIn(readableBody(entry))
+      if (issued.token === undefined && issued.uri === undefined && newest !== undefined) continue
+      // An answer with one of the two leaves the other as it was, but never takes it from a deleted client.
+      if (deletedAt !== undefined) {
+        token = undefined
+        earlier = []
+        lastProven = undefined
+        uri = undefined
+        workedAt = undefined
+        deletedAt = undefined
+      }
+      if (issued.token !== undefined && issued.token !== token?.value) {
+        earlier = [token, ...earlier].filter((one) => one !== undefined && one.value !== issued.token) as Token[]
+        token = { value: issued.token, from: entry }
+        workedAt = undefined
+      }
+      if (issued.uri !== undefined) uri = { value: issued.uri, from: entry }
+      newest = entry
+    }
+  }
+  if (newest === undefined) return undefined
+  const members = jsonObject(readableBody(newest)) ?? {}
+  const statement = text(members.software_statement)
+  const fallback = earlier[0]
+  return {
+    registration: {
+      clientId,
+      registrationAccessToken: token && new Secret(token.value, 'registration_access_token'),
+      fallback: fallback && new Secret(fallback.value, 'registration_access_token'),
+      workedAt,
+      registrationClientUri: uri?.value,
+      metadata: Object.fromEntries(Object.entries(members).filter(([name]) => !WITHHELD.has(name))),
+      scopes: scopesIn(members),
+      softwareStatementSha256: statement && sha256base64url(statement),
+      keptAt: newest.keptAt,
+      runId: newest.runId,
+      step: newest.step,
+      deletedAt,
+    },
+    sources: new Set(
+      [newest, token?.from, fallback?.from, lastProven?.from, uri?.from].filter((one) => one !== undefined),
+    ),
+  }
+}
+
+/** The product answers with a list, RFC 7591 with a text. */
+function scopesIn({ scopes, scope }: Readonly<Record<string, unknown>>): readonly string[] {
+  if (Array.isArray(scopes)) return scopes.filter((one) => typeof one === 'string')
+  return typeof scope === 'string' ? scope.split(' ').filter((one) => one !== '') : []
+}
+
+function tokenOf(entry: Entry): string | undefined {
+  if (entry.kind === 'reduced') return entry.token
+  if (entry.kind !== 'answer') return undefined
+  const { token } = credentialsIn(readableBody(entry))
+  return token && fingerprint(token)
+}
+
+/** The same for an entry whole and reduced. */
+export function identityOf(entry: Entry): string {
+  if (entry.kind !== 'answer' && entry.kind !== 'reduced') return JSON.stringify(entry)
+  const { keptAt, runId, step, status } = entry
+  return JSON.stringify([
+    keptAt,
+    runId,
+    step,
+    status,
+    entry.kind === 'answer' ? sha256base64url(entry.body) : entry.sha256,
+  ])
+}
+
+export function jsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body.replace(/^\uFEFF/, ''))
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
