@@ -42,6 +42,8 @@ export async function authenticate(
   const application = call.state.applicationOfClient(subject) ?? wrong('the subject is no known client')
   const listed = application.certificates.find((entry) => entry.use === 'sig' && entry.active && entry.kid === kid)
   if (listed === undefined) wrong('the key id is not in the keystore of the client')
+  const { asymmetricKeyType, asymmetricKeyDetails } = listed.certificate.publicKey
+  if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) < 2048) wrong('the key is too weak')
   const verified = await compactVerify(assertion, listed.certificate.publicKey, {
     algorithms: [...rules.algorithms],
   }).catch(() => undefined)

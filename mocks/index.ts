@@ -1,4 +1,6 @@
 /** The offline twin as a library: in-process (`createTwin`), behind mutual TLS (`startTwin`), or in anyone's msw set-up. */
+export { type RunningAdmin, startAdmin } from './admin.ts'
+export { FAULTS, faultsOf } from './faults/catalogue.ts'
 export {
   changeContentType,
   changeField,
@@ -7,9 +9,11 @@ export {
   type Fault,
   loseAnswer,
   replaceBody,
-} from './faults.ts'
+} from './faults/changes.ts'
+export { HOOKS, performHook } from './hooks.ts'
 export { HOSTS } from './hosts.ts'
 export { ensurePki, type Pki } from './pki.ts'
+export { twinReference } from './reference.ts'
 export { type RunningTwin, type StartOptions, startTwin } from './server.ts'
-export { SWITCHES, type Switches } from './switches.ts'
+export { describe, readSwitches, SWITCHES, type Switches, switchesOf } from './switches.ts'
 export { createTwin, type LogEntry, type Twin, type TwinOptions, threddHandlers } from './twin.ts'

@@ -140,7 +140,19 @@ function checkKeys(body: Json): void {
     if (typeof key !== 'object' || key === null || 'd' in key || 'k' in key) {
       refuse('metadataInvalid', 'jwks holds a private or symmetric key', { error_hint: 'jwks' })
     }
+    if (isWeak(key)) refuse('metadataInvalid', 'jwks holds a weak key', { error_hint: 'jwks' })
   }
+}
+
+/** FAPI 2.0 5.4.1: RSA from 2048 bits, elliptic curves from 224. A key that cannot be understood counts as weak. */
+function isWeak(key: object): boolean {
+  const { kty, n, crv } = key as { kty?: unknown; n?: unknown; crv?: unknown }
+  if (kty === 'RSA') {
+    const modulus = Buffer.from(typeof n === 'string' ? n : '', 'base64url')
+    const leading = modulus.findIndex((byte) => byte !== 0)
+    return leading < 0 || (modulus.length - leading) * 8 - Math.clz32(modulus[leading] ?? 0) + 24 < 2048
+  }
+  return !['P-256', 'P-384', 'P-521', 'Ed25519', 'X25519'].includes(String(crv))
 }
 
 function checkRedirectUris(asked: unknown, stated: unknown): void {

@@ -2,8 +2,8 @@
  * Every refusal the servers give: status, headers and body. The bodies are those of fixtures/thredd/error-examples.json;
  * a few the fixture lacks follow the same clause. Knows nothing of when a refusal is due.
  */
-import { HttpResponse } from 'msw'
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
+import { empty, json } from './content.ts'
 import type { Switches } from './switches.ts'
 
 interface Example {
@@ -113,9 +113,9 @@ export function refuse(refusal: RefusalName, reason: string, changes: Readonly<R
 
 export function answerTo(refusal: Refusal, shape: Switches['errorShape']): Response {
   const { http, headers, body } = exampleOf(refusal.refusal)
-  const init = { status: http, headers: { 'cache-control': 'no-store', ...headers } }
-  if (body === null || body === undefined) return new HttpResponse(null, init)
-  return HttpResponse.json(shaped({ ...body, ...refusal.changes }, shape), init)
+  const headings = { 'cache-control': 'no-store', ...headers }
+  if (body === null || body === undefined) return empty(http, headings)
+  return json(shaped({ ...body, ...refusal.changes }, shape), http, headings)
 }
 
 function exampleOf(name: RefusalName): Omit<Example, 'case'> {
@@ -132,5 +132,8 @@ function shaped(body: Readonly<Record<string, unknown>>, shape: Switches['errorS
   const { status_code, ...oauth } = body
   if (status_code === undefined || shape === 'acp') return { ...body }
   if (shape === 'oauth') return oauth
+  if (shape === 'administrative') {
+    return { error: body.error_description, error_code: String(status_code), status_code, details: {} }
+  }
   return { error: body.error_description, error_code: status_code, error_hint: body.error_hint ?? body.error }
 }

@@ -55,5 +55,9 @@ export function mediaType(request: Request): string {
 
 /** RFC 6750 2.1; the scheme's name is case-insensitive. Undefined where there is none. */
 export function bearerToken(request: Request): string | undefined {
-  return /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  return bearerOf(request.headers.get('authorization') ?? undefined)
+}
+
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(authorization ?? '')?.[1]
 }

@@ -2,12 +2,16 @@
  * The twin behind real mutual TLS on loopback: one port, and per server name the documented demand for a client
  * certificate. Owns sockets, limits and the bridge between node's HTTP and web requests; knows nothing of the answers.
  */
+import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer, type ServerOptions } from 'node:https'
 import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { readGreeting } from './client-hello.ts'
-import { createTwin, type Twin, type TwinOptions } from './twin.ts'
+import type { Content } from './content.ts'
+import { documentedAddress, loopbackAddress } from './loopback.ts'
+import { openStore, type Store } from './store.ts'
+import { type Arrival, createTwin, type Twin, type TwinOptions } from './twin.ts'
 
 interface ServerLimits {
   /** of a request body; a larger one is answered 413 */
@@ -20,13 +24,28 @@ interface ServerLimits {
 export interface StartOptions extends TwinOptions {
   /** 0 takes any free port */
   readonly port?: number
+  /** the address to listen on; 127.0.0.1 unless told otherwise */
+  readonly host?: string
+  /**
+   * documented: addresses are handed out as the documents print them, so a client must reach those names here.
+   * loopback: every address handed out is https://localhost:PORT/<documented host>/…, and is routed back by that path;
+   * `publish` is then not asked.
+   */
+  readonly urls?: 'documented' | 'loopback'
+  /** keeps the servers' memory in this file (JSON, mode 0600) and begins with what it holds */
+  readonly stateFile?: string | undefined
   readonly limits?: Partial<ServerLimits>
 }
 
 export interface RunningTwin extends AsyncDisposable {
-  /** on 127.0.0.1 */
   readonly port: number
+  /** under which clients of this machine reach it: https://localhost:PORT */
+  readonly origin: string
   readonly twin: Twin
+  /** The address under which a documented URL is handed out. */
+  publish(url: string): string
+  /** Resolves once the state file, if there is one, holds what the servers remember now. */
+  keep(): Promise<void>
   /** Ends every connection, also idle ones kept alive, and frees the port. */
   close(): Promise<void>
 }
@@ -35,11 +54,16 @@ const LIMITS: ServerLimits = { bodyBytes: 1024 * 1024, timeoutMs: 30_000, connec
 /** A ClientHello with post-quantum key shares is some 2 KiB. */
 const GREETING_BYTES = 16 * 1024
 
-/** Listens on 127.0.0.1; rejects where the port is taken. */
+/** Listens on 127.0.0.1 unless told otherwise; rejects where the port is taken or the state file cannot be read. */
 export async function startTwin(options: StartOptions): Promise<RunningTwin> {
+  const { host = '127.0.0.1', urls = 'documented', stateFile } = options
   const limits = { ...LIMITS, ...options.limits }
-  const twin = createTwin(options)
-  const servers = createServers(twin, options.pki, limits)
+  const store = stateFile === undefined ? undefined : await openStore(stateFile)
+  let origin = ''
+  const publish = urls === 'loopback' ? (url: string) => loopbackAddress(url, origin) : (options.publish ?? String)
+  const twin = createTwin({ ...options, publish, snapshot: store?.kept ?? options.snapshot })
+  const context: Context = { twin, limits, store, isLoopback: urls === 'loopback' }
+  const servers = createServers(context, options.pki)
   const sockets = new Set<Socket>()
 
   // node can demand a certificate per server, not per server name: a look at the ClientHello chooses the server.
@@ -68,7 +92,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   dispatcher.maxConnections = limits.connections
   await new Promise<void>((resolve, reject) => {
     dispatcher.once('error', reject)
-    dispatcher.listen(options.port ?? 0, '127.0.0.1', () => {
+    dispatcher.listen(options.port ?? 0, host, () => {
       dispatcher.off('error', reject)
       resolve()
     })
@@ -76,12 +100,24 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const address = dispatcher.address()
   if (address === null || typeof address === 'string') throw new Error('the twin has no port')
 
+  origin = `https://${nameOf(host)}:${address.port}`
+
+  const keep = async () => await store?.save(twin.state.snapshot())
   const close = async () => {
     const closed = new Promise<void>((resolve) => dispatcher.close(() => resolve()))
     for (const socket of sockets) socket.destroy()
     await closed
+    await keep()
   }
-  return { port: address.port, twin, close, [Symbol.asyncDispose]: close }
+  return { port: address.port, origin, twin, publish, keep, close, [Symbol.asyncDispose]: close }
+}
+
+interface Context {
+  readonly twin: Twin
+  readonly limits: ServerLimits
+  readonly store: Store | undefined
+  /** whether the first part of a path may name the documented host */
+  readonly isLoopback: boolean
 }
 
 interface Servers {
@@ -91,9 +127,18 @@ interface Servers {
   readonly asking: HttpsServer
   /** never asks */
   readonly plain: HttpsServer
+  /** ends every handshake */
+  readonly refusing: HttpsServer
 }
 
-function createServers(twin: Twin, pki: StartOptions['pki'], limits: ServerLimits): Servers {
+/** The name clients of this machine use. A server that listens on all addresses is reached as localhost too. */
+function nameOf(host: string): string {
+  if (['127.0.0.1', 'localhost', '::1', '0.0.0.0', '::'].includes(host)) return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function createServers(context: Context, pki: StartOptions['pki']): Servers {
+  const { twin, limits } = context
   const base: ServerOptions = {
     cert: pki.server.certificate,
     key: pki.server.key,
@@ -102,9 +147,9 @@ function createServers(twin: Twin, pki: StartOptions['pki'], limits: ServerLimit
     handshakeTimeout: limits.timeoutMs,
     keepAliveTimeout: limits.timeoutMs,
   }
-  const make = (demand: Pick<ServerOptions, 'requestCert' | 'rejectUnauthorized'>): HttpsServer => {
+  const make = (demand: Pick<ServerOptions, 'requestCert' | 'rejectUnauthorized' | 'ca'>): HttpsServer => {
     const server = createHttpsServer({ ...base, ...demand }, (incoming, outgoing) => {
-      serve(incoming, outgoing, twin, limits).catch(() => incoming.socket.destroy())
+      serve(incoming, outgoing, context).catch(() => incoming.socket.destroy())
     })
     server.setTimeout(limits.timeoutMs, (socket) => socket.destroy())
     server.on('tlsClientError', (error, socket) => {
@@ -127,78 +172,121 @@ function createServers(twin: Twin, pki: StartOptions['pki'], limits: ServerLimit
     strict: make({ requestCert: true, rejectUnauthorized: true }),
     asking: make({ requestCert: true, rejectUnauthorized: false }),
     plain: make({ requestCert: false }),
+    // An authority that has signed nothing: whatever a client shows is refused, and so is showing nothing.
+    refusing: make({ requestCert: true, rejectUnauthorized: true, ca: pki.identities.rogue.certificate }),
   }
 }
 
 function serverFor(name: string | undefined, twin: Twin, servers: Servers): HttpsServer {
-  const demand = name === undefined ? 'optional' : twin.demandOf(name)
+  // A name that is not documented, localhost before all, may come to mean any host by its path.
+  if (name === undefined || !twin.hosts.includes(name)) return servers.asking
+  if (twin.refusesHandshake(name)) return servers.refusing
+  const demand = twin.demandOf(name)
   if (demand === 'none') return servers.plain
   return demand === 'required' && twin.switches.refuse === 'handshake' ? servers.strict : servers.asking
 }
 
-async function serve(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  twin: Twin,
-  limits: ServerLimits,
-): Promise<void> {
+async function serve(incoming: IncomingMessage, outgoing: ServerResponse, context: Context): Promise<void> {
+  const { twin, limits, store } = context
   const { socket } = incoming
   if (!(socket instanceof TLSSocket)) throw new Error('a request without TLS')
-  const body = await readBody(incoming, limits.bodyBytes)
+  const body = hasBody(incoming) ? await readBody(incoming, limits) : NOTHING
   if (body === undefined) {
     complain(outgoing, 413, 'the body is too large')
     return
   }
-  const request = toRequest(incoming, body)
-  if (request === undefined) {
+  const address = addressOf(incoming, context)
+  const arrival = arrivalOf(incoming, address, body)
+  if (arrival === undefined) {
     complain(outgoing, 400, 'the request line or a header cannot be understood')
     return
   }
   const certificate = presented(socket)
   // On a resumed TLS 1.3 session node calls a client without a certificate authorized: only both together count.
   const isTrusted = socket.authorized && certificate !== undefined
-  const response = await twin.answer(request, certificate, {
-    target: incoming.url ?? '',
+  const { response, content } = await twin.exchange(arrival, certificate, {
+    address,
     distrust: isTrusted ? undefined : String(socket.authorizationError ?? 'no certificate was presented'),
   })
-  await send(response, outgoing, incoming.method === 'HEAD')
+  // Before the answer goes out: what a client has been told survives whatever happens next.
+  await store?.save(twin.state.snapshot())
+  await send(response, content, outgoing, incoming.method === 'HEAD')
 }
 
-/** Undefined where it is too large. */
-async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+const NOTHING = new Uint8Array(0)
+
+/** @see [RFC 9112 6.3](https://www.rfc-editor.org/rfc/rfc9112.html#section-6.3) */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
+/** Undefined where it is too large. Rejects where it takes too long. */
+async function readBody(incoming: IncomingMessage, limits: ServerLimits): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Buffer[] = []
   let size = 0
-  // Not destroyed when it is too large: the answer must still go out.
-  for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > limit) return undefined
-    chunks.push(chunk)
+  const deadline = setTimeout(() => incoming.socket.destroy(), limits.timeoutMs)
+  try {
+    // Not destroyed when it is too large: the answer must still go out.
+    for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > limits.bodyBytes) return undefined
+      chunks.push(chunk)
+    }
+  } finally {
+    clearTimeout(deadline)
   }
   return new Uint8Array(Buffer.concat(chunks))
 }
 
-/** Undefined for what no web request can express. `//` and `%2F` in the target stay as they were sent. */
-function toRequest(incoming: IncomingMessage, body: Uint8Array<ArrayBuffer>): Request | undefined {
+/** The documented address that is meant, byte for byte: `//` and `%2F` stay as they were sent. */
+function addressOf(incoming: IncomingMessage, { twin, isLoopback }: Context): string {
   const target = incoming.url ?? ''
-  const address = target.startsWith('/') ? `https://${incoming.headers.host ?? ''}${target}` : target
-  const method = incoming.method ?? 'GET'
-  try {
-    const url = new URL(address)
-    if (url.protocol !== 'https:') return undefined
-    const headers = new Headers()
-    for (let index = 0; index + 1 < incoming.rawHeaders.length; index += 2) {
-      headers.append(incoming.rawHeaders[index] ?? '', incoming.rawHeaders[index + 1] ?? '')
-    }
-    const hasBody = body.length > 0 && method !== 'GET' && method !== 'HEAD'
-    return new Request(url, { method, headers, ...(hasBody ? { body } : {}) })
-  } catch {
+  if (!target.startsWith('/')) return target
+  const meant = isLoopback ? documentedAddress(target, twin.hosts) : undefined
+  return meant ?? `https://${incoming.headers.host ?? ''}${target}`
+}
+
+/** Undefined for what no web request can express. */
+function arrivalOf(
+  { method = 'GET', rawHeaders }: IncomingMessage,
+  address: string,
+  body: Uint8Array<ArrayBuffer>,
+): Arrival | undefined {
+  const url = address.startsWith('https://') ? URL.parse(address) : null
+  // https://fetch.spec.whatwg.org/#forbidden-method, and a Host header that holds a user.
+  if (url === null || url.username !== '' || url.password !== '' || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) {
     return undefined
+  }
+  let request: Request | undefined
+  return {
+    method,
+    url,
+    get request() {
+      if (request !== undefined) return request
+      const headers: [string, string][] = []
+      for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+        headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? ''])
+      }
+      const carriesBody = body.length > 0 && method !== 'GET' && method !== 'HEAD'
+      request = new Request(url, { method, headers, ...(carriesBody ? { body } : {}) })
+      return request
+    },
   }
 }
 
-async function send(response: Response, outgoing: ServerResponse, isHead: boolean): Promise<void> {
+async function send(
+  response: Response,
+  content: Content | undefined,
+  outgoing: ServerResponse,
+  isHead: boolean,
+): Promise<void> {
   if (response.type === 'error') {
     outgoing.socket?.destroy()
+    return
+  }
+  if (content !== undefined) {
+    outgoing.writeHead(response.status, content.headings)
+    outgoing.end(isHead ? undefined : content.body)
     return
   }
   outgoing.statusCode = response.status
@@ -220,8 +308,13 @@ async function send(response: Response, outgoing: ServerResponse, isHead: boolea
 
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    outgoing.once('drain', resolve)
-    outgoing.once('close', resolve)
+    const go = () => {
+      outgoing.off('drain', go)
+      outgoing.off('close', go)
+      resolve()
+    }
+    outgoing.once('drain', go)
+    outgoing.once('close', go)
   })
 }
 
@@ -230,9 +323,15 @@ function complain(outgoing: ServerResponse, status: number, description: string)
   outgoing.end(JSON.stringify({ error: 'invalid_request', error_description: description }))
 }
 
-function presented(socket: TLSSocket) {
-  return socket.destroyed ? undefined : socket.getPeerX509Certificate()
+/** Asked once a connection: node makes a new object each time, and its signature would be checked anew. */
+function presented(socket: TLSSocket): X509Certificate | undefined {
+  if (certificates.has(socket)) return certificates.get(socket)
+  const certificate = socket.destroyed ? undefined : socket.getPeerX509Certificate()
+  certificates.set(socket, certificate)
+  return certificate
 }
+
+const certificates = new WeakMap<TLSSocket, X509Certificate | undefined>()
 
 function serverNameOf(socket: TLSSocket): string | undefined {
   const { servername } = socket as { readonly servername?: unknown }

@@ -26,6 +26,8 @@ export interface ListedCertificate {
   readonly kid: string
   readonly certificate: X509Certificate
   active: boolean
+  /** treated as if its end had passed, whatever it says itself */
+  expired: boolean
 }
 
 /** A software statement as the directory keeps it. */
@@ -81,8 +83,46 @@ export interface AccessToken {
   readonly expiresAt: number
 }
 
+/** An answer that is given again to the same idempotency key. */
+export interface Idempotent {
+  /** digest of the request body */
+  readonly request: string
+  readonly answer: Promise<Readonly<Record<string, unknown>>>
+  readonly until: number
+}
+
+export const SNAPSHOT_VERSION = 1
+
+/** All that is remembered, as JSON. Holds secrets, the key that signs access tokens among them. */
+export interface Snapshot {
+  readonly version: typeof SNAPSHOT_VERSION
+  readonly clockMs: number
+  readonly tokenSigner: { readonly kid: string; readonly privateKey: string }
+  readonly applications: readonly (Omit<Application, 'roles' | 'certificates'> & {
+    readonly roles: readonly string[]
+    readonly certificates: readonly (Omit<ListedCertificate, 'certificate'> & { readonly certificate: string })[]
+  })[]
+  /** the maps of the same names, entry by entry */
+  readonly maps: Readonly<Record<(typeof KEPT_MAPS)[number], readonly (readonly [string, unknown])[]>>
+}
+
+/** Maps whose values are JSON as they are. Replays of answers are kept for a minute only and are left out. */
+const KEPT_MAPS = [
+  'organisations',
+  'clients',
+  'directoryTokens',
+  'accessTokens',
+  'initialAccessTokens',
+  'deadTokens',
+  'issuedStatements',
+  'expiredStatements',
+  'usedAssertions',
+] as const
+
 export interface StateOptions {
   readonly pki: Pki
+  /** what an earlier twin remembered; its certificates must be of the same PKI to be of use */
+  readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
   readonly now: () => Date
   /** that many unpredictable bytes */
@@ -101,21 +141,35 @@ export class State {
   readonly directoryTokens = new BoundedMap<string, DirectoryToken>()
   /** by jti */
   readonly accessTokens = new BoundedMap<string, AccessToken>()
-  readonly initialAccessTokens = new BoundedMap<string, true>()
+  /** with the time of their end in milliseconds; 0 never ends */
+  readonly initialAccessTokens = new BoundedMap<string, number>()
   /** registration access tokens of deleted clients, so that the refusal can say so */
   readonly deadTokens = new BoundedMap<string, true>()
+  /** software id by digest of the statement */
+  readonly issuedStatements = new BoundedMap<string, string>()
+  /** by digest */
+  readonly expiredStatements = new BoundedMap<string, true>()
+  /** by idempotency key */
+  readonly idempotent = new BoundedMap<string, Idempotent>()
+  /** end in seconds by server, client and jti */
+  readonly usedAssertions = new BoundedMap<string, number>()
   readonly ssaSigner: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
   readonly tokenSigner: { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
-  readonly #usedAssertions = new BoundedMap<string, number>()
   readonly #options: StateOptions
   #offsetMs = 0
 
   /** The two documented sample applications, neither registered; certificates as in the PKI. */
   constructor(options: StateOptions) {
     this.#options = options
-    const { pki } = options
+    const { pki, snapshot } = options
     const ssaKey = createPrivateKey(pki.ssaSigner.privateKey)
     this.ssaSigner = { privateKey: ssaKey, publicKey: createPublicKey(ssaKey) }
+    if (snapshot !== undefined) {
+      const privateKey = createPrivateKey(snapshot.tokenSigner.privateKey)
+      this.tokenSigner = { kid: snapshot.tokenSigner.kid, privateKey, publicKey: createPublicKey(privateKey) }
+      this.#restore(snapshot)
+      return
+    }
     const tokenKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     // Decimal, as in the sample token.
     this.tokenSigner = { kid: BigInt(`0x${this.hex(16)}`).toString(), ...tokenKeys }
@@ -127,6 +181,46 @@ export class State {
     const other = this.addApplication(sampleOfSeptember.payload)
     this.listCertificate(other.softwareId, 'tls', pki.identities.other.certificate)
     this.listCertificate(other.softwareId, 'sig', pki.identities.other.certificate)
+  }
+
+  /** All of it as JSON. */
+  snapshot(): Snapshot {
+    return {
+      version: SNAPSHOT_VERSION,
+      clockMs: this.#offsetMs,
+      tokenSigner: {
+        kid: this.tokenSigner.kid,
+        privateKey: this.tokenSigner.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      },
+      applications: [...this.applications.values()].map((application) => ({
+        ...application,
+        roles: [...application.roles],
+        certificates: application.certificates.map((listed) => ({
+          ...listed,
+          certificate: listed.certificate.toString(),
+        })),
+      })),
+      maps: Object.fromEntries(KEPT_MAPS.map((name) => [name, [...this[name]]])) as unknown as Snapshot['maps'],
+    }
+  }
+
+  #restore(snapshot: Snapshot): void {
+    this.#offsetMs = snapshot.clockMs
+    for (const { roles, certificates, ...application } of snapshot.applications) {
+      this.applications.set(application.softwareId, {
+        ...application,
+        roles: new Set(roles),
+        certificates: certificates.map((listed) => ({
+          ...listed,
+          certificate: new X509Certificate(listed.certificate),
+        })),
+      })
+    }
+    for (const name of KEPT_MAPS) {
+      // The file was written by `snapshot` of this version.
+      const map = this[name] as Map<string, unknown>
+      for (const [key, value] of snapshot.maps[name]) map.set(key, value)
+    }
   }
 
   now(): Date {
@@ -188,7 +282,7 @@ export class State {
   listCertificate(softwareId: string, use: ListedCertificate['use'], pem: string, kid?: string): ListedCertificate {
     const certificate = new X509Certificate(pem)
     const opaque = createHash('sha256').update(`${use} `).update(certificate.raw).digest('base64url')
-    const listed: ListedCertificate = { use, kid: kid ?? opaque, certificate, active: true }
+    const listed: ListedCertificate = { use, kid: kid ?? opaque, certificate, active: true, expired: false }
     this.application(softwareId).certificates.push(listed)
     return listed
   }
@@ -205,9 +299,53 @@ export class State {
 
   /** A role is set in the directory's user interface, and only on an application that is not locked. */
   grantRole(softwareId: string, role: string): void {
+    this.#unlocked(softwareId).roles.add(role)
+  }
+
+  revokeRole(softwareId: string, role: string): void {
+    this.#unlocked(softwareId).roles.delete(role)
+  }
+
+  #unlocked(softwareId: string): Application {
     const application = this.application(softwareId)
     if (application.locked) throw new Error(`application "${softwareId}" is locked; unlock it first`)
-    application.roles.add(role)
+    return application
+  }
+
+  /** As if the end of the application's certificates of that use had passed: TLS, keystore and assertions. */
+  expireCertificates(softwareId: string, use: ListedCertificate['use']): void {
+    for (const listed of this.application(softwareId).certificates) {
+      if (listed.use !== use) continue
+      listed.expired = true
+      listed.active = false
+    }
+  }
+
+  isExpired(certificate: X509Certificate): boolean {
+    for (const { certificates } of this.applications.values()) {
+      for (const listed of certificates) {
+        if (listed.expired && listed.certificate.raw.equals(certificate.raw)) return true
+      }
+    }
+    return false
+  }
+
+  /** Every software statement read for the application until now is refused from now on. */
+  expireStatements(softwareId: string): void {
+    this.application(softwareId)
+    for (const [digest, owner] of this.issuedStatements) {
+      if (owner === softwareId) this.expiredStatements.set(digest, true)
+    }
+  }
+
+  setApplicationStatus(softwareId: string, status: Application['status']): void {
+    this.application(softwareId).status = status
+  }
+
+  setOrganisationStatus(organisationId: string, status: Organisation['status']): void {
+    const organisation = this.organisations.get(organisationId)
+    if (organisation === undefined) throw new Error(`the twin has no organisation "${organisationId}"`)
+    organisation.status = status
   }
 
   lock(softwareId: string): void {
@@ -225,9 +363,10 @@ export class State {
     client.metadata = metadata
   }
 
-  issueInitialAccessToken(): string {
+  /** One token for one registration; a `lifeSeconds` of 0 never ends. */
+  issueInitialAccessToken(lifeSeconds = 0): string {
     const token = this.token()
-    this.initialAccessTokens.set(token, true)
+    this.initialAccessTokens.set(token, lifeSeconds === 0 ? 0 : this.now().getTime() + lifeSeconds * 1000)
     return token
   }
 
@@ -237,7 +376,10 @@ export class State {
     if (client === undefined) return
     this.clients.delete(clientId)
     this.deadTokens.set(client.registrationToken.value, true)
-    if (tokens === 'alive') return
+    if (tokens === 'revoked') this.revokeTokens(clientId)
+  }
+
+  revokeTokens(clientId: string): void {
     for (const [jwtId, token] of this.accessTokens) {
       if (token.clientId === clientId) this.accessTokens.delete(jwtId)
     }
@@ -245,12 +387,12 @@ export class State {
 
   /** True the first time only; `until` in seconds. Must be called without an await between check and use. */
   useAssertion(id: string, until: number): boolean {
-    const seen = this.#usedAssertions.get(id)
+    const seen = this.usedAssertions.get(id)
     if (seen !== undefined && seen >= this.seconds()) return false
-    if (this.#usedAssertions.size >= LIMIT) {
-      for (const [old, end] of this.#usedAssertions) if (end < this.seconds()) this.#usedAssertions.delete(old)
+    if (this.usedAssertions.size >= LIMIT) {
+      for (const [old, end] of this.usedAssertions) if (end < this.seconds()) this.usedAssertions.delete(old)
     }
-    this.#usedAssertions.set(id, until)
+    this.usedAssertions.set(id, until)
     return true
   }
 }
@@ -259,6 +401,11 @@ export class State {
 export function scopesOf(role: string): readonly string[] {
   const mapping: Readonly<Record<string, readonly string[]>> = roleScopes.mock_default_mapping_inferred
   return Object.hasOwn(mapping, role) ? (mapping[role] ?? []) : []
+}
+
+/** Under which something long is remembered. */
+export function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
 }
 
 /** RFC 8705 3.1: base64url of the SHA-256 of the DER certificate. */

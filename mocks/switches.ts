@@ -57,6 +57,13 @@ export const SWITCHES = {
     mark: 'documented',
     source: 'both sample software statements carry none',
   },
+  ssaForm: {
+    values: ['jwt', 'json'],
+    default: 'jwt',
+    meaning: 'the software statement comes as application/jwt, or as a JSON string',
+    mark: 'documented',
+    source: 'the directory product lists application/jwt first and application/json as well',
+  },
   ssaMaxAgeSeconds: {
     values: 'seconds',
     default: 0,
@@ -70,6 +77,14 @@ export const SWITCHES = {
     meaning: 'whether registration needs a one-time initial access token besides the software statement',
     mark: 'inferred',
     source: 'RFC 7591 3.1; a setting of the product, not mentioned by Thredd',
+  },
+  idempotencyKey: {
+    values: 'boolean',
+    default: false,
+    meaning:
+      'a registration with the X-Idempotency-Key (32 to 255 characters) of one not older than a minute is answered with that one and X-Idempotent-Replayed: true',
+    mark: 'inferred',
+    source: 'the product does so since April 2025; unknown for the version Thredd runs',
   },
   certificateMatch: {
     values: ['organisation', 'none'],
@@ -141,6 +156,14 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'a setting of the product',
   },
+  registrationTokenManagement: {
+    values: 'boolean',
+    default: true,
+    meaning:
+      'a registration access token may read, update and delete its client; without, each such call is answered 403',
+    mark: 'inferred',
+    source: 'a setting of the product; RFC 7592 2.1 to 2.3 name the 403',
+  },
   foreignTokenStatus: {
     values: ['403', '401'],
     default: '403',
@@ -206,6 +229,13 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'RFC 7592 2.3 wants them revoked',
   },
+  tokensAfterUpdate: {
+    values: ['alive', 'revoked'],
+    default: 'alive',
+    meaning: 'whether access tokens outlive an update of their client',
+    mark: 'inferred',
+    source: 'not documented; RFC 7592 2.2 does not ask for revocation',
+  },
   requirePmMetadata: {
     values: 'boolean',
     default: false,
@@ -214,12 +244,12 @@ export const SWITCHES = {
     source: 'documented is only that Thredd must be asked to set it after every POST and PUT',
   },
   errorShape: {
-    values: ['acp', 'oauth', 'generic'],
+    values: ['acp', 'oauth', 'generic', 'administrative'],
     default: 'acp',
     meaning:
-      'error body of the authorization server: error, error_description and status_code; without status_code; or error, error_code and error_hint',
+      'error body of the authorization server: acp has error, error_description and status_code; oauth the same without status_code; generic a sentence as error, an integer error_code and error_hint; administrative a string as error_code',
     mark: 'inferred',
-    source: 'the product documents the first and the last',
+    source: 'the product documents all but the second, each for other calls',
   },
 } as const satisfies Readonly<Record<string, Switch>>
 
@@ -248,6 +278,40 @@ export function settle(given: Partial<Switches> = {}): Switches {
   return Object.fromEntries([...defaults, ...set]) as Switches
 }
 
+/**
+ * Switches as text gives them: `name=value` each, as on a command line. Throws a plain Error that names an unknown switch
+ * or an impossible value.
+ */
+export function switchesOf(settings: Iterable<string>): Partial<Switches> {
+  const given: Record<string, unknown> = {}
+  for (const setting of settings) {
+    const equals = setting.indexOf('=')
+    if (equals < 0) throw new Error(`switch "${setting}" has no value; write name=value`)
+    const name = setting.slice(0, equals).trim()
+    given[name] = parsed(name, setting.slice(equals + 1).trim())
+  }
+  settle(given as Partial<Switches>)
+  return given as Partial<Switches>
+}
+
+/** Switches of a file's text: a JSON object, or lines of `name=value` where `#` begins a comment line. */
+export function readSwitches(text: string): Partial<Switches> {
+  if (!text.trimStart().startsWith('{')) {
+    const lines = text.split(/\r?\n/).map((line) => line.trim())
+    return switchesOf(lines.filter((line) => line !== '' && !line.startsWith('#')))
+  }
+  const given = JSON.parse(text) as Partial<Switches>
+  settle(given)
+  return given
+}
+
+function parsed(name: string, text: string): unknown {
+  const values = Object.hasOwn(SWITCHES, name) ? SWITCHES[name as SwitchName].values : undefined
+  if (values === 'boolean' && /^(?:true|false)$/.test(text)) return text === 'true'
+  if (values === 'seconds' && /^\d+$/.test(text)) return Number(text)
+  return text
+}
+
 function isAllowed(value: unknown, values: Switch['values']): boolean {
   switch (values) {
     case 'boolean':
@@ -261,7 +325,8 @@ function isAllowed(value: unknown, values: Switch['values']): boolean {
   }
 }
 
-function describe(values: Switch['values']): string {
+/** The allowed values in words. */
+export function describe(values: Switch['values']): string {
   switch (values) {
     case 'boolean':
       return 'true or false'

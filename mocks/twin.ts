@@ -3,8 +3,10 @@
  * server comes out. Owns routing, the certificate gate, faults and the log; knows nothing of sockets.
  */
 import { randomBytes, X509Certificate } from 'node:crypto'
-import { getResponse, type HttpHandler, HttpResponse, http, type RequestHandler } from 'msw'
+import { getResponse, http, type RequestHandler } from 'msw'
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
+import { type Content, contentOf, json, text, whole } from './content.ts'
+import { HandshakeRefusal, RouteHandler } from './handler.ts'
 import { apiRoutes } from './handlers/apis.ts'
 import { authorizationRoutes } from './handlers/authorization.ts'
 import { directoryRoutes } from './handlers/directory.ts'
@@ -13,14 +15,16 @@ import { keystoreRoutes } from './handlers/keystore.ts'
 import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
-import type { Route } from './route.ts'
-import { State } from './state.ts'
+import type { Call, Route } from './route.ts'
+import { type Snapshot, State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
 export interface TwinOptions {
   readonly pki: Pki
   /** what differs from the defaults of SWITCHES */
   readonly switches?: Partial<Switches>
+  /** what an earlier twin remembered, of `state.snapshot()` */
+  readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
   readonly now?: () => Date
   /** that many unpredictable bytes: the source of every id, token and secret */
@@ -48,10 +52,17 @@ export interface LogEntry {
 
 /** What a connection knows beyond the certificate. */
 interface ConnectionFacts {
-  /** the request target byte for byte, where a parsed URL may differ */
-  readonly target?: string
+  /** the request's address byte for byte, where a parsed URL may differ */
+  readonly address?: string
   /** why the TLS layer does not trust the certificate it was shown */
   readonly distrust?: string | undefined
+}
+
+/** A request that has come in, of which a Request is made only where somebody reads more of it. */
+export interface Arrival {
+  readonly method: string
+  readonly url: URL
+  readonly request: Request
 }
 
 export interface Twin {
@@ -66,10 +77,20 @@ export interface Twin {
    * ends without an answer.
    */
   answer(request: Request, certificate: X509Certificate | undefined, facts?: ConnectionFacts): Promise<Response>
+  /** The same for a server of its own: a body that is known as a whole comes beside a response without one. */
+  exchange(
+    arrival: Arrival,
+    certificate: X509Certificate | undefined,
+    facts?: ConnectionFacts,
+  ): Promise<{ readonly response: Response; readonly content: Content | undefined }>
   /** For a handler given to `use`: what would have been answered without it and those before it. */
   pass(request: Request): Promise<Response>
   /** The operationId a request is for, if any. */
   operationOf(request: Request): string | undefined
+  /** The documented operations, each with the hosts that offer it. */
+  readonly operations: ReadonlyMap<string, readonly string[]>
+  /** Whether a fault in use makes the host end every handshake. */
+  refusesHandshake(host: string): boolean
   /** Puts handlers before all others; the last given come first. */
   use(...handlers: readonly RequestHandler[]): void
   /** Takes away what `use` added. What the servers remember stays. */
@@ -89,24 +110,35 @@ const ROUTES: readonly Route[] = [
   ...apiRoutes,
 ]
 
+const OPERATIONS: ReadonlyMap<string, readonly string[]> = new Map(
+  [...Map.groupBy(ROUTES, ({ operation }) => operation)].map(([operation, routes]) => [
+    operation,
+    [...new Set(routes.flatMap(({ hosts }) => hosts))],
+  ]),
+)
+
 const LOG_LIMIT = 10_000
+
+/** What the twin keeps of one request while it is under way. */
+interface Passage {
+  readonly arrival: Arrival
+  readonly route: Route | undefined
+  readonly decisions: string[]
+  certificate: X509Certificate | undefined
+  readonly overrides: readonly RequestHandler[]
+  /** how far down the list of overrides it has come */
+  next: number
+}
 
 /** A fresh set of servers that remember nothing but the two sample applications. */
 export function createTwin(options: TwinOptions): Twin {
   const { pki, now = () => new Date(), random = randomBytes, publish = (url) => url, onRequest } = options
   const switches = settle(options.switches)
-  const state = new State({ pki, now, random })
-  const authorities = authoritiesOf(pki.ca)
+  const state = new State({ pki, now, random, snapshot: options.snapshot })
+  const inspect = inspection(authoritiesOf(pki.ca))
   const log: LogEntry[] = []
-  const certificates = new WeakMap<Request, X509Certificate>()
-  const decisions = new WeakMap<Request, string[]>()
-  /** how far down the list of overrides a request has come */
-  const positions = new WeakMap<Request, { readonly overrides: readonly RequestHandler[]; next: number }>()
+  const passages = new WeakMap<Request, Passage>()
   let overrides: readonly RequestHandler[] = []
-
-  const note = (request: Request, decision: string) => {
-    decisions.set(request, [...(decisions.get(request) ?? []), decision])
-  }
 
   // One msw handler a route, found by host and path, so that no request walks the whole list.
   const handlers = new Map(ROUTES.map((route) => [route, toHandler(route)]))
@@ -114,58 +146,66 @@ export function createTwin(options: TwinOptions): Twin {
     ROUTES.flatMap((route) => route.hosts.map((host) => ({ host, route }))),
     ({ host }) => host,
   )
-  const unanswered = http.all(
-    () => true,
-    ({ request }) => explainUnanswered(request, byHost.get(new URL(request.url).hostname) ?? [], note),
-  )
+  const unanswered = new RouteHandler<Passage>('unanswered', ({ arrival: { url }, decisions }) => {
+    const routes = byHost.get(url.hostname)?.map(({ route }) => route) ?? []
+    return explainUnanswered(url, routes, (decision) => decisions.push(decision))
+  })
 
-  function routeOf(request: Request): Route | undefined {
-    const { hostname, pathname } = new URL(request.url)
+  function passageOf(request: Request): Passage {
+    const known = passages.get(request)
+    if (known !== undefined) return known
+    const passage = begin({ method: request.method, url: new URL(request.url), request })
+    passages.set(request, passage)
+    return passage
+  }
+
+  function begin(arrival: Arrival): Passage {
+    const { method, url } = arrival
     const found = byHost
-      .get(hostname)
-      ?.find(({ route }) => route.method === request.method && route.path.test(pathname))
-    return found?.route
+      .get(url.hostname)
+      ?.find(({ route }) => route.method === method && route.path.test(url.pathname))
+    return { arrival, route: found?.route, decisions: [], certificate: undefined, overrides, next: 0 }
   }
 
-  function toHandler(route: Route): HttpHandler {
-    // Asked only after routeOf chose it, so it need not look again.
-    return http.all(
-      () => true,
-      async ({ request }) => {
-        const url = new URL(request.url)
-        try {
-          return await route.handle({
-            request,
-            url,
-            params: { ...route.path.exec(url.pathname)?.groups },
-            certificate: certificates.get(request),
-            state,
-            switches,
-            publish,
-            note: (decision) => note(request, decision),
-          })
-        } catch (error) {
-          if (!(error instanceof Refusal)) throw error
-          note(request, `refused: ${error.message}`)
-          return answerTo(error, switches.errorShape)
-        }
-      },
-    )
+  function toHandler(route: Route): RouteHandler<Passage> {
+    return new RouteHandler(route.operation, async ({ arrival, certificate, decisions }) => {
+      const { url } = arrival
+      const note = (decision: string) => decisions.push(decision)
+      const call: Call = {
+        get request() {
+          return arrival.request
+        },
+        url,
+        params: { ...route.path.exec(url.pathname)?.groups },
+        certificate,
+        state,
+        switches,
+        publish,
+        note,
+      }
+      try {
+        return await route.handle(call)
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        note(`refused: ${error.message}`)
+        return answerTo(error, switches.errorShape)
+      }
+    })
   }
 
-  async function proceed(request: Request): Promise<Response> {
-    const position = positions.get(request) ?? { overrides, next: 0 }
-    positions.set(request, position)
+  async function proceed(passage: Passage): Promise<Response> {
     for (;;) {
-      const handler = position.overrides[position.next]
+      const handler = passage.overrides[passage.next]
       if (handler === undefined) break
-      position.next += 1
+      passage.next += 1
+      const { request } = passage.arrival
+      // So that the handler can ask what would have been answered without it.
+      passages.set(request, passage)
       const response = await getResponse([handler], request)
       if (response !== undefined) return response
     }
-    const route = routeOf(request)
-    const handler = route === undefined ? undefined : handlers.get(route)
-    return (await getResponse([handler ?? unanswered], request)) ?? Response.error()
+    const handler = passage.route === undefined ? undefined : handlers.get(passage.route)
+    return await (handler ?? unanswered).respond(passage)
   }
 
   /** Why the connection must not come through, if so. */
@@ -176,11 +216,18 @@ export function createTwin(options: TwinOptions): Twin {
   ): string | undefined {
     if (demand === 'none') return undefined
     if (certificate === undefined) return demand === 'required' ? 'no client certificate' : undefined
-    return facts.distrust ?? distrust(certificate, authorities, state.now())
+    if (facts.distrust !== undefined) return facts.distrust
+    // Checked here too, so that a request that never met TLS is judged alike, by the twin's clock.
+    const { isSigned, from, to } = inspect(certificate)
+    if (!isSigned) return 'not signed by the CA'
+    const today = state.now().getTime()
+    if (to < today || state.isExpired(certificate)) return 'the certificate has expired'
+    return from > today ? 'the certificate is not yet valid' : undefined
   }
 
-  function record(entry: Omit<LogEntry, 'time'>): void {
-    const complete = { time: state.now().toISOString(), ...entry, decision: printable(entry.decision) }
+  function record({ method, url, certificate, status, decision }: Omit<LogEntry, 'time'>): void {
+    const time = state.now().toISOString()
+    const complete = { time, method, url, certificate, status, decision: printable(decision) }
     if (log.length >= LOG_LIMIT) log.splice(0, LOG_LIMIT / 10)
     log.push(complete)
     onRequest?.(complete)
@@ -188,38 +235,43 @@ export function createTwin(options: TwinOptions): Twin {
 
   const twin: Twin = {
     hosts: HOSTS,
+    operations: OPERATIONS,
     state,
     switches,
     log,
-    async answer(request, certificate, facts = {}) {
-      const { hostname } = new URL(request.url)
-      const demand = twin.demandOf(hostname)
+    async exchange(arrival, certificate, facts = {}) {
+      const passage = begin(arrival)
+      const demand = twin.demandOf(arrival.url.hostname)
       const refusal = objection(demand, certificate, facts)
       let response: Response
       if (refusal === undefined) {
-        if (certificate !== undefined && demand !== 'none') certificates.set(request, certificate)
-        response = await proceed(request).catch((error: unknown) => {
-          note(request, `fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
-          return HttpResponse.json(
-            { error: 'twin_error', error_description: 'the twin failed to answer; its log says why' },
-            { status: 500 },
-          )
+        if (demand !== 'none') passage.certificate = certificate
+        response = await proceed(passage).catch((error: unknown) => {
+          passage.decisions.push(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
+          return json({ error: 'twin_error', error_description: 'the twin failed to answer; its log says why' }, 500)
         })
       } else {
-        note(request, `certificate refused: ${refusal}`)
+        passage.decisions.push(`certificate refused: ${refusal}`)
         response = switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
       }
       record({
-        method: request.method,
-        url: withoutValues(request.url, facts.target),
-        certificate: certificate === undefined ? 'none' : subjectInWords(certificate),
+        method: arrival.method,
+        url: withoutValues(facts.address ?? arrival.url.href),
+        certificate: certificate === undefined ? 'none' : inspect(certificate).subject,
         status: response.status,
-        decision: decisions.get(request)?.join('; ') ?? 'answered',
+        decision: passage.decisions.length === 0 ? 'answered' : passage.decisions.join('; '),
       })
-      return response
+      return { response, content: contentOf(response) }
     },
-    pass: proceed,
-    operationOf: (request) => routeOf(request)?.operation,
+    async answer(request, certificate, facts) {
+      return whole((await twin.exchange(passageOf(request).arrival, certificate, facts)).response)
+    },
+    async pass(request) {
+      return whole(await proceed(passageOf(request)))
+    },
+    operationOf: (request) => passageOf(request).route?.operation,
+    refusesHandshake: (host) =>
+      overrides.some((handler) => handler instanceof HandshakeRefusal && handler.hosts.includes(host)),
     use(...added) {
       overrides = [...added, ...overrides]
     },
@@ -250,57 +302,64 @@ function authoritiesOf(pem: string): readonly X509Certificate[] {
   return blocks.map((block) => new X509Certificate(block))
 }
 
-/** Checked here too, so that a request that never met TLS is judged alike, by the twin's clock. */
-function distrust(
-  certificate: X509Certificate,
-  authorities: readonly X509Certificate[],
-  now: Date,
-): string | undefined {
-  if (!authorities.some((issuer) => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey))) {
-    return 'not signed by the CA'
+interface Inspected {
+  readonly isSigned: boolean
+  /** validity in milliseconds */
+  readonly from: number
+  readonly to: number
+  /** in words */
+  readonly subject: string
+}
+
+/** Looks at each certificate once: a connection brings the same one with every request. */
+function inspection(authorities: readonly X509Certificate[]): (certificate: X509Certificate) => Inspected {
+  const known = new WeakMap<X509Certificate, Inspected>()
+  return (certificate) => {
+    const found = known.get(certificate)
+    if (found !== undefined) return found
+    const inspected = {
+      isSigned: authorities.some((issuer) => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)),
+      from: certificate.validFromDate.getTime(),
+      to: certificate.validToDate.getTime(),
+      subject: certificate.subject.split('\n').join(', '),
+    }
+    known.set(certificate, inspected)
+    return inspected
   }
-  if (certificate.validToDate < now) return 'the certificate has expired'
-  if (certificate.validFromDate > now) return 'the certificate is not yet valid'
-  return undefined
 }
 
 /** The page a reverse proxy shows, as documented; for a wrong certificate with the proxy's other sentence. */
 function htmlRefusal(certificate: X509Certificate | undefined): Response {
   const page = examples.transport[0]?.body_text ?? ''
   const sentence = 'No required SSL certificate was sent'
-  return HttpResponse.html(certificate === undefined ? page : page.replaceAll(sentence, 'The SSL certificate error'), {
-    status: 400,
+  return text(certificate === undefined ? page : page.replaceAll(sentence, 'The SSL certificate error'), 400, {
+    'content-type': 'text/html',
   })
 }
 
 function explainUnanswered(
-  request: Request,
-  routes: readonly { readonly route: Route }[],
-  note: (request: Request, decision: string) => void,
+  { hostname, pathname }: URL,
+  routes: readonly Route[],
+  note: (decision: string) => void,
 ): Response {
-  const { hostname, pathname } = new URL(request.url)
   if (hostOf(hostname) === undefined) {
-    note(request, 'the host is not documented')
-    const description = `the twin does not stand for host "${hostname}"`
-    return HttpResponse.json({ error: 'unknown_host', error_description: description }, { status: 404 })
+    note('the host is not documented')
+    return json({ error: 'unknown_host', error_description: `the twin does not stand for host "${hostname}"` }, 404)
   }
-  const methods = routes.filter(({ route }) => route.path.test(pathname)).map(({ route }) => route.method)
+  const methods = routes.filter(({ path }) => path.test(pathname)).map(({ method }) => method)
   if (methods.length > 0) {
-    note(request, 'the method is not offered there')
+    note('the method is not offered there')
     const allow = [...new Set(methods)].join(', ')
-    const description = `the method must be one of: ${allow}`
-    return HttpResponse.json(
-      { error: 'method_not_allowed', error_description: description },
-      { status: 405, headers: { allow } },
-    )
+    const body = { error: 'method_not_allowed', error_description: `the method must be one of: ${allow}` }
+    return json(body, 405, { allow })
   }
-  note(request, 'nothing is documented there')
+  note('nothing is documented there')
   if (hostOf(hostname)?.server === 'authorization' && !isWorkspace(hostname, pathname)) {
     const hint = 'no such tenant or workspace'
     return answerTo(new Refusal('notFound', hint, { error_hint: hint }), 'acp')
   }
   const description = `the twin does not answer "${pathname}" on host "${hostname}"`
-  return HttpResponse.json({ error: 'not_implemented', error_description: description }, { status: 501 })
+  return json({ error: 'not_implemented', error_description: description }, 501)
 }
 
 /** The path of one name of the authorization server leads nowhere on the other. */
@@ -312,18 +371,15 @@ function isWorkspace(hostname: string, pathname: string): boolean {
 }
 
 /** As sent, but of a query only the names: a token in a query must not get into a log (RFC 6750 5.3). */
-function withoutValues(url: string, target: string | undefined): string {
-  const sent = target?.startsWith('/') ? `${new URL(url).origin}${target}` : url
-  const [path = '', query] = sent.split('?', 2)
-  if (query === undefined) return path
+function withoutValues(address: string): string {
+  if (!address.includes('?')) return address
+  const [path, query = ''] = address.split('?', 2)
   return `${path}?${query.replace(/=[^&]*/g, '=…')}`
-}
-
-function subjectInWords(certificate: X509Certificate): string {
-  return certificate.subject.split('\n').join(', ')
 }
 
 /** A log line stays one line, whatever a client put into its request. */
 function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ').slice(0, 500)
+  return (CONTROL.test(text) ? text.replace(/\p{Cc}/gu, ' ') : text).slice(0, 500)
 }
+
+const CONTROL = /\p{Cc}/u

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import {
   createRemoteJWKSet,
   customFetch,
@@ -364,6 +364,9 @@ test('registration refuses each wrong request with the documented body, and regi
     [{ jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }, {}, invalid('jwks')],
     [{ jwks: { keys: [{ kty: 'RSA' }] }, jwks_uri: 'https://example.com/jwks' }, {}, invalid('jwks')],
     [{ jwks: 'none' }, {}, invalid('jwks')],
+    [{ jwks: { keys: [rsa(1024)] } }, {}, invalid('jwks')],
+    [{ jwks: { keys: [{ kty: 'EC', crv: 'P-192' }] } }, {}, invalid('jwks')],
+    [{ jwks: { keys: [{ kty: 'RSA' }] } }, {}, invalid('jwks')],
     [{}, { json: undefined, body: '{}', headers: { 'content-type': 'text/plain' } }, invalid()],
     [{}, { json: null }, invalid()],
     [{}, { json: [] }, invalid()],
@@ -378,8 +381,13 @@ test('registration refuses each wrong request with the documented body, and regi
   }
 
   expect(bench.twin.state.clients.size).toBe(0)
-  expect((await bench.askRegistration({ software_statement: statement })).status).toBe(201)
+  const strong = { keys: [rsa(2048), { kty: 'EC', crv: 'P-256' }] }
+  expect((await bench.askRegistration({ software_statement: statement, jwks: strong })).status).toBe(201)
 })
+
+function rsa(modulusLength: number) {
+  return generateKeyPairSync('rsa', { modulusLength }).publicKey.export({ format: 'jwk' })
+}
 
 test('a software statement that is damaged, unsigned, self-made, foreign or confused in its algorithm registers nothing', async () => {
   const bench = makeBench(pki)
@@ -897,6 +905,13 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     listing.twin.state.deleteClient(CLIENT_ID)
     expect(await listing.register({ scopes: ['eds.read'] })).toMatchObject({ scopes: ['eds.read'] })
   },
+  async ssaForm(bench) {
+    const quoting = bench({ ssaForm: 'json' })
+    const answer = await quoting.send(ASSERTION_URL, { bearer: await quoting.directoryToken() })
+    expect(answer.headers.get('content-type')).toBe('application/json')
+    const software_statement = (await answer.json()) as string
+    expect((await quoting.askRegistration({ software_statement })).status).toBe(201)
+  },
   async ssaMaxAgeSeconds(bench) {
     const strict = bench({ ssaMaxAgeSeconds: 60 })
     const software_statement = await strict.statement()
@@ -918,6 +933,34 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect((await guarded.askRegistration({}, { bearer })).status).toBe(201)
     guarded.twin.state.deleteClient(CLIENT_ID)
     expect((await guarded.askRegistration({}, { bearer })).status).toBe(401)
+    const short = guarded.twin.state.issueInitialAccessToken(60)
+    guarded.twin.state.advance(60_000)
+    const late = await guarded.askRegistration({}, { bearer: short })
+    expect([late.status, late.headers.get('www-authenticate')]).toEqual([401, 'Bearer error="invalid_token"'])
+    expect(lastDecision(guarded)).toBe('refused: the initial access token has expired')
+  },
+  async idempotencyKey(bench) {
+    const idempotent = bench({ idempotencyKey: true })
+    const software_statement = await idempotent.statement()
+    const ask = async (key: string, changes: Json = {}) =>
+      await idempotent.askRegistration({ software_statement, ...changes }, { headers: { 'x-idempotency-key': key } })
+    const key = 'k'.repeat(32)
+    expect((await ask('too short')).status).toBe(400)
+    // A refusal is not remembered.
+    expect((await ask(key, { grant_types: ['password'] })).status).toBe(400)
+    const [first, second] = await Promise.all([ask(key), ask(key)])
+    expect([first.status, first.headers.get('x-idempotent-replayed')]).toEqual([201, null])
+    expect([second.status, second.headers.get('x-idempotent-replayed')]).toEqual([201, 'true'])
+    expect(await second.json()).toEqual(await first.json())
+    expect((await ask(key, { description: 'another' })).status).toBe(400)
+    idempotent.twin.state.advance(60_000)
+    expect(await seen(await ask(key))).toEqual(example('as_register_post', 'already registered'))
+    // Without the switch the header means nothing.
+    const plain = bench({})
+    const statement = await plain.statement()
+    const headers = { 'x-idempotency-key': key }
+    expect((await plain.askRegistration({ software_statement: statement }, { headers })).status).toBe(201)
+    expect((await plain.askRegistration({ software_statement: statement }, { headers })).status).toBe(400)
   },
   async certificateMatch(bench) {
     const open = bench({ certificateMatch: 'none' })
@@ -980,6 +1023,14 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect((await manage()).status).toBe(200)
     const unbound = await registered(bench({}))
     expect((await unbound.manage({ as: 'other' })).status).toBe(200)
+  },
+  async registrationTokenManagement(bench) {
+    const closed = bench({ registrationTokenManagement: false })
+    const { manage } = await registered(closed)
+    for (const method of ['GET', 'DELETE']) {
+      expect(await seen(await manage({ method }))).toEqual(example('as_register_manage', 'token of another client'))
+    }
+    expect((await manage({ bearer: 'wrong' })).status).toBe(401)
   },
   async foreignTokenStatus(bench) {
     const alike = bench({ foreignTokenStatus: '401' })
@@ -1055,6 +1106,18 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     await manage({ method: 'DELETE' })
     expect((await surviving.send(URLS.cards, { bearer })).status).toBe(200)
   },
+  async tokensAfterUpdate(bench) {
+    for (const [tokensAfterUpdate, status] of [
+      ['alive', 200],
+      ['revoked', 401],
+    ] as const) {
+      const updating = bench({ tokensAfterUpdate })
+      const { manage } = await registered(updating)
+      const bearer = await updating.token()
+      await manage({ method: 'PUT', json: await updateBody(updating) })
+      expect((await updating.send(URLS.cards, { bearer })).status).toBe(status)
+    }
+  },
   async requirePmMetadata(bench) {
     const demanding = bench({ requirePmMetadata: true })
     await demanding.register()
@@ -1076,6 +1139,12 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       error: 'software_statement is required',
       error_code: 400,
       error_hint: 'invalid_software_statement',
+    })
+    expect(await ask('administrative')).toEqual({
+      error: 'software_statement is required',
+      error_code: '400',
+      status_code: 400,
+      details: {},
     })
   },
 }

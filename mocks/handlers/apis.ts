@@ -1,6 +1,6 @@
 /** The resource servers, far enough to prove a token: one read call each, with every check a real one makes. */
 import { jwtVerify } from 'jose'
-import { HttpResponse } from 'msw'
+import { json } from '../content.ts'
 import { hostsOf } from '../hosts.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
@@ -68,7 +68,7 @@ async function authorize(call: Call, scope: string): Promise<void> {
 }
 
 function answer(call: Call, body: Record<string, unknown>): Response {
-  return HttpResponse.json(body, { headers: { 'x-trace-id': traceId(call) } })
+  return json(body, 200, { 'x-trace-id': traceId(call) })
 }
 
 /** The form of the documented sample: a W3C traceparent. */

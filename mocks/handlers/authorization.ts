@@ -3,17 +3,17 @@
  * what; the rules of client metadata are metadata.ts's.
  */
 import { compactVerify, decodeJwt, decodeProtectedHeader, exportJWK, SignJWT } from 'jose'
-import { HttpResponse } from 'msw'
 import sampleToken from '../../fixtures/thredd/access-token-claims.json' with { type: 'json' }
 import sampleStatement from '../../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import discovery from '../../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
+import { empty, type Headings, json } from '../content.ts'
 import { AUTHORIZATION } from '../hosts.ts'
 import { type Json, MEMBERS, type Registration, register } from '../metadata.ts'
-import { publishAll } from '../publish.ts'
+import { publishedDocument } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, mediaType, NO_STORE, type Route, readForm } from '../route.ts'
-import { type Application, type Client, type RegistrationToken, subjectOf, thumbprint } from '../state.ts'
+import { type Application, type Client, digestOf, type RegistrationToken, subjectOf, thumbprint } from '../state.ts'
 
 /** Not the discovery document's issuer: the sample token comes from the name without mTLS. */
 export const TOKEN_ISSUER = sampleToken.payload.iss
@@ -38,8 +38,7 @@ export const authorizationRoutes: readonly Route[] = Object.values(AUTHORIZATION
       method: 'GET',
       ...at('/\\.well-known/openid-configuration'),
       /** The document is published for the old name; the custom domain serves it with its own addresses. */
-      handle: (call) =>
-        HttpResponse.json(publishAll(discovery, (url) => call.publish(url.replace(AUTHORIZATION.old, () => base)))),
+      handle: (call) => publishedDocument(discovery, call.publish, [AUTHORIZATION.old, base]),
     },
     { operation: 'authorizationJwks', method: 'GET', ...at('/\\.well-known/jwks\\.json'), handle: jwks },
     { operation: 'registerClient', method: 'POST', ...at('/oauth2/register'), handle: create },
@@ -55,14 +54,45 @@ export const authorizationRoutes: readonly Route[] = Object.values(AUTHORIZATION
 
 async function jwks(call: Call): Promise<Response> {
   const { publicKey, kid } = call.state.tokenSigner
-  return HttpResponse.json({ keys: [{ ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'ES256' }] })
+  return json({ keys: [{ ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'ES256' }] })
 }
 
 /** @see [RFC 7591 3.1](https://www.rfc-editor.org/rfc/rfc7591.html#section-3.1) */
 async function create(call: Call): Promise<Response> {
-  const { state, switches } = call
   const initial = initialAccessToken(call)
   const body = await readMetadata(call)
+  const key = call.switches.idempotencyKey ? call.request.headers.get('x-idempotency-key') : null
+  if (key === null) return information(await enrol(call, body, initial), 201)
+  return await once(call, key, body, () => enrol(call, body, initial))
+}
+
+/** The product's idempotency: within a minute the same key is answered with the same registration, and marked so. */
+async function once(call: Call, key: string, body: Json, act: () => Promise<Json>): Promise<Response> {
+  const { state } = call
+  if (key.length < 32 || key.length > 255) refuse('request', 'X-Idempotency-Key must have 32 to 255 characters')
+  const request = digestOf(JSON.stringify(body))
+  const earlier = state.idempotent.get(key)
+  if (earlier !== undefined && earlier.until > state.now().getTime()) {
+    if (earlier.request !== request) refuse('request', 'the idempotency key was used for another registration')
+    const members = await earlier.answer
+    call.note('answered again to the same idempotency key')
+    return information(members, 201, { 'x-idempotent-replayed': 'true' })
+  }
+  const answer = act()
+  state.idempotent.set(key, { request, answer, until: state.now().getTime() + REPLAY_MS })
+  try {
+    return information(await answer, 201)
+  } catch (error) {
+    // A refusal is not kept: the next try with the key is a first one.
+    state.idempotent.delete(key)
+    throw error
+  }
+}
+
+const REPLAY_MS = 60_000
+
+async function enrol(call: Call, body: Json, initial: string | undefined): Promise<Json> {
+  const { state, switches } = call
   const { application, statement } = await verifyStatement(call, body.software_statement)
   const registration = register(body, statement, rolesOf(application, statement), switches)
 
@@ -76,7 +106,7 @@ async function create(call: Call): Promise<Response> {
   const client: Client = {
     clientId: application.clientId,
     softwareId: application.softwareId,
-    registrationClientUri: call.publish(`${AUTHORIZATION[switches.uriHost]}/oauth2/register/${identifier}`),
+    registrationClientUri: `${AUTHORIZATION[switches.uriHost]}/oauth2/register/${identifier}`,
     members: {
       ...registration.members,
       software_statement: body.software_statement,
@@ -93,14 +123,14 @@ async function create(call: Call): Promise<Response> {
   client.members = { ...client.members, updated_at: client.members.created_at }
   state.clients.set(client.clientId, client)
   call.note(`registered ${client.clientId} with ${scopesInWords(registration)}`)
-  return information(client, 201, call)
+  return membersOf(client, call)
 }
 
 function read(call: Call): Response {
   const client = managed(call)
   if (call.switches.rotateOnRead) client.registrationToken = newRegistrationToken(call)
   call.note(`read ${client.clientId}`)
-  return information(client, 200, call)
+  return information(membersOf(client, call), 200)
 }
 
 /** @see [RFC 7592 2.2](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.2) */
@@ -130,8 +160,9 @@ async function update(call: Call): Promise<Response> {
   // Documented: what Thredd attached to the client is gone after a PUT.
   client.metadata = undefined
   if (switches.rotateOnUpdate) client.registrationToken = newRegistrationToken(call)
+  if (switches.tokensAfterUpdate === 'revoked') state.revokeTokens(client.clientId)
   call.note(`updated ${client.clientId} with ${scopesInWords(registration)}; metadata wiped`)
-  return information(client, 200, call)
+  return information(membersOf(client, call), 200)
 }
 
 /** @see [RFC 7592 2.3](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.3) */
@@ -139,7 +170,7 @@ function remove(call: Call): Response {
   const client = managed(call)
   call.state.deleteClient(client.clientId, call.switches.tokensAfterDelete)
   call.note(`deleted ${client.clientId}`)
-  return new HttpResponse(null, { status: 204, headers: NO_STORE })
+  return empty(204, NO_STORE)
 }
 
 /** @see [RFC 6749 4.4](https://www.rfc-editor.org/rfc/rfc6749.html#section-4.4) */
@@ -185,7 +216,7 @@ async function token(call: Call): Promise<Response> {
     expiresAt: (now + switches.accessTokenSeconds) * 1000,
   })
   call.note(`access token for ${client.clientId} with ${scopes.length} scopes, bound to the certificate`)
-  return HttpResponse.json(
+  return json(
     {
       access_token: accessToken,
       // One less than the token's life, as in the sample.
@@ -193,7 +224,8 @@ async function token(call: Call): Promise<Response> {
       scope: scopes.join(' '),
       token_type: 'bearer',
     },
-    { headers: NO_STORE },
+    200,
+    NO_STORE,
   )
 }
 
@@ -202,7 +234,7 @@ async function introspect(call: Call): Promise<Response> {
   const found = await ownToken(call)
   if (found === undefined || found.expiresAt <= call.state.now().getTime()) {
     call.note('the token is not active')
-    return HttpResponse.json({ active: false }, { headers: NO_STORE })
+    return json({ active: false }, 200, NO_STORE)
   }
   const { scp, ...claims } = found.claims
   const body = {
@@ -213,7 +245,7 @@ async function introspect(call: Call): Promise<Response> {
     token_type: 'bearer',
   }
   call.note(`token of ${found.clientId} is active`)
-  return HttpResponse.json(body, { headers: NO_STORE })
+  return json(body, 200, NO_STORE)
 }
 
 /** RFC 7009 2.2: 200 also for a token that is not known. */
@@ -221,7 +253,7 @@ async function revoke(call: Call): Promise<Response> {
   const found = await ownToken(call)
   if (found !== undefined) call.state.accessTokens.delete(String(found.claims.jti))
   call.note(found === undefined ? 'no such token to revoke' : `token of ${found.clientId} revoked`)
-  return new HttpResponse(null, { status: 200, headers: NO_STORE })
+  return empty(200, NO_STORE)
 }
 
 async function ownToken(call: Call) {
@@ -282,6 +314,9 @@ function managed(call: Call): Client {
   const { expiresAt, thumbprint: bound } = owner.registrationToken
   if (expiresAt !== undefined && expiresAt <= state.now().getTime()) {
     refuse('registrationTokenInvalid', 'the registration access token has expired')
+  }
+  if (!switches.registrationTokenManagement) {
+    refuse('registrationTokenForeign', 'management by registration access token is switched off')
   }
   if (owner !== client) {
     refuse(
@@ -354,6 +389,7 @@ async function verifyStatement(
     () => undefined,
   )
   if (claims === undefined) refuse('statementInvalid', 'the signature of the software statement does not verify')
+  if (state.expiredStatements.has(digestOf(statement))) refuse('statementInvalid', 'the software statement has expired')
   if (claims.iss !== sampleStatement.payload.iss) refuse('statementInvalid', 'the issuer of the statement is unknown')
   const { iat, exp } = claims
   const now = state.seconds()
@@ -392,8 +428,10 @@ function initialAccessToken(call: Call): string | undefined {
   if (call.switches.initialAccessToken === 'off') return undefined
   const value = bearerToken(call.request)
   if (value === undefined) refuse('initialTokenAbsent', 'no initial access token')
-  if (!call.state.initialAccessTokens.has(value)) {
-    refuse('initialTokenInvalid', 'the initial access token is unknown or used up')
+  const end = call.state.initialAccessTokens.get(value)
+  if (end === undefined) refuse('initialTokenInvalid', 'the initial access token is unknown or used up')
+  if (end > 0 && end <= call.state.now().getTime()) {
+    refuse('initialTokenInvalid', 'the initial access token has expired')
   }
   return value
 }
@@ -413,14 +451,18 @@ function newRegistrationToken(call: Call): RegistrationToken {
  * The client information response: the documented members in the documented order.
  * @see [RFC 7592 3](https://www.rfc-editor.org/rfc/rfc7592.html#section-3)
  */
-function information(client: Client, status: number, call: Call): Response {
+function membersOf(client: Client, call: Call): Json {
   const all: Json = {
     ...client.members,
     registration_access_token: client.registrationToken.value,
-    registration_client_uri: client.registrationClientUri,
+    registration_client_uri: call.publish(client.registrationClientUri),
     registration_access_token_expires_in: call.switches.registrationTokenSeconds,
   }
-  return HttpResponse.json(Object.fromEntries(MEMBERS.map((name) => [name, all[name]])), { status, headers: NO_STORE })
+  return Object.fromEntries(MEMBERS.map((name) => [name, all[name]]))
+}
+
+function information(members: Json, status: number, headings: Headings = {}): Response {
+  return json(members, status, { ...NO_STORE, ...headings })
 }
 
 /** RFC 3339 with nine fractional digits, of which a clock here knows three. */

@@ -1,10 +1,10 @@
 /** The directory's API, of which one call is documented: the software statement assertion. */
 import { SignJWT } from 'jose'
-import { HttpResponse } from 'msw'
+import { json, text } from '../content.ts'
 import { hostsOf } from '../hosts.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
-import { type Application, thumbprint } from '../state.ts'
+import { type Application, digestOf, thumbprint } from '../state.ts'
 
 /** Identifiers have at most 40 characters. */
 const IDENTIFIER = /^[0-9A-Za-z-]{1,40}$/
@@ -23,9 +23,11 @@ export const directoryApiRoutes: readonly Route[] = [
         .setProtectedHeader({ kid: 'signer', typ: 'JWT', alg: 'PS256' })
         .sign(state.ssaSigner.privateKey)
       call.note(`software statement of ${application.softwareId}${switches.lockOnSsaRead ? ', now locked' : ''}`)
-      return new HttpResponse(statement, {
-        headers: { 'content-type': 'application/jwt', 'x-fapi-interaction-id': interactionId(call) },
-      })
+      state.issuedStatements.set(digestOf(statement), application.softwareId)
+      const headings = { 'x-fapi-interaction-id': interactionId(call) }
+      return switches.ssaForm === 'json'
+        ? json(statement, 200, headings)
+        : text(statement, 200, { 'content-type': 'application/jwt', ...headings })
     },
   },
 ]

@@ -1,11 +1,11 @@
 /** The OAuth server of the directory: discovery, keys, and the token that opens the directory API. */
 
 import { exportJWK } from 'jose'
-import { HttpResponse } from 'msw'
 import discovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
+import { json } from '../content.ts'
 import { hostOf, hostsOf } from '../hosts.ts'
-import { publishAll } from '../publish.ts'
+import { publishedDocument } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { type Call, NO_STORE, type Route, readForm } from '../route.ts'
 import { type Application, subjectOf, thumbprint } from '../state.ts'
@@ -19,7 +19,7 @@ export const directoryRoutes: readonly Route[] = [
     method: 'GET',
     hosts: PLAIN,
     path: /^\/\.well-known\/openid-configuration$/,
-    handle: (call) => HttpResponse.json(publishAll(discovery, call.publish)),
+    handle: (call) => publishedDocument(discovery, call.publish),
   },
   {
     operation: 'directoryJwks',
@@ -29,7 +29,7 @@ export const directoryRoutes: readonly Route[] = [
     /** That the key of software statements is published here is a guess: no page says where it is. */
     async handle(call) {
       const jwk = await exportJWK(call.state.ssaSigner.publicKey)
-      return HttpResponse.json({ keys: [{ ...jwk, kid: 'signer', use: 'sig', alg: 'PS256' }] })
+      return json({ keys: [{ ...jwk, kid: 'signer', use: 'sig', alg: 'PS256' }] })
     },
   },
   {
@@ -61,7 +61,7 @@ async function token(call: Call): Promise<Response> {
   })
   call.note(`directory token for ${application.clientId}, bound to the certificate`)
   const body = { access_token: accessToken, expires_in: switches.directoryTokenSeconds, token_type: 'Bearer', scope }
-  return HttpResponse.json(body, { headers: NO_STORE })
+  return json(body, 200, NO_STORE)
 }
 
 async function client(call: Call, form: Readonly<Record<string, string>>): Promise<Application> {

@@ -1,7 +1,7 @@
 /** The public keystore: keys and certificates per application and organisation, active and inactive. */
 import type { X509Certificate } from 'node:crypto'
 import { exportJWK } from 'jose'
-import { HttpResponse } from 'msw'
+import { json, text } from '../content.ts'
 import { hostsOf, KEYSTORE } from '../hosts.ts'
 import type { Call, Route } from '../route.ts'
 import { type Application, type ListedCertificate, thumbprint } from '../state.ts'
@@ -25,9 +25,7 @@ export const keystoreRoutes: readonly Route[] = [
     /** OpenID Connect Registration 5: a JSON array. */
     handle(call) {
       const [application] = applicationsOf(call)
-      return application === undefined
-        ? notFound(call)
-        : HttpResponse.json(application.claims.redirect_uris as string[])
+      return application === undefined ? notFound(call) : json(application.claims.redirect_uris)
     },
   },
   {
@@ -38,9 +36,7 @@ export const keystoreRoutes: readonly Route[] = [
         .flatMap((application) => application.certificates)
         .find(({ certificate }) => thumbprint(certificate) === call.params.x5t)
       if (listed === undefined) return notFound(call)
-      return new HttpResponse(listed.certificate.toString(), {
-        headers: { 'content-type': 'application/x-pem-file' },
-      })
+      return text(listed.certificate.toString(), 200, { 'content-type': 'application/x-pem-file' })
     },
   },
 ]
@@ -57,7 +53,7 @@ function jwks(operation: string, owner: string, name: string, use: ListedCertifi
           .filter((listed) => listed.use === use && listed.active === active)
           .map((listed) => toJwk(application, listed, call)),
       )
-      return HttpResponse.json({ keys: await Promise.all(keys) })
+      return json({ keys: await Promise.all(keys) })
     },
   }
 }
@@ -99,5 +95,5 @@ function distinguishedName(certificate: X509Certificate): string {
 
 function notFound(call: Call): Response {
   call.note('the keystore holds nothing there')
-  return HttpResponse.json({ error: 'not_found', error_description: 'no such key set' }, { status: 404 })
+  return json({ error: 'not_found', error_description: 'no such key set' }, 404)
 }

@@ -51,6 +51,34 @@ export const COMMANDS = {
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
     ],
   },
+  mock: {
+    usage: 'thredd mock',
+    about: "the offline twin of Thredd's servers as a server for any client, until Ctrl-C",
+    words: 'none',
+    flags: {
+      out: {
+        value: 'folder',
+        about: 'where CA, client certificates, keys, an env file and curl lines go (default: .twin)',
+      },
+      urls: {
+        value: 'form',
+        about: 'loopback (default): everything on https://localhost:PORT; or documented host names',
+      },
+      port: { value: 'number', about: 'default 8443, with documented names 443; 0 takes any free one' },
+      host: { value: 'address', about: 'address to listen on (default: 127.0.0.1)' },
+      switch: { value: 'name=value', many: true, about: 'a fact that no page settles, see below' },
+      switches: { value: 'file', about: 'switches from a file: JSON, or lines of name=value' },
+      fault: { value: 'name[:operation]', many: true, about: 'misbehave, see below' },
+      state: { value: 'file', about: 'keep what is registered over a restart' },
+      admin: { value: 'port', about: "open a port for what Thredd's staff and the CA's dashboard do" },
+      help: HELP,
+    },
+    examples: [
+      ['thredd mock', 'then: thredd run register --env .twin/.env.twin'],
+      ['thredd mock --switch scopeMode=strict --state twin.json', 'refuse scopes beyond the roles; remember clients'],
+      ['thredd mock --urls documented', 'under the documented names; prints the line for /etc/hosts'],
+    ],
+  },
   vault: {
     usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [client|file]',
     about: 'look after the stored registrations; without a word list them',
@@ -100,6 +128,12 @@ export interface Invocation {
   text(flag: string): string | undefined
   texts(flag: string): readonly string[]
   pairs(flag: string): ReadonlyMap<string, string>
+}
+
+/** A table below the help of a command. */
+export interface Section {
+  readonly title: string
+  readonly rows: readonly (readonly [string, string])[]
 }
 
 /** What the user typed, validated and without effect. Throws ToolError USAGE. */
@@ -215,7 +249,7 @@ function formOf(command: Invocation['command'], flag: string): string | undefine
   return flags[flag]?.value
 }
 
-export function helpText(topic: CommandName | undefined, version: string): string {
+export function helpText(topic: CommandName | undefined, version: string, appendix: readonly Section[] = []): string {
   if (topic === undefined) {
     return [
       `thredd ${version} — register, update, delete and prove OAuth clients on Thredd's platform`,
@@ -246,6 +280,7 @@ export function helpText(topic: CommandName | undefined, version: string): strin
     'Examples',
     ...table(examples),
     '',
+    ...appendix.flatMap(({ title, rows }) => [title, ...table(rows), '']),
   ].join('\n')
 }
 

@@ -7,7 +7,7 @@ import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
 import type { PreparedEvent, RunOptions } from '../run.ts'
 import { Secret } from '../secret.ts'
-import { helpText, type Invocation, parseCommandLine } from './commands.ts'
+import { helpText, type Invocation, parseCommandLine, type Section } from './commands.ts'
 import { Console } from './console.ts'
 
 /** Runs the command line of this process and sets its exit code. `root` is the folder of the package. */
@@ -39,13 +39,15 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
   switch (invocation.command) {
     case 'help':
-      process.stdout.write(helpText(invocation.topic, version))
+      process.stdout.write(helpText(invocation.topic, version, await appendixOf(invocation.topic)))
       return 0
     case 'version':
       process.stdout.write(`${version}\n`)
       return 0
     case 'run':
       return performRun(invocation, { root, version, out })
+    case 'mock':
+      return performMock(invocation)
     case 'vault':
       return performVaultCommand(invocation, { root, version })
     default:
@@ -138,6 +140,31 @@ function streamed(event: RunEvent | PreparedEvent): StreamEvent {
 
 function exitOf(error: ToolError): number {
   return worstExit(error.problems.map(({ code }) => CODES[code].exit))
+}
+
+/** What the twin's own tables have to say under its help. */
+async function appendixOf(topic: Invocation['topic']): Promise<readonly Section[]> {
+  return topic === 'mock' ? (await import('./mock.ts')).mockSections() : []
+}
+
+async function performMock(invocation: Invocation): Promise<number> {
+  const { serveMock } = await import('./mock.ts')
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort())
+  return await serveMock(
+    {
+      folder: invocation.text('out') ?? '.twin',
+      host: invocation.text('host'),
+      port: invocation.text('port'),
+      urls: invocation.text('urls'),
+      switches: invocation.texts('switch'),
+      switchesFile: invocation.text('switches'),
+      faults: invocation.texts('fault'),
+      stateFile: invocation.text('state'),
+      adminPort: invocation.text('admin'),
+    },
+    { write: (text) => process.stdout.write(text), signal: stop.signal },
+  )
 }
 
 async function performVaultCommand(

@@ -1,9 +1,9 @@
 /**
- * Faults as data: each says what it makes wrong and gives the handlers that do it, for `twin.use`. They alter what the
- * servers would have answered, so the servers' memory changes as it would have. They know operations, not paths.
+ * Faults as data: each says what it makes wrong and gives the handlers that do it, for `twin.use`. Those of this file alter
+ * what the servers would have answered, so the servers' memory changes as it would have. They know operations, not paths.
  */
 import { HttpResponse, http, type RequestHandler } from 'msw'
-import type { Twin } from './twin.ts'
+import type { Twin } from '../twin.ts'
 
 export interface Fault {
   /** stable and unique: operation and change */
@@ -87,7 +87,8 @@ export function loseAnswer(operation: string): Fault {
   )
 }
 
-function alter(
+/** A fault that makes another response of what the operation would have answered. */
+export function alter(
   name: string,
   what: string,
   operation: string,
@@ -105,8 +106,8 @@ function alter(
   }
 }
 
-/** The body's length is about to change. */
-function withoutLength(response: Response): Headers {
+/** The response's headers where the body's length is about to change. */
+export function withoutLength(response: Response): Headers {
   const headers = new Headers(response.headers)
   headers.delete('content-length')
   return headers

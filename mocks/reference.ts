@@ -1,0 +1,108 @@
+/** docs/twin.md, written from the tables of switches, hooks and faults. Knows words and tables only. */
+
+import type { CatalogueEntry } from './faults/catalogue.ts'
+import { FAULTS } from './faults/catalogue.ts'
+import { HOOKS, type Hook } from './hooks.ts'
+import { HOSTS, hostOf } from './hosts.ts'
+import { describe, SWITCHES } from './switches.ts'
+
+/** The page as Markdown. `examples` are programs by title; they stand in it as they are. */
+export function twinReference(examples: Readonly<Record<string, string>>): string {
+  const code = Object.entries(examples).flatMap(([title, text]) => [
+    `### ${title}`,
+    '',
+    '```ts',
+    text.trim(),
+    '```',
+    '',
+  ])
+  return `${[
+    '# The offline twin',
+    '',
+    '<!-- Made from mocks/ and test/twin-reference.test.ts; UPDATE_GOLDEN=1 writes it anew. -->',
+    '',
+    "A stateful stand-in for Thredd's servers behind mutual TLS. What a published page documents it does as documented;",
+    'what none settles is a switch. `thredd mock` serves it to any client; as a library it answers in-process, behind TLS,',
+    "or in anyone's msw set-up.",
+    '',
+    '## Hosts',
+    '',
+    ...table(
+      ['Host', 'Server', 'Client certificate', 'Mark'],
+      HOSTS.map((name) => [`\`${name}\``, hostOf(name)?.server, hostOf(name)?.certificate, hostOf(name)?.mark]),
+    ),
+    '',
+    '`--urls documented` hands out addresses as the documents print them: a client must then reach these names at the twin,',
+    'by the printed line for /etc/hosts and port 443 (or the given port, which every address then carries).',
+    '',
+    '`--urls loopback` (the default of `thredd mock`) puts everything on one origin. The first part of the path is the',
+    'documented host name: `https://localhost:8443/matls-auth.directory.sandbox.threddid.com/token`. Every address that is',
+    'handed out (discovery, registration_client_uri, key addresses in software statements and key sets, iss of tokens) has',
+    'that form, and so must the audience of an assertion. client_id is a name and stays as it is. The connection asks for a',
+    'certificate once; whether it is demanded is decided per path, as the documented host would.',
+    '',
+    '## Switches',
+    '',
+    'Set with `--switch name=value` (again for more), or from a file with `--switches file`: a JSON object, or lines of',
+    '`name=value`. The mark says what the default rests on; the fact itself is open in every row.',
+    '',
+    ...table(
+      ['Switch', 'Values', 'Default', 'Meaning', 'Mark', 'Ground'],
+      Object.entries(SWITCHES).map(([name, row]) => [
+        `\`${name}\``,
+        describe(row.values).replaceAll('"', '`'),
+        row.default === '' ? 'none' : `\`${row.default}\``,
+        row.meaning,
+        row.mark,
+        row.source,
+      ]),
+    ),
+    '',
+    '## Hooks',
+    '',
+    "What Thredd's staff and its CA do by hand. In the library `performHook(twin.state, name, parameters)`. With `--admin`",
+    'also on a port of its own on 127.0.0.1, with the bearer token printed at the start:',
+    '`POST /hooks/<name>` with the parameters as a JSON object; `GET /hooks`, `GET /log`, `GET /state`;',
+    '`POST /faults` with `{"fault": "name:operation=value"}`; `DELETE /faults` ends all faults.',
+    '',
+    ...table(
+      ['Hook', 'What it does', 'Parameters'],
+      Object.entries<Hook>(HOOKS).map(([name, { about, parameters }]) => [
+        `\`${name}\``,
+        about,
+        Object.entries(parameters)
+          .map(
+            ([parameter, row]) => `\`${parameter}\` ${row.about}${row.default === undefined ? '' : ' (has a default)'}`,
+          )
+          .join('; '),
+      ]),
+    ),
+    '',
+    '## Faults',
+    '',
+    '`--fault name[:operation][=value]` (again for more). Without an operation the fault is at every one. An operation is an',
+    'operationId of flows/apis.',
+    '',
+    ...table(
+      ['Fault', 'What it does', 'Value', 'What a flow makes of it'],
+      Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value, red }]) => [
+        `\`${name}\``,
+        what,
+        value === undefined ? '' : `${value.about}${value.default === undefined ? '' : ` (\`${value.default}\`)`}`,
+        red,
+      ]),
+    ),
+    '',
+    '## As a library',
+    '',
+    ...code,
+  ]
+    .join('\n')
+    .trimEnd()}\n`
+}
+
+function table(head: readonly string[], rows: readonly (readonly (string | undefined)[])[]): string[] {
+  const line = (cells: readonly (string | undefined)[]) =>
+    `| ${cells.map((cell = '') => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)]
+}

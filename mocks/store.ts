@@ -1,0 +1,80 @@
+/** Keeps a snapshot of the twin's memory in one file: replaced as a whole, readable by its owner alone. */
+import { randomUUID } from 'node:crypto'
+import { open, readFile, rename, rm } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { SNAPSHOT_VERSION, type Snapshot } from './state.ts'
+
+export interface Store {
+  /** what the file held when it was opened */
+  readonly kept: Snapshot | undefined
+  /** Resolves once this snapshot, or a newer one, is in the file. */
+  save(snapshot: Snapshot): Promise<void>
+}
+
+/** Throws a plain Error for a file that is no snapshot of this version: it is never overwritten. */
+export async function openStore(file: string): Promise<Store> {
+  const path = resolve(file)
+  const kept = await read(path)
+  let written = kept === undefined ? '' : serialised(kept)
+  let waiting: string | undefined
+  let writing: Promise<void> | undefined
+
+  const drain = async () => {
+    while (waiting !== undefined) {
+      const text = waiting
+      waiting = undefined
+      if (text === written) continue
+      await replace(path, text)
+      written = text
+    }
+  }
+  return {
+    kept,
+    async save(snapshot) {
+      // Of snapshots that pile up behind a write only the newest is written.
+      waiting = serialised(snapshot)
+      writing ??= drain().finally(() => {
+        writing = undefined
+      })
+      await writing
+    },
+  }
+}
+
+function serialised(snapshot: Snapshot): string {
+  return `${JSON.stringify(snapshot, undefined, 1)}\n`
+}
+
+async function read(path: string): Promise<Snapshot | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    const snapshot = JSON.parse(text) as Snapshot
+    if (snapshot.version === SNAPSHOT_VERSION) return snapshot
+  } catch {
+    // Said below.
+  }
+  throw new Error(`state file "${path}" is none of this version of the twin; move it away to begin afresh`)
+}
+
+async function replace(path: string, text: string): Promise<void> {
+  const made = `${path}.${randomUUID()}.tmp`
+  try {
+    const file = await open(made, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(made, path)
+  } catch (error) {
+    await rm(made, { force: true })
+    throw error
+  }
+}
