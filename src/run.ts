@@ -24,7 +24,7 @@ import { folderName, guard, type Selected, type SelectionOptions, select, togeth
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
-import { openVaultOf, type Probe, registrationEffect, type Vault } from './vault/index.ts'
+import { openVaultOf, type Probe, registrationEffect, type Vault, type VaultPorts } from './vault/index.ts'
 
 /** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
 export type Counterparty = AsyncDisposable &
@@ -55,6 +55,8 @@ export interface RunOptions extends SelectionOptions {
   readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
   /** also write GitLab's code quality report */
   readonly codeQuality?: boolean | undefined
+  /** for the proof that nothing is lost: disks that fail, moments at which the process dies */
+  readonly vault?: VaultPorts | undefined
 }
 
 /** Everything is read and checked; the first call comes next. */
@@ -242,7 +244,7 @@ interface Prepared {
 async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
   const warnings = [...environment.warnings]
   const clientId = clientIdOf(environment, options)
-  const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor })
+  const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor, ports: options.vault })
   const [selection, existing, authorities] = await together(
     select(options, environment),
     existsSync(environment.vault.folder) ? openIt() : Promise.resolve(undefined),
@@ -282,9 +284,14 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
 
 async function openPreparedVault(
   environment: Environment,
-  { clientId, warnings, redactor }: { clientId: string | undefined; warnings: string[]; redactor: Redactor },
+  {
+    clientId,
+    warnings,
+    redactor,
+    ports,
+  }: { clientId: string | undefined; warnings: string[]; redactor: Redactor; ports: VaultPorts | undefined },
 ): Promise<Vault> {
-  const { vault, ring, warnings: news } = await openVaultOf(environment, () => new Date())
+  const { vault, ring, warnings: news } = await openVaultOf(environment, { now: () => new Date(), ports })
   for (const key of ring.keys) redactor.add({ value: Buffer.from(key).toString('base64url'), name: 'vault_key' })
   warnings.push(...news, ...(await vault.prepare(clientId)))
   return vault

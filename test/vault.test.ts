@@ -640,11 +640,13 @@ test('VAULT_KEY comes first, then VAULT_KEY_FILE, then a key file made on first 
   const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
   const key = new Secret(KEY.toString('base64url'), 'VAULT_KEY')
 
-  expect(await resolveVaultKey({ ...where, key, keyFile })).toMatchObject({ key: new Uint8Array(KEY) })
-  expect(await resolveVaultKey({ ...where, keyFile })).toMatchObject({ key: new Uint8Array(given) })
+  const keys = async (more: { key?: Secret; keyFile?: string } = {}) =>
+    (await resolveVaultKey({ ...where, ...more })).ring.keys
+  expect(await keys({ key, keyFile })).toEqual([new Uint8Array(KEY)])
+  expect(await keys({ keyFile })).toEqual([new Uint8Array(given)])
   const made = await resolveVaultKey(where)
   expect(made.made).toBe(where.defaultKeyFile)
-  expect(await resolveVaultKey(where)).toMatchObject({ key: made.key })
+  expect(await keys()).toEqual(made.ring.keys)
   expect(await readdir(join(place, 'made'))).toEqual(['vault.key'])
   expect(await readFile(where.defaultKeyFile, 'utf8')).toMatch(/^[\w-]{43}\n$/)
 })
@@ -664,7 +666,7 @@ test('two first runs at the same moment agree on one key', async () => {
 
   const keys = await Promise.all(Array.from({ length: 8 }, () => resolveVaultKey(where)))
 
-  expect(new Set(keys.map(({ key }) => Buffer.from(key).toString('hex'))).size).toBe(1)
+  expect(new Set(keys.map(({ ring }) => Buffer.from(ring.keys[0] ?? []).toString('hex'))).size).toBe(1)
   expect(keys.filter(({ made }) => made !== undefined)).toHaveLength(1)
 })
 

@@ -194,8 +194,8 @@ async function performVaultCommand(
     folder: here,
     now: () => new Date(),
     runId: 'vault',
-    open: async () => ({
-      ...(await openVaultOf(environment, () => new Date())),
+    open: async ({ makeKey }) => ({
+      ...(await openVaultOf(environment, { now: () => new Date(), makeKey })),
       environment: environment.name,
       clientId: typeof clientId === 'string' ? clientId : undefined,
     }),

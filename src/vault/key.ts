@@ -4,15 +4,15 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
-import { fail, isNonEmpty, ToolError } from '../errors.ts'
+import { fail, ToolError } from '../errors.ts'
 import { decryptDirect, encryptDirect, type Undecryptable } from '../jwt.ts'
 import type { Secret } from '../secret.ts'
 import { Disk, errnoOf, found, TEMPORARY } from './disk.ts'
 
-type Keys = readonly [Uint8Array, ...Uint8Array[]]
+type Keys = readonly Uint8Array[]
 
 export interface KeyRing {
-  /** the first encrypts; 32 bytes each */
+  /** the first encrypts; 32 bytes each; none where there is no key yet */
   readonly keys: Keys
   /** what the keys were read from, for messages */
   readonly source: string
@@ -35,6 +35,8 @@ interface KeyPlace {
   readonly defaultKeyFile: string
   readonly vaultDir: string
   readonly disk?: Disk
+  /** false: without a key file there is no key; nothing can then be written */
+  readonly make?: boolean
 }
 
 /**
@@ -43,14 +45,9 @@ interface KeyPlace {
  *
  * @throws VAULT_KEY
  */
-export async function resolveVaultKey(
-  place: KeyPlace,
-): Promise<{ readonly key: Uint8Array; readonly ring: KeyRing; readonly made?: string }> {
-  const { disk = new Disk() } = place
-  if (place.key !== undefined) {
-    const ring = ringOfText(place.key)
-    return { key: ring.keys[0], ring }
-  }
+export async function resolveVaultKey(place: KeyPlace): Promise<{ readonly ring: KeyRing; readonly made?: string }> {
+  const { disk = new Disk(), make = true } = place
+  if (place.key !== undefined) return { ring: ringOfText(place.key) }
   const file = resolve(place.keyFile ?? place.defaultKeyFile)
   const folder = resolve(place.vaultDir)
   if (await isWithin(file, folder, disk)) {
@@ -61,10 +58,7 @@ export async function resolveVaultKey(
     })
   }
   const present = await readKeyFile(file, disk)
-  if (present !== undefined) {
-    const ring = ringOfFile(file, present, disk)
-    return { key: ring.keys[0], ring }
-  }
+  if (present !== undefined) return { ring: ringOfFile(file, present, disk) }
   if (place.keyFile !== undefined) {
     fail({ code: 'VAULT_KEY', message: `vault key file "${file}" does not exist`, hint: MAKE_KEY })
   }
@@ -77,9 +71,9 @@ export async function resolveVaultKey(
       hint: 'put the key file back, or set VAULT_KEY or VAULT_KEY_FILE; to start anew, name another VAULT_DIR',
     })
   }
+  if (!make) return { ring: ringOfFile(file, [], disk) }
   const { keys, made } = await makeKeyFile(file, disk)
-  const ring = ringOfFile(file, keys, disk)
-  return { key: ring.keys[0], ring, ...(made ? { made: file } : {}) }
+  return { ring: ringOfFile(file, keys, disk), ...(made ? { made: file } : {}) }
 }
 
 /** A single key that is simply there. @throws VAULT_KEY */
@@ -95,8 +89,11 @@ export function ringOf(key: Uint8Array): KeyRing {
   return fixed([key], 'a fixed key')
 }
 
-export function encrypted(content: unknown, ring: KeyRing): Promise<string> {
-  return encryptDirect(Buffer.from(JSON.stringify(content)), ring.keys[0])
+/** @throws VAULT_KEY where there is no key yet */
+export async function encrypted(content: unknown, ring: KeyRing): Promise<string> {
+  const [first] = ring.keys
+  if (first === undefined) fail({ code: 'VAULT_KEY', message: 'there is no vault key yet', found: ring.source })
+  return encryptDirect(Buffer.from(JSON.stringify(content)), first)
 }
 
 type Decrypted =
@@ -158,7 +155,7 @@ function ringOfFile(file: string, initial: Keys, disk: Disk): KeyRing {
       keys = (await readKeyFile(file, disk)) ?? keys
     },
     add: () => write([new Uint8Array(randomBytes(KEY_BYTES)), ...keys]),
-    dropEarlier: () => write([keys[0]]),
+    dropEarlier: () => write(keys.slice(0, 1)),
   }
 }
 
@@ -169,9 +166,7 @@ function textOf(keys: Keys): string {
 function parseKeys(value: string, name: string): Keys {
   const texts = value.split(/[\s,]+/).filter((text) => text !== '')
   // A pass phrase has blanks too: it is one text that is no key, not several.
-  const keys =
-    texts.length > 1 && texts.every(isKey) ? texts.map((text) => parseKey(text, name)) : [parseKey(value, name)]
-  return isNonEmpty(keys) ? keys : [parseKey(value, name)]
+  return texts.length > 1 && texts.every(isKey) ? texts.map((text) => parseKey(text, name)) : [parseKey(value, name)]
 }
 
 function isKey(text: string): boolean {
