@@ -3,9 +3,12 @@
  * holds it and drops it with the process, so no lock is ever stale and none is waited for that a dead process held.
  * Knows nothing of records.
  */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../errors.ts'
+
+// Node can be built or started without it, and then the reason should be one sentence.
+const sqlite = await import('node:sqlite').catch(() => undefined)
 
 export interface Lock extends Disposable {
   release(): void
@@ -18,9 +21,16 @@ const NOT_A_DATABASE = 26
 
 /** Undefined where another holder, in this process or another, has it. The file must exist; it stays empty. */
 export function tryLock(path: string): Lock | undefined {
+  if (sqlite === undefined) {
+    fail({
+      code: 'VAULT_UNWRITABLE',
+      message: 'the vault cannot be locked: this Node has no "node:sqlite", whose file locks it uses',
+      hint: 'use the Node that "npm ci" brings along, or another one of version 24, without --no-experimental-sqlite',
+    })
+  }
   let database: DatabaseSync | undefined
   try {
-    database = new DatabaseSync(path, { timeout: 0 })
+    database = new sqlite.DatabaseSync(path, { timeout: 0 })
     // No journal file beside the lock: nothing is ever written.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
