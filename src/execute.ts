@@ -379,9 +379,12 @@ class StepRun {
     intent: Intent | undefined,
   ): Promise<Kept | undefined> {
     if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
-    const kept = await intent.keep(answer)
-    await intent.close('answered')
-    return kept
+    try {
+      return await intent.keep(answer)
+    } finally {
+      // Also where it could not be kept: the call then stays open, but no later one may wait for it.
+      await intent.close('answered')
+    }
   }
 
   async #refresh(): Promise<void> {

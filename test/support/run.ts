@@ -24,7 +24,7 @@ import { loadIdentity } from '../../src/identity.ts'
 import { loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
 import { plan } from '../../src/plan.ts'
 import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
-import { type Counterparty, type PreparedEvent, run } from '../../src/run.ts'
+import { type Counterparty, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
 import { Redactor, Secret } from '../../src/secret.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
 
@@ -50,6 +50,7 @@ export interface RunOnTwinOptions {
   /** fixes the twin's time and its tokens, ids and secrets */
   readonly random?: (size: number) => Uint8Array
   readonly now?: () => Date
+  readonly vault?: RunOptions['vault']
 }
 
 /** What the twin received and answered, before faults. */
@@ -121,6 +122,7 @@ export async function attemptOnTwin(
       out: reports,
       version: '0.0.0-test',
       twin: async () => met.counterparty,
+      vault: options.vault,
       onEvent: (event) => {
         events.push(event)
         console.show(event)
