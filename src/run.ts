@@ -353,10 +353,10 @@ function open(
 }
 
 /** The whole URL is a secret where it carries a password, and so are the password and what becomes of it in a header. */
-function proxySecret(url: string | undefined, redactor: Redactor): Secret | undefined {
+function proxySecret(url: string | undefined, redactor?: Redactor): Secret | undefined {
   if (url === undefined || url === '') return undefined
   const { username = '', password = '' } = URL.parse(url) ?? {}
-  if (password !== '') {
+  if (password !== '' && redactor !== undefined) {
     const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)]
     redactor.add({ value: secret, name: 'proxy_password' })
     redactor.add({ value: Buffer.from(`${user}:${secret}`).toString('base64'), name: 'proxy_credentials' })
@@ -373,7 +373,7 @@ function clientIdOf(environment: Environment, { inputs }: RunOptions): string | 
 /** Reads clients at their registration_client_uri for `thredd vault … --online`. Only the network or a server on this machine is asked. */
 export async function openReader(
   environment: Environment,
-  version: string,
+  { version, proxy }: Pick<RunOptions, 'version' | 'proxy'>,
 ): Promise<AsyncDisposable & { readonly probe: Probe }> {
   if (environment.class === 'mock' && ![...environment.servers.values()].every(isLoopback)) {
     fail({
@@ -393,6 +393,7 @@ export async function openReader(
     ca: authorities,
     minTlsVersion: environment.minTlsVersion,
     maxBodyBytes: LARGEST_BODY,
+    proxy: proxy && { ...proxy, httpsProxy: proxySecret(proxy.httpsProxy) },
   })
   return {
     probe: async (url, token) => {

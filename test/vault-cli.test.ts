@@ -30,7 +30,7 @@ function typing(vault: Vault, more: Partial<VaultIo>, ring: Awaited<ReturnType<t
     let written = ''
     const code = await performVault(
       parts.filter((part) => part !== '' && !part.startsWith('--')),
-      { text: (flag) => flags.get(flag) },
+      { has: (flag) => flags.get(flag) === 'true', text: (flag) => flags.get(flag) },
       {
         write: (text) => {
           written += text

@@ -86,6 +86,7 @@ export const COMMANDS = {
     flags: {
       env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
       server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      json: { about: 'list, show, history, check: JSON instead of text' },
       reveal: { about: 'show secrets: on a terminal, or in an export that holds them in clear' },
       format: { value: 'name', about: 'export: encrypted (default), dotenv or postman' },
       out: { value: 'file', about: 'export: the new file' },

@@ -224,7 +224,7 @@ function indent(text: string, by: number): string[] {
 }
 
 /** What comes from files and servers is shown, never obeyed: no control character of theirs reaches the terminal. */
-function harmless(text: string): string {
+export function harmless(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (character) =>
     character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

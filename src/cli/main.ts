@@ -82,10 +82,7 @@ async function performRun(
     out: resolve(here, invocation.text('out') ?? 'reports'),
     confirm: invocation.text('confirm'),
     version,
-    proxy: {
-      httpsProxy: process.env.HTTPS_PROXY ?? process.env.https_proxy,
-      noProxy: process.env.NO_PROXY ?? process.env.no_proxy,
-    },
+    proxy: proxyOf(process.env),
     codeQuality: process.env.GITLAB_CI === 'true',
     twin: async () => (await import('./twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
     signal: stop.signal,
@@ -138,6 +135,13 @@ function streamed(event: RunEvent | PreparedEvent): StreamEvent {
   }
 }
 
+function proxyOf(variables: NodeJS.ProcessEnv): NonNullable<RunOptions['proxy']> {
+  return {
+    httpsProxy: variables.HTTPS_PROXY ?? variables.https_proxy,
+    noProxy: variables.NO_PROXY ?? variables.no_proxy,
+  }
+}
+
 function exitOf(error: ToolError): number {
   return worstExit(error.problems.map(({ code }) => CODES[code].exit))
 }
@@ -185,7 +189,7 @@ async function performVaultCommand(
   await using stack = new AsyncDisposableStack()
   const reader = !invocation.has('online')
     ? undefined
-    : stack.use(await (await import('../run.ts')).openReader(environment, version))
+    : stack.use(await (await import('../run.ts')).openReader(environment, { version, proxy: proxyOf(process.env) }))
   const clientId = environment.setting('client_id')?.value
   return await performVault(invocation.words, invocation, {
     write: (text) => process.stdout.write(text),

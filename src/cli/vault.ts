@@ -9,6 +9,7 @@ import {
   type OpenIntent,
   openBundle,
   type Probe,
+  type Proof,
   proveToken,
   type Registration,
   recover,
@@ -16,6 +17,7 @@ import {
   toVariables,
   type Vault,
 } from '../vault/index.ts'
+import { harmless } from './console.ts'
 
 export interface VaultIo {
   readonly write: (text: string) => void
@@ -27,7 +29,8 @@ export interface VaultIo {
   readonly folder: string
   readonly now: () => Date
   readonly runId: string
-  readonly open: () => Promise<{
+  /** `makeKey`: a vault that does not exist yet is about to be written */
+  readonly open: (options: { readonly makeKey: boolean }) => Promise<{
     readonly vault: Vault
     readonly ring: KeyRing
     readonly environment: string
@@ -41,8 +44,9 @@ export interface VaultIo {
   readonly probe?: Probe | undefined
 }
 
-/** As `Invocation` has them; a switch that is on has any text. */
+/** As `Invocation` has them: switches, and flags with a value. */
 export interface VaultFlags {
+  has(flag: string): boolean
   text(flag: string): string | undefined
 }
 
@@ -58,10 +62,19 @@ export async function performVault(words: readonly string[], flags: VaultFlags, 
       hint: meant === undefined ? `there is ${Object.keys(ACTIONS).join(', ')}` : `did you mean "${meant}"?`,
     })
   }
-  const opened = await io.open()
-  for (const warning of opened.warnings) io.warn(`warning ${warning}\n`)
-  const write = (text: string) => io.write(harmless(text))
-  return action({ ...io, ...opened, write, flags, words: rest, has: (flag) => flags.text(flag) !== undefined })
+  const has = (flag: string) => flags.has(flag)
+  if (has('json') && !WITH_JSON.includes(name)) {
+    fail({
+      code: 'USAGE',
+      message: `"thredd vault ${name}" has no JSON form`,
+      expected: `--json with ${WITH_JSON.join(', ')}`,
+    })
+  }
+  const opened = await io.open({ makeKey: WRITING.includes(name) })
+  const plain = (write: (text: string) => void) => (text: string) => write(text.split('\n').map(harmless).join('\n'))
+  const [write, warn] = [plain(io.write), plain(io.warn)]
+  for (const warning of opened.warnings) warn(`warning ${warning}\n`)
+  return action({ ...io, ...opened, write, warn, flags, words: rest, has })
 }
 
 interface Call extends Omit<VaultIo, 'open'>, Omit<Awaited<ReturnType<VaultIo['open']>>, 'warnings'> {
@@ -82,9 +95,25 @@ const ACTIONS = {
   check,
 } as const satisfies Record<string, (call: Call) => Promise<number>>
 
+const WITH_JSON: readonly string[] = ['list', 'show', 'history', 'check'] satisfies (keyof typeof ACTIONS)[]
+/** What may write into a vault that does not exist yet; the others find it empty and leave no key behind. */
+const WRITING: readonly string[] = ['import', 'rotate-key'] satisfies (keyof typeof ACTIONS)[]
+
 async function list(call: Call): Promise<number> {
   const { vault, write, environment } = call
   const { registrations, unreadable } = await vault.list()
+  const open = await vault.unsettled()
+  const exit = worstExit([...unreadable.map(({ code }) => CODES[code].exit), open.length > 0 ? 3 : 0])
+  if (call.has('json')) {
+    const clients = registrations.map(({ clientId, keptAt, deletedAt, ...one }) => ({
+      clientId,
+      keptAt,
+      deletedAt,
+      complete: one.registrationAccessToken !== undefined && one.registrationClientUri !== undefined,
+    }))
+    writeJson(call, { environment, clients, open, unreadable })
+    return exit
+  }
   if (registrations.length === 0) write(`the vault of "${environment}" holds no client\n`)
   for (const registration of registrations) {
     const { clientId, keptAt, deletedAt, registrationAccessToken: token, registrationClientUri } = registration
@@ -92,16 +121,23 @@ async function list(call: Call): Promise<number> {
     const missing = deletedAt === undefined && (token === undefined || registrationClientUri === undefined)
     write(`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
   }
-  const open = await vault.unsettled()
   for (const intent of open) write(inWords(intent))
   for (const problem of unreadable) call.warn(`${render(problem)}\n`)
-  return worstExit([...unreadable.map(({ code }) => CODES[code].exit), open.length > 0 ? 3 : 0])
+  return exit
 }
 
 async function show(call: Call): Promise<number> {
   const { write } = call
   const registration = await chosen(call)
   const { clientId, registrationClientUri, scopes, softwareStatementSha256, keptAt, runId, step } = registration
+  if (call.has('json')) {
+    const { registrationAccessToken, fallback } = registration
+    const token = (one: Secret | undefined) =>
+      one && { fingerprint: fingerprint(one.reveal()), ...(isRevealed(call) ? { value: one.reveal() } : {}) }
+    const tokens = { registrationAccessToken: token(registrationAccessToken), fallback: token(fallback) }
+    writeJson(call, { environment: call.environment, ...registration, ...tokens })
+    return 0
+  }
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['client_id', clientId],
     ['registration_client_uri', registrationClientUri],
@@ -120,7 +156,13 @@ async function show(call: Call): Promise<number> {
 
 async function history(call: Call): Promise<number> {
   const { clientId } = await chosen(call)
-  for (const { at, what, step, runId, status, token, note } of await call.vault.history(clientId)) {
+  const events = await call.vault.history(clientId)
+  const open = (await call.vault.unsettled()).filter((intent) => intent.clientId === clientId)
+  if (call.has('json')) {
+    writeJson(call, { environment: call.environment, clientId, events, open })
+    return 0
+  }
+  for (const { at, what, step, runId, status, token, note } of events) {
     const facts = [
       status === undefined ? undefined : `status ${status}`,
       token === undefined ? undefined : `token #${token}`,
@@ -129,7 +171,7 @@ async function history(call: Call): Promise<number> {
     ]
     call.write(`${at}  ${what.padEnd(10)}  ${facts.filter((fact) => fact !== undefined).join('  ')}\n`)
   }
-  for (const intent of await call.vault.unsettled()) if (intent.clientId === clientId) call.write(inWords(intent))
+  for (const intent of open) call.write(inWords(intent))
   return 0
 }
 
@@ -247,23 +289,31 @@ async function recoverClients(call: Call): Promise<number> {
 }
 
 async function check(call: Call): Promise<number> {
-  const { vault, write, probe, runId } = call
+  const { vault, write, probe, runId, environment } = call
   const { files, problems, warnings } = await vault.check()
-  write(`${files - problems.length} of ${files} file(s) decrypt\n`)
-  for (const problem of problems) write(`${render(problem)}\n`)
-  for (const warning of warnings) write(`warning ${warning}\n`)
-  const open = await vault.unsettled()
-  for (const intent of open) write(inWords(intent))
-  const exits = [...problems.map(({ code }) => CODES[code].exit), open.length > 0 ? 3 : 0]
-  if (probe !== undefined) {
-    for (const registration of (await vault.list()).registrations) {
-      if (registration.deletedAt !== undefined) continue
-      const { token, words } = await proveToken(vault, registration, probe, runId)
-      write(`${registration.clientId}\n  ${words}\n`)
-      exits.push({ works: 0, refused: 1, unknown: 3 }[token])
-    }
+  const tokens: ({ readonly clientId: string } & Proof)[] = []
+  for (const registration of probe === undefined ? [] : (await vault.list()).registrations) {
+    if (probe === undefined || registration.deletedAt !== undefined) continue
+    const { clientId } = registration
+    tokens.push({ clientId, ...(await proveToken(vault, registration, probe, runId)) })
   }
-  return worstExit(exits)
+  // After the reading, which may have settled some.
+  const open = await vault.unsettled()
+  if (call.has('json')) {
+    const online = probe === undefined ? {} : { tokens }
+    writeJson(call, { environment, files, decrypted: files - problems.length, problems, warnings, open, ...online })
+  } else {
+    write(`${files - problems.length} of ${files} file(s) decrypt\n`)
+    for (const problem of problems) write(`${render(problem)}\n`)
+    for (const warning of warnings) write(`warning ${warning}\n`)
+    for (const intent of open) write(inWords(intent))
+    for (const { clientId, words } of tokens) write(`${clientId}\n  ${words}\n`)
+  }
+  return worstExit([
+    ...problems.map(({ code }) => CODES[code].exit),
+    open.length > 0 ? 3 : 0,
+    ...tokens.map(({ token }) => ({ works: 0, refused: 1, unknown: 3 })[token]),
+  ])
 }
 
 /** The client that is named, by its whole id or the end of it; else that of the environment, else the only one. */
@@ -292,10 +342,19 @@ function matching(named: string, candidates: readonly { readonly clientId: strin
   return ending.length === 1 ? (ending[0] ?? named) : named
 }
 
-function shown({ has, isTerminal }: Call, token: Secret | undefined): string {
+function shown(call: Call, token: Secret | undefined): string {
   if (token === undefined) return 'missing'
-  if (has('reveal') && isTerminal) return token.reveal()
-  return `#${fingerprint(token.reveal())} (${has('reveal') ? 'shown on a terminal only' : 'hidden; --reveal shows it'})`
+  if (isRevealed(call)) return token.reveal()
+  return `#${fingerprint(token.reveal())} (${call.has('reveal') ? 'shown on a terminal only' : 'hidden; --reveal shows it'})`
+}
+
+/** A secret is for the eyes of the person who asked for it. */
+function isRevealed({ has, isTerminal }: Call): boolean {
+  return has('reveal') && isTerminal
+}
+
+function writeJson({ write }: Call, value: unknown): void {
+  write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
 function inWords({ clientId, effect, known, next }: OpenIntent, withNext = true): string {
@@ -323,11 +382,4 @@ async function writeNew({ folder }: Call, name: string, text: string): Promise<v
       cause,
     )
   }
-}
-
-/** What servers said is shown, never obeyed: no control character of theirs reaches the terminal. */
-function harmless(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (character) =>
-    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
