@@ -1,0 +1,89 @@
+/**
+ * The documented hosts as a real process meets them: a proxy on loopback whose tunnels all lead to the twin, so that TLS,
+ * server names and certificates are those of the network. An environment of class uat is then as close to UAT as it gets.
+ */
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ensurePki, HOSTS, type Pki, type Switches, startTwin, type Twin } from '../../mocks/index.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface Network extends AsyncDisposable {
+  readonly twin: Twin
+  readonly pki: Pki
+  /** of the twin itself, on 127.0.0.1 */
+  readonly port: number
+  /** text of an environment file of class uat */
+  readonly environment: string
+  /** for the process: its proxy, its certificates and a vault key */
+  readonly variables: Readonly<Record<string, string>>
+  /** of the variables, 32 bytes */
+  readonly vaultKey: Uint8Array
+  /** hosts whose tunnels are refused, as when a host is down: nothing can have left */
+  readonly down: Set<string>
+  /** registrations, updates and deletions that the twin was asked for, as the log has them */
+  changes(): readonly string[]
+}
+
+export async function startNetwork(switches: Partial<Switches> = {}): Promise<Network> {
+  const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
+  const running = await startTwin({ pki, switches })
+  const { twin, port } = running
+  const down = new Set<string>()
+  const open = new Set<Socket>()
+  const proxy = createServer()
+  proxy.on('connect', (request, near: Socket) => {
+    near.on('error', () => near.destroy())
+    if (down.has(request.url?.replace(/:\d+$/, '') ?? '')) {
+      near.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      return
+    }
+    const far = connect(port, '127.0.0.1', () => {
+      near.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      near.pipe(far).pipe(near)
+    })
+    far.on('error', () => near.destroy())
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      open.add(one)
+      one.once('close', () => {
+        open.delete(one)
+        other.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const vaultKey = randomBytes(32)
+  const { certificateFile, keyFile } = pki.identities.transport
+  return {
+    twin,
+    pki,
+    port,
+    environment: (await readFile(join(ROOT, '.env.mock'), 'utf8')).replace('ENV_CLASS=mock', 'ENV_CLASS=uat'),
+    variables: {
+      HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      THREDD_TRANSPORT_CERT_FILE: certificateFile,
+      THREDD_TRANSPORT_KEY_FILE: keyFile,
+      THREDD_CA_FILE: pki.caFile,
+      THREDD_SIGNING_KEY_FILE: pki.identities.signing.keyFile,
+      THREDD_VAULT_KEY: vaultKey.toString('base64url'),
+    },
+    vaultKey,
+    down,
+    changes: () =>
+      twin.log
+        .filter(({ method, url }) => url.includes('/oauth2/register') && method !== 'GET')
+        .map(({ method, status }) => `${method} ${status}`),
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy()
+      await new Promise((resolve) => proxy.close(resolve))
+      await running.close()
+    },
+  }
+}

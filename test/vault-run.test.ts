@@ -1,0 +1,464 @@
+/** The vault as real processes meet it: `thredd` over TLS on the documented hosts, killed, cut off or refused in the middle. */
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import * as fs from 'node:fs/promises'
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { HttpResponse, http } from 'msw'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { changeField, type Fault, loseAnswer, replaceBody } from '../mocks/index.ts'
+import type { Switches } from '../mocks/switches.ts'
+import { openVault, resolveVaultKey, type Vault } from '../src/vault/index.ts'
+import { Cli, ROOT, type Situation } from './support/cli.ts'
+import { type Network, startNetwork } from './support/network.ts'
+import { runOnTwin } from './support/run.ts'
+import { CLIENT_ID } from './support/twin.ts'
+
+// Each of these is several processes, one after the other.
+vi.setConfig({ testTimeout: 120_000 })
+
+const THREDD = `exec "${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}"`
+const CONFIRM = ['--confirm', CLIENT_ID]
+
+/** A person's folder with an environment "uat" whose hosts are the twin's. */
+async function person(switches: Partial<Switches> = {}) {
+  const network = await startNetwork(switches)
+  const cli = await Cli.make({ '.env.uat': network.environment })
+  onTestFinished(async () => {
+    await network[Symbol.asyncDispose]()
+    await cli[Symbol.asyncDispose]()
+  })
+  const situation: Situation = { variables: network.variables }
+  return {
+    network,
+    cli,
+    start: (...args: string[]) => cli.start([...args, '--env', 'uat'], situation),
+    thredd: (...args: string[]) => cli.run([...args, '--env', 'uat'], situation),
+    vault: () =>
+      openVault({
+        folder: join(cli.folder, 'vault'),
+        key: network.vaultKey,
+        environment: 'uat',
+        now: () => new Date(),
+      }),
+  }
+}
+
+function spoil({ twin }: Network, ...faults: readonly Fault[]): void {
+  for (const fault of faults) twin.use(...fault.handlers(twin))
+}
+
+/** From now on the operation is answered only when `release` is called; it takes effect before that, or never. */
+function hold({ twin }: Network, operation: string, takesEffect = true) {
+  const arrived = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  onTestFinished(() => released.resolve())
+  let arrivals = 0
+  twin.use(
+    http.all(
+      ({ request }) => twin.operationOf(request) === operation,
+      async ({ request }) => {
+        arrivals += 1
+        const response = takesEffect ? await twin.pass(request) : HttpResponse.error()
+        arrived.resolve()
+        await released.promise
+        return response
+      },
+    ),
+  )
+  return { arrived: arrived.promise, release: () => released.resolve(), arrivals: () => arrivals }
+}
+
+/** A run that is killed while it waits for the answer of this operation. */
+async function killedAt(who: Awaited<ReturnType<typeof person>>, operation: string, takesEffect = true): Promise<void> {
+  const held = hold(who.network, operation, takesEffect)
+  const running = who.start('run', 'lifecycle')
+  await held.arrived
+  running.process.kill('SIGKILL')
+  await running.ended
+  held.release()
+  who.network.twin.reset()
+}
+
+const token = async (vault: Promise<Vault>) =>
+  (await (await vault).current(CLIENT_ID))?.registrationAccessToken?.reveal()
+const live = ({ twin }: Network) => twin.state.clients.get(CLIENT_ID)?.registrationToken.value
+
+test('killed while it registers: the next run says what is open and what to do; Thredd deletes, and all begins anew', async () => {
+  const who = await person()
+  await killedAt(who, 'registerClient')
+
+  const known = /POST of step "register" in run [0-9a-f-]{36} left at \S+Z; no answer was kept/
+  const next = await who.thredd('run', 'register')
+  expect(next.stdout).toMatch(
+    new RegExp(
+      `^warning open register of client "${CLIENT_ID}": ${known.source}; register again: where the first`,
+      'm',
+    ),
+  )
+  // The first registration took place, so the second is refused, and that is known from then on.
+  expect(next.code).toBe(1)
+  const asked = await who.thredd('vault', 'recover')
+  expect(asked.code).toBe(3)
+  expect(asked.stdout).toMatch(
+    new RegExp(
+      `^open register of ${CLIENT_ID}\n  ${known.source}; a later attempt was refused with status 4\\d\\d\n  open: no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"`,
+    ),
+  )
+
+  who.network.twin.state.deleteClient(CLIENT_ID)
+  expect(await who.thredd('vault', 'recover', CLIENT_ID, '--deleted-by-thredd')).toEqual({
+    code: 0,
+    stdout: `${CLIENT_ID}\n  marked deleted by Thredd; 1 open call(s) settled\n`,
+    stderr: '',
+  })
+  const { stdout, code } = await who.thredd('run', 'register')
+  expect([stdout.includes('warning'), code]).toEqual([false, 0])
+  expect(await token(who.vault())).toBe(live(who.network))
+})
+
+test('killed before its registration took place: registering again settles it', async () => {
+  const who = await person()
+  await killedAt(who, 'registerClient', false)
+
+  expect((await who.thredd('run', 'register')).code).toBe(0)
+
+  expect(await who.thredd('vault', 'recover')).toMatchObject({
+    code: 0,
+    stdout: 'nothing is open: every call that changed a registration is settled\n',
+  })
+  const { stdout } = await who.thredd('vault', 'history', '--json')
+  const { events } = JSON.parse(stdout) as { events: { what: string; note?: string }[] }
+  expect(events.map(({ what }) => what)).toEqual(['registered', 'settled', 'worked'])
+  expect(events[1]?.note).toMatch(/^register of \S+Z: a later register was answered with status 201$/)
+})
+
+test('killed before its update took place: reading with the stored token settles it', async () => {
+  const who = await person()
+  await killedAt(who, 'updateClient', false)
+
+  expect(await who.thredd('vault', 'list')).toMatchObject({
+    code: 3,
+    stdout: expect.stringContaining(
+      `next: read the client with the stored token: thredd vault recover "${CLIENT_ID}" --online; if the token no longer works, ask Thredd to delete the client, quoting this Client ID`,
+    ),
+  })
+  expect(await who.thredd('vault', 'recover', '--online')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('\n  settled: the stored token works; compare its metadata with what was sent'),
+  })
+  expect((await who.thredd('vault', 'check', '--online')).code).toBe(0)
+})
+
+test('killed after its update took place: both tokens are gone, which recover finds; then only Thredd can help', async () => {
+  const who = await person()
+  await killedAt(who, 'updateClient')
+
+  const read = await who.thredd('vault', 'recover', '--online')
+  expect(read.code).toBe(3)
+  expect(read.stdout).toContain(
+    `open: the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${CLIENT_ID}" --deleted-by-thredd, then register again`,
+  )
+  expect(await who.thredd('vault', 'check', '--online')).toMatchObject({ code: 1 })
+
+  who.network.twin.state.deleteClient(CLIENT_ID)
+  expect((await who.thredd('vault', 'recover', CLIENT_ID, '--deleted-by-thredd')).code).toBe(0)
+  expect((await who.thredd('run', 'lifecycle')).code).toBe(0)
+})
+
+test.each([
+  [true, 'the server refuses the stored token with status 401: the client is deleted, and marked so', 'deleted'],
+  [
+    false,
+    'the stored token works; the client was not deleted; repeat the deletion if it is still wanted',
+    'registered',
+  ],
+])('killed while it deletes, which took effect: %s. Reading tells', async (takesEffect, words, state) => {
+  const who = await person()
+  await killedAt(who, 'deleteClient', takesEffect)
+
+  // Without --online nothing is sent, and the way is named.
+  expect(await who.thredd('vault', 'recover')).toMatchObject({
+    code: 3,
+    stdout: expect.stringContaining('if the token works, the client was not deleted'),
+  })
+  expect(await who.thredd('vault', 'recover', '--online')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining(`\n  settled: ${words}`),
+  })
+  expect((await who.thredd('vault', 'list')).stdout).toContain(`${CLIENT_ID}\n  ${state}`)
+})
+
+test('recover without a server to ask leaves everything open, and says so', async () => {
+  const who = await person()
+  await killedAt(who, 'updateClient', false)
+  who.network.down.add('auth.uat.threddid.com')
+
+  expect(await who.thredd('vault', 'recover', '--online')).toMatchObject({
+    code: 3,
+    stdout: expect.stringMatching(/\n {2}open: .*auth\.uat\.threddid\.com.*; try again later\n/),
+  })
+  expect((await who.thredd('vault', 'check', '--online')).code).toBe(3)
+})
+
+test('a token that the server answered with but did not take into use: the one before it is found again', async () => {
+  const who = await person({ rotateOnUpdate: false })
+  await who.thredd('run', 'register')
+  const before = await token(who.vault())
+  spoil(who.network, changeField('readClient', '/registration_access_token', 'never-taken-into-use'))
+  await who.thredd('vault', 'check', '--online')
+  who.network.twin.reset()
+  expect(await token(who.vault())).toBe('never-taken-into-use')
+
+  const { stdout, code } = await who.thredd('vault', 'check', '--online', '--json')
+
+  expect([JSON.parse(stdout).tokens, code]).toEqual([
+    [{ clientId: CLIENT_ID, token: 'works', words: 'the token before the newest works, and is current again' }],
+    0,
+  ])
+  expect(await token(who.vault())).toBe(before)
+})
+
+test('an answer lost on the way leaves the call open as unknown; a host that cannot be reached leaves nothing', async () => {
+  const who = await person()
+  who.network.down.add('uat-thredd.mtls.eu.authz.cloudentity.io')
+  expect((await who.thredd('run', 'lifecycle')).code).toBe(3)
+  expect(await (await who.vault()).unsettled()).toEqual([])
+  expect((await readdir(join(who.cli.folder, 'vault'))).filter((name) => !name.endsWith('.lock'))).toEqual([])
+
+  who.network.down.clear()
+  spoil(who.network, loseAnswer('registerClient'))
+  expect((await who.thredd('run', 'lifecycle')).code).toBe(3)
+  expect(await (await who.vault()).unsettled()).toMatchObject([{ effect: 'register', way: 'retry', status: undefined }])
+})
+
+test('a registration that fails every check, even one that is no JSON any more, is kept', async () => {
+  const who = await person()
+  spoil(who.network, changeField('registerClient', '/client_id', 'somebody-else'))
+  expect((await who.thredd('run', 'register')).code).toBe(1)
+  const kept = await (await who.vault()).current('somebody-else')
+  expect(kept?.registrationAccessToken?.reveal()).toBe(live(who.network))
+
+  who.network.twin.state.deleteClient(CLIENT_ID)
+  who.network.twin.reset()
+  const cut = '{"registration_access_token":"cut-short","registration_cl'
+  spoil(who.network, replaceBody('registerClient', cut))
+  expect((await who.thredd('run', 'register')).code).not.toBe(0)
+  const [client] = await (await who.vault()).export([CLIENT_ID])
+  expect(client?.entries).toMatchObject([{ kind: 'answer', status: 201, body: cut }])
+})
+
+test('an answer that cannot be kept leaves the call open, and no later call waits for it', async () => {
+  let isFull = false
+  const files = {
+    ...fs,
+    open: (async (...args: Parameters<typeof fs.open>) => {
+      if (isFull && args[1] === 'wx') throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'open' })
+      return await fs.open(...args)
+    }) as typeof fs.open,
+  }
+  const fills: Fault = {
+    name: 'the disk fills while the answer is on its way',
+    what: '',
+    handlers: (twin) => [
+      http.all(
+        ({ request }) => twin.operationOf(request) === 'registerClient',
+        async ({ request }) => {
+          isFull = true
+          return await twin.pass(request)
+        },
+      ),
+    ],
+  }
+
+  await using ran = await runOnTwin({ faults: [fills], vault: { files } })
+
+  expect(ran.record.workflows[0]?.steps.find(({ stepId }) => stepId === 'register')).toMatchObject({
+    status: 'errored',
+    error: { code: 'VAULT_UNWRITABLE', found: 'a full disk (ENOSPC)' },
+  })
+  const folder = join(ran.folder, '.vault', 'mock')
+  const { ring } = await resolveVaultKey({ defaultKeyFile: `${folder}.key`, vaultDir: folder })
+  const vault = await openVault({ folder, key: ring, environment: 'mock', now: () => new Date() })
+  expect(await vault.unsettled()).toMatchObject([{ effect: 'register', clientId: CLIENT_ID, way: 'retry' }])
+})
+
+test('of two processes that register one client the second waits until the first has its answer', async () => {
+  const who = await person()
+  const held = hold(who.network, 'registerClient')
+  const first = who.start('run', 'lifecycle')
+  await held.arrived
+  const second = who.start('run', 'lifecycle', '--json')
+  let said = ''
+  second.process.stdout.on('data', (text: string) => (said += text))
+  while (!said.includes('"step-started","stepId":"register"')) await once(second.process.stdout, 'data')
+  expect(await who.thredd('vault', 'list')).toMatchObject({
+    code: 3,
+    stdout: expect.stringContaining('next: another process is at it; let it end'),
+  })
+  expect(held.arrivals()).toBe(1)
+
+  held.release()
+  await Promise.all([first.ended, second.ended])
+
+  expect(held.arrivals()).toBe(2)
+  expect(await (await who.vault()).unsettled()).toEqual([])
+})
+
+const asRoot = process.getuid?.() === 0
+const mounts = await promisify(execFile)('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).then(
+  () => true,
+  () => false,
+)
+
+test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | undefined]>([
+  [
+    'a file where the folder should be',
+    true,
+    async (folder: string) => writeFile(join(folder, 'vault'), ''),
+    undefined,
+  ],
+  [
+    'a folder without permission',
+    !asRoot && process.platform !== 'win32',
+    async (folder: string) => {
+      await mkdir(join(folder, 'vault'))
+      await chmod(join(folder, 'vault'), 0o500)
+    },
+    undefined,
+  ],
+  ['a limit on the size of files', process.platform !== 'win32', async () => {}, `ulimit -f 8; ${THREDD} "$@"`],
+  ['a full disk', mounts, async () => {}, onTmpfs('size=32k')],
+  ['a read-only disk', mounts, async () => {}, onTmpfs('size=1m', 'mount -o remount,ro vault &&')],
+])('%s: exit 2, and nothing reaches any server', async ([, isPossible, prepare, script], { skip }) => {
+  if (!isPossible) return skip('not possible on this machine')
+  const { network, cli } = await person()
+  await prepare(cli.folder)
+  const launch = script === undefined ? {} : await throughBash(cli, script)
+
+  const { stdout, stderr, code } = await cli.run(['run', 'register', '--env', 'uat'], {
+    variables: network.variables,
+    ...launch,
+  })
+
+  expect([stdout, code]).toEqual(['', 2])
+  expect(stderr).toMatch(/^error\[VAULT_UNWRITABLE\]: vault folder "vault" cannot be written\n {3}= found /)
+  expect(network.twin.log).toEqual([])
+})
+
+test('a disk that fills up before the call refuses that call', async ({ skip }) => {
+  if (!mounts) return skip('not possible on this machine')
+  const { network, cli } = await person()
+
+  const { stdout, code } = await cli.run(['run', 'register', '--env', 'uat'], {
+    variables: network.variables,
+    ...(await throughBash(cli, onTmpfs('size=200k'))),
+  })
+
+  expect(stdout).toContain(
+    'VAULT_UNWRITABLE: vault folder "vault" cannot be written\n         = found a full disk (ENOSPC)',
+  )
+  expect([code, network.changes()]).toEqual([2, []])
+})
+
+test('list, show, history and check look at a vault that does not exist and make neither it nor a key', async () => {
+  await using cli = await Cli.make()
+
+  for (const args of [['list'], ['check'], ['list', '--json'], ['check', '--json'], ['show'], ['history'], ['forget']])
+    await cli.run(['vault', ...args])
+  expect(await cli.run(['vault', 'list'])).toEqual({
+    code: 0,
+    stdout: 'the vault of "mock" holds no client\n',
+    stderr: '',
+  })
+
+  expect(await readdir(cli.folder)).toEqual([])
+})
+
+test('machines read list, show, history and check as JSON, without a secret', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  const secret = live(who.network) ?? ''
+  const json = async (...args: string[]) => {
+    const { stdout, stderr, code } = await who.thredd('vault', ...args, '--json')
+    expect([stderr, code, stdout.includes(secret)]).toEqual(['', 0, false])
+    return JSON.parse(stdout)
+  }
+  const keptAt = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+  const fingerprint = expect.stringMatching(/^[\w-]{16}$/)
+
+  expect(await json('list')).toEqual({
+    environment: 'uat',
+    clients: [{ clientId: CLIENT_ID, keptAt, complete: true }],
+    open: [],
+    unreadable: [],
+  })
+  expect(await json('show', '--reveal')).toMatchObject({
+    clientId: CLIENT_ID,
+    registrationAccessToken: { fingerprint },
+    registrationClientUri: who.network.twin.state.clients.get(CLIENT_ID)?.registrationClientUri,
+  })
+  expect(await json('history')).toEqual({
+    environment: 'uat',
+    clientId: CLIENT_ID,
+    events: [
+      expect.objectContaining({ what: 'registered', status: 201, token: fingerprint }),
+      expect.objectContaining({ what: 'worked', token: fingerprint }),
+    ],
+    open: [],
+  })
+  expect(await json('check', '--online')).toEqual({
+    environment: 'uat',
+    files: 1,
+    decrypted: 1,
+    problems: [],
+    warnings: [],
+    open: [],
+    tokens: [{ clientId: CLIENT_ID, token: 'works', words: 'the stored token works' }],
+  })
+  expect(await who.thredd('vault', 'recover', '--json')).toEqual({
+    code: 2,
+    stdout: '',
+    stderr:
+      'error[USAGE]: "thredd vault recover" has no JSON form\n   = expected --json with list, show, history, check\n',
+  })
+})
+
+test('switches of the real command line are heard: forget, drop-earlier, and no secret without a terminal', async () => {
+  await using cli = await Cli.make()
+  await cli.run(['run', 'register'])
+
+  expect((await cli.run(['vault', 'show', '--reveal'])).stdout).toContain('(shown on a terminal only)')
+  expect((await cli.run(['vault', 'rotate-key'])).stdout).toContain('earlier keys are kept')
+  expect((await cli.run(['vault', 'rotate-key', '--drop-earlier'])).stdout).not.toContain('earlier keys are kept')
+  expect(await cli.run(['vault', 'forget', ...CONFIRM])).toMatchObject({ code: 0, stdout: `forgotten: ${CLIENT_ID}\n` })
+})
+
+test.skipIf(process.platform === 'win32')('a Node without its file locks is told in a sentence', async () => {
+  await using cli = await Cli.make({
+    'node.sh': `#!/bin/sh\nexec "${process.execPath}" --no-experimental-sqlite "$@"\n`,
+  })
+  await chmod(join(cli.folder, 'node.sh'), 0o700)
+
+  expect(await cli.run(['run', 'register'], { node: join(cli.folder, 'node.sh') })).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: [
+      'error[VAULT_UNWRITABLE]: the vault cannot be locked: this Node has no "node:sqlite", whose file locks it uses',
+      '   = use the Node that "npm ci" brings along, or another one of version 24, without --no-experimental-sqlite',
+      '',
+    ].join('\n'),
+  })
+})
+
+/** Starts the launcher through a line of bash. */
+async function throughBash(cli: Cli, script: string): Promise<Situation> {
+  await cli.write('start.sh', script)
+  return { node: '/bin/bash', launcher: join(cli.folder, 'start.sh') }
+}
+
+function onTmpfs(options: string, then = ''): string {
+  const mounted = `mkdir -p vault && mount -t tmpfs -o ${options} tmpfs vault && ${then} ${THREDD} "$@"`
+  return `exec unshare -rm sh -c '${mounted}' sh "$@"`
+}
