@@ -1,108 +1,112 @@
 /**
- * One call that changes a registration, in a process of its own that can be killed: transport and vault in the order in
- * which a run uses them. It counts the moments at which it may die, and dies at the one it is told.
+ * A whole run in a process of its own that can be killed: `run`, as `thredd run lifecycle` calls it, over TLS against the
+ * twin of the parent process. It counts the moments at which it may die, and dies at the one it is told.
  */
-import { readFileSync } from 'node:fs'
-import { loadAuthorities, loadIdentity } from '../../src/identity.ts'
-import { createTransport } from '../../src/transport/index.ts'
+import { createHook } from 'node:async_hooks'
+import { readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '../../src/run.ts'
 import { openVault } from '../../src/vault/index.ts'
 
 export interface Job {
+  /** holds `.env.mock`, and gets the vault and the reports */
   readonly folder: string
-  /** 32 bytes, hexadecimal */
-  readonly key: string
-  readonly clientId: string
+  /** of the repository */
+  readonly root: string
+  /** settings of the environment by name, with the prefix */
+  readonly variables: Readonly<Record<string, string>>
   /** of the twin, on 127.0.0.1 */
   readonly port: number
-  readonly caFile: string
-  readonly certificateFile: string
-  readonly keyFile: string
-  readonly effect: 'register' | 'update' | 'delete' | 'race'
-  readonly method: string
-  /** default: the stored registration_client_uri, with the stored token */
-  readonly url?: string
-  readonly body?: string
-  /** counts from 1; undefined: lives */
-  readonly dieAt?: number
-  /** names the tokens of a race */
-  readonly name?: string
+  readonly dieAt?: Moment | undefined
+  /** instead of a run: writes answers of this client as fast as it can, tokens named by `name` */
+  readonly race?: { readonly clientId: string; readonly name: string; readonly key: string } | undefined
 }
 
+/** The `count`th durable step of the vault, or the `count`th continuation of an await from when the intent is durable. */
+export interface Moment {
+  readonly step: string
+  readonly kind: 'step' | 'await'
+  readonly count: number
+}
+
+/** What a run that lived has seen, by the id of the step of the flow. */
+export type Moments = Readonly<Record<string, { readonly steps: readonly string[]; readonly awaits: number }>>
+
 const ROUNDS = 100
+/** The steps of the flow that change a registration. */
+export const CHANGING: readonly string[] = ['register', 'update-acp', 'delete']
 
-if (import.meta.main) await perform(JSON.parse(readFileSync(0, 'utf8')) as Job)
+if (import.meta.main) {
+  const job = JSON.parse(readFileSync(0, 'utf8')) as Job
+  await (job.race === undefined ? live(job) : race(job.folder, job.race))
+}
 
-async function perform(job: Job): Promise<void> {
-  const seen: string[] = []
-  const checkpoint = (name: string) => {
-    seen.push(name)
-    if (seen.length === job.dieAt) process.kill(process.pid, 'SIGKILL')
+async function live({ folder, root, variables, port, dieAt }: Job): Promise<void> {
+  const seen: Record<string, { steps: string[]; awaits: number }> = {}
+  let step = 'start'
+  let counting = false
+  const here = () => {
+    const moments = seen[step] ?? { steps: [], awaits: 0 }
+    seen[step] = moments
+    return moments
   }
+  const arrive = (kind: Moment['kind'], count: number) => {
+    if (dieAt === undefined || dieAt.step !== step || dieAt.kind !== kind || dieAt.count !== count) return
+    process.kill(process.pid, 'SIGKILL')
+  }
+  createHook({
+    before: () => {
+      if (!counting) return
+      const moments = here()
+      moments.awaits += 1
+      arrive('await', moments.awaits)
+    },
+  }).enable()
+  const { record } = await run({
+    flows: ['lifecycle'],
+    environment: { env: 'mock', folder, variables },
+    inputs: new Map(),
+    folders: [root],
+    out: join(folder, 'reports'),
+    version: 'prove',
+    twin: async () => ({
+      kind: 'twin',
+      connectTo: () => ({ host: '127.0.0.1', port }),
+      async [Symbol.asyncDispose]() {},
+    }),
+    onEvent: (event) => {
+      if (event.type === 'step-started') step = event.stepId
+      if (event.type === 'step-finished') counting = false
+    },
+    vault: {
+      checkpoint: (name) => {
+        const { steps } = here()
+        steps.push(name)
+        // Synchronous: the parent hears of it even if this process is dead at once.
+        if (CHANGING.includes(step)) writeSync(1, `${step}: ${name}\n`)
+        if (name === 'intent: durable' && CHANGING.includes(step)) counting = true
+        arrive('step', steps.length)
+      },
+    },
+  })
+  const problems = record.workflows.flatMap(({ steps }) => steps.flatMap(({ error }) => error?.message ?? []))
+  writeSync(1, `${JSON.stringify({ verdict: record.verdict, problems, seen })}\n`)
+}
+
+async function race(folder: string, { clientId, name, key }: NonNullable<Job['race']>): Promise<void> {
   const vault = await openVault({
-    folder: job.folder,
-    key: Buffer.from(job.key, 'hex'),
+    folder,
+    key: Buffer.from(key, 'hex'),
     environment: 'mock',
     now: () => new Date(),
-    checkpoint,
   })
-  if (job.effect === 'race') {
-    for (let round = 0; round < ROUNDS; round++) {
-      const body = JSON.stringify({
-        client_id: job.clientId,
-        registration_access_token: `${job.name}${round}`,
-        registration_client_uri: 'https://localhost/client',
-      })
-      const kept = await vault.keep({ body, status: 200, step: String(round), runId: job.name ?? '' })
-      if (kept?.problem !== undefined) throw new Error(kept.problem.message)
-    }
-    return
+  for (let round = 0; round < ROUNDS; round++) {
+    const body = JSON.stringify({
+      client_id: clientId,
+      registration_access_token: `${name}${round}`,
+      registration_client_uri: 'https://localhost/client',
+    })
+    const kept = await vault.keep({ body, status: 200, step: String(round), runId: name })
+    if (kept?.problem !== undefined) throw new Error(kept.problem.message)
   }
-
-  await vault.prepare(job.clientId)
-  checkpoint('prepared')
-  const registration = await vault.current(job.clientId)
-  const url = job.url ?? registration?.registrationClientUri ?? ''
-  const token = job.effect === 'register' ? undefined : registration?.registrationAccessToken?.reveal()
-  const { identity } = await loadIdentity(
-    { name: 'transport', certificateFile: job.certificateFile, keyFile: job.keyFile },
-    new Date(),
-  )
-  await using transport = createTransport({
-    identities: new Map([['transport', identity]]),
-    allowedHosts: new Set([new URL(url).host]),
-    ca: await loadAuthorities(job.caFile),
-    minTlsVersion: 'TLSv1.2',
-    connectTo: () => ({ host: '127.0.0.1', port: job.port }),
-    maxBodyBytes: 1024 * 1024,
-  })
-
-  const { effect, method, clientId } = job
-  await using intent = await vault.begin({ effect, method, url, step: effect, runId: 'prove', clientId })
-  process.stdout.write('begun\n')
-  checkpoint('begun')
-  const sending = transport.send(
-    {
-      method,
-      url,
-      headers: [
-        ['accept', 'application/json'],
-        ...(job.body === undefined ? [] : [['content-type', 'application/json'] as const]),
-        ...(token === undefined ? [] : [['authorization', `Bearer ${token}`] as const]),
-      ],
-      body: job.body,
-    },
-    { identity: 'transport', timeoutMs: 10_000, signal: new AbortController().signal },
-  )
-  checkpoint('sending')
-  const delivery = await sending
-  checkpoint('answer arrived')
-  if (delivery.kind === 'failed') {
-    await intent.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
-    throw new Error(delivery.problem.message)
-  }
-  await intent.keep({ status: delivery.answer.status, body: delivery.answer.body })
-  checkpoint('kept')
-  await intent.close('answered')
-  checkpoint('closed')
-  process.stdout.write(`${JSON.stringify({ status: delivery.answer.status, seen })}\n`)
 }

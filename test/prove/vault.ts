@@ -1,47 +1,53 @@
 /**
- * The proof behind "nothing lost": processes are killed between sending and recording, disks fail, writers race and bits
- * flip; after each the vault's token works on the twin, or the journal names the open call. Prints the figures; ends with 1
- * where one does not hold.
+ * The proof behind "nothing lost": runs are killed between sending and recording, disks fail, writers race and bits flip;
+ * after each the vault's token works on the twin, or the journal names the open call. Prints the figures; ends with 1 where
+ * one does not hold.
  *
  *   node test/prove/vault.ts [--kills 210]
  */
 import { spawn } from 'node:child_process'
-import { randomBytes, randomInt, X509Certificate } from 'node:crypto'
+import { randomInt, X509Certificate } from 'node:crypto'
 import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
-import { ensurePki, HOSTS, type Pki, startTwin, type Twin } from '../../mocks/index.ts'
+import { build } from 'rolldown'
 import { ToolError } from '../../src/errors.ts'
+import { run } from '../../src/run.ts'
 import { type FilePort, fingerprint, openVault, type Probe, recover, type Vault } from '../../src/vault/index.ts'
-import { CLIENT_ID, ORGANISATION, SOFTWARE, URLS } from '../support/twin.ts'
-import type { Job } from './driver.ts'
+import buildCli from '../support/build.ts'
+import { type Network, startNetwork } from '../support/network.ts'
+import { CLIENT_ID } from '../support/twin.ts'
+import { CHANGING, type Job, type Moment, type Moments } from './driver.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const KEY = randomBytes(32)
-const EFFECTS = { register: 'POST', update: 'PUT', delete: 'DELETE' } as const
-type Effect = keyof typeof EFFECTS
+/** Runs at the same time, each on a twin of its own. They wait for disks more than they compute. */
+const LANES = 4
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '210' } } })
 const kills = Number(values.kills)
 const isFull = kills >= 200
-
-const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
-await using running = await startTwin({ pki })
-const { twin } = running
-const certificate = new X509Certificate(pki.identities.transport.certificate)
-const statement = await softwareStatement()
 const failures: string[] = []
 const place = await fs.mkdtemp(join(tmpdir(), 'prove-vault-'))
+const driver = join(place, 'dist', 'driver.js')
 
 try {
-  await killed()
-  await faults()
-  await limits()
-  await race()
-  await bits()
+  await using lanes = new AsyncDisposableStack()
+  const networks = await Promise.all(Array.from({ length: LANES }, async () => lanes.use(await startNetwork())))
+  await buildCli()
+  // Bundled as the command line is: hundreds of processes start.
+  await build({
+    input: { driver: join(import.meta.dirname, 'driver.ts') },
+    platform: 'node',
+    logLevel: 'silent',
+    output: { dir: join(place, 'dist'), format: 'esm' },
+  })
+  await killed(networks)
+  await faults(networks)
+  await limits(networks)
+  await race(networks)
+  await bits(networks)
 } finally {
   await fs.rm(place, { recursive: true, force: true })
 }
@@ -49,151 +55,276 @@ for (const failure of failures) console.log(`FAILED  ${failure}`)
 console.log(failures.length === 0 ? 'every promise held' : `${failures.length} promise(s) broken`)
 process.exitCode = failures.length === 0 ? 0 : 1
 
-async function killed(): Promise<void> {
-  const figures = { kills: 0, works: 0, named: 0, untouched: 0, deleted: 0, settled: 0, retry: 0, ask: 0 }
-  const moments = new Map<Effect, readonly string[]>()
-  for (const effect of effects()) {
-    const folder = await stage(effect)
-    const { seen } = await drive({ folder, effect })
-    if (seen === undefined) throw new Error(`the rehearsal of ${effect} did not end`)
-    moments.set(effect, seen)
-  }
-  const total = [...moments.values()].reduce((sum, seen) => sum + seen.length, 0)
-  const rounds = Math.max(1, Math.ceil(kills / 2 / total))
-  const planned = effects().flatMap((effect) =>
-    Array.from({ length: (moments.get(effect) ?? []).length * rounds }, (_, index) => ({
-      effect,
-      dieAt: (index % (moments.get(effect) ?? []).length) + 1,
-    })),
+/** A run of the flow "lifecycle" from nothing: a vault and a twin that hold no client. */
+interface Stage {
+  readonly network: Network
+  readonly folder: string
+  /** where the vault is */
+  readonly vault: string
+}
+
+async function stageOn(network: Network, name: string): Promise<Stage> {
+  network.twin.state.deleteClient(CLIENT_ID)
+  const folder = await fs.mkdtemp(join(place, `${name}-`))
+  await fs.copyFile(join(ROOT, '.env.mock'), join(folder, '.env.mock'))
+  return { network, folder, vault: join(folder, 'vault') }
+}
+
+async function killed(networks: readonly Network[]): Promise<void> {
+  const figures = { step: 0, await: 0, time: 0, works: 0, named: 0, untouched: 0, deleted: 0 }
+  const ways = { read: 0, retry: 0, refused: 0, ask: 0 }
+  const moments = await rehearsed(networks)
+  const steps = CHANGING.flatMap((step) => momentsOf(step, 'step', moments[step]?.steps.length ?? 0))
+  const awaits = CHANGING.flatMap((step) => momentsOf(step, 'await', moments[step]?.awaits ?? 0))
+  // The full form dies at every durable step; both at awaits that are evenly spread, and at random times.
+  const atSteps = isFull ? steps : spread(steps, kills * 0.4)
+  const atAwaits = spread(awaits, (kills - atSteps.length) * 0.7)
+  const atTimes = Array.from({ length: kills - atSteps.length - atAwaits.length }, (_, index) => ({
+    step: CHANGING[index % CHANGING.length] ?? '',
+    kind: 'time' as const,
+  }))
+  const left = [...atSteps, ...atAwaits, ...atTimes]
+  await Promise.all(
+    networks.map(async (network) => {
+      for (let moment = left.pop(); moment !== undefined; moment = left.pop()) {
+        // A random time may come after the end: that is no kill, and another one is tried.
+        while (!(await kill(network, moment))) if (moment.kind !== 'time') break
+      }
+    }),
   )
-  // A reduced form takes evenly spread moments; the full one all of them, and random times besides.
-  const step = Math.max(1, planned.length / Math.max(1, Math.floor(kills * (isFull ? 1 : 0.7))))
-  const named = Array.from(
-    { length: Math.floor(planned.length / step) },
-    (_, index) => planned[Math.floor(index * step)],
-  )
-  for (const one of named) {
-    if (one === undefined) continue
-    const moment = `${moments.get(one.effect)?.[one.dieAt - 1]} (${one.dieAt})`
-    await kill(one.effect, { dieAt: one.dieAt }, moment)
-  }
-  while (figures.kills < kills) {
-    const effect = effects()[figures.kills % 3] ?? 'register'
-    await kill(effect, { afterMs: randomInt(0, 40) }, 'a random moment')
-  }
+  const total = figures.step + figures.await + figures.time
+  if (total !== kills) failures.push(`${total} of ${kills} kills took place`)
   console.log(
-    `kills          ${figures.kills} over POST, PUT with rotation and DELETE, at ${total} different moments and at random ones`,
+    `kills          ${total} runs of POST, PUT with rotation and DELETE: ${figures.step} at ${atSteps.length} of ${steps.length} durable steps, ${figures.await} at ${atAwaits.length} of ${awaits.length} awaits, ${figures.time} of thredd itself at random times`,
   )
   console.log(
     `  afterwards   token works ${figures.works} · client deleted and marked so ${figures.deleted} · journal names the open call ${figures.named} · nothing had been sent ${figures.untouched}`,
   )
   console.log(
-    `  way out      settled by reading ${figures.settled} · register again ${figures.retry} · ask Thredd ${figures.ask}`,
+    `  way out      settled by reading ${ways.read} · by registering again ${ways.retry} · refused, then deleted by Thredd ${ways.refused} · no token, then deleted by Thredd ${ways.ask}`,
   )
 
-  async function kill(effect: Effect, how: { dieAt?: number; afterMs?: number }, moment: string): Promise<void> {
-    const folder = await stage(effect)
-    const before = tokenOf(twin)
-    const { signal } = await drive({ folder, effect, ...how })
+  async function kill(network: Network, moment: Moment | { step: string; kind: 'time' }): Promise<boolean> {
+    const stage = await stageOn(network, moment.step)
+    const { signal, stdout, stderr } =
+      moment.kind === 'time' ? await killedAtRandom(stage, moment.step) : await drive(stage, moment)
+    const where = `${moment.step} killed at ${moment.kind} ${'count' in moment ? moment.count : ''}`
     if (signal !== 'SIGKILL') {
-      // A random moment may come after the end; that is no kill.
-      if (how.dieAt !== undefined) failures.push(`${effect}, ${moment}: the process was not killed`)
-      return
+      // The number of awaits differs a little from run to run.
+      if (moment.kind === 'step') failures.push(`${where}: the process was not killed; ${stderr}`)
+      return moment.kind === 'await' && (await kill(network, { ...moment, count: Math.floor(moment.count * 0.9) }))
     }
-    figures.kills += 1
-    const vault = await healthy(folder)
-    const held = await holds(vault, effect, before)
+    figures[moment.kind] += 1
+    const vault = await healthy(stage)
+    const held = await holds(stage, vault)
     if (held.kind !== 'broken') figures[held.kind] += 1
-    else failures.push(`${effect} killed at ${moment}: ${held.why}`)
-    const durable = (moments.get(effect) ?? []).indexOf('answer: durable') + 1
-    if (how.dieAt !== undefined && how.dieAt >= durable && held.kind === 'named')
-      failures.push(`${effect} killed at ${moment}: the answer was durable and yet the call is open`)
-    // The next start puts things in order, and every open call has a way out.
-    await vault.prepare(CLIENT_ID)
-    const leftovers = (await vault.check()).warnings
-    if (leftovers.length > 0) failures.push(`${effect} killed at ${moment}: ${leftovers.join('; ')}`)
-    for (const intent of await vault.unsettled()) {
-      const { settled } = await recover(vault, intent, { probe, runId: 'prove' })
-      if (settled) figures.settled += 1
-      else if (intent.way === 'retry') figures.retry += 1
-      else figures.ask += 1
-      const after = await holds(vault, effect, before)
-      if (after.kind === 'broken') failures.push(`${effect} killed at ${moment}, after recovery: ${after.why}`)
-    }
-  }
-}
+    else failures.push(`${where}: ${held.why}`)
 
-/** Every file operation fails once (EIO), and from every one on the disk is full (ENOSPC). */
-async function faults(): Promise<void> {
-  for (const errno of ['EIO', 'ENOSPC'] as const) {
-    let count = 0
-    let refused = 0
-    for (const effect of effects()) {
-      for (let failAt = 1; ; failAt++) {
-        const folder = await stage(effect)
-        const before = tokenOf(twin)
-        const port = faulty(errno, failAt)
-        let sent = false
-        try {
-          await inProcess(await healthy(folder, port.files), effect, () => {
-            sent = true
-          })
-        } catch (error) {
-          if (!(error instanceof ToolError)) throw error
-        }
-        if (!port.hasFailed()) break
-        count += 1
-        if (!sent) refused += 1
-        const held = await holds(await healthy(folder), effect, before)
-        const where = `${errno} at file operation ${failAt} of ${effect}`
-        if (held.kind === 'broken') failures.push(`${where}: ${held.why}`)
-        if (!sent && tokenOf(twin) !== before) failures.push(`${where}: refused, but something was sent`)
+    // What is said at the next start, and what the start puts in order.
+    const said = (await vault.prepare(CLIENT_ID)).filter((warning) => warning.startsWith('open '))
+    const open = await vault.unsettled()
+    if (said.length !== open.length) failures.push(`${where}: ${open.length} calls are open, ${said.length} are said`)
+    const begun = stdout.includes(`${moment.step}: intent: durable`)
+    if (begun && !stdout.includes(`${moment.step}: answer: made`) && moment.kind !== 'time') {
+      const named = open.some((one) => one.step === moment.step && one.clientId === CLIENT_ID)
+      if (!named) failures.push(`${where}: the call had begun, and the journal does not name it`)
+    }
+    if (stdout.includes(`${moment.step}: answer: durable`) && open.length > 0)
+      failures.push(`${where}: the answer was durable, and yet the call is open`)
+    const { warnings } = await vault.check()
+    if (warnings.length > 0) failures.push(`${where}: ${warnings.join('; ')}`)
+    for (const { id } of open) await walkOut(stage, vault, id, where)
+    await fs.rm(stage.folder, { recursive: true, force: true })
+    return true
+  }
+
+  /** Each way out leads out: what cannot be settled by reading is registered again, or deleted by Thredd. */
+  async function walkOut(stage: Stage, vault: Vault, id: string, where: string): Promise<void> {
+    const { network } = stage
+    const intent = (await vault.unsettled()).find((one) => one.id === id)
+    if (intent === undefined) return
+    const { settled } = await recover(vault, intent, { probe: probeOf(network), runId: 'prove' })
+    if (settled) ways.read += 1
+    else if (intent.way === 'retry') {
+      const again = await runIn(stage).catch((error: unknown) => error)
+      if ((await vault.unsettled()).length === 0 && !(again instanceof Error)) ways.retry += 1
+      else {
+        await deletedByThredd()
+        ways.refused += 1
       }
+    } else {
+      await deletedByThredd()
+      ways.ask += 1
     }
-    console.log(`${errno.padEnd(15)}${count} failing file operations; ${refused} refused before anything was sent`)
+    if ((await vault.unsettled()).some((one) => one.id === id)) failures.push(`${where}: the call could not be settled`)
+    const held = await holds(stage, vault)
+    if (held.kind === 'broken') failures.push(`${where}, after recovery: ${held.why}`)
+
+    async function deletedByThredd(): Promise<void> {
+      const [asking] = await vault.unsettled()
+      if (asking === undefined || !/ask Thredd to delete the client/.test(asking.next))
+        failures.push(`${where}: ${asking?.next ?? 'nothing is open'} is not what should be done`)
+      network.twin.state.deleteClient(CLIENT_ID)
+      await vault.remove(CLIENT_ID)
+    }
   }
 }
 
-/** A real limit of the operating system instead of an injected one. */
-async function limits(): Promise<void> {
-  if (process.platform === 'win32') return
-  for (const blocks of [8, 100]) {
-    const folder = await stage('update')
-    const before = tokenOf(twin)
-    const { stderr } = await drive({ folder, effect: 'update', limit: blocks })
-    const says = /vault folder .* cannot be written/.test(stderr)
-    if (!says || tokenOf(twin) !== before) failures.push(`file size limit ${blocks}: not refused before sending`)
-  }
-  console.log('EFBIG          2 real limits on file size; both refused before anything was sent')
+async function rehearsed([network]: readonly Network[]): Promise<Moments> {
+  if (network === undefined) throw new Error('there is no twin')
+  const { stdout, stderr } = await drive(await stageOn(network, 'rehearsal'))
+  const last = stdout.split('\n').find((line) => line.startsWith('{'))
+  if (last === undefined) throw new Error(`the rehearsal did not end: ${stderr}`)
+  const { verdict, seen } = JSON.parse(last) as { verdict: string; seen: Moments }
+  if (verdict !== 'conformant') throw new Error(`the rehearsal is ${verdict}`)
+  return seen
 }
 
-async function race(): Promise<void> {
-  const folder = await fs.mkdtemp(join(place, 'race-'))
-  const results = await Promise.all(['a', 'b'].map((name) => drive({ folder, effect: 'race', name })))
-  for (const { code, stderr } of results) if (code !== 0) failures.push(`a racing writer failed: ${stderr}`)
-  const history = await (await healthy(folder)).history(CLIENT_ID)
+function momentsOf(step: string, kind: Moment['kind'], length: number): readonly Moment[] {
+  return Array.from({ length }, (_, index) => ({ step, kind, count: index + 1 }))
+}
+
+/** That many of a list, evenly spread. */
+function spread<T>(list: readonly T[], wanted: number): readonly T[] {
+  const count = Math.min(list.length, Math.floor(wanted))
+  return Array.from({ length: count }, (_, index) => list[Math.floor((index * list.length) / count)] as T)
+}
+
+/** `thredd run lifecycle` as a person starts it, killed soon after it has said that the step begins. */
+async function killedAtRandom(stage: Stage, step: string): Promise<Ended> {
+  const child = await thredd(stage, ['run', 'lifecycle', '--json'])
+  let isTimed = false
+  const end = await ended(child, (stdout) => {
+    if (isTimed || !stdout.includes(`"step-started","stepId":"${step}"`)) return
+    isTimed = true
+    setTimeout(() => child.kill('SIGKILL'), randomInt(0, 120))
+  })
+  await fs.copyFile(join(ROOT, '.env.mock'), join(stage.folder, '.env.mock'))
+  return end
+}
+
+/** The command line, with the twin where the network would be; `script` starts it in bash. */
+async function thredd({ network, folder, vault }: Stage, args: readonly string[], script = 'exec "$0" "$@"') {
+  // Under the same name, so that the vault's records are those of a run in this process.
+  await fs.writeFile(join(folder, '.env.mock'), network.environment)
+  return spawn('bash', ['-c', script, process.execPath, join(ROOT, 'bin', 'thredd.js'), ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, THREDD_VAULT_DIR: vault, ...network.variables },
+  })
+}
+
+/** Every writing of a file fails once (EIO), and from every one on the disk is full (ENOSPC). */
+async function faults(networks: readonly Network[]): Promise<void> {
+  for (const errno of ['EIO', 'ENOSPC'] as const) {
+    const [network] = networks
+    if (network === undefined) return
+    const counter = faulty(errno, Number.POSITIVE_INFINITY, network)
+    await runIn(await stageOn(network, 'count'), counter.files)
+    const all = Array.from({ length: counter.count() }, (_, index) => index + 1)
+    const left = [...(isFull ? all : spread(all, 12))]
+    const figures = { tried: 0, refused: 0, works: 0, named: 0, untouched: 0, deleted: 0 }
+    await Promise.all(
+      networks.map(async (lane) => {
+        for (let failAt = left.pop(); failAt !== undefined; failAt = left.pop()) {
+          const stage = await stageOn(lane, 'fault')
+          const port = faulty(errno, failAt, lane)
+          const problem = await runIn(stage, port.files).then(
+            () => undefined,
+            (error: unknown) => error,
+          )
+          const where = `${errno} at file operation ${failAt}`
+          if (problem !== undefined && !(problem instanceof ToolError)) throw problem
+          if (!port.hasFailed()) failures.push(`${where}: it did not fail`)
+          figures.tried += 1
+          if (lane.changes().length === port.changesBefore()) figures.refused += 1
+          const held = await holds(stage, await healthy(stage))
+          if (held.kind === 'broken') failures.push(`${where}: ${held.why}`)
+          else figures[held.kind] += 1
+          await fs.rm(stage.folder, { recursive: true, force: true })
+        }
+      }),
+    )
+    console.log(
+      `${errno.padEnd(15)}at ${figures.tried} of ${all.length} file operations; ${figures.refused} times nothing more was sent; token works ${figures.works} · deleted ${figures.deleted} · named ${figures.named} · nothing sent ${figures.untouched}`,
+    )
+  }
+}
+
+/** Limits of the operating system instead of injected ones: `thredd` itself, and nothing may reach the twin. */
+async function limits([network]: readonly Network[]): Promise<void> {
+  if (process.platform === 'win32' || network === undefined) return
+  const tmpfs = (size: string, then = '') =>
+    `exec unshare -rm sh -c 'mkdir -p vault && mount -t tmpfs -o size=${size} tmpfs vault && ${then} exec "$0" "$@"' "$0" "$@"`
+  const cases: readonly (readonly [what: string, script: string])[] = [
+    ['a limit on the size of files', 'ulimit -f 8; exec "$0" "$@"'],
+    ['a full disk', tmpfs('32k')],
+    ['a disk that fills before the call', tmpfs('200k')],
+    ['a read-only disk', tmpfs('1m', 'mount -o remount,ro vault &&')],
+  ]
+  const held: string[] = []
+  for (const [what, script] of cases) {
+    const stage = await stageOn(network, 'limit')
+    const before = network.changes().length
+    const { code, stdout, stderr } = await ended(await thredd(stage, ['run', 'lifecycle'], script))
+    if (/unshare|mount: /.test(stderr)) {
+      held.push(`(${what}: not possible on this machine)`)
+      continue
+    }
+    const says = /vault folder .* cannot be written/.test(stdout + stderr)
+    if (says && code === 2 && network.changes().length === before) held.push(what)
+    else failures.push(`${what}: not refused before sending, exit ${code}: ${stderr}`)
+  }
+  console.log(`limits         refused with exit 2 before anything was sent: ${held.join(', ')}`)
+}
+
+async function race([network]: readonly Network[]): Promise<void> {
+  if (network === undefined) return
+  const stage = await stageOn(network, 'race')
+  const key = Buffer.from(network.vaultKey).toString('hex')
+  const racers = ['a', 'b'].map((name) => drive(stage, undefined, { clientId: CLIENT_ID, name, key }))
+  const vault = await healthy(stage)
+  let isOver = false
+  let reads = 0
+  const reading = (async () => {
+    while (!isOver) {
+      await vault.current(CLIENT_ID)
+      reads += 1
+    }
+  })().catch((error: unknown) => failures.push(`race: a reader saw half a file: ${error}`))
+  for (const { code, stderr } of await Promise.all(racers))
+    if (code !== 0) failures.push(`a racing writer failed: ${stderr}`)
+  isOver = true
+  await reading
+  const history = await vault.history(CLIENT_ID)
   for (const name of ['a', 'b']) {
     const own = Array.from({ length: 100 }, (_, round) => fingerprint(`${name}${round}`))
     const found = history.map(({ token }) => token ?? '').filter((token) => own.includes(token))
     if (found.join() !== own.join())
       failures.push(`race: writer ${name} has ${found.length} of 100 answers, or out of order`)
   }
-  console.log(`race           2 processes, 100 answers each: ${history.length} entries, each writer's in order`)
+  console.log(
+    `race           2 processes, 100 answers each: ${history.length} entries, each writer's in order; ${reads} readings meanwhile, none of half a file`,
+  )
 }
 
-async function bits(): Promise<void> {
-  const folder = await fs.mkdtemp(join(place, 'bits-'))
-  const writer = await healthy(folder)
-  const body = isFull
-    ? await registered()
-    : JSON.stringify({ client_id: CLIENT_ID, registration_access_token: 'token' })
-  await writer.keep({ body, status: 201, step: 'register', runId: 'prove' })
-  const name = (await fs.readdir(folder)).find((file) => file.endsWith('.jwe')) ?? ''
-  const record = await fs.readFile(join(folder, name))
+async function bits([network]: readonly Network[]): Promise<void> {
+  if (network === undefined) return
+  const stage = await stageOn(network, 'bits')
+  const members = {
+    client_id: CLIENT_ID,
+    registration_access_token: 'token',
+    registration_client_uri: 'https://localhost',
+  }
+  // The full form flips a whole registration as the twin answers it.
+  if (isFull) await runIn(stage, undefined, 'register')
+  else
+    await (await healthy(stage)).keep({ body: JSON.stringify(members), status: 201, step: 'register', runId: 'prove' })
+  const name = (await fs.readdir(stage.vault)).find((file) => file.endsWith('.jwe')) ?? ''
+  const record = await fs.readFile(join(stage.vault, name))
   let content = record
   const readFile = (async (path: string, encoding: BufferEncoding) =>
     path.endsWith(name) ? content.toString(encoding) : fs.readFile(path, encoding)) as unknown as FilePort['readFile']
-  const vault = await healthy(folder, { ...fs, readFile })
+  const vault = await healthy(stage, { ...fs, readFile })
   if ((await vault.current(CLIENT_ID)) === undefined) failures.push('bits: the record itself is not read')
   let found = 0
   for (let bit = 0; bit < record.length * 8; bit++) {
@@ -214,76 +345,60 @@ type Held =
   | { readonly kind: 'broken'; readonly why: string }
 
 /** The promise: the vault's token works on the twin, or the journal names the open call. */
-async function holds(vault: Vault, effect: Effect, before: string | undefined): Promise<Held> {
+async function holds({ network }: Stage, vault: Vault): Promise<Held> {
   const open = (await vault.unsettled()).filter(({ clientId, way }) => clientId === CLIENT_ID && way !== 'wait')
   const registration = await vault.current(CLIENT_ID)
-  const actual = tokenOf(twin)
-  const stored = [registration?.registrationAccessToken, registration?.fallback].map((token) => token?.reveal())
-  if (actual !== undefined && stored.includes(actual)) {
-    const { registrationClientUri: url = '' } = registration ?? {}
-    const { status } = await twin.answer(
-      new Request(url, { headers: { authorization: `Bearer ${actual}` } }),
-      certificate,
-    )
-    return status === 200 ? { kind: 'works' } : { kind: 'broken', why: `the stored token is answered with ${status}` }
+  const actual = network.twin.state.clients.get(CLIENT_ID)?.registrationToken.value
+  const stored = [registration?.registrationAccessToken, registration?.fallback]
+  const working = stored.find((token) => token !== undefined && token.reveal() === actual)
+  if (working !== undefined) {
+    const result = await probeOf(network)(registration?.registrationClientUri ?? '', working)
+    if (result.kind === 'answered' && result.status === 200) return { kind: 'works' }
+    return { kind: 'broken', why: 'the stored token is refused' }
   }
-  if (actual === undefined && registration === undefined && effect === 'delete') return { kind: 'deleted' }
   if (open.length > 0) return { kind: 'named' }
-  if (actual === before && actual === undefined && registration === undefined) return { kind: 'untouched' }
+  if (actual === undefined && registration === undefined)
+    return { kind: (await vault.history(CLIENT_ID)).length === 0 ? 'untouched' : 'deleted' }
   return {
     kind: 'broken',
     why: `the twin ${actual === undefined ? 'has no client' : 'has a client'}, the vault ${registration === undefined ? 'has none' : 'has another token'}, and nothing is open`,
   }
 }
 
-/** A fresh vault and a twin in the state the call starts from. */
-async function stage(effect: Effect): Promise<string> {
-  const folder = await fs.mkdtemp(join(place, `${effect}-`))
-  twin.state.deleteClient(CLIENT_ID)
-  if (effect === 'register') return folder
-  const vault = await healthy(folder)
-  await vault.keep({ body: await registered(), status: 201, step: 'register', runId: 'stage', clientId: CLIENT_ID })
-  return folder
+function probeOf({ twin, pki }: Network): Probe {
+  const certificate = new X509Certificate(pki.identities.transport.certificate)
+  return async (url, token) => {
+    const request = new Request(url, { headers: { authorization: `Bearer ${token.reveal()}` } })
+    const response = await twin.answer(request, certificate)
+    return { kind: 'answered', status: response.status, body: await response.text() }
+  }
 }
 
-async function registered(): Promise<string> {
-  twin.state.deleteClient(CLIENT_ID)
-  const { url, method, body } = request('register')
-  const response = await twin.answer(
-    new Request(url, { method, body, headers: { 'content-type': 'application/json' } }),
-    certificate,
-  )
-  if (response.status !== 201) throw new Error(`the twin answers a registration with ${response.status}`)
-  return response.text()
+/** The same run in this process. */
+async function runIn({ network, folder, vault }: Stage, files?: FilePort, flow = 'lifecycle'): Promise<void> {
+  const { HTTPS_PROXY: _, ...variables } = network.variables
+  await run({
+    flows: [flow],
+    environment: { env: 'mock', folder, variables: { ...variables, THREDD_VAULT_DIR: vault } },
+    inputs: new Map(),
+    folders: [ROOT],
+    out: join(folder, 'reports'),
+    version: 'prove',
+    twin: async () => ({
+      kind: 'twin',
+      connectTo: () => ({ host: '127.0.0.1', port: network.port }),
+      async [Symbol.asyncDispose]() {},
+    }),
+    vault: files === undefined ? undefined : { files },
+  })
 }
 
-function request(effect: Effect): { method: string; url: string; body: string } {
-  const body = JSON.stringify({ ...documentedRequest, software_statement: statement })
-  return { method: EFFECTS[effect], url: `${URLS.old}/oauth2/register`, body }
-}
-
-/** The same call without a process of its own. */
-async function inProcess(vault: Vault, effect: Effect, onSend: () => void): Promise<void> {
-  await vault.prepare(CLIENT_ID)
-  const registration = await vault.current(CLIENT_ID)
-  const { method, body, ...to } = request(effect)
-  const url = effect === 'register' ? to.url : (registration?.registrationClientUri ?? '')
-  await using intent = await vault.begin({ effect, method, url, step: effect, runId: 'prove', clientId: CLIENT_ID })
-  const headers = new Headers({ 'content-type': 'application/json' })
-  if (effect !== 'register') headers.set('authorization', `Bearer ${registration?.registrationAccessToken?.reveal()}`)
-  onSend()
-  const response = await twin.answer(
-    new Request(url, { method, headers, ...(effect === 'delete' ? {} : { body }) }),
-    certificate,
-  )
-  await intent.keep({ status: response.status, body: new Uint8Array(await response.arrayBuffer()) })
-  await intent.close('answered')
-}
-
-function faulty(errno: 'EIO' | 'ENOSPC', failAt: number): { files: FilePort; hasFailed: () => boolean } {
+function faulty(errno: 'EIO' | 'ENOSPC', failAt: number, network: Network) {
   let count = 0
+  let changesBefore = 0
   const attempt = (syscall: string) => {
     count += 1
+    if (count === failAt) changesBefore = network.changes().length
     if (count === failAt || (errno === 'ENOSPC' && count > failAt))
       throw Object.assign(new Error(`${errno}, ${syscall}`), { code: errno, syscall })
   }
@@ -312,108 +427,49 @@ function faulty(errno: 'EIO' | 'ENOSPC', failAt: number): { files: FilePort; has
       await fs.unlink(path)
     },
   }
-  return { files, hasFailed: () => count >= failAt }
+  return { files, hasFailed: () => count >= failAt, count: () => count, changesBefore: () => changesBefore }
 }
 
-async function healthy(folder: string, files?: FilePort): Promise<Vault> {
-  const options = { folder, key: KEY, environment: 'mock', now: () => new Date() }
+async function healthy({ network, vault }: Stage, files?: FilePort): Promise<Vault> {
+  const options = { folder: vault, key: network.vaultKey, environment: 'mock', now: () => new Date() }
   return openVault(files === undefined ? options : { ...options, files })
 }
 
 interface Ended {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
+  readonly stdout: string
   readonly stderr: string
-  readonly seen: readonly string[] | undefined
 }
 
-/** Runs the driver; `afterMs` kills it that long after it has written down what it is about to do. */
-async function drive({
-  effect,
-  folder,
-  afterMs,
-  limit,
-  dieAt,
-  name,
-}: {
-  effect: Effect | 'race'
-  folder: string
-  afterMs?: number
-  limit?: number
-  dieAt?: number
-  name?: string
-}): Promise<Ended> {
-  const { identities, caFile }: Pki = pki
-  const { certificateFile, keyFile } = identities.transport
-  const call = request(effect === 'race' ? 'register' : effect)
+async function drive({ network, folder, vault }: Stage, dieAt?: Moment, race?: Job['race']): Promise<Ended> {
+  const { HTTPS_PROXY: _, ...variables } = network.variables
   const job: Job = {
-    folder,
-    key: KEY.toString('hex'),
-    clientId: CLIENT_ID,
-    port: running.port,
-    caFile,
-    certificateFile,
-    keyFile,
-    effect,
-    method: call.method,
-    ...(effect === 'register' ? { url: call.url } : {}),
-    ...(effect === 'delete' ? {} : { body: call.body }),
-    ...(dieAt === undefined ? {} : { dieAt }),
-    ...(name === undefined ? {} : { name }),
+    folder: race === undefined ? folder : vault,
+    root: ROOT,
+    variables: { ...variables, THREDD_VAULT_DIR: vault },
+    port: network.port,
+    dieAt,
+    race,
   }
-  const driver = join(import.meta.dirname, 'driver.ts')
-  const child =
-    limit === undefined
-      ? spawn(process.execPath, [driver])
-      : spawn('bash', ['-c', `ulimit -f ${limit}; exec "$0" "$1"`, process.execPath, driver])
+  const child = spawn(process.execPath, [driver])
+  const end = ended(child)
+  child.stdin.end(JSON.stringify(job))
+  return await end
+}
+
+function ended(child: ReturnType<typeof spawn>, onText: (stdout: string) => void = () => {}): Promise<Ended> {
   let stdout = ''
   let stderr = ''
-  child.stdout.on('data', (chunk) => {
-    if (stdout === '' && afterMs !== undefined) setTimeout(() => child.kill('SIGKILL'), afterMs)
+  child.stdout?.on('data', (chunk) => {
     stdout += chunk
+    onText(stdout)
   })
-  child.stderr.on('data', (chunk) => {
+  child.stderr?.on('data', (chunk) => {
     stderr += chunk
   })
-  child.stdin.end(JSON.stringify(job))
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
-    child.on('close', (...end) => resolve(end)),
-  )
-  const last = stdout.split('\n').find((line) => line.startsWith('{'))
-  return { code, signal, stderr, seen: last === undefined ? undefined : JSON.parse(last).seen }
-}
-
-async function softwareStatement(): Promise<string> {
-  const token = await twin.answer(
-    new Request(`${URLS.directoryMtls}/token`, {
-      method: 'POST',
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        scope: 'directory:software',
-        client_id: CLIENT_ID,
-      }),
-    }),
-    certificate,
-  )
-  const { access_token } = (await token.json()) as { access_token: string }
-  const url = `${URLS.directoryApi}/organisations/${ORGANISATION}/softwarestatements/${SOFTWARE}/assertion`
-  const answer = await twin.answer(
-    new Request(url, { headers: { authorization: `Bearer ${access_token}` } }),
-    certificate,
-  )
-  return answer.text()
-}
-
-async function probe(...[url, token]: Parameters<Probe>): ReturnType<Probe> {
-  const request = new Request(url, { headers: { authorization: `Bearer ${token.reveal()}` } })
-  const response = await twin.answer(request, certificate)
-  return { kind: 'answered', status: response.status, body: await response.text() }
-}
-
-function tokenOf({ state }: Twin): string | undefined {
-  return state.clients.get(CLIENT_ID)?.registrationToken.value
-}
-
-function effects(): readonly Effect[] {
-  return Object.keys(EFFECTS) as Effect[]
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+  })
 }
