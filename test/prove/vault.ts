@@ -177,6 +177,8 @@ async function rehearsed([network]: readonly Network[]): Promise<Moments> {
   if (last === undefined) throw new Error(`the rehearsal did not end: ${stderr}`)
   const { verdict, seen } = JSON.parse(last) as { verdict: string; seen: Moments }
   if (verdict !== 'conformant') throw new Error(`the rehearsal is ${verdict}`)
+  for (const step of CHANGING)
+    if (!seen[step]?.awaits) throw new Error(`no await was seen in step "${step}" after its intent was durable`)
   return seen
 }
 
