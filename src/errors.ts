@@ -52,6 +52,8 @@ export const CODES = {
   VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },
   SECRET_LEAK: { exit: 70, means: 'a secret was found in an artifact after it was written; the artifact was removed' },
+  RECORD_UNREADABLE: { exit: 2, means: 'a stored run is missing, cut, or of a version that is not known' },
+  PACK_UNREADABLE: { exit: 2, means: 'a folder is no evidence pack, or cannot be read' },
   TWIN: { exit: 3, means: 'the offline twin could not start' },
 } as const satisfies Record<string, { exit: Exit; means: string }>
 
@@ -114,8 +116,11 @@ export function worstExit(codes: Iterable<number>): number {
  * A problem as a compiler would print it: title, file:line:column, the source line with a caret, expected, found, hint.
  * `source` is the text of the file at `problem.at`, where it is at hand.
  */
-export function render(problem: Omit<Problem, 'code'> & { readonly code: string }, source?: string): string {
-  const lines = [`error[${problem.code}]: ${problem.message}`]
+export function render(
+  problem: Omit<Problem, 'code'> & { readonly code: string; readonly level?: 'error' | 'warning' | 'hint' },
+  source?: string,
+): string {
+  const lines = [`${problem.level ?? 'error'}[${problem.code}]: ${problem.message}`]
   const { at } = problem
   if (at !== undefined) {
     lines.push(`  --> ${at.file}:${at.line}:${at.column}`)

@@ -1,27 +1,41 @@
 /**
- * Runs a plan: one step after the other, each answer kept before it is judged. Every effect is an argument, every result
- * a value; nothing is printed and nothing is written here. Events tell progress, the return value is the record.
+ * Runs a plan: workflows in their order, steps along the path that their actions choose, and at the end what always runs.
+ * Every effect is an argument, every result a value; nothing is printed and nothing is written here. Events tell progress,
+ * the return value is the record.
  */
-import { compareScopes, judgeAnswer, type ParsedAnswer, refusalCheck, scopeCheck } from './checks.ts'
-import { type Problem, ToolError } from './errors.ts'
-import { exchangeOf, parseAnswer } from './evidence.ts'
-import { judge } from './flow/criterion.ts'
-import { type Context, ExpressionError } from './flow/expression.ts'
-import type { Action, Criterion, Step } from './flow/index.ts'
 import {
-  type AssertionPlan,
-  inputsReadBy,
+  blank,
+  Call,
+  contextOf,
+  criterionCheck,
+  freshInputs,
+  type Kept,
+  type Known,
+  type Outcome,
+  type Ports,
+  problemOf,
+  round,
+} from './call.ts'
+import type { ParsedAnswer } from './checks.ts'
+import { fail, type Problem } from './errors.ts'
+import { judge } from './flow/criterion.ts'
+import type { Context } from './flow/expression.ts'
+import type { Action, Case, Dependency, Flow, Invocation, Step, Target } from './flow/index.ts'
+import { expressionsIn } from './flow/needs.ts'
+import {
   type Plan,
+  type PlannedCall,
   type PlannedInput,
   type PlannedStep,
   type PlannedWorkflow,
+  passedInput,
   plainValue,
-  type VaultMember,
 } from './plan.ts'
 import type { CheckRecord, Exchange, StepRecord, WorkflowRecord } from './record.ts'
-import { asText, type BuiltRequest, buildRequest, evaluate } from './request.ts'
-import type { Redactor, Secret } from './secret.ts'
-import type { Delivery, Transport } from './transport/transport.ts'
+import { asText, evaluate, OMITTED } from './request.ts'
+import type { Redactor } from './secret.ts'
+
+export type { Kept, Ports } from './call.ts'
 
 export type RunEvent =
   | { readonly type: 'workflow-started'; readonly planned: PlannedWorkflow }
@@ -31,60 +45,14 @@ export type RunEvent =
   | { readonly type: 'step-finished'; readonly step: StepRecord }
   | { readonly type: 'workflow-finished'; readonly workflow: WorkflowRecord }
 
-/** What the vault made of an answer. */
-export interface Kept {
-  readonly clientId: string
-  /** a first registration, or a token that replaces an earlier one */
-  readonly news: 'registered' | 'rotated'
-  /** why the answer lies beside the client's record; it is safe all the same */
-  readonly problem?: Problem | undefined
-}
-
-/** A call that is written down until it is known how it ended. */
-export interface Intent {
-  /** Durable before anything looks at it. */
-  keep(answer: { readonly body: Uint8Array; readonly status: number }): Promise<Kept | undefined>
-  close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
-}
-
-/** Effects the executor needs; golden records are byte-stable because time and ids come from here too. */
-export interface Ports {
-  readonly transport: Transport
-  /** a freshly signed client assertion with an unused jti */
-  readonly sign: (assertion: AssertionPlan) => Promise<Secret>
-  readonly vault: {
-    /** Writes a call down that changes a registration, durably, before it leaves; undefined for any other call. */
-    begin(call: {
-      readonly method: string
-      readonly url: string
-      readonly authorization: string | undefined
-      /** the payload before it became text */
-      readonly body: unknown
-      readonly step: string
-    }): Promise<Intent | undefined>
-    /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: {
-      readonly body: Uint8Array
-      readonly status: number
-      readonly step: string
-    }): Promise<Kept | undefined>
-    /** A call with these credentials succeeded and brought no new ones. */
-    worked(authorization: string, step: string): Promise<void>
-    read(member: VaultMember): Promise<string | undefined>
-  }
-  readonly redactor: Redactor
-  readonly userAgent: string
-  readonly now: () => Date
-  /** monotonic milliseconds */
-  readonly clock: () => number
-  /** Resolves after that time or, at once, when the signal is aborted. */
-  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
-}
-
 /** More steps than any sensible flow takes: an endless loop ends here. */
 const STEP_BUDGET = 1000
+/** Workflows that run each other, and retries that lead through steps with retries. */
+const DEEPEST = 32
 /** A server cannot make us wait longer than this before a retry. */
 const LONGEST_WAIT_MS = 120_000
+/** How long the steps that always run may take together once the run is interrupted. */
+const LAST_STEPS_MS = 30_000
 
 export async function* execute(
   plan: Plan,
@@ -92,171 +60,630 @@ export async function* execute(
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, WorkflowRecord[]> {
   const records: WorkflowRecord[] = []
-  for (const planned of plan.workflows) {
-    yield { type: 'workflow-started', planned }
-    const workflow = yield* new WorkflowRun(planned, ports, signal).run()
-    yield { type: 'workflow-finished', workflow }
-    records.push(workflow)
+  const ended = new Map<Flow, Map<string, Ended>>()
+  for (const first of plan.workflows) {
+    const before = ended.get(first.flow) ?? new Map<string, Ended>()
+    ended.set(first.flow, before)
+    const budget = { left: STEP_BUDGET }
+    const chain: WorkflowRecord[] = []
+    let outputs: Readonly<Record<string, unknown>> = {}
+    // A transfer is one way: the workflow it leads to is one of its own.
+    for (let next: Transfer | undefined = { planned: first, inputs: first.inputs }; next !== undefined; ) {
+      const { planned, inputs }: Transfer = next
+      yield { type: 'workflow-started', planned }
+      const course = new Course(planned, inputs, { ports, signal, budget, before, prefix: '', depth: 0 })
+      const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blockedBy(planned, before))
+      yield { type: 'workflow-finished', workflow: record }
+      chain.push(record)
+      if (planned === first) outputs = course.outputs
+      next = course.transfer
+    }
+    records.push(...chain)
+    const steps = chain.flatMap((record) => record.steps)
+    before.set(first.workflow.workflowId, {
+      status: worst(chain.map(({ status }) => status)),
+      inputs: plainInputs(first.inputs),
+      outputs,
+      passed: new Set(steps.filter(({ status }) => status === 'passed').map(({ stepId }) => stepId)),
+    })
   }
   return records
 }
 
-type Outputs = Map<string, { outputs: Readonly<Record<string, unknown>> }>
+/** A workflow of the plan that has ended, as others can read it. */
+interface Ended {
+  readonly status: WorkflowRecord['status']
+  readonly inputs: Readonly<Record<string, unknown>>
+  readonly outputs: Readonly<Record<string, unknown>>
+  readonly passed: ReadonlySet<string>
+}
 
-class WorkflowRun {
-  readonly #planned: PlannedWorkflow
-  readonly #ports: Ports
-  readonly #signal: AbortSignal
-  readonly #outputs: Outputs = new Map()
-  readonly #steps: StepRecord[] = []
+/** Where control goes on, with what it is told. */
+interface Transfer {
+  readonly planned: PlannedWorkflow
+  readonly inputs: ReadonlyMap<string, PlannedInput>
+}
+
+async function* recorded(
+  course: Course,
+  { flow, workflow }: PlannedWorkflow,
+  inputs: ReadonlyMap<string, PlannedInput>,
+  { now, clock, redactor }: Ports,
+  blocked: string | undefined,
+): AsyncGenerator<RunEvent, WorkflowRecord> {
+  const startedAt = now().toISOString()
+  const start = clock()
+  if (blocked === undefined) yield* course.run()
+  else yield* course.skip(blocked)
+  return {
+    workflowId: workflow.workflowId,
+    summary: workflow.summary,
+    flow: { file: flow.file, sha256: flow.sha256, title: flow.title },
+    effect: workflow.effect,
+    safety: workflow.safety,
+    clauses: [...workflow.clauses],
+    notice: workflow.notice,
+    status: blocked === undefined ? course.status : 'skipped',
+    inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
+    steps: course.steps,
+    outputs: redactor.value(course.outputs),
+    error: redactor.value(course.error),
+    startedAt,
+    durationMs: round(clock() - start),
+  }
+}
+
+/** Why a workflow cannot begin: one that it depends on has not passed. */
+function blockedBy({ workflow }: PlannedWorkflow, before: ReadonlyMap<string, Ended>): string | undefined {
+  const missing = workflow.dependsOn.find((id) => before.get(id)?.status !== 'passed')
+  if (missing === undefined) return undefined
+  return `it depends on workflow "${missing}", which ${WORDS[before.get(missing)?.status ?? 'skipped']}`
+}
+
+const WORDS = { passed: 'passed', failed: 'failed', errored: 'came to no verdict', skipped: 'has not run' } as const
+
+function worst(statuses: readonly WorkflowRecord['status'][]): WorkflowRecord['status'] {
+  return (['failed', 'errored', 'skipped'] as const).find((status) => statuses.includes(status)) ?? 'passed'
+}
+
+interface Surroundings {
+  readonly ports: Ports
+  readonly signal: AbortSignal
+  /** steps that may still be run, counted over all workflows that run each other */
+  readonly budget: { left: number }
+  /** workflows of the same flow that have ended */
+  readonly before: ReadonlyMap<string, Ended>
+  /** stands before the step ids of a workflow that runs as a step of another */
+  readonly prefix: string
+  readonly depth: number
+}
+
+/** What came of a step, what happens next, and the steps of the workflow that it ran. */
+type Result = Outcome & { readonly next?: Exclude<Action, { type: 'retry' }> | undefined }
+
+type Attempt = Outcome & { readonly inner: readonly StepRecord[] }
+
+/** One walk through a workflow. */
+class Course {
+  readonly steps: StepRecord[] = []
   /** what keeps the workflow from ending as its steps did */
-  #error: Problem | undefined
+  error: Problem | undefined
+  outputs: Readonly<Record<string, unknown>> = {}
+  /** where control goes on instead of back */
+  transfer: Transfer | undefined
+  readonly #planned: PlannedWorkflow
+  readonly #known: Known
+  readonly #around: Surroundings
+  readonly #produced = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
+  #hasBegun = false
 
-  constructor(planned: PlannedWorkflow, ports: Ports, signal: AbortSignal) {
+  constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, around: Surroundings) {
     this.#planned = planned
-    this.#ports = ports
-    this.#signal = signal
+    this.#around = around
+    this.#known = { inputs, outputs: this.#produced, workflows: around.before }
   }
 
-  async *run(): AsyncGenerator<RunEvent, WorkflowRecord> {
-    const { flow, workflow, inputs } = this.#planned
-    const { redactor, now, clock } = this.#ports
-    const startedAt = now().toISOString()
-    const start = clock()
-    for (const [name, input] of inputs) {
+  async *run(): AsyncGenerator<RunEvent, void> {
+    const { redactor } = this.#around.ports
+    for (const [name, input] of this.#known.inputs) {
       if (input.kind !== 'value' || !input.secret) continue
       for (const value of [plainValue(input)].flat()) redactor.add({ value: asText(value), name })
     }
     const because = yield* this.#walk()
-    for (const planned of this.#planned.steps) {
-      if (this.#steps.some(({ stepId }) => stepId === planned.step.stepId)) continue
-      const step: StepRecord = { ...blank(planned), status: 'skipped', because }
-      this.#steps.push(step)
-      yield { type: 'step-finished', step }
-    }
-    const outputs = this.#end()
-    return {
-      workflowId: workflow.workflowId,
-      summary: workflow.summary,
-      flow: { file: flow.file, sha256: flow.sha256, title: flow.title },
-      effect: workflow.effect,
-      safety: workflow.safety,
-      clauses: [...workflow.clauses],
-      notice: workflow.notice,
-      status: this.#status(),
-      inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
-      steps: this.#steps,
-      outputs: redactor.value(outputs),
-      error: redactor.value(this.#error),
-      startedAt,
-      durationMs: round(clock() - start),
-    }
+    yield* this.#skipRest(because, (step) => !step.finally)
+    yield* this.#lastSteps(because)
+    if (this.status === 'passed') this.#readOutputs()
+  }
+
+  /** Runs nothing. */
+  async *skip(because: string): AsyncGenerator<RunEvent, void> {
+    yield* this.#skipRest(because, () => true)
+  }
+
+  get status(): 'passed' | 'failed' | 'errored' {
+    if (this.steps.some((step) => step.status === 'failed')) return 'failed'
+    if (this.error !== undefined || this.steps.some((step) => step.status === 'errored')) return 'errored'
+    return 'passed'
   }
 
   /** Runs steps until one of them, or their end, says stop. Returns why the others were not reached. */
   async *#walk(): AsyncGenerator<RunEvent, string> {
-    const { steps } = this.#planned
-    let index = 0
-    for (let budget = STEP_BUDGET; index < steps.length; budget--) {
+    const steps = this.#planned.steps.filter(({ step }) => !step.finally)
+    const { signal, budget } = this.#around
+    for (let index = 0; index < steps.length; ) {
       const planned = steps[index]
       if (planned === undefined) break
-      if (this.#signal.aborted) return this.#interrupted()
-      if (budget === 0) {
-        this.#error = {
-          code: 'STEP_BUDGET',
-          message: `the workflow did not end within ${STEP_BUDGET} steps`,
-          hint: 'a goto leads back to an earlier step without a way out',
-        }
-        return this.#error.message
-      }
-      const { step, context } = yield* this.#attempts(planned)
-      if (this.#signal.aborted && step.status === 'errored') return this.#interrupted()
-      const actions = step.status === 'passed' ? planned.step.onSuccess : planned.step.onFailure
-      const action = actions.find((one) => one.type !== 'retry' && applies(one, context))
-      if (action?.type === 'end') return `step "${step.stepId}" ended the workflow`
-      if (action?.type === 'goto') index = steps.findIndex((one) => one.step.stepId === action.stepId)
-      else if (step.status === 'passed') index++
-      else return `step "${step.stepId}" ${step.status}`
+      if (signal.aborted) return this.#interrupted()
+      if (budget.left <= 0) return this.#exhausted()
+      this.#hasBegun = true
+      const { step, next, context } = yield* this.#step(planned, signal, 0)
+      if (signal.aborted && step.status === 'errored') return this.#interrupted()
+      const name = planned.step.stepId
+      if (next?.type === 'end') return `step "${name}" ended the workflow`
+      if (next?.type === 'goto') {
+        const { to } = next
+        if (to.kind === 'workflow') return await this.#leave(to.invocation, name, context)
+        index = steps.findIndex((one) => one.step.stepId === to.stepId)
+      } else if (step.status === 'passed') index++
+      else return `step "${name}" ${step.status}`
     }
     return 'the path taken did not lead here'
   }
 
+  async #leave(invocation: Invocation, stepId: string, context: Context): Promise<string> {
+    try {
+      this.transfer = await this.#prepare(invocation, `step "${stepId}"`, context)
+      return `step "${stepId}" went on to workflow "${invocation.workflowId}"`
+    } catch (error) {
+      this.error = problemOf(error)
+      return this.error.message
+    }
+  }
+
   #interrupted(): string {
-    this.#error = { code: 'INTERRUPTED', message: 'the run was interrupted' }
-    return this.#error.message
+    this.error = { code: 'INTERRUPTED', message: 'the run was interrupted' }
+    return this.error.message
+  }
+
+  #exhausted(): string {
+    this.error = {
+      code: 'STEP_BUDGET',
+      message: `the workflow did not end within ${STEP_BUDGET} steps`,
+      hint: 'a goto leads back to an earlier step without a way out',
+    }
+    return this.error.message
+  }
+
+  async *#skipRest(because: string, which: (step: Step) => boolean): AsyncGenerator<RunEvent, void> {
+    for (const planned of this.#planned.steps) {
+      const { step } = planned
+      const stepId = this.#around.prefix + step.stepId
+      if (!which(step) || this.steps.some((one) => one.stepId === stepId)) continue
+      yield* this.#finished({ ...blank(planned), stepId, status: 'skipped', because })
+    }
+  }
+
+  /** They run on a signal of their own, which bounds them once the run is interrupted. */
+  async *#lastSteps(because: string): AsyncGenerator<RunEvent, void> {
+    const last = this.#planned.steps.filter(({ step }) => step.finally)
+    if (!this.#hasBegun && last.length > 0) yield* this.#skipRest(because, () => true)
+    if (!this.#hasBegun || last.length === 0) return
+    const { signal, ports } = this.#around
+    const [own, over] = [new AbortController(), new AbortController()]
+    const bound = () => void ports.wait(LAST_STEPS_MS, over.signal).then(() => own.abort())
+    if (signal.aborted) bound()
+    else signal.addEventListener('abort', bound, { once: true })
+    try {
+      for (const planned of last) yield* this.#step(planned, own.signal, 0)
+    } finally {
+      signal.removeEventListener('abort', bound)
+      over.abort()
+    }
+  }
+
+  /** A step with all its cases or retries, and the action that follows. */
+  async *#step(planned: PlannedStep, signal: AbortSignal, depth: number): AsyncGenerator<RunEvent, Result> {
+    const missing = planned.step.dependsOn.find((one) => !this.#isMet(one))
+    if (missing !== undefined) {
+      const name = missing.workflowId === undefined ? missing.stepId : `${missing.workflowId} / ${missing.stepId}`
+      const message = `it depends on step "${name}", which has not passed`
+      const error: Problem = { code: 'VALUE_UNDEFINED', message, at: planned.step.at }
+      const stepId = this.#around.prefix + planned.step.stepId
+      const step = yield* this.#finished(settled(planned, { ...blank(planned), stepId, status: 'errored', error }))
+      const context = contextOf(this.#known)
+      return { step, context, values: {}, next: this.#followUp(planned.step, step, context) }
+    }
+    if (planned.kind === 'call' && planned.step.cases.length > 0) return yield* this.#cases(planned, signal, depth)
+    return yield* this.#attempts(planned, signal, depth)
+  }
+
+  #isMet({ workflowId, stepId }: Dependency): boolean {
+    if (workflowId !== undefined) return this.#around.before.get(workflowId)?.passed.has(stepId) === true
+    const name = this.#around.prefix + stepId
+    return this.steps.findLast((step) => step.stepId === name)?.status === 'passed'
   }
 
   /** One step with its retries: the exchanges of all attempts, the verdict of the last. */
-  async *#attempts(planned: PlannedStep): AsyncGenerator<RunEvent, StepOutcome> {
+  async *#attempts(
+    planned: PlannedStep,
+    signal: AbortSignal,
+    depth: number,
+    note: Partial<StepRecord> = {},
+  ): AsyncGenerator<RunEvent, Result> {
+    const { budget, prefix, ports } = this.#around
     const { step } = planned
-    const { redactor, wait } = this.#ports
+    const stepId = prefix + step.stepId
     const used = new Map<Action, number>()
     const earlier: Exchange[] = []
-    yield { type: 'step-started', stepId: step.stepId }
+    yield { type: 'step-started', stepId }
     for (;;) {
-      const outcome = await new StepRun(planned, this.#planned.inputs, this.#outputs, this.#ports, this.#signal).run()
+      budget.left--
+      const outcome =
+        planned.kind === 'call' ? await this.#call(planned, signal) : yield* this.#workflow(planned, signal)
       if (outcome.kept !== undefined) {
-        yield { type: 'registration-kept', stepId: step.stepId, ...redactor.value(outcome.kept) }
+        yield { type: 'registration-kept', stepId, ...ports.redactor.value(outcome.kept) }
       }
-      const retry =
-        outcome.step.status === 'passed' || this.#signal.aborted
-          ? undefined
-          : step.onFailure.find(
-              (action) =>
-                action.type === 'retry' &&
-                (used.get(action) ?? 0) < action.retryLimit &&
-                applies(action, outcome.context),
-            )
-      const forbidden = retry !== undefined && !mayRepeat(step, outcome.step)
-      const record = { ...outcome.step, exchanges: [...earlier, ...outcome.step.exchanges] }
-      if (retry?.type !== 'retry' || forbidden) {
-        const judged = forbidden ? withHint(record, NOT_REPEATED) : record
-        this.#steps.push(judged)
-        yield { type: 'step-finished', step: judged }
-        return { ...outcome, step: judged }
+      const { action, hint } = this.#choose(planned, outcome, { used, signal, depth })
+      if (action?.type === 'retry') {
+        const attempt = (used.get(action) ?? 0) + 1
+        used.set(action, attempt)
+        const asked = retryAfterMs(outcome.answer, ports.now())
+        const delayMs = Math.min(asked ?? action.retryAfterMs, LONGEST_WAIT_MS)
+        yield { type: 'retry', stepId, attempt, delayMs }
+        await ports.wait(delayMs, signal)
+        const failed = action.through && (yield* this.#through(action.through, planned, signal, depth + 1))
+        if (failed === undefined) {
+          earlier.push(...outcome.inner.flatMap(({ exchanges }) => exchanges), ...outcome.step.exchanges)
+          continue
+        }
+        return yield* this.#settle(planned, { ...outcome, earlier, note, hint: failed, next: undefined })
       }
-      const attempt = (used.get(retry) ?? 0) + 1
-      used.set(retry, attempt)
-      earlier.push(...outcome.step.exchanges)
-      const delayMs = Math.min(retryAfterMs(outcome.answer, this.#ports.now()) ?? retry.retryAfterMs, LONGEST_WAIT_MS)
-      yield { type: 'retry', stepId: step.stepId, attempt, delayMs }
-      await wait(delayMs, this.#signal)
+      return yield* this.#settle(planned, { ...outcome, earlier, note, hint, next: action })
     }
   }
 
-  #status(): WorkflowRecord['status'] {
-    if (this.#steps.some((step) => step.status === 'failed')) return 'failed'
-    if (this.#error !== undefined || this.#steps.some((step) => step.status === 'errored')) return 'errored'
-    return 'passed'
+  async *#settle(
+    planned: PlannedStep,
+    {
+      earlier,
+      note,
+      hint,
+      next,
+      inner,
+      ...outcome
+    }: Attempt & {
+      readonly earlier: readonly Exchange[]
+      readonly note: Partial<StepRecord>
+      readonly hint: string | undefined
+      readonly next: Result['next']
+    },
+  ): AsyncGenerator<RunEvent, Result> {
+    this.steps.push(...inner)
+    const { step } = outcome
+    const exchanges = [...earlier, ...step.exchanges]
+    const stepId = this.#around.prefix + step.stepId
+    const record = yield* this.#finished(settled(planned, withHint({ ...step, ...note, stepId, exchanges }, hint)))
+    if (record.status === 'passed') this.#produced.set(step.stepId, { outputs: outcome.values })
+    return { ...outcome, step: record, next }
   }
 
-  #end(): Record<string, unknown> {
-    if (this.#status() !== 'passed') return {}
-    const context: Context = { inputs: (name) => plainValue(this.#planned.inputs.get(name)), steps: this.#outputs }
+  async *#finished(step: StepRecord): AsyncGenerator<RunEvent, StepRecord> {
+    this.steps.push(step)
+    yield { type: 'step-finished', step }
+    return step
+  }
+
+  async #call(planned: PlannedCall, signal: AbortSignal): Promise<Attempt> {
+    return { ...(await new Call(planned, this.#known, this.#around.ports, signal).run()), inner: [] }
+  }
+
+  /** The first action that applies. A retry that is used up or would do harm gives way to the next (Arazzo 1.1 retryLimit). */
+  #choose(
+    { step }: PlannedStep,
+    { step: record, context }: Outcome,
+    {
+      used,
+      signal,
+      depth,
+    }: { readonly used: ReadonlyMap<Action, number>; readonly signal: AbortSignal; readonly depth: number },
+  ): { readonly action: Action | undefined; readonly hint: string | undefined } {
+    let hint: string | undefined
+    if (signal.aborted) return { action: undefined, hint }
+    for (const action of record.status === 'passed' ? step.onSuccess : step.onFailure) {
+      if (!applies(action, context)) continue
+      if (action.type !== 'retry') {
+        if (step.finally) continue
+        return { action, hint }
+      }
+      if ((used.get(action) ?? 0) >= action.retryLimit || this.#around.budget.left <= 0 || depth >= DEEPEST) continue
+      if (this.#mayRepeat(step, record)) return { action, hint }
+      hint = NOT_REPEATED
+    }
+    return { action: undefined, hint }
+  }
+
+  /** The same for a step that is not repeated as a whole. */
+  #followUp(step: Step, record: StepRecord, context: Context): Result['next'] {
+    const actions = record.status === 'passed' ? step.onSuccess : step.onFailure
+    if (step.finally || this.#around.signal.aborted) return undefined
+    return actions.filter((action) => action.type !== 'retry').find((action) => applies(action, context))
+  }
+
+  /** A request that may have changed something goes out again only if its author says that this is harmless. */
+  #mayRepeat(step: Step, { exchanges, status }: StepRecord): boolean {
+    if (step.retrySafe || status === 'passed') return true
+    if (step.kind === 'workflow')
+      return this.#planned.invoked.get(step.invocation)?.workflow.effect === 'read' || exchanges.length === 0
+    const last = exchanges.at(-1)
+    const isSafe = step.operation.method === 'GET' || step.operation.method === 'HEAD'
+    return isSafe || last === undefined || last.sent === 'no' || last.response?.status === 429
+  }
+
+  /** Runs what a retry leads through and comes back. Returns why the retry has lost its sense, if it has. */
+  async *#through(
+    target: Target,
+    by: PlannedStep,
+    signal: AbortSignal,
+    depth: number,
+  ): AsyncGenerator<RunEvent, string | undefined> {
+    const from = `the retry of step "${by.step.stepId}"`
+    if (target.kind === 'step') {
+      const planned = this.#planned.steps.find(({ step }) => step.stepId === target.stepId)
+      if (planned === undefined || signal.aborted) return undefined
+      const { step } = yield* this.#step(planned, signal, depth)
+      return step.status === 'passed' ? undefined : `it was not repeated: step "${target.stepId}" ${step.status}`
+    }
+    const { workflowId } = target.invocation
     try {
-      const { outputs } = this.#planned.workflow
-      return Object.fromEntries(
-        [...outputs].map(([name, value]) => [name, evaluate(value, context, this.#planned.inputs)]),
+      const transfer = await this.#prepare(target.invocation, from, contextOf(this.#known))
+      const { status, steps } = yield* this.#inside(transfer, `${by.step.stepId}/retry/`, signal)
+      this.steps.push(...steps)
+      return status === 'passed' ? undefined : `it was not repeated: workflow "${workflowId}" ${WORDS[status]}`
+    } catch (error) {
+      return `it was not repeated: ${problemOf(error).message}`
+    }
+  }
+
+  /** A step that runs a workflow. */
+  async *#workflow(
+    planned: Extract<PlannedStep, { kind: 'workflow' }>,
+    signal: AbortSignal,
+  ): AsyncGenerator<RunEvent, Attempt> {
+    const { step, timeoutMs } = planned
+    const { ports } = this.#around
+    const { invocation } = step
+    const startedAt = ports.now().toISOString()
+    const start = ports.clock()
+    const [own, over] = [new AbortController(), new AbortController()]
+    const stop = () => own.abort()
+    let isLate = false
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop, { once: true })
+    if (timeoutMs !== undefined) {
+      void ports.wait(timeoutMs, over.signal).then(() => {
+        isLate = !over.signal.aborted
+        own.abort()
+      })
+    }
+    const base = { ...blank(planned), startedAt }
+    const took = () => round(ports.clock() - start)
+    try {
+      const transfer = await this.#prepare(invocation, `step "${step.stepId}"`, contextOf(this.#known))
+      const inside = yield* this.#inside(transfer, `${step.stepId}/`, own.signal)
+      const late: Problem = {
+        code: 'TIMEOUT',
+        message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,
+        at: step.at,
+      }
+      const verdict = this.#judge(planned, { ...inside, error: isLate ? late : inside.error })
+      return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, inner: inside.steps }
+    } catch (error) {
+      const problem = ports.redactor.value(problemOf(error))
+      const failed: StepRecord = { ...base, status: 'errored', error: problem, durationMs: took() }
+      return { step: failed, context: contextOf(this.#known), values: {}, inner: [] }
+    } finally {
+      signal.removeEventListener('abort', stop)
+      over.abort()
+    }
+  }
+
+  /** The step holds when the workflow passed and its own criteria hold on what that returned. */
+  #judge(
+    { step }: Extract<PlannedStep, { kind: 'workflow' }>,
+    { status, error, outputs }: Inside,
+  ): Omit<Outcome, 'step'> & { readonly step: Partial<StepRecord> & Pick<StepRecord, 'status'> } {
+    const { redactor } = this.#around.ports
+    const { workflowId } = step.invocation
+    const context: Context = { ...contextOf(this.#known), outputs }
+    const checks: CheckRecord[] = [
+      {
+        id: 'workflow',
+        status: status === 'passed' ? 'pass' : 'fail',
+        level: 'must',
+        clauses: [],
+        title: `workflow "${workflowId}" passes`,
+        expected: 'passed',
+        actual: WORDS[status],
+        at: step.at,
+      },
+    ]
+    if (status === 'errored') {
+      const problem = error ?? { code: 'VALUE_UNDEFINED', message: `workflow "${workflowId}" came to no verdict` }
+      return { step: { status, error: redactor.value(problem) }, context, values: {} }
+    }
+    if (status === 'passed')
+      checks.push(...step.criteria.map((criterion, index) => criterionCheck(criterion, index, context)))
+    const judged = { checks: redactor.value(checks) }
+    if (checks.some((check) => check.status === 'fail'))
+      return { step: { status: 'failed', ...judged }, context, values: {} }
+    try {
+      const { inputs } = this.#known
+      const values = Object.fromEntries(
+        [...step.outputs].map(([name, value]) => [name, evaluate(value, context, inputs)]),
+      )
+      return { step: { status: 'passed', ...judged, outputs: redactor.value(values) }, context, values }
+    } catch (failure) {
+      const problem = redactor.value(problemOf(failure))
+      return { step: { status: 'errored', ...judged, error: problem }, context, values: {} }
+    }
+  }
+
+  /** A workflow within this one, and those to which it transfers control: what ends last returns. */
+  async *#inside(first: Transfer, prefix: string, signal: AbortSignal): AsyncGenerator<RunEvent, Inside> {
+    const { depth } = this.#around
+    if (depth >= DEEPEST) {
+      fail({
+        code: 'STEP_BUDGET',
+        message: `workflows run each other more than ${DEEPEST} levels deep`,
+        hint: 'a workflow runs itself without a way out',
+      })
+    }
+    const around = { ...this.#around, signal, prefix: this.#around.prefix + prefix, depth: depth + 1 }
+    const courses: Course[] = []
+    for (let next: Transfer | undefined = first; next !== undefined; ) {
+      const course: Course = new Course(next.planned, next.inputs, around)
+      yield* course.run()
+      courses.push(course)
+      next = course.transfer
+    }
+    const steps = courses.flatMap((course) => course.steps)
+    return {
+      steps,
+      status: worst(courses.map(({ status }) => status)),
+      error: courses.findLast(({ error }) => error !== undefined)?.error ?? steps.find(({ error }) => error)?.error,
+      outputs: courses.at(-1)?.outputs ?? {},
+    }
+  }
+
+  /** The workflow with the inputs it is told. Throws ToolError where a value is missing or does not fit. */
+  async #prepare(invocation: Invocation, by: string, context: Context): Promise<Transfer> {
+    const planned = this.#planned.invoked.get(invocation)
+    if (planned === undefined) throw new Error(`workflow "${invocation.workflowId}" was not planned`)
+    const inputs = new Map(planned.inputs)
+    const read = [...invocation.arguments.values()].flatMap(expressionsIn)
+    const names = new Set(read.flatMap((one) => (one.kind === 'inputs' ? [one.name] : [])))
+    const fresh = await freshInputs(names, this.#known.inputs, this.#around.ports)
+    const complete: Context = { ...context, inputs: (name) => fresh.get(name) ?? context.inputs(name) }
+    for (const [name, value] of invocation.arguments) {
+      const declared = planned.workflow.inputs.find((input) => input.name === name)
+      const passed = evaluate(value, complete, this.#known.inputs)
+      if (declared === undefined) continue
+      if (passed !== OMITTED) inputs.set(name, passedInput(declared, passed, by))
+      else if (!declared.required) inputs.set(name, { kind: 'absent', secret: declared.secret, origin: { label: by } })
+      else
+        fail({
+          code: 'VALUE_UNDEFINED',
+          message: `input "${name}" of workflow "${invocation.workflowId}" has no value`,
+        })
+    }
+    return { planned, inputs }
+  }
+
+  /**
+   * The runs of a step with cases. A control that does not hold says that the request was never good, so that a refusal of
+   * an altered one proves nothing.
+   */
+  async *#cases(planned: PlannedCall, signal: AbortSignal, depth: number): AsyncGenerator<RunEvent, Result> {
+    const { step } = planned
+    const { prefix, ports } = this.#around
+    const startedAt = ports.now().toISOString()
+    const start = ports.clock()
+    const results: { readonly one: Case; readonly result: Result }[] = []
+    let because: string | undefined
+    yield { type: 'step-started', stepId: prefix + step.stepId }
+    for (const one of step.cases) {
+      const variant = { ...planned, step: one.step }
+      const note = { case: { of: prefix + step.stepId, id: one.id, control: one.isControl } }
+      if (because !== undefined) {
+        const stepId = prefix + one.step.stepId
+        yield* this.#finished({ ...blank(variant), ...note, stepId, status: 'skipped', because })
+        continue
+      }
+      const result = yield* this.#attempts(variant, signal, depth, note)
+      results.push({ one, result })
+      if (signal.aborted) because = 'the run was interrupted'
+      else if (one.isControl && result.step.status !== 'passed')
+        because = `the unaltered request ${result.step.status}, so a refusal would prove nothing`
+    }
+    const wrong = results.filter(({ result }) => result.step.status !== 'passed')
+    const status = worst(wrong.map(({ result }) => result.step.status)) as 'passed' | 'failed' | 'errored'
+    const control = results.findLast(({ one, result }) => one.isControl && result.step.status === 'passed')?.result
+    const decisive = (wrong[0] ?? results.at(-1))?.result
+    const context = decisive?.context ?? contextOf(this.#known)
+    const record = yield* this.#finished({
+      ...blank(planned),
+      stepId: prefix + step.stepId,
+      startedAt,
+      status,
+      error: status === 'errored' ? wrong.find(({ result }) => result.step.error)?.result.step.error : undefined,
+      checks: [casesCheck(step, results, status)],
+      outputs: control?.step.outputs ?? {},
+      durationMs: round(ports.clock() - start),
+    })
+    const values = control?.values ?? {}
+    if (status === 'passed') this.#produced.set(step.stepId, { outputs: values })
+    return { step: record, context, values, next: this.#followUp(step, record, context) }
+  }
+
+  /** Those that read a step which the path did not lead to have no value; Arazzo calls the others applicable. */
+  #readOutputs(): void {
+    const context = contextOf(this.#known)
+    const applicable = [...this.#planned.workflow.outputs].filter(([, value]) =>
+      expressionsIn(value).every((one) => one.kind !== 'steps' || this.#produced.has(one.stepId)),
+    )
+    try {
+      this.outputs = Object.fromEntries(
+        applicable.map(([name, value]) => [name, evaluate(value, context, this.#known.inputs)]),
       )
     } catch (error) {
-      this.#error = problemOf(error)
-      return {}
+      this.error = problemOf(error)
     }
+  }
+}
+
+/** What came of a workflow within another. */
+interface Inside {
+  readonly steps: readonly StepRecord[]
+  readonly status: WorkflowRecord['status']
+  readonly error: Problem | StepRecord['error']
+  readonly outputs: Readonly<Record<string, unknown>>
+}
+
+/** A step that always runs has nothing to do where what it would undo was never done. */
+function settled({ step }: PlannedStep, record: StepRecord): StepRecord {
+  if (!step.finally || record.status !== 'errored' || record.exchanges.length > 0) return record
+  if (record.error?.code !== 'VALUE_UNDEFINED') return record
+  const { error, ...rest } = record
+  return { ...rest, status: 'skipped', because: `nothing to do: ${error.message}` }
+}
+
+function casesCheck(
+  step: Step,
+  results: readonly { readonly one: Case; readonly result: Result }[],
+  status: StepRecord['status'],
+): CheckRecord {
+  const wrong = results.filter(({ result }) => result.step.status !== 'passed')
+  const count = results.filter(({ one }) => !one.isControl).length
+  return {
+    id: 'cases',
+    status: status === 'failed' ? 'fail' : status === 'errored' ? 'warn' : 'pass',
+    level: 'must',
+    clauses: [...step.clauses],
+    title: 'the unaltered request holds and every case is as expected',
+    expected: 'all passed',
+    actual:
+      wrong.length === 0
+        ? `all ${count} passed`
+        : wrong.map(({ one, result }) => `${one.id} ${result.step.status}`).join(', '),
+    at: step.at,
   }
 }
 
 const NOT_REPEATED =
   'it was not repeated: the server may have acted on it; set x-dcr: { retrySafe: true } where a repetition does no harm'
 
-/** A request that may have changed something goes out again only if its author says that this is harmless. */
-function mayRepeat(step: Step, { exchanges }: StepRecord): boolean {
-  const last = exchanges.at(-1)
-  const idempotent = step.operation.method === 'GET' || step.operation.method === 'HEAD'
-  return step.retrySafe || idempotent || last === undefined || last.sent === 'no' || last.response?.status === 429
-}
-
-function withHint(step: StepRecord, hint: string): StepRecord {
-  return step.error === undefined ? step : { ...step, error: { ...step.error, hint } }
+function withHint(step: StepRecord, hint: string | undefined): StepRecord {
+  return step.error === undefined || hint === undefined ? step : { ...step, error: { ...step.error, hint } }
 }
 
 /** RFC 9110 §10.2.3: seconds, or a date. */
@@ -272,301 +699,11 @@ function applies(action: Action, context: Context): boolean {
   return action.criteria.every((condition) => judge(condition, context).pass)
 }
 
-interface StepOutcome {
-  readonly step: StepRecord
-  readonly kept: Kept | undefined
-  /** what the criteria of actions may read */
-  readonly context: Context
-  readonly answer: ParsedAnswer | undefined
-}
-
-class StepRun {
-  readonly #planned: PlannedStep
-  readonly #step: Step
-  readonly #inputs: ReadonlyMap<string, PlannedInput>
-  readonly #outputs: Outputs
-  readonly #ports: Ports
-  readonly #signal: AbortSignal
-  /** minted and stored inputs, read once for this step */
-  readonly #fresh = new Map<string, string | undefined>()
-  readonly #exchanges: Exchange[] = []
-  #kept: Kept | undefined
-  #answer: ParsedAnswer | undefined
-  #request: BuiltRequest | undefined
-
-  constructor(
-    planned: PlannedStep,
-    inputs: ReadonlyMap<string, PlannedInput>,
-    outputs: Outputs,
-    ports: Ports,
-    signal: AbortSignal,
-  ) {
-    this.#planned = planned
-    this.#step = planned.step
-    this.#inputs = inputs
-    this.#outputs = outputs
-    this.#ports = ports
-    this.#signal = signal
-  }
-
-  async run(): Promise<StepOutcome> {
-    const startedAt = this.#ports.now().toISOString()
-    const start = this.#ports.clock()
-    let result: Verdict
-    try {
-      result = await this.#exchange()
-    } catch (error) {
-      result = { status: 'errored', error: this.#redacted(problemOf(error)) }
-    }
-    const durationMs = round(this.#ports.clock() - start)
-    return {
-      step: { ...blank(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
-      kept: this.#kept,
-      context: this.#context(),
-      answer: this.#answer,
-    }
-  }
-
-  async #exchange(): Promise<Verdict> {
-    const { redactor, vault, userAgent } = this.#ports
-    await this.#refresh()
-    const request = buildRequest(this.#planned, this.#context(), this.#inputs, userAgent)
-    this.#request = request
-    // A server may echo what it was told.
-    redactor.learn(request.body)
-    for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
-    const { method, url, headers } = request.outgoing
-    const authorization = headers.find(([name]) => name === 'authorization')?.[1]
-    const step = this.#step.stepId
-    const intent = await vault.begin({ method, url, authorization, body: request.body, step })
-    const delivery = await this.#send(request, intent)
-    if (delivery.kind === 'failed') {
-      await intent?.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
-      this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
-      return this.#judgeFailure(delivery)
-    }
-    // Before anything else looks at it: what this answer registers must survive whatever happens next.
-    const { status, body } = delivery.answer
-    const [kept] = await Promise.allSettled([this.#keep({ status, body, step }, intent)])
-    const text = new TextDecoder().decode(body)
-    const answer = parseAnswer(delivery.answer, text)
-    this.#answer = answer
-    this.#learn(answer)
-    this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
-    if (kept.status === 'rejected') throw kept.reason
-    this.#kept = kept.value
-    if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
-      await vault.worked(authorization, step)
-    return this.#judge(request, answer)
-  }
-
-  async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
-    try {
-      return await this.#ports.transport.send(request.outgoing, {
-        identity: this.#step.identity,
-        timeoutMs: this.#planned.timeoutMs,
-        signal: this.#signal,
-      })
-    } catch (error) {
-      // A transport rejects only before anything left.
-      await intent?.close('not-sent')
-      throw error
-    }
-  }
-
-  async #keep(
-    answer: { readonly status: number; readonly body: Uint8Array; readonly step: string },
-    intent: Intent | undefined,
-  ): Promise<Kept | undefined> {
-    if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
-    try {
-      return await intent.keep(answer)
-    } finally {
-      // Also where it could not be kept: the call then stays open, but no later one may wait for it.
-      await intent.close('answered')
-    }
-  }
-
-  async #refresh(): Promise<void> {
-    const { redactor, sign, vault } = this.#ports
-    for (const name of inputsReadBy(this.#step)) {
-      const input = this.#inputs.get(name)
-      if (input?.kind === 'minted') {
-        const assertion = await sign(input.assertion)
-        redactor.add(assertion)
-        this.#fresh.set(name, assertion.reveal())
-      } else if (input?.kind === 'vault') {
-        const value = await vault.read(input.member)
-        if (value !== undefined && input.member === 'registration_access_token')
-          redactor.add({ value, name: input.member })
-        this.#fresh.set(name, value)
-      }
-    }
-  }
-
-  #context(): Context {
-    const request = this.#request
-    const answer = this.#answer
-    return {
-      inputs: (name) => (this.#fresh.has(name) ? this.#fresh.get(name) : plainValue(this.#inputs.get(name))),
-      steps: this.#outputs,
-      ...(request && {
-        url: request.outgoing.url,
-        method: request.outgoing.method,
-        request: { headers: request.outgoing.headers, query: request.query, path: request.path, body: request.body },
-      }),
-      ...(answer && { statusCode: answer.status, response: { headers: answer.headers, body: answer.body } }),
-    }
-  }
-
-  /** Secrets that the server issues are secrets from the moment they arrive. */
-  #learn(answer: ParsedAnswer): void {
-    const { redactor } = this.#ports
-    redactor.learn(answer.body)
-    for (const [name, value] of answer.headers) redactor.learn({ [name]: value })
-    if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
-      redactor.add({ value: answer.body, name: 'jwt' })
-  }
-
-  /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
-  #judgeFailure({ problem, timing }: Extract<Delivery, { kind: 'failed' }>): Verdict {
-    const refused =
-      problem.code === 'TLS_CLIENT_REFUSED' || (problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined)
-    if (!this.#step.expectRefused || !refused) return { status: 'errored', error: this.#redacted(problem) }
-    return { status: 'passed', checks: this.#ports.redactor.value([refusalCheck(true, problem.message, this.#step)]) }
-  }
-
-  #judge(request: BuiltRequest, answer: ParsedAnswer): Verdict {
-    const { redactor } = this.#ports
-    const context = this.#context()
-    const checks: CheckRecord[] = this.#step.expectRefused
-      ? [refusalCheck(isRefusal(answer), refusalFacts(answer), this.#step)]
-      : judgeAnswer(this.#step.operation, answer)
-    if (this.#step.criteria.length === 0 && !this.#step.expectRefused)
-      checks.push(successCheck(answer.status, this.#step))
-    for (const [index, criterion] of this.#step.criteria.entries())
-      checks.push(criterionCheck(criterion, index, context))
-    const scopes = compareScopes(request.body, answer.body)
-    if (scopes !== undefined) checks.push(scopeCheck(scopes))
-
-    if (checks.some((check) => check.status === 'fail')) {
-      const problem = noVerdict(answer, request.outgoing.url, this.#step)
-      if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
-      return { status: 'failed', checks: redactor.value(checks), scopes: redactor.value(scopes) }
-    }
-    const judged = { checks: redactor.value(checks), scopes: redactor.value(scopes) }
-    try {
-      const outputs = Object.fromEntries(
-        [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#inputs)]),
-      )
-      this.#outputs.set(this.#step.stepId, { outputs })
-      return { status: 'passed', ...judged, outputs: redactor.value(outputs) }
-    } catch (error) {
-      return { status: 'errored', ...judged, error: this.#redacted(problemOf(error)) }
-    }
-  }
-
-  #redacted(problem: Problem): Problem {
-    return this.#ports.redactor.value(problem)
-  }
-}
-
-type Verdict = Partial<StepRecord> & Pick<StepRecord, 'status'>
-
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300
-}
-
-/** A 4xx that gives nothing away. Throttling is no refusal. */
-function isRefusal({ status, body }: ParsedAnswer): boolean {
-  if (status < 400 || status >= 500 || status === 408 || status === 429) return false
-  const members = typeof body === 'object' && body !== null ? Object.keys(body) : []
-  return !members.some((name) => ['access_token', 'client_id', 'registration_access_token'].includes(name))
-}
-
-function refusalFacts({ status, body }: ParsedAnswer): string {
-  const error =
-    typeof body === 'object' && body !== null && 'error' in body ? `, error ${JSON.stringify(body.error)}` : ''
-  return `${status}${error}`
-}
-
-/**
- * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
- * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
- */
-function noVerdict({ status, headers }: ParsedAnswer, url: string, step: Step): Problem | undefined {
-  const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
-  const host = URL.parse(url)?.host ?? url
-  const wait = header('retry-after')
-  const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
-  if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
-  if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
-  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
-    return {
-      code: 'TLS_CLIENT_REFUSED',
-      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to refuse the certificate of identity "${step.identity}"`,
-      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
-    }
-  }
-  return undefined
+function plainInputs(inputs: ReadonlyMap<string, PlannedInput>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries([...inputs].map(([name, input]) => [name, plainValue(input)]))
 }
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {
   if (input.kind !== 'value') return `(${input.kind})`
   return input.secret ? '[secret]' : redactor.value(input.value)
-}
-
-/** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
-function successCheck(status: number, step: Step): CheckRecord {
-  return {
-    id: 'success',
-    status: isSuccess(status) ? 'pass' : 'fail',
-    level: 'must',
-    clauses: [],
-    title: 'the call succeeds',
-    expected: 'a 2xx status',
-    actual: String(status),
-    at: step.at,
-  }
-}
-
-function criterionCheck(criterion: Criterion, index: number, context: Context): CheckRecord {
-  const verdict = judge(criterion.condition, context)
-  return {
-    id: `criterion ${index + 1}`,
-    status: verdict.pass ? 'pass' : criterion.level === 'must' ? 'fail' : 'warn',
-    level: criterion.level,
-    clauses: [...criterion.clauses],
-    title: criterion.text,
-    expected: verdict.expected,
-    actual: verdict.error === undefined ? verdict.actual : `${verdict.actual} (${verdict.error})`,
-    at: criterion.at,
-  }
-}
-
-function blank({ step }: PlannedStep): StepRecord {
-  const { operationId, method, path } = step.operation
-  return {
-    stepId: step.stepId,
-    description: step.description,
-    at: step.at,
-    status: 'skipped',
-    operation: { source: step.source, operationId, method, path },
-    identity: step.identity,
-    durationMs: 0,
-    exchanges: [],
-    checks: [],
-    outputs: {},
-  }
-}
-
-/** Anticipated errors become data; anything else is a bug and goes on. */
-function problemOf(error: unknown): Problem {
-  if (error instanceof ToolError) return error.problems[0]
-  if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
-  throw error
-}
-
-function round(milliseconds: number): number {
-  return Math.round(milliseconds * 10) / 10
 }

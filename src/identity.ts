@@ -58,8 +58,12 @@ export async function loadIdentity(
   if (found !== undefined) problems.push(...checkUse(spec, found.certificate, now))
   if (isNonEmpty(problems)) throw new ToolError(problems)
   if (found === undefined) throw new Error('an identity without a problem was not read')
-  const record = describe(spec.name, found.certificate, now)
-  return { identity: { name: spec.name, ...found, record }, warnings: expiryWarning(record) }
+  const { certificate, credentials, issuers } = found
+  const record = describe(spec.name, certificate, now)
+  return {
+    identity: { name: spec.name, certificate, credentials, record },
+    warnings: [...expiryWarning(record), ...chainWarnings(spec.name, certificate, issuers, now)],
+  }
 }
 
 /**
@@ -99,7 +103,10 @@ export function nameOnOneLine(name: string): string {
   return name.split('\n').join(', ')
 }
 
-type Found = Pick<Identity, 'certificate' | 'credentials'>
+interface Found extends Pick<Identity, 'certificate' | 'credentials'> {
+  /** what stands beside the own certificate in its file; nobody can look into a PFX file for them */
+  readonly issuers: readonly X509Certificate[]
+}
 
 async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found | undefined> {
   const { name, certificateFile, keyFile } = spec
@@ -137,8 +144,8 @@ async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found 
     })
     return undefined
   }
-  const chain = [certificate, ...certificates.filter((other) => other !== certificate)]
-  const cert = chain.map((each) => each.toString()).join('')
+  const issuers = certificates.filter((other) => other !== certificate)
+  const cert = [certificate, ...issuers].map((each) => each.toString()).join('')
   const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
   try {
     createSecureContext({ cert, key: pem })
@@ -151,7 +158,7 @@ async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found 
     })
     return undefined
   }
-  return { certificate, credentials: { kind: 'pem', chain: cert, key: new Secret(pem, `${name}_key`) } }
+  return { certificate, credentials: { kind: 'pem', chain: cert, key: new Secret(pem, `${name}_key`) }, issuers }
 }
 
 function parseChain(
@@ -231,7 +238,7 @@ async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]
   const pfx = await readBytes(file, what, `correct ${setting(name, 'PFX_FILE')}`, problems)
   if (pfx === undefined) return undefined
   try {
-    return { certificate: certificateOf(pfx, passphrase), credentials: { kind: 'pfx', pfx, passphrase } }
+    return { certificate: certificateOf(pfx, passphrase), credentials: { kind: 'pfx', pfx, passphrase }, issuers: [] }
   } catch (error) {
     const reason = error instanceof Error ? error.message : ''
     if (codeOf(error) === 'ERR_CRYPTO_UNSUPPORTED_OPERATION') {
@@ -240,7 +247,7 @@ async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]
         message: `${what} is encrypted with an outdated cipher (usually RC2)`,
         expected: 'a PFX file encrypted with AES or triple DES',
         // Two steps through an encrypted file, so that the key never lies bare on the disk.
-        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx`,
+        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${setting(name, 'PFX_FILE')}`,
       })
     } else if (reason.includes('mac verify failure')) {
       const fault = passphrase === undefined ? 'needs' : 'wrong'
@@ -342,6 +349,32 @@ function expiryWarning({ name, daysLeft, notAfter }: IdentityRecord): string[] {
   if (daysLeft > WARN_DAYS || daysLeft < 0) return []
   const when = daysLeft === 0 ? 'today' : daysLeft === 1 ? 'in 1 day' : `in ${daysLeft} days`
   return [`the certificate of identity "${name}" expires ${when} (${notAfter.slice(0, 16)}Z); request its replacement`]
+}
+
+/** A server may accept such a file all the same, since it can know the issuers itself: worth a word, no reason to stop. */
+function chainWarnings(
+  name: string,
+  own: X509Certificate,
+  others: readonly X509Certificate[],
+  now: Date,
+): readonly string[] {
+  const chain = [own]
+  for (;;) {
+    const last = chain.at(-1)
+    const issuer = others.find(
+      (other) => !chain.includes(other) && last?.checkIssued(other) && last.verify(other.publicKey),
+    )
+    if (issuer === undefined) break
+    chain.push(issuer)
+  }
+  return others.flatMap((other) => {
+    const subject = nameOnOneLine(other.subject)
+    if (!chain.includes(other) && other.fingerprint256 !== own.fingerprint256)
+      return [`the certificate file of identity "${name}" holds "${subject}", which is no issuer of its certificate`]
+    if (now >= other.validFromDate && now <= other.validToDate) return []
+    const verb = now > other.validToDate ? '' : 'is '
+    return [`the issuer "${subject}" in the chain of identity "${name}" ${verb}${validity(other, now)}`]
+  })
 }
 
 async function readBytes(

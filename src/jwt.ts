@@ -2,10 +2,21 @@
  * JOSE: the signing key, the JWTs it signs, direct JWE. Owns jose. Knows no file, no flow and no server; time and
  * random ids come from the caller.
  */
-import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
+import {
+  constants,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type JsonWebKey,
+  type KeyObject,
+  sign as signBytes,
+} from 'node:crypto'
+import { promisify } from 'node:util'
 import { compactDecrypt } from 'jose/jwe/compact/decrypt'
 import { CompactEncrypt } from 'jose/jwe/compact/encrypt'
 import { CompactSign } from 'jose/jws/compact/sign'
+import { compactVerify } from 'jose/jws/compact/verify'
 import { fail } from './errors.ts'
 import { Secret } from './secret.ts'
 
@@ -59,8 +70,19 @@ interface AssertionClaims {
   readonly lifetimeSeconds: number
 }
 
+/** What is to be wrong with a JWT. A header or claim that is undefined is removed. */
+export interface JwtChanges {
+  readonly header: ReadonlyMap<string, unknown>
+  readonly claims: ReadonlyMap<string, unknown>
+  /** another value of the same length, or none at all with alg "none" (RFC 7515 appendix A.5) */
+  readonly signature?: 'damaged' | 'none' | undefined
+  /** signed with a fresh key of the same kind, while the header keeps the kid */
+  readonly key?: 'other' | undefined
+}
+
 /**
- * A signed client assertion for private_key_jwt. `jti` must be new each time: servers refuse a replay.
+ * A signed client assertion for private_key_jwt. `jti` must be new each time: servers refuse a replay. With `changes` it is
+ * signed as they leave it, so that nothing else is wrong with it.
  *
  * @see [RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523.html#section-3)
  */
@@ -68,8 +90,36 @@ export async function mintClientAssertion(
   key: SigningKey,
   claims: AssertionClaims,
   ports: { readonly now: Date; readonly jti: string },
+  changes?: JwtChanges,
 ): Promise<Secret> {
-  return new Secret(await sign(clientAssertion(key, claims, ports), key), 'client_assertion')
+  const assertion = clientAssertion(key, claims, ports)
+  const jwt = changes === undefined ? await sign(assertion, key) : await signedAsChanged(assertion, key, changes)
+  return new Secret(jwt, 'client_assertion')
+}
+
+/**
+ * A JWT that others signed, with its signature damaged or taken away, or with that of another key. Header and claims stay
+ * as they are, byte for byte, but for alg "none".
+ *
+ * @throws VALUE_UNDEFINED where the text is no JWT, KEY_UNUSABLE for an algorithm we have no keys for
+ */
+export async function alterJwt(jwt: string, { signature, key }: JwtChanges): Promise<Secret> {
+  const decoded = decode(jwt)
+  if (decoded === undefined) return fail({ code: 'VALUE_UNDEFINED', message: 'what is to be changed is not a JWT' })
+  const [header = '', payload = '', original = ''] = jwt.split('.')
+  if (signature === 'none') return new Secret(`${unsigned(decoded.header)}.${payload}.`, 'altered_jwt')
+  const alg = String(decoded.header.alg)
+  if (key === 'other' && !isSigningAlg(alg)) {
+    return fail({
+      code: 'KEY_UNUSABLE',
+      message: `a JWT with alg "${alg}" cannot be signed with another key`,
+      expected: Object.keys(ALGORITHMS).join(', '),
+    })
+  }
+  const input = `${header}.${payload}`
+  const own =
+    key === 'other' ? signatureOf(input, alg as SigningAlg, await strangerKey(alg as SigningAlg)) : bytesOf(original)
+  return new Secret(`${input}.${encode(signature === 'damaged' ? damaged(own) : own)}`, 'altered_jwt')
 }
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -152,6 +202,55 @@ export async function decryptWithPassphrase(jwe: string, passphrase: Secret): Pr
   } catch {
     return { ok: false, because: 'other-key' }
   }
+}
+
+/** A public key as it may be handed out: its kid is the RFC 7638 thumbprint, so that nobody need trust a name. */
+export interface PublicKey {
+  readonly alg: SigningAlg
+  readonly kid: string
+  readonly jwk: Readonly<Record<string, unknown>>
+}
+
+export function publicKeyOf({ alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>): PublicKey {
+  const jwk = createPublicKey(privateKey).export({ format: 'jwk' })
+  const kid = thumbprint(jwk)
+  return { alg, kid, jwk: { ...jwk, alg, kid, use: 'sig' } }
+}
+
+/**
+ * A signature over bytes that are kept elsewhere: compact JWS without its payload.
+ *
+ * @see [RFC 7515 appendix F](https://www.rfc-editor.org/rfc/rfc7515.html#appendix-F)
+ */
+export async function signDetached(
+  payload: Uint8Array,
+  { alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>,
+): Promise<string> {
+  const { kid } = publicKeyOf({ alg, privateKey })
+  const jws = await new CompactSign(payload).setProtectedHeader({ alg, kid }).sign(privateKey)
+  const [header, , signature] = jws.split('.')
+  return `${header}..${signature}`
+}
+
+/** The signer's key, if `jws` is its signature over `payload`; never throws. A change of any bit is found. */
+export async function verifyDetached(jws: string, payload: Uint8Array, jwk: unknown): Promise<PublicKey | undefined> {
+  const [header = '', middle, signature = '', ...rest] = jws.split('.')
+  if (middle !== '' || rest.length > 0 || !isCanonical(header) || !isCanonical(signature)) return undefined
+  try {
+    const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' })
+    const algorithms = Object.keys(ALGORITHMS).filter((name) => ALGORITHMS[name as SigningAlg].fits(key))
+    const { protectedHeader } = await compactVerify(`${header}.${encode(payload)}.${signature}`, key, { algorithms })
+    const kid = thumbprint(key.export({ format: 'jwk' }))
+    if (protectedHeader.kid !== kid) return undefined
+    return { alg: protectedHeader.alg as SigningAlg, kid, jwk: jwk as Readonly<Record<string, unknown>> }
+  } catch {
+    return undefined
+  }
+}
+
+/** RFC 7638 §3.2: the required members alone, in lexical order. */
+function thumbprint({ crv, e, kty, n, x, y }: JsonWebKey): string {
+  return sha256base64url(JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, y }))
 }
 
 /** The usual spelling of a thumbprint: `x5t#S256`, RFC 7638, fingerprints of a software statement. */
@@ -260,6 +359,59 @@ function clientAssertion(
 /** Takes header and claims as they are: whatever alters a JWT does so before this line. */
 async function sign({ header, claims }: UnsignedJwt, { privateKey }: SigningKey): Promise<string> {
   return new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(privateKey)
+}
+
+async function signedAsChanged(
+  { header, claims }: UnsignedJwt,
+  { alg, privateKey }: SigningKey,
+  changes: JwtChanges,
+): Promise<string> {
+  const payload = encode(JSON.stringify(withChanges(claims, changes.claims)))
+  const changed = withChanges(header, changes.header)
+  if (changes.signature === 'none') return `${unsigned(changed)}.${payload}.`
+  const input = `${encode(JSON.stringify(changed))}.${payload}`
+  // Not by jose, which rightly refuses a header that does not say how the JWT is signed.
+  const own = signatureOf(input, alg, changes.key === 'other' ? await strangerKey(alg) : privateKey)
+  return `${input}.${encode(changes.signature === 'damaged' ? damaged(own) : own)}`
+}
+
+function withChanges(members: JsonObject, changes: ReadonlyMap<string, unknown>): JsonObject {
+  const kept = Object.entries(members).filter(([name]) => !changes.has(name))
+  const set = [...changes].filter(([, value]) => value !== undefined)
+  return Object.fromEntries([...kept, ...set])
+}
+
+function unsigned(header: JsonObject): string {
+  return encode(JSON.stringify({ ...header, alg: 'none' }))
+}
+
+/** RFC 7518 §3.3 to 3.5. */
+function signatureOf(input: string, alg: SigningAlg, key: KeyObject): Buffer {
+  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+  const form = { PS256: pss, RS256: {}, ES256: { dsaEncoding: 'ieee-p1363' } } as const
+  return signBytes('sha256', Buffer.from(input), { key, ...form[alg] })
+}
+
+/** Of the same length and a valid text: only its verification can tell. */
+function damaged(signature: Uint8Array): Uint8Array {
+  return signature.map((byte, index) => (index === signature.length >> 1 ? byte ^ 0x55 : byte))
+}
+
+/** A key that nobody knows. */
+async function strangerKey(alg: SigningAlg): Promise<KeyObject> {
+  const { privateKey } =
+    alg === 'ES256'
+      ? await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
+      : await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
+  return privateKey
+}
+
+function isSigningAlg(alg: string): alg is SigningAlg {
+  return Object.hasOwn(ALGORITHMS, alg)
+}
+
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'base64url')
 }
 
 function directHeader(key: Uint8Array): { alg: 'dir'; enc: 'A256GCM'; kid: string } {

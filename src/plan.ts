@@ -7,8 +7,9 @@ import type { Environment, Origin } from './environment/index.ts'
 import { SIGNING_ALGORITHMS } from './environment/variables.ts'
 import { isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
-import { type Context, type Expression, render, type Template } from './flow/expression.ts'
-import type { Flow, Input, Step, Value, Workflow } from './flow/index.ts'
+import { type Context, render, type Template } from './flow/expression.ts'
+import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from './flow/index.ts'
+import { invocationsOf, withInvoked } from './flow/needs.ts'
 import { Secret } from './secret.ts'
 
 export interface Plan {
@@ -24,20 +25,35 @@ export interface PlannedWorkflow {
   readonly workflow: Workflow
   readonly inputs: ReadonlyMap<string, PlannedInput>
   readonly steps: readonly PlannedStep[]
+  /** the workflows that steps and actions run, planned for what they are told */
+  readonly invoked: ReadonlyMap<Invocation, PlannedWorkflow>
 }
 
-export interface PlannedStep {
-  readonly step: Step
+export type PlannedStep = PlannedCall | PlannedWorkflowStep
+
+export interface PlannedCall {
+  readonly kind: 'call'
+  readonly step: CallStep
   /** base URL without trailing slash */
   readonly server: string
   readonly timeoutMs: number
 }
 
-/** Where an input's value comes from. `vault` and `minted` are read anew at each use. */
+interface PlannedWorkflowStep {
+  readonly kind: 'workflow'
+  readonly step: WorkflowStep
+  readonly timeoutMs: number | undefined
+}
+
+/**
+ * Where an input's value comes from. `vault` and `minted` are read anew at each use, `passed` is known when another
+ * workflow runs this one.
+ */
 export type PlannedInput =
   | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: Origin }
   | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: Origin }
   | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: Origin }
+  | { readonly kind: 'passed'; readonly secret: boolean; readonly origin: Origin }
   | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: Origin }
 
 /** RFC 7523 §3: what a client assertion will say. */
@@ -67,15 +83,14 @@ export function plan(
   environment: Environment,
   options: PlanOptions,
 ): Plan {
-  const problems = new Problems()
-  const workflows = selection.map(({ flow, workflow }) => {
-    const inputs = planInputs(workflow, environment, options, problems)
-    const steps = workflow.steps.flatMap((step) => planStep(step, environment, problems) ?? [])
-    return { flow, workflow, inputs, steps }
-  })
-  const steps = selection.flatMap(({ workflow }) => workflow.steps)
-  const sources = new Set(steps.map(({ source }) => source))
-  const inputs = new Set(selection.flatMap(({ workflow }) => workflow.inputs.map(({ name }) => name)))
+  const planner = new Planner(environment, options)
+  const workflows = selection.map(({ flow, workflow }) => planner.workflow(flow, workflow, new Set()))
+  const { problems } = planner
+  const all = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  const sources = new Set(
+    all.flatMap(({ steps }) => steps.flatMap((step) => (step.kind === 'call' ? [step.source] : []))),
+  )
+  const inputs = new Set(all.flatMap((workflow) => workflow.inputs.map(({ name }) => name)))
   for (const source of environment.servers.keys()) {
     if (environment.setting(`server_${source}`)?.origin.label !== '--server') continue
     if ([...sources].some((name) => name.toLowerCase() === source)) continue
@@ -95,13 +110,47 @@ export function plan(
   }
   if (isNonEmpty(problems.list)) throw new ToolError(problems.list)
 
-  const assertions = workflows.flatMap(({ inputs }) => [...inputs.values()].filter((input) => input.kind === 'minted'))
+  const planned = [...planner.planned.values()]
+  const assertions = planned.flatMap((one) => [...one.inputs.values()].filter((input) => input.kind === 'minted'))
+  const calls = planned.flatMap(({ steps }) => steps.flatMap((one) => (one.kind === 'call' ? [one.step] : [])))
   return {
     workflows,
-    identities: new Set(
-      workflows.flatMap(({ steps }) => steps.map(({ step }) => step.identity)).filter((name) => name !== 'none'),
-    ),
+    identities: new Set(calls.map(({ identity }) => identity).filter((name) => name !== 'none')),
     signingAlgorithms: new Set(assertions.map(({ assertion }) => assertion.alg)),
+  }
+}
+
+/** Plans each workflow once for each set of inputs that it is passed; workflows may run each other. */
+class Planner {
+  readonly problems = new Problems()
+  readonly planned = new Map<string, PlannedWorkflow>()
+  readonly #environment: Environment
+  readonly #options: PlanOptions
+
+  constructor(environment: Environment, options: PlanOptions) {
+    this.#environment = environment
+    this.#options = options
+  }
+
+  workflow(flow: Flow, workflow: Workflow, passed: ReadonlySet<string>): PlannedWorkflow {
+    const key = JSON.stringify([flow.file, workflow.workflowId, [...passed].sort()])
+    const known = this.planned.get(key)
+    if (known?.workflow === workflow) return known
+    const invoked = new Map<Invocation, PlannedWorkflow>()
+    const planned: PlannedWorkflow = {
+      flow,
+      workflow,
+      inputs: planInputs(workflow, passed, this.#environment, this.#options, this.problems),
+      steps: workflow.steps.flatMap((step) => planStep(step, this.#environment, this.problems) ?? []),
+      invoked,
+    }
+    this.planned.set(key, planned)
+    for (const invocation of invocationsOf(workflow)) {
+      const called = flow.workflows.find(({ workflowId }) => workflowId === invocation.workflowId)
+      if (called !== undefined)
+        invoked.set(invocation, this.workflow(flow, called, new Set(invocation.arguments.keys())))
+    }
+    return planned
   }
 }
 
@@ -125,6 +174,7 @@ function suggestion(name: string, known: ReadonlySet<string>): string {
 }
 
 function planStep(step: Step, environment: Environment, problems: Problems): PlannedStep | undefined {
+  if (step.kind === 'workflow') return { kind: 'workflow', step, timeoutMs: step.timeoutMs }
   const server = environment.servers.get(step.source.toLowerCase())
   if (step.identity !== 'none' && !environment.identities.has(step.identity)) {
     const prefix =
@@ -164,7 +214,7 @@ function planStep(step: Step, environment: Environment, problems: Problems): Pla
       hint: 'add the host to ALLOWED_HOSTS if it belongs to the platform under test',
     })
   }
-  return { step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
+  return { kind: 'call', step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
 }
 
 function serverHint(source: string, { localFile }: Environment): string {
@@ -173,6 +223,7 @@ function serverHint(source: string, { localFile }: Environment): string {
 
 function planInputs(
   workflow: Workflow,
+  passed: ReadonlySet<string>,
   environment: Environment,
   options: PlanOptions,
   problems: Problems,
@@ -181,7 +232,12 @@ function planInputs(
   // Minted inputs and conditions speak of other inputs, so those with a plain value come first.
   const later = (input: Input) => (input.mint === undefined ? 0 : 2) + (input.when === undefined ? 0 : 1)
   for (const input of [...workflow.inputs].sort((a, b) => later(a) - later(b))) {
-    planned.set(input.name, planInput(input, planned, environment, options, problems))
+    planned.set(
+      input.name,
+      passed.has(input.name)
+        ? { kind: 'passed', secret: input.secret, origin: { label: 'passed' } }
+        : planInput(input, planned, environment, options, problems),
+    )
   }
   return planned
 }
@@ -277,15 +333,38 @@ function planAssertion(
 /** Text from outside becomes what the input's schema asks for, and must fit it. */
 function typed(input: Input, text: string, secret: boolean, origin: Origin, problems: Problems): PlannedInput {
   const value = fromText(text, typeof input.schema === 'object' ? input.schema.type : undefined)
-  for (const { pointer, expected, actual } of violationsOf(input.schema, value, input.root)) {
-    problems.add(`input ${input.name} ${pointer} ${origin.label}`, {
+  for (const { pointer, problem } of misfits(input, value, secret, origin))
+    problems.add(`input ${input.name} ${pointer} ${origin.label}`, problem)
+  return valued(input, value, secret, origin)
+}
+
+/** The value that a workflow is passed by another one. Throws INPUT_INVALID where it does not fit the input's schema. */
+export function passedInput(input: Input, value: unknown, by: string): PlannedInput {
+  const origin = { label: by }
+  const problems = misfits(input, value, input.secret, origin).map(({ problem }) => problem)
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return valued(input, value, input.secret, origin)
+}
+
+function misfits(
+  input: Input,
+  value: unknown,
+  secret: boolean,
+  origin: Origin,
+): readonly { readonly pointer: string; readonly problem: Problem }[] {
+  return violationsOf(input.schema, value, input.root).map(({ pointer, expected, actual }) => ({
+    pointer,
+    problem: {
       code: 'INPUT_INVALID',
       message: `${pointer === '' ? '' : `"${pointer}" of `}input "${input.name}" from ${origin.label} does not fit its schema`,
       at: origin.at ?? input.at,
       expected,
       found: secret ? 'a secret value' : actual,
-    })
-  }
+    },
+  }))
+}
+
+function valued(input: Input, value: unknown, secret: boolean, origin: Origin): PlannedInput {
   return {
     kind: 'value',
     value: secret && typeof value === 'string' ? new Secret(value, input.name) : value,
@@ -343,37 +422,5 @@ function knownInputs(planned: ReadonlyMap<string, PlannedInput>): Context {
   return {
     inputs: (name) => plainValue(planned.get(name)),
     steps: new Map(),
-  }
-}
-
-/** The inputs a step's request reads, so that minted and stored ones are made fresh for it. */
-export function inputsReadBy(step: Step): ReadonlySet<string> {
-  const templates: Value[] = step.parameters.map(({ value }) => value)
-  if (step.requestBody !== undefined) {
-    templates.push(step.requestBody.payload, ...step.requestBody.replacements.map(({ value }) => value))
-  }
-  templates.push(...step.alterations.flatMap(({ value }) => value ?? []))
-  const references = [
-    ...templates.flatMap(expressionsIn),
-    ...(step.url === undefined ? [] : step.url.references),
-    ...step.criteria.flatMap(({ condition }) => condition.references),
-  ]
-  return new Set(references.flatMap((expression) => (expression.kind === 'inputs' ? [expression.name] : [])))
-}
-
-function expressionsIn(value: Value): readonly Expression[] {
-  switch (value.kind) {
-    case 'literal':
-      return []
-    case 'template':
-      return value.template.references
-    case 'selector':
-      return value.selector.references
-    case 'object':
-      return value.members.flatMap(([, member]) => expressionsIn(member))
-    case 'array':
-      return value.items.flatMap(expressionsIn)
-    default:
-      return value satisfies never
   }
 }

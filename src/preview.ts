@@ -4,9 +4,9 @@
  */
 import { ToolError } from './errors.ts'
 import type { Context } from './flow/expression.ts'
-import type { Value } from './flow/index.ts'
-import { type Plan, type PlannedInput, type PlannedStep, type PlannedWorkflow, plainValue } from './plan.ts'
-import { buildRequest } from './request.ts'
+import type { CallStep, Invocation, MemberAlteration, Value } from './flow/index.ts'
+import { type Plan, type PlannedCall, type PlannedInput, type PlannedWorkflow, plainValue } from './plan.ts'
+import { asText, buildRequest, evaluate, jwtAlterations, OMITTED } from './request.ts'
 
 export interface PreviewedWorkflow {
   readonly workflowId: string
@@ -33,38 +33,132 @@ export function preview(plan: Plan, userAgent: string): readonly PreviewedWorkfl
 }
 
 function previewWorkflow(planned: PlannedWorkflow, userAgent: string): PreviewedWorkflow {
-  const { workflow, inputs, steps } = planned
-  const context: Context = {
-    inputs: (name) => standIn(name, inputs.get(name)),
-    steps: new Map(steps.map(({ step }) => [step.stepId, { outputs: expressionsOf(step.stepId, step.outputs) }])),
-  }
+  const { workflow, inputs } = planned
   return {
     workflowId: workflow.workflowId,
     summary: workflow.summary,
     effect: workflow.effect,
     inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: standIn(name, input) })),
-    steps: steps.map((step) => previewStep(step, context, inputs, userAgent)),
+    steps: previewSteps(planned, inputs, { userAgent, prefix: '', within: [planned] }),
   }
 }
 
+interface Surroundings {
+  readonly userAgent: string
+  /** stands before the step ids of a workflow that runs as a step of another */
+  readonly prefix: string
+  /** workflows that run each other; one of them again would never end */
+  readonly within: readonly PlannedWorkflow[]
+}
+
+/** Each step as it would be sent; one with cases once for each, one that runs a workflow as the steps of that. */
+function previewSteps(
+  { steps, invoked }: PlannedWorkflow,
+  inputs: ReadonlyMap<string, PlannedInput>,
+  { userAgent, prefix, within }: Surroundings,
+): PreviewedStep[] {
+  const context: Context = {
+    inputs: (name) => standIn(name, inputs.get(name)),
+    steps: new Map(steps.map(({ step }) => [step.stepId, { outputs: expressionsOf(step.stepId, step.outputs) }])),
+  }
+  return steps.flatMap((planned) => {
+    if (planned.kind === 'call') {
+      const { cases } = planned.step
+      const variants = cases.length === 0 ? [planned] : cases.map(({ step }) => ({ ...planned, step }))
+      return variants.map((one) => {
+        const step = previewStep(one, context, inputs, userAgent)
+        return { ...step, stepId: prefix + step.stepId }
+      })
+    }
+    const { stepId, invocation } = planned.step
+    const called = invoked.get(invocation)
+    if (called === undefined || within.includes(called)) return []
+    const passed = passedInputs(called, invocation, context, inputs)
+    return previewSteps(called, passed, { userAgent, prefix: `${prefix}${stepId}/`, within: [...within, called] })
+  })
+}
+
+/** The inputs of a workflow that another one runs; an argument that only an answer gives stands as its expression. */
+function passedInputs(
+  { inputs: planned }: PlannedWorkflow,
+  invocation: Invocation,
+  context: Context,
+  inputs: ReadonlyMap<string, PlannedInput>,
+): ReadonlyMap<string, PlannedInput> {
+  const passed = [...invocation.arguments].map(([name, argument]): [string, PlannedInput] => {
+    const { secret = false, origin = { label: 'passed' } } = planned.get(name) ?? {}
+    const value = evaluate(argument, context, inputs)
+    return [name, value === OMITTED ? { kind: 'absent', secret, origin } : { kind: 'value', value, secret, origin }]
+  })
+  return new Map([...planned, ...passed])
+}
+
 function previewStep(
-  planned: PlannedStep,
+  planned: PlannedCall,
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
   userAgent: string,
 ): PreviewedStep {
   const { step, server } = planned
   const base = { stepId: step.stepId, identity: step.identity, method: step.operation.method }
+  const shown = (one: PlannedCall, unknown?: string): PreviewedStep => {
+    const { url, headers, body } = buildRequest(one, context, inputs, userAgent, alteredJwts(step)).outgoing
+    const type = headers.find(([name]) => name === 'content-type')?.[1]
+    return {
+      ...base,
+      url: url.replace(STAND_IN, decodeURIComponent),
+      headers,
+      body: body && readable(body, type),
+      unknown,
+    }
+  }
   try {
-    const { outgoing } = buildRequest(planned, context, inputs, userAgent)
-    const { url, headers, body } = outgoing
-    return { ...base, url, headers, body: body && readable(body), unknown: undefined }
+    return shown(planned)
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
-    // A change within a value that only an answer gives.
-    const url = step.url === undefined ? `${server}${step.operation.path}` : step.url.text
-    return { ...base, url, headers: [], body: undefined, unknown: `known only during the run: ${error.message}` }
+    try {
+      return shown(unchanged(planned), `changed during the run: ${changesOf(step, context, inputs).join('; ')}`)
+    } catch (deeper) {
+      if (!(deeper instanceof ToolError)) throw deeper
+      const url = step.url === undefined ? `${server}${step.operation.path}` : step.url.text
+      return { ...base, url, headers: [], body: undefined, unknown: `known only during the run: ${deeper.message}` }
+    }
   }
+}
+
+/** The same without changes of the payload: they cannot be made within a value that only an answer gives. */
+function unchanged(planned: PlannedCall): PlannedCall {
+  const { step } = planned
+  return {
+    ...planned,
+    step: {
+      ...step,
+      requestBody: step.requestBody && { ...step.requestBody, replacements: [] },
+      alterations: step.alterations.filter(({ place }) => place === 'header'),
+    },
+  }
+}
+
+function changesOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): string[] {
+  const changes = [...(step.requestBody?.replacements ?? []), ...step.alterations.filter(isInPayload)]
+  return changes.map(({ tokens, value }) => {
+    const pointer = tokens.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+    const known = value === undefined ? OMITTED : evaluate(value, context, inputs)
+    return known === OMITTED ? `remove ${pointer}` : `set ${pointer} to ${asText(known)}`
+  })
+}
+
+function isInPayload(alteration: CallStep['alterations'][number]): alteration is MemberAlteration {
+  return alteration.place === 'form' || alteration.place === 'body'
+}
+
+/** What stands for a JWT that is signed anew for the step, by the member that holds it. */
+function alteredJwts(step: CallStep): ReadonlyMap<string, string> {
+  const altered = [...jwtAlterations(step)].map(([member, alterations]): [string, string] => [
+    member,
+    `[${alterations.map(({ text }) => text).join('; ')}]`,
+  ])
+  return new Map(altered)
 }
 
 /** The value where it is plain and public; else its name or expression. */
@@ -78,11 +172,16 @@ function expressionsOf(stepId: string, outputs: ReadonlyMap<string, Value>): Rea
   return Object.fromEntries([...outputs.keys()].map((name) => [name, `{$steps.${stepId}.outputs.${name}}`]))
 }
 
-/** Braces and brackets of stand-ins are not worth percent signs in what a person reads. */
-function readable(body: string): string {
+/** In a path, as it must be written there; the braces of an expression are not worth percent signs in what a person reads. */
+const STAND_IN = /%7B%24(?:inputs|steps)\.[\w.-]+%7D|%5B\w+%5D/g
+
+/** What is neither JSON nor a form, perhaps broken on purpose, is shown as it is. */
+function readable(body: string, type = ''): string {
+  if (type.startsWith('application/x-www-form-urlencoded'))
+    return [...new URLSearchParams(body)].map(([name, value]) => `${name}=${value}`).join('\n')
   try {
     return JSON.stringify(JSON.parse(body), null, 2)
   } catch {
-    return decodeURIComponent(body.replaceAll('+', ' ')).replaceAll('&', '\n')
+    return body
   }
 }

@@ -80,12 +80,19 @@ const stepRecord = z.object({
   stepId: z.string(),
   description: optional(z.string()),
   at: location,
+  clauses: optional(z.array(z.string())),
   /** passed and failed are verdicts; errored means none was possible; skipped says why in `because` */
   status: z.enum(['passed', 'failed', 'errored', 'skipped']),
   because: optional(z.string()),
   error: optional(errorRecord),
   operation: z.object({ source: z.string(), operationId: z.string(), method: z.string(), path: z.string() }),
+  /** the step ran this workflow, whose steps stand before it; its operation is then source "workflow", method "RUN" */
+  workflowId: optional(z.string()),
   identity: z.string(),
+  /** one run of the step with that id: the unaltered request as the control, or one case of its table */
+  case: optional(z.object({ of: z.string(), id: z.string(), control: z.boolean() })),
+  /** what was changed in the otherwise good request, in words */
+  alterations: optional(z.array(z.string())),
   startedAt: optional(instant),
   durationMs,
   /** the last exchange is the judged one: earlier attempts stay as evidence */
@@ -140,8 +147,28 @@ export const runRecord = z.object({
     node: z.string(),
     openssl: z.string(),
     platform: z.string(),
+    commit: optional(z.string()),
+    /** whether files differed from the commit */
+    dirty: optional(z.boolean()),
+    lockfileSha256: optional(z.string()),
   }),
-  environment: z.object({ name: z.string(), class: z.enum(['mock', 'uat', 'prod']), files: z.array(z.string()) }),
+  /** the requirement catalogue that the report refers to */
+  catalogue: optional(z.object({ version: z.string(), requirements: z.int(), sha256: z.string() })),
+  /** who had it run, where a CI system or the user says so */
+  origin: optional(
+    z.object({ operator: optional(z.string()), reference: optional(z.string()), job: optional(z.string()) }),
+  ),
+  environment: z.object({
+    name: z.string(),
+    class: z.enum(['mock', 'uat', 'prod']),
+    files: z.array(z.string()),
+    /** base URLs, and the file and line or variable each came from */
+    servers: optional(z.array(z.object({ source: z.string(), url: z.string(), from: z.string() }))),
+  }),
+  /** how carefully servers were met; their certificates are always checked */
+  security: optional(z.object({ minTlsVersion: z.string(), ownAuthorities: z.boolean(), proxy: z.boolean() })),
+  /** flows and workflows that exist and were not part of the run; none: the run is complete */
+  leftOut: optional(z.array(z.string())),
   /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
   counterparty: z.enum(['network', 'twin', 'twin-in-process']),
   startedAt: instant,
@@ -162,6 +189,11 @@ export type Exchange = z.infer<typeof exchange>
 export type ErrorRecord = z.infer<typeof errorRecord>
 export type IdentityRecord = z.infer<typeof identityRecord>
 export type ScopeDifference = NonNullable<StepRecord['scopes']>
+
+/** What kept a workflow from ending as its steps did, unless one of them says the same. */
+export function errorBeyondSteps({ error, steps }: WorkflowRecord): ErrorRecord | undefined {
+  return steps.some((step) => step.error?.code === error?.code) ? undefined : error
+}
 
 /**
  * A failure is a verdict and wins over what kept another verdict from being reached; an errored workflow leads where its

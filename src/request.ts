@@ -4,9 +4,10 @@
  */
 import { fail } from './errors.ts'
 import { type Context, render, resolvePointer } from './flow/expression.ts'
-import type { Alteration, Replacement, Step, Value } from './flow/index.ts'
+import type { CallStep, JwtAlteration, MemberAlteration, Replacement, Value } from './flow/index.ts'
 import { select } from './flow/selector.ts'
-import type { PlannedInput, PlannedStep } from './plan.ts'
+import type { JwtChanges } from './jwt.ts'
+import type { PlannedCall, PlannedInput } from './plan.ts'
 import type { Outgoing } from './transport/transport.ts'
 
 export interface BuiltRequest {
@@ -17,11 +18,13 @@ export interface BuiltRequest {
   readonly body: unknown
 }
 
+/** `jwts` are the altered JWTs by the members of the payload that hold them. */
 export function buildRequest(
-  { step, server }: PlannedStep,
+  { step, server }: PlannedCall,
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
   userAgent: string,
+  jwts: ReadonlyMap<string, string> = new Map(),
 ): BuiltRequest {
   const at = (location: string) =>
     step.parameters
@@ -34,8 +37,8 @@ export function buildRequest(
   const query = Object.fromEntries(at('query'))
   const cookies = at('cookie').map(([name, value]) => `${name}=${asText(value)}`)
   const headers = at('header').map(([name, value]): [string, string] => [name.toLowerCase(), asText(value)])
-  const payload = payloadOf(step, context, inputs)
-  alterHeaders(headers, step.alterations, context, inputs)
+  const payload = withJwts(payloadOf(step, context, inputs), jwts)
+  alterHeaders(headers, memberAlterations(step), context, inputs)
   const has = (name: string) => headers.some(([header]) => header === name)
 
   if (!has('accept')) headers.unshift(['accept', acceptedBy(step)])
@@ -57,7 +60,7 @@ export function buildRequest(
 }
 
 function urlOf(
-  step: Step,
+  step: CallStep,
   server: string,
   context: Context,
   path: Record<string, unknown>,
@@ -78,7 +81,7 @@ function urlOf(
 }
 
 /** The media types that the operation documents for success. */
-function acceptedBy(step: Step): string {
+function acceptedBy(step: CallStep): string {
   const types = [...step.operation.responses]
     .filter(([status]) => status.startsWith('2'))
     .flatMap(([, content]) => [...content.keys()])
@@ -100,7 +103,7 @@ export function asText(value: unknown): string {
 }
 
 /** A lone reference to an optional input without a value: the member that holds it is left out. */
-const OMITTED = Symbol('omitted')
+export const OMITTED = Symbol('omitted')
 
 export function evaluate(value: Value, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
   switch (value.kind) {
@@ -139,13 +142,60 @@ export function evaluate(value: Value, context: Context, inputs: ReadonlyMap<str
   }
 }
 
-function payloadOf(step: Step, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
+/** The JWT alterations of a step by the member that holds the JWT. */
+export function jwtAlterations(step: CallStep): ReadonlyMap<string, readonly JwtAlteration[]> {
+  return Map.groupBy(
+    step.alterations.filter((alteration) => alteration.place === 'jwt'),
+    ({ member }) => member,
+  )
+}
+
+/** Alterations of one JWT as values. */
+export function jwtChanges(
+  alterations: readonly JwtAlteration[],
+  context: Context,
+  inputs: ReadonlyMap<string, PlannedInput>,
+): JwtChanges {
+  const members = (part: 'header' | 'claims') =>
+    new Map(
+      alterations.flatMap(({ change }): [string, unknown][] => {
+        if (change.part !== part) return []
+        return [[change.name, change.value === undefined ? undefined : evaluate(change.value, context, inputs)]]
+      }),
+    )
+  const signature = alterations.flatMap(({ change }) => (change.part === 'signature' ? [change.to] : [])).at(-1)
+  const key = alterations.some(({ change }) => change.part === 'key') ? 'other' : undefined
+  return { header: members('header'), claims: members('claims'), signature, key }
+}
+
+/** The JWT that a member of the payload holds before it is altered. */
+export function jwtIn(
+  step: CallStep,
+  { member, at }: JwtAlteration,
+  context: Context,
+  inputs: ReadonlyMap<string, PlannedInput>,
+): string {
+  const held = resolvePointer(payloadOf(step, context, inputs), [member])
+  return typeof held === 'string'
+    ? held
+    : fail({ code: 'VALUE_UNDEFINED', message: `the payload has no JWT in "${member}" to change`, at })
+}
+
+function memberAlterations(step: CallStep): readonly MemberAlteration[] {
+  return step.alterations.filter((alteration) => alteration.place !== 'jwt')
+}
+
+function withJwts(payload: unknown, jwts: ReadonlyMap<string, string>): unknown {
+  return jwts.size === 0 || typeof payload !== 'object' ? payload : { ...payload, ...Object.fromEntries(jwts) }
+}
+
+function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
   if (step.requestBody === undefined) return undefined
   let payload = evaluate(step.requestBody.payload, context, inputs)
   for (const { tokens, value, at } of step.requestBody.replacements) {
     payload = changed(payload, tokens, evaluate(value, context, inputs), at)
   }
-  for (const { place, tokens, value, at } of step.alterations) {
+  for (const { place, tokens, value, at } of memberAlterations(step)) {
     if (place === 'header') continue
     payload = changed(payload, tokens, value === undefined ? OMITTED : evaluate(value, context, inputs), at)
   }
@@ -179,7 +229,7 @@ function unreachable(token: string, at: Replacement['at']): never {
 
 function alterHeaders(
   headers: [string, string][],
-  alterations: readonly Alteration[],
+  alterations: readonly MemberAlteration[],
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
 ): void {

@@ -5,22 +5,24 @@
 import { randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, join, sep } from 'node:path'
+import { basename, join, parse, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts } from './artifacts.ts'
+import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
 import { execute, type Kept, type Ports, type RunEvent } from './execute.ts'
-import type { Step } from './flow/index.ts'
+import type { CallStep } from './flow/index.ts'
+import { withInvoked } from './flow/needs.ts'
 import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
-import { loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
+import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
 import { type Plan, plan } from './plan.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
 import { gitlabCodeQuality } from './report/annotations.ts'
-import { junit } from './report/junit.ts'
+import { reports } from './report/index.ts'
 import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
-import { folderName, guard, type Selected, type SelectionOptions, select, together } from './selection.ts'
+import { folderName, guard, leftOut, type Selected, type SelectionOptions, select, together } from './selection.ts'
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
@@ -57,6 +59,13 @@ export interface RunOptions extends SelectionOptions {
   readonly codeQuality?: boolean | undefined
   /** for the proof that nothing is lost: disks that fail, moments at which the process dies */
   readonly vault?: VaultPorts | undefined
+  /** what only the command line knows of the tool and of who runs it */
+  readonly provenance?: Provenance | undefined
+}
+
+export interface Provenance {
+  readonly tool: Pick<RunRecord['tool'], 'commit' | 'dirty' | 'lockfileSha256'>
+  readonly origin: NonNullable<RunRecord['origin']>
 }
 
 /** Everything is read and checked; the first call comes next. */
@@ -100,11 +109,12 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   const ports: Ports = {
     transport,
     redactor,
-    sign: (assertion) => {
+    sign: (assertion, changes) => {
       const key = prepared.keys.get(assertion.alg)
       if (key === undefined) throw new Error(`no key was loaded for ${assertion.alg}`)
-      return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
+      return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
     },
+    alter: alterJwt,
     vault: {
       begin: async ({ step, ...request }) => {
         const { method, url } = request
@@ -150,12 +160,22 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       node: process.versions.node,
       openssl: process.versions.openssl ?? '',
       platform: `${process.platform}-${process.arch}`,
+      ...options.provenance?.tool,
     },
+    catalogue: CATALOGUE,
+    origin: options.provenance?.origin,
     environment: {
       name: environment.name,
       class: environment.class,
       files: environment.files.map((file) => basename(file)),
+      servers: serversOf(environment),
     },
+    security: {
+      minTlsVersion: environment.minTlsVersion,
+      ownAuthorities: environment.caFile !== undefined,
+      proxy: kind === 'network' && Boolean(options.proxy?.httpsProxy),
+    },
+    leftOut: await leftOut(prepared.selection, options),
     counterparty: kind,
     startedAt: startedAt.toISOString(),
     durationMs: Math.round(performance.now() - start),
@@ -168,17 +188,23 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   return { record, file: await report(record, artifacts, options) }
 }
 
+/** What a run would do. */
+export interface Rehearsal {
+  readonly environment: string
+  readonly warnings: readonly string[]
+  readonly workflows: readonly PreviewedWorkflow[]
+}
+
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
-export async function rehearse(
-  options: RunOptions,
-): Promise<{ readonly environment: string; readonly workflows: readonly PreviewedWorkflow[] }> {
+export async function rehearse(options: RunOptions): Promise<Rehearsal> {
   const environment = await loadEnvironment(options.environment)
   await using stack = new AsyncDisposableStack()
   // Its certificates are made at first use, and a plan reads them.
   const counterparty = await meet(environment, options)
   if (counterparty !== undefined) stack.use(counterparty)
   const prepared = await prepare(environment, options, new Redactor(randomBytes(32)))
-  return { environment: environment.name, workflows: preview(prepared.plan, userAgent(options)) }
+  const { plan: planned, warnings } = prepared
+  return { environment: environment.name, warnings, workflows: preview(planned, userAgent(options)) }
 }
 
 function userAgent({ version }: RunOptions): string {
@@ -188,15 +214,30 @@ function userAgent({ version }: RunOptions): string {
 /** Paths below the folders of the run, relative to them: a record says nothing about the machine it was made on. */
 function near<T>(value: T, folders: readonly string[]): T {
   if (typeof value === 'string')
-    return folders.reduce<string>((text, folder) => text.replaceAll(join(folder, sep), ''), value) as T
+    return (
+      folders
+        .map((folder) => join(folder, sep))
+        // In the root folder every slash would go, those of URLs too.
+        .filter((folder) => folder !== parse(folder).root)
+        .reduce<string>((text, folder) => text.replaceAll(folder, ''), value) as T
+    )
   if (Array.isArray(value)) return value.map((item) => near(item, folders)) as T
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, near(member, folders)])) as T
 }
 
+/** Where each base URL came from: a file and line, a variable, or the default. */
+function serversOf(environment: Environment): NonNullable<RunRecord['environment']['servers']> {
+  return [...environment.servers].map(([source, url]) => {
+    const { origin } = environment.setting(`server_${source}`) ?? {}
+    const at = origin?.at
+    return { source, url, from: at === undefined ? (origin?.label ?? 'default') : `${basename(at.file)}:${at.line}` }
+  })
+}
+
 async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: RunOptions): Promise<string> {
   const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
-  await artifacts.write('junit.xml', junit(record))
+  for (const [name, text] of Object.entries(reports(record))) await artifacts.write(name, text)
   if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
   await artifacts.publish()
   return file
@@ -251,8 +292,9 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
     environment.caFile === undefined ? Promise.resolve([]) : loadAuthorities(environment.caFile),
   )
   const registered = clientId !== undefined && (await existing?.current(clientId)) !== undefined
-  const steps = selection.flatMap(({ workflow }) => workflow.steps)
-  const minting = selection.some(({ workflow }) => workflow.inputs.some((input) => input.mint !== undefined))
+  const workflows = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  const steps = workflows.flatMap((workflow) => workflow.steps.filter((step) => step.kind === 'call'))
+  const minting = workflows.some((workflow) => workflow.inputs.some((input) => input.mint !== undefined))
   const [planned, identities, pem] = await together(
     (async () => plan(selection, environment, { inputs: options.inputs, registered }))(),
     identitiesOf(environment, steps, warnings),
@@ -299,7 +341,7 @@ async function openPreparedVault(
 
 async function identitiesOf(
   environment: Environment,
-  steps: readonly Step[],
+  steps: readonly CallStep[],
   warnings: string[],
 ): Promise<ReadonlyMap<string, Identity>> {
   // What is missing altogether is the planner's to say, with the step that needs it.

@@ -9,6 +9,7 @@ import { basename, join, resolve } from 'node:path'
 import type { Environment } from './environment/index.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
 import { type Flow, readFlow, type Workflow } from './flow/index.ts'
+import { onlyStep, withDependencies } from './flow/needs.ts'
 
 export interface Selected {
   readonly flow: Flow
@@ -20,12 +21,14 @@ export interface SelectionOptions {
   readonly flows: readonly string[]
   /** run only this workflow of the flows */
   readonly workflow?: string | undefined
+  /** run only this step, with the steps it needs */
+  readonly step?: string | undefined
   /** folders that hold `flows/`, first match wins */
   readonly folders: readonly string[]
 }
 
 export async function select(
-  { flows: names, workflow: only, folders }: SelectionOptions,
+  { flows: names, workflow: only, step, folders }: SelectionOptions,
   environment: Environment,
 ): Promise<Selected[]> {
   const files =
@@ -42,15 +45,61 @@ export async function select(
       hint: meant === undefined ? `there are ${ids.join(', ')}` : `did you mean "${meant}"?`,
     })
   }
+  const wanted = step === undefined ? chosen : withStep(chosen, step)
   // Unnamed, only what changes nothing runs where something could be changed.
-  if (names.length > 0 || environment.class === 'mock') return chosen
-  const harmless = chosen.filter(({ workflow }) => workflow.effect === 'read')
-  if (harmless.length > 0) return harmless
+  if (names.length > 0 || environment.class === 'mock') return completed(wanted)
+  const harmless = wanted.filter((one) => completed([one]).every(({ workflow }) => workflow.effect === 'read'))
+  if (harmless.length > 0) return completed(harmless)
   return fail({
     code: 'USAGE',
     message: `nothing may run unnamed on "${environment.name}": ${list(chosen)} would change a client`,
     hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
   })
+}
+
+/** The workflows that have the step, reduced to it and what it needs. */
+function withStep(chosen: readonly Selected[], step: string): readonly Selected[] {
+  const found = chosen.flatMap(({ flow, workflow }) => {
+    const reduced = onlyStep(workflow, step)
+    return reduced === undefined ? [] : [{ flow, workflow: reduced }]
+  })
+  if (found.length > 0) return found
+  const ids = chosen.flatMap(({ workflow }) => workflow.steps.map(({ stepId }) => stepId))
+  const meant = nearest(step, ids)
+  return fail({
+    code: 'USAGE',
+    message: `no step "${step}" in the selected workflows`,
+    hint: meant === undefined ? `there are ${[...new Set(ids)].join(', ')}` : `did you mean "${meant}"?`,
+  })
+}
+
+/** With the workflows that must have passed before; each stands once and before those that depend on it. */
+function completed(chosen: readonly Selected[]): Selected[] {
+  const all: Selected[] = []
+  for (const { flow, workflow } of chosen) {
+    for (const one of withDependencies(flow, workflow)) {
+      const isThere = all.some((other) => other.flow === flow && other.workflow.workflowId === one.workflowId)
+      const named = chosen.find((other) => other.flow === flow && other.workflow.workflowId === one.workflowId)
+      if (!isThere) all.push(named ?? { flow, workflow: one })
+    }
+  }
+  return all
+}
+
+/** Flows, workflows and steps that lie beside the selected ones and were not chosen: with any, a run is partial. */
+export async function leftOut(selection: readonly Selected[], { folders }: SelectionOptions): Promise<string[]> {
+  const flows = [...new Set(selection.map(({ flow }) => flow))]
+  const files = (await allFlows(folders).catch(() => [])).filter((file) => flows.every((flow) => flow.file !== file))
+  const parts = flows.flatMap((flow) =>
+    flow.workflows.flatMap(({ workflowId, steps }) => {
+      const chosen = selection.find((one) => one.flow === flow && one.workflow.workflowId === workflowId)
+      const name = `${basename(flow.file, ENDING)} / ${workflowId}`
+      if (chosen === undefined) return [name]
+      const kept = new Set(chosen.workflow.steps.map(({ stepId }) => stepId))
+      return steps.filter(({ stepId }) => !kept.has(stepId)).map(({ stepId }) => `${name} / ${stepId}`)
+    }),
+  )
+  return [...files.map((file) => basename(file, ENDING)), ...parts]
 }
 
 const ENDING = '.arazzo.yaml'

@@ -191,7 +191,11 @@ function flowText(effect: keyof typeof EFFECTS): string {
   const workflow = {
     workflowId: effect,
     'x-dcr': { effect },
-    inputs: { type: 'object', required: ['client_id'], properties: { client_id: { type: 'string' } } },
+    inputs: {
+      type: 'object',
+      required: ['client_id'],
+      properties: { client_id: { type: 'string' }, extended: { type: 'string', 'x-dcr': { when: '1 == 2' } } },
+    },
     steps: [
       {
         stepId: 'call',

@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shape: ['zod'],
   secret: [],
   record: ['errors', 'shape'],
+  clauses: ['fixtures'],
   // what is read
   environment: ['dotenv', 'errors', 'identity', 'secret', 'shape'],
   flow: ['json-p3', 're2js', 'yaml', 'errors'],
@@ -17,19 +18,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // what is done
   plan: ['checks', 'environment', 'errors', 'flow', 'secret'],
   checks: ['@cfworker/json-schema', 'flow', 'record'],
-  request: ['errors', 'flow', 'plan', 'transport'],
+  request: ['errors', 'flow', 'jwt', 'plan', 'transport'],
   evidence: ['checks', 'record', 'secret', 'transport'],
-  execute: ['checks', 'errors', 'evidence', 'flow', 'plan', 'record', 'request', 'secret', 'transport'],
-  report: ['errors', 'record'],
+  call: ['checks', 'errors', 'evidence', 'flow', 'jwt', 'plan', 'record', 'request', 'secret', 'transport'],
+  execute: ['call', 'checks', 'errors', 'flow', 'plan', 'record', 'request', 'secret'],
+  report: ['clauses', 'errors', 'jwt', 'record'],
   transport: ['undici', 'errors', 'identity', 'record', 'secret'],
   jwt: ['jose', 'errors', 'secret'],
   vault: ['errors', 'jwt', 'secret', 'shape'],
   artifacts: ['errors', 'secret'],
+  stored: ['errors', 'record', 'shape'],
+  pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'shape'],
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
   selection: ['environment', 'errors', 'flow'],
+  lint: ['errors', 'flow'],
   run: [
     'artifacts',
+    'clauses',
     'environment',
     'errors',
     'execute',
@@ -45,7 +51,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'transport',
     'vault',
   ],
-  cli: ['environment', 'secret', 'vault', 'errors', 'execute', 'preview', 'record', 'report', 'run', 'mocks'],
+  cli: [
+    'environment',
+    'secret',
+    'vault',
+    'errors',
+    'execute',
+    'lint',
+    'record',
+    'report',
+    'run',
+    'mocks',
+    'artifacts',
+    'pack',
+    'stored',
+  ],
 }
 
 const IMPORT = /^(?:import|export|\} )[^'\n]*from '([^'\n]+)'|import\('([^'\n]+)'\)/gm

@@ -324,6 +324,7 @@ async function ownFlow(workflowId: string, successCriteria: readonly unknown[]):
           },
           { stepId: 'after', operationId: 'status', 'x-dcr': { identity: 'none' } },
         ],
+        inputs: { type: 'object', properties: { extended: { type: 'string', 'x-dcr': { when: '1 == 2' } } } },
       },
     ],
   }

@@ -1,8 +1,96 @@
-/** Generated pages are what a fresh generation gives. */
-import { test } from 'vitest'
+/** Generated pages are what a fresh generation gives, and what a page shows as a flow runs. */
+
+import { globSync, readFileSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { violationsOf } from '../src/checks.ts'
+import type { Schema } from '../src/flow/openapi.ts'
+import { conformancePage } from './support/conformance.ts'
 import { expectFile } from './support/golden.ts'
 import { PAGES } from './support/pages.ts'
+import { notPassed, ROOT, runOnTwin } from './support/run.ts'
+import { flowSchema } from './support/schema.ts'
 
-test.each(Object.entries(PAGES))('%s says what the source says', (file, page) => {
+const SCHEMA = 'docs/schema/flow.schema.json'
+const GENERATED = { ...PAGES, 'docs/arazzo-conformance.md': conformancePage, [SCHEMA]: flowSchema }
+
+test.each(Object.entries(GENERATED))('%s says what the source says', (file, page) => {
   expectFile(page(), file)
+})
+
+const FORMAT = readFileSync(join(ROOT, 'docs/flow-format.md'), 'utf8')
+const blocks = (language: string) =>
+  [...FORMAT.matchAll(/^```yaml (\w+)\n([\s\S]*?)^```$/gm)]
+    .filter((match) => match[1] === language)
+    .map((match) => match[2] ?? '')
+const [head = ''] = blocks('head')
+const samples = blocks('flow').map((text) => ({ id: /workflowId: ([\w-]+)/.exec(text)?.[1] ?? '', text: head + text }))
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'thredd-docs-'))
+  await cp(join(ROOT, 'flows/apis'), join(folder, 'apis'), { recursive: true })
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+test.each(samples)(
+  'the sample "$id" of docs/flow-format.md runs on the twin and is conformant',
+  async ({ id, text }) => {
+    const file = join(folder, `${id}.arazzo.yaml`)
+    await writeFile(file, text)
+
+    await using ran = await runOnTwin({ flows: [file] })
+
+    expect(ran.record.workflows.flatMap(({ steps }) => steps.flatMap(notPassed))).toEqual([])
+    expect(ran.record).toMatchObject({ verdict: 'conformant', exitCode: 0 })
+  },
+)
+
+test('each member of x-dcr is in a sample that runs', async () => {
+  const { $defs } = JSON.parse(flowSchema()) as { $defs: Record<string, { properties: object }> }
+  const members = Object.entries($defs).flatMap(([name, { properties }]) =>
+    name.startsWith('x-dcr-') ? Object.keys(properties) : [],
+  )
+
+  const all = samples.map(({ text }) => text).join('\n')
+  expect(members.filter((member) => !new RegExp(`\\b${member}:`).test(all))).toEqual([])
+})
+
+const schema = JSON.parse(flowSchema()) as Schema
+
+test.each([...globSync('flows/*.arazzo.yaml', { cwd: ROOT }), ...samples.map(({ id }) => id)])(
+  'the schema for editors accepts %s',
+  async (name) => {
+    const sample = samples.find(({ id }) => id === name)
+    const text = sample?.text ?? (await readFile(join(ROOT, name), 'utf8'))
+
+    expect(violationsOf(schema, parse(text), schema)).toEqual([])
+  },
+)
+
+test.each([
+  ['a misspelt member', (flow: Draft) => Object.assign(flow.workflows[0] ?? {}, { stpes: [] })],
+  ['a member that is not run', (flow: Draft) => Object.assign(flow.workflows[0] ?? {}, { action: 'send' })],
+  ['a wrong word', (flow: Draft) => Object.assign(flow.workflows[0]?.['x-dcr'] ?? {}, { effect: 'wipe' })],
+  ['x-dcr where it has no meaning', (flow: Draft) => Object.assign(flow.info, { 'x-dcr': {} })],
+  ['no steps', (flow: Draft) => Object.assign(flow.workflows[0] ?? {}, { steps: [] })],
+])('the schema for editors refuses %s', (_, change) => {
+  const flow = parse(samples[0]?.text ?? '') as Draft
+  change(flow)
+
+  expect(violationsOf(schema, flow, schema)).not.toEqual([])
+})
+
+interface Draft {
+  readonly info: object
+  readonly workflows: { readonly 'x-dcr': object }[]
+}
+
+test.each(globSync('flows/*.arazzo.yaml', { cwd: ROOT }))('%s names its schema for editors', async (file) => {
+  const [first] = (await readFile(join(ROOT, file), 'utf8')).split('\n')
+
+  expect(first).toBe(`# yaml-language-server: $schema=../${SCHEMA}`)
 })

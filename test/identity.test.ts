@@ -40,7 +40,9 @@ beforeAll(async () => {
     'encrypted-pkcs1.pem': key.export({ type: 'pkcs1', format: 'pem', ...encrypted }),
     'both.pem': certificate + pem,
     'new.pfx': makePfx({ ...pfx, cipher: 'aes' }),
+    '3des.pfx': makePfx({ ...pfx, cipher: '3des' }),
     'old.pfx': makePfx({ ...pfx, cipher: 'rc2' }),
+    'mixed.pfx': makePfx({ ...pfx, certificate: made.pki.identities.other.certificate, cipher: 'aes' }),
     'empty.pem': '',
     'page.pem': '<!DOCTYPE html><html>sign in</html>',
     'request.pem': '-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n',
@@ -96,29 +98,58 @@ test('a chain written upside down is sent with the own certificate first', async
   expect(identity.credentials).toMatchObject({ kind: 'pem', chain: transport.certificate + made.pki.ca })
 })
 
-test('a PFX file tells its certificate, and a server sees that certificate', async () => {
-  const spec = { name: 'transport', pfxFile: at('new.pfx'), passphrase: SECRET }
-  const { identity } = await loadIdentity(spec, new Date())
-  expect(identity.record).toEqual(made.identities.get('transport')?.record)
+test.for(['new.pfx', '3des.pfx'])(
+  'PFX file %s tells its certificate, and a server sees that certificate',
+  async (file) => {
+    const spec = { name: 'transport', pfxFile: at(file), passphrase: SECRET }
+    const { identity } = await loadIdentity(spec, new Date())
+    expect(identity.record).toEqual(made.identities.get('transport')?.record)
 
-  const { certificate: cert, key } = made.pki.server
-  await using server = await startHttps(
-    { cert, key, ca: made.pki.ca, requestCert: true, rejectUnauthorized: true },
-    (_, response) => response.end(),
-  )
-  await using transport = createTransport({
-    identities: new Map([['transport', identity]]),
-    ca: await loadAuthorities(made.pki.caFile),
-    minTlsVersion: 'TLSv1.3',
-    allowedHosts: new Set([SERVER_NAME]),
-    connectTo: () => ({ host: '127.0.0.1', port: server.port }),
-    maxBodyBytes: 1000,
+    const { certificate: cert, key } = made.pki.server
+    await using server = await startHttps(
+      { cert, key, ca: made.pki.ca, requestCert: true, rejectUnauthorized: true },
+      (_, response) => response.end(),
+    )
+    await using transport = createTransport({
+      identities: new Map([['transport', identity]]),
+      ca: await loadAuthorities(made.pki.caFile),
+      minTlsVersion: 'TLSv1.3',
+      allowedHosts: new Set([SERVER_NAME]),
+      connectTo: () => ({ host: '127.0.0.1', port: server.port }),
+      maxBodyBytes: 1000,
+    })
+    await transport.send(
+      { method: 'GET', url: `https://${SERVER_NAME}/`, headers: [] },
+      { identity: 'transport', timeoutMs: 10_000, signal: new AbortController().signal },
+    )
+    expect(server.requests.map(({ client }) => client)).toEqual(['b9f04639-cdeb-425b-a310-450d3d293fd4'])
+  },
+)
+
+test('a certificate in the file that is no issuer, and an issuer outside its dates, are worth a warning', async () => {
+  const now = Date.now()
+  const [ended, stranger] = [
+    await createAuthority('CN=Old CA', new Date(now - 9 * DAY_MS), new Date(now - DAY_MS)),
+    await createAuthority('CN=Somebody Else', new Date(now - DAY_MS), new Date(now + DAY_MS)),
+  ]
+  const own = await ended.issue({
+    subject: 'CN=ours',
+    use: 'client',
+    notBefore: new Date(now - 9 * DAY_MS),
+    notAfter: new Date(now + 99 * DAY_MS),
   })
-  await transport.send(
-    { method: 'GET', url: `https://${SERVER_NAME}/`, headers: [] },
-    { identity: 'transport', timeoutMs: 10_000, signal: new AbortController().signal },
-  )
-  expect(server.requests.map(({ client }) => client)).toEqual(['b9f04639-cdeb-425b-a310-450d3d293fd4'])
+  await writeFile(at('odd-chain.pem'), own.certificate + stranger.certificate + ended.certificate + own.certificate)
+  await writeFile(at('odd-chain.key'), own.key)
+  const spec = { name: 'transport', certificateFile: at('odd-chain.pem'), keyFile: at('odd-chain.key') }
+
+  const { warnings } = await loadIdentity(spec, new Date())
+
+  expect(warnings).toEqual([
+    'the certificate file of identity "transport" holds "CN=Somebody Else", which is no issuer of its certificate',
+    `the issuer "CN=Old CA" in the chain of identity "transport" expired on ${new Date(now - DAY_MS).toISOString().slice(0, 10)}`,
+  ])
+  const whole = { name: 'transport', certificateFile: at('chain.pem'), keyFile: at('transport.key') }
+  expect((await loadIdentity(whole, new Date())).warnings).toEqual([])
 })
 
 test('everything wrong with both files is said at once', async () => {
@@ -188,6 +219,7 @@ test.for([
   ['new.pfx', undefined, 'is encrypted and no passphrase is set'],
   ['old.pfx', SECRET, 'is encrypted with an outdated cipher (usually RC2)'],
   ['old.pfx', WRONG, 'cannot be opened with the passphrase that is set'],
+  ['mixed.pfx', SECRET, 'holds no certificate with its private key'],
   ['both.pem', undefined, 'holds no certificate with its private key'],
   ['missing.pfx', undefined, 'does not exist'],
 ] as const)('PFX file %s with passphrase %s %s', async ([file, passphrase, words]) => {
@@ -200,7 +232,7 @@ test.for([
 test('an old PFX file comes with the commands that convert it', async () => {
   const [problem] = await problemsOf({ pfxFile: at('old.pfx'), passphrase: SECRET })
   expect(problem.hint).toBe(
-    'convert it: openssl pkcs12 -legacy -in "old.pfx" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx',
+    'convert it: openssl pkcs12 -legacy -in "old.pfx" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in TRANSPORT_PFX_FILE',
   )
 })
 

@@ -4,9 +4,11 @@ import { CompactEncrypt, jwtVerify } from 'jose'
 import { expect, test } from 'vitest'
 import type { ToolError } from '../src/errors.ts'
 import {
+  alterJwt,
   decode,
   decryptDirect,
   encryptDirect,
+  type JwtChanges,
   loadSigningKey,
   mintClientAssertion,
   type SigningAlg,
@@ -63,6 +65,89 @@ test.each([
     })
   },
 )
+
+const UNCHANGED: JwtChanges = { header: new Map(), claims: new Map() }
+const CLAIMS = { clientId: CLIENT_ID, audience: AUDIENCE, lifetimeSeconds: 300 }
+const MINTED = { now: NOW, jti: 'jti-1' }
+
+test.each([
+  ['PS256', rsa],
+  ['RS256', rsa],
+  ['ES256', p256],
+] as const)('an assertion with other claims and another header is signed with %s as it then is', async (alg, key) => {
+  const changes = {
+    header: new Map<string, unknown>([
+      ['kid', 'nobody'],
+      ['typ', undefined],
+    ]),
+    claims: new Map<string, unknown>([
+      ['exp', 1],
+      ['sub', undefined],
+      ['extra', { a: [1] }],
+    ]),
+  }
+
+  const altered = await mintClientAssertion(await load(pkcs8(key), alg), CLAIMS, MINTED, changes)
+
+  // Its time is over, which is what the change is for.
+  const currentDate = new Date(0)
+  const verified = await jwtVerify(altered.reveal(), createPublicKey(key), { currentDate })
+  expect(verified.protectedHeader).toEqual({ alg, kid: 'nobody' })
+  expect(verified.payload).toEqual({
+    iss: CLIENT_ID,
+    aud: AUDIENCE,
+    jti: 'jti-1',
+    iat: Math.floor(NOW.getTime() / 1000),
+    exp: 1,
+    extra: { a: [1] },
+  })
+})
+
+test.each([
+  ['PS256', rsa],
+  ['ES256', p256],
+] as const)('an assertion with another signature keeps header and claims: %s', async (alg, key) => {
+  const signingKey = await load(pkcs8(key), alg)
+  const original = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal().split('.')
+  const verify = (jwt: string) => jwtVerify(jwt, createPublicKey(key), { currentDate: NOW })
+
+  for (const changes of [{ signature: 'damaged' }, { key: 'other' }] as const) {
+    const minted = (await mintClientAssertion(signingKey, CLAIMS, MINTED, { ...UNCHANGED, ...changes })).reveal()
+    const altered = (await alterJwt(original.join('.'), { ...UNCHANGED, ...changes })).reveal()
+    for (const jwt of [minted, altered]) {
+      const parts = jwt.split('.')
+      expect(parts.slice(0, 2)).toEqual(original.slice(0, 2))
+      expect(parts[2]).toHaveLength(original[2]?.length ?? 0)
+      await expect(verify(jwt)).rejects.toThrow('signature verification failed')
+    }
+  }
+})
+
+test('an unsigned JWT says so in its header and has nothing after the last dot', async () => {
+  const signingKey = await load(pkcs8(rsa))
+  const changes = { ...UNCHANGED, signature: 'none' } as const
+  const minted = (await mintClientAssertion(signingKey, CLAIMS, MINTED, changes)).reveal()
+  const signed = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal()
+  const altered = (await alterJwt(signed, changes)).reveal()
+
+  expect(decode(minted)?.header).toEqual({ alg: 'none', kid: 'kid-1', typ: 'JWT' })
+  expect(minted).toBe(altered)
+  expect(minted.split('.').slice(1)).toEqual([signed.split('.')[1], ''])
+})
+
+test('what cannot be altered is refused: no JWT, an algorithm that we have no keys for', async () => {
+  const foreign = [{ alg: 'EdDSA' }, {}].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+
+  expect(await problemOf(alterJwt('nothing', { ...UNCHANGED, signature: 'damaged' }))).toEqual({
+    code: 'VALUE_UNDEFINED',
+    message: 'what is to be changed is not a JWT',
+  })
+  expect(await problemOf(alterJwt(`${foreign.join('.')}.c2ln`, { ...UNCHANGED, key: 'other' }))).toEqual({
+    code: 'KEY_UNUSABLE',
+    message: 'a JWT with alg "EdDSA" cannot be signed with another key',
+    expected: 'PS256, RS256, ES256',
+  })
+})
 
 test('an assertion and a signing key print neither themselves nor the key', async () => {
   const signingKey = await load(pkcs8(rsa))

@@ -6,7 +6,7 @@ import { createPrivateKey, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { inspect } from 'node:util'
 import { HttpResponse, http } from 'msw'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -81,6 +81,14 @@ test('a run over TLS leaves no secret in files, on the screen or in its events',
       'vault key',
     ].sort(),
   )
+})
+
+test('every report of a run is among the files that are searched', async () => {
+  const { files } = await search({})
+
+  const written = new Set(files.map((file) => basename(file)))
+  for (const name of ['record.json', 'report.html', 'report.md', 'junit.xml', 'ctrf.json', 'run.har'])
+    expect(written).toContain(name)
 })
 
 test('a client assertion for the directory is no less a secret', async () => {

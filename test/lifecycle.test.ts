@@ -1,7 +1,8 @@
 /** Register, update, read, delete and prove dead: both forms of the PUT, both forms of the URL, tokens that rotate. */
+import { HttpResponse, http } from 'msw'
 import { expect, test } from 'vitest'
-import { changeField, changeStatus } from '../mocks/index.ts'
-import { course, type Kind, notPassed, runOnTwin, type TwinRun } from './support/run.ts'
+import { changeField, type Fault } from '../mocks/index.ts'
+import { course, type Kind, notPassed, runOnTwin, stepOf, type TwinRun } from './support/run.ts'
 
 const CLIENT = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
 const CUSTOM = 'https://auth.uat.threddid.com/confidential-clients/oauth2/register/'
@@ -46,16 +47,27 @@ test.for(bodies)('a %s update carries what RFC 7592 section 2.2 demands and noth
   expect(sent.software_statement).toBe(statements.at(-1)?.responseBody)
 })
 
-test('tokens that rotate with every GET and PUT are followed, and none is used twice', async () => {
-  const switches = { rotateOnRead: true, rotateOnUpdate: true }
-  await using ran = await runOnTwin({ flows: ['lifecycle'], switches })
+test.for([
+  [false, false, 1],
+  [true, false, 3],
+  [false, true, 2],
+  [true, true, 4],
+] as const)(
+  'tokens that rotate on GET (%s) and on PUT (%s) are followed: %i tokens',
+  async ([read, update, tokens]) => {
+    const switches = { rotateOnRead: read, rotateOnUpdate: update }
+    await using ran = await runOnTwin({ flows: ['lifecycle'], switches })
 
-  expect(ran.record.verdict).toBe('conformant')
-  const used = managed(ran).map(({ requestHeaders }) => requestHeaders.find(([name]) => name === 'authorization')?.[1])
-  const [read, update, again, remove, dead] = used
-  expect(new Set([read, update, again, remove]).size).toBe(4)
-  expect(dead).toBe(remove)
-})
+    expect(ran.record.verdict).toBe('conformant')
+    const used = managed(ran).map(
+      ({ requestHeaders }) => requestHeaders.find(([name]) => name === 'authorization')?.[1],
+    )
+    // GET, PUT, GET, DELETE, and the GET that must be refused.
+    expect(used).toHaveLength(5)
+    expect(new Set(used).size).toBe(tokens)
+    expect(used[4]).toBe(used[3])
+  },
+)
 
 test('a deleted client is marked deleted in the vault, so that the next run starts clean', async () => {
   await using first = await runOnTwin({ flows: ['lifecycle'] })
@@ -64,11 +76,40 @@ test('a deleted client is marked deleted in the vault, so that the next run star
   expect(second.record.verdict).toBe('conformant')
 })
 
-test('a client that outlives its deletion is found', async () => {
-  const alive = changeStatus('readClient', 200)
-  await using ran = await runOnTwin({ flows: ['lifecycle'], faults: [alive] })
+/** What may still live after the DELETE, and the step that must find it. */
+const ALIVE: readonly (readonly [what: string, operation: string, answer: object, step: string, red: string])[] = [
+  ['the registration', 'readClient', { client_id: CLIENT }, 'registration-token-is-dead', '$statusCode == 401'],
+  [
+    'the client',
+    'token',
+    { access_token: 'alive-4815162342', token_type: 'Bearer', expires_in: 600 },
+    'client-is-dead',
+    '$statusCode == 401 || $statusCode == 400',
+  ],
+]
+
+test.for(ALIVE)('%s that outlives its deletion is found', async ([what, operation, answer, stepId, red]) => {
+  await using ran = await runOnTwin({ flows: ['lifecycle'], faults: [afterDelete(what, operation, answer)] })
 
   expect(ran.record).toMatchObject({ verdict: 'non-conformant', exitCode: 1 })
+  expect(course(ran.record)).toContain('delete passed')
+  const checks = notPassed(stepOf(ran.record, stepId)).filter(({ status }) => status === 'fail')
+  expect(checks).toContainEqual(expect.objectContaining({ title: red, actual: expect.stringContaining('is 200') }))
+})
+
+test('an API access token that outlives its client is a warning: RFC 7592 section 2.3 only says should', async () => {
+  await using ran = await runOnTwin({ flows: ['lifecycle'], switches: { tokensAfterDelete: 'alive' } })
+
+  expect(ran.record.exitCode).toBe(0)
+  expect(notPassed(stepOf(ran.record, 'api-token-is-dead'))).toEqual([
+    {
+      id: 'criterion 1',
+      status: 'warn',
+      title: '$statusCode == 401',
+      expected: '$statusCode == 401',
+      actual: '$statusCode is 200',
+    },
+  ])
 })
 
 test('an update that the server ignores is found by reading back', async () => {
@@ -85,4 +126,20 @@ test('an update that the server ignores is found by reading back', async () => {
 
 function managed(ran: TwinRun) {
   return ran.traffic.filter(({ operation }) => ['readClient', 'updateClient', 'deleteClient'].includes(operation ?? ''))
+}
+
+/** Answers 200 once a client was deleted, as if it was not. */
+function afterDelete(what: string, operation: string, answer: object): Fault {
+  return {
+    name: `${what} alive`,
+    what: `${what} outlives the deletion`,
+    handlers: (twin) => [
+      http.all(
+        ({ request }) =>
+          twin.operationOf(request) === operation &&
+          twin.log.some(({ method, status }) => method === 'DELETE' && status === 204),
+        () => HttpResponse.json(answer),
+      ),
+    ],
+  }
 }

@@ -1,6 +1,9 @@
+/** Every way a certificate can be wrong, on either side of the connection; the matrix is printed when all cells are known. */
+import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { changeHeader, startTwin } from '../mocks/index.ts'
 import { createTransport } from '../src/transport/index.ts'
-import type { Transport } from '../src/transport/transport.ts'
+import type { Delivery, Outgoing, Transport } from '../src/transport/transport.ts'
 import { makeTestPki, makeWrongServers, SERVER_NAME, type TestPki } from './support/certificates.ts'
 import { startHttps, startTcp } from './support/servers.ts'
 
@@ -8,10 +11,11 @@ let made: TestPki
 let wrong: Awaited<ReturnType<typeof makeWrongServers>>
 
 beforeAll(async () => {
-  ;[made, wrong] = await Promise.all([makeTestPki(), makeWrongServers()])
+  ;[made, wrong] = await Promise.all([makeTestPki([TOKEN_HOST]), makeWrongServers()])
 })
 afterAll(async () => {
   await made[Symbol.asyncDispose]()
+  console.log(matrix())
 })
 
 afterEach(() => {
@@ -19,20 +23,23 @@ afterEach(() => {
 })
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+/** Of the twin's hosts one that demands a certificate. */
+const TOKEN_HOST = 'matls-auth.directory.sandbox.threddid.com'
 
 function transportTo(port: number, ca: string): Transport {
   return createTransport({
     identities: made.identities,
     ca: [ca],
     minTlsVersion: 'TLSv1.2',
-    allowedHosts: new Set([SERVER_NAME]),
+    allowedHosts: new Set([SERVER_NAME, TOKEN_HOST]),
     connectTo: () => ({ host: '127.0.0.1', port }),
     maxBodyBytes: 1000,
   })
 }
 
-function send(transport: Transport, identity: string) {
-  const request = { method: 'GET', url: `https://${SERVER_NAME}/`, headers: [] }
+const GET: Outgoing = { method: 'GET', url: `https://${SERVER_NAME}/`, headers: [] }
+
+function send(transport: Transport, identity: string, request = GET) {
   return transport.send(request, { identity, timeoutMs: 10_000, signal: new AbortController().signal })
 }
 
@@ -102,6 +109,66 @@ test.for(CLIENTS)('certificate "%s" under %s: %s %s %s', async ([identity, versi
   expect(server.connections.filter(({ isSessionReused }) => isSessionReused)).toEqual([])
 })
 
+const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
+
+/** A token for our application: the certificate is all that proves who asks (RFC 8705 section 2). */
+const TOKEN_REQUEST: Outgoing = {
+  method: 'POST',
+  url: `https://${TOKEN_HOST}/token`,
+  headers: [['content-type', 'application/x-www-form-urlencoded']],
+  body: new URLSearchParams({
+    grant_type: 'client_credentials',
+    scope: 'directory:software',
+    client_id: CLIENT_ID,
+  }).toString(),
+}
+
+/** What the twin decides about each certificate; a request that is let in and refused by its rules is an answer. */
+const AT_THE_TWIN: Readonly<Record<(typeof CLIENTS)[number][0], readonly [status: number, decision: RegExp]>> = {
+  transport: [200, /bound to the certificate$/],
+  other: [401, /^refused: /],
+  none: [0, /^handshake refused: .*PEER_DID_NOT_RETURN_A_CERTIFICATE/],
+  expired: [0, /^handshake refused: CERT_HAS_EXPIRED/],
+  'not-yet-valid': [0, /^handshake refused: CERT_NOT_YET_VALID/],
+  rogue: [0, /^handshake refused: UNABLE_TO_/],
+  clone: [0, /^handshake refused: CERT_SIGNATURE_FAILURE/],
+}
+
+test.for(CLIENTS)('certificate "%s" under %s at the twin: its log proves what it was asked', async (cell) => {
+  const [identity, version, outcome, sent, sentence] = cell
+  const [status, decision] = AT_THE_TWIN[identity]
+  // The twin speaks every version, so the highest is set for the whole process.
+  const highest = tls.DEFAULT_MAX_VERSION
+  Object.assign(tls, { DEFAULT_MAX_VERSION: version })
+  try {
+    await using running = await startTwin({ pki: made.pki })
+    const closing = changeHeader('directoryToken', 'connection', 'close')
+    running.twin.use(...closing.handlers(running.twin))
+    await using transport = transportTo(running.port, made.pki.ca)
+
+    for (const attempt of ['fresh', 'resumed'] as const) {
+      const delivery = await send(transport, identity, TOKEN_REQUEST)
+      note(identity, version, attempt, delivery)
+      expect({ attempt, ...told(delivery) }).toEqual({
+        attempt,
+        code: outcome === 'answered' ? String(status) : outcome,
+        sent: sent ?? 'yes',
+        sentence: sentence?.replaceAll(SERVER_NAME, TOKEN_HOST) ?? '',
+      })
+      expect(delivery.tls?.protocol ?? version).toBe(version)
+    }
+    // A second handshake is judged like the first, and no request came in that should not have.
+    await expect.poll(() => running.twin.log.length).toBe(2)
+    for (const entry of running.twin.log) {
+      expect(entry.status).toBe(status)
+      expect(entry.decision).toMatch(decision)
+    }
+    expect(running.twin.log.filter(({ method }) => method !== '-')).toHaveLength(status === 0 ? 0 : 2)
+  } finally {
+    Object.assign(tls, { DEFAULT_MAX_VERSION: highest })
+  }
+})
+
 const REFUSED_BY_US = `the certificate of "${SERVER_NAME}" was refused: `
 
 const SERVERS = [
@@ -123,6 +190,7 @@ test.for(SERVERS.flatMap(([fault, reason]) => VERSIONS.map((version) => [fault, 
 
     const delivery = await send(transport, 'transport')
 
+    note(`of a server: ${fault}`, version, 'fresh', delivery)
     if (delivery.kind !== 'failed') throw new Error('the server was trusted')
     expect(delivery.sent).toBe('no')
     expect(delivery.problem.code).toBe('TLS_SERVER_UNTRUSTED')
@@ -174,3 +242,39 @@ test.for(ALERTS)('the TLS alert %i gives %s and is named: %s', async ([number, c
       : `"${SERVER_NAME}" ended the TLS handshake with the alert "${name}"`,
   )
 })
+
+type Cell = Readonly<Record<'certificate' | 'version' | 'attempt' | 'outcome' | 'sent' | 'sentence', string>>
+
+const cells: Cell[] = []
+
+function note(certificate: string, version: string, attempt: 'fresh' | 'resumed', delivery: Delivery): void {
+  const { code, sent, sentence } = told(delivery)
+  cells.push({ certificate, version, attempt, outcome: code, sent, sentence: sentence || ANSWERED[code] || '' })
+}
+
+const ANSWERED: Readonly<Record<string, string>> = {
+  200: `"${TOKEN_HOST}" answered 200`,
+  401: `"${TOKEN_HOST}" accepted the certificate for TLS and answered 401: it is another client's`,
+}
+
+function told(delivery: Delivery): { code: string; sent: string; sentence: string } {
+  if (delivery.kind === 'answered') return { code: String(delivery.answer.status), sent: 'yes', sentence: '' }
+  const { code, message } = delivery.problem
+  return { code, sent: delivery.sent, sentence: message.replace(/\d{4}-\d\d-\d\d/, '<date>') }
+}
+
+/** All cells as a table of plain text. */
+function matrix(): string {
+  const rows = [
+    ['certificate', 'TLS', 'connection', 'outcome', 'sent', 'sentence'],
+    ...cells.map((cell) => [cell.certificate, cell.version, cell.attempt, cell.outcome, cell.sent, cell.sentence]),
+  ]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  const lines = rows.map((row) => row.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  '))
+  return [
+    '',
+    'mutual TLS, cell by cell; "resumed" is a second connection, for which our client offers no session',
+    ...lines.map((line) => line.trimEnd()),
+    '',
+  ].join('\n')
+}

@@ -248,7 +248,7 @@ async function refusal(situation: Situation): Promise<string> {
 }
 
 function sourcesOf({ workflows }: Plan): Record<string, string> {
-  const inputs = workflows.flatMap((workflow) => [...workflow.inputs])
+  const inputs = workflows.flatMap((workflow) => [...workflow.inputs]).filter(([name]) => name !== 'guard')
   return Object.fromEntries(inputs.map(([name, { kind, origin }]) => [name, `${kind} from ${origin.label}`]))
 }
 
@@ -262,7 +262,8 @@ async function flowWith(
   const workflow = {
     workflowId: 'own',
     'x-dcr': { effect: 'read' },
-    inputs: { type: 'object', required, properties: inputs },
+    // A workflow that presents another identity must have an input that only this tool understands.
+    inputs: { type: 'object', required, properties: { ...inputs, guard: { 'x-dcr': { when: '1 == 2' } } } },
     steps,
   }
   const content = {

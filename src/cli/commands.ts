@@ -36,6 +36,7 @@ export const COMMANDS = {
       },
       server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
+      step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
@@ -50,6 +51,37 @@ export const COMMANDS = {
       ['thredd run lifecycle --dry-run', 'what would be sent'],
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
     ],
+  },
+  report: {
+    usage: 'thredd report [run]',
+    about: 'render a stored run again, compare two, pack one as evidence, or list all',
+    words: 'any',
+    flags: {
+      format: {
+        value: 'name',
+        many: true,
+        about: 'html, md, junit, ctrf, har; several with commas (default: all)',
+      },
+      out: { value: 'folder', about: 'where to write (default: the folder of the run)' },
+      reports: { value: 'folder', about: 'where runs are stored (default: reports)' },
+      compare: { value: 'run', about: 'the earlier run; exit code 1 for a new failure' },
+      index: { about: 'write index.html, a list of the stored runs' },
+      pack: { value: 'folder', about: 'write a signed evidence pack' },
+      key: { value: 'file', about: 'PEM key that signs the pack (default: a made one)' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd report', 'the newest run again, in every format'],
+      ['thredd report --compare <run>', 'what has changed since'],
+      ['thredd report --pack evidence', 'a folder for an auditor'],
+    ],
+  },
+  verify: {
+    usage: 'thredd verify <pack>',
+    about: 'is an evidence pack whole and unchanged',
+    words: 'any',
+    flags: { signer: { value: 'key id', about: 'the key that must have signed it' }, help: HELP },
+    examples: [['thredd verify evidence', 'recompute every hash and the signature']],
   },
   mock: {
     usage: 'thredd mock',
@@ -105,6 +137,25 @@ export const COMMANDS = {
       ['thredd vault recover --env uat --online', 'settle calls whose answer was lost'],
       ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
       ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
+    ],
+  },
+  lint: {
+    usage: 'thredd lint [file|folder|flow…]',
+    about: 'find every mistake in flow files before anything is sent; without names in the folder flows',
+    words: 'any',
+    flags: {
+      strict: { about: 'warnings fail too' },
+      'structure-only': {
+        about: 'do not demand the API descriptions; a name that leads nowhere is a warning',
+      },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd lint', 'every flow of the folder flows'],
+      ['thredd lint ./my-flow.arazzo.yaml', 'a flow of your own'],
+      ['thredd lint specs --structure-only', 'every Arazzo document below a folder, without its API descriptions'],
+      ['thredd lint --strict --json', 'for a CI job'],
     ],
   },
 } as const satisfies Record<string, Command>

@@ -1,11 +1,17 @@
 /** What a person sees while a run goes on. Text only: events in, lines out; colour where the stream wants it. */
 import { styleText } from 'node:util'
-import { type Problem, render } from '../errors.ts'
+import { render } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
-import type { PreviewedWorkflow } from '../preview.ts'
-import type { CheckRecord, ErrorRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import {
+  type CheckRecord,
+  type Exchange,
+  errorBeyondSteps,
+  type RunRecord,
+  type StepRecord,
+  type WorkflowRecord,
+} from '../record.ts'
 import { wireLog } from '../report/wire.ts'
-import type { PreparedEvent } from '../run.ts'
+import type { PreparedEvent, Rehearsal } from '../run.ts'
 
 export interface Screen {
   readonly write: (text: string) => void
@@ -17,6 +23,7 @@ export interface Screen {
   readonly verbose?: boolean
 }
 
+type Printable = Parameters<typeof render>[0]
 type Style = Parameters<typeof styleText>[0]
 
 export class Console {
@@ -60,8 +67,9 @@ export class Console {
   }
 
   /** A dry run: every request, and where each input comes from. */
-  preview(environment: string, workflows: readonly PreviewedWorkflow[]): void {
+  preview({ environment, warnings, workflows }: Rehearsal): void {
     this.#line(`environment ${this.#paint('bold', environment)} · dry run, nothing is sent`)
+    this.#warnings(warnings)
     for (const { workflowId, summary, effect, inputs, steps } of workflows) {
       this.#line('', `${this.#paint('bold', workflowId)}  ${summary ?? ''} (effect: ${effect})`, '', '  inputs')
       const width = Math.max(0, ...inputs.map(({ name }) => name.length))
@@ -83,7 +91,7 @@ export class Console {
   }
 
   /** `sources` are the texts of the files that problems point into, by path. */
-  problems(problems: readonly Problem[], sources: ReadonlyMap<string, string>): void {
+  problems(problems: readonly Printable[], sources: ReadonlyMap<string, string>): void {
     const texts = problems.map((problem) => this.#render(problem, problem.at && sources.get(problem.at.file)))
     this.#line(...texts.flatMap((text, index) => (index === 0 ? [text] : ['', text])))
   }
@@ -95,12 +103,17 @@ export class Console {
       'twin-in-process': 'offline twin in this process',
     }
     this.#line(`environment ${this.#paint('bold', environment.name)} · ${where[counterparty]}`)
+    this.#warnings(warnings)
+  }
+
+  #warnings(warnings: readonly string[]): void {
     for (const warning of warnings) this.#line(`${this.#paint('yellow', 'warning')} ${this.#plain(warning)}`)
   }
 
   #started({ planned: { workflow, steps } }: Extract<RunEvent, { type: 'workflow-started' }>): void {
     this.#stepWidth = Math.max(0, ...steps.map(({ step }) => step.stepId.length))
-    this.#hostWidth = Math.max(0, ...steps.map(({ server }) => new URL(server).host.length))
+    const hosts = steps.flatMap((one) => (one.kind === 'call' ? [new URL(one.server).host] : []))
+    this.#hostWidth = Math.max(0, ...hosts.map((host) => host.length))
     this.#line('', `${this.#paint('bold', workflow.workflowId)}  ${workflow.summary ?? ''}`)
   }
 
@@ -178,14 +191,13 @@ export class Console {
   }
 
   #workflow(workflow: WorkflowRecord): void {
-    const { error } = workflow
-    if (error !== undefined && workflow.steps.every((step) => step.error?.code !== error.code))
-      this.#line(...indent(this.#render(error).replace(/^error\[(\w+)\]: /, '$1: '), 2))
+    const error = errorBeyondSteps(workflow)
+    if (error !== undefined) this.#line(...indent(this.#render(error).replace(/^error\[(\w+)\]: /, '$1: '), 2))
     if (workflow.status === 'passed' && workflow.notice !== undefined)
       this.#line('', `  ${this.#paint('cyan', 'next')} ${workflow.notice}`)
   }
 
-  #render(problem: ErrorRecord, source?: string): string {
+  #render(problem: Printable, source?: string): string {
     const { at, ...texts } = problem
     const plain = Object.entries(texts).map(([member, text]) => [member, text && this.#plain(text)])
     return render(

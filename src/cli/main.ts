@@ -9,6 +9,7 @@ import type { PreparedEvent, RunOptions } from '../run.ts'
 import { Secret } from '../secret.ts'
 import { helpText, type Invocation, parseCommandLine, type Section } from './commands.ts'
 import { Console } from './console.ts'
+import { performLint } from './lint.ts'
 
 /** Runs the command line of this process and sets its exit code. `root` is the folder of the package. */
 export async function main(root: string): Promise<void> {
@@ -37,6 +38,7 @@ export async function main(root: string): Promise<void> {
 
 async function perform(invocation: Invocation, root: string, out: Console): Promise<number> {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const write = (text: string) => void process.stdout.write(text)
   switch (invocation.command) {
     case 'help':
       process.stdout.write(helpText(invocation.topic, version, await appendixOf(invocation.topic)))
@@ -46,6 +48,12 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       return 0
     case 'run':
       return performRun(invocation, { root, version, out })
+    case 'lint':
+      return performLint(invocation, { here: process.cwd(), root, out, write })
+    case 'report':
+      return (await import('./report.ts')).performReport(invocation, { here: process.cwd(), write })
+    case 'verify':
+      return (await import('./verify.ts')).performVerify(invocation, { here: process.cwd(), write })
     case 'mock':
       return performMock(invocation)
     case 'vault':
@@ -69,6 +77,7 @@ async function performRun(
   const options: RunOptions = {
     flows: invocation.words,
     workflow: invocation.text('workflow'),
+    step: invocation.text('step'),
     inputs: invocation.pairs('input'),
     environment: {
       env,
@@ -85,18 +94,19 @@ async function performRun(
     proxy: proxyOf(process.env),
     codeQuality: process.env.GITLAB_CI === 'true',
     twin: async () => (await import('./twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
+    provenance: await (await import('./provenance.ts')).provenanceOf(root, process.env),
     signal: stop.signal,
     onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
-  }
-  if (invocation.has('dry-run')) {
-    const { environment, workflows } = await rehearse(options)
-    if (asJson) process.stdout.write(`${JSON.stringify({ environment, workflows }, null, 2)}\n`)
-    else out.preview(environment, workflows)
-    return 0
   }
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   try {
+    if (invocation.has('dry-run')) {
+      const rehearsal = await rehearse(options)
+      if (asJson) process.stdout.write(`${JSON.stringify({ type: 'dry-run', ...rehearsal })}\n`)
+      else out.preview(rehearsal)
+      return 0
+    }
     const { record, file } = await run(options)
     const path = relative(here, file)
     if (asJson) stream({ type: 'run-finished', verdict: record.verdict, exitCode: record.exitCode, record: path })

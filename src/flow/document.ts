@@ -5,13 +5,16 @@ import {
   isAlias,
   isCollection,
   isMap,
-  isPair,
+  isNode,
   isScalar,
+  isSeq,
   LineCounter,
   type Node,
+  type Pair,
   parseDocument as parseYaml,
   Scalar,
   visit,
+  type YAMLMap,
 } from 'yaml'
 import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../errors.ts'
 
@@ -35,6 +38,7 @@ const LARGEST = 4 * 1024 * 1024
 const MOST_ALIASES = 100
 /** Objects and lists within each other; what reads a document may recurse. */
 const DEEPEST = 100
+const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
 
 export async function readDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
@@ -78,7 +82,7 @@ function parseDocument(text: string, file: string): Document {
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) }
   }
   const { document, faults, data } = guarded(file, () => {
-    const document = parseYaml(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, version: '1.2' })
+    const document = parseYaml(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, version: '1.2' })
     const faults = faultsOf(document)
     return { document, faults, data: faults.length > 0 ? undefined : document.toJS({ maxAliasCount: MOST_ALIASES }) }
   })
@@ -89,12 +93,28 @@ function parseDocument(text: string, file: string): Document {
   const first = problems.filter(({ at }, index) => problems.findIndex((other) => other.at?.line === at?.line) === index)
   if (isNonEmpty(first)) throw new ToolError(first)
 
+  const pairs = new WeakMap<object, ReadonlyMap<string, Pair>>()
+  /** By an index for each object, since looking through a hundred thousand members for each of them takes minutes. */
+  const pairOf = (map: YAMLMap, key: string | number): Pair | undefined => {
+    const known =
+      pairs.get(map) ??
+      new Map(map.items.map((pair): [string, Pair] => [isScalar(pair.key) ? String(pair.key.value) : '', pair]))
+    pairs.set(map, known)
+    return known.get(String(key))
+  }
+  const childOf = (node: unknown, key: string | number): unknown => {
+    if (isMap(node)) return pairOf(node, key)?.value
+    return isSeq(node) ? node.items[Number(key)] : undefined
+  }
   const nodeAt = (path: Path): { node: Node | undefined; whole: boolean } => {
-    for (let length = path.length; length > 0; length--) {
-      const node = document.getIn(path.slice(0, length), true) as Node | undefined
-      if (node?.range) return { node, whole: length === path.length }
+    let node: unknown = document.contents
+    let nearest = { node: document.contents as Node | null, length: 0 }
+    for (const [index, key] of path.entries()) {
+      node = childOf(node, key)
+      if (!isNode(node)) break
+      if (node.range) nearest = { node, length: index + 1 }
     }
-    return { node: document.contents ?? undefined, whole: path.length === 0 }
+    return { node: nearest.node ?? undefined, whole: nearest.length === path.length }
   }
   return {
     file,
@@ -108,10 +128,8 @@ function parseDocument(text: string, file: string): Document {
       )
     },
     keyAt(path) {
-      const parent = document.getIn(path.slice(0, -1), true)
-      const pair = isMap(parent)
-        ? parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1))
-        : undefined
+      const parent = path.slice(0, -1).reduce<unknown>(childOf, document.contents)
+      const pair = isMap(parent) ? pairOf(parent, path.at(-1) ?? '') : undefined
       return isScalar(pair?.key) && pair.key.range ? place(pair.key.range[0]) : this.at(path)
     },
   }
@@ -135,6 +153,7 @@ function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
   visit(document, {
     Node(_, node, path) {
       const offset = node.range?.[0] ?? 0
+      if (isMap(node)) faults.push(...repeatedNames(node))
       if (isAlias(node)) {
         const [start = 0, end = 0] = anchors.get(node.source)?.range ?? []
         const words = end === 0 ? 'nothing above it' : offset < end ? 'something that it is part of' : undefined
@@ -147,6 +166,19 @@ function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
     },
   })
   return faults
+}
+
+/** The parser's own check compares each name with all others, which takes minutes for a hundred thousand. */
+function repeatedNames({ items }: YAMLMap): Fault[] {
+  const names = new Set<unknown>()
+  return items.flatMap(({ key }) => {
+    const name = isScalar(key) ? key.value : key
+    if (!names.has(name)) {
+      names.add(name)
+      return []
+    }
+    return [{ offset: isNode(key) ? (key.range?.[0] ?? 0) : 0, words: TWICE }]
+  })
 }
 
 /**
@@ -186,7 +218,6 @@ function guarded<T>(file: string, parse: () => T): T {
 /** Where the parser's own words do not say what a person did. */
 const FAULTS: Readonly<Record<string, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'a member starts in the middle of a line; a text with ": " in it needs quotes',
-  DUPLICATE_KEY: 'a member occurs twice in one object',
   MULTIPLE_DOCS: 'the file holds more than one document',
   TAB_AS_INDENT: 'a tab stands where only spaces may indent',
 }

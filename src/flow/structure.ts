@@ -31,6 +31,8 @@ interface Member {
   readonly later?: readonly string[]
   /** set where the member is valid Arazzo that this version does not run */
   readonly unsupported?: true
+  /** what it does, for editors that show it */
+  readonly about?: string
 }
 
 export type Members = Readonly<Record<string, Member>>
@@ -47,7 +49,7 @@ const later = (type: Type): Member => ({ type, unsupported: true })
 /** JSON Schema keywords that speak about an object as a whole, or pull its rules in from elsewhere. */
 const RULES_OF_THE_WHOLE: Members = Object.fromEntries(
   [
-    ...['$ref', '$dynamicRef', '$defs', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentRequired'],
+    ...['$dynamicRef', '$defs', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentRequired'],
     ...['dependentSchemas', 'minProperties', 'maxProperties', 'patternProperties', 'propertyNames'],
     ...['unevaluatedProperties'],
   ].map((keyword) => [keyword, later('any')]),
@@ -61,7 +63,7 @@ export const ARAZZO = {
     info: { type: 'object', required: true },
     sourceDescriptions: { type: 'array', required: true },
     workflows: { type: 'array', required: true },
-    components: later('object'),
+    components: map,
   },
   info: { title: name, summary: text, description: text, version: name },
   source: { name, url: name, type: { type: 'string', oneOf: ['openapi'], later: ['arazzo', 'asyncapi'] } },
@@ -70,10 +72,10 @@ export const ARAZZO = {
     summary: text,
     description: text,
     inputs: map,
-    dependsOn: later('array'),
+    dependsOn: texts,
     steps: { type: 'array', required: true },
-    successActions: later('array'),
-    failureActions: later('array'),
+    successActions: list,
+    failureActions: list,
     outputs: map,
     parameters: list,
     'x-dcr': extension,
@@ -83,12 +85,12 @@ export const ARAZZO = {
     description: text,
     operationId: text,
     operationPath: later('string'),
-    workflowId: later('string'),
+    workflowId: text,
     channelPath: later('string'),
     action: later('string'),
     correlationId: later('any'),
     timeout: { type: 'integer', least: 1 },
-    dependsOn: later('array'),
+    dependsOn: texts,
     parameters: list,
     requestBody: map,
     successCriteria: list,
@@ -102,8 +104,9 @@ export const ARAZZO = {
     in: { type: 'string', oneOf: ['path', 'query', 'header', 'cookie'], later: ['querystring', 'channel'] },
     value: { type: 'any', required: true },
   },
-  /** Stands where a parameter could, and points to one in components. */
-  reusable: { reference: later('string'), value: any },
+  /** Stands where a parameter or an action could, and points to one in components. */
+  reusable: { reference: name, value: any },
+  components: { inputs: map, parameters: map, successActions: map, failureActions: map },
   /** A JSON Schema of which the object's own members are read one by one; rules about the object as a whole are not. */
   inputs: {
     type: { type: 'string', oneOf: ['object'] },
@@ -112,6 +115,7 @@ export const ARAZZO = {
     title: text,
     description: text,
     additionalProperties: any,
+    $ref: text,
     $schema: text,
     $comment: text,
     examples: any,
@@ -122,17 +126,17 @@ export const ARAZZO = {
   successAction: {
     name,
     type: { type: 'string', required: true, oneOf: ['end', 'goto'] },
-    workflowId: later('string'),
+    workflowId: text,
     stepId: text,
-    parameters: later('array'),
+    parameters: list,
     criteria: list,
   },
   failureAction: {
     name,
     type: { type: 'string', required: true, oneOf: ['end', 'goto', 'retry'] },
-    workflowId: later('string'),
+    workflowId: text,
     stepId: text,
-    parameters: later('array'),
+    parameters: list,
     retryAfter: { type: 'number', least: 0 },
     retryLimit: { type: 'integer', least: 0 },
     criteria: list,
@@ -143,35 +147,87 @@ export const ARAZZO = {
 /** The one extension key, by the object it stands on. See docs/decisions/0001-flow-format.md. */
 export const X_DCR = {
   workflow: {
-    effect: { type: 'string', oneOf: ['read', 'register', 'update', 'delete'], required: true },
-    safety: { type: 'string', oneOf: ['A', 'B', 'C', 'D', 'X'] },
-    clauses: texts,
-    notice: text,
+    effect: {
+      type: 'string',
+      oneOf: ['read', 'register', 'update', 'delete'],
+      required: true,
+      about: 'What the workflow does to the one OAuth client of the application.',
+    },
+    safety: {
+      type: 'string',
+      oneOf: ['A', 'B', 'C', 'D', 'X'],
+      about: 'Class of the requirement catalogue: what running it on a shared UAT can cost.',
+    },
+    clauses: { type: 'texts', about: 'The clauses that the workflow exercises.' },
+    notice: { type: 'string', about: 'What a person must do afterwards, for example contact Thredd.' },
   },
   step: {
-    identity: text,
-    url: text,
-    clauses: texts,
-    expect: { type: 'string', oneOf: ['refused'] },
-    finally: later('boolean'),
-    alter: list,
-    cases: later('array'),
-    retrySafe: { type: 'boolean' },
+    identity: {
+      type: 'string',
+      about: 'The certificate to present: a name of the environment, or none. Default: transport.',
+    },
+    url: { type: 'string', about: "Called instead of the operation's own URL, byte for byte." },
+    clauses: { type: 'texts', about: 'The clauses that the step exercises.' },
+    expect: {
+      type: 'string',
+      oneOf: ['refused'],
+      about:
+        'The step holds when the server refuses: a TLS alert, a closed connection, or a 4xx that gives nothing away.',
+    },
+    finally: {
+      type: 'boolean',
+      about: 'Always runs, after the other steps, the last written first; also after a failure and on Ctrl-C.',
+    },
+    alter: { type: 'array', about: 'Changes to the otherwise good request.' },
+    cases: {
+      type: 'array',
+      about: 'A table of changes, each one run of the step; the unaltered request is the control.',
+    },
+    control: {
+      type: 'string',
+      oneOf: ['both', 'before', 'after'],
+      about: 'When the unaltered request is run. Default: both, before and after the cases.',
+    },
+    retrySafe: { type: 'boolean', about: 'A repetition of the request does no harm.' },
   },
   alteration: {
-    set: { type: 'string', oneOf: ['header', 'form', 'body'] },
-    remove: { type: 'string', oneOf: ['header', 'form', 'body'] },
-    name: text,
-    at: text,
-    value: any,
+    set: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt'], about: 'Where something is set.' },
+    remove: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt'], about: 'Where something is removed.' },
+    name: { type: 'string', about: 'The name of a header or of a form field.' },
+    at: { type: 'string', about: 'JSON Pointer to a member of the body.' },
+    in: { type: 'string', about: 'The member of the payload that holds the JWT.' },
+    header: { type: 'string', about: 'A member of the header of the JWT, which is then signed anew.' },
+    claim: { type: 'string', about: 'A claim of the JWT, which is then signed anew.' },
+    signature: { type: 'string', oneOf: ['damaged', 'none'], about: 'Another signature, or alg none without any.' },
+    key: { type: 'string', oneOf: ['other'], about: 'Signed with a fresh key under the same kid.' },
+    value: { type: 'any', about: 'The value that is set; expressions are evaluated.' },
   },
-  criterion: { clauses: texts, level: { type: 'string', oneOf: ['must', 'should', 'policy'] } },
+  case: {
+    id: { type: 'string', required: true, about: 'Names the case in the record: <stepId>/<id>.' },
+    description: text,
+    clauses: { type: 'texts', about: 'The clauses that the case exercises.' },
+    alter: { type: 'array', required: true, about: 'What is wrong with the request of this case.' },
+    expect: { type: 'string', oneOf: ['refused'], about: 'The case holds when the server refuses.' },
+    criteria: { type: 'array', about: 'What must hold of the answer, as successCriteria of a step.' },
+  },
+  criterion: {
+    clauses: { type: 'texts', about: 'The clauses that the criterion proves.' },
+    level: {
+      type: 'string',
+      oneOf: ['must', 'should', 'policy'],
+      about: 'must (default): the step fails; should, policy: a warning.',
+    },
+  },
   input: {
-    mint: { type: 'string', oneOf: ['client_assertion'] },
-    audience: text,
-    alg: text,
-    lifetimeSeconds: { type: 'integer', least: 1 },
-    when: text,
+    mint: {
+      type: 'string',
+      oneOf: ['client_assertion'],
+      about: 'A fresh client assertion (RFC 7523) each time a step reads the input.',
+    },
+    audience: { type: 'string', about: 'The audience of the assertion, a single one.' },
+    alg: { type: 'string', about: 'PS256, RS256 or ES256.' },
+    lifetimeSeconds: { type: 'integer', least: 1, about: 'Default: 300.' },
+    when: { type: 'string', about: 'A simple condition; while it does not hold the input has no value.' },
   },
 } as const satisfies Record<string, Members>
 
@@ -186,9 +242,14 @@ export class Reader {
     this.problems = problems
   }
 
+  /** What the document holds at `path`, unchecked. */
+  raw(path: Path): unknown {
+    return valueAt(this.document.data, path)
+  }
+
   /** The object at `path`, checked against `members`; `what` names it in messages. Undefined where it is no object. */
   object(path: Path, what: string, members: Members): Fields | undefined {
-    const value = valueAt(this.document.data, path)
+    const value = this.raw(path)
     if (!isRecord(value)) {
       this.add(
         {
@@ -204,7 +265,7 @@ export class Reader {
     for (const [member, content] of Object.entries(value)) {
       const rule = Object.hasOwn(members, member) ? members[member] : undefined
       if (rule !== undefined) this.member([...path, member], what, rule, content)
-      else if (!isForeign(member)) this.unknown([...path, member], what, members)
+      else if (!isForeign(member) && !isIgnored(member, members)) this.unknown([...path, member], what, members)
     }
     for (const [member, rule] of Object.entries(members)) {
       if (rule.required && !Object.hasOwn(value, member)) {
@@ -223,14 +284,14 @@ export class Reader {
 
   /** The x-dcr object on the object at `path`, or undefined where there is none. */
   extension<P extends keyof typeof X_DCR>(path: Path, what: string, place: P): Fields | undefined {
-    const holder = valueAt(this.document.data, path)
+    const holder = this.raw(path)
     if (!isRecord(holder) || !Object.hasOwn(holder, 'x-dcr')) return undefined
     return this.object([...path, 'x-dcr'], `x-dcr of ${what}`, X_DCR[place]) ?? {}
   }
 
   /** What a message calls the object at `path`: by its id where it has one, else by its number. */
   nameOf(path: Path, kind: string, idMember: string): string {
-    const value = valueAt(this.document.data, path)
+    const value = this.raw(path)
     const id = isRecord(value) ? value[idMember] : undefined
     return typeof id === 'string' ? `${kind} "${id}"` : `${kind} ${Number(path.at(-1)) + 1}`
   }
@@ -314,6 +375,11 @@ export class Reader {
  */
 function isForeign(member: string): boolean {
   return member.startsWith('x-') && member !== 'x-security' && nearest(member, ['x-dcr']) === undefined
+}
+
+/** "Any properties added MUST be ignored" (Arazzo 1.1 Reusable Object), unless one of its own seems misspelt. */
+function isIgnored(member: string, members: Members): boolean {
+  return members === ARAZZO.reusable && nearest(member, Object.keys(members)) === undefined
 }
 
 function quoted(names: readonly string[]): string {

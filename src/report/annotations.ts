@@ -1,6 +1,6 @@
 /** What went wrong as annotations of the CI system, which shows them at the line of the flow. Nothing for a clean run. */
 import { createHash } from 'node:crypto'
-import type { RunRecord, StepRecord } from '../record.ts'
+import { errorBeyondSteps, type RunRecord, type StepRecord, type WorkflowRecord } from '../record.ts'
 
 interface Finding {
   readonly level: 'error' | 'warning'
@@ -10,14 +10,27 @@ interface Finding {
   readonly message: string
 }
 
-/** GitHub workflow commands, one a line, for standard output. Paths are those of the record. */
+/** GitHub workflow commands, one a line, for standard output: findings at their lines, then the warnings of the run. */
 export function githubAnnotations(record: RunRecord): string[] {
-  const data = (text: string) => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+  const data = (text: string) =>
+    // The log shows them as a terminal would, and no server may write there as it likes.
+    text
+      .toWellFormed()
+      .replace(/(?![\r\n\t])[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '\uFFFD')
+      .replaceAll('%', '%25')
+      .replaceAll('\r', '%0D')
+      .replaceAll('\n', '%0A')
   const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
-  return findings(record).map(
-    ({ level, file, line, title, message }) =>
-      `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
-  )
+  return [
+    ...findings(record).map(
+      ({ level, file, line, title, message }) =>
+        `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
+    ),
+    // On the twin they are about files that are made anew in every job.
+    ...(record.environment.class === 'mock' ? [] : record.warnings).map(
+      (warning) => `::warning title=thredd::${data(warning)}`,
+    ),
+  ]
 }
 
 /** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
@@ -32,8 +45,18 @@ export function gitlabCodeQuality(record: RunRecord): string {
   return `${JSON.stringify(issues, null, 2)}\n`
 }
 
-function findings(record: RunRecord): Finding[] {
-  return record.workflows.flatMap((workflow) => workflow.steps.flatMap((step) => findingsOf(step, workflow.workflowId)))
+function findings({ workflows }: RunRecord): Finding[] {
+  return workflows.flatMap((workflow) => [
+    ...workflow.steps.flatMap((step) => findingsOf(step, workflow.workflowId)),
+    ...findingBeyondSteps(workflow),
+  ])
+}
+
+function findingBeyondSteps(workflow: WorkflowRecord): Finding[] {
+  const error = errorBeyondSteps(workflow)
+  if (error === undefined) return []
+  const { file, line } = error.at ?? { file: workflow.flow.file, line: 1 }
+  return [{ level: 'error', file, line, title: workflow.workflowId, message: error.message }]
 }
 
 function findingsOf(step: StepRecord, workflowId: string): Finding[] {

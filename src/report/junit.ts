@@ -3,11 +3,18 @@
  * verdict an error; warnings, which the format does not know, stand in the suite's properties.
  */
 import { render } from '../errors.ts'
-import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import {
+  type CheckRecord,
+  type ErrorRecord,
+  errorBeyondSteps,
+  type RunRecord,
+  type StepRecord,
+  type WorkflowRecord,
+} from '../record.ts'
 
 export function junit(record: RunRecord): string {
   const suites = record.workflows.map((workflow) => suite(workflow, record))
-  const { skipped: _, ...all } = counts(record.workflows.flatMap((workflow) => workflow.steps))
+  const { skipped: _, ...all } = counts(record.workflows)
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(record.durationMs) })}>`,
@@ -18,7 +25,8 @@ export function junit(record: RunRecord): string {
 }
 
 function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
-  const { skipped, ...rest } = counts(workflow.steps)
+  const { skipped, ...rest } = counts([workflow])
+  const error = errorBeyondSteps(workflow)
   const properties = [
     ['environment', `${record.environment.name} (${record.environment.class})`],
     ['counterparty', record.counterparty],
@@ -26,6 +34,7 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
     ['verdict', record.verdict],
     ['flow', workflow.flow.file],
     ...workflow.clauses.map((clause) => ['clause', clause]),
+    ...record.warnings.map((warning) => ['warning', warning]),
     ...workflow.steps.flatMap((step) =>
       step.checks.filter(isWarning).map((check) => [`warning ${step.stepId}: ${check.id}`, sentence(check)]),
     ),
@@ -36,6 +45,14 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
     ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
     '    </properties>',
     ...workflow.steps.flatMap((step) => testcase(step, workflow)),
+    // Without a case of its own it would be missing where machines count: no step is to blame for it.
+    ...(error === undefined
+      ? []
+      : [
+          `    <testcase${attributes({ name: WHOLE, classname: workflow.workflowId })}>`,
+          errorElement(error),
+          CASE_END,
+        ]),
     '  </testsuite>',
   ]
 }
@@ -52,17 +69,20 @@ function testcase(step: StepRecord, workflow: WorkflowRecord): string[] {
         failed.map(sentence).join('\n'),
       ),
     ],
-    errored: [
-      element(
-        'error',
-        { message: step.error?.message ?? '', type: step.error?.code ?? '' },
-        step.error === undefined ? '' : render(step.error),
-      ),
-    ],
+    errored: [errorElement(step.error)],
     skipped: [`      <skipped${attributes({ message: step.because ?? '' })}/>`],
   }[step.status]
   const log = step.checks.map((check) => `${check.status.padEnd(4)} ${sentence(check)}`).join('\n')
-  return [open, ...outcome, ...(log === '' ? [] : [element('system-out', {}, log)]), '    </testcase>']
+  return [open, ...outcome, ...(log === '' ? [] : [element('system-out', {}, log)]), CASE_END]
+}
+
+/** The case of a workflow that did not end as its steps did. */
+const WHOLE = '(the workflow)'
+const CASE_END = '    </testcase>'
+
+function errorElement(error: ErrorRecord | undefined): string {
+  const { message, code } = error ?? { message: '', code: '' }
+  return element('error', { message, type: code }, error === undefined ? '' : render(error))
 }
 
 function isWarning(check: CheckRecord): boolean {
@@ -74,9 +94,16 @@ function sentence({ title, expected, actual, status, clauses }: CheckRecord): st
   return status === 'pass' ? `${title}${where}` : `${title}: expected ${expected}, found ${actual}${where}`
 }
 
-function counts(steps: readonly StepRecord[]): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {
+function counts(workflows: readonly WorkflowRecord[]): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {
+  const steps = workflows.flatMap((workflow) => workflow.steps)
   const of = (status: StepRecord['status']) => steps.filter((step) => step.status === status).length
-  return { tests: steps.length, failures: of('failed'), errors: of('errored'), skipped: of('skipped') }
+  const whole = workflows.filter((workflow) => errorBeyondSteps(workflow) !== undefined).length
+  return {
+    tests: steps.length + whole,
+    failures: of('failed'),
+    errors: of('errored') + whole,
+    skipped: of('skipped'),
+  }
 }
 
 function element(name: string, attribute: Record<string, string>, text: string): string {
@@ -99,6 +126,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '>': '&gt;',
   '"': '&quot;',
   '\n': '&#10;',
+  '\r': '&#13;',
   '\t': '&#9;',
 }
 
@@ -106,6 +134,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
 function escaped(text: string): string {
   return text
     .toWellFormed()
-    .replace(/[&<>"\n\t]/g, (character) => ENTITIES[character] ?? character)
-    .replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
+    .replace(/[&<>"\n\r\t]/g, (character) => ENTITIES[character] ?? character)
+    .replace(/[^\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
 }

@@ -370,7 +370,8 @@ class Connections {
       throw new ConnectFailure({ phase: 'proxy' }, reason)
     } finally {
       this.#opening.delete(opening)
-      void client.close()
+      // Rejects where the end of the run came first and destroyed it.
+      client.close().catch(() => {})
     }
   }
 

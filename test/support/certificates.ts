@@ -14,9 +14,10 @@ export interface TestPki extends AsyncDisposable {
   readonly identities: ReadonlyMap<string, Identity>
 }
 
-export async function makeTestPki(): Promise<TestPki> {
+/** `hosts` are further names of the server. */
+export async function makeTestPki(hosts: readonly string[] = []): Promise<TestPki> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-pki-'))
-  const pki = await ensurePki(join(folder, 'pki'), { hosts: [SERVER_NAME] })
+  const pki = await ensurePki(join(folder, 'pki'), { hosts: [SERVER_NAME, ...hosts] })
   const loaded = await Promise.all(
     Object.entries(pki.identities).map(async ([name, { certificateFile, keyFile }]) => {
       const spec = { name, certificateFile, keyFile, allowInvalidDates: true }

@@ -2,12 +2,15 @@
 import { COMMANDS, type Command, EXITS, type Flag } from '../../src/cli/commands.ts'
 import { FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
 import { CODES } from '../../src/errors.ts'
+import { MOST_FINDINGS } from '../../src/lint/findings.ts'
+import { RULES } from '../../src/lint/rules.ts'
 
 /** By path from the root of the repository. */
 export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/cli.md': cliPage,
   'docs/environment.md': environmentPage,
   'docs/errors.md': errorsPage,
+  'docs/lint.md': lintPage,
 }
 
 function cliPage(): string {
@@ -73,6 +76,40 @@ function errorsPage(): string {
     table(
       ['code', 'exit code', 'meaning'],
       Object.entries(CODES).map(([code, { exit, means }]) => [`\`${code}\``, String(exit), means]),
+    ),
+  ])
+}
+
+function lintPage(): string {
+  return page('Lint', 'src/lint/rules.ts', [
+    '`thredd lint [file|folder|flow…]` finds every mistake of all files at once: what reading a flow refuses (with the ' +
+      'code of [errors.md](errors.md)), and what the rules below have against it. Below a folder it reads every ' +
+      '`*.arazzo.yaml`, `*.arazzo.yml` and `*.arazzo.json`, and other YAML and JSON files with a top-level member `arazzo`.',
+    'Exit code 2 where there is an error, with `--strict` also where there is a warning; else 0. A hint never fails. At ' +
+      `most ${MOST_FINDINGS} findings of one file are listed. A text that looks like a secret is shown nowhere.`,
+    table(
+      ['rule', 'level', 'finds', 'why', 'what to do'],
+      Object.entries(RULES).map(([name, { level, title, why, remedy }]) => [`\`${name}\``, level, title, why, remedy]),
+    ),
+    '## Documents of other tools',
+    'A document without any `x-dcr` is judged as plain Arazzo: what thredd does not run, and workflows without an `effect`, ' +
+      'are warnings then. With `--structure-only` an API description that is missing or no file is no mistake, and a name ' +
+      'that leads nowhere is a warning. AsyncAPI and XPath are refused by name.',
+    '## `--json`',
+    'One object. Members are added in later versions, never changed.',
+    table(
+      ['member', 'value'],
+      [
+        ['`exitCode`', '0 or 2'],
+        ['`files`', 'the files that were read, as paths from the current folder'],
+        ['`errors`, `warnings`, `hints`', 'how many findings there are of each level'],
+        ['`notListed`', 'findings beyond the number that is listed of one file'],
+        ['`findings[].rule`', 'a rule of the table above, or an error code'],
+        ['`findings[].level`', '`error`, `warning` or `hint`'],
+        ['`findings[].message`', 'what is wrong'],
+        ['`findings[].file`, `.line`, `.column`', 'where, counted from 1; absent where it belongs to no file'],
+        ['`findings[].expected`, `.found`, `.hint`', 'texts; each may be absent'],
+      ],
     ),
   ])
 }

@@ -1,26 +1,37 @@
 /**
- * PFX files (PKCS#12, RFC 7292) as people have them, made without openssl: the key bag encrypted with AES, and for the old
- * kind a certificate bag that claims the RC2 of Windows exports, which today's OpenSSL refuses before reading it.
+ * PFX files (PKCS#12, RFC 7292) as people have them, made without openssl: encrypted with AES, with triple DES, and the
+ * oldest kind, whose certificate bag claims the RC2 of Windows exports, which today's OpenSSL refuses before reading it.
  */
-import { createHash, createHmac, createPrivateKey, randomBytes, X509Certificate } from 'node:crypto'
+import { createCipheriv, createHash, createHmac, createPrivateKey, randomBytes, X509Certificate } from 'node:crypto'
 
 export function makePfx(options: {
   readonly certificate: string
   readonly key: string
   readonly passphrase: string
-  readonly cipher: 'aes' | 'rc2'
+  readonly cipher: 'aes' | '3des' | 'rc2'
 }): Buffer {
   const { certificate, key, passphrase, cipher } = options
-  const shrouded = createPrivateKey(key).export({ type: 'pkcs8', format: 'der', cipher: 'aes-256-cbc', passphrase })
+  const pkcs8 = { type: 'pkcs8', format: 'der' } as const
+  const shrouded =
+    cipher === '3des'
+      ? sequence(...tripleDes(createPrivateKey(key).export(pkcs8), passphrase, octets))
+      : createPrivateKey(key).export({ ...pkcs8, cipher: 'aes-256-cbc', passphrase })
   const keyBag = sequence(oid('1.2.840.113549.1.12.10.1.2'), explicit(0, shrouded))
   const certificateBag = sequence(
     oid('1.2.840.113549.1.12.10.1.3'),
     explicit(0, sequence(oid('1.2.840.113549.1.9.22.1'), explicit(0, octets(new X509Certificate(certificate).raw)))),
   )
-  const content = sequence(data(sequence(keyBag)), cipher === 'aes' ? data(sequence(certificateBag)) : rc2Encrypted())
+  const certificates = {
+    aes: () => data(sequence(certificateBag)),
+    '3des': () => encrypted(...tripleDes(sequence(certificateBag), passphrase, (bytes) => tlv(0x80, bytes))),
+    rc2: () => encrypted(pbe(6, randomBytes(8)), tlv(0x80, randomBytes(64))),
+  }[cipher]()
+  const content = sequence(data(sequence(keyBag)), certificates)
 
   const salt = randomBytes(8)
-  const digest = createHmac('sha256', macKey(passphrase, salt)).update(content).digest()
+  const digest = createHmac('sha256', derived(passphrase, salt, { id: 3, size: 32, hash: 'sha256' }))
+    .update(content)
+    .digest()
   const mac = sequence(
     sequence(sequence(oid('2.16.840.1.101.3.4.2.1'), tlv(0x05)), octets(digest)),
     octets(salt),
@@ -29,21 +40,48 @@ export function makePfx(options: {
   return sequence(integer(3), data(content), mac)
 }
 
-/** pbeWithSHAAnd40BitRC2-CBC over bytes that nobody will get to decrypt. */
-function rc2Encrypted(): Buffer {
-  const algorithm = sequence(oid('1.2.840.113549.1.12.1.6'), sequence(octets(randomBytes(8)), integer(1)))
-  const content = sequence(oid('1.2.840.113549.1.7.1'), algorithm, tlv(0x80, randomBytes(64)))
-  return sequence(oid('1.2.840.113549.1.7.6'), explicit(0, sequence(integer(0), content)))
+/** EncryptedData (RFC 5652 section 8); the bytes of an RC2 bag are such that nobody will get to decrypt. */
+function encrypted(algorithm: Buffer, content: Buffer): Buffer {
+  const info = sequence(oid('1.2.840.113549.1.7.1'), algorithm, content)
+  return sequence(oid('1.2.840.113549.1.7.6'), explicit(0, sequence(integer(0), info)))
 }
 
-/** RFC 7292 appendix B.2 for one block of SHA-256, ID 3 (MAC) and a single iteration. */
-function macKey(passphrase: string, salt: Buffer): Buffer {
+/** pbeWithSHAAnd3-KeyTripleDES-CBC is number 3, pbeWithSHAAnd40BitRC2-CBC number 6 (RFC 7292 appendix C). */
+function pbe(number: 3 | 6, salt: Buffer): Buffer {
+  return sequence(oid(`1.2.840.113549.1.12.1.${number}`), sequence(octets(salt), integer(1)))
+}
+
+function tripleDes(plain: Buffer, passphrase: string, wrap: (bytes: Buffer) => Buffer): [Buffer, Buffer] {
+  const salt = randomBytes(8)
+  const derive = (id: 1 | 2, size: number) => derived(passphrase, salt, { id, size, hash: 'sha1' })
+  const cipher = createCipheriv('des-ede3-cbc', derive(1, 24), derive(2, 8))
+  return [pbe(3, salt), wrap(Buffer.concat([cipher.update(plain), cipher.final()]))]
+}
+
+/** RFC 7292 appendix B.2 with a single iteration; `id` is 1 for a key, 2 for an initial value, 3 for a MAC. */
+function derived(
+  passphrase: string,
+  salt: Buffer,
+  { id, size, hash }: { id: 1 | 2 | 3; size: number; hash: 'sha1' | 'sha256' },
+): Buffer {
   const block = 64
   const password = Buffer.from(`${passphrase}\0`, 'utf16le').swap16()
   const repeat = (bytes: Buffer) => Buffer.alloc(Math.ceil(bytes.length / block) * block, bytes)
-  return createHash('sha256')
-    .update(Buffer.concat([Buffer.alloc(block, 3), repeat(salt), repeat(password)]))
-    .digest()
+  let input = Buffer.concat([repeat(salt), repeat(password)])
+  let output = Buffer.of()
+  while (output.length < size) {
+    const round = createHash(hash)
+      .update(Buffer.concat([Buffer.alloc(block, id), input]))
+      .digest()
+    output = Buffer.concat([output, round])
+    const addend = BigInt(`0x${Buffer.alloc(block, round).toString('hex')}`) + 1n
+    const blocks = Array.from({ length: input.length / block }, (_, index) => {
+      const sum = BigInt(`0x${input.subarray(index * block, (index + 1) * block).toString('hex')}`) + addend
+      return Buffer.from((sum % (1n << 512n)).toString(16).padStart(2 * block, '0'), 'hex')
+    })
+    input = Buffer.concat(blocks)
+  }
+  return output.subarray(0, size)
 }
 
 function data(content: Buffer): Buffer {

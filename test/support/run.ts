@@ -21,7 +21,7 @@ import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute, type RunEvent } from '../../src/execute.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
 import { loadIdentity } from '../../src/identity.ts'
-import { loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
+import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
 import { plan } from '../../src/plan.ts'
 import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
 import { type Counterparty, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
@@ -40,6 +40,8 @@ export interface RunOnTwinOptions {
   readonly kind?: Kind
   readonly faults?: readonly Fault[]
   readonly switches?: Partial<Switches>
+  /** run only this step and what it needs */
+  readonly step?: string
   readonly inputs?: Readonly<Record<string, string>>
   /** settings by name, without the prefix */
   readonly settings?: Readonly<Record<string, string>>
@@ -116,6 +118,7 @@ export async function attemptOnTwin(
   try {
     const { record, file } = await run({
       flows: options.flows ?? ['register'],
+      step: options.step,
       environment: { env: 'mock', folder, variables: variables(pki, options.settings) },
       inputs: new Map(Object.entries(options.inputs ?? {})),
       folders: [ROOT],
@@ -186,11 +189,12 @@ export async function setStage(name: string): Promise<Stage> {
         {
           transport,
           redactor: new Redactor(randomBytes(32)),
-          sign: async (assertion) => {
+          sign: async (assertion, changes) => {
             const key = keys.get(assertion.alg)
             if (key === undefined) throw new Error(`no key for ${assertion.alg}`)
-            return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() })
+            return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
           },
+          alter: alterJwt,
           // Nothing reads it: the flow goes on with what the registration answered.
           vault: {
             begin: async () => undefined,

@@ -1,0 +1,49 @@
+/** What a record says of the tool and of who runs it: commit, lockfile, operator, job. Each is left out where unknown. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Provenance } from '../run.ts'
+
+/** `root` is the folder of the package, `variables` those of the process. */
+export async function provenanceOf(
+  root: string,
+  variables: Readonly<Record<string, string | undefined>>,
+): Promise<Provenance> {
+  const [commit, lockfile] = await Promise.all([
+    commitOf(root),
+    readFile(join(root, 'package-lock.json')).catch(() => undefined),
+  ])
+  const lockfileSha256 = lockfile && createHash('sha256').update(lockfile).digest('hex')
+  return { tool: { ...commit, lockfileSha256 }, origin: originOf(variables) }
+}
+
+async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit' | 'dirty'>> {
+  // An installed package may lie in somebody else's repository, whose commit says nothing about it.
+  if (!existsSync(join(root, '.git'))) return {}
+  try {
+    const { stdout } = await promisify(execFile)('git', ['-C', root, 'status', '--porcelain=v2', '--branch'], {
+      timeout: 5_000,
+    })
+    const commit = /^# branch\.oid ([0-9a-f]{40,64})$/m.exec(stdout)?.[1]
+    return commit === undefined ? {} : { commit, dirty: /^[^#]/m.test(stdout) }
+  } catch {
+    return {}
+  }
+}
+
+function originOf(variables: Readonly<Record<string, string | undefined>>): Provenance['origin'] {
+  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = variables
+  const job = server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined
+  return {
+    operator: first(variables.THREDD_OPERATOR, variables.GITHUB_ACTOR, variables.GITLAB_USER_LOGIN),
+    reference: first(variables.THREDD_REFERENCE),
+    job: first(job, variables.CI_JOB_URL, variables.BUILD_URL),
+  }
+}
+
+function first(...values: readonly (string | undefined)[]): string | undefined {
+  return values.find((value) => value !== undefined && value !== '')
+}

@@ -1,0 +1,170 @@
+/**
+ * What happens after a step: success and failure actions as Arazzo writes them, and what another workflow is told that an
+ * action or a step runs. Knows nothing of how a path is walked.
+ */
+import { placed } from './components.ts'
+import type { Path } from './document.ts'
+import type { Action, Invocation, Target, Value } from './model.ts'
+import { items, type Scope, type Stage, textOf } from './scope.ts'
+import { ARAZZO, type Fields } from './structure.ts'
+
+/** The actions of the list at `path`. */
+export function parseActions(
+  scope: Scope,
+  path: Path,
+  { kind, what, stage }: { readonly kind: 'success' | 'failure'; readonly what: string; readonly stage: Stage },
+): readonly Action[] {
+  const { reader } = scope
+  const names = new Set<string>()
+  return items(reader.raw(path)).flatMap((_, index): Action[] => {
+    const written: Path = [...path, index]
+    const named = `${kind} action ${index + 1} of ${what}`
+    const place = placed(reader, written, named, `${kind}Actions`)
+    const fields = place && reader.object(place.path, named, ARAZZO[`${kind}Action`])
+    if (place === undefined || fields === undefined) return []
+    const name = String(fields.name)
+    if (names.has(name))
+      reader.add({ code: 'FLOW_STRUCTURE', message: `${kind} action "${name}" of ${what} occurs twice` }, written)
+    names.add(name)
+    return parseAction(scope, fields, { path: place.path, named, stage })
+  })
+}
+
+/** Own actions first, then the inherited ones of other names: what is defined for all steps can be overridden, not removed. */
+export function merged(own: readonly Action[], inherited: readonly Action[]): readonly Action[] {
+  return [...own, ...inherited.filter(({ name }) => !own.some((action) => action.name === name))]
+}
+
+interface Place {
+  readonly path: Path
+  readonly named: string
+  readonly stage: Stage
+}
+
+function parseAction(scope: Scope, fields: Fields, place: Place): Action[] {
+  const { reader } = scope
+  const { path, named, stage } = place
+  const criteria = scope.criteria([...path, 'criteria'], named, stage).map(({ condition }) => condition)
+  const base = { name: String(fields.name), criteria }
+  const to = parseTarget(scope, fields, place)
+  if (fields.type === 'end') {
+    if (to === undefined) return [{ ...base, type: 'end' }]
+    reader.add(
+      {
+        code: 'FLOW_STRUCTURE',
+        message: `${named} ends the workflow and goes on`,
+        expected: 'type: goto, or no target',
+      },
+      path,
+    )
+  } else if (fields.type === 'retry') {
+    const retryAfterMs = ((fields.retryAfter ?? 0) as number) * 1000
+    return [{ ...base, type: 'retry', retryAfterMs, retryLimit: (fields.retryLimit ?? 1) as number, through: to }]
+  } else if (to !== undefined) {
+    return [{ ...base, type: 'goto', to }]
+  } else if (fields.stepId === undefined && fields.workflowId === undefined) {
+    reader.add(
+      { code: 'FLOW_STRUCTURE', message: `${named} does not say where to go`, expected: 'stepId or workflowId' },
+      path,
+    )
+  }
+  return []
+}
+
+function parseTarget(scope: Scope, fields: Fields, { path, named, stage }: Place): Target | undefined {
+  const { reader } = scope
+  const stepId = textOf(fields.stepId)
+  const workflowId = textOf(fields.workflowId)
+  if (stepId !== undefined && workflowId !== undefined) {
+    reader.add(
+      { code: 'FLOW_STRUCTURE', message: `${named} names a step and a workflow`, expected: 'stepId or workflowId' },
+      path,
+    )
+    return undefined
+  }
+  if (workflowId === undefined && items(fields.parameters).length > 0) {
+    reader.add(
+      { code: 'FLOW_STRUCTURE', message: `${named} has parameters for no workflow`, hint: 'a step takes none' },
+      [...path, 'parameters'],
+    )
+  }
+  if (workflowId !== undefined) {
+    const invocation = parseInvocation(scope, workflowId, { path, named, stage })
+    return invocation && { kind: 'workflow', invocation }
+  }
+  if (stepId === undefined) return undefined
+  if (scope.reachable.includes(stepId)) return { kind: 'step', stepId }
+  if (scope.stepIds.includes(stepId)) {
+    reader.add(
+      { code: 'FLOW_STRUCTURE', message: `${named} leads to "${stepId}", which runs at the end whatever happens` },
+      [...path, 'stepId'],
+    )
+  } else scope.unknownName('step', stepId, scope.reachable, [...path, 'stepId'])
+  return undefined
+}
+
+/** The workflow that the object at `path` names, with its `parameters` and those of `more` places as arguments. */
+export function parseInvocation(
+  scope: Scope,
+  workflowId: string,
+  { path, named, stage, more = [] }: Place & { readonly more?: readonly Path[] },
+): Invocation | undefined {
+  const { reader } = scope
+  const place: Path = [...path, 'workflowId']
+  if (workflowId.startsWith('$')) {
+    reader.add(
+      {
+        code: 'FLOW_UNSUPPORTED',
+        message: `${named} names a workflow of another document, which is not supported yet`,
+        expected: 'the workflowId of a workflow of this document',
+        found: workflowId,
+      },
+      place,
+    )
+    return undefined
+  }
+  const shape = scope.shapes.get(workflowId)
+  if (shape === undefined) {
+    scope.unknownName('workflow', workflowId, scope.shapes.keys(), place)
+    return undefined
+  }
+  const values = new Map<string, Value>()
+  const own = items(reader.raw([...path, 'parameters'])).map((_, index): Path => [...path, 'parameters', index])
+  // A step's own overrides what the workflow passes to all.
+  for (const [written, isOwn] of [
+    ...more.map((one) => [one, false] as const),
+    ...own.map((one) => [one, true] as const),
+  ]) {
+    const what = `${reader.nameOf(written, 'parameter', 'name')} of ${named}`
+    const parameter = placed(reader, written, what, 'parameters')
+    const fields = parameter && reader.object(parameter.path, what, ARAZZO.parameter)
+    if (parameter === undefined || typeof fields?.name !== 'string') continue
+    const { name } = fields
+    if (fields.in !== undefined) {
+      reader.add(
+        {
+          code: 'FLOW_STRUCTURE',
+          message: `parameter "${name}" of ${named} says where it goes, but a workflow takes inputs`,
+          hint: 'remove "in"',
+        },
+        [...parameter.path, 'in'],
+      )
+    }
+    if (!shape.inputs.has(name))
+      scope.unknownName('input', name, shape.inputs, written, 0, ` of workflow "${workflowId}"`)
+    if (isOwn && own.some((other) => other !== written && isEarlier(other, written) && nameAt(scope, other) === name))
+      reader.add({ code: 'FLOW_STRUCTURE', message: `parameter "${name}" of ${named} occurs twice` }, written)
+    const at = parameter.value ?? [...parameter.path, 'value']
+    values.set(name, scope.value(reader.raw(at), at, stage))
+  }
+  return { workflowId, arguments: values, at: reader.document.at(place) }
+}
+
+function isEarlier(a: Path, b: Path): boolean {
+  return Number(a.at(-1)) < Number(b.at(-1))
+}
+
+function nameAt({ reader }: Scope, path: Path): unknown {
+  const raw = reader.raw(path)
+  return typeof raw === 'object' && raw !== null && 'name' in raw ? raw.name : undefined
+}

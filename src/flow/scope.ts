@@ -1,0 +1,331 @@
+/**
+ * What the expressions of one workflow may read, and the values, criteria and templates parsed under that rule. Turns what
+ * a parser has against a text into a problem at its place. Knows nothing of steps or of how they are run.
+ */
+import { nearest } from '../errors.ts'
+import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
+import type { Path } from './document.ts'
+import { type Expression, ExpressionError, parsePointer, parseTemplate, type Template } from './expression.ts'
+import type { Criterion, Input, Value } from './model.ts'
+import type { ApiDescription } from './openapi.ts'
+import { parseSelector, type Selector, type SelectorSource } from './selector.ts'
+import { ARAZZO, isRecord, type Reader } from './structure.ts'
+
+/** The names that other workflows can say of a workflow, known before any of them is parsed. */
+export interface Shape {
+  readonly inputs: ReadonlySet<string>
+  readonly outputs: ReadonlySet<string>
+  readonly stepIds: ReadonlySet<string>
+  /** workflows of the file that have ended before this one begins, at any distance */
+  readonly after: ReadonlySet<string>
+}
+
+/** What is known of the file when a workflow of it is parsed. */
+export interface Reading {
+  readonly reader: Reader
+  readonly sources: ReadonlyMap<string, ApiDescription>
+  readonly shapes: ReadonlyMap<string, Shape>
+}
+
+/** Where an expression stands decides what it may read; after a workflow was run as a step, that workflow's outputs. */
+export type Stage = 'request' | 'response' | 'inherited' | 'end' | { readonly called: Shape }
+
+export class Scope {
+  readonly reader: Reader
+  readonly sources: ReadonlyMap<string, ApiDescription>
+  readonly shapes: ReadonlyMap<string, Shape>
+  readonly inputs = new Map<string, Input>()
+  /** by the steps that have run where the parser stands */
+  readonly outputsOf = new Map<string, ReadonlySet<string>>()
+  readonly stepIds: readonly string[]
+  /** steps that a path can lead to: not those that always run at the end */
+  readonly reachable: readonly string[]
+  readonly #workflowId: string
+  readonly #after: ReadonlySet<string>
+
+  constructor(
+    { reader, sources, shapes }: Reading,
+    own: {
+      readonly workflowId: string
+      readonly after: ReadonlySet<string>
+      readonly stepIds: readonly string[]
+      readonly reachable: readonly string[]
+    },
+  ) {
+    this.reader = reader
+    this.sources = sources
+    this.shapes = shapes
+    this.stepIds = own.stepIds
+    this.reachable = own.reachable
+    this.#workflowId = own.workflowId
+    this.#after = own.after
+  }
+
+  /** Whether that workflow has ended before this one begins. */
+  hasEnded(workflowId: string): boolean {
+    return this.#after.has(workflowId)
+  }
+
+  value(raw: unknown, path: Path, stage: Stage): Value {
+    if (typeof raw === 'string') {
+      const template = this.template(raw, path, stage)
+      return template === undefined
+        ? { kind: 'literal', value: raw }
+        : { kind: 'template', template, at: this.reader.document.at(path) }
+    }
+    if (Array.isArray(raw))
+      return { kind: 'array', items: raw.map((item, index) => this.value(item, [...path, index], stage)) }
+    if (!isRecord(raw)) return { kind: 'literal', value: raw }
+    if (typeof raw.context === 'string' && typeof raw.selector === 'string' && raw.type !== undefined) {
+      const selector = this.parsed(
+        () => parseSelector(raw as unknown as SelectorSource),
+        stage,
+        (field) => (field === undefined ? path : [...path, field]),
+      )
+      return selector === undefined
+        ? { kind: 'literal', value: raw }
+        : { kind: 'selector', selector, at: this.reader.document.at(path) }
+    }
+    return {
+      kind: 'object',
+      members: Object.entries(raw).map(([name, member]) => [name, this.value(member, [...path, name], stage)]),
+    }
+  }
+
+  template(text: string, path: Path, stage: Stage): Template | undefined {
+    return this.parsed(
+      () => parseTemplate(text),
+      stage,
+      () => path,
+    )
+  }
+
+  outputs(raw: unknown, path: Path, stage: Stage): ReadonlyMap<string, Value> {
+    if (!isRecord(raw)) return new Map()
+    return new Map(
+      Object.entries(raw).map(([name, content]) => {
+        if (!/^[A-Za-z0-9._-]+$/.test(name)) {
+          this.reader.add(
+            {
+              code: 'FLOW_STRUCTURE',
+              message: `output name "${name}" is not usable`,
+              expected: 'letters, digits, ".", "_" and "-"',
+            },
+            [...path, name],
+          )
+        }
+        return [name, this.value(content, [...path, name], stage)]
+      }),
+    )
+  }
+
+  /** The criteria of the list at `path`; `what` owns it. */
+  criteria(path: Path, what: string, stage: Stage): Criterion[] {
+    const list = this.reader.raw(path)
+    if (!Array.isArray(list)) return []
+    return list.flatMap((_, index) => this.#criterion([...path, index], what, stage) ?? [])
+  }
+
+  #criterion(path: Path, what: string, stage: Stage): Criterion | undefined {
+    const named = `criterion ${Number(path.at(-1)) + 1} of ${what}`
+    const fields = this.reader.object(path, named, ARAZZO.criterion)
+    const extension = this.reader.extension(path, named, 'criterion')
+    if (typeof fields?.condition !== 'string') return undefined
+    const text = fields.condition
+    const condition = this.parsed(
+      () => parseCondition(fields as unknown as ConditionSource),
+      stage,
+      (field = 'condition') => [...path, field],
+    )
+    return (
+      condition && {
+        condition,
+        text: fields.context === undefined ? text : `${String(fields.context)}: ${text}`,
+        level: (extension?.level ?? 'must') as Criterion['level'],
+        clauses: texts(extension?.clauses),
+        at: this.reader.document.at([...path, 'condition']),
+      }
+    )
+  }
+
+  pointer(text: string, path: Path): readonly string[] | undefined {
+    try {
+      return parsePointer(text)
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      const { message, expected, found, hint } = error
+      this.reader.add({ code: 'FLOW_EXPRESSION', message, expected, found, hint }, path, error.offset)
+      return undefined
+    }
+  }
+
+  /** Parses, and turns what the parser or the references have against it into problems at their places. */
+  parsed<T extends Template | Condition | Selector>(
+    parse: () => T,
+    stage: Stage,
+    place: (field?: string) => Path,
+  ): T | undefined {
+    try {
+      const result = parse()
+      for (const expression of result.references) {
+        const field = 'context' in result && expression === result.context ? 'context' : undefined
+        this.#reference(expression, place(field), stage)
+      }
+      return result
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error
+      const { message, expected, found, hint } = error
+      const code = error.unsupported ? 'FLOW_UNSUPPORTED' : 'FLOW_EXPRESSION'
+      this.reader.add({ code, message, expected, found, hint }, place(error.field), error.offset)
+      return undefined
+    }
+  }
+
+  #reference(expression: Expression, path: Path, stage: Stage): void {
+    switch (expression.kind) {
+      case 'inputs':
+        if (!this.inputs.has(expression.name))
+          this.unknownName('input', expression.name, this.inputs.keys(), path, expression.offset)
+        break
+      case 'steps':
+        this.#stepReference(expression, path, stage)
+        break
+      case 'workflows':
+        this.#workflowReference(expression, path)
+        break
+      case 'outputs':
+        this.#outputReference(expression.name, expression, path, stage)
+        break
+      case 'response':
+      case 'statusCode':
+        if (stage === 'response' || stage === 'inherited') break
+        this.reader.add(
+          {
+            code: 'FLOW_REFERENCE',
+            message: `there is no answer ${typeof stage === 'object' ? '' : 'yet '}where "${expression.text}" stands`,
+            hint: typeof stage === 'object' ? 'a workflow that ran as a step has $outputs' : undefined,
+          },
+          path,
+          expression.offset,
+        )
+        break
+      default: {
+        const reads = expression.kind === 'request' || expression.kind === 'url' || expression.kind === 'method'
+        if (reads && (stage === 'response' || stage === 'inherited')) break
+        this.reader.add(
+          {
+            code: 'FLOW_UNSUPPORTED',
+            message: `"${expression.text}" is not supported here yet`,
+            hint:
+              expression.kind === 'components'
+                ? 'a component is named by a reference: { reference: $components.… }'
+                : undefined,
+          },
+          path,
+          expression.offset,
+        )
+      }
+    }
+  }
+
+  #stepReference(expression: Extract<Expression, { kind: 'steps' }>, path: Path, stage: Stage): void {
+    const { stepId, name, text, offset } = expression
+    const outputs = this.outputsOf.get(stepId)
+    // An action of the whole workflow stands after every step; a step that has not run has no value there.
+    if (outputs === undefined && this.stepIds.includes(stepId)) {
+      if (stage === 'inherited') return
+      this.reader.add(
+        {
+          code: 'FLOW_REFERENCE',
+          message: `step "${stepId}" has not run yet where "${text}" stands`,
+          hint: 'a step can read the outputs of the steps above it',
+        },
+        path,
+        offset,
+      )
+    } else if (outputs === undefined) {
+      this.unknownName('step', stepId, this.outputsOf.keys(), path, offset)
+    } else if (!outputs.has(name)) {
+      this.unknownName('output', name, outputs, path, offset, ` of step "${stepId}"`)
+    }
+  }
+
+  #workflowReference(expression: Extract<Expression, { kind: 'workflows' }>, path: Path): void {
+    const { workflowId, field, name, text, offset } = expression
+    const shape = this.shapes.get(workflowId)
+    if (shape === undefined) {
+      this.unknownName('workflow', workflowId, this.shapes.keys(), path, offset)
+    } else if (!this.hasEnded(workflowId)) {
+      this.reader.add(
+        {
+          code: 'FLOW_REFERENCE',
+          message: `workflow "${workflowId}" has not run yet where "${text}" stands`,
+          hint:
+            workflowId === this.#workflowId
+              ? 'within a workflow write $inputs.<name> and $steps.<stepId>.outputs.<name>'
+              : 'add it to dependsOn of this workflow',
+        },
+        path,
+        offset,
+      )
+    } else if (!shape[field].has(name)) {
+      this.unknownName(field.slice(0, -1), name, shape[field], path, offset, ` of workflow "${workflowId}"`)
+    }
+  }
+
+  #outputReference(name: string, { text, offset }: Expression, path: Path, stage: Stage): void {
+    if (stage === 'inherited') return
+    if (typeof stage !== 'object') {
+      this.reader.add(
+        {
+          code: 'FLOW_REFERENCE',
+          message: `"${text}" has no meaning here`,
+          hint: 'it reads what the workflow returned that a step with "workflowId" ran; elsewhere write $steps.<stepId>.outputs.<name>',
+        },
+        path,
+        offset,
+      )
+    } else if (!stage.called.outputs.has(name)) {
+      this.unknownName('output', name, stage.called.outputs, path, offset, ' of the workflow')
+    }
+  }
+
+  unknownName(kind: string, name: string, names: Iterable<string>, path: Path, offset?: number, of = ''): void {
+    const known = [...names]
+    const meant = nearest(name, known)
+    this.reader.add(
+      {
+        code: 'FLOW_REFERENCE',
+        message: `there is no ${kind} "${name}"${of}`,
+        hint:
+          meant === undefined
+            ? known.length === 0
+              ? 'none is declared'
+              : `known: ${known.join(', ')}`
+            : `did you mean "${meant}"?`,
+      },
+      path,
+      offset,
+    )
+  }
+}
+
+export function unique(reader: Reader, path: Path, list: readonly unknown[], member: string): void {
+  const values = list.map((item) => (isRecord(item) ? item[member] : undefined))
+  for (const [index, value] of values.entries()) {
+    if (typeof value !== 'string' || values.indexOf(value) === index) continue
+    reader.add({ code: 'FLOW_STRUCTURE', message: `${member} "${value}" occurs twice` }, [...path, index, member])
+  }
+}
+
+export function items(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+export function texts(value: unknown): string[] {
+  return items(value).filter((item) => typeof item === 'string')
+}
+
+export function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

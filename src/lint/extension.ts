@@ -1,0 +1,68 @@
+/** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
+import { type ApiDescription, findOperation, type Operation } from '../flow/openapi.ts'
+import { isRecord } from '../flow/structure.ts'
+import type { Findings } from './findings.ts'
+import { extensionOf, type StepView, type View, type WorkflowView } from './view.ts'
+
+/** `sources` are the API descriptions that could be read, by name. */
+export function lintExtension(view: View, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {
+  for (const workflow of view.workflows) {
+    if (!('x-dcr' in workflow.fields)) continue
+    effect(workflow, sources, findings)
+    const { effect: declared, notice } = extensionOf(workflow)
+    if ((declared === 'register' || declared === 'update') && notice === undefined) {
+      findings.add(
+        'notice-missing',
+        [...workflow.path, 'x-dcr'],
+        `${workflow.what} has effect "${declared}" and no notice`,
+      )
+    }
+  }
+}
+
+const EFFECTS = ['read', 'register', 'update', 'delete'] as const
+/** RFC 7591 and RFC 7592 name no paths; these are the ones that servers have. */
+const REGISTRATION = /\/(?:register|registrations?|dcr|clients?)(?:\/|$)/i
+const EFFECT_OF: Readonly<Record<string, (typeof EFFECTS)[number]>> = {
+  POST: 'register',
+  PUT: 'update',
+  PATCH: 'update',
+  DELETE: 'delete',
+}
+
+function effect(workflow: WorkflowView, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {
+  const declared = EFFECTS.indexOf(extensionOf(workflow).effect as (typeof EFFECTS)[number])
+  if (declared === -1) return
+  const called = workflow.steps.flatMap((step) => {
+    const operation = operationOf(step, sources)
+    if (operation === undefined || !REGISTRATION.test(operation.path)) return []
+    const rank = EFFECTS.indexOf(EFFECT_OF[operation.method] ?? 'read')
+    return [{ step, operation, rank }]
+  })
+  const strongest = called.toSorted((a, b) => b.rank - a.rank)[0]
+  if (strongest === undefined || strongest.rank <= declared) return
+  const { step, operation, rank } = strongest
+  findings.add(
+    'effect-too-weak',
+    [...workflow.path, 'x-dcr', 'effect'],
+    `${workflow.what} has effect "${EFFECTS[declared]}", but ${step.what} calls ${operation.method} ${operation.path}`,
+    { expected: `effect: ${EFFECTS[rank]}` },
+  )
+}
+
+function operationOf({ fields }: StepView, sources: ReadonlyMap<string, ApiDescription>): Operation | undefined {
+  if (typeof fields.operationId !== 'string') return undefined
+  const [, name, id] = /^\$sourceDescriptions\.([\w-]+)\.(.+)$/.exec(fields.operationId) ?? []
+  const source = name === undefined ? [...sources.values()] : [sources.get(name)]
+  for (const description of source) {
+    const operation = description && findOperation(description, id ?? fields.operationId)
+    if (operation !== undefined && !('hint' in operation)) return operation
+  }
+  return undefined
+}
+
+/** Whether anything in the document is ours. */
+export function knowsExtension(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(knowsExtension)
+  return isRecord(value) && ('x-dcr' in value || Object.values(value).some(knowsExtension))
+}

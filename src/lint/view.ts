@@ -1,0 +1,141 @@
+/**
+ * A flow file as the rules look at it: its raw workflows, steps and criteria with their places, whatever else is wrong with
+ * the file. What is not shaped as it should be is left out; reading the flow reports it.
+ */
+import { type Condition, type ConditionSource, parseCondition } from '../flow/criterion.ts'
+import type { Document, Path } from '../flow/document.ts'
+import { ExpressionError } from '../flow/expression.ts'
+import { type Fields, isRecord } from '../flow/structure.ts'
+
+export interface Place {
+  readonly path: Path
+  /** what a message calls it */
+  readonly what: string
+  readonly fields: Fields
+}
+
+export interface View {
+  readonly document: Document
+  readonly root: Fields
+  readonly sources: readonly Place[]
+  readonly workflows: readonly WorkflowView[]
+}
+
+export interface WorkflowView extends Place {
+  readonly inputs: readonly (Place & { readonly name: string })[]
+  readonly steps: readonly StepView[]
+}
+
+export interface StepView extends Place {
+  readonly stepId: string
+  readonly criteria: readonly CriterionView[]
+  /** of each case of x-dcr */
+  readonly cases: readonly (readonly CriterionView[])[]
+  readonly actions: readonly ActionView[]
+}
+
+export interface ActionView extends Place {
+  readonly on: 'onSuccess' | 'onFailure'
+  readonly criteria: readonly CriterionView[]
+}
+
+export interface CriterionView extends Place {
+  readonly text: string
+  /** undefined where it cannot be parsed */
+  readonly condition: Condition | undefined
+}
+
+export function viewOf(document: Document): View {
+  const root = isRecord(document.data) ? document.data : {}
+  return {
+    document,
+    root,
+    sources: places(root.sourceDescriptions, ['sourceDescriptions'], 'source description', 'name'),
+    workflows: places(root.workflows, ['workflows'], 'workflow', 'workflowId').map(workflowOf),
+  }
+}
+
+function workflowOf(place: Place): WorkflowView {
+  const { path, fields } = place
+  const schema = isRecord(fields.inputs) ? fields.inputs : {}
+  const properties = isRecord(schema.properties) ? schema.properties : {}
+  return {
+    ...place,
+    inputs: Object.entries(properties).map(([name, content]) => ({
+      name,
+      path: [...path, 'inputs', 'properties', name],
+      what: `input "${name}"`,
+      fields: isRecord(content) ? content : {},
+    })),
+    steps: places(fields.steps, [...path, 'steps'], 'step', 'stepId').map(stepOf),
+  }
+}
+
+function stepOf(place: Place): StepView {
+  const { path, what, fields } = place
+  const actions = (['onSuccess', 'onFailure'] as const).flatMap((on) =>
+    places(fields[on], [...path, on], 'action', 'name').map((action) => ({
+      ...action,
+      on,
+      criteria: criteriaOf(action.fields.criteria, [...action.path, 'criteria'], `${action.what} of ${what}`),
+    })),
+  )
+  const criteria = criteriaOf(fields.successCriteria, [...path, 'successCriteria'], what)
+  const cases = places(extensionOf(place).cases, [...path, 'x-dcr', 'cases'], 'case', 'id').map((one) =>
+    criteriaOf(one.fields.criteria, [...one.path, 'criteria'], `${one.what} of ${what}`),
+  )
+  return { ...place, stepId: String(fields.stepId), criteria, cases, actions }
+}
+
+function criteriaOf(list: unknown, path: Path, what: string): CriterionView[] {
+  return places(list, path, 'criterion').flatMap((place) => {
+    const { condition: text } = place.fields
+    if (typeof text !== 'string') return []
+    return [{ ...place, what: `${place.what} of ${what}`, text, condition: conditionOf(place.fields) }]
+  })
+}
+
+function conditionOf(fields: Fields): Condition | undefined {
+  try {
+    return parseCondition(fields as unknown as ConditionSource)
+  } catch (error) {
+    if (error instanceof ExpressionError) return undefined
+    throw error
+  }
+}
+
+/** The objects of a list, each by its id where it has one, else by its number. */
+export function places(list: unknown, path: Path, kind: string, idMember = ''): Place[] {
+  return items(list).flatMap((fields, index) => {
+    if (!isRecord(fields)) return []
+    const id = fields[idMember]
+    return [{ path: [...path, index], what: `${kind} ${typeof id === 'string' ? `"${id}"` : index + 1}`, fields }]
+  })
+}
+
+export function items(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+export function extensionOf({ fields }: Place): Fields {
+  return isRecord(fields['x-dcr']) ? fields['x-dcr'] : {}
+}
+
+/** Every text within `value` with its path; members in `except` are passed over. */
+export function* texts(
+  value: unknown,
+  path: Path,
+  except: ReadonlySet<string> = NONE,
+): Generator<{ readonly text: string; readonly path: Path }> {
+  if (typeof value === 'string') yield { text: value, path }
+  else if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) yield* texts(item, [...path, index], except)
+  } else if (isRecord(value)) {
+    for (const [name, content] of Object.entries(value))
+      if (!except.has(name)) yield* texts(content, [...path, name], except)
+  }
+}
+
+const NONE: ReadonlySet<string> = new Set()
+/** Members whose text is for people. */
+export const PROSE: ReadonlySet<string> = new Set(['title', 'summary', 'description', 'notice', '$comment'])

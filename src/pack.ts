@@ -1,0 +1,298 @@
+/**
+ * The evidence pack of a run: a folder of reports, a manifest with the hash of each file, and a signature over it.
+ * Needs no environment and no network, neither to make nor to verify.
+ */
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, sep } from 'node:path'
+import { REQUIREMENTS } from './clauses.ts'
+import { fail } from './errors.ts'
+import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from './jwt.ts'
+import type { RunRecord } from './record.ts'
+import { reports } from './report/index.ts'
+import { shapeOf, z } from './shape.ts'
+
+const MANIFEST = 'manifest.json'
+const SIGNATURE = 'manifest.jws'
+const SIGNER = 'signer.jwk.json'
+
+const manifestShape = z.object({
+  manifestVersion: z.literal(1),
+  runId: z.string(),
+  verdict: z.string(),
+  createdAt: z.string(),
+  /** relative paths with "/" */
+  files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
+  /** over the exchanges in the order of the run: each link is the hash of the one before and of the file */
+  chain: z.array(z.object({ path: z.string(), link: z.string() })),
+})
+
+type Manifest = z.infer<typeof manifestShape>
+
+export interface ReportKey {
+  readonly alg: SigningAlg
+  readonly privateKey: KeyObject
+}
+
+/** Throws REPORT_UNWRITABLE; a folder that is there already is left as it is. Returns the key that signed. */
+export async function writePack(
+  record: RunRecord,
+  { folder, key, now }: { readonly folder: string; readonly key: ReportKey; readonly now: Date },
+): Promise<PublicKey> {
+  const signer = publicKeyOf(key)
+  const evidence = evidenceOf(record)
+  const files = new Map<string, string>([
+    ['record.json', json(record)],
+    ...Object.entries(reports(record)),
+    ['requirements.json', json(REQUIREMENTS)],
+    [SIGNER, json(signer.jwk)],
+    ...evidence,
+  ])
+  const manifest: Manifest = {
+    manifestVersion: 1,
+    runId: record.runId,
+    verdict: record.verdict,
+    createdAt: now.toISOString(),
+    files: [...files].map(([path, text]) => ({ path, bytes: Buffer.byteLength(text), sha256: sha256(text) })),
+    chain: chainOf(evidence.map(([path, text]) => ({ path, sha256: sha256(text) }))),
+  }
+  const signed = json(manifest)
+  files.set(MANIFEST, signed)
+  files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), key)}\n`)
+  await writeFolder(folder, files)
+  return signer
+}
+
+export interface Verification {
+  /** empty for a pack that is whole and unchanged */
+  readonly problems: readonly string[]
+  readonly files: number
+  readonly runId: string
+  readonly verdict: string
+  readonly createdAt: string
+  /** whose signature holds; absent where none does */
+  readonly signer?: PublicKey | undefined
+}
+
+/**
+ * Recomputes everything: the signature over the manifest, the size and hash of each file, the chain; nothing may be
+ * missing, nothing added. Throws PACK_UNREADABLE where there is no manifest to go by.
+ */
+export async function verifyPack(
+  folder: string,
+  expected: { readonly kid?: string | undefined } = {},
+): Promise<Verification> {
+  const bytes = await read(folder, MANIFEST)
+  const manifest = manifestOf(bytes, folder)
+  const problems: string[] = []
+  const present = await filesBelow(folder, problems)
+  const listed = new Set([MANIFEST, SIGNATURE])
+  for (const { path, bytes: size, sha256: hash } of manifest.files) {
+    if (listed.has(path)) problems.push(`"${path}" is listed twice`)
+    listed.add(path)
+    // Only names that a listing of the folder gives are opened: a manifest cannot lead out of it.
+    if (!present.has(path)) problems.push(`"${path}" is missing`)
+    else problems.push(...differences(path, await read(folder, path), { size, hash }))
+  }
+  for (const path of present) if (!listed.has(path)) problems.push(`"${path}" is not part of the pack`)
+
+  const signer = await signerOf(folder, present, bytes)
+  if (signer === undefined) problems.push(`${SIGNATURE} is not a signature over ${MANIFEST} by the key in ${SIGNER}`)
+  if (expected.kid !== undefined && signer !== undefined && signer.kid !== expected.kid)
+    problems.push(`it was signed by another key: expected "${expected.kid}", found "${signer.kid}"`)
+  const hashes = new Map(manifest.files.map((file) => [file.path, file.sha256]))
+  const chain = chainOf(manifest.chain.map(({ path }) => ({ path, sha256: hashes.get(path) ?? '' })))
+  if (JSON.stringify(chain) !== JSON.stringify(manifest.chain)) problems.push('the chain of exchanges is broken')
+  const { runId, verdict, createdAt } = manifest
+  return { problems, files: manifest.files.length, runId, verdict, createdAt, signer }
+}
+
+/** The key of reports: read from `file`, or made there on first use. Throws KEY_UNUSABLE. */
+export async function reportKey(file: string): Promise<ReportKey & { readonly made: boolean }> {
+  const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT' ? undefined : unusable(file, error),
+  )
+  if (stored !== undefined) return { ...parsedKey(stored, file), made: false }
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    return unusable(file, error)
+  }
+  return { alg: 'ES256', privateKey, made: true }
+}
+
+function parsedKey(pem: string, file: string): ReportKey {
+  let privateKey: KeyObject
+  try {
+    privateKey = createPrivateKey(pem)
+  } catch (error) {
+    return unusable(file, error)
+  }
+  const { modulusLength = 0, namedCurve } = privateKey.asymmetricKeyDetails ?? {}
+  if (privateKey.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return { alg: 'ES256', privateKey }
+  if (privateKey.asymmetricKeyType === 'rsa' && modulusLength >= 2048) return { alg: 'PS256', privateKey }
+  return unusable(file, undefined)
+}
+
+function unusable(file: string, cause: unknown): never {
+  return fail(
+    {
+      code: 'KEY_UNUSABLE',
+      message: `report key "${file}" cannot be used`,
+      expected: 'an unencrypted PEM key, EC on P-256 or RSA of at least 2048 bits',
+      hint: 'make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out <file>',
+    },
+    cause,
+  )
+}
+
+/** One file for each exchange, numbered in the order of the run. */
+function evidenceOf(record: RunRecord): [path: string, text: string][] {
+  const exchanges = record.workflows.flatMap(({ workflowId, steps }) =>
+    steps.flatMap(({ stepId, exchanges }) =>
+      exchanges.map((exchange, index) => ({ workflowId, stepId, attempt: index + 1, exchange })),
+    ),
+  )
+  const width = String(exchanges.length).length
+  return exchanges.map((one, index) => {
+    const name = [
+      String(index + 1).padStart(width, '0'),
+      one.workflowId,
+      one.stepId,
+      ...(one.attempt > 1 ? [one.attempt] : []),
+    ]
+    return [
+      `evidence/${name
+        .join('-')
+        .replace(/[^A-Za-z0-9_-]/g, '_')
+        .slice(0, 120)}.json`,
+      json(one),
+    ]
+  })
+}
+
+function chainOf(files: readonly { readonly path: string; readonly sha256: string }[]): Manifest['chain'] {
+  let link = ''
+  return files.map(({ path, sha256: hash }) => {
+    link = sha256(`${link}\n${hash}`)
+    return { path, link }
+  })
+}
+
+async function writeFolder(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const draft = `${folder}.part`
+  try {
+    // Whole or not at all, and never over something else.
+    await rm(draft, { recursive: true, force: true })
+    for (const [path, text] of files) {
+      const file = join(draft, path)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, text)
+    }
+    if ((await readdir(folder).catch(() => [])).length > 0)
+      throw Object.assign(new Error('the folder is not empty'), { code: 'EEXIST' })
+    await rename(draft, folder)
+  } catch (cause) {
+    await rm(draft, { recursive: true, force: true }).catch(() => undefined)
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
+    fail(
+      {
+        code: 'REPORT_UNWRITABLE',
+        message: `"${folder}" cannot be written: ${code === 'EEXIST' ? 'there is something of that name' : code}`,
+        hint: 'choose another folder with --out',
+      },
+      cause,
+    )
+  }
+}
+
+function manifestOf(bytes: Uint8Array, folder: string): Manifest {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch {
+    value = undefined
+  }
+  const shaped = shapeOf(manifestShape, value)
+  if (shaped.ok) return shaped.value
+  return fail({
+    code: 'PACK_UNREADABLE',
+    message: `the ${MANIFEST} of "${folder}" is cut or changed: it cannot be read`,
+    found: shaped.faults[0] && `${shaped.faults[0].path || 'the root'}: ${shaped.faults[0].message}`,
+    hint: 'take the pack from where it was first kept',
+  })
+}
+
+async function signerOf(
+  folder: string,
+  present: ReadonlySet<string>,
+  manifest: Uint8Array,
+): Promise<PublicKey | undefined> {
+  if (!present.has(SIGNATURE) || !present.has(SIGNER)) return undefined
+  const jws = Buffer.from(await read(folder, SIGNATURE)).toString('latin1')
+  // Exactly one line: white space that a reader would ignore is a change too.
+  if (!/^[\w.-]+\n$/.test(jws)) return undefined
+  try {
+    return await verifyDetached(
+      jws.trim(),
+      manifest,
+      JSON.parse(Buffer.from(await read(folder, SIGNER)).toString('utf8')),
+    )
+  } catch {
+    return undefined
+  }
+}
+
+function differences(path: string, bytes: Uint8Array, { size, hash }: { size: number; hash: string }): string[] {
+  if (bytes.length !== size) return [`"${path}" has changed: expected ${size} bytes, found ${bytes.length}`]
+  return sha256(bytes) === hash ? [] : [`"${path}" has changed: its SHA-256 is another`]
+}
+
+/** Every file below the folder. A link is no file: what it leads to could be changed without a trace. */
+async function filesBelow(folder: string, problems: string[]): Promise<ReadonlySet<string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause) =>
+    unreadable(folder, cause),
+  )
+  const found = new Set<string>()
+  for (const entry of entries) {
+    const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
+    if (entry.isFile()) found.add(path)
+    else if (!entry.isDirectory()) problems.push(`"${path}" is no file`)
+  }
+  return found
+}
+
+async function read(folder: string, path: string): Promise<Uint8Array> {
+  const file = join(folder, path)
+  try {
+    if (!(await lstat(file)).isFile()) throw Object.assign(new Error('no file'), { code: 'EINVAL' })
+    return await readFile(file)
+  } catch (cause) {
+    return unreadable(folder, cause)
+  }
+}
+
+function unreadable(folder: string, cause: unknown): never {
+  const code = (cause as NodeJS.ErrnoException).code
+  return fail(
+    {
+      code: 'PACK_UNREADABLE',
+      message:
+        code === 'ENOENT'
+          ? `"${folder}" is no evidence pack: it has no ${MANIFEST}`
+          : `"${folder}" cannot be read: ${code ?? 'unknown reason'}`,
+      hint: 'name the folder that thredd report --pack has written',
+    },
+    cause,
+  )
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}

@@ -1,0 +1,442 @@
+/**
+ * What a record amounts to: the answer to "may we go live?", counts, findings, requirements, hosts, clients. Said once
+ * here, so that every report for people says the same. Pure; knows no format.
+ */
+import { CATALOGUE, type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../clauses.ts'
+import { CODES, type ErrorCode } from '../errors.ts'
+import {
+  type CheckRecord,
+  type ErrorRecord,
+  type Exchange,
+  errorBeyondSteps,
+  type IdentityRecord,
+  type RunRecord,
+  type StepRecord,
+  type WorkflowRecord,
+} from '../record.ts'
+
+export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
+/** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */
+export type Standing = (typeof STANDINGS)[number]
+
+/** A step, and where it stands in the record: workflow and step count from 0. */
+export interface Placed {
+  readonly workflow: WorkflowRecord
+  readonly step: StepRecord
+  readonly place: readonly [workflow: number, step: number]
+  readonly standing: Standing
+}
+
+export interface Finding {
+  readonly standing: 'fail' | 'inconclusive' | 'warn'
+  readonly workflowId: string
+  /** absent where the workflow as a whole is meant */
+  readonly at?: Placed | undefined
+  readonly title: string
+  readonly expected?: string | undefined
+  readonly found?: string | undefined
+  /** what it means for the client, in plain words */
+  readonly impact: string
+  readonly remedy?: string | undefined
+  readonly level?: CheckRecord['level'] | undefined
+  readonly clauses: readonly string[]
+}
+
+export interface Proof extends Placed {
+  readonly check: CheckRecord
+}
+
+/** A requirement that is not decided by a check says why not. */
+export type RequirementStanding =
+  | 'pass'
+  | 'warn'
+  | 'fail'
+  | 'inconclusive'
+  | 'not tested'
+  | 'gap'
+  | 'review'
+  | 'by design'
+
+export interface JudgedRequirement {
+  readonly requirement: Requirement
+  readonly clause: Clause
+  readonly standing: RequirementStanding
+  readonly because: string
+  readonly proofs: readonly Proof[]
+}
+
+export interface Host {
+  readonly host: string
+  readonly calls: number
+  /** distinct, in order of occurrence */
+  readonly protocols: readonly string[]
+  readonly servers: readonly NonNullable<NonNullable<Exchange['tls']>['server']>[]
+  readonly identities: readonly string[]
+  /** the server's clock less ours by its Date headers, which tell whole seconds */
+  readonly clockOffsetSeconds?: number | undefined
+}
+
+/** One OAuth client that the run registered, changed or deleted. */
+export interface LedgerEntry {
+  readonly client: string
+  readonly uri?: string | undefined
+  readonly events: readonly { readonly what: string; readonly at: Placed }[]
+  readonly disposition: 'left registered' | 'deleted' | 'deleted and found dead' | 'unknown'
+}
+
+export interface Account {
+  readonly answer: {
+    readonly tone: 'good' | 'caution' | 'bad' | 'unknown'
+    readonly headline: string
+    readonly because: readonly string[]
+  }
+  /** false for a run whose record does not say */
+  readonly complete: boolean
+  readonly steps: readonly Placed[]
+  readonly stepCounts: Readonly<Record<Standing, number>>
+  readonly checkCounts: Readonly<Record<CheckRecord['status'], number>>
+  readonly levelCounts: Readonly<Record<CheckRecord['level'], Readonly<Record<CheckRecord['status'], number>>>>
+  readonly findings: readonly Finding[]
+  readonly notices: readonly { readonly workflowId: string; readonly text: string }[]
+  readonly requirements: readonly JudgedRequirement[]
+  /** clauses that the run names and the catalogue has no requirement for */
+  readonly otherClauses: readonly { readonly clause: Clause; readonly proofs: readonly Proof[] }[]
+  readonly catalogueChanged: boolean
+  readonly hosts: readonly Host[]
+  readonly ledger: readonly LedgerEntry[]
+  /** the run's end, and until when its result may be quoted: three months, or until a certificate expires */
+  readonly endedAt: string
+  readonly validUntil: string
+}
+
+export function account(record: RunRecord): Account {
+  const steps = record.workflows.flatMap((workflow, index) =>
+    workflow.steps.map(
+      (step, number): Placed => ({ workflow, step, place: [index, number], standing: standingOf(step) }),
+    ),
+  )
+  const checks = steps.flatMap(({ step }) => step.checks)
+  const findings = findingsOf(record, steps)
+  const requirements = REQUIREMENTS.map((requirement) => judged(requirement, steps))
+  const complete = record.leftOut?.length === 0 && record.workflows.every((workflow) => !wasInterrupted(workflow))
+  const endedAt = new Date(Date.parse(record.startedAt) + record.durationMs).toISOString()
+  return {
+    answer: answerOf(record, { complete, findings, requirements }),
+    complete,
+    steps,
+    stepCounts: counts(
+      STANDINGS,
+      steps.map(({ standing }) => standing),
+    ),
+    checkCounts: statusCounts(checks),
+    levelCounts: {
+      must: statusCounts(checks.filter(({ level }) => level === 'must')),
+      should: statusCounts(checks.filter(({ level }) => level === 'should')),
+      policy: statusCounts(checks.filter(({ level }) => level === 'policy')),
+    },
+    findings,
+    notices: record.workflows.flatMap(({ workflowId, notice, steps }) =>
+      notice === undefined || steps.every(({ exchanges }) => exchanges.length === 0)
+        ? []
+        : [{ workflowId, text: notice }],
+    ),
+    requirements,
+    otherClauses: otherClausesOf(record, steps),
+    catalogueChanged: record.catalogue !== undefined && record.catalogue.sha256 !== CATALOGUE.sha256,
+    hosts: hostsOf(steps),
+    ledger: ledgerOf(steps),
+    endedAt,
+    validUntil: validUntil(record, endedAt),
+  }
+}
+
+export function standingOf(step: StepRecord): Standing {
+  if (step.status !== 'passed')
+    return ({ failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[step.status]
+  return step.checks.some(({ status }) => status === 'warn') ? 'warn' : 'pass'
+}
+
+/** Below this a certificate is a reservation: to get a new one from Thredd takes weeks, not hours. */
+export const FEW_DAYS = 30
+
+export function isExpiring({ daysLeft }: IdentityRecord): boolean {
+  return daysLeft < FEW_DAYS
+}
+
+function wasInterrupted({ error, steps }: WorkflowRecord): boolean {
+  return error?.code === 'INTERRUPTED' || steps.some((step) => step.error?.code === 'INTERRUPTED')
+}
+
+function answerOf(
+  record: RunRecord,
+  { complete, findings, requirements }: Pick<Account, 'complete' | 'findings' | 'requirements'>,
+): Account['answer'] {
+  const number = (standing: Finding['standing']) => findings.filter((finding) => finding.standing === standing).length
+  const open = requirements.filter(
+    ({ requirement, standing }) => requirement.level === 'must' && (standing === 'gap' || standing === 'not tested'),
+  ).length
+  const partial = record.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
+  const reservations = [
+    ...(complete ? [] : [`PARTIAL: ${partial}`]),
+    ...(number('warn') > 0 ? [count(number('warn'), 'warning')] : []),
+    ...(open > 0 ? [`${count(open, 'mandatory requirement')} not tested by this run`] : []),
+    ...record.identities
+      .filter(isExpiring)
+      .map(({ name, daysLeft }) =>
+        daysLeft < 0
+          ? `certificate "${name}" has expired`
+          : `certificate "${name}" expires in ${count(daysLeft, 'day')}`,
+      ),
+  ]
+  if (record.verdict === 'non-conformant')
+    return { tone: 'bad', headline: 'No', because: [count(number('fail'), 'failed check'), ...reservations] }
+  if (record.verdict === 'inconclusive')
+    return {
+      tone: 'unknown',
+      headline: 'Not known',
+      because: [`${count(number('inconclusive'), 'call')} ended without a verdict`, ...reservations],
+    }
+  if (record.environment.class === 'mock')
+    return {
+      tone: 'unknown',
+      headline: 'Not answered here: ready for UAT',
+      because: ['everything passed on the offline twin, which says nothing about Thredd’s servers', ...reservations],
+    }
+  if (!complete) return { tone: 'caution', headline: 'Not yet: what ran has passed', because: reservations }
+  if (reservations.length > 0)
+    return { tone: 'caution', headline: 'Nothing found against it, with reservations', because: reservations }
+  return { tone: 'good', headline: 'Yes', because: ['every check passed, and every mandatory requirement was tested'] }
+}
+
+function findingsOf(record: RunRecord, steps: readonly Placed[]): Finding[] {
+  const ofSteps = steps.flatMap((at): Finding[] => {
+    const { workflow, step } = at
+    const fromChecks = step.checks
+      .filter(({ status }) => status !== 'pass')
+      .map((check): Finding => {
+        const { title, expected, actual: found, level, clauses } = check
+        const standing = check.status === 'fail' ? (step.status === 'errored' ? 'inconclusive' : 'fail') : 'warn'
+        return {
+          standing,
+          workflowId: workflow.workflowId,
+          at,
+          title,
+          expected,
+          found,
+          level,
+          clauses,
+          impact: impactOf(check),
+        }
+      })
+    return step.error === undefined ? fromChecks : [findingOf(step.error, workflow.workflowId, at), ...fromChecks]
+  })
+  const ofWorkflows = record.workflows.flatMap((workflow) => {
+    const error = errorBeyondSteps(workflow)
+    return error === undefined ? [] : [findingOf(error, workflow.workflowId)]
+  })
+  const rank = ({ standing }: Finding) => STANDINGS.indexOf(standing)
+  return [...ofWorkflows, ...ofSteps].toSorted((a, b) => rank(a) - rank(b))
+}
+
+function findingOf({ code, message, expected, found, hint }: ErrorRecord, workflowId: string, at?: Placed): Finding {
+  const impact = code in CODES ? CODES[code as ErrorCode].means : 'no verdict was possible'
+  return {
+    standing: 'inconclusive',
+    workflowId,
+    at,
+    title: message,
+    expected,
+    found,
+    impact,
+    remedy: hint,
+    clauses: [],
+  }
+}
+
+/** What a check that is not green means to somebody who has to decide. By the check's id. */
+const IMPACT: readonly (readonly [id: RegExp, impact: string])[] = [
+  [/^status$/, 'the server answered with a status that its documentation does not know'],
+  [/^content-type$/, 'clients that go by the documented content type cannot read the answer'],
+  [/^schema/, 'the answer is not the documented one; a client built on the documentation may break'],
+  [/^scopes$/, 'calls that need a missing scope will be refused, and a scope nobody asked for is a privilege too many'],
+  [/^refused$/, 'the server accepted what it has to refuse'],
+]
+
+function impactOf({ id, level, status }: CheckRecord): string {
+  const known = IMPACT.find(([pattern]) => pattern.test(id))?.[1]
+  if (known !== undefined) return known
+  if (status === 'warn') return level === 'policy' ? 'a tolerance of this profile' : 'recommended, and not met'
+  return 'a condition of the flow does not hold'
+}
+
+function judged(requirement: Requirement, steps: readonly Placed[]): JudgedRequirement {
+  const clause = clauseOf(requirement.clause)
+  const operations = new Set(requirement.proof.map(({ operation }) => operation))
+  const proofs = steps.flatMap((placed) =>
+    placed.step.checks
+      .filter((check) => decides(requirement, placed.step, check))
+      .map((check) => ({ ...placed, check })),
+  )
+  const base = { requirement, clause, proofs }
+  const worst = (['fail', 'warn', 'pass'] as const).find((status) =>
+    proofs.some(({ check }) => check.status === status),
+  )
+  const undecided = steps.find(
+    ({ step }) => step.status === 'errored' && operations.has(step.operation?.operationId ?? ''),
+  )
+  if (worst === 'fail' && !proofs.some(({ check, step }) => check.status === 'fail' && step.status !== 'errored'))
+    return { ...base, standing: 'inconclusive', because: 'the answer was no verdict' }
+  if (worst === 'fail') return { ...base, standing: 'fail', because: 'a check that decides it failed' }
+  if (undecided !== undefined)
+    return { ...base, standing: 'inconclusive', because: `"${undecided.step.stepId}" had no verdict` }
+  if (worst !== undefined) return { ...base, standing: worst, because: count(proofs.length, 'check') }
+  if (requirement.by === 'person') return { ...base, standing: 'review', because: 'a person has to look' }
+  if (requirement.by === 'tool')
+    return { ...base, standing: 'by design', because: 'held by the tests of this tool, not by a run' }
+  if (requirement.proof.length === 0) return { ...base, standing: 'gap', because: 'nobody has written a check' }
+  return { ...base, standing: 'not tested', because: 'no step of this run checks it' }
+}
+
+function decides({ id, proof }: Requirement, step: StepRecord, check: CheckRecord): boolean {
+  if (check.clauses.includes(id)) return true
+  // What holds of a request that was spoilt on purpose says nothing about a good one.
+  if (step.case !== undefined && !step.case.control) return false
+  return proof.some(
+    (one) => one.operation === step.operation?.operationId && (one.check === check.id || one.check === check.title),
+  )
+}
+
+function otherClausesOf(record: RunRecord, steps: readonly Placed[]): Account['otherClauses'] {
+  const known = new Set(REQUIREMENTS.flatMap(({ id, clause }) => [id, clause]))
+  const named = record.workflows.flatMap(({ clauses, steps }) => [
+    ...clauses,
+    ...steps.flatMap((step) => [...(step.clauses ?? []), ...step.checks.flatMap((check) => check.clauses)]),
+  ])
+  return [...new Set(named)]
+    .filter((id) => !known.has(id))
+    .sort()
+    .map((id) => ({
+      clause: clauseOf(id),
+      proofs: steps.flatMap((placed) =>
+        placed.step.checks.filter(({ clauses }) => clauses.includes(id)).map((check) => ({ ...placed, check })),
+      ),
+    }))
+}
+
+function hostsOf(steps: readonly Placed[]): Host[] {
+  const exchanges = steps.flatMap(({ step }) => step.exchanges.map((exchange) => ({ exchange, step })))
+  const byHost = Map.groupBy(exchanges, ({ exchange }) => URL.parse(exchange.request.url)?.host ?? exchange.request.url)
+  return [...byHost].map(([host, calls]) => {
+    const tls = calls.flatMap(({ exchange }) => exchange.tls ?? [])
+    const servers = new Map(tls.flatMap(({ server }) => (server === undefined ? [] : [[server.sha256, server]])))
+    return {
+      host,
+      calls: calls.length,
+      protocols: [...new Set(tls.map(({ protocol, cipher }) => `${protocol} ${cipher}`))],
+      servers: [...servers.values()],
+      identities: [...new Set(tls.map(({ configured }) => configured?.identity ?? 'none'))],
+      clockOffsetSeconds: median(calls.flatMap(({ exchange }) => offsetOf(exchange) ?? [])),
+    }
+  })
+}
+
+/** The Date header is cut to whole seconds, so half a second is what it leaves out on average. */
+function offsetOf({ response, timing }: Exchange): number | undefined {
+  const header = response?.headers.find(([name]) => name.toLowerCase() === 'date')?.[1]
+  const date = Date.parse(header ?? '')
+  if (Number.isNaN(date)) return undefined
+  const answered = Date.parse(timing.startedAt) + (timing.connectMs ?? 0) + (timing.firstByteMs ?? timing.totalMs)
+  return (date + 500 - answered) / 1000
+}
+
+function median(numbers: readonly number[]): number | undefined {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
+}
+
+interface Entry {
+  client: string
+  uri: string | undefined
+  events: { what: string; at: Placed }[]
+  disposition: LedgerEntry['disposition']
+}
+
+function ledgerOf(steps: readonly Placed[]): readonly LedgerEntry[] {
+  const entries: Entry[] = []
+  for (const at of steps) {
+    for (const exchange of at.step.exchanges) enter(entries, at, exchange)
+  }
+  return entries
+}
+
+function enter(entries: Entry[], at: Placed, { request: { method, url }, response, sent }: Exchange): void {
+  const isRegistration = at.step.operation?.operationId === 'registerClient'
+  if (response === undefined) {
+    if (isRegistration && sent !== 'no')
+      entries.push({
+        client: 'not known',
+        uri: undefined,
+        events: [{ what: 'asked for, no answer', at }],
+        disposition: 'unknown',
+      })
+    return
+  }
+  const succeeded = response.status >= 200 && response.status < 300
+  const answered = jsonObject(response.body.text)
+  const uri = textOf(answered.registration_client_uri)
+  if (method === 'POST' && succeeded && (isRegistration || uri !== undefined)) {
+    const client = textOf(answered.client_id) ?? 'not known'
+    entries.push({ client, uri, events: [{ what: 'registered', at }], disposition: 'left registered' })
+    return
+  }
+  let entry = entries.findLast((one) => one.uri === url)
+  if (succeeded && (method === 'PUT' || method === 'DELETE')) {
+    if (entry === undefined) {
+      const client = textOf(answered.client_id) ?? 'registered before this run'
+      entry = { client, uri: url, events: [], disposition: 'left registered' }
+      entries.push(entry)
+    }
+    entry.events.push({ what: method === 'PUT' ? 'updated' : 'deleted', at })
+    if (method === 'DELETE') entry.disposition = 'deleted'
+  } else if (entry?.disposition === 'deleted' && (response.status === 401 || response.status === 404)) {
+    entry.events.push({ what: `found dead (${response.status})`, at })
+    entry.disposition = 'deleted and found dead'
+  }
+}
+
+function validUntil({ identities }: RunRecord, endedAt: string): string {
+  const threeMonths = new Date(endedAt)
+  threeMonths.setUTCMonth(threeMonths.getUTCMonth() + 3)
+  const times = [threeMonths.getTime(), ...identities.map(({ notAfter }) => Date.parse(notAfter))]
+  return new Date(Math.min(...times.filter((time) => !Number.isNaN(time)))).toISOString()
+}
+
+function statusCounts(checks: readonly CheckRecord[]): Record<CheckRecord['status'], number> {
+  return counts(
+    ['pass', 'warn', 'fail'],
+    checks.map(({ status }) => status),
+  )
+}
+
+function counts<T extends string>(names: readonly T[], values: readonly T[]): Record<T, number> {
+  return Object.fromEntries(names.map((name) => [name, values.filter((value) => value === name).length])) as Record<
+    T,
+    number
+  >
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function jsonObject(text: string | undefined): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * An exchange as a curl command for a shell: what was masked stands there as a variable, so that a person sets it and
+ * nothing secret is in the report.
+ */
+import type { Exchange } from '../record.ts'
+
+export function curl(
+  { request, tls }: Exchange,
+  options: { readonly identity: string; readonly ownAuthorities: boolean },
+): string {
+  const { method, url, headers, body } = request
+  const sent = headers.filter(([name]) => !LEFT_TO_CURL.has(name.toLowerCase()))
+  const identity = tls?.configured?.identity ?? (tls === undefined ? options.identity : 'none')
+  const lines = [
+    `curl --request ${word(method)} ${quoted(url)}`,
+    ...certificate(identity),
+    ...(options.ownAuthorities ? ['--cacert "$CA_FILE"'] : []),
+    ...sent.map(([name, value]) => `--header ${quoted(`${name}: ${value}`, name)}`),
+    ...bodyOf(body, isForm(headers)),
+  ]
+  const cut = body.truncated ? `# the body is cut; it had ${body.bytes} bytes, sha256 ${body.sha256}\n` : ''
+  return `${cut}${lines.join(' \\\n  ')}`
+}
+
+const LEFT_TO_CURL = new Set(['connection', 'content-length', 'host', 'transfer-encoding', 'user-agent'])
+
+function certificate(identity: string): string[] {
+  if (identity === 'none') return []
+  const name = identity.toUpperCase().replace(/[^A-Z0-9]/g, '_')
+  const prefix = identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${name}`
+  return [`--cert "$${prefix}_CERT_FILE" --key "$${prefix}_KEY_FILE"`]
+}
+
+function isForm(headers: Exchange['request']['headers']): boolean {
+  return headers.some(
+    ([name, value]) => name.toLowerCase() === 'content-type' && value.startsWith('application/x-www-form-urlencoded'),
+  )
+}
+
+/** The record shows a form as JSON. */
+function bodyOf({ text }: Exchange['request']['body'], form: boolean): string[] {
+  if (text === undefined) return []
+  const value = parsed(text)
+  if (form && typeof value === 'object' && value !== null) {
+    return Object.entries(value).flatMap(([name, member]) =>
+      [member].flat().map((one) => `--data-urlencode ${quoted(`${name}=${String(one)}`, name)}`),
+    )
+  }
+  return [`--data-raw ${quoted(value === undefined ? text : JSON.stringify(value))}`]
+}
+
+/** What the redactor leaves of a secret: a fingerprint, or a JWT whose signature is one. */
+const MASKED = /(?:"(?<member>\w+)":\s*")?(?<secret>(?:eyJ[\w-]*\.[\w-]*\.)?\[(?<mask>[\w-]+)(?:#[0-9a-f]{8}|: \w+)\])/g
+
+/** In single quotes, in which a shell reads nothing; variables stand outside of them, in double quotes. */
+function quoted(text: string, context?: string): string {
+  let result = ''
+  let end = 0
+  for (const match of text.matchAll(MASKED)) {
+    const { member, secret = '', mask = '' } = match.groups ?? {}
+    const start = match.index + match[0].length - secret.length
+    const name = member ?? (['jwt', 'signature'].includes(mask) ? (context ?? mask) : mask)
+    result += `${single(text.slice(end, start))}"$${variable(name)}"`
+    end = start + secret.length
+  }
+  result += single(text.slice(end))
+  return result === '' ? "''" : result
+}
+
+function single(text: string): string {
+  return text === '' ? '' : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+function variable(name: string): string {
+  return name
+    .toUpperCase()
+    .replace(/[^A-Z0-9]/g, '_')
+    .replace(/^(?=\d)/, '_')
+}
+
+function word(text: string): string {
+  return /^[A-Z]+$/.test(text) ? text : single(text)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,134 @@
+/** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
+import { STATUS_CODES } from 'node:http'
+import type { Exchange, RunRecord, StepRecord } from '../record.ts'
+
+export function har(record: RunRecord): string {
+  const creator = { name: record.tool.name, version: record.tool.version }
+  const pages = record.workflows.map(({ workflowId, startedAt, durationMs, status }, index) => ({
+    startedDateTime: startedAt,
+    id: pageId(index),
+    title: `${workflowId}: ${status}`,
+    pageTimings: { onContentLoad: -1, onLoad: durationMs },
+  }))
+  const entries = record.workflows.flatMap(({ steps }, index) =>
+    steps.flatMap((step) => step.exchanges.map((exchange) => entry(exchange, step, pageId(index)))),
+  )
+  const comment = `run ${record.runId}; secrets are replaced by fingerprints, bodies are shown as parsed`
+  return `${JSON.stringify({ log: { version: '1.2', creator, pages, entries, comment } }, null, 2)}\n`
+}
+
+function pageId(index: number): string {
+  return `workflow_${index + 1}`
+}
+
+function entry(exchange: Exchange, step: StepRecord, pageref: string) {
+  const { request, response, timing, tls, sent, error } = exchange
+  const timings = timingsOf(timing)
+  const facts = [
+    `step ${step.stepId}: ${step.status}`,
+    ...(tls === undefined
+      ? []
+      : [`${tls.protocol} ${tls.cipher}`, `client certificate configured: ${tls.configured?.identity ?? 'none'}`]),
+    ...(response === undefined
+      ? [`no answer; sent: ${sent}`, ...(error === undefined ? [] : [`${error.code}: ${error.message}`])]
+      : []),
+  ]
+  return {
+    pageref,
+    startedDateTime: timing.startedAt,
+    time: sum(timings),
+    request: {
+      method: request.method,
+      url: request.url,
+      httpVersion: 'HTTP/1.1',
+      cookies: [],
+      headers: named(request.headers),
+      queryString: queryOf(request.url),
+      ...(request.body.text === undefined ? {} : { postData: postData(request) }),
+      headersSize: -1,
+      bodySize: request.body.bytes,
+    },
+    response: responseOf(response, error?.code),
+    cache: {},
+    timings,
+    comment: facts.join('; '),
+  }
+}
+
+/** Without an answer the status is 0, as browsers have it. */
+function responseOf(response: Exchange['response'], failure: string | undefined) {
+  const headers = response?.headers ?? []
+  const body = response?.body ?? { bytes: 0 }
+  return {
+    status: response?.status ?? 0,
+    statusText: response === undefined ? (failure ?? '') : (STATUS_CODES[response.status] ?? ''),
+    httpVersion: 'HTTP/1.1',
+    cookies: [],
+    headers: named(headers),
+    content: {
+      size: body.bytes,
+      mimeType: typeOf(headers) ?? 'x-unknown',
+      ...(body.text === undefined ? {} : { text: body.text }),
+      ...hashed(body),
+    },
+    redirectURL: headers.find(([name]) => name.toLowerCase() === 'location')?.[1] ?? '',
+    headersSize: -1,
+    bodySize: response === undefined ? -1 : body.bytes,
+    ...(failure === undefined ? {} : { _error: failure }),
+  }
+}
+
+/** The record shows a form as JSON; here it is a form again. */
+function postData({ headers, body }: Exchange['request']) {
+  const mimeType = typeOf(headers) ?? ''
+  const members = mimeType.startsWith('application/x-www-form-urlencoded') ? formOf(body.text) : undefined
+  return members === undefined
+    ? { mimeType, params: [], text: body.text ?? '', ...hashed(body) }
+    : {
+        mimeType,
+        params: members,
+        text: members.map(({ name, value }) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'),
+        ...hashed(body),
+      }
+}
+
+function formOf(text: string | undefined): { name: string; value: string }[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    if (typeof value !== 'object' || value === null) return undefined
+    return Object.entries(value).flatMap(([name, member]) =>
+      [member].flat().map((one) => ({ name, value: String(one) })),
+    )
+  } catch {
+    return undefined
+  }
+}
+
+function hashed({ bytes, sha256, truncated }: Exchange['request']['body']): { comment?: string } {
+  if (sha256 === undefined) return {}
+  return { comment: `${truncated ? 'cut; ' : ''}${bytes} bytes on the wire, sha256 ${sha256}` }
+}
+
+function timingsOf({ connectMs, firstByteMs, totalMs }: Exchange['timing']) {
+  const connect = connectMs ?? -1
+  const wait = Math.max(0, firstByteMs ?? totalMs - Math.max(0, connect))
+  const receive = Math.max(0, totalMs - Math.max(0, connect) - wait)
+  // Connecting is TCP and TLS in one measure; the format wants ssl within connect.
+  return { blocked: -1, dns: -1, connect, send: 0, wait, receive, ssl: connect }
+}
+
+function sum({ connect, send, wait, receive }: ReturnType<typeof timingsOf>): number {
+  return Math.max(0, connect) + send + wait + receive
+}
+
+function named(headers: Exchange['request']['headers']): { name: string; value: string }[] {
+  return headers.map(([name, value]) => ({ name, value }))
+}
+
+function queryOf(url: string): { name: string; value: string }[] {
+  return [...(URL.parse(url)?.searchParams ?? [])].map(([name, value]) => ({ name, value }))
+}
+
+function typeOf(headers: Exchange['request']['headers']): string | undefined {
+  return headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
+}

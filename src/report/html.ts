@@ -1,0 +1,394 @@
+/**
+ * The report for people: one file that needs nothing else, under a policy that admits its own style and script by hash
+ * and no request at all. A conversion of the record; what it says is decided in account.ts.
+ */
+import { createHash } from 'node:crypto'
+import type { IdentityRecord, RunRecord, WorkflowRecord } from '../record.ts'
+import {
+  type Account,
+  account,
+  count,
+  type Finding,
+  isExpiring,
+  type JudgedRequirement,
+  type LedgerEntry,
+  type Proof,
+  STANDINGS,
+} from './account.ts'
+import { sequence, waterfall } from './html/diagram.ts'
+import { type Content, type Markup, markup } from './html/markup.ts'
+import {
+  badge,
+  clauseLink,
+  clauses,
+  code,
+  duration,
+  expectedAndActual,
+  pairs,
+  readable,
+  stepLink,
+  time,
+  toneOf,
+  wordOf,
+} from './html/parts.ts'
+import { SCRIPT } from './html/script.ts'
+import { stepDetails } from './html/steps.ts'
+import { STYLE } from './html/style.ts'
+import { type Tokens, tokensOf } from './html/tokens.ts'
+
+export function html(record: RunRecord): string {
+  const said = account(record)
+  const tokens = tokensOf(record)
+  const { name } = record.environment
+  return document(
+    `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`,
+    markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
+<div class="bar"><nav class="page" aria-label="Sections">${SECTIONS.map(([id, title]) => markup`<a href="#${id}">${title}</a>`)}</nav></div>
+<main class="page" id="main">
+${overview(record, said)}
+${findings(said)}
+${workflows(record, said, tokens)}
+${requirements(said)}
+${certificates(record, said)}
+${circumstances(record, said)}
+${clients(said)}
+${jwts(tokens)}
+${limits(record, said)}
+</main>
+<footer class="page">Made from record.json of run ${record.runId}, version ${record.recordVersion}, ended ${readable(said.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`,
+  )
+}
+
+/** A page of the same make: used for the list of runs too. */
+export function document(title: string, body: Markup): string {
+  const policy = [
+    "default-src 'none'",
+    `style-src '${hashOf(STYLE)}'`,
+    `script-src '${hashOf(SCRIPT)}'`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
+  const head = markup`<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer"><title>${title}</title>`
+  return `<!doctype html>\n<html lang="en"><head>${head}<style>${STYLE}</style></head>\n<body><a class="skip-link" href="#main">Skip to the content</a>\n${body}\n<script>${SCRIPT}</script></body></html>\n`
+}
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`
+}
+
+const SECTIONS = [
+  ['overview', 'Overview'],
+  ['findings', 'Findings'],
+  ['workflows', 'Workflows'],
+  ['requirements', 'Requirements'],
+  ['certificates', 'Certificates and TLS'],
+  ['circumstances', 'Circumstances'],
+  ['clients', 'Clients'],
+  ['tokens', 'JWTs'],
+  ['limits', 'Redaction and limits'],
+] as const
+
+const COUNTERPARTIES: Readonly<Record<RunRecord['counterparty'], string>> = {
+  network: 'the named servers, over mutual TLS',
+  twin: 'the offline twin on this machine, over mutual TLS',
+  'twin-in-process': 'the offline twin in the same process, without TLS',
+}
+
+function overview(record: RunRecord, said: Account): Markup {
+  const { tone, headline, because } = said.answer
+  const { name } = record.environment
+  return markup`<section id="overview"><h2 class="unseen">Overview</h2>
+<div class="card answer ${tone}"><p class="question">May we go live?</p><p class="headline">${headline}</p>
+${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason}</li>`)}</ul>`}
+<dl class="facts">
+<div><dt>Scope</dt><dd>${said.complete ? markup`<span class="stamp">COMPLETE</span>` : markup`<span class="stamp partial">PARTIAL</span>`}</dd></div>
+<div><dt>Verdict</dt><dd><strong>${record.verdict}</strong>, exit code ${record.exitCode}</dd></div>
+<div><dt>Environment</dt><dd><strong>${name}</strong>, class ${record.environment.class}</dd></div>
+<div><dt>Answered by</dt><dd>${COUNTERPARTIES[record.counterparty]}</dd></div>
+<div><dt>Run</dt><dd>${time(record.startedAt)}, ${duration(record.durationMs)}</dd></div>
+<div><dt>May be quoted until</dt><dd>${time(said.validUntil)}</dd></div>
+</dl></div>
+${warnings(record)}
+<div class="tallies">${tallies(said)}</div>
+${
+  said.notices.length > 0 &&
+  markup`<div class="card"><h3>To be done by a person</h3>${said.notices.map(({ workflowId, text }) => markup`<p><strong>${workflowId}</strong>: ${text}</p>`)}</div>`
+}
+</section>`
+}
+
+/** What makes the evidence weaker stands where nobody can miss it. */
+function warnings({ warnings, tool, security, counterparty }: RunRecord): Content {
+  const weaker = [
+    ...(tool.dirty ? ['the tool was run from files that differ from its commit'] : []),
+    ...(counterparty === 'twin-in-process' ? ['no TLS took part: nothing here is evidence for mutual TLS'] : []),
+    ...(security?.proxy ? ['calls went through a proxy'] : []),
+  ]
+  const box = (title: string, tone: string, lines: readonly string[]) =>
+    lines.length > 0 &&
+    markup`<div class="alert ${tone}"><strong>${title}</strong><ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul></div>`
+  return [box('This weakens the evidence', 'fail', weaker), box('Warnings of the run', 'warn', warnings)]
+}
+
+function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
+  const by = (standing: JudgedRequirement['standing']) => requirements.filter((one) => one.standing === standing).length
+  return [
+    tally(
+      'Steps',
+      STANDINGS.map((standing) => [standing, stepCounts[standing]]),
+    ),
+    tally('Checks', [
+      ['fail', checkCounts.fail],
+      ['warn', checkCounts.warn],
+      ['pass', checkCounts.pass],
+    ]),
+    tally(
+      'Requirements',
+      (['fail', 'inconclusive', 'warn', 'pass', 'not tested', 'gap', 'review', 'by design'] as const).map((one) => [
+        one,
+        by(one),
+      ]),
+    ),
+  ]
+}
+
+function tally(title: string, counts: readonly (readonly [Parameters<typeof badge>[0], number])[]): Markup {
+  const all = counts.reduce((sum, [, number]) => sum + number, 0)
+  let x = 0
+  const order = counts.toReversed()
+  return markup`<div class="card tally"><h3>${title}</h3><div class="number">${all}</div><div class="meter"><svg viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">${order.map(
+    ([verdict, number]) => {
+      const width = (1000 * number) / Math.max(1, all)
+      const rectangle = markup`<rect class="${toneOf(verdict)}" x="${x.toFixed(1)}" width="${width.toFixed(1)}" height="8"/>`
+      x += width
+      return number > 0 && rectangle
+    },
+  )}</svg></div><ul class="legend">${counts
+    .filter(([, number]) => number > 0)
+    .map(
+      ([verdict, number]) =>
+        markup`<li class="${toneOf(verdict)}"><span class="mark">${number}</span> ${wordOf(verdict)}</li>`,
+    )}</ul></div>`
+}
+
+function findings({ findings }: Account): Markup {
+  return markup`<section id="findings"><h2>Findings</h2>${
+    findings.length === 0
+      ? markup`<p class="soft">None: no check failed, warned or was without a verdict.</p>`
+      : markup`<ul class="findings">${findings.map(finding)}</ul>`
+  }</section>`
+}
+
+function finding({
+  standing,
+  workflowId,
+  at,
+  title,
+  expected,
+  found,
+  impact,
+  remedy,
+  level,
+  clauses: ids,
+}: Finding): Markup {
+  return markup`<li class="card ${toneOf(standing)}">${badge(standing)} <strong class="wrap">${title}</strong>
+<p>${impact}${remedy !== undefined && markup`. <strong>Remedy:</strong> ${remedy}`}</p>
+${expected !== undefined && found !== undefined && expectedAndActual(expected, found, standing)}
+<p class="soft small">${at === undefined ? workflowId : stepLink(at)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
+}
+
+function workflows(record: RunRecord, said: Account, tokens: Tokens): Markup {
+  return markup`<section id="workflows"><h2>Workflows</h2>
+<div class="tools" id="tools" hidden role="search"><fieldset><legend>Show steps with the verdict</legend>${STANDINGS.filter(
+    (standing) => said.stepCounts[standing] > 0,
+  ).map(
+    (standing) =>
+      markup`<label class="chip ${toneOf(standing)}"><input type="checkbox" value="${standing}" checked>${wordOf(standing)} ${said.stepCounts[standing]}</label>`,
+  )}</fieldset><input type="search" id="search" placeholder="Search steps: id, header, value, clause" aria-label="Search steps"><button type="button" id="open">Open all</button><button type="button" id="close">Close all</button><output id="found" aria-live="polite">${count(said.steps.length, 'step')}</output></div>
+${record.workflows.map((workflow, index) => workflowSection(workflow, index, { record, said, tokens }))}</section>`
+}
+
+function workflowSection(
+  workflow: WorkflowRecord,
+  index: number,
+  { record, said, tokens }: { readonly record: RunRecord; readonly said: Account; readonly tokens: Tokens },
+): Markup {
+  const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs } = workflow
+  const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
+  const steps = said.steps.filter(({ place }) => place[0] === index)
+  return markup`<section id="workflow-${index + 1}" aria-label="Workflow ${workflowId}"><div class="card"><div class="workflow-head">${badge(verdict)}<h3>${workflowId}</h3><span class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} · ${duration(workflow.durationMs)}</span></div>
+${summary !== undefined && markup`<p>${summary}</p>`}${clauses(ids)}
+${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
+<h4>Who called whom</h4>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}
+<details class="more" open><summary>Timing</summary>${waterfall(workflow, index)}</details>
+<details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${workflowId}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
+    ({ name, source, value }) =>
+      markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
+  )}</tbody></table></div></details>
+<p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span></p></div>
+${steps.map((placed) => stepDetails(placed, record, tokens))}</section>`
+}
+
+function requirements({ requirements, otherClauses, levelCounts, catalogueChanged, steps }: Account): Markup {
+  const groups = Map.groupBy(requirements, ({ clause }) => clause.id)
+  return markup`<section id="requirements"><h2>Requirements</h2>
+<p>Each requirement of the catalogue with the checks that decide it. A requirement without a check is a gap and stays visible; “not tested” has a check that this run did not reach.</p>
+${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The catalogue has changed since the run; this page judges by the present one.</p>`}
+<p class="soft small">Checks by level: ${(['must', 'should', 'policy'] as const).map((level) => markup`${level} ${levelCounts[level].pass} passed, ${levelCounts[level].warn} warned, ${levelCounts[level].fail} failed${level !== 'policy' && '; '}`)}</p>
+<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by clause"><table><caption>From requirement to checks</caption><thead><tr><th scope="col">verdict</th><th scope="col">requirement</th></tr></thead>${[
+    ...groups.values(),
+  ].map(
+    (rows) =>
+      markup`<tbody><tr><th scope="rowgroup" colspan="2">${rows[0] !== undefined && markup`${clauseLink(rows[0].clause.id)} <span class="soft">${rows[0].clause.title}</span>`}</th></tr>${rows.map(requirementRow)}</tbody>`,
+  )}</table></div></div>
+${
+  otherClauses.length > 0 &&
+  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.length === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
+}
+<div class="card"><details class="more"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
+    (placed) => {
+      const own = requirements.filter(({ proofs }) => proofs.some(({ place }) => place.join() === placed.place.join()))
+      const ids = [...(placed.step.clauses ?? []), ...placed.step.checks.flatMap((check) => check.clauses)]
+      return markup`<tr><th scope="row">${stepLink(placed)}</th><td>${own.length === 0 ? markup`<span class="soft">none</span>` : own.map(({ requirement }) => requirement.id).join(', ')}</td><td>${clauses(ids)}</td></tr>`
+    },
+  )}</tbody></table></div></details></div></section>`
+}
+
+function requirementRow({ requirement, standing, because, proofs }: JudgedRequirement): Markup {
+  const { id, text, level, kind, safety } = requirement
+  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.length === 0 ? because : proofLinks(proofs)}</div></td></tr>`
+}
+
+function proofLinks(proofs: readonly Proof[]): Markup[] {
+  const bySteps = [...Map.groupBy(proofs, ({ place }) => place.join()).values()]
+  return bySteps.flatMap(([first], index) =>
+    first === undefined ? [] : [markup`${index > 0 && ', '}${stepLink(first)}`],
+  )
+}
+
+function certificates({ identities }: RunRecord, { hosts }: Account): Markup {
+  return markup`<section id="certificates"><h2>Certificates and TLS</h2>
+<div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
+<div class="card"><h3>Servers</h3>${
+    hosts.length === 0
+      ? markup`<p class="soft">No call was made.</p>`
+      : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">TLS</th><th scope="col">server certificate</th><th scope="col">configured identity</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
+          ({ host, calls, protocols, servers, identities, clockOffsetSeconds }) =>
+            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td>${protocols.length === 0 ? 'no TLS facts' : protocols.join(', ')}</td><td>${servers.map(({ subject, issuer, sha256, validTo }) => markup`<div>${subject}<br><span class="soft small">issued by ${issuer}, until ${readable(validTo)}</span><br><span class="mono wrap">${sha256}</span></div>`)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
+        )}</tbody></table></div>
+<p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
+  }</div></section>`
+}
+
+function identity(one: IdentityRecord): Markup {
+  const tone = one.daysLeft < 0 ? 'fail' : isExpiring(one) ? 'warn' : 'pass'
+  return markup`<h4>${one.name}</h4>${pairs([
+    [
+      'valid',
+      markup`<span class="badge ${tone}">${one.daysLeft < 0 ? 'expired' : `${count(one.daysLeft, 'day')} left`}</span> ${readable(one.notBefore)} to ${readable(one.notAfter)}`,
+    ],
+    ['subject', one.subject],
+    ['issuer', one.issuer],
+    ['serial number', markup`<span class="mono">${one.serial}</span>`],
+    ['SHA-256', markup`<span class="mono">${one.sha256}</span>`],
+  ])}`
+}
+
+function circumstances(record: RunRecord, said: Account): Markup {
+  const { tool, catalogue, origin, environment, security, leftOut } = record
+  const mono = (text: string | undefined) => text !== undefined && markup`<span class="mono">${text}</span>`
+  return markup`<section id="circumstances"><h2>Circumstances</h2>
+<div class="card"><h3>Who and when</h3>${pairs([
+    ['operator', origin?.operator ?? 'not named'],
+    ['ticket or change', origin?.reference],
+    ['CI job', origin?.job],
+    ['started', time(record.startedAt)],
+    ['ended', time(said.endedAt)],
+    ['run', mono(record.runId)],
+    [
+      'not part of the run',
+      leftOut === undefined ? 'the record does not say' : leftOut.length === 0 ? 'nothing' : leftOut.join(', '),
+    ],
+  ])}</div>
+<div class="card"><h3>With what</h3>${pairs([
+    ['tool', `${tool.name} ${tool.version}`],
+    [
+      'commit',
+      tool.commit === undefined
+        ? 'not known'
+        : markup`<span class="mono">${tool.commit}</span>${tool.dirty && ', with changed files'}`,
+    ],
+    ['lockfile SHA-256', mono(tool.lockfileSha256)],
+    ['Node.js, OpenSSL, platform', `${tool.node}, ${tool.openssl}, ${tool.platform}`],
+    [
+      'requirement catalogue',
+      catalogue &&
+        markup`version ${catalogue.version}, ${catalogue.requirements} requirements, SHA-256 <span class="mono">${catalogue.sha256}</span>`,
+    ],
+    [
+      'server certificates',
+      security &&
+        `always verified, against ${security.ownAuthorities ? 'the authorities of CA_FILE' : 'the authorities of Node.js'}; TLS from ${security.minTlsVersion}`,
+    ],
+    ['weakened security', 'none: verification cannot be switched off'],
+  ])}</div>
+<div class="card"><h3>Where</h3>${pairs([
+    ['environment', `${environment.name}, class ${environment.class}`],
+    ['files', environment.files.join(', ')],
+  ])}
+${
+  environment.servers !== undefined &&
+  markup`<div class="scroll" tabindex="0" role="region" aria-label="Base URLs"><table><thead><tr><th scope="col">server</th><th scope="col">base URL</th><th scope="col">from</th></tr></thead><tbody>${environment.servers.map(({ source, url, from }) => markup`<tr><th scope="row">${source}</th><td class="mono wrap">${url}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div>`
+}</div></section>`
+}
+
+function clients({ ledger }: Account): Markup {
+  return markup`<section id="clients"><h2>Clients</h2><p>Every OAuth client that this run registered, changed or deleted, and how it was left.</p>${
+    ledger.length === 0 ? markup`<p class="soft">None.</p>` : ledger.map(entry)
+  }</section>`
+}
+
+function entry({ client, uri, events, disposition }: LedgerEntry): Markup {
+  const tone = (
+    { 'left registered': 'warn', deleted: 'pass', 'deleted and found dead': 'pass', unknown: 'fail' } as const
+  )[disposition]
+  return markup`<div class="card"><p><span class="badge ${tone}">${disposition}</span> <span class="mono wrap">${client}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, at }) => markup`<li>${what} in ${stepLink(at)}</li>`)}</ol></div>`
+}
+
+function jwts({ all }: Tokens): Markup {
+  return markup`<section id="tokens"><h2>JWTs</h2><p>Header and claims of every JWT that was seen, without its signature: they can be read and not used.</p>${
+    all.length === 0
+      ? markup`<p class="soft">None.</p>`
+      : all.map(
+          ({ number, name, header, claims }) =>
+            markup`<details class="step" id="token-${number}"><summary><span class="badge other">${String(header.alg ?? 'no alg')}</span><span class="title">${name} (${number})</span><span class="soft small"></span><span class="call">${tokenTimes(claims)}</span></summary><div class="inner"><h4>Header</h4>${code(JSON.stringify(header, null, 2), `header of JWT ${number}`)}<h4>Claims</h4>${code(JSON.stringify(claims, null, 2), `claims of JWT ${number}`)}</div></details>`,
+        )
+  }</section>`
+}
+
+function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
+  return (['iat', 'nbf', 'exp'] as const)
+    .flatMap((name) => {
+      const seconds = claims[name]
+      const date = new Date(typeof seconds === 'number' ? seconds * 1000 : Number.NaN)
+      return Number.isNaN(date.getTime()) ? [] : [`${name} ${readable(date.toISOString())}`]
+    })
+    .join(' · ')
+}
+
+function limits({ redaction }: RunRecord, { findings }: Account): Markup {
+  const deviations = findings.filter(({ standing }) => standing === 'warn').length
+  return markup`<section id="limits"><h2>Redaction and limits</h2>
+<div class="card"><h3>Redaction</h3>${pairs([
+    ['rules', redaction.rules],
+    ['secrets known to the run', String(redaction.secretsKnown)],
+    [
+      'method',
+      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Every file of the run is read back and searched for each known secret in all encodings; a hit removes the file and fails the run.',
+    ],
+  ])}</div>
+<div class="card"><h3>Deviations</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p></div>
+<div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;folder&gt;</code> recomputes all of it. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
+<div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not.</p></div>
+<div class="sign"><div>Approved by</div><div>Role</div><div>Date and signature</div></div></section>`
+}

@@ -1,0 +1,84 @@
+/** Pieces that several sections of the report are made of: verdicts, clauses, code, times. */
+import { type Clause, clauseOf } from '../../clauses.ts'
+import type { Placed, RequirementStanding, Standing } from '../account.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+
+/** Said by a word and a sign, never by colour alone. */
+const VERDICTS: Readonly<Record<Standing | RequirementStanding, readonly [sign: string, word: string, tone: string]>> =
+  {
+    pass: ['✓', 'pass', 'pass'],
+    warn: ['!', 'warning', 'warn'],
+    fail: ['✗', 'fail', 'fail'],
+    inconclusive: ['?', 'no verdict', 'inconclusive'],
+    skip: ['–', 'skipped', 'skip'],
+    'not tested': ['○', 'not tested', 'other'],
+    gap: ['○', 'gap', 'other'],
+    review: ['◐', 'review', 'review'],
+    'by design': ['◆', 'by design', 'other'],
+  }
+
+export type Verdict = keyof typeof VERDICTS
+
+export function toneOf(verdict: Verdict): string {
+  return VERDICTS[verdict][2]
+}
+
+export function wordOf(verdict: Verdict): string {
+  return VERDICTS[verdict][1]
+}
+
+export function signOf(verdict: Verdict): string {
+  return VERDICTS[verdict][0]
+}
+
+export function badge(verdict: Verdict): Markup {
+  const [sign, word, tone] = VERDICTS[verdict]
+  return markup`<span class="badge ${tone}"><span aria-hidden="true">${sign}</span>${word}</span>`
+}
+
+export function stepId([workflow, step]: Placed['place']): string {
+  return `step-${workflow + 1}-${step + 1}`
+}
+
+export function stepLink({ place, step, workflow }: Placed): Markup {
+  return markup`<a href="#${stepId(place)}">${workflow.workflowId} / ${step.stepId}</a>`
+}
+
+export function clauseLink(id: string): Markup {
+  const { href, title }: Clause = clauseOf(id)
+  return href === undefined
+    ? markup`<span>${id}</span>`
+    : markup`<a href="${href}" title="${title}" rel="noreferrer" target="_blank">${id}</a>`
+}
+
+export function clauses(ids: readonly string[]): Content {
+  return ids.length > 0 && markup`<span class="clauses">${[...new Set(ids)].map(clauseLink)}</span>`
+}
+
+/** `about` names what is copied, for those who do not see where the button stands. */
+export function code(text: string, about: string): Markup {
+  return markup`<div class="code"><button type="button" data-copy hidden aria-label="Copy ${about}">Copy</button><pre tabindex="0" role="group" aria-label="${about}">${text}</pre></div>`
+}
+
+export function expectedAndActual(expected: string, actual: string, verdict: Verdict): Markup {
+  return markup`<div class="pair mono"><div><span>expected</span>${expected}</div><div class="${verdict === 'pass' ? '' : `differs ${toneOf(verdict)}`}"><span>found</span>${actual}</div></div>`
+}
+
+/** A list of names and values; what has no value is left out. */
+export function pairs(entries: readonly (readonly [name: string, value: Content])[]): Markup {
+  const known = entries.filter(([, value]) => value !== undefined && value !== false && value !== '')
+  return markup`<dl class="pairs">${known.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
+}
+
+export function time(instant: string): Markup {
+  return markup`<time datetime="${instant}">${readable(instant)}</time>`
+}
+
+export function readable(instant: string): string {
+  return `${instant.slice(0, 19).replace('T', ' ')} UTC`
+}
+
+export function duration(milliseconds: number): string {
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`
+  return milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${Math.round(milliseconds / 60_000)} min`
+}

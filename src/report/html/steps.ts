@@ -1,0 +1,129 @@
+/** One step in full: checks with expected and actual, what was on the wire, scopes, JWTs, the same call with curl. */
+import { render } from '../../errors.ts'
+import type { CheckRecord, Exchange, RunRecord, StepRecord } from '../../record.ts'
+import type { Placed } from '../account.ts'
+import { curl } from '../curl.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+import { badge, clauses, code, duration, expectedAndActual, pairs, readable, stepId } from './parts.ts'
+import { type Token, type Tokens, textsOf } from './tokens.ts'
+
+/** Characters of a body that the page shows; the record and the HAR file have more. */
+const LONGEST_SHOWN = 16_000
+
+export function stepDetails(placed: Placed, record: RunRecord, tokens: Tokens): Markup {
+  const { step, place, standing } = placed
+  const last = step.exchanges.at(-1)
+  const isOpen = standing === 'fail' || standing === 'inconclusive'
+  return markup`<details class="step" id="${stepId(place)}" data-standing="${standing}"${isOpen && markup` open`}>
+<summary>${badge(standing)}<span class="title">${step.stepId}${step.description !== undefined && markup`<span>${step.description}</span>`}</span><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
+<span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
+<div class="inner">
+${step.because !== undefined && markup`<p class="soft">Not run: ${step.because}</p>`}
+${step.error !== undefined && code(render(step.error), `error of ${step.stepId}`)}
+${alterations(step)}
+${checks(step)}
+${scopes(step)}
+${step.exchanges.map((exchange, index) => wire(exchange, { index, placed, record, tokens }))}
+<p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
+</div></details>`
+}
+
+function callOf({ operation, exchanges, workflowId }: StepRecord): string {
+  const last = exchanges.at(-1)
+  if (last !== undefined) return `${last.request.method} ${last.request.url}`
+  return operation === undefined ? `workflow ${workflowId ?? ''}` : `${operation.method} ${operation.path}`
+}
+
+/** The one thing that is wrong with a request that is otherwise good. */
+function alterations({ case: row, alterations = [] }: StepRecord): Content {
+  if (row === undefined && alterations.length === 0) return undefined
+  return markup`<h4>${row === undefined ? 'Changes to the request' : row.control ? `Control of ${row.of}: the unaltered request` : `Case ${row.id} of ${row.of}`}</h4>${alterations.length > 0 && markup`<ul>${alterations.map((one) => markup`<li>${one}</li>`)}</ul>`}`
+}
+
+function checks({ checks, stepId: name }: StepRecord): Content {
+  if (checks.length === 0) return undefined
+  const rank = { fail: 0, warn: 1, pass: 2 } as const
+  const sorted = checks.toSorted((a, b) => rank[a.status] - rank[b.status])
+  return markup`<h4>${checks.length === 1 ? 'Check' : `${checks.length} checks`}</h4><ul class="checks" aria-label="checks of ${name}">${sorted.map(check)}</ul>`
+}
+
+function check({ status, title, expected, actual, level, clauses: ids, at }: CheckRecord): Markup {
+  return markup`<li${status === 'pass' && markup` class="quiet"`}>${badge(status)} <span class="name">${title}</span> <span class="soft small">${level}${at !== undefined && ` · ${at.file}:${at.line}`}</span> ${clauses(ids)}${expectedAndActual(expected, actual, status)}</li>`
+}
+
+function scopes({ scopes }: StepRecord): Content {
+  if (scopes === undefined) return undefined
+  const { requested, granted, missing, unrequested } = scopes
+  const list = (names: readonly string[], tone: string, sign: string) =>
+    names.map((name) => markup`<li class="${tone}">${sign} ${name}</li>`)
+  return markup`<h4>Scopes: ${requested.length} requested, ${granted.length} granted</h4><ul class="scopes">
+${list(missing, 'fail', '✗ not granted:')}${list(unrequested, 'warn', '! not requested:')}${list(
+  granted.filter((scope) => !unrequested.includes(scope)),
+  'pass',
+  '✓',
+)}</ul>`
+}
+
+interface Around {
+  readonly index: number
+  readonly placed: Placed
+  readonly record: RunRecord
+  readonly tokens: Tokens
+}
+
+function wire(exchange: Exchange, { index, placed, record, tokens }: Around): Markup {
+  const { step } = placed
+  const { request, response, sent, tls, timing, error } = exchange
+  const name = `${step.stepId}${step.exchanges.length > 1 ? `, attempt ${index + 1}` : ''}`
+  const found = [...new Set(textsOf(exchange).flatMap((text) => tokens.in(text)))]
+  const command = curl(exchange, {
+    identity: step.identity ?? 'none',
+    ownAuthorities: record.security?.ownAuthorities ?? false,
+  })
+  return markup`<details class="more"${index === step.exchanges.length - 1 && step.status !== 'passed' && markup` open`}><summary>What was on the wire${step.exchanges.length > 1 && `, attempt ${index + 1} of ${step.exchanges.length}`}</summary>
+<h4>Request · ${readable(timing.startedAt)}</h4>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
+<h4>Response</h4>${
+    response === undefined
+      ? markup`<p>None. Was the request sent? <strong>${sent}</strong>${error !== undefined && markup` · ${error.message}`}</p>`
+      : markup`${code(tokens.shortened(message(String(response.status), response)), `response of ${name}`)}${bodyFacts(response.body)}`
+  }
+${found.length > 0 && markup`<p class="small">JWTs, decoded: ${found.map(tokenLink)}</p>`}
+${tls !== undefined && tlsFacts(tls)}
+<h4>The same call with curl</h4>${code(command, `curl command of ${name}`)}
+</details>`
+}
+
+function tokenLink({ number, name }: Token): Markup {
+  return markup`<a href="#token-${number}">${name} (${number})</a> `
+}
+
+function message(start: string, { headers, body }: Pick<Exchange['request'], 'headers' | 'body'>): string {
+  const text = body.text ?? ''
+  const shown = text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}\n…` : text
+  return [start, ...headers.map(([name, value]) => `${name}: ${value}`), ...(shown === '' ? [] : ['', shown])].join(
+    '\n',
+  )
+}
+
+function bodyFacts({ bytes, sha256, text = '', truncated }: Exchange['request']['body']): Content {
+  if (bytes === 0) return undefined
+  const cut = truncated || text.length > LONGEST_SHOWN ? ', shown in part' : ''
+  return markup`<p class="soft small wrap">${bytes} bytes on the wire${cut}${sha256 !== undefined && markup`, SHA-256 <span class="mono">${sha256}</span>`}</p>`
+}
+
+function tlsFacts({ protocol, cipher, server, configured }: NonNullable<Exchange['tls']>): Markup {
+  return markup`<h4>TLS</h4>${pairs([
+    ['protocol', `${protocol}, ${cipher}`],
+    [
+      'server certificate',
+      server && `${server.subject}, issued by ${server.issuer}, until ${readable(server.validTo)}`,
+    ],
+    ['its SHA-256', server && markup`<span class="mono">${server.sha256}</span>`],
+    [
+      'client certificate configured',
+      configured === undefined
+        ? 'none'
+        : markup`${configured.identity}, SHA-256 <span class="mono">${configured.sha256}</span>`,
+    ],
+  ])}`
+}

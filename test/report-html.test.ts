@@ -1,0 +1,420 @@
+/** The report for people: what it says, that it needs nothing else, and that a hostile server cannot speak through it. */
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { clauseOf, REQUIREMENTS } from '../src/clauses.ts'
+import type { RunRecord } from '../src/record.ts'
+import { account } from '../src/report/account.ts'
+import { curl } from '../src/report/curl.ts'
+import { runsPage } from '../src/report/html/runs.ts'
+import { html } from '../src/report/html.ts'
+import {
+  CONFIGURATION_URL,
+  check,
+  everyOutcome,
+  exchange,
+  HOSTILE,
+  hostileRecord,
+  recordOf,
+  registration,
+  sampleRecord,
+} from './support/reports.ts'
+import { runOnTwin } from './support/run.ts'
+
+test('the report is one file under a policy that admits its own style and script and nothing else', () => {
+  const page = html(everyOutcome())
+
+  const [policy = ''] = /(?<=http-equiv="Content-Security-Policy" content=")[^"]+/.exec(page) ?? []
+  const [style = ''] = /(?<=<style>)[\s\S]*?(?=<\/style>)/.exec(page) ?? []
+  const [script = ''] = /(?<=<script>)[\s\S]*?(?=<\/script>)/.exec(page) ?? []
+  expect(policy.replaceAll('&#39;', "'")).toBe(
+    `default-src 'none'; style-src '${hashOf(style)}'; script-src '${hashOf(script)}'; base-uri 'none'; form-action 'none'`,
+  )
+  expect(tagsOf(page).filter(({ name }) => ['link', 'img', 'iframe', 'base', 'object'].includes(name))).toEqual([])
+  expect(page).not.toMatch(/\s(?:src|style|on\w+)=|@import|url\(/)
+  expect(
+    linksOf(page).filter((href) => !/^#|^https:\/\/(?:www\.rfc-editor\.org|docs\.thredd\.com)\//.test(href)),
+  ).toEqual([])
+})
+
+test('nothing that a hostile server answers becomes markup', () => {
+  const page = html(hostileRecord())
+
+  const allowed = new Set(tagsOf(html(everyOutcome())).map(({ name }) => name))
+  expect(tagsOf(page).filter(({ name }) => !allowed.has(name))).toEqual([])
+  expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'style')).toHaveLength(2)
+  expect(tagsOf(page).filter(({ text }) => /\son\w+\s*=/.test(withoutValues(text)))).toEqual([])
+  expect(linksOf(page).filter((href) => /^(?!#|https:)/.test(href))).toEqual([])
+  expect(page).toContain('&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;')
+  // What turns the direction of writing is shown by number.
+  expect(page).not.toContain('\u202e')
+  expect(page).not.toContain('\u0000')
+  expect(page).toContain('\\u202e')
+})
+
+test('the list of runs escapes what it shows, and says what is wrong with a run', () => {
+  const page = runsPage([
+    { folder: '2026 "a"/<b>', run: sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } }) },
+    { folder: 'cut', run: { problem: '"record.json" is cut' } },
+  ])
+
+  expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'img' || name === 'b')).toHaveLength(1)
+  expect(page).toContain('href="2026%20%22a%22/%3Cb%3E/report.html"')
+  expect(page).toContain('&quot;record.json&quot; is cut')
+})
+
+const failing = () => registration({ status: 'failed', checks: [check({ status: 'fail' })] })
+const stopped = () =>
+  registration({ status: 'errored', checks: [], error: { code: 'INTERRUPTED', message: 'stopped' } })
+
+const ANSWERS: readonly (readonly [title: string, record: RunRecord, headline: string, because: readonly string[]])[] =
+  [
+    ['a failed check', recordOf([failing()]), 'No', ['1 failed check', expect.stringMatching(/not tested/)]],
+    [
+      'no verdict',
+      recordOf([stopped()]),
+      'Not known',
+      ['1 call ended without a verdict', 'PARTIAL: not all flows ran', expect.any(String)],
+    ],
+    [
+      'the offline twin',
+      sampleRecord({ environment: { name: 'mock', class: 'mock', files: [] }, counterparty: 'twin' }),
+      'Not answered here: ready for UAT',
+      [expect.stringMatching(/^everything passed on the offline twin/), expect.any(String)],
+    ],
+    [
+      'a filtered run',
+      sampleRecord({ leftOut: ['lifecycle'] }),
+      'Not yet: what ran has passed',
+      ['PARTIAL: not all flows ran', expect.any(String)],
+    ],
+    [
+      'a record that does not say what was left out',
+      sampleRecord({ leftOut: undefined }),
+      'Not yet: what ran has passed',
+      ['PARTIAL: the record does not say whether all flows ran', expect.any(String)],
+    ],
+    [
+      'requirements without a test',
+      sampleRecord(),
+      'Nothing found against it, with reservations',
+      [expect.stringMatching(/^\d+ mandatory requirements not tested/)],
+    ],
+  ]
+
+test.for(ANSWERS)('may we go live? %s', ([, record, headline, because]) => {
+  const { answer } = account(record)
+
+  expect(answer).toMatchObject({ headline, because })
+  expect(html(record)).toContain(`<p class="headline">${headline}</p>`)
+})
+
+test('an expiring certificate is a reservation', () => {
+  const [identity] = sampleRecord().identities
+  const record = sampleRecord({ identities: identity === undefined ? [] : [{ ...identity, daysLeft: 9 }] })
+
+  expect(account(record).answer.because).toContain('certificate "transport" expires in 9 days')
+  expect(html(record)).toContain('<span class="badge warn">9 days left</span>')
+})
+
+test('a partial run says so in its title, its overview and the list of what was left out', () => {
+  const page = html(sampleRecord({ leftOut: ['lifecycle'] }))
+
+  expect(page).toContain('<title>PARTIAL · uat')
+  expect(page).toContain('<span class="stamp partial">PARTIAL</span>')
+  expect(page).not.toContain('COMPLETE</span>')
+  expect(page).toMatch(/not part of the run<\/dt><dd>lifecycle</)
+})
+
+test('what weakens the evidence stands in red', () => {
+  const record = sampleRecord({
+    counterparty: 'twin-in-process',
+    security: { minTlsVersion: 'TLSv1.2', ownAuthorities: true, proxy: true },
+  })
+
+  const page = html({ ...record, tool: { ...record.tool, commit: 'abc', dirty: true } })
+
+  expect(page).toMatch(
+    /<div class="alert fail"><strong>This weakens the evidence<\/strong><ul><li>the tool was run from files that differ from its commit<\/li><li>no TLS took part[^<]*<\/li><li>calls went through a proxy<\/li><\/ul>/,
+  )
+})
+
+test('findings come worst first, each with what it means and where it is', () => {
+  const { findings } = account(everyOutcome())
+
+  expect(
+    findings.map(({ standing, title, impact, remedy, at }) => [standing, at?.step.stepId, title, impact, remedy]),
+  ).toEqual([
+    ['fail', 'fails', '$statusCode == 201', 'a condition of the flow does not hold', undefined],
+    [
+      'inconclusive',
+      'errs',
+      '"auth.example" did not answer within 300 ms',
+      'the answer did not come in time',
+      'raise TIMEOUT_MS',
+    ],
+    [
+      'warn',
+      'warns',
+      'the granted scopes are the requested ones',
+      expect.stringMatching(/^calls that need a missing scope/),
+      undefined,
+    ],
+  ])
+})
+
+test('a step shows requested and granted scopes, expected beside found, and links to its clauses', () => {
+  const page = html(everyOutcome())
+
+  expect(page).toContain('<li class="fail">✗ not granted: pin.read</li>')
+  expect(page).toContain('<li class="warn">! not requested: internal.read</li>')
+  expect(page).toContain(
+    '<span>expected</span>$statusCode == 201</div><div class="differs fail"><span>found</span>$statusCode is 200</div>',
+  )
+  expect(page).toContain('href="https://www.rfc-editor.org/rfc/rfc7591.html#section-3.2.1"')
+  expect(page).toContain('client to authorization server, POST, status 201, fail.')
+})
+
+test('a JWT is shown once, decoded, and without its signature or that of a JWT within it', () => {
+  const page = html(recordOf([registration(), registration({ stepId: 'again' })]))
+
+  expect(page.match(/id="token-\d+"/g)).toEqual(['id="token-1"'])
+  expect(page).toContain('<span class="title">software_statement (1)</span>')
+  expect(page).toContain('iat 2026-11-23 14:10:26 UTC')
+  expect(page).toContain('eyJhbGciOiJub25lIn0.eyJhIjoxfQ.[signature]')
+  expect(page).not.toContain('c2lnbmF0dXJlLW9mLW5lc3RlZA')
+})
+
+test('the ledger names each client and how it was left', () => {
+  const manage = (stepId: string, method: string, status: number) =>
+    registration({
+      stepId,
+      operation: { source: 'authorization', operationId: stepId, method, path: '/' },
+      exchanges: [
+        exchange({
+          request: { method, url: CONFIGURATION_URL, headers: [], body: { bytes: 0 } },
+          response: { status, headers: [], body: { bytes: 0 } },
+        }),
+      ],
+    })
+  const dispositions = (...steps: Parameters<typeof recordOf>[0]) =>
+    account(recordOf(steps)).ledger.map(({ disposition, events }) => [disposition, events.map(({ what }) => what)])
+
+  expect(dispositions(registration())).toEqual([['left registered', ['registered']]])
+  expect(dispositions(registration(), manage('update', 'PUT', 200), manage('delete', 'DELETE', 204))).toEqual([
+    ['deleted', ['registered', 'updated', 'deleted']],
+  ])
+  expect(dispositions(registration(), manage('delete', 'DELETE', 204), manage('read', 'GET', 401))).toEqual([
+    ['deleted and found dead', ['registered', 'deleted', 'found dead (401)']],
+  ])
+  expect(dispositions(manage('delete', 'DELETE', 204))).toEqual([['deleted', ['deleted']]])
+  const { response: _, ...lost } = exchange()
+  expect(dispositions(registration({ exchanges: [{ ...lost, sent: 'unknown' }] }))).toEqual([
+    ['unknown', ['asked for, no answer']],
+  ])
+  expect(dispositions(registration({ exchanges: [{ ...lost, sent: 'no' }] }))).toEqual([])
+})
+
+test('the clock of a server is compared with ours', () => {
+  const [host] = account(sampleRecord()).hosts
+
+  // Date 03:04:07 is on average half a second old; the answer came at 03:04:05.200.
+  expect(host).toMatchObject({ host: 'auth.example', calls: 1, clockOffsetSeconds: 2.3 })
+})
+
+test('a report may be quoted for three months, or until a certificate expires', () => {
+  const [identity] = sampleRecord().identities
+  const soon = identity === undefined ? [] : [{ ...identity, notAfter: '2026-02-01T00:00:00.000Z' }]
+
+  expect(account(sampleRecord()).validUntil).toBe('2026-04-02T03:04:06.000Z')
+  expect(account(sampleRecord({ identities: soon })).validUntil).toBe('2026-02-01T00:00:00.000Z')
+})
+
+test('a requirement has the verdict of its worst check, and without a check it is a gap', () => {
+  const standing = (record: RunRecord, id: string) =>
+    account(record).requirements.find(({ requirement }) => requirement.id === id)?.standing
+  const with_ = (status: 'pass' | 'warn' | 'fail') =>
+    recordOf([
+      registration({
+        status: status === 'fail' ? 'failed' : 'passed',
+        checks: [check({ title: '$statusCode == 201', status })],
+      }),
+    ])
+
+  expect(standing(with_('pass'), 'SEED-3.3.2-05')).toBe('pass')
+  expect(standing(with_('warn'), 'SEED-3.3.2-05')).toBe('warn')
+  expect(standing(with_('fail'), 'SEED-3.3.2-05')).toBe('fail')
+  expect(standing(recordOf([stopped()]), 'SEED-3.3.2-05')).toBe('inconclusive')
+  expect(standing(recordOf([]), 'SEED-3.3.2-05')).toBe('not tested')
+  expect(standing(with_('pass'), 'SEED-3.3.2-03')).toBe('gap')
+  expect(standing(with_('pass'), 'SEED-3.3.2-15')).toBe('review')
+  expect(standing(with_('pass'), 'SEED-3.3.3-02')).toBe('by design')
+})
+
+test('a check may name a requirement, and a request that was spoilt on purpose proves none by its title', () => {
+  const standing = (step: ReturnType<typeof registration>, id: string) =>
+    account(recordOf([step])).requirements.find(({ requirement }) => requirement.id === id)?.standing
+
+  expect(standing(registration({ checks: [check({ clauses: ['SEED-3.3.2-03'] })] }), 'SEED-3.3.2-03')).toBe('pass')
+  expect(standing(registration({ case: { of: 'register', id: 'bad', control: false } }), 'SEED-3.3.2-05')).toBe(
+    'not tested',
+  )
+  expect(standing(registration({ case: { of: 'register', id: 'good', control: true } }), 'SEED-3.3.2-05')).toBe('pass')
+})
+
+test('each requirement is in the report, with the steps that decide it and the other way round', () => {
+  const page = html(sampleRecord())
+
+  for (const { id } of REQUIREMENTS) expect(page).toContain(`id="requirement-${id}"`)
+  expect(page).toMatch(
+    /id="requirement-SEED-3\.3\.2-05"><td><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
+  )
+  expect(page).toMatch(/id="requirement-SEED-3\.3\.2-03"><td><span class="badge other">.*?nobody has written a check/)
+  expect(page).toMatch(/<th scope="row"><a href="#step-1-1">register \/ register<\/a><\/th><td>[^<]*SEED-3\.3\.2-05/)
+})
+
+test('every clause of the flows is in the catalogue, and every proof of the catalogue is a check of a run', async () => {
+  await using ran = await runOnTwin({ flows: [] })
+  const { record } = ran
+  const steps = record.workflows.flatMap((workflow) => workflow.steps)
+  const named = [
+    ...record.workflows.flatMap(({ clauses }) => clauses),
+    ...steps.flatMap((step) => [...(step.clauses ?? []), ...step.checks.flatMap(({ clauses }) => clauses)]),
+  ]
+
+  expect([...new Set(named)].filter((id) => clauseOf(id).href === undefined)).toEqual([])
+  expect(
+    account(record)
+      .requirements.filter(({ standing }) => !['pass', 'gap', 'review', 'by design'].includes(standing))
+      .map(({ requirement, because }) => `${requirement.id}: ${because}`),
+  ).toEqual([])
+  const checks = new Set(
+    steps.flatMap((step) =>
+      step.checks.flatMap(({ id, title }) => [id, title].map((one) => `${step.operation?.operationId} ${one}`)),
+    ),
+  )
+  expect(
+    REQUIREMENTS.flatMap(({ id, proof }) =>
+      proof
+        .filter((one) => !checks.has(`${one.operation} ${one.check}`))
+        .map((one) => `${id}: ${one.operation} ${one.check}`),
+    ),
+  ).toEqual([])
+})
+
+test('ids of requirements are unique, and a clause that is not in the table still leads somewhere', () => {
+  expect(new Set(REQUIREMENTS.map(({ id }) => id)).size).toBe(REQUIREMENTS.length)
+  expect(clauseOf('RFC9700-2.2.1')).toMatchObject({
+    title: 'RFC 9700, section 2.2.1',
+    href: 'https://www.rfc-editor.org/rfc/rfc9700.html#section-2.2.1',
+  })
+  expect(clauseOf('RFC7592-B').href).toBe('https://www.rfc-editor.org/rfc/rfc7592.html#appendix-B')
+  expect(clauseOf('SEED-3.3.2-05').id).toBe('SEED-3.3.2')
+  expect(clauseOf('HOUSE-1')).toEqual({ id: 'HOUSE-1', title: 'HOUSE-1' })
+})
+
+const VARIABLES = {
+  SOFTWARE_STATEMENT: 'the statement',
+  ACCESS_TOKEN: 'the "token"',
+  CLIENT_ASSERTION: 'the assertion',
+  TRANSPORT_CERT_FILE: 'cert.pem',
+  TRANSPORT_KEY_FILE: 'key.pem',
+  IDENTITY_ROGUE_CERT_FILE: 'rogue.pem',
+  IDENTITY_ROGUE_KEY_FILE: 'rogue.key',
+  CA_FILE: 'ca.pem',
+}
+
+test('a copied curl command says the same to a shell, with secrets as variables', () => {
+  const command = curl(exchange(), { identity: 'transport', ownAuthorities: true })
+
+  expect(argumentsOf(command)).toEqual([
+    '--request',
+    'POST',
+    'https://auth.example/oauth2/register?probe=1',
+    '--cert',
+    'cert.pem',
+    '--key',
+    'key.pem',
+    '--cacert',
+    'ca.pem',
+    '--header',
+    'accept: application/json',
+    '--header',
+    'content-type: application/json',
+    '--header',
+    'authorization: Bearer the "token"',
+    '--data-raw',
+    '{"scopes":["cards.read"],"software_statement":"the statement"}',
+  ])
+})
+
+test('a form is a form again, another identity has its own variables, and a quote ends nothing', () => {
+  const { tls: _, ...rest } = exchange()
+  const text = JSON.stringify({
+    client_assertion: 'eyJhbGciOiJFUzI1NiJ9.e30.[signature#00000000]',
+    note: "it's $HOME `id` $(id)",
+    scope: ['a', 'b'],
+  })
+  const command = curl(
+    {
+      ...rest,
+      request: {
+        method: 'POST',
+        url: "https://auth.example/'$(id)",
+        headers: [['content-type', 'application/x-www-form-urlencoded']],
+        body: { text, bytes: 100_000, sha256: '33'.repeat(32), truncated: true },
+      },
+    },
+    { identity: 'rogue', ownAuthorities: false },
+  )
+
+  expect(command.split('\n')[0]).toBe(`# the body is cut; it had 100000 bytes, sha256 ${'33'.repeat(32)}`)
+  expect(argumentsOf(command)).toEqual([
+    '--request',
+    'POST',
+    "https://auth.example/'$(id)",
+    '--cert',
+    'rogue.pem',
+    '--key',
+    'rogue.key',
+    '--header',
+    'content-type: application/x-www-form-urlencoded',
+    '--data-urlencode',
+    'client_assertion=the assertion',
+    '--data-urlencode',
+    "note=it's $HOME `id` $(id)",
+    '--data-urlencode',
+    'scope=a',
+    '--data-urlencode',
+    'scope=b',
+  ])
+})
+
+/** What a real shell makes of the command. */
+function argumentsOf(command: string): string[] {
+  const shown = execFileSync('bash', ['-c', `curl() { printf '%s\\0' "$@"; }\n${command}`], {
+    env: { ...VARIABLES, PATH: process.env.PATH },
+  })
+  return shown.toString().split('\0').slice(0, -1)
+}
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`
+}
+
+/** Start tags as a browser reads them; attribute values may hold ">". */
+function tagsOf(page: string): { name: string; text: string }[] {
+  const body = page.replace(/(<style>)[\s\S]*?(<\/style>)/, '$1$2').replace(/(<script>)[\s\S]*?(<\/script>)/, '$1$2')
+  return [...body.matchAll(/<([a-z][\w-]*)(?:[^"'>]|"[^"]*"|'[^']*')*>/gi)].map(([text, name = '']) => ({
+    name: name.toLowerCase(),
+    text,
+  }))
+}
+
+function withoutValues(tag: string): string {
+  return tag.replace(/"[^"]*"|'[^']*'/g, '""')
+}
+
+function linksOf(page: string): string[] {
+  return [...page.matchAll(/\s(?:href|action|src|xlink:href)="([^"]*)"/g)].map(([, href = '']) => href)
+}

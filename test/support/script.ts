@@ -1,0 +1,213 @@
+/**
+ * Workflows against a server that answers as a test says, without sockets and without time: waiting takes none, and a
+ * deadline passes when an answer is said to take that long.
+ */
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { loadEnvironment } from '../../src/environment/index.ts'
+import { type Problem, ToolError } from '../../src/errors.ts'
+import { execute, type RunEvent } from '../../src/execute.ts'
+import { readFlow } from '../../src/flow/index.ts'
+import type { JwtChanges } from '../../src/jwt.ts'
+import { type AssertionPlan, plan } from '../../src/plan.ts'
+import type { WorkflowRecord } from '../../src/record.ts'
+import { Redactor, Secret } from '../../src/secret.ts'
+import { select } from '../../src/selection.ts'
+import type { Delivery, Outgoing, SendOptions } from '../../src/transport/transport.ts'
+
+const DESCRIPTION = fileURLToPath(new URL('../golden/flow/clients.openapi.yaml', import.meta.url))
+
+export interface Reply {
+  readonly status?: number
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** milliseconds until the answer; deadlines that end earlier pass */
+  readonly takes?: number
+  /** the user presses Ctrl-C while the request is under way */
+  readonly interrupt?: true
+  readonly error?: Problem
+}
+
+export interface Script {
+  /** replies by "METHOD /path" or by operation's path alone, one after the other; the last is repeated */
+  readonly replies?: Readonly<Record<string, readonly Reply[]>>
+  readonly inputs?: Readonly<Record<string, string>>
+  /** run only this step and what it needs */
+  readonly step?: string
+  readonly vault?: Readonly<Record<string, string>>
+  /** more of the document: components */
+  readonly more?: string
+}
+
+export interface Played {
+  /** one line for each workflow and, indented, each step: id, status and why */
+  readonly course: readonly string[]
+  /** "METHOD /path" as sent */
+  readonly sent: readonly string[]
+  readonly requests: readonly Outgoing[]
+  /** milliseconds waited before retries */
+  readonly waits: readonly number[]
+  readonly signed: readonly { readonly assertion: AssertionPlan; readonly changes: JwtChanges | undefined }[]
+  readonly events: readonly RunEvent[]
+  readonly workflows: readonly WorkflowRecord[]
+}
+
+/** Runs all workflows of a document whose `workflows` are the given YAML. Rejects with ToolError where it is refused. */
+export async function play(workflows: string, script: Script = {}): Promise<Played> {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-script-'))
+  try {
+    const file = await writeText(folder, workflows, script.more)
+    await writeFile(join(folder, '.env.test'), ENVIRONMENT)
+    const environment = await loadEnvironment({ env: '.env.test', folder, variables: {} })
+    const chosen = await select({ flows: [file], step: script.step, folders: [folder] }, environment)
+    const planned = plan(chosen, environment, {
+      inputs: new Map(Object.entries(script.inputs ?? {})),
+      registered: script.vault !== undefined,
+    })
+    return await perform(planned, script)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** What is wrong with such a document: code, message and line within the given YAML. */
+export async function problemsOf(workflows: string, more?: string): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-script-'))
+  try {
+    await readFlow(await writeText(folder, workflows, more))
+    return []
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return error.problems.map(({ code, message, at }) => `${code} ${(at?.line ?? 0) - HEAD_LINES}: ${message}`)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const HEAD = `arazzo: 1.1.0
+info: { title: Scripted, version: 1.0.0 }
+sourceDescriptions: [{ name: clients, url: clients.openapi.yaml }]
+workflows:
+`
+const HEAD_LINES = HEAD.split('\n').length - 1
+
+const ENVIRONMENT = `ENV_CLASS=uat
+SERVER_CLIENTS=https://api.example
+TRANSPORT_CERT_FILE=transport.crt
+TRANSPORT_KEY_FILE=transport.key
+CLIENT_ID=https://rp.example/1
+SIGNING_KEY=not-read
+SIGNING_KID=kid-1
+`
+
+async function writeText(folder: string, workflows: string, more = ''): Promise<string> {
+  await cp(DESCRIPTION, join(folder, 'clients.openapi.yaml'))
+  const file = join(folder, 'scripted.arazzo.yaml')
+  await writeFile(file, `${HEAD}${workflows}\n${more}`)
+  return file
+}
+
+async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault = {} }: Script): Promise<Played> {
+  const requests: Outgoing[] = []
+  const waits: number[] = []
+  const signed: { assertion: AssertionPlan; changes: JwtChanges | undefined }[] = []
+  const deadlines = new Set<{ readonly ms: number; readonly pass: () => void }>()
+  const stop = new AbortController()
+  const counts = new Map<string, number>()
+  const send = async (request: Outgoing, { signal }: SendOptions): Promise<Delivery> => {
+    requests.push(request)
+    const key = named(request)
+    const list = replies[key] ?? [{}]
+    const index = counts.get(key) ?? 0
+    counts.set(key, index + 1)
+    const reply = list[Math.min(index, list.length - 1)] ?? {}
+    if (reply.interrupt) stop.abort()
+    for (const deadline of deadlines) if (deadline.ms <= (reply.takes ?? 0)) deadline.pass()
+    // What waits for a deadline comes first.
+    await new Promise((resolve) => setImmediate(resolve))
+    const timing = { startedAt: '2026-01-01T00:00:00.000Z', totalMs: 1 }
+    if (signal.aborted)
+      return {
+        kind: 'failed',
+        sent: 'unknown',
+        problem: { code: 'INTERRUPTED', message: 'the request was stopped' },
+        timing,
+      }
+    if (reply.error !== undefined) return { kind: 'failed', sent: 'no', problem: reply.error, timing }
+    const {
+      status = request.method === 'POST' && key.endsWith('/clients') ? 201 : request.method === 'DELETE' ? 204 : 200,
+    } = reply
+    const body = status === 204 || key.endsWith('/status') ? '' : JSON.stringify(reply.body ?? {})
+    const headers = { ...(body === '' ? {} : { 'content-type': 'application/json' }), ...reply.headers }
+    return { kind: 'answered', answer: { status, headers: Object.entries(headers), body: Buffer.from(body) }, timing }
+  }
+  const events = execute(
+    planned,
+    {
+      transport: { send, async [Symbol.asyncDispose]() {} },
+      redactor: new Redactor(new Uint8Array(32)),
+      sign: async (assertion, changes) => {
+        signed.push({ assertion, changes })
+        return new Secret(
+          `eyJhbGciOiJub25lIn0.eyJqdGkiOiJ${signed.length}.c2lnbmF0dXJlLW9mLXRoZS10ZXN0`,
+          'client_assertion',
+        )
+      },
+      alter: async (jwt, changes) => new Secret(`${jwt} with ${JSON.stringify(changes)}`, 'altered_jwt'),
+      vault: {
+        begin: async () => undefined,
+        keep: async () => undefined,
+        worked: async () => {},
+        read: async (member) => vault[member],
+      },
+      userAgent: 'test',
+      now: () => new Date('2026-01-01T00:00:00Z'),
+      clock: () => 0,
+      wait: async (ms, signal) => {
+        if (!DEADLINES.includes(ms)) {
+          waits.push(ms)
+          return
+        }
+        await new Promise<void>((resolve) => {
+          deadlines.add({ ms, pass: resolve })
+          signal.addEventListener('abort', () => resolve(), { once: true })
+        })
+      },
+    },
+    stop.signal,
+  )
+  const seen: RunEvent[] = []
+  for (;;) {
+    const { done, value } = await events.next()
+    if (!done) {
+      seen.push(value)
+      continue
+    }
+    return {
+      course: courseOf(value),
+      sent: requests.map(named),
+      requests,
+      waits,
+      signed,
+      events: seen,
+      workflows: value,
+    }
+  }
+}
+
+/** Waiting for these ends with an answer that takes as long; all other waiting is done at once. */
+const DEADLINES = [500, 30_000]
+
+function named({ method, url }: Outgoing): string {
+  const { pathname, search } = new URL(url)
+  return `${method} ${pathname}${search}`
+}
+
+function courseOf(workflows: readonly WorkflowRecord[]): string[] {
+  return workflows.flatMap(({ workflowId, status, steps, error }) => [
+    `${workflowId} ${status}${error === undefined ? '' : `: ${error.message}`}`,
+    ...steps.map((step) => `  ${step.stepId} ${step.status}${step.because === undefined ? '' : `: ${step.because}`}`),
+  ])
+}
