@@ -206,6 +206,25 @@ test('a connection that ends in the middle of an answer is no refusal: inconclus
   )
 })
 
+test('the end of a connection that had carried an earlier exchange refuses no certificate: inconclusive', async () => {
+  let calls = 0
+  await using server = await startHttps(local.server, (_, response) => {
+    // Kept open after the first answer, ended without one at the second request.
+    if (calls++ === 0) response.writeHead(200).end()
+    else response.socket?.destroy()
+  })
+  const good = { ...EXPECT_REFUSED, stepId: 'good', 'x-dcr': {} }
+
+  const { record, steps } = await runLocally(local, { port: server.port, steps: [good, EXPECT_REFUSED] })
+
+  expect(calls).toBe(2)
+  expect(steps.map(({ status, error }) => [status, error?.code])).toEqual([
+    ['passed', undefined],
+    ['errored', 'PEER_CLOSED'],
+  ])
+  expect(record.exitCode).toBe(3)
+})
+
 test('an expired certificate is allowed for refusals alone: any other step stops the run before a call', async () => {
   const flow = await flowOf(DISCOVERY('expired'), DISCOVERY('expired', false))
   await using ran = await attemptOnTwin({ kind: 'tls', flows: [flow], settings: identities })
