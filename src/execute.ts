@@ -412,8 +412,7 @@ class Course {
   /** A request that may have changed something goes out again only if its author says that this is harmless. */
   #mayRepeat(step: Step, { exchanges, status }: StepRecord): boolean {
     if (step.retrySafe || status === 'passed') return true
-    if (step.kind === 'workflow')
-      return this.#planned.invoked.get(step.invocation)?.workflow.effect === 'read' || exchanges.length === 0
+    if (step.kind === 'workflow') return this.#planned.invoked.get(step.invocation)?.workflow.effect === 'read'
     const last = exchanges.at(-1)
     const isSafe = step.operation.method === 'GET' || step.operation.method === 'HEAD'
     return isSafe || last === undefined || last.sent === 'no' || last.response?.status === 429

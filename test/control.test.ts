@@ -1,5 +1,11 @@
 /** The control language of Arazzo: which step comes next, how often, and what a failure means. Whole courses of steps. */
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { loadEnvironment } from '../src/environment/index.ts'
+import { select } from '../src/selection.ts'
+import { ROOT } from './support/run.ts'
 import { play, problemsOf } from './support/script.ts'
 
 /** A step that asks whether the server is alive, and one that reads a client. */
@@ -761,6 +767,62 @@ test('Arazzo 1.1 § Step Object timeout: a workflow that takes longer is stopped
     code: 'TIMEOUT',
     message: 'workflow "two" did not end within 500 ms',
   })
+})
+
+test('Arazzo 1.1 § Step Object timeout: a call is given that many milliseconds, others what the environment says', async () => {
+  const { timeouts } = await play(`
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, ${ALIVE}, timeout: 1234 }, { stepId: b, ${ALIVE} }]`)
+
+  expect(timeouts).toEqual([1234, 30_000])
+})
+
+test('a workflow that may have changed something is not repeated as a step', async () => {
+  const { sent } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: register }
+    steps: [{ stepId: a, workflowId: two, onFailure: [{ name: again, type: retry }] }]
+  - workflowId: two
+    x-dcr: { effect: register }
+    dependsOn: [one]
+    steps: [{ stepId: b, ${ALIVE} }]`,
+    { replies: { 'GET /status': [BUSY] } },
+  )
+
+  expect(sent).toEqual(['GET /status'])
+})
+
+test('a workflow that is chosen brings those it depends on; unnamed, only where none of them changes a client', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-selection-'))
+  try {
+    await mkdir(join(folder, 'flows'))
+    await cp(join(ROOT, 'test/golden/flow/clients.openapi.yaml'), join(folder, 'flows/clients.openapi.yaml'))
+    const file = join(folder, 'flows/own.arazzo.yaml')
+    await writeFile(
+      file,
+      `arazzo: 1.1.0
+info: { title: Own, version: 1.0.0 }
+sourceDescriptions: [{ name: clients, url: clients.openapi.yaml }]
+workflows:
+  - { workflowId: c, x-dcr: { effect: read }, dependsOn: [b, a], steps: [{ stepId: x, ${ALIVE} }] }
+  - { workflowId: b, x-dcr: { effect: read }, dependsOn: [a], steps: [{ stepId: x, ${ALIVE} }] }
+  - { workflowId: a, x-dcr: { effect: read }, steps: [{ stepId: x, ${ALIVE} }] }
+  - { workflowId: r, x-dcr: { effect: register }, steps: [{ stepId: x, ${ALIVE} }] }
+  - { workflowId: d, x-dcr: { effect: read }, dependsOn: [r], steps: [{ stepId: x, ${ALIVE} }] }`,
+    )
+    await writeFile(join(folder, '.env.own'), 'ENV_CLASS=uat')
+    const environment = await loadEnvironment({ env: '.env.own', folder, variables: {} })
+    const ids = async (options: { flows: string[]; workflow?: string }) =>
+      (await select({ ...options, folders: [folder] }, environment)).map(({ workflow }) => workflow.workflowId)
+
+    expect(await ids({ flows: [file], workflow: 'c' })).toEqual(['a', 'b', 'c'])
+    expect(await ids({ flows: [file], workflow: 'd' })).toEqual(['r', 'd'])
+    expect(await ids({ flows: [] })).toEqual(['a', 'b', 'c'])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 })
 
 test('an endless loop ends at the budget of steps, also where workflows lead to each other', async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { rehearse } from '../src/run.ts'
 import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, stepOf } from './support/run.ts'
 import { play, problemsOf } from './support/script.ts'
 
@@ -123,6 +124,59 @@ test('each altered assertion differs in just the one thing, with a signature tha
   expect(header).toEqual({ alg: 'PS256', kid: 'offline-twin-signing', typ: 'JWT' })
   expect(claims).toMatchObject({ aud: expect.stringMatching(/^x-/), nested: { a: [1, true] }, jti: expect.any(String) })
   expect(course(ran.record)).toEqual(['token passed'])
+})
+
+test('a dry run shows each case as it would be sent, and the steps of a workflow that runs as a step', async () => {
+  const file = join(folder, 'dry.arazzo.yaml')
+  await writeFile(
+    file,
+    `${HEAD}
+  - workflowId: outer
+    x-dcr: { effect: read }
+    inputs: { type: object, required: [client_id], properties: { client_id: { type: string } } }
+    steps:
+      - { stepId: inner, workflowId: inner, parameters: [{ name: id, value: 'x-{$inputs.client_id}' }] }
+      - { stepId: again, workflowId: outer }
+  - workflowId: inner
+    x-dcr: { effect: read }
+    inputs:
+      type: object
+      properties:
+        id: { type: string }
+        assertion: { type: string, x-dcr: { mint: client_assertion, audience: a, alg: PS256 } }
+    steps:
+      - stepId: token
+        operationId: $sourceDescriptions.directory_mtls.directoryToken
+        requestBody:
+          contentType: application/x-www-form-urlencoded
+          payload: { client_id: $inputs.id, client_assertion: $inputs.assertion }
+        x-dcr:
+          control: after
+          cases:
+            - id: late
+              alter: [{ set: jwt, in: client_assertion, claim: exp, value: 1 }, { set: form, name: client_id, value: y }]
+              expect: refused`,
+  )
+
+  const { workflows } = await rehearse({
+    flows: [file],
+    workflow: 'outer',
+    environment: { env: 'mock', folder: ROOT, variables: { THREDD_CLIENT_ID: '1' } },
+    inputs: new Map(),
+    folders: [ROOT],
+    out: folder,
+    version: '0',
+    twin: async () => ({
+      kind: 'twin-in-process',
+      answer: async () => new Response(),
+      async [Symbol.asyncDispose]() {},
+    }),
+  })
+
+  expect(workflows.flatMap(({ steps }) => steps.map(({ stepId, body }) => [stepId, body]))).toEqual([
+    ['inner/token/late', 'client_id=y\nclient_assertion=[set claim exp of the JWT in client_assertion = 1]'],
+    ['inner/token/control-after', 'client_id=x-1\nclient_assertion=[assertion]'],
+  ])
 })
 
 const SSA = `

@@ -3,7 +3,7 @@
  * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
  */
 import { dirname, resolve } from 'node:path'
-import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../errors.ts'
+import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../errors.ts'
 import { checkComponents } from './components.ts'
 import { type Document, type Path, readDocument } from './document.ts'
 import { EFFECTS, type Flow, type Invocation, type Workflow } from './model.ts'
@@ -85,6 +85,7 @@ function checkDependencies(reader: Reader, shapes: ReadonlyMap<string, Shape>): 
     const own = (workflow as { readonly workflowId?: unknown } | null)?.workflowId
     for (const [position, name] of texts(reader.raw(path)).entries()) {
       const place: Path = [...path, position]
+      const meant = nearest(name, shapes.keys())
       if (name.startsWith('$')) {
         reader.add(
           {
@@ -100,7 +101,7 @@ function checkDependencies(reader: Reader, shapes: ReadonlyMap<string, Shape>): 
           {
             code: 'FLOW_REFERENCE',
             message: `there is no workflow "${name}"`,
-            hint: `known: ${[...shapes.keys()].join(', ')}`,
+            hint: meant === undefined ? `known: ${[...shapes.keys()].join(', ')}` : `did you mean "${meant}"?`,
           },
           place,
         )

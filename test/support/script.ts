@@ -47,6 +47,8 @@ export interface Played {
   /** "METHOD /path" as sent */
   readonly sent: readonly string[]
   readonly requests: readonly Outgoing[]
+  /** milliseconds that each request was given */
+  readonly timeouts: readonly number[]
   /** milliseconds waited before retries */
   readonly waits: readonly number[]
   readonly signed: readonly { readonly assertion: AssertionPlan; readonly changes: JwtChanges | undefined }[]
@@ -112,12 +114,14 @@ async function writeText(folder: string, workflows: string, more = ''): Promise<
 async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault = {} }: Script): Promise<Played> {
   const requests: Outgoing[] = []
   const waits: number[] = []
+  const timeouts: number[] = []
   const signed: { assertion: AssertionPlan; changes: JwtChanges | undefined }[] = []
   const deadlines = new Set<{ readonly ms: number; readonly pass: () => void }>()
   const stop = new AbortController()
   const counts = new Map<string, number>()
-  const send = async (request: Outgoing, { signal }: SendOptions): Promise<Delivery> => {
+  const send = async (request: Outgoing, { signal, timeoutMs }: SendOptions): Promise<Delivery> => {
     requests.push(request)
+    timeouts.push(timeoutMs)
     const key = named(request)
     const list = replies[key] ?? [{}]
     const index = counts.get(key) ?? 0
@@ -189,6 +193,7 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
       course: courseOf(value),
       sent: requests.map(named),
       requests,
+      timeouts,
       waits,
       signed,
       events: seen,
