@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/outside/**', 'node_modules/**'],
     globalSetup: ['test/support/build.ts'],
-    testTimeout: 20_000,
+    // Most tests wait for sockets and processes; all cores keep the whole run within minutes.
+    maxWorkers: '100%',
+    testTimeout: 30_000,
   },
 })
