@@ -223,7 +223,8 @@ export class Console {
   }
 }
 
-function count(number: number, noun: string): string {
+/** "1 step", "2 steps" */
+export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 

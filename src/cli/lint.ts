@@ -2,7 +2,7 @@
 import { relative } from 'node:path'
 import type { Finding, LintReport } from '../lint/index.ts'
 import type { Invocation } from './commands.ts'
-import type { Console } from './console.ts'
+import { type Console, count } from './console.ts'
 
 interface Surroundings {
   /** the current folder, where relative paths start */
@@ -40,10 +40,6 @@ function summary({ files, findings }: LintReport): string {
     return number === 0 ? [] : [count(number, level)]
   })
   return `${count(files.length, 'file')}: ${parts.length === 0 ? 'nothing found' : parts.join(', ')}`
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 /** The shape is documented in docs/lint.md; members are added, never changed. */
