@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import catalogue from '../fixtures/requirements/requirements.json' with { type: 'json' }
 
 export interface Clause {
-  /** document and section: RFC7591-3.2.1, SEED-3.3.2 */
+  /** document and section: RFC7591-3.2.1, THREDD-DCR-3.3.2 */
   readonly id: string
   readonly title: string
   /** absent where nobody knows the document */

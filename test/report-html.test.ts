@@ -241,25 +241,29 @@ test('a requirement has the verdict of its worst check, and without a check it i
       }),
     ])
 
-  expect(standing(with_('pass'), 'SEED-3.3.2-05')).toBe('pass')
-  expect(standing(with_('warn'), 'SEED-3.3.2-05')).toBe('warn')
-  expect(standing(with_('fail'), 'SEED-3.3.2-05')).toBe('fail')
-  expect(standing(recordOf([stopped()]), 'SEED-3.3.2-05')).toBe('inconclusive')
-  expect(standing(recordOf([]), 'SEED-3.3.2-05')).toBe('not tested')
-  expect(standing(with_('pass'), 'SEED-3.3.2-03')).toBe('gap')
-  expect(standing(with_('pass'), 'SEED-3.3.2-15')).toBe('review')
-  expect(standing(with_('pass'), 'SEED-3.3.3-02')).toBe('by design')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-05')).toBe('pass')
+  expect(standing(with_('warn'), 'THREDD-DCR-3.3.2-05')).toBe('warn')
+  expect(standing(with_('fail'), 'THREDD-DCR-3.3.2-05')).toBe('fail')
+  expect(standing(recordOf([stopped()]), 'THREDD-DCR-3.3.2-05')).toBe('inconclusive')
+  expect(standing(recordOf([]), 'THREDD-DCR-3.3.2-05')).toBe('not tested')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-03')).toBe('gap')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-15')).toBe('review')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.3-02')).toBe('by design')
 })
 
 test('a check may name a requirement, and a request that was spoilt on purpose proves none by its title', () => {
   const standing = (step: ReturnType<typeof registration>, id: string) =>
     account(recordOf([step])).requirements.find(({ requirement }) => requirement.id === id)?.standing
 
-  expect(standing(registration({ checks: [check({ clauses: ['SEED-3.3.2-03'] })] }), 'SEED-3.3.2-03')).toBe('pass')
-  expect(standing(registration({ case: { of: 'register', id: 'bad', control: false } }), 'SEED-3.3.2-05')).toBe(
+  expect(standing(registration({ checks: [check({ clauses: ['THREDD-DCR-3.3.2-03'] })] }), 'THREDD-DCR-3.3.2-03')).toBe(
+    'pass',
+  )
+  expect(standing(registration({ case: { of: 'register', id: 'bad', control: false } }), 'THREDD-DCR-3.3.2-05')).toBe(
     'not tested',
   )
-  expect(standing(registration({ case: { of: 'register', id: 'good', control: true } }), 'SEED-3.3.2-05')).toBe('pass')
+  expect(standing(registration({ case: { of: 'register', id: 'good', control: true } }), 'THREDD-DCR-3.3.2-05')).toBe(
+    'pass',
+  )
 })
 
 test('each requirement is in the report, with the steps that decide it and the other way round', () => {
@@ -267,10 +271,14 @@ test('each requirement is in the report, with the steps that decide it and the o
 
   for (const { id } of REQUIREMENTS) expect(page).toContain(`id="requirement-${id}"`)
   expect(page).toMatch(
-    /id="requirement-SEED-3\.3\.2-05"><td><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
+    /id="requirement-THREDD-DCR-3\.3\.2-05"><td><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
   )
-  expect(page).toMatch(/id="requirement-SEED-3\.3\.2-03"><td><span class="badge other">.*?nobody has written a check/)
-  expect(page).toMatch(/<th scope="row"><a href="#step-1-1">register \/ register<\/a><\/th><td>[^<]*SEED-3\.3\.2-05/)
+  expect(page).toMatch(
+    /id="requirement-THREDD-DCR-3\.3\.2-03"><td><span class="badge other">.*?nobody has written a check/,
+  )
+  expect(page).toMatch(
+    /<th scope="row"><a href="#step-1-1">register \/ register<\/a><\/th><td>[^<]*THREDD-DCR-3\.3\.2-05/,
+  )
 })
 
 test('every clause of the flows is in the catalogue, and every proof of the catalogue is a check of a run', async () => {
@@ -309,7 +317,7 @@ test('ids of requirements are unique, and a clause that is not in the table stil
     href: 'https://www.rfc-editor.org/rfc/rfc9700.html#section-2.2.1',
   })
   expect(clauseOf('RFC7592-B').href).toBe('https://www.rfc-editor.org/rfc/rfc7592.html#appendix-B')
-  expect(clauseOf('SEED-3.3.2-05').id).toBe('SEED-3.3.2')
+  expect(clauseOf('THREDD-DCR-3.3.2-05').id).toBe('THREDD-DCR-3.3.2')
   expect(clauseOf('HOUSE-1')).toEqual({ id: 'HOUSE-1', title: 'HOUSE-1' })
 })
 

@@ -185,7 +185,7 @@ export function openIntent(
   }
 }
 
-/** What is left when no stored token works (SEED 3.3.3): only Thredd's staff can delete the client. */
+/** What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. */
 export function askThredd(clientId: string): string {
   return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${clientId}" --deleted-by-thredd, then register again`
 }

@@ -1,5 +1,5 @@
 /**
- * The ways out of an open intent (SEED 3.3.3): read the client with the stored token, retry what is safe to retry, or ask
+ * The ways out of an open intent (THREDD-DCR-3.3.3): read the client with the stored token, retry what is safe to retry, or ask
  * Thredd. Owns the decision; the call itself is given. Knows no file.
  */
 import type { Problem } from '../errors.ts'

@@ -48,7 +48,7 @@ export function sampleRecord(overrides: Partial<RunRecord> = {}): RunRecord {
         flow: { file: 'flows/register.arazzo.yaml', sha256: 'cd'.repeat(32), title: 'Register' },
         effect: 'register',
         safety: 'B',
-        clauses: ['SEED-3.3.2', 'RFC7591-3.1'],
+        clauses: ['THREDD-DCR-3.3.2', 'RFC7591-3.1'],
         notice: 'Contact Thredd now.',
         status: 'passed',
         inputs: [{ name: 'client_id', source: '.env.uat', value: 'https://rp.example/1' }],
