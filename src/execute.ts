@@ -174,13 +174,16 @@ class Course {
   readonly #planned: PlannedWorkflow
   readonly #known: Known
   readonly #around: Surroundings
+  /** workflows that have ended before, or ran as a step of this one */
+  readonly #workflows: Map<string, Pick<Ended, 'inputs' | 'outputs'>>
   readonly #produced = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
   #hasBegun = false
 
   constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, around: Surroundings) {
     this.#planned = planned
     this.#around = around
-    this.#known = { inputs, outputs: this.#produced, workflows: around.before }
+    this.#workflows = new Map(around.before)
+    this.#known = { inputs, outputs: this.#produced, workflows: this.#workflows }
   }
 
   async *run(): AsyncGenerator<RunEvent, void> {
@@ -469,6 +472,8 @@ class Course {
     try {
       const transfer = await this.#prepare(invocation, `step "${step.stepId}"`, contextOf(this.#known))
       const inside = yield* this.#inside(transfer, `${step.stepId}/`, own.signal)
+      const { outputs } = inside
+      this.#workflows.set(invocation.workflowId, { inputs: plainInputs(transfer.inputs), outputs })
       const late: Problem = {
         code: 'TIMEOUT',
         message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,

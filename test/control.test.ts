@@ -509,6 +509,25 @@ test('Arazzo 1.1 § Step Object workflowId: parameters become inputs, $outputs a
   })
 })
 
+test('Arazzo 1.1 § Runtime Expressions: $workflows reads a workflow that ran as a step, from that step on', async () => {
+  const { course, sent } = await play(`
+  - workflowId: outer
+    x-dcr: { effect: read }
+    steps:
+      - { stepId: a, workflowId: inner, successCriteria: [{ condition: $workflows.inner.outputs.status == 200 }] }
+      - stepId: b
+        operationId: readClient
+        parameters: [{ name: client_id, in: path, value: '{$workflows.inner.outputs.status}-{$workflows.inner.inputs.id}' }]
+  - workflowId: inner
+    x-dcr: { effect: read }
+    inputs: { type: object, properties: { id: { type: string, default: x } } }
+    steps: [{ stepId: c, ${ALIVE}, outputs: { status: $statusCode } }]
+    outputs: { status: $steps.c.outputs.status }`)
+
+  expect(course.slice(0, 4)).toEqual(['outer passed', '  a/c passed', '  a passed', '  b passed'])
+  expect(sent[1]).toBe('GET /clients/200-x')
+})
+
 test('a step whose workflow fails is failed, one whose workflow comes to no verdict is errored', async () => {
   const failed = await play(CALLER, {
     replies: { 'GET /clients/id-7?fields=hello': [{ status: 404 }] },
@@ -578,7 +597,7 @@ test('Arazzo 1.1 § Parameter Object in: it has no place where a step runs a wor
   expect(problems).toEqual([
     'FLOW_STRUCTURE 5: parameter "id" of step "a" says where it goes, but a workflow takes inputs',
     'FLOW_REFERENCE 6: there is no input "idd" of workflow "two"',
-    'FLOW_STRUCTURE 6: "requestBody" of step "b" has no meaning, since it runs a workflow',
+    'FLOW_UNSUPPORTED 6: "requestBody" of step "b" is not supported, since it runs a workflow',
     'FLOW_STRUCTURE 6: "identity" of step "b" has no meaning, since it runs a workflow',
     'FLOW_STRUCTURE 6: workflow "one" uses "identity" but declares no input with x-dcr',
     'FLOW_REFERENCE 7: step "c" lacks the path parameter "client_id" that "readClient" requires',
@@ -586,7 +605,7 @@ test('Arazzo 1.1 § Parameter Object in: it has no place where a step runs a wor
     'FLOW_REFERENCE 8: there is no workflow "twoo"',
     'FLOW_UNSUPPORTED 9: step "e" names a workflow of another document, which is not supported yet',
     'FLOW_STRUCTURE 10: step "f" says twice what to call',
-    'FLOW_REFERENCE 11: there is no answer where "$statusCode" stands',
+    'FLOW_UNSUPPORTED 11: "$statusCode" is not supported after a workflow that ran as a step',
     'FLOW_REFERENCE 11: there is no output "nam" of the workflow',
   ])
 })

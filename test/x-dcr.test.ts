@@ -580,6 +580,25 @@ test.each([
   expect(steps).toEqual(['one passed', ...expected])
 })
 
+test('--step runs the workflow whose outputs the step reads', async () => {
+  const { course: steps } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps:
+      - { stepId: a, ${ALIVE} }
+      - { stepId: i, workflowId: inner }
+      - { stepId: b, operationId: readClient, parameters: [{ name: client_id, in: path, value: '{$workflows.inner.outputs.status}' }] }
+  - workflowId: inner
+    x-dcr: { effect: read }
+    steps: [{ stepId: c, ${ALIVE}, outputs: { status: $statusCode } }]
+    outputs: { status: $steps.c.outputs.status }`,
+    { step: 'b' },
+  )
+
+  expect(steps).toEqual(['one passed', '  i/c passed', '  i passed', '  b passed'])
+})
+
 test('--step names a step that is there, and asks only for the inputs that are read', async () => {
   await expect(play(LONG, { step: 'wait' })).rejects.toThrow('no step "wait" in the selected workflows')
   await expect(play(LONG, { step: 'far' })).rejects.toThrow('input "only_by_far" has no value')

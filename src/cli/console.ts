@@ -110,10 +110,11 @@ export class Console {
     for (const warning of warnings) this.#line(`${this.#paint('yellow', 'warning')} ${this.#plain(warning)}`)
   }
 
-  #started({ planned: { workflow, steps } }: Extract<RunEvent, { type: 'workflow-started' }>): void {
-    this.#stepWidth = Math.max(0, ...steps.map(({ step }) => step.stepId.length))
-    const hosts = steps.flatMap((one) => (one.kind === 'call' ? [new URL(one.server).host] : []))
-    this.#hostWidth = Math.max(0, ...hosts.map((host) => host.length))
+  #started({ planned }: Extract<RunEvent, { type: 'workflow-started' }>): void {
+    const { workflow } = planned
+    const rows = rowsOf(planned)
+    this.#stepWidth = Math.max(0, ...rows.map(({ id }) => id.length))
+    this.#hostWidth = Math.max(0, ...rows.map(({ host }) => host.length))
     this.#line('', `${this.#paint('bold', workflow.workflowId)}  ${workflow.summary ?? ''}`)
   }
 
@@ -221,6 +222,23 @@ export class Console {
   #paint(style: Style, text: string): string {
     return styleText(style, text, { stream: this.#screen.stream as NodeJS.WriteStream })
   }
+}
+
+type Planned = Extract<RunEvent, { type: 'workflow-started' }>['planned']
+
+/** The ids under which steps will be shown, with those of cases and of workflows within the workflow. */
+function rowsOf(planned: Planned, within: readonly Planned[] = []): { readonly id: string; readonly host: string }[] {
+  if (within.includes(planned)) return []
+  return planned.steps.flatMap((one) => {
+    const { step } = one
+    if (one.kind === 'call') {
+      const { host } = new URL(one.server)
+      return [step.stepId, ...one.step.cases.map((each) => each.step.stepId)].map((id) => ({ id, host }))
+    }
+    const called = planned.invoked.get(one.step.invocation)
+    const inner = called === undefined ? [] : rowsOf(called, [...within, planned])
+    return [{ id: step.stepId, host: '' }, ...inner.map(({ id, host }) => ({ id: `${step.stepId}/${id}`, host }))]
+  })
 }
 
 /** "1 step", "2 steps" */

@@ -96,7 +96,7 @@ export function onlyStep(workflow: Workflow, stepId: string): Workflow | undefin
   for (let size = 0; size < kept.size; ) {
     size = kept.size
     for (const step of workflow.steps) {
-      const needs = neededBy(step)
+      const needs = neededBy(step, workflow.steps)
       if (step.finally && needs.some((id) => kept.has(id))) kept.add(step.stepId)
       if (kept.has(step.stepId)) for (const id of needs) kept.add(id)
     }
@@ -113,10 +113,13 @@ export function onlyStep(workflow: Workflow, stepId: string): Workflow | undefin
 }
 
 /** Steps of the same workflow that must have run before, or that a retry leads through. */
-function neededBy(step: Step): readonly string[] {
+function neededBy(step: Step, all: readonly Step[]): readonly string[] {
   const cases = step.kind === 'call' ? step.cases.flatMap((one) => expressionsOf(one.step)) : []
+  const read = [...expressionsOf(step), ...[...step.outputs.values()].flatMap(expressionsIn), ...cases]
+  const ran = new Set(read.flatMap((expression) => (expression.kind === 'workflows' ? [expression.workflowId] : [])))
   return [
-    ...stepsIn([...expressionsOf(step), ...[...step.outputs.values()].flatMap(expressionsIn), ...cases]),
+    ...stepsIn(read),
+    ...all.flatMap((one) => (one.kind === 'workflow' && ran.has(one.invocation.workflowId) ? [one.stepId] : [])),
     ...step.dependsOn.flatMap(({ workflowId, stepId }) => (workflowId === undefined ? [stepId] : [])),
     ...step.onFailure.flatMap((action) =>
       action.type === 'retry' && action.through?.kind === 'step' ? [action.through.stepId] : [],

@@ -38,6 +38,8 @@ export class Scope {
   /** by the steps that have run where the parser stands */
   readonly outputsOf = new Map<string, ReadonlySet<string>>()
   readonly stepIds: readonly string[]
+  /** workflows that steps before the parser's place have run */
+  readonly run = new Set<string>()
   /** steps that a path can lead to: not those that always run at the end */
   readonly reachable: readonly string[]
   readonly #workflowId: string
@@ -201,9 +203,13 @@ export class Scope {
         if (stage === 'response' || stage === 'inherited') break
         this.reader.add(
           {
-            code: 'FLOW_REFERENCE',
-            message: `there is no answer ${typeof stage === 'object' ? '' : 'yet '}where "${expression.text}" stands`,
-            hint: typeof stage === 'object' ? 'a workflow that ran as a step has $outputs' : undefined,
+            // Arazzo does not say what a workflow that ran as a step answered; examples of it read that of its last call.
+            code: typeof stage === 'object' ? 'FLOW_UNSUPPORTED' : 'FLOW_REFERENCE',
+            message:
+              typeof stage === 'object'
+                ? `"${expression.text}" is not supported after a workflow that ran as a step`
+                : `there is no answer yet where "${expression.text}" stands`,
+            hint: typeof stage === 'object' ? 'return it as an output of that workflow, and read $outputs' : undefined,
           },
           path,
           expression.offset,
@@ -255,7 +261,7 @@ export class Scope {
     const shape = this.shapes.get(workflowId)
     if (shape === undefined) {
       this.unknownName('workflow', workflowId, this.shapes.keys(), path, offset)
-    } else if (!this.hasEnded(workflowId)) {
+    } else if (!this.hasEnded(workflowId) && !this.run.has(workflowId)) {
       this.reader.add(
         {
           code: 'FLOW_REFERENCE',

@@ -103,7 +103,10 @@ function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | u
       },
       own,
     )
-  if (fields.requestBody !== undefined) misplaced('requestBody', [...path, 'requestBody'])
+  if (fields.requestBody !== undefined) {
+    const message = `"requestBody" of ${what} is not supported, since it runs a workflow`
+    reader.add({ code: 'FLOW_UNSUPPORTED', message, hint: 'pass parameters' }, [...path, 'requestBody'])
+  }
   for (const member of OF_REQUESTS.filter((name) => extension?.[name] !== undefined))
     misplaced(member, [...path, 'x-dcr', member])
   const workflowId = String(fields.workflowId)
@@ -120,6 +123,7 @@ function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | u
     stepIds: new Set<string>(),
     after: new Set<string>(),
   }
+  scope.run.add(workflowId)
   const base = common(scope, place, { called: shape ?? none })
   return invocation && { ...base, kind: 'workflow', invocation }
 }
