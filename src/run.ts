@@ -21,8 +21,9 @@ import { type PreviewedWorkflow, preview } from './preview.ts'
 import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
 import { gitlabCodeQuality } from './report/annotations.ts'
 import { reports } from './report/index.ts'
+import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
 import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
-import { folderName, guard, leftOut, type Selected, type SelectionOptions, select, together } from './selection.ts'
+import { folderName, leftOut, type SelectionOptions, select, together } from './selection.ts'
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
@@ -48,6 +49,10 @@ export interface RunOptions extends SelectionOptions {
   readonly out: string
   /** the client id, repeated where the run changes a client that matters */
   readonly confirm?: string | undefined
+  /** asks the person at a terminal to type the client id, where it must be repeated and was not */
+  readonly ask?: ((question: Question) => Promise<string | undefined>) | undefined
+  /** register although the vault holds a registration of the client */
+  readonly registerAgain?: boolean | undefined
   readonly version: string
   /** starts the offline twin; asked for only in an environment of class mock whose servers are not on this machine */
   readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
@@ -61,6 +66,13 @@ export interface RunOptions extends SelectionOptions {
   readonly vault?: VaultPorts | undefined
   /** what only the command line knows of the tool and of who runs it */
   readonly provenance?: Provenance | undefined
+}
+
+/** What is about to happen to which client. */
+export interface Question {
+  readonly environment: string
+  readonly clientId: string
+  readonly changes: readonly { readonly workflowId: string; readonly effect: string }[]
 }
 
 export interface Provenance {
@@ -89,7 +101,8 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
 
   const redactor = new Redactor(randomBytes(32))
   const runId = randomUUIDv7()
-  const prepared = await prepare(environment, options, redactor)
+  const prepared = await prepare(environment, options, redactor, counterparty)
+  await confirmed(prepared, options)
   const vault = await prepared.openVault()
   const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.selection)}-${runId.slice(-6)}`
   // Before the first call: a run whose record cannot be written should not change anything.
@@ -100,6 +113,8 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   options.onEvent?.({ type: 'prepared', environment, counterparty: kind, warnings: prepared.warnings })
 
   const warnings = [...prepared.warnings]
+  /** what is running now; one workflow runs at a time */
+  let current: Selected | undefined
   const newsOf = (kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined => {
     if (kept?.problem !== undefined) warnings.push(kept.problem.message)
     if (kept === undefined || (status !== 201 && !kept.rotated)) return undefined
@@ -123,6 +138,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
         const registration = isManagement ? await vault.current(clientId) : undefined
         const effect = registrationEffect(request, registration)
         if (effect === undefined) return undefined
+        demandEffect(current, effect, step)
         const intent = await vault.begin({ effect, method, url, step, runId, clientId })
         return {
           keep: async (answer) => newsOf(await intent.keep(answer), answer.status),
@@ -149,7 +165,11 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     clock: () => performance.now(),
     wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
   }
-  const workflows = await drain(execute(prepared.plan, ports, options.signal ?? new AbortController().signal), options)
+  const events = execute(prepared.plan, ports, options.signal ?? new AbortController().signal)
+  const workflows = await drain(events, (event) => {
+    if (event.type === 'workflow-started') current = event.planned
+    options.onEvent?.(event)
+  })
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
   const record = redactor.value<RunRecord>({
     recordVersion: RECORD_VERSION,
@@ -202,9 +222,16 @@ export async function rehearse(options: RunOptions): Promise<Rehearsal> {
   // Its certificates are made at first use, and a plan reads them.
   const counterparty = await meet(environment, options)
   if (counterparty !== undefined) stack.use(counterparty)
-  const prepared = await prepare(environment, options, new Redactor(randomBytes(32)))
-  const { plan: planned, warnings } = prepared
-  return { environment: environment.name, warnings, workflows: preview(planned, userAgent(options)) }
+  const prepared = await prepare(environment, options, new Redactor(randomBytes(32)), counterparty)
+  const { plan: planned, selection, circumstances } = prepared
+  const refused = objections(selection, circumstances).map(
+    ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
+  )
+  return {
+    environment: environment.name,
+    warnings: [...prepared.warnings, ...refused],
+    workflows: preview(planned, userAgent(options)),
+  }
 }
 
 function userAgent({ version }: RunOptions): string {
@@ -245,13 +272,25 @@ async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: 
 
 async function drain(
   events: AsyncGenerator<RunEvent, WorkflowRecord[]>,
-  { onEvent }: RunOptions,
+  onEvent: (event: RunEvent) => void,
 ): Promise<WorkflowRecord[]> {
   for (;;) {
     const { done, value } = await events.next()
     if (done) return value
-    onEvent?.(value)
+    onEvent(value)
   }
+}
+
+/** A call is known by its content too: one at an address that nobody takes for a registration's is refused here. */
+function demandEffect(current: Selected | undefined, change: string, step: string): void {
+  if (current === undefined || effectOf(current) !== 'read') return
+  fail({
+    code: 'FLOW_STRUCTURE',
+    message: `step "${step}" would ${change} a client, but workflow "${current.workflow.workflowId}" says that it only reads; nothing was sent`,
+    at: current.workflow.at,
+    expected: `x-dcr: { effect: ${change} }`,
+    found: 'x-dcr: { effect: read }',
+  })
 }
 
 /** In class mock nothing leaves this machine: servers on loopback are called, every other name is the twin's. */
@@ -272,6 +311,7 @@ function isLoopback(url: string): boolean {
 
 interface Prepared {
   readonly selection: readonly Selected[]
+  readonly circumstances: Circumstances
   readonly plan: Plan
   readonly identities: ReadonlyMap<string, Identity>
   readonly authorities: readonly string[]
@@ -282,7 +322,12 @@ interface Prepared {
   readonly warnings: readonly string[]
 }
 
-async function prepare(environment: Environment, options: RunOptions, redactor: Redactor): Promise<Prepared> {
+async function prepare(
+  environment: Environment,
+  options: RunOptions,
+  redactor: Redactor,
+  counterparty: Counterparty | undefined,
+): Promise<Prepared> {
   const warnings = [...environment.warnings]
   const clientId = clientIdOf(environment, options)
   const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor, ports: options.vault })
@@ -291,7 +336,8 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
     existsSync(environment.vault.folder) ? openIt() : Promise.resolve(undefined),
     environment.caFile === undefined ? Promise.resolve([]) : loadAuthorities(environment.caFile),
   )
-  const registered = clientId !== undefined && (await existing?.current(clientId)) !== undefined
+  const registration = clientId === undefined ? undefined : await existing?.current(clientId)
+  const registered = registration !== undefined
   const workflows = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   const steps = workflows.flatMap((workflow) => workflow.steps.filter((step) => step.kind === 'call'))
   const minting = workflows.some((workflow) => workflow.inputs.some((input) => input.mint !== undefined))
@@ -311,9 +357,12 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
   for (const identity of identities.values())
     if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
   const proxy = options.proxy && { ...options.proxy, httpsProxy: proxySecret(options.proxy.httpsProxy, redactor) }
-  guard(selection, environment, { confirm: options.confirm, registered, clientId })
+  warnings.push(...warningsOf(selection))
+  const { confirm, registerAgain = false } = options
+  const forgets = counterparty !== undefined
   return {
     selection,
+    circumstances: { environment, clientId, registration, confirm, registerAgain, forgets },
     plan: planned,
     identities,
     authorities,
@@ -322,6 +371,19 @@ async function prepare(environment: Environment, options: RunOptions, redactor: 
     openVault: async () => existing ?? (await openIt()),
     warnings,
   }
+}
+
+/** Throws what speaks against the run; on a terminal the client id can be typed instead of given. */
+async function confirmed({ selection, circumstances }: Prepared, { ask }: RunOptions): Promise<void> {
+  const { clientId, confirm, environment } = circumstances
+  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, circumstances))
+    return guard(selection, circumstances)
+  // What no answer can change is said first.
+  guard(selection, { ...circumstances, confirm: clientId })
+  const changes = selection
+    .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
+    .filter(({ effect }) => effect !== 'read')
+  guard(selection, { ...circumstances, confirm: await ask({ environment: environment.name, clientId, changes }) })
 }
 
 async function openPreparedVault(

@@ -1,20 +1,13 @@
-/**
- * Which flows run: names to files and workflows, what may run unnamed, what must be confirmed. Nothing by accident: one
- * application has one client, and registering or deleting touches the one that is live.
- */
+/** Which flows run: names to files and workflows, and what may run unnamed. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Environment } from './environment/index.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
-import { type Flow, readFlow, type Workflow } from './flow/index.ts'
+import { type Flow, readFlow } from './flow/index.ts'
 import { onlyStep, withDependencies } from './flow/needs.ts'
-
-export interface Selected {
-  readonly flow: Flow
-  readonly workflow: Workflow
-}
+import { effectOf, inWords, type Selected } from './safety.ts'
 
 export interface SelectionOptions {
   /** names (`register`) or paths; none: what the environment allows to run unnamed */
@@ -48,11 +41,11 @@ export async function select(
   const wanted = step === undefined ? chosen : withStep(chosen, step)
   // Unnamed, only what changes nothing runs where something could be changed.
   if (names.length > 0 || environment.class === 'mock') return completed(wanted)
-  const harmless = wanted.filter((one) => completed([one]).every(({ workflow }) => workflow.effect === 'read'))
+  const harmless = wanted.filter((one) => completed([one]).every((other) => effectOf(other) === 'read'))
   if (harmless.length > 0) return completed(harmless)
   return fail({
     code: 'USAGE',
-    message: `nothing may run unnamed on "${environment.name}": ${list(chosen)} would change a client`,
+    message: `nothing may run unnamed on "${environment.name}": ${inWords(chosen)} would change a client`,
     hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
   })
 }
@@ -132,28 +125,6 @@ async function allFlows(folders: readonly string[]): Promise<string[]> {
     message: 'there is no folder "flows" here',
     hint: 'run in a clone of the repository, or name a flow file',
   })
-}
-
-/** Nothing by accident: a run that changes a live client must repeat its id. */
-export function guard(
-  selection: readonly Selected[],
-  environment: Environment,
-  { confirm, registered, clientId }: { confirm: string | undefined; registered: boolean; clientId: string | undefined },
-): void {
-  const changing = selection.filter(({ workflow }) => workflow.effect !== 'read')
-  const mustConfirm = environment.class === 'prod' || (environment.class === 'uat' && registered)
-  if (changing.length === 0 || !mustConfirm || (confirm !== undefined && confirm === clientId)) return
-  fail({
-    code: 'USAGE',
-    message: `${list(changing)} would change a live client on "${environment.name}"; nothing was sent`,
-    expected: '--confirm <client_id> with the CLIENT_ID of the environment',
-    found: confirm === undefined ? 'no --confirm' : 'another client id',
-    hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
-  })
-}
-
-function list(selection: readonly Selected[]): string {
-  return selection.map(({ workflow }) => `"${workflow.workflowId}" (${workflow.effect})`).join(', ')
 }
 
 export function folderName(selection: readonly Selected[]): string {

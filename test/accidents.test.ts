@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createAuthority } from '../mocks/pki.ts'
 import { render, ToolError } from '../src/errors.ts'
-import { type RunOptions, run } from '../src/run.ts'
+import { type RunOptions, rehearse, run } from '../src/run.ts'
 import { expectGolden } from './support/golden.ts'
 import { type HttpsTestServer, startHttps } from './support/servers.ts'
 
@@ -87,6 +87,135 @@ test('on uat a named registration runs the first time and must be confirmed once
   ])
 })
 
+test('a registration that the vault holds is not registered over unless that is said', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+
+  const said = await refusal({ env: 'uat', flows: ['register'], confirm: 'ours' })
+
+  expectGolden(said, 'accidents/register-over.txt')
+  expect(await sent({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })).toEqual([
+    'POST /clients',
+  ])
+})
+
+test('what deletes first registers over nothing', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+
+  expect(await sent({ env: 'uat', flows: ['delete', 'register'], confirm: 'ours' })).toEqual([
+    'DELETE /clients/ours',
+    'POST /clients',
+  ])
+})
+
+test('a workflow that says it reads is judged by what it calls, and by the workflows that it runs', async () => {
+  await rm(join(folder, 'flows'), { recursive: true })
+  await flows('read')
+  await flow('mislabelled', { ...workflowOf('delete'), 'x-dcr': { effect: 'read' } })
+  await flow(
+    'indirect',
+    { workflowId: 'indirect', 'x-dcr': { effect: 'read' }, steps: [{ stepId: 'run', workflowId: 'register' }] },
+    { ...workflowOf('register'), 'x-dcr': { effect: 'read' } },
+  )
+
+  expect(await sent({ env: 'uat' })).toEqual(['GET /status'])
+  for (const name of ['mislabelled', 'indirect'])
+    expect(await refusal({ env: 'prod', flows: [name] })).toContain('would change a live client on "prod"')
+})
+
+test('client metadata at an address that nobody knows are refused in a workflow that says it reads', async () => {
+  const step = {
+    stepId: 'call',
+    operationId: 'token',
+    'x-dcr': { identity: 'none' },
+    requestBody: { contentType: 'application/x-www-form-urlencoded', payload: { grant_types: 'client_credentials' } },
+  }
+  await flow('odd', { ...workflowOf('read'), steps: [step] })
+  const before = server.requests.length
+
+  const { record } = await start({ env: 'uat', flows: ['odd'] })
+
+  expect([record.exitCode, server.requests.length - before]).toEqual([2, 0])
+  expect(record.workflows[0]?.steps[0]?.error).toMatchObject({
+    code: 'FLOW_STRUCTURE',
+    message: 'step "call" would register a client, but workflow "read" says that it only reads; nothing was sent',
+  })
+})
+
+test.each([
+  ['ours', true],
+  ['theirs', false],
+  [undefined, false],
+])('at a terminal the client id is asked for: "%s" typed, and it runs: %s', async (typed, runs) => {
+  const asked: unknown[] = []
+  const ask = async (question: unknown) => {
+    asked.push(question)
+    return typed
+  }
+  const situation = { env: 'prod', flows: ['register', 'read'], ask }
+
+  if (runs) expect(await sent(situation)).toEqual(['POST /clients', 'GET /status'])
+  else expect(await refusal(situation)).toContain('would change a live client on "prod"')
+  const changes = [{ workflowId: 'register', effect: 'register' }]
+  expect(asked).toEqual([{ environment: 'prod', clientId: 'ours', changes }])
+})
+
+test('nobody is asked where no answer could help, where nothing is at stake, and where --confirm is given', async () => {
+  const ask = () => expect.unreachable('it was asked')
+  await sent({ env: 'uat', flows: ['register'], ask })
+  await sent({ env: 'uat', flows: ['read'], ask })
+
+  expect(await refusal({ env: 'uat', flows: ['register'], ask })).toContain('would register over the client')
+  expect(await refusal({ env: 'prod', flows: ['delete'], confirm: 'theirs', ask })).toContain('another client id')
+})
+
+test('a dry run shows what it would take instead of refusing', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  const before = server.requests.length
+
+  const { warnings, workflows } = await rehearse(optionsOf({ env: 'uat', flows: ['register'] }))
+
+  expect(workflows.map(({ workflowId }) => workflowId)).toEqual(['register'])
+  expect(warnings).toEqual([
+    '"register" would register over the client that the vault of "uat" holds; expected no registration of "ours"',
+    '"register" (register) would change a live client on "uat"; expected --confirm <client_id> with the CLIENT_ID of the environment',
+  ])
+  expect(server.requests.length).toBe(before)
+})
+
+test('a PUT says before it is sent that it wipes what Thredd keeps of the client', async () => {
+  const update = { ...workflowOf('read'), workflowId: 'change', 'x-dcr': { effect: 'update' } }
+  await flow('change', update)
+  const seen: string[] = []
+  const options = optionsOf({ env: 'uat', flows: ['change'] })
+  const said =
+    '"change" sends a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again'
+
+  const { record } = await run({
+    ...options,
+    onEvent: (event) => {
+      if (event.type === 'prepared') seen.push(...event.warnings)
+      if (event.type === 'step-started') seen.push('sent')
+    },
+  })
+
+  expect(seen).toEqual([said, 'sent'])
+  expect(record.warnings).toEqual([said])
+  expect((await rehearse(options)).warnings).toEqual([said])
+})
+
+test('a flow that may cost the client its credentials needs a client that nobody uses, and some run on the twin alone', async () => {
+  const classed = (safety: string) => ({ ...workflowOf('read'), 'x-dcr': { effect: 'read', safety } })
+  await flow('risky', classed('D'))
+  await flow('attack', classed('X'))
+
+  expect(await refusal({ env: 'uat', flows: ['risky'] })).toContain('expected SACRIFICIAL_CLIENT=true')
+  expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
+  expect(await sent({ env: 'mock', flows: ['risky', 'attack'] })).toEqual(['GET /status', 'GET /status'])
+  await environment('uat', 'SACRIFICIAL_CLIENT=true')
+  expect(await sent({ env: 'uat', flows: ['risky'] })).toEqual(['GET /status'])
+  expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
+})
+
 test('where nothing may run unnamed, that is said instead of a verdict about nothing', async () => {
   await rm(join(folder, 'flows', 'read.arazzo.yaml'))
 
@@ -132,20 +261,24 @@ interface Situation {
   readonly confirm?: string
   readonly inputs?: Readonly<Record<string, string>>
   readonly variables?: Readonly<Record<string, string>>
+  readonly ask?: RunOptions['ask']
+  readonly registerAgain?: boolean
 }
 
-function start({ env, flows = [], workflow, confirm, inputs = {}, variables = {} }: Situation) {
-  const options: RunOptions = {
+function optionsOf({ env, flows = [], inputs = {}, variables = {}, ...more }: Situation): RunOptions {
+  return {
     flows,
-    workflow,
-    confirm,
+    ...more,
     environment: { env, folder, variables },
     inputs: new Map(Object.entries(inputs)),
     folders: [folder],
     out: join(folder, 'reports'),
     version: '0.0.0-test',
   }
-  return run(options)
+}
+
+function start(situation: Situation) {
+  return run(optionsOf(situation))
 }
 
 /** What the server was asked by a run that passes. */
@@ -165,7 +298,9 @@ async function refusal(situation: Situation): Promise<string> {
   )
   expect(server.requests.length).toBe(before)
   if (!(error instanceof ToolError)) throw error
-  return `${error.problems.map((problem) => render(problem)).join('\n\n')}\n`.replaceAll(`${folder}/`, '')
+  return `${error.problems.map((problem) => render(problem)).join('\n\n')}\n`
+    .replaceAll(`${folder}/`, '')
+    .replaceAll(/\d{4}-\S+Z/g, '<time>')
 }
 
 async function environment(name: string, ...more: readonly string[]): Promise<void> {
@@ -186,9 +321,17 @@ async function flows(...names: readonly (keyof typeof EFFECTS)[]): Promise<void>
   for (const name of names) await writeFile(join(folder, 'flows', `${name}.arazzo.yaml`), flowText(name))
 }
 
+async function flow(name: string, ...workflows: readonly object[]): Promise<void> {
+  await writeFile(join(folder, 'flows', `${name}.arazzo.yaml`), documentOf(...workflows))
+}
+
 function flowText(effect: keyof typeof EFFECTS): string {
+  return documentOf(workflowOf(effect))
+}
+
+function workflowOf(effect: keyof typeof EFFECTS) {
   const clientId = { name: 'client_id', in: 'path', value: '$inputs.client_id' }
-  const workflow = {
+  return {
     workflowId: effect,
     'x-dcr': { effect },
     inputs: {
@@ -208,10 +351,13 @@ function flowText(effect: keyof typeof EFFECTS): string {
       },
     ],
   }
+}
+
+function documentOf(...workflows: readonly object[]): string {
   return JSON.stringify({
     arazzo: '1.1.0',
     info: { title: 'Own', version: '1.0.0' },
     sourceDescriptions: [{ name: 'clients', url: 'clients.openapi.yaml' }],
-    workflows: [workflow],
+    workflows,
   })
 }

@@ -31,7 +31,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'shape'],
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
-  selection: ['environment', 'errors', 'flow'],
+  safety: ['environment', 'errors', 'flow', 'vault'],
+  selection: ['environment', 'errors', 'flow', 'safety'],
   lint: ['errors', 'flow'],
   run: [
     'artifacts',
@@ -46,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'preview',
     'record',
     'report',
+    'safety',
     'secret',
     'selection',
     'transport',

@@ -1,5 +1,6 @@
 /** The command line from outside: exact output and exit code of real processes. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
@@ -10,6 +11,9 @@ import { createAuthority } from '../mocks/pki.ts'
 import { Cli, ROOT } from './support/cli.ts'
 import { expectGolden, stable } from './support/golden.ts'
 import { type HttpsTestServer, startHttps } from './support/servers.ts'
+
+/** The program of util-linux that runs a command at a terminal. */
+const SCRIPT = ['script'].join()
 
 let pki: Pki
 /** A server on this machine that our client trusts by `ca`, and that answers only to /clients. */
@@ -240,6 +244,35 @@ test('Ctrl-C during a slow answer ends the run with 3 and a record', async () =>
   expect([verdict, exitCode, workflows[0]?.error?.code]).toEqual(['inconclusive', 3, 'INTERRUPTED'])
 })
 
+test('at a real terminal the client id is typed, and nothing is sent before', async ({ skip }) => {
+  if (!(await hasScript())) return skip('there is no program "script" that makes a terminal')
+  await using cli = await Cli.make({
+    ...(await ownFlow('register', [])),
+    '.env.prod': local('CLIENT_ID=ours').replace('mock', 'prod'),
+  })
+  const line = `"${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}" run register --env prod`
+  const typing = async (answer: string) => {
+    const { PATH } = process.env
+    const env = { PATH, HOME: cli.folder, THREDD_VAULT_DIR: 'vault', NO_COLOR: '1' }
+    const child = spawn(SCRIPT, ['-qec', line, '/dev/null'], { cwd: cli.folder, env })
+    let seen = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text))
+    while (!seen.includes('Type its client id to go on: ')) await once(child.stdout, 'data')
+    const before = server.requests.length
+    child.stdin.write(`${answer}\n`)
+    return { child, before, ended: once(child, 'close').then(([code]) => ({ code, seen: seen.replaceAll('\r', '') })) }
+  }
+
+  const wrong = await (await typing('theirs')).ended
+  expect(wrong.code).toBe(2)
+  expect(wrong.seen).toContain('"register" (register) would change a live client on "prod":\n  ours\n')
+  expect(wrong.seen).toContain('= found another client id')
+
+  const right = await typing('ours')
+  await requestsBeyond(right.before)
+  right.child.kill('SIGKILL')
+})
+
 test('a reader that goes away does not end the run', async () => {
   await using cli = await Cli.make({ ...(await ownFlow('alive', [])), '.env.mock': local() })
   const running = cli.start(['run', 'alive'])
@@ -334,6 +367,13 @@ async function ownFlow(workflowId: string, successCriteria: readonly unknown[]):
     'flows/clients.openapi.yaml': description,
     'ca.crt': ca,
   }
+}
+
+async function hasScript(): Promise<boolean> {
+  return await promisify(execFile)(SCRIPT, ['-qec', 'true', '/dev/null']).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function requestsBeyond(count: number): Promise<void> {

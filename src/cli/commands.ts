@@ -38,6 +38,7 @@ export const COMMANDS = {
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
+      'register-again': { about: 'register although the vault holds a registration of the client' },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
       verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },

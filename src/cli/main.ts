@@ -5,10 +5,10 @@ import { CODES, fail, ToolError, worstExit } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
 import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
-import type { PreparedEvent, RunOptions } from '../run.ts'
+import type { PreparedEvent, Question, RunOptions } from '../run.ts'
 import { Secret } from '../secret.ts'
 import { helpText, type Invocation, parseCommandLine, type Section } from './commands.ts'
-import { Console } from './console.ts'
+import { Console, harmless } from './console.ts'
 import { performLint } from './lint.ts'
 
 /** Runs the command line of this process and sets its exit code. `root` is the folder of the package. */
@@ -90,6 +90,11 @@ async function performRun(
     folders: [here, root],
     out: resolve(here, invocation.text('out') ?? 'reports'),
     confirm: invocation.text('confirm'),
+    ask:
+      process.stdin.isTTY && process.stderr.isTTY && !asJson
+        ? (question) => askClientId(question, stop.signal)
+        : undefined,
+    registerAgain: invocation.has('register-again'),
     version,
     proxy: proxyOf(process.env),
     codeQuality: process.env.GITLAB_CI === 'true',
@@ -122,6 +127,24 @@ async function performRun(
   } finally {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
+  }
+}
+
+/** A person at a terminal types what a script must say with --confirm. Ctrl-C and Ctrl-D type nothing. */
+async function askClientId(
+  { environment, clientId, changes }: Question,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline/promises')
+  const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
+  process.stderr.write(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
+  const closed = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
+  try {
+    const typed = lines.question('Type its client id to go on: ', { signal }).catch(() => undefined)
+    return (await Promise.race([typed, closed]))?.trim()
+  } finally {
+    lines.close()
   }
 }
 

@@ -1,4 +1,6 @@
 /** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
+import { effectOfOperation } from '../flow/effect.ts'
+import { EFFECTS, type Effect } from '../flow/model.ts'
 import { type ApiDescription, findOperation, type Operation } from '../flow/openapi.ts'
 import { isRecord } from '../flow/structure.ts'
 import type { Findings } from './findings.ts'
@@ -20,24 +22,12 @@ export function lintExtension(view: View, sources: ReadonlyMap<string, ApiDescri
   }
 }
 
-const EFFECTS = ['read', 'register', 'update', 'delete'] as const
-/** RFC 7591 and RFC 7592 name no paths; these are the ones that servers have. */
-const REGISTRATION = /\/(?:register|registrations?|dcr|clients?)(?:\/|$)/i
-const EFFECT_OF: Readonly<Record<string, (typeof EFFECTS)[number]>> = {
-  POST: 'register',
-  PUT: 'update',
-  PATCH: 'update',
-  DELETE: 'delete',
-}
-
 function effect(workflow: WorkflowView, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {
-  const declared = EFFECTS.indexOf(extensionOf(workflow).effect as (typeof EFFECTS)[number])
+  const declared = EFFECTS.indexOf(extensionOf(workflow).effect as Effect)
   if (declared === -1) return
   const called = workflow.steps.flatMap((step) => {
     const operation = operationOf(step, sources)
-    if (operation === undefined || !REGISTRATION.test(operation.path)) return []
-    const rank = EFFECTS.indexOf(EFFECT_OF[operation.method] ?? 'read')
-    return [{ step, operation, rank }]
+    return operation === undefined ? [] : [{ step, operation, rank: EFFECTS.indexOf(effectOfOperation(operation)) }]
   })
   const strongest = called.toSorted((a, b) => b.rank - a.rank)[0]
   if (strongest === undefined || strongest.rank <= declared) return
