@@ -40,6 +40,24 @@ const CLAUSES: ReadonlyMap<string, Clause> = new Map(
   Object.entries(catalogue.clauses).map(([id, clause]) => [id, { id, ...clause }]),
 )
 
+/** What the beginnings of requirement ids are about, the longest first. */
+const AREAS: readonly (readonly [beginning: string, area: string])[] = [
+  ['THREDD-DCR', 'Thredd’s page'],
+  ['DISC', 'Discovery'],
+  ['TLS', 'Transport'],
+  ['REGN', 'Registration, refusals'],
+  ['REG', 'Registration'],
+  ['MGTN', 'Client configuration, refusals'],
+  ['MGT', 'Client configuration'],
+  ['TOKN', 'Tokens, refusals'],
+  ['TOK', 'Tokens'],
+  ['MTLS', 'Certificate-bound tokens'],
+]
+
+export function areaOf({ id }: Pick<Requirement, 'id'>): string {
+  return AREAS.find(([beginning]) => id.startsWith(beginning))?.[1] ?? 'Other'
+}
+
 /** The clause of an id, of a requirement's id too. One that the table does not know still says its document and section. */
 export function clauseOf(id: string): Clause {
   const known = CLAUSES.get(id) ?? CLAUSES.get(REQUIREMENTS.find((requirement) => requirement.id === id)?.clause ?? '')

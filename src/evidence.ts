@@ -18,7 +18,7 @@ export function exchangeOf(
     request: {
       method: outgoing.method,
       url: redactor.text(outgoing.url),
-      headers: redactor.headers(outgoing.headers),
+      headers: redactor.headers(delivery.sentHeaders ?? outgoing.headers),
       body: recordedBody(Buffer.from(outgoing.body ?? ''), readRequestBody(outgoing), redactor),
     },
     ...(delivery.kind === 'answered' && answer !== undefined

@@ -3,12 +3,12 @@
  * states the facts a report prints. Everything wrong with an identity is found here, before a run sends anything.
  * Refuses to know which step or host uses an identity.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { fail, isNonEmpty, type Problem, ToolError } from './errors.ts'
-import type { IdentityRecord } from './record.ts'
+import type { CertificateFacts, IdentityRecord, PublicKeyFacts } from './record.ts'
 import { Secret } from './secret.ts'
 
 /** Where an environment says an identity lies: a certificate and a key file, or one PFX file. */
@@ -67,6 +67,31 @@ export async function loadIdentity(
 }
 
 /**
+ * The certificate of the signing key: no part of a signature, but when it expires the key store drops the key. Since a run
+ * can do without it, whatever is wrong with it is a warning.
+ */
+export async function loadSigningCertificate(
+  file: string,
+  key: KeyObject,
+  now: Date,
+): Promise<{ readonly record?: IdentityRecord; readonly warnings: readonly string[] }> {
+  const problems: Problem[] = []
+  const bytes = await readBytes(file, `signing certificate file "${file}"`, 'correct SIGNING_CERT_FILE', problems)
+  if (bytes === undefined) return { warnings: problems.map(({ message }) => message) }
+  let certificates: readonly X509Certificate[]
+  try {
+    certificates = parseCertificates(bytes)
+  } catch {
+    return { warnings: [`signing certificate file "${file}" holds no certificate, but ${sniff(bytes)}`] }
+  }
+  const certificate = certificates.find((one) => one.checkPrivateKey(key))
+  if (certificate === undefined) return { warnings: [`the certificate in "${file}" is not that of the signing key`] }
+  const record = describe('signing', certificate, now)
+  const expired = record.daysLeft < 0 ? [`the signing certificate ${validity(certificate, now)}`] : []
+  return { record, warnings: [...expired, ...expiryWarning(record)] }
+}
+
+/**
  * The certificates in a CA file, each as PEM.
  *
  * @throws ToolError IDENTITY_UNREADABLE
@@ -96,6 +121,32 @@ export function validity(certificate: X509Certificate, now: Date): string {
 /** SHA-256 of the certificate's DER form: lower-case hexadecimal without colons, as in every record. */
 export function sha256Of(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+/** What a report says of a certificate that is not ours. */
+export function factsOf(certificate: X509Certificate): CertificateFacts {
+  return {
+    subject: nameOnOneLine(certificate.subject),
+    issuer: nameOnOneLine(certificate.issuer),
+    sha256: sha256Of(certificate),
+    validFrom: certificate.validFromDate.toISOString(),
+    validTo: certificate.validToDate.toISOString(),
+    key: publicKeyFacts(certificate.publicKey),
+  }
+}
+
+export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return { kind: keyKindAndSize(key), spkiSha256: createHash('sha256').update(spki).digest('hex') }
+}
+
+/** The names that standards have for what OpenSSL calls otherwise. */
+const CURVES: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
+
+function keyKindAndSize(key: KeyObject): string {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
+  const size = modulusLength ?? CURVES[namedCurve ?? ''] ?? namedCurve
+  return size === undefined ? keyKind(key) : `${keyKind(key)} ${size}`
 }
 
 /** A distinguished name on one line: `C=GB, O=thredd, CN=…`. */
@@ -342,6 +393,7 @@ function describe(name: string, certificate: X509Certificate, now: Date): Identi
     notBefore: certificate.validFromDate.toISOString(),
     notAfter: certificate.validToDate.toISOString(),
     daysLeft: Math.floor((certificate.validToDate.getTime() - now.getTime()) / 86_400_000),
+    key: publicKeyFacts(certificate.publicKey),
   }
 }
 

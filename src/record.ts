@@ -46,11 +46,16 @@ const body = z.object({
   truncated: optional(z.boolean()),
 })
 
+/** Type and size ("RSA 2048", "EC P-256"), and the SHA-256 of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). */
+const publicKey = z.object({ kind: z.string(), spkiSha256: z.string() })
+
 const peerCertificate = z.object({
   subject: z.string(),
   issuer: z.string(),
   sha256: z.string(),
+  validFrom: optional(z.string()),
   validTo: z.string(),
+  key: optional(publicKey),
 })
 
 const exchange = z.object({
@@ -63,7 +68,14 @@ const exchange = z.object({
     z.object({
       protocol: z.string(),
       cipher: z.string(),
+      /** the application protocol agreed on (RFC 7301); absent where the server names none */
+      alpn: optional(z.string()),
+      /** where TCP went; absent behind a proxy, which alone knows */
+      address: optional(z.string()),
+      port: optional(z.int()),
       server: optional(peerCertificate),
+      /** the issuers above it, up to the root that is trusted */
+      chain: optional(z.array(peerCertificate)),
       /** the client certificate that was *configured*; whether the server asked for it is not known here */
       configured: optional(z.object({ identity: z.string(), sha256: z.string() })),
     }),
@@ -136,6 +148,18 @@ const identityRecord = z.object({
   notBefore: z.string(),
   notAfter: z.string(),
   daysLeft: z.int(),
+  key: optional(publicKey),
+})
+
+const signingKeyRecord = z.object({
+  kid: z.string(),
+  /** what it signed, or was ready to sign, in this run */
+  algorithms: z.array(z.string()),
+  key: publicKey,
+  /** of the public key as a JWK, RFC 7638 */
+  thumbprint: z.string(),
+  /** where SIGNING_CERT_FILE names it */
+  certificate: optional(identityRecord),
 })
 
 export const runRecord = z.object({
@@ -156,7 +180,12 @@ export const runRecord = z.object({
   catalogue: optional(z.object({ version: z.string(), requirements: z.int(), sha256: z.string() })),
   /** who had it run, where a CI system or the user says so */
   origin: optional(
-    z.object({ operator: optional(z.string()), reference: optional(z.string()), job: optional(z.string()) }),
+    z.object({
+      operator: optional(z.string()),
+      organisation: optional(z.string()),
+      reference: optional(z.string()),
+      job: optional(z.string()),
+    }),
   ),
   environment: z.object({
     name: z.string(),
@@ -164,9 +193,22 @@ export const runRecord = z.object({
     files: z.array(z.string()),
     /** base URLs, and the file and line or variable each came from */
     servers: optional(z.array(z.object({ source: z.string(), url: z.string(), from: z.string() }))),
+    /** what the run went by: no secret, of a path its last part alone; and the SHA-256 of this table as JSON */
+    settings: optional(z.array(z.object({ name: z.string(), value: z.string(), from: z.string() }))),
+    settingsSha256: optional(z.string()),
   }),
   /** how carefully servers were met; their certificates are always checked */
-  security: optional(z.object({ minTlsVersion: z.string(), ownAuthorities: z.boolean(), proxy: z.boolean() })),
+  security: optional(
+    z.object({
+      minTlsVersion: z.string(),
+      ownAuthorities: z.boolean(),
+      proxy: z.boolean(),
+      /** those of CA_FILE */
+      authorities: optional(z.array(peerCertificate)),
+      /** what makes the evidence weaker than it looks: the setting, and what it means */
+      weaknesses: optional(z.array(z.object({ flag: z.string(), means: z.string() }))),
+    }),
+  ),
   /** flows and workflows that exist and were not part of the run; none: the run is complete */
   leftOut: optional(z.array(z.string())),
   /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
@@ -174,6 +216,7 @@ export const runRecord = z.object({
   startedAt: instant,
   durationMs,
   identities: z.array(identityRecord),
+  signingKeys: optional(z.array(signingKeyRecord)),
   warnings: z.array(z.string()),
   workflows: z.array(workflowRecord),
   redaction: z.object({ rules: z.string(), secretsKnown: z.int() }),
@@ -188,7 +231,15 @@ export type CheckRecord = z.infer<typeof checkRecord>
 export type Exchange = z.infer<typeof exchange>
 export type ErrorRecord = z.infer<typeof errorRecord>
 export type IdentityRecord = z.infer<typeof identityRecord>
+export type SigningKeyRecord = z.infer<typeof signingKeyRecord>
+export type PublicKeyFacts = z.infer<typeof publicKey>
+export type CertificateFacts = z.infer<typeof peerCertificate>
 export type ScopeDifference = NonNullable<StepRecord['scopes']>
+
+/** Where TCP went, as in a URL; undefined where that is not known. */
+export function peerOf({ address, port }: NonNullable<Exchange['tls']>): string | undefined {
+  return address && `${address.includes(':') ? `[${address}]` : address}:${port}`
+}
 
 /** What kept a workflow from ending as its steps did, unless one of them says the same. */
 export function errorBeyondSteps({ error, steps }: WorkflowRecord): ErrorRecord | undefined {

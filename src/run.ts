@@ -5,20 +5,21 @@
 import { randomBytes, randomUUID, randomUUIDv7, type X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { basename, join, parse, sep } from 'node:path'
+import { join, parse, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts } from './artifacts.ts'
+import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
 import { execute, type Kept, type Ports, type RunEvent } from './execute.ts'
 import type { CallStep } from './flow/index.ts'
 import { withInvoked } from './flow/needs.ts'
-import { type Identity, loadAuthorities, loadIdentity } from './identity.ts'
+import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from './identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
 import { type Plan, plan } from './plan.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
-import { RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
+import { type IdentityRecord, RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
 import { gitlabCodeQuality } from './report/annotations.ts'
 import { reports } from './report/index.ts'
 import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
@@ -184,22 +185,20 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     },
     catalogue: CATALOGUE,
     origin: options.provenance?.origin,
-    environment: {
-      name: environment.name,
-      class: environment.class,
-      files: environment.files.map((file) => basename(file)),
-      servers: serversOf(environment),
-    },
-    security: {
-      minTlsVersion: environment.minTlsVersion,
-      ownAuthorities: environment.caFile !== undefined,
+    environment: environmentRecord(environment),
+    security: securityRecord({
+      environment,
+      counterparty: kind,
+      authorities: prepared.authorities,
       proxy: kind === 'network' && Boolean(options.proxy?.httpsProxy),
-    },
+      variables: options.environment.variables,
+    }),
     leftOut: await leftOut(prepared.selection, options),
     counterparty: kind,
     startedAt: startedAt.toISOString(),
     durationMs: Math.round(performance.now() - start),
     identities: [...prepared.identities.values()].map((identity) => identity.record),
+    signingKeys: signingKeyRecords([...prepared.keys.values()], prepared.signingCertificate),
     warnings: warnings.map((warning) => near(warning, options.folders)),
     workflows: near(workflows, options.folders),
     redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
@@ -251,15 +250,6 @@ function near<T>(value: T, folders: readonly string[]): T {
   if (Array.isArray(value)) return value.map((item) => near(item, folders)) as T
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, near(member, folders)])) as T
-}
-
-/** Where each base URL came from: a file and line, a variable, or the default. */
-function serversOf(environment: Environment): NonNullable<RunRecord['environment']['servers']> {
-  return [...environment.servers].map(([source, url]) => {
-    const { origin } = environment.setting(`server_${source}`) ?? {}
-    const at = origin?.at
-    return { source, url, from: at === undefined ? (origin?.label ?? 'default') : `${basename(at.file)}:${at.line}` }
-  })
 }
 
 async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: RunOptions): Promise<string> {
@@ -317,6 +307,7 @@ interface Prepared {
   readonly authorities: readonly string[]
   readonly proxy: { readonly httpsProxy: Secret | undefined; readonly noProxy: string | undefined } | undefined
   readonly keys: ReadonlyMap<string, SigningKey>
+  readonly signingCertificate: IdentityRecord | undefined
   /** Made only when a run is about to begin: one that is refused leaves no vault and no key behind. */
   readonly openVault: () => Promise<Vault>
   readonly warnings: readonly string[]
@@ -353,6 +344,7 @@ async function prepare(
     for (const alg of planned.signingAlgorithms)
       keys.set(alg, await loadSigningKey({ pem, alg: alg as SigningAlg, kid }))
   }
+  const signingCertificate = await signingCertificateOf(environment, [...keys.values()], warnings)
   for (const { passphrase } of environment.identities.values()) if (passphrase !== undefined) redactor.add(passphrase)
   for (const identity of identities.values())
     if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
@@ -368,6 +360,7 @@ async function prepare(
     authorities,
     proxy,
     keys,
+    signingCertificate,
     openVault: async () => existing ?? (await openIt()),
     warnings,
   }
@@ -418,6 +411,18 @@ async function identitiesOf(
   >[]
   for (const one of loaded) warnings.push(...one.warnings)
   return new Map(loaded.map(({ identity }) => [identity.name, identity]))
+}
+
+/** Any of the keys will do: they are one key for several algorithms. */
+async function signingCertificateOf(
+  { signing }: Environment,
+  [key]: readonly SigningKey[],
+  warnings: string[],
+): Promise<IdentityRecord | undefined> {
+  if (key === undefined || signing.certificateFile === undefined) return undefined
+  const loaded = await loadSigningCertificate(signing.certificateFile, key.privateKey, new Date())
+  warnings.push(...loaded.warnings)
+  return loaded.record
 }
 
 async function signingKeyText(environment: Environment): Promise<Secret | undefined> {

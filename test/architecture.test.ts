@@ -29,6 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   artifacts: ['errors', 'secret'],
   stored: ['errors', 'record', 'shape'],
   pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'shape'],
+  circumstances: ['environment', 'identity', 'jwt', 'record'],
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
   safety: ['environment', 'errors', 'flow', 'vault'],
@@ -36,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lint: ['errors', 'flow'],
   run: [
     'artifacts',
+    'circumstances',
     'clauses',
     'environment',
     'errors',

@@ -235,7 +235,7 @@ function comparable({ record, folder }: TwinRun): unknown {
   const { runId, startedAt, durationMs, counterparty, workflows, ...rest } = record
   const numbers = new Map<string, number>()
   const text = JSON.stringify({ ...rest, workflows }, (name, value: unknown) => {
-    if (['durationMs', 'timing', 'tls', 'startedAt', 'sha256'].includes(name)) return undefined
+    if (['durationMs', 'timing', 'tls', 'startedAt', 'sha256', 'weaknesses'].includes(name)) return undefined
     if (name === 'headers') return (value as [string, string][]).filter(([header]) => !CONNECTION.has(header)).sort()
     return value
   })
@@ -251,4 +251,12 @@ function comparable({ record, folder }: TwinRun): unknown {
   )
 }
 
-const CONNECTION = new Set(['date', 'connection', 'keep-alive', 'transfer-encoding', 'content-length'])
+const CONNECTION = new Set([
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'date',
+  'host',
+  'keep-alive',
+  'transfer-encoding',
+])

@@ -87,6 +87,7 @@ test.for([
     notBefore: facts.validFromDate.toISOString(),
     notAfter: facts.validToDate.toISOString(),
     daysLeft: 349,
+    key: { kind: 'RSA 2048', spkiSha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
   })
   expect(JSON.stringify(identity)).not.toContain('PRIVATE KEY')
 })

@@ -126,16 +126,99 @@ test('a partial run says so in its title, its overview and the list of what was 
   expect(page).toMatch(/not part of the run<\/dt><dd>lifecycle</)
 })
 
-test('what weakens the evidence stands in red', () => {
-  const record = sampleRecord({
-    counterparty: 'twin-in-process',
-    security: { minTlsVersion: 'TLSv1.2', ownAuthorities: true, proxy: true },
-  })
+test('what weakens the evidence stands in red, and is a reservation', () => {
+  const { security, tool, ...record } = sampleRecord()
+  const weaknesses = [{ flag: 'CA_FILE', means: 'further authorities' }]
+  const weak = { ...record, tool: { ...tool, dirty: true }, security: security && { ...security, weaknesses } }
 
-  const page = html({ ...record, tool: { ...record.tool, commit: 'abc', dirty: true } })
+  const page = html(weak)
 
   expect(page).toMatch(
-    /<div class="alert fail"><strong>This weakens the evidence<\/strong><ul><li>the tool was run from files that differ from its commit<\/li><li>no TLS took part[^<]*<\/li><li>calls went through a proxy<\/li><\/ul>/,
+    /<div class="alert fail"><strong>This weakens the evidence<\/strong><ul><li><span class="mono">changed files<\/span>: the tool was run from files that differ from its commit<\/li><li><span class="mono">CA_FILE<\/span>: further authorities<\/li><\/ul>/,
+  )
+  expect(page).toMatch(/<dt>weakened evidence<\/dt><dd><div><span class="mark fail">changed files</)
+  expect(account(weak).answer.because).toContain('weakened evidence: changed files, CA_FILE')
+  expect(html(sampleRecord())).toMatch(/<dt>weakened evidence<\/dt><dd>by nothing/)
+  expect(html({ ...record, tool })).toMatch(/<dt>weakened evidence<\/dt><dd>the record does not say/)
+})
+
+test('a clock that is off weakens the evidence', () => {
+  const late = exchange()
+  const response = late.response && {
+    ...late.response,
+    headers: [['date', 'Fri, 02 Jan 2026 03:04:45 GMT'] as [string, string]],
+  }
+
+  expect(account(recordOf([registration({ exchanges: [{ ...late, response }] })])).weaknesses).toEqual([
+    { flag: 'clock', means: 'the clock of this machine is off: 40 s to that of auth.example' },
+  ])
+  expect(account(sampleRecord()).weaknesses).toEqual([])
+})
+
+test('each endpoint says where it came from: a setting, an answer, or the flow', () => {
+  const metadata = {
+    token_endpoint: 'https://auth.example/oauth2/register',
+    aliases: { other: 'https://elsewhere.example/x' },
+  }
+  const answering = (url: string, body: unknown) => {
+    const one = exchange()
+    const text = JSON.stringify(body)
+    return {
+      ...one,
+      request: { ...one.request, url },
+      response: { status: 200, headers: [], body: { text, bytes: text.length } },
+    }
+  }
+  const { endpoints } = account(
+    recordOf([
+      registration({ stepId: 'discovery', exchanges: [answering('https://auth.example/.well-known', metadata)] }),
+      registration(),
+      registration({ stepId: 'elsewhere', exchanges: [answering('https://elsewhere.example/x', {})] }),
+      registration({ stepId: 'typed', exchanges: [answering('https://typed.example/', {})] }),
+    ]),
+  )
+
+  const configured = { source: 'authorization', from: '.env.uat:12' }
+  expect(
+    endpoints.map(({ named, ...rest }) => ({ ...rest, named: named && [named.member, named.at.step.stepId] })),
+  ).toEqual([
+    { method: 'POST', url: 'https://auth.example/.well-known', configured, named: undefined },
+    { method: 'POST', url: 'https://auth.example/oauth2/register', configured, named: ['token_endpoint', 'discovery'] },
+    {
+      method: 'POST',
+      url: 'https://elsewhere.example/x',
+      configured: undefined,
+      named: ['aliases.other', 'discovery'],
+    },
+    { method: 'POST', url: 'https://typed.example/', configured: undefined, named: undefined },
+  ])
+})
+
+test('the inventory has every certificate and key with its type, size and days left', () => {
+  const [identity] = sampleRecord().identities
+  const [key] = sampleRecord().signingKeys ?? []
+  const page = html(
+    sampleRecord({ signingKeys: key && [{ ...key, certificate: identity && { ...identity, daysLeft: 12 } }] }),
+  )
+
+  expect(page).toMatch(/<dt>key<\/dt><dd>RSA 2048<\/dd>/)
+  expect(page).toMatch(/<h4>signing-1<\/h4>.*RSA 3072.*PS256, RS256.*NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/)
+  expect(page).toContain('<span class="badge warn">12 days left</span>')
+  expect(page).toMatch(/Server certificate of auth\.example.*EC P-256.*1 issuer up to the trusted root.*CN=Public CA/s)
+  expect(page).toContain('<div>192.0.2.7:443</div>')
+  expect(page).toContain('<div>TLSv1.3, TLS_AES_256_GCM_SHA384, http/1.1</div>')
+  expect(html(sampleRecord())).toContain('not known: SIGNING_CERT_FILE names it')
+})
+
+test('a step names what the other side can find it by', () => {
+  const one = exchange()
+  const response = one.response && {
+    ...one.response,
+    headers: [...one.response.headers, ['x-request-id', 'r-1'] as [string, string]],
+  }
+
+  expect(html(recordOf([registration({ exchanges: [{ ...one, response }] })]))).toContain(
+    'To ask the other side about this call: <span class="mono">date: Fri, 02 Jan 2026 03:04:07 GMT</span>, <span class="mono">x-request-id: r-1</span>',
   )
 })
 

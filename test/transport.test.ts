@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ToolError } from '../src/errors.ts'
+import { sha256Of } from '../src/identity.ts'
 import { Secret } from '../src/secret.ts'
 import { inProcess } from '../src/transport/in-process.ts'
 import { createTransport, type TransportOptions } from '../src/transport/index.ts'
@@ -105,6 +107,10 @@ test.for([
   expect(https.requests.map((request) => request.path)).toEqual([path])
 })
 
+const ISSUER = 'C=GB, O=Thredd UK Limited, OU=Offline Twin Directory, CN=Offline Twin Issuing CA'
+const HEX = expect.stringMatching(/^[0-9a-f]{64}$/)
+const INSTANT = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/)
+
 test('the evidence names protocol, cipher, server certificate and the configured certificate', async () => {
   await using https = await startHttps(mutual(), (_, response) => response.end())
   await using transport = transportTo(https.port, { now: () => new Date('2026-01-02T03:04:05.678Z') })
@@ -115,12 +121,27 @@ test('the evidence names protocol, cipher, server certificate and the configured
   expect(first.tls).toEqual({
     protocol: 'TLSv1.3',
     cipher: 'TLS_AES_256_GCM_SHA384',
+    alpn: 'http/1.1',
+    address: '127.0.0.1',
+    port: https.port,
     server: {
       subject: 'C=GB, O=Offline Twin, CN=localhost',
-      issuer: 'C=GB, O=Thredd UK Limited, OU=Offline Twin Directory, CN=Offline Twin Issuing CA',
-      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-      validTo: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/),
+      issuer: ISSUER,
+      sha256: HEX,
+      validFrom: INSTANT,
+      validTo: INSTANT,
+      key: { kind: 'RSA 2048', spkiSha256: HEX },
     },
+    chain: [
+      {
+        subject: ISSUER,
+        issuer: ISSUER,
+        sha256: sha256Of(new X509Certificate(made.pki.ca)),
+        validFrom: INSTANT,
+        validTo: INSTANT,
+        key: { kind: 'RSA 2048', spkiSha256: HEX },
+      },
+    ],
     configured: { identity: 'transport', sha256: made.identities.get('transport')?.record.sha256 },
   })
   expect(first.timing).toEqual({
@@ -134,6 +155,29 @@ test('the evidence names protocol, cipher, server certificate and the configured
   expect(Object.keys(second.timing).sort()).toEqual(['firstByteMs', 'startedAt', 'totalMs'])
   expect(https.connections).toHaveLength(1)
 })
+
+test.each([
+  [{ method: 'POST', body: 'é=1' }, [['content-length', '4']]],
+  [{ method: 'PUT' }, [['content-length', '0']]],
+  [{ method: 'DELETE' }, []],
+] as const)(
+  'the headers of %o are those that the server receives, with those that are added',
+  async (request, added) => {
+    await using https = await startHttps(server(), (_, response) => response.end())
+    await using transport = transportTo(https.port)
+
+    const { sentHeaders } = await send(transport, { ...request, headers: [['x-probe', 'a: b']] })
+
+    expect(sentHeaders).toEqual([
+      ['host', 'server.example'],
+      ['connection', 'keep-alive'],
+      ['x-probe', 'a: b'],
+      ['accept-encoding', 'identity'],
+      ...added,
+    ])
+    expect(https.requests.map(({ headers }) => headers)).toEqual([Object.fromEntries(sentHeaders ?? [])])
+  },
+)
 
 test('each identity has connections of its own, and "none" presents no certificate', async () => {
   await using https = await startHttps(mutual(), (_, response) => response.end())

@@ -39,6 +39,7 @@ function originOf(variables: Readonly<Record<string, string | undefined>>): Prov
   const job = server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined
   return {
     operator: first(variables.THREDD_OPERATOR, variables.GITHUB_ACTOR, variables.GITLAB_USER_LOGIN),
+    organisation: first(variables.THREDD_ORGANISATION),
     reference: first(variables.THREDD_REFERENCE),
     job: first(job, variables.CI_JOB_URL, variables.BUILD_URL),
   }

@@ -21,6 +21,16 @@ interface Setting {
   readonly origin: Origin
 }
 
+/** A setting as others may read it. */
+interface Shown {
+  readonly name: string
+  /** of a secret its name, of a path the last part; nothing of a variable that only a flow knows */
+  readonly value: string
+  readonly origin: Origin
+  /** what the next layer says, where it is something else */
+  readonly instead?: string | undefined
+}
+
 export interface Environment {
   readonly name: string
   readonly class: 'mock' | 'uat' | 'prod'
@@ -33,6 +43,7 @@ export interface Environment {
     readonly keyFile?: string | undefined
     readonly key?: Secret | undefined
     readonly kid?: string | undefined
+    readonly certificateFile?: string | undefined
   }
   readonly caFile?: string | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
@@ -40,6 +51,8 @@ export interface Environment {
   readonly vault: { readonly folder: string; readonly key?: Secret | undefined; readonly keyFile?: string | undefined }
   /** Any setting by the name of a workflow input: `software_id` from SOFTWARE_ID, defaults included. */
   setting(inputName: string): Setting | undefined
+  /** All of them by name, defaults included. */
+  readonly settings: readonly Shown[]
   /** What the setting behind an input's name is for, if it is one of ours. */
   about(inputName: string): string | undefined
   /** The file a person should write a missing value to. */
@@ -128,6 +141,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
       keyFile: path('SIGNING_KEY_FILE'),
       key: secret('SIGNING_KEY'),
       kid: values.get('SIGNING_KID') as string | undefined,
+      certificateFile: path('SIGNING_CERT_FILE'),
     },
     caFile: path('CA_FILE'),
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
@@ -138,10 +152,16 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
       keyFile: path('VAULT_KEY_FILE'),
     },
     setting: (inputName) => settings.get(inputName.toUpperCase()) ?? derived(inputName, servers),
+    settings: [...settings].map(shownSetting).sort((a, b) => (a.name < b.name ? -1 : 1)),
     about: (inputName) => aboutOf(inputName.toUpperCase()),
     localFile: `${file}.local`,
     warnings,
   }
+}
+
+interface Layered extends Setting {
+  readonly folder: string
+  instead: string | undefined
 }
 
 /** Highest first: --server, THREDD_ variables, the .local file, the file, defaults. An empty value is not a value. */
@@ -149,11 +169,14 @@ function layered(
   files: readonly EnvironmentFile[],
   options: EnvironmentOptions,
   warnings: string[],
-): Map<string, Setting & { folder: string }> {
-  const settings = new Map<string, Setting & { folder: string }>()
+): Map<string, Layered> {
+  const settings = new Map<string, Layered>()
   const put = (key: string, text: string, origin: Origin, folder: string) => {
-    if (text === '' || settings.has(key)) return
-    settings.set(key, { value: isSecret(key) ? new Secret(text, key) : text, origin, folder })
+    if (text === '') return
+    const above = settings.get(key)
+    if (above === undefined)
+      settings.set(key, { value: isSecret(key) ? new Secret(text, key) : text, origin, folder, instead: undefined })
+    else if (above.value !== text && origin !== DEFAULT) above.instead ??= text
   }
   for (const [source, url] of options.servers ?? [])
     put(`SERVER_${source.toUpperCase()}`, url, { label: '--server' }, options.folder)
@@ -172,6 +195,14 @@ function layered(
     if ('default' in variable) put(key, variable.default, DEFAULT, options.folder)
   }
   return settings
+}
+
+function shownSetting([name, { value, origin, instead }]: readonly [string, Layered]): Shown {
+  if (value instanceof Secret) return { name, value: String(value), origin }
+  const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name as VariableName] : undefined
+  if (variable === undefined && shapeFor(name) === undefined) return { name, value: '[not shown]', origin }
+  const isPath = IDENTITY.pattern.test(name) || (variable !== undefined && 'file' in variable)
+  return isPath ? { name, value: basename(value), origin } : { name, value, origin, instead }
 }
 
 function shapeFor(key: string): z.ZodMiniType | undefined {
@@ -252,9 +283,15 @@ function allowedHosts(
   environmentClass: Environment['class'],
 ): ReadonlySet<string> {
   const named = values.get('ALLOWED_HOSTS') as string[] | undefined
-  return new Set(
-    named ?? [...[...servers.values()].map((url) => new URL(url).host), ...AUTHORIZATION_HOSTS[environmentClass]],
-  )
+  return new Set(named ?? hostsOf({ servers, class: environmentClass }))
+}
+
+/** Those that an environment needs: of its servers, and the documented names of the authorization server. */
+export function hostsOf({
+  servers,
+  class: environmentClass,
+}: Pick<Environment, 'servers' | 'class'>): readonly string[] {
+  return [...[...servers.values()].map((url) => new URL(url).host), ...AUTHORIZATION_HOSTS[environmentClass]]
 }
 
 /** Defaults that follow from other settings. */

@@ -71,6 +71,11 @@ export const VARIABLES = {
     shape: text,
     about: 'key id of the signing certificate: Thredd CA > App Certificates, type rtssigning (Postman: kid)',
   },
+  SIGNING_CERT_FILE: {
+    shape: path,
+    about: 'its certificate, for the inventory of a report and a warning before it expires; not needed to sign',
+    file: true,
+  },
   SIGNING_ALG: {
     shape: signingAlgorithm,
     default: 'PS256',

@@ -2,14 +2,16 @@
  * What a record amounts to: the answer to "may we go live?", counts, findings, requirements, hosts, clients. Said once
  * here, so that every report for people says the same. Pure; knows no format.
  */
-import { CATALOGUE, type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../clauses.ts'
+import { areaOf, CATALOGUE, type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../clauses.ts'
 import { CODES, type ErrorCode } from '../errors.ts'
 import {
+  type CertificateFacts,
   type CheckRecord,
   type ErrorRecord,
   type Exchange,
   errorBeyondSteps,
   type IdentityRecord,
+  peerOf,
   type RunRecord,
   type StepRecord,
   type WorkflowRecord,
@@ -46,16 +48,18 @@ export interface Proof extends Placed {
   readonly check: CheckRecord
 }
 
+export const REQUIREMENT_STANDINGS = [
+  'fail',
+  'inconclusive',
+  'warn',
+  'pass',
+  'not tested',
+  'gap',
+  'review',
+  'by design',
+] as const
 /** A requirement that is not decided by a check says why not. */
-export type RequirementStanding =
-  | 'pass'
-  | 'warn'
-  | 'fail'
-  | 'inconclusive'
-  | 'not tested'
-  | 'gap'
-  | 'review'
-  | 'by design'
+export type RequirementStanding = (typeof REQUIREMENT_STANDINGS)[number]
 
 export interface JudgedRequirement {
   readonly requirement: Requirement
@@ -68,12 +72,29 @@ export interface JudgedRequirement {
 export interface Host {
   readonly host: string
   readonly calls: number
-  /** distinct, in order of occurrence */
+  /** where TCP went; these and the following are distinct and in order of occurrence */
+  readonly addresses: readonly string[]
   readonly protocols: readonly string[]
-  readonly servers: readonly NonNullable<NonNullable<Exchange['tls']>['server']>[]
   readonly identities: readonly string[]
   /** the server's clock less ours by its Date headers, which tell whole seconds */
   readonly clockOffsetSeconds?: number | undefined
+}
+
+/** A server's certificate with its issuers, and who showed it. */
+export interface ServerCertificate {
+  readonly certificate: CertificateFacts
+  readonly chain: readonly CertificateFacts[]
+  readonly hosts: readonly string[]
+}
+
+/** A URL that was called, without its query, and where each part of it came from. */
+export interface Endpoint {
+  readonly method: string
+  readonly url: string
+  /** the setting of its base URL, with file and line; absent where a flow gave the whole URL */
+  readonly configured?: { readonly source: string; readonly from: string } | undefined
+  /** the member of an answer that names it, in the run's order the first */
+  readonly named?: { readonly member: string; readonly at: Placed } | undefined
 }
 
 /** One OAuth client that the run registered, changed or deleted. */
@@ -102,7 +123,13 @@ export interface Account {
   /** clauses that the run names and the catalogue has no requirement for */
   readonly otherClauses: readonly { readonly clause: Clause; readonly proofs: readonly Proof[] }[]
   readonly catalogueChanged: boolean
+  /** counts of requirements, by what they are about */
+  readonly areas: readonly { readonly area: string; readonly counts: Readonly<Record<RequirementStanding, number>> }[]
   readonly hosts: readonly Host[]
+  readonly certificates: readonly ServerCertificate[]
+  readonly endpoints: readonly Endpoint[]
+  /** what makes the evidence weaker than it looks */
+  readonly weaknesses: readonly { readonly flag: string; readonly means: string }[]
   readonly ledger: readonly LedgerEntry[]
   /** the run's end, and until when its result may be quoted: three months, or until a certificate expires */
   readonly endedAt: string
@@ -118,10 +145,12 @@ export function account(record: RunRecord): Account {
   const checks = steps.flatMap(({ step }) => step.checks)
   const findings = findingsOf(record, steps)
   const requirements = REQUIREMENTS.map((requirement) => judged(requirement, steps))
+  const hosts = hostsOf(steps)
+  const weaknesses = weaknessesOf(record, hosts)
   const complete = record.leftOut?.length === 0 && record.workflows.every((workflow) => !wasInterrupted(workflow))
   const endedAt = new Date(Date.parse(record.startedAt) + record.durationMs).toISOString()
   return {
-    answer: answerOf(record, { complete, findings, requirements }),
+    answer: answerOf(record, { complete, findings, requirements, weaknesses }),
     complete,
     steps,
     stepCounts: counts(
@@ -143,7 +172,11 @@ export function account(record: RunRecord): Account {
     requirements,
     otherClauses: otherClausesOf(record, steps),
     catalogueChanged: record.catalogue !== undefined && record.catalogue.sha256 !== CATALOGUE.sha256,
-    hosts: hostsOf(steps),
+    areas: areasOf(requirements),
+    hosts,
+    certificates: certificatesOf(steps),
+    endpoints: endpointsOf(record, steps),
+    weaknesses,
     ledger: ledgerOf(steps),
     endedAt,
     validUntil: validUntil(record, endedAt),
@@ -169,7 +202,12 @@ function wasInterrupted({ error, steps }: WorkflowRecord): boolean {
 
 function answerOf(
   record: RunRecord,
-  { complete, findings, requirements }: Pick<Account, 'complete' | 'findings' | 'requirements'>,
+  {
+    complete,
+    findings,
+    requirements,
+    weaknesses,
+  }: Pick<Account, 'complete' | 'findings' | 'requirements' | 'weaknesses'>,
 ): Account['answer'] {
   const number = (standing: Finding['standing']) => findings.filter((finding) => finding.standing === standing).length
   const open = requirements.filter(
@@ -180,7 +218,8 @@ function answerOf(
     ...(complete ? [] : [`PARTIAL: ${partial}`]),
     ...(number('warn') > 0 ? [count(number('warn'), 'warning')] : []),
     ...(open > 0 ? [`${count(open, 'mandatory requirement')} not tested by this run`] : []),
-    ...record.identities
+    ...(weaknesses.length > 0 ? [`weakened evidence: ${weaknesses.map(({ flag }) => flag).join(', ')}`] : []),
+    ...[...record.identities, ...(record.signingKeys ?? []).flatMap(({ certificate }) => certificate ?? [])]
       .filter(isExpiring)
       .map(({ name, daysLeft }) =>
         daysLeft < 0
@@ -323,21 +362,105 @@ function otherClausesOf(record: RunRecord, steps: readonly Placed[]): Account['o
     }))
 }
 
+function areasOf(requirements: readonly JudgedRequirement[]): Account['areas'] {
+  return [...Map.groupBy(requirements, ({ requirement }) => areaOf(requirement))].map(([area, rows]) => ({
+    area,
+    counts: counts(
+      REQUIREMENT_STANDINGS,
+      rows.map(({ standing }) => standing),
+    ),
+  }))
+}
+
+interface Called {
+  readonly at: Placed
+  readonly exchange: Exchange
+}
+
+function callsOf(steps: readonly Placed[]): Called[] {
+  return steps.flatMap((at) => at.step.exchanges.map((exchange) => ({ at, exchange })))
+}
+
+function hostOf({ request: { url } }: Exchange): string {
+  return URL.parse(url)?.host ?? url
+}
+
 function hostsOf(steps: readonly Placed[]): Host[] {
-  const exchanges = steps.flatMap(({ step }) => step.exchanges.map((exchange) => ({ exchange, step })))
-  const byHost = Map.groupBy(exchanges, ({ exchange }) => URL.parse(exchange.request.url)?.host ?? exchange.request.url)
+  const byHost = Map.groupBy(callsOf(steps), ({ exchange }) => hostOf(exchange))
   return [...byHost].map(([host, calls]) => {
     const tls = calls.flatMap(({ exchange }) => exchange.tls ?? [])
-    const servers = new Map(tls.flatMap(({ server }) => (server === undefined ? [] : [[server.sha256, server]])))
     return {
       host,
       calls: calls.length,
-      protocols: [...new Set(tls.map(({ protocol, cipher }) => `${protocol} ${cipher}`))],
-      servers: [...servers.values()],
-      identities: [...new Set(tls.map(({ configured }) => configured?.identity ?? 'none'))],
+      addresses: distinct(tls.flatMap((one) => peerOf(one) ?? [])),
+      protocols: distinct(tls.map(({ protocol, cipher, alpn }) => `${protocol}, ${cipher}${alpn ? `, ${alpn}` : ''}`)),
+      identities: distinct(tls.map(({ configured }) => configured?.identity ?? 'none')),
       clockOffsetSeconds: median(calls.flatMap(({ exchange }) => offsetOf(exchange) ?? [])),
     }
   })
+}
+
+function certificatesOf(steps: readonly Placed[]): ServerCertificate[] {
+  const shown = callsOf(steps).flatMap(({ exchange }) => {
+    const { server, chain = [] } = exchange.tls ?? {}
+    return server === undefined ? [] : [{ certificate: server, chain, host: hostOf(exchange) }]
+  })
+  return [...Map.groupBy(shown, ({ certificate }) => certificate.sha256).values()].flatMap((alike) =>
+    alike.slice(0, 1).map(({ certificate, chain }) => ({
+      certificate,
+      chain,
+      hosts: distinct(alike.map(({ host }) => host)),
+    })),
+  )
+}
+
+/** Base URLs come from the environment; what answers name is compared with them, and followed only where a flow says so. */
+function endpointsOf({ environment }: RunRecord, steps: readonly Placed[]): Endpoint[] {
+  const named = new Map<string, NonNullable<Endpoint['named']>>()
+  const endpoints = new Map<string, Endpoint>()
+  for (const { at, exchange } of callsOf(steps)) {
+    const { method, url: whole } = exchange.request
+    const url = whole.replace(/[?#].*/s, '')
+    const key = `${method} ${url}`
+    const source = at.step.operation?.source
+    const server = environment.servers?.find((one) => one.source === source && url.startsWith(one.url))
+    const configured = server && { source: server.source, from: server.from }
+    if (!endpoints.has(key)) endpoints.set(key, { method, url, configured, named: named.get(url) })
+    for (const [member, value] of Object.entries(membersOf(exchange.response?.body.text)))
+      if (!named.has(value)) named.set(value, { member, at })
+  }
+  // A document read later may name what was called before it.
+  return [...endpoints.values()].map((one) => ({ ...one, named: one.named ?? named.get(one.url) }))
+}
+
+/** The texts of an answer by the names of their members, those of nested objects too. */
+function membersOf(text: string | undefined): Record<string, string> {
+  const members: Record<string, string> = {}
+  const visit = (value: unknown, path: string): void => {
+    if (typeof value === 'string' && value.startsWith('https://')) members[path] ??= value
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return
+    for (const [name, member] of Object.entries(value)) visit(member, path === '' ? name : `${path}.${name}`)
+  }
+  visit(jsonObject(text), '')
+  return members
+}
+
+/** Beyond this a server may take a fresh assertion for one of the future, or an old one. */
+const MOST_OFFSET_SECONDS = 5
+
+function weaknessesOf({ tool, security }: RunRecord, hosts: readonly Host[]): Account['weaknesses'] {
+  const offsets = hosts.flatMap(({ host, clockOffsetSeconds: offset = 0 }) =>
+    Math.abs(offset) > MOST_OFFSET_SECONDS ? [`${offset.toFixed(0)} s to that of ${host}`] : [],
+  )
+  return [
+    ...(tool.dirty
+      ? [{ flag: 'changed files', means: 'the tool was run from files that differ from its commit' }]
+      : []),
+    ...(security?.weaknesses ?? []),
+    ...(offsets.length > 0
+      ? [{ flag: 'clock', means: `the clock of this machine is off: ${offsets.join(', ')}` }]
+      : []),
+  ]
 }
 
 /** The Date header is cut to whole seconds, so half a second is what it leaves out on average. */
@@ -426,6 +549,10 @@ function counts<T extends string>(names: readonly T[], values: readonly T[]): Re
 
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+function distinct(texts: readonly string[]): string[] {
+  return [...new Set(texts)]
 }
 
 function textOf(value: unknown): string | undefined {

@@ -51,6 +51,7 @@ function entry(exchange: Exchange, step: StepRecord, pageref: string) {
     response: responseOf(response, error?.code),
     cache: {},
     timings,
+    ...(tls?.address === undefined ? {} : { serverIPAddress: tls.address, connection: String(tls.port) }),
     comment: facts.join('; '),
   }
 }

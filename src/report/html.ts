@@ -3,18 +3,20 @@
  * and no request at all. A conversion of the record; what it says is decided in account.ts.
  */
 import { createHash } from 'node:crypto'
-import type { IdentityRecord, RunRecord, WorkflowRecord } from '../record.ts'
+import type { RunRecord, WorkflowRecord } from '../record.ts'
 import {
   type Account,
   account,
   count,
   type Finding,
-  isExpiring,
   type JudgedRequirement,
   type LedgerEntry,
   type Proof,
+  REQUIREMENT_STANDINGS,
   STANDINGS,
 } from './account.ts'
+import { certificates } from './html/certificates.ts'
+import { circumstances } from './html/circumstances.ts'
 import { sequence, waterfall } from './html/diagram.ts'
 import { type Content, type Markup, markup } from './html/markup.ts'
 import {
@@ -49,7 +51,7 @@ ${overview(record, said)}
 ${findings(said)}
 ${workflows(record, said, tokens)}
 ${requirements(said)}
-${certificates(record, said)}
+${certificates(record, said, tokens)}
 ${circumstances(record, said)}
 ${clients(said)}
 ${jwts(tokens)}
@@ -108,7 +110,7 @@ ${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason
 <div><dt>Run</dt><dd>${time(record.startedAt)}, ${duration(record.durationMs)}</dd></div>
 <div><dt>May be quoted until</dt><dd>${time(said.validUntil)}</dd></div>
 </dl></div>
-${warnings(record)}
+${warnings(record, said)}
 <div class="tallies">${tallies(said)}</div>
 ${
   said.notices.length > 0 &&
@@ -118,16 +120,18 @@ ${
 }
 
 /** What makes the evidence weaker stands where nobody can miss it. */
-function warnings({ warnings, tool, security, counterparty }: RunRecord): Content {
-  const weaker = [
-    ...(tool.dirty ? ['the tool was run from files that differ from its commit'] : []),
-    ...(counterparty === 'twin-in-process' ? ['no TLS took part: nothing here is evidence for mutual TLS'] : []),
-    ...(security?.proxy ? ['calls went through a proxy'] : []),
-  ]
-  const box = (title: string, tone: string, lines: readonly string[]) =>
+function warnings({ warnings }: RunRecord, { weaknesses }: Account): Content {
+  const box = (title: string, tone: string, lines: readonly Content[]) =>
     lines.length > 0 &&
     markup`<div class="alert ${tone}"><strong>${title}</strong><ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul></div>`
-  return [box('This weakens the evidence', 'fail', weaker), box('Warnings of the run', 'warn', warnings)]
+  return [
+    box(
+      'This weakens the evidence',
+      'fail',
+      weaknesses.map(({ flag, means }) => markup`<span class="mono">${flag}</span>: ${means}`),
+    ),
+    box('Warnings of the run', 'warn', warnings),
+  ]
 }
 
 function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
@@ -144,10 +148,7 @@ function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
     ]),
     tally(
       'Requirements',
-      (['fail', 'inconclusive', 'warn', 'pass', 'not tested', 'gap', 'review', 'by design'] as const).map((one) => [
-        one,
-        by(one),
-      ]),
+      REQUIREMENT_STANDINGS.map((one) => [one, by(one)]),
     ),
   ]
 }
@@ -229,12 +230,14 @@ ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}
 ${steps.map((placed) => stepDetails(placed, record, tokens))}</section>`
 }
 
-function requirements({ requirements, otherClauses, levelCounts, catalogueChanged, steps }: Account): Markup {
+function requirements(said: Account): Markup {
+  const { requirements, otherClauses, levelCounts, catalogueChanged, steps } = said
   const groups = Map.groupBy(requirements, ({ clause }) => clause.id)
   return markup`<section id="requirements"><h2>Requirements</h2>
 <p>Each requirement of the catalogue with the checks that decide it. A requirement without a check is a gap and stays visible; “not tested” has a check that this run did not reach.</p>
 ${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The catalogue has changed since the run; this page judges by the present one.</p>`}
 <p class="soft small">Checks by level: ${(['must', 'should', 'policy'] as const).map((level) => markup`${level} ${levelCounts[level].pass} passed, ${levelCounts[level].warn} warned, ${levelCounts[level].fail} failed${level !== 'policy' && '; '}`)}</p>
+<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by area">${areas(said)}</div></div>
 <div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by clause"><table><caption>From requirement to checks</caption><thead><tr><th scope="col">verdict</th><th scope="col">requirement</th></tr></thead>${[
     ...groups.values(),
   ].map(
@@ -254,6 +257,14 @@ ${
   )}</tbody></table></div></details></div></section>`
 }
 
+function areas({ areas }: Account): Markup {
+  const used = REQUIREMENT_STANDINGS.filter((standing) => areas.some(({ counts }) => counts[standing] > 0))
+  return markup`<table><caption>By area</caption><thead><tr><th scope="col">area</th>${used.map((standing) => markup`<th scope="col" class="number">${wordOf(standing)}</th>`)}</tr></thead><tbody>${areas.map(
+    ({ area, counts }) =>
+      markup`<tr><th scope="row">${area}</th>${used.map((standing) => markup`<td class="number">${counts[standing] === 0 ? markup`<span class="soft">–</span>` : markup`<span class="mark ${toneOf(standing)}">${counts[standing]}</span>`}</td>`)}</tr>`,
+  )}</tbody></table>`
+}
+
 function requirementRow({ requirement, standing, because, proofs }: JudgedRequirement): Markup {
   const { id, text, level, kind, safety } = requirement
   return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.length === 0 ? because : proofLinks(proofs)}</div></td></tr>`
@@ -264,82 +275,6 @@ function proofLinks(proofs: readonly Proof[]): Markup[] {
   return bySteps.flatMap(([first], index) =>
     first === undefined ? [] : [markup`${index > 0 && ', '}${stepLink(first)}`],
   )
-}
-
-function certificates({ identities }: RunRecord, { hosts }: Account): Markup {
-  return markup`<section id="certificates"><h2>Certificates and TLS</h2>
-<div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
-<div class="card"><h3>Servers</h3>${
-    hosts.length === 0
-      ? markup`<p class="soft">No call was made.</p>`
-      : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">TLS</th><th scope="col">server certificate</th><th scope="col">configured identity</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
-          ({ host, calls, protocols, servers, identities, clockOffsetSeconds }) =>
-            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td>${protocols.length === 0 ? 'no TLS facts' : protocols.join(', ')}</td><td>${servers.map(({ subject, issuer, sha256, validTo }) => markup`<div>${subject}<br><span class="soft small">issued by ${issuer}, until ${readable(validTo)}</span><br><span class="mono wrap">${sha256}</span></div>`)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
-        )}</tbody></table></div>
-<p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
-  }</div></section>`
-}
-
-function identity(one: IdentityRecord): Markup {
-  const tone = one.daysLeft < 0 ? 'fail' : isExpiring(one) ? 'warn' : 'pass'
-  return markup`<h4>${one.name}</h4>${pairs([
-    [
-      'valid',
-      markup`<span class="badge ${tone}">${one.daysLeft < 0 ? 'expired' : `${count(one.daysLeft, 'day')} left`}</span> ${readable(one.notBefore)} to ${readable(one.notAfter)}`,
-    ],
-    ['subject', one.subject],
-    ['issuer', one.issuer],
-    ['serial number', markup`<span class="mono">${one.serial}</span>`],
-    ['SHA-256', markup`<span class="mono">${one.sha256}</span>`],
-  ])}`
-}
-
-function circumstances(record: RunRecord, said: Account): Markup {
-  const { tool, catalogue, origin, environment, security, leftOut } = record
-  const mono = (text: string | undefined) => text !== undefined && markup`<span class="mono">${text}</span>`
-  return markup`<section id="circumstances"><h2>Circumstances</h2>
-<div class="card"><h3>Who and when</h3>${pairs([
-    ['operator', origin?.operator ?? 'not named'],
-    ['ticket or change', origin?.reference],
-    ['CI job', origin?.job],
-    ['started', time(record.startedAt)],
-    ['ended', time(said.endedAt)],
-    ['run', mono(record.runId)],
-    [
-      'not part of the run',
-      leftOut === undefined ? 'the record does not say' : leftOut.length === 0 ? 'nothing' : leftOut.join(', '),
-    ],
-  ])}</div>
-<div class="card"><h3>With what</h3>${pairs([
-    ['tool', `${tool.name} ${tool.version}`],
-    [
-      'commit',
-      tool.commit === undefined
-        ? 'not known'
-        : markup`<span class="mono">${tool.commit}</span>${tool.dirty && ', with changed files'}`,
-    ],
-    ['lockfile SHA-256', mono(tool.lockfileSha256)],
-    ['Node.js, OpenSSL, platform', `${tool.node}, ${tool.openssl}, ${tool.platform}`],
-    [
-      'requirement catalogue',
-      catalogue &&
-        markup`version ${catalogue.version}, ${catalogue.requirements} requirements, SHA-256 <span class="mono">${catalogue.sha256}</span>`,
-    ],
-    [
-      'server certificates',
-      security &&
-        `always verified, against ${security.ownAuthorities ? 'the authorities of CA_FILE' : 'the authorities of Node.js'}; TLS from ${security.minTlsVersion}`,
-    ],
-    ['weakened security', 'none: verification cannot be switched off'],
-  ])}</div>
-<div class="card"><h3>Where</h3>${pairs([
-    ['environment', `${environment.name}, class ${environment.class}`],
-    ['files', environment.files.join(', ')],
-  ])}
-${
-  environment.servers !== undefined &&
-  markup`<div class="scroll" tabindex="0" role="region" aria-label="Base URLs"><table><thead><tr><th scope="col">server</th><th scope="col">base URL</th><th scope="col">from</th></tr></thead><tbody>${environment.servers.map(({ source, url, from }) => markup`<tr><th scope="row">${source}</th><td class="mono wrap">${url}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div>`
-}</div></section>`
 }
 
 function clients({ ledger }: Account): Markup {
@@ -376,7 +311,8 @@ function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
     .join(' · ')
 }
 
-function limits({ redaction }: RunRecord, { findings }: Account): Markup {
+function limits({ redaction, leftOut }: RunRecord, { findings, steps }: Account): Markup {
+  const skipped = steps.filter(({ standing }) => standing === 'skip')
   const deviations = findings.filter(({ standing }) => standing === 'warn').length
   return markup`<section id="limits"><h2>Redaction and limits</h2>
 <div class="card"><h3>Redaction</h3>${pairs([
@@ -387,8 +323,11 @@ function limits({ redaction }: RunRecord, { findings }: Account): Markup {
       'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Every file of the run is read back and searched for each known secret in all encodings; a hit removes the file and fails the run.',
     ],
   ])}</div>
-<div class="card"><h3>Deviations</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p></div>
-<div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;folder&gt;</code> recomputes all of it. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
-<div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not.</p></div>
+<div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${
+    skipped.length > 0 &&
+    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((placed) => markup`<li>${stepLink(placed)}: ${placed.step.because ?? 'no reason given'}</li>`)}</ul>`
+  }${leftOut !== undefined && leftOut.length > 0 && markup`<p>Not part of the run: ${leftOut.join(', ')}.</p>`}</div>
+<div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;pack&gt;</code> recomputes all of it; signer.jwk.json is the key, and its kid is to be compared with the one its maker names. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
+<div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not. Keep it as long as your audit asks for, which is twelve months in many schemes.</p></div>
 <div class="sign"><div>Approved by</div><div>Role</div><div>Date and signature</div></div></section>`
 }

@@ -1,6 +1,6 @@
 /** An exchange as it was on the wire, redacted as the record is: `>` went out, `<` came back, `*` is said about it. */
 import { render } from '../errors.ts'
-import type { Exchange } from '../record.ts'
+import { type Exchange, peerOf } from '../record.ts'
 
 export function wireLog({ request, response, tls, sent, error, timing }: Exchange): string[] {
   return [
@@ -19,9 +19,11 @@ export function wireLog({ request, response, tls, sent, error, timing }: Exchang
   ]
 }
 
-function tlsLines({ protocol, cipher, server, configured }: NonNullable<Exchange['tls']>): string[] {
+function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
+  const { protocol, cipher, server, configured } = tls
+  const peer = peerOf(tls)
   return [
-    `* ${protocol} ${cipher}`,
+    `* ${protocol} ${cipher}${peer === undefined ? '' : ` with ${peer}`}`,
     ...(server === undefined
       ? []
       : [

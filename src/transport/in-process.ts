@@ -25,7 +25,11 @@ export function inProcess(options: InProcessOptions): Transport {
   }
 }
 
-type Outcome = Delivery extends infer D ? (D extends unknown ? Omit<D, 'timing' | 'tls'> : never) : never
+type Outcome = Delivery extends infer D
+  ? D extends unknown
+    ? Omit<D, 'timing' | 'tls' | 'sentHeaders'>
+    : never
+  : never
 
 async function deliver(
   { answer }: InProcessOptions,

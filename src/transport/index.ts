@@ -9,13 +9,13 @@ import {
   checkServerIdentity,
   connect,
   createSecureContext,
+  type DetailedPeerCertificate,
   getCACertificates,
-  type PeerCertificate,
   type SecureContext,
   type TLSSocket,
 } from 'node:tls'
 import { Agent, Client, type Dispatcher } from 'undici'
-import { type Identity, nameOnOneLine, sha256Of } from '../identity.ts'
+import { factsOf, type Identity } from '../identity.ts'
 import type { Exchange } from '../record.ts'
 import type { Secret } from '../secret.ts'
 import { ConnectFailure, failureOf, GaveUp, type Situation } from './failure.ts'
@@ -113,6 +113,7 @@ function exchange(
   let stage: Situation['stage'] = 'connecting'
   let connection: Connection | undefined
   let reused = false
+  let sentHeaders: Delivery['sentHeaders']
   let sentAt = start
   let firstByteMs: number | undefined
   let controller: Dispatcher.DispatchController | undefined
@@ -131,6 +132,7 @@ function exchange(
     const tls = connection?.tls ?? (refusedServer && connections.evidenceOf(refusedServer))
     const evidence = {
       ...(tls === undefined ? {} : { tls }),
+      ...(sentHeaders === undefined ? {} : { sentHeaders }),
       timing: {
         startedAt,
         ...(connection === undefined || reused ? {} : { connectMs: connection.connectMs }),
@@ -179,8 +181,9 @@ function exchange(
         }
         stage = 'sent'
         sentAt = performance.now()
-        connections.expectHeaders((used) => {
+        connections.expectHeaders((used, head) => {
           connection = used
+          sentHeaders = headersOf(head, request)
           reused = used.exchanges > 0
           used.exchanges += 1
         })
@@ -219,6 +222,17 @@ function headerList({ headers }: Outgoing): string[] {
     : [...list, 'accept-encoding', 'identity']
 }
 
+/** What undici wrote, and the length of the body, which it adds to that afterwards (RFC 9110 section 8.6). */
+function headersOf(head: string, { method, body }: Outgoing): [string, string][] {
+  const written = head.split('\r\n').flatMap((line, index): [string, string][] => {
+    const colon = line.indexOf(':')
+    return index === 0 || colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1).trim()]]
+  })
+  const expectsBody = /^(?:POST|PUT|PATCH)$/.test(method)
+  if (body === undefined && !expectsBody) return written
+  return [...written, ['content-length', String(Buffer.byteLength(body ?? ''))]]
+}
+
 function pairs(raw: Dispatcher.DispatchController['rawHeaders']): [string, string][] {
   const list = Array.isArray(raw) ? raw.map((text) => text.toString('latin1')) : []
   return Array.from({ length: list.length / 2 }, (_, index) => [
@@ -245,7 +259,7 @@ class Connections {
   readonly #refused = new WeakMap<ConnectFailure, Connection['tls']>()
   readonly #opening = new Set<{ destroy(): void }>()
   readonly #onSendHeaders = (message: unknown) => this.#headersLeave(message)
-  #awaiting: ((connection: Connection) => void) | undefined
+  #awaiting: ((connection: Connection, head: string) => void) | undefined
 
   constructor(options: TransportOptions) {
     this.#options = options
@@ -257,8 +271,11 @@ class Connections {
     for (const socket of this.#opening) socket.destroy()
   }
 
-  /** Calls back with the connection whose headers leave next: undici publishes in the same turn as it starts a request. */
-  expectHeaders(callback: (connection: Connection) => void): void {
+  /**
+   * Calls back with the connection whose headers leave next, and with these: undici publishes in the same turn as it
+   * starts a request.
+   */
+  expectHeaders(callback: (connection: Connection, head: string) => void): void {
     this.#awaiting = callback
   }
 
@@ -309,12 +326,13 @@ class Connections {
     socket.on('keylog', agreed)
     // Before Node's own listener, which destroys a socket whose server it does not trust.
     socket.prependOnceListener('secure', () => {
-      serverCertificate = peerCertificate(socket)
-      tls = evidenceOf(socket, serverCertificate, identity)
+      const chain = peerChain(socket)
+      serverCertificate = chain[0]
+      tls = evidenceOf(socket, { chain, identity, tunnelled: tunnel !== undefined })
     })
     socket.once('secureConnect', () => {
       finish()
-      tls ??= evidenceOf(socket, peerCertificate(socket), identity)
+      tls ??= evidenceOf(socket, { chain: peerChain(socket), identity, tunnelled: tunnel !== undefined })
       this.#known.set(socket, { tls, connectMs: performance.now() - start, exchanges: 0, error: undefined })
       resolve(socket)
     })
@@ -379,9 +397,9 @@ class Connections {
     const awaiting = this.#awaiting
     if (awaiting === undefined) return
     this.#awaiting = undefined
-    const { socket } = message as { readonly socket: object }
+    const { socket, headers } = message as { readonly socket: object; readonly headers: string }
     const connection = this.#known.get(socket)
-    if (connection !== undefined) awaiting(connection)
+    if (connection !== undefined) awaiting(connection, headers)
   }
 }
 
@@ -389,30 +407,40 @@ const SEND_HEADERS = 'undici:client:sendHeaders'
 
 function evidenceOf(
   socket: TLSSocket,
-  server: X509Certificate | undefined,
-  identity: Identity | undefined,
+  {
+    chain: [server, ...issuers],
+    identity,
+    tunnelled,
+  }: {
+    readonly chain: readonly X509Certificate[]
+    readonly identity: Identity | undefined
+    readonly tunnelled: boolean
+  },
 ): Connection['tls'] {
+  const { alpnProtocol, remoteAddress, remotePort } = socket
   return {
     protocol: socket.getProtocol() ?? 'unknown',
     cipher: socket.getCipher().standardName,
-    ...(server === undefined
-      ? {}
-      : {
-          server: {
-            subject: nameOnOneLine(server.subject),
-            issuer: nameOnOneLine(server.issuer),
-            sha256: sha256Of(server),
-            validTo: server.validToDate.toISOString(),
-          },
-        }),
+    ...(alpnProtocol ? { alpn: alpnProtocol } : {}),
+    ...(tunnelled || remoteAddress === undefined ? {} : { address: remoteAddress, port: remotePort }),
+    ...(server === undefined ? {} : { server: factsOf(server), chain: issuers.map(factsOf) }),
     ...(identity === undefined ? {} : { configured: { identity: identity.name, sha256: identity.record.sha256 } }),
   }
 }
 
-/** Not by getPeerX509Certificate: on a client socket it takes the certificate out, and Node's own check then finds none. */
-function peerCertificate(socket: TLSSocket): X509Certificate | undefined {
-  const { raw } = socket.getPeerCertificate() as Partial<PeerCertificate>
-  return raw === undefined ? undefined : new X509Certificate(raw)
+/**
+ * The server's certificate and its issuers as far as they are known. Not by getPeerX509Certificate: on a client socket it
+ * takes the certificate out, and Node's own check then finds none.
+ */
+function peerChain(socket: TLSSocket): readonly X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let at: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true)
+  // A root names itself as its issuer.
+  while (at?.raw !== undefined && chain.at(-1)?.raw.equals(at.raw) !== true) {
+    chain.push(new X509Certificate(at.raw))
+    at = at.issuerCertificate
+  }
+  return chain
 }
 
 /** NO_PROXY as curl reads it. */

@@ -20,6 +20,8 @@ export interface Answer {
 
 interface Evidence {
   readonly tls?: Exchange['tls']
+  /** the headers of the request as they left, with those that the transport adds */
+  readonly sentHeaders?: Outgoing['headers']
   readonly timing: Exchange['timing']
 }
 

@@ -72,6 +72,7 @@ export async function startNetwork(switches: Partial<Switches> = {}): Promise<Ne
       THREDD_TRANSPORT_KEY_FILE: keyFile,
       THREDD_CA_FILE: pki.caFile,
       THREDD_SIGNING_KEY_FILE: pki.identities.signing.keyFile,
+      THREDD_SIGNING_CERT_FILE: pki.identities.signing.certificateFile,
       THREDD_VAULT_KEY: vaultKey.toString('base64url'),
     },
     vaultKey,

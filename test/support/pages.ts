@@ -66,6 +66,8 @@ function environmentPage(): string {
         ['`IDENTITY_<NAME>_CERT_FILE`, `_KEY_FILE`, `_PFX_FILE`, `_PASSPHRASE`', IDENTITY.about, ''],
       ],
     ),
+    'Reports name who ran and why from process variables alone: `THREDD_OPERATOR`, `THREDD_ORGANISATION`, ' +
+      '`THREDD_REFERENCE` (a ticket or change); operator and job are known on GitHub and GitLab.',
     'Any other variable is the value of the workflow input with its name in lower case: `CONTACT_EMAIL` sets `contact_email`.',
   ])
 }

@@ -23,7 +23,14 @@ export function sampleRecord(overrides: Partial<RunRecord> = {}): RunRecord {
     recordVersion: RECORD_VERSION,
     runId: '019a0000-0000-7000-8000-000000000001',
     tool: { name: 'thredd-dcr', version: '1.2.3', node: '24.0.0', openssl: '3.5.0', platform: 'linux-x64' },
-    environment: { name: 'uat', class: 'uat', files: ['.env.uat'] },
+    environment: {
+      name: 'uat',
+      class: 'uat',
+      files: ['.env.uat'],
+      servers: [{ source: 'authorization', url: 'https://auth.example', from: '.env.uat:12' }],
+      settings: [{ name: 'SIGNING_ALG', value: 'PS256', from: 'default' }],
+      settingsSha256: '56'.repeat(32),
+    },
     leftOut: [],
     counterparty: 'network',
     startedAt: '2026-01-02T03:04:05.000Z',
@@ -38,8 +45,18 @@ export function sampleRecord(overrides: Partial<RunRecord> = {}): RunRecord {
         notBefore: '2025-06-01T00:00:00.000Z',
         notAfter: '2026-12-01T00:00:00.000Z',
         daysLeft: 333,
+        key: { kind: 'RSA 2048', spkiSha256: '12'.repeat(32) },
       },
     ],
+    signingKeys: [
+      {
+        kid: 'signing-1',
+        algorithms: ['PS256', 'RS256'],
+        key: { kind: 'RSA 3072', spkiSha256: '34'.repeat(32) },
+        thumbprint: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs',
+      },
+    ],
+    security: { minTlsVersion: 'TLSv1.2', ownAuthorities: false, proxy: false, authorities: [], weaknesses: [] },
     warnings: [],
     workflows: [
       {
@@ -151,12 +168,24 @@ export function exchange(overrides: Partial<Exchange> = {}): Exchange {
     tls: {
       protocol: 'TLSv1.3',
       cipher: 'TLS_AES_256_GCM_SHA384',
+      alpn: 'http/1.1',
+      address: '192.0.2.7',
+      port: 443,
       server: {
         subject: 'CN=auth.example',
         issuer: 'CN=Public CA',
         sha256: 'ef'.repeat(32),
         validTo: '2026-06-01T00:00:00.000Z',
+        key: { kind: 'EC P-256', spkiSha256: '78'.repeat(32) },
       },
+      chain: [
+        {
+          subject: 'CN=Public CA',
+          issuer: 'CN=Public CA',
+          sha256: '9a'.repeat(32),
+          validTo: '2030-06-01T00:00:00.000Z',
+        },
+      ],
       configured: { identity: 'transport', sha256: 'ab'.repeat(32) },
     },
     timing: { startedAt: '2026-01-02T03:04:05.100Z', connectMs: 40, firstByteMs: 60, totalMs: 120 },

@@ -255,6 +255,7 @@ function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Recor
     TRANSPORT_CERT_FILE: pki.identities.transport.certificateFile,
     TRANSPORT_KEY_FILE: pki.identities.transport.keyFile,
     SIGNING_KEY_FILE: pki.identities.signing.keyFile,
+    SIGNING_CERT_FILE: pki.identities.signing.certificateFile,
     CA_FILE: pki.caFile,
     ...settings,
   }

@@ -70,6 +70,10 @@ export function pairs(entries: readonly (readonly [name: string, value: Content]
   return markup`<dl class="pairs">${known.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`
 }
 
+export function mono(text: string | undefined): Content {
+  return text !== undefined && markup`<span class="mono">${text}</span>`
+}
+
 export function time(instant: string): Markup {
   return markup`<time datetime="${instant}">${readable(instant)}</time>`
 }

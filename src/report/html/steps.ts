@@ -1,6 +1,6 @@
 /** One step in full: checks with expected and actual, what was on the wire, scopes, JWTs, the same call with curl. */
 import { render } from '../../errors.ts'
-import type { CheckRecord, Exchange, RunRecord, StepRecord } from '../../record.ts'
+import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecord } from '../../record.ts'
 import type { Placed } from '../account.ts'
 import { curl } from '../curl.ts'
 import { type Content, type Markup, markup } from './markup.ts'
@@ -88,9 +88,22 @@ function wire(exchange: Exchange, { index, placed, record, tokens }: Around): Ma
       : markup`${code(tokens.shortened(message(String(response.status), response)), `response of ${name}`)}${bodyFacts(response.body)}`
   }
 ${found.length > 0 && markup`<p class="small">JWTs, decoded: ${found.map(tokenLink)}</p>`}
+${correlation(exchange)}
 ${tls !== undefined && tlsFacts(tls)}
 <h4>The same call with curl</h4>${code(command, `curl command of ${name}`)}
 </details>`
+}
+
+/** Headers by which the other side finds a call in its own logs. */
+const CORRELATION =
+  /^(?:date|(?:x-)?(?:request|correlation|trace|amzn-trace|amzn-request|fapi-interaction|b3-trace)-?id|traceparent|cf-ray|via)$/i
+
+function correlation({ request, response }: Exchange): Content {
+  const headers = [...request.headers, ...(response?.headers ?? [])].filter(([name]) => CORRELATION.test(name))
+  return (
+    headers.length > 0 &&
+    markup`<p class="small wrap">To ask the other side about this call: ${headers.map(([name, value], index) => markup`${index > 0 && ', '}<span class="mono">${name}: ${value}</span>`)}</p>`
+  )
 }
 
 function tokenLink({ number, name }: Token): Markup {
@@ -111,9 +124,11 @@ function bodyFacts({ bytes, sha256, text = '', truncated }: Exchange['request'][
   return markup`<p class="soft small wrap">${bytes} bytes on the wire${cut}${sha256 !== undefined && markup`, SHA-256 <span class="mono">${sha256}</span>`}</p>`
 }
 
-function tlsFacts({ protocol, cipher, server, configured }: NonNullable<Exchange['tls']>): Markup {
+function tlsFacts(tls: NonNullable<Exchange['tls']>): Markup {
+  const { protocol, cipher, alpn, server, configured } = tls
   return markup`<h4>TLS</h4>${pairs([
-    ['protocol', `${protocol}, ${cipher}`],
+    ['protocol', `${protocol}, ${cipher}${alpn === undefined ? '' : `, ${alpn}`}`],
+    ['address', peerOf(tls)],
     [
       'server certificate',
       server && `${server.subject}, issued by ${server.issuer}, until ${readable(server.validTo)}`,

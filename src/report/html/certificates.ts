@@ -1,0 +1,118 @@
+/** The section on certificates, keys and TLS: our inventory, and what servers showed. */
+import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record.ts'
+import { type Account, count, isExpiring, type ServerCertificate } from '../account.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+import { mono, pairs, readable } from './parts.ts'
+import type { Tokens } from './tokens.ts'
+
+export function certificates(record: RunRecord, said: Account, tokens: Tokens): Markup {
+  const { identities, signingKeys = [], security } = record
+  const { hosts } = said
+  return markup`<section id="certificates"><h2>Certificates and TLS</h2>
+<div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
+<div class="card"><h3>Our signing keys</h3>${signingKeys.length === 0 ? markup`<p class="soft">None was used.</p>` : signingKeys.map(signingKey)}</div>
+${softwareStatements(record, tokens)}
+<div class="card"><h3>Servers</h3>${
+    hosts.length === 0
+      ? markup`<p class="soft">No call was made.</p>`
+      : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">address</th><th scope="col">TLS</th><th scope="col">configured identity</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
+          ({ host, calls, addresses, protocols, identities, clockOffsetSeconds }) =>
+            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td>${addresses.length === 0 ? '–' : lines(addresses)}</td><td>${protocols.length === 0 ? 'no TLS facts' : lines(protocols)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
+        )}</tbody></table></div>
+<p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it, and which authorities it would accept, cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
+  }</div>
+${said.certificates.map(serverCertificate)}
+${
+  (security?.authorities ?? []).length > 0 &&
+  markup`<div class="card"><details class="more"><summary>Further authorities that were trusted (CA_FILE)</summary>${(security?.authorities ?? []).map((one) => certificateFacts(one))}</details></div>`
+}</section>`
+}
+
+function lines(texts: readonly string[]): Content {
+  return texts.map((text) => markup`<div>${text}</div>`)
+}
+
+function serverCertificate({ certificate, chain, hosts }: ServerCertificate): Markup {
+  return markup`<div class="card"><h3 class="wrap">Server certificate of ${hosts.join(', ')}</h3>${certificateFacts(certificate)}${
+    chain.length > 0 &&
+    markup`<details class="more"><summary>${count(chain.length, 'issuer')} up to the trusted root</summary>${chain.map((one) => certificateFacts(one))}</details>`
+  }</div>`
+}
+
+function certificateFacts({ subject, issuer, validFrom, validTo, sha256, key }: CertificateFacts): Markup {
+  return pairs([
+    ['subject', subject],
+    ['issuer', issuer],
+    ['valid', `${validFrom === undefined ? '' : `${readable(validFrom)} `}to ${readable(validTo)}`],
+    ['key', key?.kind],
+    ['SHA-256 of the key', mono(key?.spkiSha256)],
+    ['SHA-256', mono(sha256)],
+  ])
+}
+
+function identity(one: IdentityRecord): Markup {
+  return markup`<h4>${one.name}</h4>${inventoried(one)}`
+}
+
+/** A certificate of ours, whose remaining days somebody has to watch. */
+function inventoried(one: IdentityRecord): Markup {
+  const tone = one.daysLeft < 0 ? 'fail' : isExpiring(one) ? 'warn' : 'pass'
+  return pairs([
+    [
+      'valid',
+      markup`<span class="badge ${tone}">${one.daysLeft < 0 ? 'expired' : `${count(one.daysLeft, 'day')} left`}</span> ${readable(one.notBefore)} to ${readable(one.notAfter)}`,
+    ],
+    ['subject', one.subject],
+    ['issuer', one.issuer],
+    ['serial number', mono(one.serial)],
+    ['key', one.key?.kind],
+    ['SHA-256 of the key', mono(one.key?.spkiSha256)],
+    ['SHA-256', mono(one.sha256)],
+  ])
+}
+
+function signingKey({ kid, algorithms, key, thumbprint, certificate }: SigningKeyRecord): Markup {
+  return markup`<h4>${kid}</h4>${pairs([
+    ['key', key.kind],
+    ['algorithms', algorithms.join(', ')],
+    ['JWK thumbprint (RFC 7638)', mono(thumbprint)],
+    ['SHA-256 of the key', mono(key.spkiSha256)],
+    ['certificate', certificate === undefined && 'not known: SIGNING_CERT_FILE names it'],
+  ])}${certificate !== undefined && markup`<h4>its certificate</h4>${inventoried(certificate)}`}`
+}
+
+/** Whose statement, and how old: a directory's assertion goes stale. */
+function softwareStatements({ workflows }: RunRecord, tokens: Tokens): Content {
+  const answers = workflows.flatMap(({ steps }) =>
+    steps.flatMap((step) =>
+      step.exchanges.flatMap(({ response, timing }) => {
+        const [token] = response === undefined ? [] : tokens.in(response.body.text ?? '')
+        const isAnswer = step.operation?.operationId === 'getSoftwareStatementAssertion'
+        return isAnswer && token !== undefined ? [{ token, at: timing.startedAt, hash: response?.body.sha256 }] : []
+      }),
+    ),
+  )
+  return (
+    answers.length > 0 &&
+    markup`<div class="card"><h3>Software statements</h3>${answers.map(({ token: { number, claims }, at, hash }) => {
+      const issuedAt = typeof claims.iat === 'number' ? claims.iat * 1000 : Number.NaN
+      const age = (Date.parse(at) - issuedAt) / 1000
+      return markup`<h4><a href="#token-${number}">JWT ${number}</a></h4>${pairs([
+        ['issuer', text(claims.iss)],
+        [
+          'issued',
+          Number.isNaN(age)
+            ? undefined
+            : `${readable(new Date(issuedAt).toISOString())}, ${age.toFixed(0)} s before it was fetched`,
+        ],
+        ['software_id', text(claims.software_id)],
+        ['org_id', text(claims.org_id)],
+        ['SHA-256 of the answer', mono(hash)],
+      ])}`
+    })}</div>`
+  )
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

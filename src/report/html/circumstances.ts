@@ -1,0 +1,79 @@
+/** The section on who ran what, when, where and with which settings. */
+import type { RunRecord } from '../../record.ts'
+import { type Account, count, type Endpoint } from '../account.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+import { mono, pairs, stepLink, time } from './parts.ts'
+
+export function circumstances(record: RunRecord, said: Account): Markup {
+  const { tool, catalogue, origin, environment, security, leftOut } = record
+  return markup`<section id="circumstances"><h2>Circumstances</h2>
+<div class="card"><h3>Who and when</h3>${pairs([
+    ['operator', origin?.operator ?? 'not named'],
+    ['organisation', origin?.organisation],
+    ['ticket or change', origin?.reference],
+    ['CI job', origin?.job],
+    ['started', time(record.startedAt)],
+    ['ended', time(said.endedAt)],
+    ['run', mono(record.runId)],
+    [
+      'not part of the run',
+      leftOut === undefined ? 'the record does not say' : leftOut.length === 0 ? 'nothing' : leftOut.join(', '),
+    ],
+  ])}</div>
+<div class="card"><h3>With what</h3>${pairs([
+    ['tool', `${tool.name} ${tool.version}`],
+    [
+      'commit',
+      tool.commit === undefined
+        ? 'not known'
+        : markup`<span class="mono">${tool.commit}</span>${tool.dirty && ', with changed files'}`,
+    ],
+    ['lockfile SHA-256', mono(tool.lockfileSha256)],
+    ['Node.js, OpenSSL, platform', `${tool.node}, ${tool.openssl}, ${tool.platform}`],
+    [
+      'requirement catalogue',
+      catalogue &&
+        markup`version ${catalogue.version}, ${catalogue.requirements} requirements, SHA-256 <span class="mono">${catalogue.sha256}</span>`,
+    ],
+    [
+      'server certificates',
+      security &&
+        `always verified, against ${security.ownAuthorities ? 'the authorities of CA_FILE' : 'the authorities of Node.js'}; TLS from ${security.minTlsVersion}`,
+    ],
+    ['weakened evidence', security?.weaknesses === undefined ? 'the record does not say' : weakened(said)],
+    ['randomness', 'from the operating system, without a seed'],
+  ])}</div>
+<div class="card"><h3>Where</h3>${pairs([
+    ['environment', `${environment.name}, class ${environment.class}`],
+    ['files', environment.files.join(', ')],
+  ])}
+${
+  environment.servers !== undefined &&
+  markup`<div class="scroll" tabindex="0" role="region" aria-label="Base URLs"><table><thead><tr><th scope="col">server</th><th scope="col">base URL</th><th scope="col">from</th></tr></thead><tbody>${environment.servers.map(({ source, url, from }) => markup`<tr><th scope="row">${source}</th><td class="mono wrap">${url}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div>`
+}</div>
+${
+  said.endpoints.length > 0 &&
+  markup`<div class="card"><h3>Endpoints that were called</h3><div class="scroll" tabindex="0" role="region" aria-label="Endpoints"><table><thead><tr><th scope="col">URL</th><th scope="col">from</th></tr></thead><tbody>${said.endpoints.map(endpoint)}</tbody></table></div></div>`
+}
+${
+  environment.settings !== undefined &&
+  markup`<div class="card"><details class="more"><summary>${count(environment.settings.length, 'setting')} of the run</summary><div class="scroll" tabindex="0" role="region" aria-label="Settings"><table><thead><tr><th scope="col">setting</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${environment.settings.map(({ name, value, from }) => markup`<tr><th scope="row" class="mono">${name}</th><td class="mono wrap">${value}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div><p class="soft small wrap">SHA-256 of this table as JSON <span class="mono">${environment.settingsSha256}</span></p></details></div>`
+}</section>`
+}
+
+function weakened({ weaknesses }: Account): Content {
+  if (weaknesses.length === 0) return 'by nothing: verification of servers cannot be switched off'
+  return weaknesses.map(({ flag, means }) => markup`<div><span class="mark fail">${flag}</span> ${means}</div>`)
+}
+
+function endpoint({ method, url, configured, named }: Endpoint): Markup {
+  const origins: Content[] = [
+    ...(configured === undefined
+      ? []
+      : [markup`SERVER_${configured.source.toUpperCase()} (${configured.from}) and the path of the operation`]),
+    ...(named === undefined
+      ? []
+      : [markup`<span class="mono">${named.member}</span> in the answer to ${stepLink(named.at)}`]),
+  ]
+  return markup`<tr><th scope="row" class="mono wrap">${method} ${url}</th><td class="soft">${origins.length === 0 ? 'given by the flow' : origins.map((origin) => markup`<div>${origin}</div>`)}</td></tr>`
+}
