@@ -66,6 +66,28 @@ export const REDACTION_RULES =
 /** Below this a value would be found everywhere by chance; nothing a server issues is so short. */
 const SHORTEST = 6
 
+/** A hash of the last HEAD characters: five bits are shifted in for each, and what is older has left at the top. */
+const HEAD = 4
+const HEADS = 2 ** (5 * HEAD)
+
+function rolled(hash: number, code: number): number {
+  return ((hash << 5) ^ code) & (HEADS - 1)
+}
+
+function headOf(needle: string): number {
+  return Array.from({ length: HEAD }, (_, index) => needle.charCodeAt(index)).reduce(rolled, 0)
+}
+
+/** Where the next text with a known hash begins, or -1. The loop that every character of every artifact goes through. */
+function nextHead(text: string, from: number, heads: Uint8Array): number {
+  let hash = 0
+  for (let position = from; position < text.length; position += 1) {
+    hash = rolled(hash, text.charCodeAt(position))
+    if (heads[hash] === 1 && position - from >= HEAD - 1) return position + 1 - HEAD
+  }
+  return -1
+}
+
 /** `"registration_access_token": "…"` in a text that is no JSON or was cut, `client_secret=…` in a form or a sentence. */
 const NAMED = namedSecret([...SECRET_NAMES].filter((name) => !SECRET_HEADERS.includes(name)))
 /** "missing", "is not valid.": what a server says about a secret member is no secret; issued ones are random (RFC 6749 10.10). */
@@ -80,14 +102,20 @@ const CREDENTIALS = /\b(Bearer|Basic)\s+(?![\w-]+\s*=\s*")([A-Za-z0-9._~+/=-]{6,
 /** What this redactor puts in the place of a secret. */
 const MASK = /\[[\w-]+(?:#[0-9a-f]{8}|: \w+)\]/
 
+interface Needle {
+  readonly needle: string
+  readonly mask: string
+  /** of the secret */
+  readonly name: string
+}
+
 export class Redactor {
   readonly #fingerprintKey: Uint8Array
-  /** value → its name and what is searched for */
-  readonly #known = new Map<string, { readonly name: string; readonly needles: readonly string[] }>()
+  readonly #known = new Set<string>()
   /** the first characters of needles → the needles, longest first */
-  readonly #needles = new Map<string, { readonly needle: string; readonly mask: string }[]>()
-  /** finds those first characters: with all needles in it, it would take longer to build than to use */
-  #beginnings: RegExp | undefined
+  readonly #needles = new Map<string, Needle[]>()
+  /** 1 for the hash of each needle's first characters, so that a long text is passed over character by character */
+  readonly #heads = new Uint8Array(HEADS)
 
   /** `fingerprintKey` is random for each run: equality of two secrets shows, but no dictionary can be tried on them. */
   constructor(fingerprintKey: Uint8Array) {
@@ -102,18 +130,18 @@ export class Redactor {
   add(secret: Secret | { readonly value: string; readonly name: string }): void {
     const value = secret instanceof Secret ? secret.reveal() : secret.value
     if (value.length < SHORTEST || this.#known.has(value)) return
-    const mask = this.#mask(value, secret.name)
-    const needles = needlesOf(value)
-    this.#known.set(value, { name: secret.name, needles })
-    for (const needle of needles) {
+    this.#known.add(value)
+    const { name } = secret
+    const mask = this.#mask(value, name)
+    for (const needle of needlesOf(value)) {
       const beginning = needle.slice(0, SHORTEST)
-      const alike = [...(this.#needles.get(beginning) ?? []), { needle, mask }]
+      const alike = [...(this.#needles.get(beginning) ?? []), { needle, mask, name }]
       this.#needles.set(
         beginning,
         alike.sort((a, b) => b.needle.length - a.needle.length),
       )
+      this.#heads[headOf(needle)] = 1
     }
-    this.#beginnings = undefined
   }
 
   /**
@@ -166,8 +194,7 @@ export class Redactor {
 
   /** Names of the secrets that occur in `text` in any encoding; the last line of defence over a written artifact. */
   find(text: string): readonly string[] {
-    const found = [...this.#known.values()].filter(({ needles }) => needles.some((needle) => text.includes(needle)))
-    return [...new Set(found.map(({ name }) => name))]
+    return [...new Set(Array.from(this.#occurrences(text), ({ name }) => name))]
   }
 
   #redact(value: unknown, name?: string): unknown {
@@ -188,22 +215,25 @@ export class Redactor {
   }
 
   #withoutKnown(text: string): string {
-    if (this.#needles.size === 0 || text.length < SHORTEST) return text
-    this.#beginnings ??= new RegExp(
-      `(?=${[...this.#needles.keys()].map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|')})`,
-      'g',
-    )
     let masked = ''
     let end = 0
-    for (const { index } of text.matchAll(this.#beginnings)) {
+    for (const { index, needle, mask } of this.#occurrences(text)) {
       if (index < end) continue
-      const candidates = this.#needles.get(text.slice(index, index + SHORTEST))
-      const found = candidates?.find(({ needle }) => text.startsWith(needle, index))
-      if (found === undefined) continue
-      masked += text.slice(end, index) + found.mask
-      end = index + found.needle.length
+      masked += text.slice(end, index) + mask
+      end = index + needle.length
     }
     return masked + text.slice(end)
+  }
+
+  /** At each place the longest needle that begins there. */
+  *#occurrences(text: string): Generator<Needle & { readonly index: number }> {
+    if (this.#needles.size === 0) return
+    for (let index = nextHead(text, 0, this.#heads); index >= 0; index = nextHead(text, index + 1, this.#heads)) {
+      const found = this.#needles
+        .get(text.slice(index, index + SHORTEST))
+        ?.find(({ needle }) => text.startsWith(needle, index))
+      if (found !== undefined) yield { ...found, index }
+    }
   }
 
   #mask(value: string, name: string): string {
