@@ -292,7 +292,7 @@ test('a record that rotates at every answer stays small: old answers are kept by
 
   const [client] = await vault.export()
   const kinds = client?.entries.map((entry) => (entry as { kind: string }).kind) ?? []
-  expect(kinds).toEqual(['answer', ...Array(39).fill('reduced'), ...Array(20).fill('answer')])
+  expect(kinds).toEqual(['answer', ...Array(54).fill('reduced'), ...Array(5).fill('answer')])
   expect([await token(vault), await fallback(vault)]).toEqual(['token-59', 'token-58'])
   expect((await vault.history(CLIENT_ID)).map(({ what }) => what)).toEqual(['registered', ...Array(59).fill('rotated')])
 })

@@ -53,6 +53,10 @@ export class VaultFiles {
   readonly #checkpoint: NonNullable<VaultOptions['checkpoint']>
   /** the last write; saves tasks of one process from waiting for each other's lock */
   #queue: Promise<unknown> = Promise.resolve()
+  /** what the files held when they were last read or written: a step reads the same record several times */
+  readonly #last = new Map<string, { readonly jwe: string; readonly plain: Plain }>()
+  readonly #parsed = new WeakMap<Plain, VaultRecord>()
+  #room = Buffer.alloc(0)
   /** clients that a call of this vault is changing, by name of their record */
   readonly #changing = new Set<string>()
 
@@ -255,14 +259,18 @@ export class VaultFiles {
   }
 
   async removeIntent(intent: StoredIntent): Promise<void> {
-    await this.#disk.remove(this.#path(this.#intentFile(intent)), 'intent')
+    const file = this.#intentFile(intent)
+    this.#last.delete(file)
+    await this.#disk.remove(this.#path(file), 'intent')
   }
 
   /** Sets disk space aside for the answer of a call and what will be written because of it. */
   async makeRoom(intent: StoredIntent): Promise<void> {
     const recordBytes = await this.#disk.size(this.#path(`${this.#name(intent.clientId)}${RECORD}`))
-    const bytes = randomBytes(recordBytes + 4 * LARGE_ANSWER_BYTES)
-    await this.#disk.writeNew(this.#path(this.#roomFile(intent)), bytes, 'room')
+    const size = recordBytes + 4 * LARGE_ANSWER_BYTES
+    // Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it.
+    if (this.#room.length < size) this.#room = randomBytes(size)
+    await this.#disk.writeNew(this.#path(this.#roomFile(intent)), this.#room.subarray(0, size), 'room')
   }
 
   async giveRoomBack(intent: StoredIntent): Promise<void> {
@@ -273,6 +281,7 @@ export class VaultFiles {
   async rotateKey(dropEarlier: boolean): ReturnType<Vault['rotateKey']> {
     const files: { readonly file: string; readonly withFirst: boolean }[] = []
     await this.#ring.reload()
+    this.#last.clear()
     for (const file of await this.#files(RECORD, INTENT)) {
       if (!(await this.#isFreeName(nameIn(file)))) {
         fail({
@@ -287,6 +296,7 @@ export class VaultFiles {
     // Only to drop the earlier keys, or to finish what was cut short, no new one is needed.
     const made = !(dropEarlier && this.#ring.keys.length > 1) && files.every(({ withFirst }) => withFirst)
     if (made) await this.#ring.add()
+    this.#last.clear()
     await this.#checkpoint('key: added')
     for (const { file } of files) {
       const plain = await this.#plaintext(file)
@@ -322,6 +332,8 @@ export class VaultFiles {
   async #record(file: string): Promise<VaultRecord | undefined> {
     const plain = await this.#plaintext(file)
     if (plain === undefined) return undefined
+    const parsed = this.#parsed.get(plain)
+    if (parsed !== undefined) return parsed
     const read = readRecord(plain.plaintext)
     if (!read.ok) return this.#refuse(file, read.is, read.rest)
     const { environment, clientId } = read.value
@@ -331,6 +343,7 @@ export class VaultFiles {
         hint: 'it was renamed or copied; put it back where it came from',
       })
     }
+    this.#parsed.set(plain, read.value)
     return read.value
   }
 
@@ -344,8 +357,13 @@ export class VaultFiles {
     }
     if (jwe === undefined) return undefined
     if (jwe === '') return this.#refuse(file, 'is empty', { hint: UNDECRYPTABLE.cut[1] })
+    const last = this.#last.get(file)
+    if (last?.jwe === jwe) return last.plain
     const result = await decrypted(jwe, this.#ring)
-    if (result.ok) return result
+    if (result.ok) {
+      this.#last.set(file, { jwe, plain: result })
+      return result
+    }
     const [is, hint] = UNDECRYPTABLE[result.because]
     return this.#refuse(file, is, { hint })
   }
@@ -357,7 +375,10 @@ export class VaultFiles {
   async #write(file: string, content: unknown, what: string): Promise<void> {
     // Another process may have changed the key since this one read it; where it cannot be read now, the one at hand does.
     await this.#ring.reload().catch(() => undefined)
-    await this.#disk.write(this.#path(file), await encrypted(content, this.#ring), what)
+    const plaintext = Buffer.from(JSON.stringify(content))
+    const jwe = await encrypted(plaintext, this.#ring)
+    await this.#disk.write(this.#path(file), jwe, what)
+    this.#last.set(file, { jwe, plain: { plaintext, withFirst: true } })
   }
 
   #recordOf(clientId: string, entries: readonly Entry[]) {

@@ -90,10 +90,10 @@ export function ringOf(key: Uint8Array): KeyRing {
 }
 
 /** @throws VAULT_KEY where there is no key yet */
-export async function encrypted(content: unknown, ring: KeyRing): Promise<string> {
+export async function encrypted(plaintext: Uint8Array, ring: KeyRing): Promise<string> {
   const [first] = ring.keys
   if (first === undefined) fail({ code: 'VAULT_KEY', message: 'there is no vault key yet', found: ring.source })
-  return encryptDirect(Buffer.from(JSON.stringify(content)), first)
+  return encryptDirect(plaintext, first)
 }
 
 type Decrypted =

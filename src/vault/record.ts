@@ -46,7 +46,7 @@ export const VAULT_VERSION = 2
 /** Version 1 had only answers and deletions; what it holds means the same today. */
 const READABLE_VERSIONS = [1, VAULT_VERSION] as const
 /** Raw answers that stay whole: a server that rotates at each GET would add 11 kB every time. */
-const NEWEST_KEPT = 20
+const NEWEST_KEPT = 5
 
 // Loose objects: a later release may add members, and an older one must not drop them when it rewrites the record.
 const answerEntry = z.looseObject({
