@@ -1,9 +1,23 @@
-import type { BuildOptions } from 'rolldown'
+import { globSync } from 'node:fs'
+import type { BuildOptions, Plugin } from 'rolldown'
+import { readDocument } from './src/flow/document.ts'
+
+/** The API descriptions of this package as data: to parse them takes longer than the calls that they describe. */
+const documents: Plugin = {
+  name: 'documents',
+  async generateBundle() {
+    for (const file of globSync('flows/apis/*.yaml')) {
+      const { sha256, data } = await readDocument(file, 'API description')
+      this.emitFile({ type: 'asset', fileName: `documents/${sha256}.json`, source: JSON.stringify(data) })
+    }
+  },
+}
 
 /** One bundle with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
 export default {
   input: { cli: 'src/cli/main.ts' },
   platform: 'node',
+  plugins: [documents],
   output: {
     dir: 'dist',
     format: 'esm',

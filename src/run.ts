@@ -66,7 +66,7 @@ export interface RunOptions extends SelectionOptions {
   /** for the proof that nothing is lost: disks that fail, moments at which the process dies */
   readonly vault?: VaultPorts | undefined
   /** what only the command line knows of the tool and of who runs it */
-  readonly provenance?: Provenance | undefined
+  readonly provenance?: Promise<Provenance> | undefined
 }
 
 /** What is about to happen to which client. */
@@ -171,6 +171,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     if (event.type === 'workflow-started') current = event.planned
     options.onEvent?.(event)
   })
+  const provenance = await options.provenance
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
   const record = redactor.value<RunRecord>({
     recordVersion: RECORD_VERSION,
@@ -181,10 +182,10 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       node: process.versions.node,
       openssl: process.versions.openssl ?? '',
       platform: `${process.platform}-${process.arch}`,
-      ...options.provenance?.tool,
+      ...provenance?.tool,
     },
     catalogue: CATALOGUE,
-    origin: options.provenance?.origin,
+    origin: provenance?.origin,
     environment: environmentRecord(environment),
     security: securityRecord({
       environment,
@@ -454,6 +455,8 @@ function open(
   return createTransport({
     ...gate,
     ca: authorities,
+    // The twin's certificate is its own authority's; to load all others takes longer than to answer.
+    onlyOwnAuthorities: environment.class === 'mock',
     minTlsVersion: environment.minTlsVersion,
     connectTo: counterparty?.connectTo,
     maxBodyBytes: LARGEST_BODY,

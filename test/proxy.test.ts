@@ -87,7 +87,7 @@ test.for([
     (socket: Socket) => socket.destroy(),
     'CONNECT: no connection to "localhost:<port>": proxy "localhost:<port>" cannot be reached',
   ],
-  ['keeps silent', () => {}, 'TIMEOUT: no TLS connection to "localhost:<port>" within 300 ms'],
+  ['keeps silent', () => {}, 'TIMEOUT: no TLS connection to "localhost:<port>" within 2000 ms'],
   [
     'answers like a server',
     (socket: Socket) => socket.end('220 mail.example ESMTP\r\n'),
@@ -155,7 +155,7 @@ async function run(
 ): Promise<Ran> {
   const before = server.requests.length
   await using cli = await Cli.make()
-  const settings = { TIMEOUT_MS: '300' }
+  const settings = { TIMEOUT_MS: '2000' }
   await writeLocalFiles(cli.folder, { ...localFiles(pki, { port: server.port, steps: STEPS, settings }), ...files })
   const ended = await cli.run(['run', 'own', ...flags], { variables })
   const reports = join(cli.folder, 'reports', 'latest')

@@ -99,7 +99,7 @@ async function performRun(
     proxy: proxyOf(process.env),
     codeQuality: process.env.GITLAB_CI === 'true',
     twin: async () => (await import('./twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
-    provenance: await (await import('./provenance.ts')).provenanceOf(root, process.env),
+    provenance: import('./provenance.ts').then(({ provenanceOf }) => provenanceOf(root, process.env)),
     signal: stop.signal,
     onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
   }

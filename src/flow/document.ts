@@ -1,5 +1,6 @@
 /** Owns yaml: a YAML or JSON text as plain data in which every value knows its line and column. Knows no format. */
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import {
   isAlias,
@@ -76,6 +77,38 @@ function parseDocument(text: string, file: string): Document {
       found: `${text.length}`,
     })
   }
+  const sha256 = createHash('sha256').update(text).digest('hex')
+  const compiled = compiledData(sha256)
+  return compiled === undefined ? parsed(text, file, sha256) : deferred(text, file, sha256, compiled)
+}
+
+/**
+ * The data of a description that this package brings along, made when it was built; by the hash of its text, so a changed
+ * file is parsed anew. Parsing one takes longer than a call.
+ */
+function compiledData(sha256: string): unknown {
+  try {
+    return JSON.parse(readFileSync(new URL(`../documents/${sha256}.json`, import.meta.url), 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Places are asked for only where something is wrong. */
+function deferred(text: string, file: string, sha256: string, data: unknown): Document {
+  let whole: Document | undefined
+  const document = () => (whole ??= parsed(text, file, sha256))
+  return {
+    file,
+    text,
+    sha256,
+    data,
+    at: (path, offset) => document().at(path, offset),
+    keyAt: (path) => document().keyAt(path),
+  }
+}
+
+function parsed(text: string, file: string, sha256: string): Document {
   const lines = new LineCounter()
   const place = (offset: number): SourceLocation => {
     const { line, col } = lines.linePos(offset)
@@ -119,7 +152,7 @@ function parseDocument(text: string, file: string): Document {
   return {
     file,
     text,
-    sha256: createHash('sha256').update(text).digest('hex'),
+    sha256,
     data,
     at(path, offset = 0) {
       const { node, whole } = nodeAt(path)

@@ -1,6 +1,9 @@
 /** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
-import { STATUS_CODES } from 'node:http'
+import { createRequire } from 'node:module'
 import type { Exchange, RunRecord, StepRecord } from '../record.ts'
+
+/** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
+const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
 export function har(record: RunRecord): string {
   const creator = { name: record.tool.name, version: record.tool.version }

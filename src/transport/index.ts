@@ -14,7 +14,9 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls'
-import { Agent, Client, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
+// The one class that a run needs: the package as a whole loads fetch, WebSocket and caches too, at each start.
+import Agent from 'undici/lib/dispatcher/agent.js'
 import { factsOf, type Identity } from '../identity.ts'
 import type { Exchange } from '../record.ts'
 import type { Secret } from '../secret.ts'
@@ -23,8 +25,10 @@ import { type Gate, type Target, targetOf } from './target.ts'
 import type { Delivery, Outgoing, SendOptions, Transport } from './transport.ts'
 
 export interface TransportOptions extends Gate {
-  /** PEM texts of CA_FILE; trusted beside the roots Node trusts by default, since a platform's hosts may have both kinds */
+  /** PEM texts of CA_FILE */
   readonly ca?: readonly string[] | undefined
+  /** true: nobody else is trusted. Else the roots Node trusts by default are too: a platform's hosts may have both kinds. */
+  readonly onlyOwnAuthorities?: boolean | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
   /** Where TCP goes instead; server name indication, Host header and certificate check keep the real name. */
   readonly connectTo?: ((host: string, port: number) => { host: string; port: number } | undefined) | undefined
@@ -82,11 +86,15 @@ export function createTransport(options: TransportOptions): Transport {
   }
 }
 
-function secureContext({ ca, minTlsVersion }: TransportOptions, identity: Identity | undefined): SecureContext {
+function secureContext(
+  { ca = [], onlyOwnAuthorities = false, minTlsVersion }: TransportOptions,
+  identity: Identity | undefined,
+): SecureContext {
   const credentials = identity?.credentials
+  const roots = onlyOwnAuthorities ? [] : getCACertificates('default')
   return createSecureContext({
     minVersion: minTlsVersion,
-    ...(ca === undefined || ca.length === 0 ? {} : { ca: [...getCACertificates('default'), ...ca] }),
+    ...(ca.length === 0 ? {} : { ca: [...roots, ...ca] }),
     ...(credentials?.kind === 'pem' ? { cert: credentials.chain, key: credentials.key.reveal() } : {}),
     ...(credentials?.kind === 'pfx' ? { pfx: Buffer.from(credentials.pfx) } : {}),
     ...(credentials?.kind === 'pfx' && credentials.passphrase !== undefined
@@ -366,6 +374,7 @@ class Connections {
     if (url === null) throw new ConnectFailure({ phase: 'proxy' }, new Error('HTTPS_PROXY is no URL'))
     const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
     const { ca } = this.#options
+    const { Client } = await import('undici')
     const client = new Client(url.origin, {
       allowH2: false,
       connectTimeout: CONNECT_LIMIT_MS,
