@@ -1,0 +1,81 @@
+/**
+ * What one would write by hand: the six calls with undici and jose, nothing checked but the status, nothing recorded.
+ * `node bench/raw.ts <port> <folder of certificates> <lifecycles>`
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { importPKCS8, SignJWT } from 'jose'
+import { Agent, request } from 'undici'
+
+const [port, folder = '', lifecycles] = process.argv.slice(2)
+const origin = `https://localhost:${port}`
+const clientId = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
+const assertionPath =
+  '/organisations/99b2b599-8cc2-499e-b805-e3d84233ae8e/softwarestatements/b9f04639-cdeb-425b-a310-450d3d293fd4/assertion'
+const read = (file: string) => readFileSync(join(folder, file))
+const dispatcher = new Agent({
+  allowH2: false,
+  connect: { ca: read('ca.crt'), cert: read('transport.crt'), key: read('transport.key') },
+})
+const key = await importPKCS8(read('signing.key').toString(), 'PS256')
+const metadata = {
+  grant_types: ['client_credentials'],
+  application_types: ['service', 'dcr'],
+  application_type: 'service',
+  token_endpoint_auth_method: 'private_key_jwt',
+  id_token_signed_response_alg: 'RS256',
+  tls_client_certificate_bound_access_tokens: true,
+  request_object_signing_alg: 'RS256',
+  response_types: 'token',
+}
+
+for (let turn = 0; turn < Number(lifecycles); turn += 1) {
+  const assertion = await new SignJWT({ jti: crypto.randomUUID() })
+    .setProtectedHeader({ alg: 'PS256', kid: 'offline-twin-signing', typ: 'JWT' })
+    .setIssuer(clientId)
+    .setSubject(clientId)
+    .setAudience(`${origin}/token`)
+    .setIssuedAt()
+    .setExpirationTime('5m')
+    .sign(key)
+  const token = await call('POST', `${origin}/token`, 200, {
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      scope: 'directory:software',
+      client_id: clientId,
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: assertion,
+    }).toString(),
+  })
+  const { access_token: directoryToken } = JSON.parse(token) as { access_token: string }
+  const statement = await call('GET', origin + assertionPath, 200, {
+    headers: { authorization: `Bearer ${directoryToken}` },
+  })
+  const registered = await call('POST', `${origin}/oauth2/register`, 201, {
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ...metadata, scopes: ['cards.read', 'cards.write'], software_statement: statement }),
+  })
+  const registration = JSON.parse(registered) as { registration_access_token: string; registration_client_uri: string }
+  const headers = {
+    'content-type': 'application/json',
+    authorization: `Bearer ${registration.registration_access_token}`,
+  }
+  JSON.parse(await call('GET', registration.registration_client_uri, 200, { headers }))
+  const body = { ...metadata, client_id: clientId, scopes: ['cards.read'], software_statement: statement }
+  JSON.parse(await call('PUT', registration.registration_client_uri, 200, { headers, body: JSON.stringify(body) }))
+  await call('DELETE', registration.registration_client_uri, 204, { headers })
+}
+await dispatcher.close()
+
+async function call(
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  url: string,
+  expected: number,
+  options: { headers: Record<string, string>; body?: string },
+): Promise<string> {
+  const { statusCode, body } = await request(url, { ...options, method, dispatcher })
+  const text = await body.text()
+  if (statusCode !== expected) throw new Error(`${method} ${url}: ${statusCode}, expected ${expected}`)
+  return text
+}

@@ -1,0 +1,198 @@
+/**
+ * The runner beside what one would write by hand with undici and jose: the six documented calls over mutual TLS against a
+ * server that answers at once. Cold, many in sequence, and memory; in turns within one run, medians and ratios.
+ * `node bench/runner.ts [--turns 5] [--many 200] [--long 2000]`
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { ensurePki, HOSTS } from '../mocks/index.ts'
+import { startBare } from './bare.ts'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const BIN = join(HERE, '..', 'bin', 'thredd.js')
+const MEMORY_DISK = '/dev/shm'
+
+interface Usage {
+  readonly wallMs: number
+  readonly cpuMs: number
+  readonly peakMiB: number
+}
+
+/** Runs `lifecycles` of them in one process. */
+type Contestant = (lifecycles: number) => Promise<Usage>
+
+const { values } = parseArgs({
+  options: {
+    turns: { type: 'string', default: '5' },
+    many: { type: 'string', default: '200' },
+    long: { type: 'string', default: '0' },
+  },
+})
+const place = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
+const memory = existsSync(MEMORY_DISK) ? await mkdtemp(join(MEMORY_DISK, 'thredd-bench-')) : undefined
+try {
+  await compare(Number(values.turns), Number(values.many), Number(values.long))
+} finally {
+  for (const folder of [place, memory]) if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+}
+
+async function compare(turns: number, many: number, long: number): Promise<void> {
+  const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
+  await using bare = await startBare(pki)
+  await writeFile(join(place, '.env.bench'), environment(bare.port))
+  const raw: Contestant = (lifecycles) =>
+    measured([join(HERE, 'raw.ts'), String(bare.port), pki.folder, String(lifecycles)])
+  const contestants: Readonly<Record<string, Contestant>> = {
+    raw,
+    thredd: (lifecycles) => thredd(lifecycles, join(place, 'vault')),
+    ...(memory === undefined
+      ? {}
+      : { 'thredd, vault in memory': (lifecycles: number) => thredd(lifecycles, join(memory, 'vault')) }),
+  }
+  const version = await inTurns(turns * 2, {
+    'node -e 0': () => measured(['-e', '0']),
+    '--version': () => measured([BIN, '--version']),
+  })
+  const cold = await inTurns(turns, contestants, 1)
+  const sequence = await inTurns(turns, contestants, many)
+  report(`start: --version against node -e 0`, version)
+  report('cold: one lifecycle', cold)
+  for (const [name, usages] of sequence) {
+    const first = cold.get(name) ?? []
+    const each = (of: (usage: Usage) => number) => (median(usages.map(of)) - median(first.map(of))) / (many - 1)
+    say(
+      `each of ${many} in sequence, less the first: ${name}`,
+      `${each(wall).toFixed(1)} ms, ${each(cpu).toFixed(1)} ms of processor`,
+    )
+  }
+  report(`${many} in sequence`, sequence)
+  if (long > 0) report(`${long} in sequence`, await inTurns(1, contestants, long))
+}
+
+async function thredd(lifecycles: number, vault: string): Promise<Usage> {
+  const flow = join(place, `${lifecycles}.arazzo.yaml`)
+  if (!existsSync(flow)) await writeFile(flow, await flowOf(lifecycles))
+  // A record that other runs have filled is no cold start.
+  await rm(vault, { recursive: true, force: true })
+  await rm(join(place, 'reports'), { recursive: true, force: true })
+  await mkdir(vault, { recursive: true, mode: 0o700 })
+  const key = join(place, 'vault.key')
+  if (!existsSync(key)) await writeFile(key, Buffer.alloc(32, 7).toString('base64url'), { mode: 0o600 })
+  return await measured(
+    [BIN, 'run', flow, '--env', 'bench', ...(lifecycles === 1 ? ['--workflow', 'six-calls'] : [])],
+    {
+      THREDD_VAULT_DIR: vault,
+      THREDD_VAULT_KEY_FILE: key,
+    },
+  )
+}
+
+/** One workflow is the six calls; where there are more, each of the others runs it once. */
+async function flowOf(lifecycles: number): Promise<string> {
+  const text = await readFile(join(HERE, 'six-calls.arazzo.yaml'), 'utf8')
+  const apis = fileURLToPath(new URL('../flows/apis', import.meta.url))
+  const inputs = ['client_id', 'org_id', 'software_id']
+  const others = Array.from({ length: lifecycles - 1 }, (_, index) => ({
+    workflowId: `again-${index}`,
+    'x-dcr': { effect: 'delete', safety: 'B' },
+    inputs: { type: 'object', properties: Object.fromEntries(inputs.map((name) => [name, { type: 'string' }])) },
+    steps: [
+      {
+        stepId: 'six-calls',
+        workflowId: 'six-calls',
+        parameters: inputs.map((name) => ({ name, value: `$inputs.${name}` })),
+      },
+    ],
+  }))
+  return [
+    text.replaceAll('../flows/apis', apis),
+    ...others.map((workflow) => `  - ${JSON.stringify(workflow)}\n`),
+  ].join('')
+}
+
+function environment(port: number): string {
+  const server = `https://localhost:${port}`
+  return `ENV_CLASS=mock
+SERVER_DIRECTORY_MTLS=${server}
+SERVER_DIRECTORY_API=${server}
+SERVER_AUTHORIZATION=${server}
+CLIENT_ID=https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4
+ORG_ID=99b2b599-8cc2-499e-b805-e3d84233ae8e
+SOFTWARE_ID=b9f04639-cdeb-425b-a310-450d3d293fd4
+TRANSPORT_CERT_FILE=pki/transport.crt
+TRANSPORT_KEY_FILE=pki/transport.key
+CA_FILE=pki/ca.crt
+SIGNING_KEY_FILE=pki/signing.key
+SIGNING_KID=offline-twin-signing
+DIRECTORY_SIGNING_ALG=PS256
+ASSERTION_AUDIENCE_DIRECTORY=${server}/token
+`
+}
+
+/** A process of its own, from start to end. */
+async function measured(command: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Usage> {
+  const file = join(place, 'usage.json')
+  const start = performance.now()
+  const child = spawn(process.execPath, ['--require', join(HERE, 'measured.cjs'), ...command], {
+    cwd: place,
+    env: { ...process.env, ...variables, BENCH_USAGE: file },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said = (said + chunk).slice(-2000)))
+  const [code] = (await once(child, 'close')) as [number | null]
+  const wallMs = performance.now() - start
+  // What did not do its work has no time.
+  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${said}`)
+  return { wallMs, ...(JSON.parse(await readFile(file, 'utf8')) as Omit<Usage, 'wallMs'>) }
+}
+
+async function inTurns(
+  turns: number,
+  contestants: Readonly<Record<string, Contestant>>,
+  lifecycles = 1,
+): Promise<ReadonlyMap<string, readonly Usage[]>> {
+  const usages = new Map<string, Usage[]>(Object.keys(contestants).map((name) => [name, []]))
+  for (let turn = 0; turn < turns; turn += 1) {
+    for (const [name, run] of Object.entries(contestants)) usages.get(name)?.push(await run(lifecycles))
+  }
+  return usages
+}
+
+/** Each against the first, turn by turn, so that what else the machine does is in both. */
+function report(title: string, usages: ReadonlyMap<string, readonly Usage[]>): void {
+  const [first = []] = usages.values()
+  for (const [name, own] of usages) {
+    const ratio = (of: (usage: Usage) => number) =>
+      median(own.map((usage, turn) => of(usage) / of(first[turn] ?? usage))).toFixed(2)
+    const figures = `${median(own.map(wall)).toFixed(0)} ms, ${median(own.map(cpu)).toFixed(0)} ms of processor, ${median(own.map(peak)).toFixed(0)} MiB`
+    say(`${title}: ${name}`, `${figures}; ratios ${ratio(wall)}, ${ratio(cpu)}, ${ratio(peak)}`)
+  }
+}
+
+function say(what: string, figures: string): void {
+  process.stdout.write(`${what.padEnd(64)}  ${figures}\n`)
+}
+
+function wall({ wallMs }: Usage): number {
+  return wallMs
+}
+
+function cpu({ cpuMs }: Usage): number {
+  return cpuMs
+}
+
+function peak({ peakMiB }: Usage): number {
+  return peakMiB
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
