@@ -7,7 +7,7 @@ import { fail, type Problem, ToolError } from './errors.ts'
 import { exchangeOf, parseAnswer } from './evidence.ts'
 import { judge } from './flow/criterion.ts'
 import { type Context, ExpressionError } from './flow/expression.ts'
-import type { CallStep, Criterion, WorkflowStep } from './flow/index.ts'
+import type { CallStep, Criterion, Workflow, WorkflowStep } from './flow/index.ts'
 import { inputsReadBy } from './flow/needs.ts'
 import type { JwtChanges } from './jwt.ts'
 import {
@@ -66,6 +66,8 @@ export interface Ports {
     worked(authorization: string, step: string): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
   }
+  /** Sees to it that a workflow finds what it is given; why it cannot begin, where that is not so. */
+  readonly given: (workflow: Workflow) => Promise<string | undefined>
   readonly redactor: Redactor
   readonly userAgent: string
   readonly now: () => Date

@@ -72,7 +72,8 @@ export async function* execute(
       const { planned, inputs }: Transfer = next
       yield { type: 'workflow-started', planned }
       const course = new Course(planned, inputs, { ports, signal, budget, before, prefix: '', depth: 0 })
-      const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blockedBy(planned, before))
+      const blocked = blockedBy(planned, before) ?? (await ports.given(planned.workflow))
+      const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blocked)
       yield { type: 'workflow-finished', workflow: record }
       chain.push(record)
       if (planned === first) outputs = course.outputs

@@ -139,6 +139,18 @@ const workflowRecord = z.object({
   durationMs,
 })
 
+const givenRecord = z.object({
+  workflowId: z.string(),
+  /** a word of `given`, and what it means */
+  name: z.string(),
+  means: z.string(),
+  how: z.enum(['made on the twin', 'in the vault', 'not checked']),
+  /** the workflows that were run to make it so; they are no part of the verdict */
+  setUp: optional(z.array(workflowRecord)),
+  /** why it could not be made so */
+  problem: optional(z.string()),
+})
+
 const identityRecord = z.object({
   name: z.string(),
   subject: z.string(),
@@ -218,6 +230,8 @@ export const runRecord = z.object({
   identities: z.array(identityRecord),
   signingKeys: optional(z.array(signingKeyRecord)),
   warnings: z.array(z.string()),
+  /** what workflows were given before they began */
+  given: optional(z.array(givenRecord)),
   workflows: z.array(workflowRecord),
   redaction: z.object({ rules: z.string(), secretsKnown: z.int() }),
   verdict: z.enum(['conformant', 'non-conformant', 'inconclusive']),
@@ -226,6 +240,7 @@ export const runRecord = z.object({
 
 export type RunRecord = z.infer<typeof runRecord>
 export type WorkflowRecord = z.infer<typeof workflowRecord>
+export type GivenRecord = z.infer<typeof givenRecord>
 export type StepRecord = z.infer<typeof stepRecord>
 export type CheckRecord = z.infer<typeof checkRecord>
 export type Exchange = z.infer<typeof exchange>

@@ -13,13 +13,22 @@ import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
 import { execute, type Kept, type Ports, type RunEvent } from './execute.ts'
+import { GIVEN } from './flow/given.ts'
 import type { CallStep } from './flow/index.ts'
 import { withInvoked } from './flow/needs.ts'
+import { demandRegistration, type Expectation, expectationsOf, type Fulfil, Provider } from './given.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from './identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
-import { type Plan, plan } from './plan.ts'
+import { type Plan, type PlannedWorkflow, plan } from './plan.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
-import { type IdentityRecord, RECORD_VERSION, type RunRecord, verdictOf, type WorkflowRecord } from './record.ts'
+import {
+  type GivenRecord,
+  type IdentityRecord,
+  RECORD_VERSION,
+  type RunRecord,
+  verdictOf,
+  type WorkflowRecord,
+} from './record.ts'
 import { gitlabCodeQuality } from './report/annotations.ts'
 import { reports } from './report/index.ts'
 import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
@@ -31,8 +40,10 @@ import type { Transport } from './transport/transport.ts'
 import { openVaultOf, type Probe, registrationEffect, type Vault, type VaultPorts } from './vault/index.ts'
 
 /** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
-export type Counterparty = AsyncDisposable &
-  (
+export type Counterparty = AsyncDisposable & {
+  /** makes so what workflows are given; without it a counterparty is met as any server is */
+  readonly fulfil?: Fulfil
+} & (
     | {
         readonly kind: 'twin'
         readonly connectTo: (host: string, port: number) => { host: string; port: number } | undefined
@@ -57,7 +68,7 @@ export interface RunOptions extends SelectionOptions {
   readonly version: string
   /** starts the offline twin; asked for only in an environment of class mock whose servers are not on this machine */
   readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
-  readonly onEvent?: ((event: RunEvent | PreparedEvent) => void) | undefined
+  readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent) => void) | undefined
   readonly signal?: AbortSignal | undefined
   /** as the variables HTTPS_PROXY and NO_PROXY have it; the twin is met without a proxy */
   readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
@@ -87,6 +98,13 @@ export interface PreparedEvent {
   readonly environment: Environment
   readonly counterparty: RunRecord['counterparty']
   readonly warnings: readonly string[]
+  readonly given: readonly Expectation[]
+}
+
+/** A workflow that has started finds what it is given. */
+export interface GivenEvent {
+  readonly type: 'given'
+  readonly given: GivenRecord
 }
 
 const LARGEST_BODY = 10 * 1024 * 1024
@@ -102,27 +120,37 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
 
   const redactor = new Redactor(randomBytes(32))
   const runId = randomUUIDv7()
-  const prepared = await prepare(environment, options, redactor, counterparty)
+  const prepared = await prepare(environment, options, { redactor, counterparty })
   await confirmed(prepared, options)
   const vault = await prepared.openVault()
   const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.selection)}-${runId.slice(-6)}`
   // Before the first call: a run whose record cannot be written should not change anything.
   const artifacts = await createArtifacts(options.out, name, redactor)
-  const transport = stack.use(open(environment, prepared, counterparty))
-  const clientId = clientIdOf(environment, options)
+  const clientId = idOf('client_id', environment, options)
+  const about = { clientId, softwareId: idOf('software_id', environment, options) }
   const kind = counterparty?.kind ?? 'network'
-  options.onEvent?.({ type: 'prepared', environment, counterparty: kind, warnings: prepared.warnings })
+  options.onEvent?.({
+    type: 'prepared',
+    environment,
+    counterparty: kind,
+    warnings: prepared.warnings,
+    given: prepared.given,
+  })
 
   const warnings = [...prepared.warnings]
   /** what is running now; one workflow runs at a time */
   let current: Selected | undefined
+  const signal = options.signal ?? new AbortController().signal
+  const given: GivenRecord[] = []
+  let provider: Provider | undefined
   const newsOf = (kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined => {
     if (kept?.problem !== undefined) warnings.push(kept.problem.message)
     if (kept === undefined || (status !== 201 && !kept.rotated)) return undefined
+    if (status === 201) provider?.registered()
     const news = status === 201 ? 'registered' : 'rotated'
     return { clientId: kept.registration.clientId, news, problem: kept.problem }
   }
-  const ports: Ports = {
+  const portsTo = (transport: Transport): Ports => ({
     transport,
     redactor,
     sign: (assertion, changes) => {
@@ -161,16 +189,45 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
           : registration?.registrationAccessToken?.reveal()
       },
     },
+    given: async (workflow) => await provider?.provide(workflow),
     userAgent: userAgent(options),
     now: () => new Date(),
     clock: () => performance.now(),
     wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
-  }
-  const events = execute(prepared.plan, ports, options.signal ?? new AbortController().signal)
-  const workflows = await drain(events, (event) => {
+  })
+  const watch = (event: RunEvent) => {
     if (event.type === 'workflow-started') current = event.planned
     options.onEvent?.(event)
-  })
+  }
+  const setUp = async (ports: Ports) => {
+    const given = current
+    try {
+      if (prepared.setUp === undefined) return []
+      return await drain(execute(prepared.setUp, ports, signal), (event) => {
+        if (event.type === 'workflow-started') current = event.planned
+      })
+    } finally {
+      current = given
+    }
+  }
+  const workflows: WorkflowRecord[] = []
+  for (const planned of partsOf(prepared.plan, options, counterparty)) {
+    await using part = new AsyncDisposableStack()
+    // The first part meets the twin that is there, each other a fresh one, so that no flow finds what another has left.
+    const met = workflows.length === 0 ? counterparty : part.use((await meet(environment, options)) as Counterparty)
+    const ports = portsTo(part.use(open(environment, prepared, met)))
+    provider = new Provider({
+      fulfil: met?.fulfil,
+      about,
+      isRegistered: async () => clientId !== undefined && (await vault.current(clientId)) !== undefined,
+      setUp: async () => await setUp(ports),
+      onGiven: (one) => {
+        given.push(one)
+        options.onEvent?.({ type: 'given', given: redactor.value(one) })
+      },
+    })
+    workflows.push(...(await drain(execute({ ...prepared.plan, workflows: planned }, ports, signal), watch)))
+  }
   const provenance = await options.provenance
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
   const record = redactor.value<RunRecord>({
@@ -201,6 +258,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     identities: [...prepared.identities.values()].map((identity) => identity.record),
     signingKeys: signingKeyRecords([...prepared.keys.values()], prepared.signingCertificate),
     warnings: warnings.map((warning) => near(warning, options.folders)),
+    ...(given.length === 0 ? {} : { given: near(given, options.folders) }),
     workflows: near(workflows, options.folders),
     redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
     ...verdictOf(workflows),
@@ -212,6 +270,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
 export interface Rehearsal {
   readonly environment: string
   readonly warnings: readonly string[]
+  readonly given: readonly Expectation[]
   readonly workflows: readonly PreviewedWorkflow[]
 }
 
@@ -222,14 +281,15 @@ export async function rehearse(options: RunOptions): Promise<Rehearsal> {
   // Its certificates are made at first use, and a plan reads them.
   const counterparty = await meet(environment, options)
   if (counterparty !== undefined) stack.use(counterparty)
-  const prepared = await prepare(environment, options, new Redactor(randomBytes(32)), counterparty)
-  const { plan: planned, selection, circumstances } = prepared
+  const prepared = await prepare(environment, options, { redactor: new Redactor(randomBytes(32)), counterparty })
+  const { plan: planned, selection, circumstances, given } = prepared
   const refused = objections(selection, circumstances).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
   )
   return {
     environment: environment.name,
     warnings: [...prepared.warnings, ...refused],
+    given,
     workflows: preview(planned, userAgent(options)),
   }
 }
@@ -284,6 +344,16 @@ function demandEffect(current: Selected | undefined, change: string, step: strin
   })
 }
 
+/** What one counterparty answers: all of a run, or of one that names no flows each file on an embedded twin of its own. */
+function partsOf(
+  { workflows }: Plan,
+  { flows }: RunOptions,
+  counterparty: Counterparty | undefined,
+): readonly (readonly PlannedWorkflow[])[] {
+  if (flows.length > 0 || counterparty?.fulfil === undefined) return [workflows]
+  return [...Map.groupBy(workflows, ({ flow }) => flow).values()]
+}
+
 /** In class mock nothing leaves this machine: servers on loopback are called, every other name is the twin's. */
 async function meet(environment: Environment, options: RunOptions): Promise<Counterparty | undefined> {
   if (environment.class !== 'mock') return undefined
@@ -304,6 +374,9 @@ interface Prepared {
   readonly selection: readonly Selected[]
   readonly circumstances: Circumstances
   readonly plan: Plan
+  /** what makes a registration on the embedded twin, where a workflow is given one */
+  readonly setUp: Plan | undefined
+  readonly given: readonly Expectation[]
   readonly identities: ReadonlyMap<string, Identity>
   readonly authorities: readonly string[]
   readonly proxy: { readonly httpsProxy: Secret | undefined; readonly noProxy: string | undefined } | undefined
@@ -317,11 +390,11 @@ interface Prepared {
 async function prepare(
   environment: Environment,
   options: RunOptions,
-  redactor: Redactor,
-  counterparty: Counterparty | undefined,
+  { redactor, counterparty }: { readonly redactor: Redactor; readonly counterparty: Counterparty | undefined },
 ): Promise<Prepared> {
   const warnings = [...environment.warnings]
-  const clientId = clientIdOf(environment, options)
+  const clientId = idOf('client_id', environment, options)
+  const isOnTwin = counterparty?.fulfil !== undefined
   const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor, ports: options.vault })
   const [selection, existing, authorities] = await together(
     select(options, environment),
@@ -330,19 +403,27 @@ async function prepare(
   )
   const registration = clientId === undefined ? undefined : await existing?.current(clientId)
   const registered = registration !== undefined
-  const workflows = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  const selected = selection.map(({ workflow }) => workflow)
+  const given = expectationsOf(selected, isOnTwin)
+  const makers = isOnTwin ? selected.flatMap(({ given }) => given.flatMap(madeBy)) : []
+  const setUpFlows = makers.length === 0 ? [] : await select({ ...options, ...ALL, flows: makers }, environment)
+  const workflows = [...selection, ...setUpFlows].flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   const steps = workflows.flatMap((workflow) => workflow.steps.filter((step) => step.kind === 'call'))
   const minting = workflows.some((workflow) => workflow.inputs.some((input) => input.mint !== undefined))
-  const [planned, identities, pem] = await together(
-    (async () => plan(selection, environment, { inputs: options.inputs, registered }))(),
+  // What is given counts as there: that it is missing is said once, by whoever knows what to do about it.
+  const isGiven = registered || given.some(({ name }) => name === 'registration')
+  const [planned, setUp, identities, pem] = await together(
+    (async () => plan(selection, environment, { inputs: options.inputs, registered: isGiven }))(),
+    (async () => planSetUp(setUpFlows, environment, options))(),
     identitiesOf(environment, steps, warnings),
     minting ? signingKeyText(environment) : Promise.resolve(undefined),
+    (async () => isOnTwin || demandRegistration(selected, { registered, environment: environment.name }))(),
   )
   const { kid } = environment.signing
   const keys = new Map<string, SigningKey>()
   if (pem !== undefined && kid !== undefined) {
     redactor.add(pem)
-    for (const alg of planned.signingAlgorithms)
+    for (const alg of new Set([...planned.signingAlgorithms, ...(setUp?.signingAlgorithms ?? [])]))
       keys.set(alg, await loadSigningKey({ pem, alg: alg as SigningAlg, kid }))
   }
   const signingCertificate = await signingCertificateOf(environment, [...keys.values()], warnings)
@@ -357,6 +438,8 @@ async function prepare(
     selection,
     circumstances: { environment, clientId, registration, confirm, registerAgain, forgets },
     plan: planned,
+    setUp,
+    given,
     identities,
     authorities,
     proxy,
@@ -378,6 +461,26 @@ async function confirmed({ selection, circumstances }: Prepared, { ask }: RunOpt
     .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
     .filter(({ effect }) => effect !== 'read')
   guard(selection, { ...circumstances, confirm: await ask({ environment: environment.name, clientId, changes }) })
+}
+
+/** A whole flow, whatever part of the selected ones is to run. */
+const ALL = { workflow: undefined, step: undefined } as const
+
+function madeBy(name: keyof typeof GIVEN): readonly string[] {
+  const row = GIVEN[name]
+  return 'madeBy' in row ? [row.madeBy] : []
+}
+
+/** With the inputs of the run that say whose client it is; where the flow has a value of its own, that one stands. */
+function planSetUp(selection: readonly Selected[], environment: Environment, { inputs }: RunOptions): Plan | undefined {
+  if (selection.length === 0) return undefined
+  const open = new Set(
+    selection.flatMap(({ workflow }) =>
+      workflow.inputs.flatMap((input) => (input.default === undefined ? [input.name] : [])),
+    ),
+  )
+  const theirs = new Map([...inputs].filter(([name]) => open.has(name)))
+  return plan(selection, environment, { inputs: theirs, registered: false })
 }
 
 async function openPreparedVault(
@@ -476,9 +579,9 @@ function proxySecret(url: string | undefined, redactor?: Redactor): Secret | und
   return new Secret(url, 'HTTPS_PROXY')
 }
 
-/** The client that the run is about, by the same precedence as the input of that name. */
-function clientIdOf(environment: Environment, { inputs }: RunOptions): string | undefined {
-  const value = inputs.get('client_id') ?? environment.setting('client_id')?.value
+/** Whom the run is about, by the same precedence as the input of that name. */
+function idOf(name: 'client_id' | 'software_id', environment: Environment, { inputs }: RunOptions): string | undefined {
+  const value = inputs.get(name) ?? environment.setting(name)?.value
   return typeof value === 'string' ? value : undefined
 }
 

@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   circumstances: ['environment', 'identity', 'jwt', 'record'],
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
+  given: ['errors', 'flow', 'record'],
   safety: ['environment', 'errors', 'flow', 'vault'],
   selection: ['environment', 'errors', 'flow', 'safety'],
   lint: ['errors', 'flow'],
@@ -43,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'execute',
     'flow',
+    'given',
     'identity',
     'jwt',
     'plan',
@@ -61,6 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'vault',
     'errors',
     'execute',
+    'given',
     'lint',
     'record',
     'report',

@@ -235,7 +235,7 @@ test.each([
   let text = ''
   const console = new Console({ stream, write: (part) => (text += part) })
 
-  console.preview({ environment: 'mock', warnings: ['look'], workflows: [] })
+  console.preview({ environment: 'mock', warnings: ['look'], given: [], workflows: [] })
 
   expect(text.includes('\u001b[')).toBe(isColoured)
   expect(stripVTControlCharacters(text)).toBe('environment mock · dry run, nothing is sent\nwarning look\n')

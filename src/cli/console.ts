@@ -11,7 +11,7 @@ import {
   type WorkflowRecord,
 } from '../record.ts'
 import { wireLog } from '../report/wire.ts'
-import type { PreparedEvent, Rehearsal } from '../run.ts'
+import type { GivenEvent, PreparedEvent, Rehearsal } from '../run.ts'
 
 export interface Screen {
   readonly write: (text: string) => void
@@ -37,8 +37,9 @@ export class Console {
     this.#screen = screen
   }
 
-  show(event: RunEvent | PreparedEvent): void {
+  show(event: RunEvent | PreparedEvent | GivenEvent): void {
     if (event.type === 'prepared') this.#prepared(event)
+    else if (event.type === 'given') this.#given(event.given)
     else if (event.type === 'workflow-started') this.#started(event)
     else if (event.type === 'registration-kept') this.#kept = event
     else if (event.type === 'step-finished') this.#step(event.step)
@@ -67,9 +68,10 @@ export class Console {
   }
 
   /** A dry run: every request, and where each input comes from. */
-  preview({ environment, warnings, workflows }: Rehearsal): void {
+  preview({ environment, warnings, given, workflows }: Rehearsal): void {
     this.#line(`environment ${this.#paint('bold', environment)} · dry run, nothing is sent`)
     this.#warnings(warnings)
+    this.#before(given)
     for (const { workflowId, summary, effect, inputs, steps } of workflows) {
       this.#line('', `${this.#paint('bold', workflowId)}  ${summary ?? ''} (effect: ${effect})`, '', '  inputs')
       const width = Math.max(0, ...inputs.map(({ name }) => name.length))
@@ -96,7 +98,7 @@ export class Console {
     this.#line(...texts.flatMap((text, index) => (index === 0 ? [text] : ['', text])))
   }
 
-  #prepared({ environment, counterparty, warnings }: PreparedEvent): void {
+  #prepared({ environment, counterparty, warnings, given }: PreparedEvent): void {
     const where = {
       network: 'mutual TLS',
       twin: 'offline twin over mutual TLS on this machine',
@@ -104,6 +106,23 @@ export class Console {
     }
     this.#line(`environment ${this.#paint('bold', environment.name)} · ${where[counterparty]}`)
     this.#warnings(warnings)
+    this.#before(given.filter(({ how }) => how === 'not checked'))
+  }
+
+  /** What must be so before the run, as far as a person has to see to it. */
+  #before(given: Rehearsal['given']): void {
+    for (const { workflowId, means, remedy, how } of given) {
+      const told = how === 'not checked' ? `${means}; if not: ${remedy}` : `${means} (${how})`
+      this.#line(`${this.#paint('cyan', 'before this run')} ${this.#paint('bold', workflowId)}: ${told}`)
+    }
+  }
+
+  #given({ means, how, setUp = [], problem }: GivenEvent['given']): void {
+    const steps = setUp.flatMap((workflow) => workflow.steps)
+    const flows = setUp.map(({ workflowId }) => `flow "${workflowId}"`).join(', ')
+    const by = steps.length === 0 ? '' : ` by ${flows}, ${count(steps.length, 'step')}`
+    this.#line(this.#paint('dim', `  given  ${this.#plain(means)}: ${how}${by}`))
+    if (problem !== undefined) for (const step of steps) this.#step(step)
   }
 
   #warnings(warnings: readonly string[]): void {

@@ -5,7 +5,7 @@ import { CODES, fail, ToolError, worstExit } from '../errors.ts'
 import type { RunEvent } from '../execute.ts'
 import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
-import type { PreparedEvent, Question, RunOptions } from '../run.ts'
+import type { GivenEvent, PreparedEvent, Question, RunOptions } from '../run.ts'
 import { Secret } from '../secret.ts'
 import { helpText, type Invocation, parseCommandLine, type Section } from './commands.ts'
 import { Console, harmless } from './console.ts'
@@ -149,11 +149,16 @@ async function askClientId(
 }
 
 /** An event as other programs may have it: the plan behind it is ours alone. */
-function streamed(event: RunEvent | PreparedEvent): StreamEvent {
+function streamed(event: RunEvent | PreparedEvent | GivenEvent): StreamEvent {
   switch (event.type) {
     case 'prepared': {
-      const { environment, counterparty, warnings } = event
-      return { type: 'run-started', environment: environment.name, class: environment.class, counterparty, warnings }
+      const { environment, counterparty, warnings, given } = event
+      const { name, class: kind } = environment
+      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given }
+    }
+    case 'given': {
+      const { setUp, ...given } = event.given
+      return { type: event.type, given: { ...given, setUp: setUp?.map(({ workflowId }) => workflowId) } }
     }
     case 'workflow-started': {
       const { workflow, steps } = event.planned

@@ -1,5 +1,6 @@
 /** The embedded twin as a counterparty of a run; the one bridge from src to mocks, loaded only where it is needed. */
-import { ensurePki, HOSTS, startTwin } from '../../mocks/index.ts'
+import { ensurePki, HOSTS, startTwin, type Twin } from '../../mocks/index.ts'
+import type { Fulfil } from '../given.ts'
 import type { Counterparty } from '../run.ts'
 
 /** Makes the twin's certificates at first use and answers for the documented hosts on a loopback port. */
@@ -9,6 +10,12 @@ export async function embeddedTwin(pkiFolder: string): Promise<Counterparty> {
   return {
     kind: 'twin',
     connectTo: () => ({ host: '127.0.0.1', port: running.port }),
+    fulfil: fulfilOn(running.twin),
     [Symbol.asyncDispose]: () => running.close(),
   }
+}
+
+/** What Thredd's staff and a person at the dashboard of its CA do before a workflow begins. */
+export function fulfilOn(_twin: Twin): Fulfil {
+  return async () => {}
 }

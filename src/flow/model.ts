@@ -2,6 +2,7 @@
 import type { SourceLocation } from '../errors.ts'
 import type { Condition } from './criterion.ts'
 import type { Template } from './expression.ts'
+import type { Given } from './given.ts'
 import type { Operation, Schema } from './openapi.ts'
 import type { Selector } from './selector.ts'
 
@@ -22,6 +23,8 @@ export interface Workflow {
   readonly clauses: readonly string[]
   /** what a person must do afterwards */
   readonly notice?: string | undefined
+  /** what must be so before it begins, in this order */
+  readonly given: readonly Given[]
   /** workflows of the same file that must have passed before */
   readonly dependsOn: readonly string[]
   readonly inputs: readonly Input[]

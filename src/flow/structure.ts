@@ -4,6 +4,7 @@
  */
 import { nearest, type Problem } from '../errors.ts'
 import type { Document, Path } from './document.ts'
+import { GIVEN } from './given.ts'
 
 /** Each with the words a message has for it. */
 const TYPES = {
@@ -25,7 +26,7 @@ interface Member {
   readonly required?: true
   /** smallest number */
   readonly least?: number
-  /** allowed texts */
+  /** allowed texts; of a list, for each of them */
   readonly oneOf?: readonly string[]
   /** texts that Arazzo allows and this version does not run */
   readonly later?: readonly string[]
@@ -160,6 +161,12 @@ export const X_DCR = {
     },
     clauses: { type: 'texts', about: 'The clauses that the workflow exercises.' },
     notice: { type: 'string', about: 'What a person must do afterwards, for example contact Thredd.' },
+    given: {
+      type: 'texts',
+      oneOf: Object.keys(GIVEN),
+      about:
+        'What must be so before. Made so on the embedded twin; elsewhere checked in the vault or told to a person.',
+    },
   },
   step: {
     identity: {
@@ -328,14 +335,15 @@ export class Reader {
         },
         path,
       )
-    } else if (rule.oneOf !== undefined && !rule.oneOf.includes(content as string)) {
-      const meant = nearest(String(content), rule.oneOf)
+    } else if (rule.oneOf !== undefined && unknownIn(content, rule.oneOf) !== undefined) {
+      const found = unknownIn(content, rule.oneOf) ?? ''
+      const meant = nearest(found, rule.oneOf)
       this.add(
         {
           code: 'FLOW_STRUCTURE',
           message: `${named} has an unknown value`,
           expected: rule.oneOf.join(', '),
-          found: `"${String(content)}"`,
+          found: `"${found}"`,
           hint: meant && `did you mean "${meant}"?`,
         },
         path,
@@ -380,6 +388,14 @@ function isForeign(member: string): boolean {
 /** "Any properties added MUST be ignored" (Arazzo 1.1 Reusable Object), unless one of its own seems misspelt. */
 function isIgnored(member: string, members: Members): boolean {
   return members === ARAZZO.reusable && nearest(member, Object.keys(members)) === undefined
+}
+
+/** The first text, of one or of a list, that is not allowed. */
+function unknownIn(content: unknown, allowed: readonly string[]): string | undefined {
+  return [content]
+    .flat()
+    .map(String)
+    .find((text) => !allowed.includes(text))
 }
 
 function quoted(names: readonly string[]): string {

@@ -48,6 +48,8 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
     safety: textOf(extension?.safety),
     clauses: texts(extension?.clauses),
     notice: textOf(extension?.notice),
+    // The reader has refused any other word.
+    given: texts(extension?.given) as Workflow['given'],
     dependsOn: texts(fields.dependsOn),
     inputs: [...scope.inputs.values()],
     steps: parsed.map((step) => withInherited(step, inherited)),

@@ -1,4 +1,5 @@
 /** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
+import type { Path } from '../flow/document.ts'
 import { effectOfOperation } from '../flow/effect.ts'
 import { EFFECTS, type Effect } from '../flow/model.ts'
 import { type ApiDescription, findOperation, type Operation } from '../flow/openapi.ts'
@@ -11,7 +12,19 @@ export function lintExtension(view: View, sources: ReadonlyMap<string, ApiDescri
   for (const workflow of view.workflows) {
     if (!('x-dcr' in workflow.fields)) continue
     effect(workflow, sources, findings)
-    const { effect: declared, notice } = extensionOf(workflow)
+    const { effect: declared, notice, given } = extensionOf(workflow)
+    const stored = storedInput(workflow)
+    if (
+      stored !== undefined &&
+      !registers(workflow, sources) &&
+      !(Array.isArray(given) && given.includes('registration'))
+    ) {
+      findings.add(
+        'given-missing',
+        stored,
+        `${workflow.what} reads the stored registration and does not say that it is given`,
+      )
+    }
     if ((declared === 'register' || declared === 'update') && notice === undefined) {
       findings.add(
         'notice-missing',
@@ -20,6 +33,24 @@ export function lintExtension(view: View, sources: ReadonlyMap<string, ApiDescri
       )
     }
   }
+}
+
+/** Where the workflow declares that it must have what the vault keeps of a registration. */
+function storedInput({ path, fields }: WorkflowView): Path | undefined {
+  const { inputs } = fields
+  if (!isRecord(inputs) || !isRecord(inputs.properties) || !Array.isArray(inputs.required)) return undefined
+  const required = inputs.required
+  const name = Object.keys(inputs.properties).find(
+    (one) => (one === 'registration_access_token' || one === 'registration_client_uri') && required.includes(one),
+  )
+  return name === undefined ? undefined : [...path, 'inputs', 'properties', name]
+}
+
+function registers({ steps }: WorkflowView, sources: ReadonlyMap<string, ApiDescription>): boolean {
+  return steps.some((step) => {
+    const operation = operationOf(step, sources)
+    return operation !== undefined && effectOfOperation(operation) === 'register'
+  })
 }
 
 function effect(workflow: WorkflowView, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {

@@ -57,6 +57,12 @@ export const RULES = {
     why: 'registering or updating a client leaves work for a person, for example contacting Thredd about its metadata',
     remedy: 'say what a person must do afterwards: x-dcr: { notice: … }',
   },
+  'given-missing': {
+    level: 'warning',
+    title: 'a workflow that must have a stored registration and does not say so',
+    why: 'on the embedded twin nobody then registers one first, and elsewhere its absence is explained less well',
+    remedy: 'add given: [registration] to its x-dcr',
+  },
   'criterion-always-holds': {
     level: 'error',
     title: 'a criterion that can never fail',

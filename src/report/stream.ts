@@ -1,6 +1,6 @@
 /** The events of a run as JSON lines for other programs: plain values only, already redacted where they came from. */
 import type { Problem } from '../errors.ts'
-import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
 
 export type StreamEvent =
   | {
@@ -9,6 +9,15 @@ export type StreamEvent =
       readonly class: string
       readonly counterparty: RunRecord['counterparty']
       readonly warnings: readonly string[]
+      /** what workflows are given, and how it is made sure of */
+      readonly given: readonly Pick<GivenRecord, 'workflowId' | 'name' | 'means' | 'how'>[]
+    }
+  | {
+      readonly type: 'given'
+      readonly given: Omit<GivenRecord, 'setUp'> & {
+        /** the workflows that were run to make it so */
+        readonly setUp: readonly string[] | undefined
+      }
     }
   | { readonly type: 'workflow-started'; readonly workflowId: string; readonly steps: readonly string[] }
   | { readonly type: 'step-started'; readonly stepId: string }

@@ -7,7 +7,7 @@ import { createAuthority } from '../../mocks/pki.ts'
 import { Console } from '../../src/cli/console.ts'
 import type { RunEvent } from '../../src/execute.ts'
 import type { RunRecord, StepRecord } from '../../src/record.ts'
-import { type PreparedEvent, run } from '../../src/run.ts'
+import { type GivenEvent, type PreparedEvent, run } from '../../src/run.ts'
 import { ROOT, workflowOf } from './run.ts'
 
 const DAY_MS = 86_400_000
@@ -74,20 +74,20 @@ export interface LocalRunOptions {
   readonly steps: readonly object[]
   readonly settings?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
-  readonly onEvent?: (event: RunEvent | PreparedEvent) => void
+  readonly onEvent?: (event: RunEvent | PreparedEvent | GivenEvent) => void
 }
 
 export interface LocalRun {
   readonly record: RunRecord
   /** the steps of the one workflow */
   readonly steps: readonly StepRecord[]
-  readonly events: readonly (RunEvent | PreparedEvent)[]
+  readonly events: readonly (RunEvent | PreparedEvent | GivenEvent)[]
   readonly screen: string
 }
 
 export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promise<LocalRun> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-local-')))
-  const events: (RunEvent | PreparedEvent)[] = []
+  const events: (RunEvent | PreparedEvent | GivenEvent)[] = []
   let screen = ''
   const console = new Console({ stream: new PassThrough(), write: (text) => (screen += text) })
   try {

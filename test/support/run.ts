@@ -17,6 +17,7 @@ import {
   type Twin,
 } from '../../mocks/index.ts'
 import { Console } from '../../src/cli/console.ts'
+import { fulfilOn } from '../../src/cli/twin.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute, type RunEvent } from '../../src/execute.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
@@ -24,7 +25,7 @@ import { loadIdentity } from '../../src/identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
 import { plan } from '../../src/plan.ts'
 import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
-import { type Counterparty, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
+import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
 import { Redactor, Secret } from '../../src/secret.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
 
@@ -49,6 +50,8 @@ export interface RunOnTwinOptions {
   readonly folder?: string
   /** the twin of an earlier run, in-process only: its memory is kept */
   readonly twin?: Twin
+  /** the twin is met as a server of others: nothing is made so that workflows are given */
+  readonly unaided?: boolean
   /** fixes the twin's time and its tokens, ids and secrets */
   readonly random?: (size: number) => Uint8Array
   readonly now?: () => Date
@@ -73,7 +76,7 @@ export interface TwinRun extends AsyncDisposable {
   readonly reports: string
   readonly twin: Twin
   readonly traffic: readonly Traffic[]
-  readonly events: readonly (RunEvent | PreparedEvent)[]
+  readonly events: readonly (RunEvent | PreparedEvent | GivenEvent)[]
   /** what a person saw, without colour */
   readonly screen: string
 }
@@ -104,13 +107,19 @@ export async function attemptOnTwin(
   const folder = options.folder ?? (await makeFolder())
   const reports = join(folder, 'reports')
   const traffic: Traffic[] = []
-  const events: (RunEvent | PreparedEvent)[] = []
+  const events: (RunEvent | PreparedEvent | GivenEvent)[] = []
   let screen = ''
   // A stream that is no terminal: no colour, whatever the terminal of the test is.
   const console = new Console({ stream: new PassThrough(), write: (text) => (screen += text) })
-  const met = await meet(pki, options)
-  met.twin.use(recorder(met.twin, traffic))
-  for (const fault of options.faults ?? []) met.twin.use(...fault.handlers(met.twin))
+  const meetOne = async () => {
+    const one = await meet(pki, options)
+    one.twin.use(recorder(one.twin, traffic))
+    for (const fault of options.faults ?? []) one.twin.use(...fault.handlers(one.twin))
+    return one
+  }
+  const met = await meetOne()
+  // Only a run without flow names meets further ones.
+  let next: Promise<Counterparty> | undefined = Promise.resolve(met.counterparty)
   const seen = { folder, reports, twin: met.twin, traffic, events }
   const dispose = async () => {
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
@@ -124,7 +133,11 @@ export async function attemptOnTwin(
       folders: [ROOT],
       out: reports,
       version: '0.0.0-test',
-      twin: async () => met.counterparty,
+      twin: async () => {
+        const one = next ?? meetOne().then(({ counterparty }) => counterparty)
+        next = undefined
+        return await one
+      },
       vault: options.vault,
       onEvent: (event) => {
         events.push(event)
@@ -202,6 +215,7 @@ export async function setStage(name: string): Promise<Stage> {
             worked: async () => {},
             read: async () => undefined,
           },
+          given: async () => undefined,
           userAgent: 'test',
           now: () => new Date(),
           clock: () => performance.now(),
@@ -264,7 +278,7 @@ function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Recor
 
 async function meet(
   pki: Pki,
-  { kind = 'in-process', switches = {}, twin: known, now, random }: RunOnTwinOptions,
+  { kind = 'in-process', switches = {}, twin: known, now, random, unaided = false }: RunOnTwinOptions,
 ): Promise<{ readonly twin: Twin; readonly counterparty: Counterparty }> {
   const options = { pki, switches, ...(now === undefined ? {} : { now }), ...(random === undefined ? {} : { random }) }
   if (kind === 'in-process') {
@@ -274,6 +288,7 @@ async function meet(
       counterparty: {
         kind: 'twin-in-process',
         answer: (request, certificate) => twin.answer(request, certificate),
+        ...(unaided ? {} : { fulfil: fulfilOn(twin) }),
         async [Symbol.asyncDispose]() {},
       },
     }
@@ -284,6 +299,7 @@ async function meet(
     counterparty: {
       kind: 'twin',
       connectTo: () => ({ host: '127.0.0.1', port: running.port }),
+      ...(unaided ? {} : { fulfil: fulfilOn(running.twin) }),
       [Symbol.asyncDispose]: () => running.close(),
     },
   }

@@ -105,7 +105,7 @@ function memberOf({ type, oneOf, least, required, about }: Members[string]): Jso
   return {
     ...(about === undefined ? {} : { description: about }),
     ...TYPES[type],
-    ...(oneOf === undefined ? {} : { enum: oneOf }),
+    ...(oneOf === undefined ? {} : type === 'texts' ? { items: { enum: oneOf } } : { enum: oneOf }),
     ...(least === undefined ? {} : { minimum: least }),
     ...(required && type === 'array' ? { minItems: 1 } : {}),
   }

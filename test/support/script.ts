@@ -166,6 +166,7 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
         worked: async () => {},
         read: async (member) => vault[member],
       },
+      given: async () => undefined,
       userAgent: 'test',
       now: () => new Date('2026-01-01T00:00:00Z'),
       clock: () => 0,
