@@ -297,7 +297,7 @@ function folded(clientId: string, entries: readonly Entry[]): Folded | undefined
       lastProven = proven
       workedAt = entry.keptAt
     } else if (entry.kind === 'answer') {
-      const issued = credentialsIn(readableBody(entry))
+      const issued = issuedBy(entry)
       if (issued.token === undefined && issued.uri === undefined && newest !== undefined) continue
       // An answer with one of the two leaves the other as it was, but never takes it from a deleted client.
       if (deletedAt !== undefined) {
@@ -351,12 +351,12 @@ function scopesIn({ scopes, scope }: Readonly<Record<string, unknown>>): readonl
 function tokenOf(entry: Entry): string | undefined {
   if (entry.kind === 'reduced') return entry.token
   if (entry.kind !== 'answer') return undefined
-  const { token } = credentialsIn(readableBody(entry))
+  const { token } = issuedBy(entry)
   return token && fingerprint(token)
 }
 
-/** The same for an entry whole and reduced. */
-export function identityOf(entry: Entry): string {
+/** The same for an entry whole and reduced. Entries never change, and each is asked many times. */
+export const identityOf = onceForEach((entry: Entry): string => {
   if (entry.kind !== 'answer' && entry.kind !== 'reduced') return JSON.stringify(entry)
   const { keptAt, runId, step, status } = entry
   return JSON.stringify([
@@ -366,6 +366,17 @@ export function identityOf(entry: Entry): string {
     status,
     entry.kind === 'answer' ? sha256base64url(entry.body) : entry.sha256,
   ])
+})
+
+const issuedBy = onceForEach((entry: AnswerEntry) => credentialsIn(readableBody(entry)))
+
+function onceForEach<E extends Entry, T>(work: (entry: E) => T): (entry: E) => T {
+  const known = new WeakMap<E, T>()
+  return (entry) => {
+    const result = known.get(entry) ?? work(entry)
+    known.set(entry, result)
+    return result
+  }
 }
 
 export function jsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
