@@ -174,6 +174,21 @@ const signingKeyRecord = z.object({
   certificate: optional(identityRecord),
 })
 
+/** In the folder of a run after which Thredd's staff must be told something. */
+export const MESSAGE_FILE = 'message-to-thredd.txt'
+
+const messageToThredd = z.object({
+  clientId: z.string(),
+  asks: z.enum(['set-metadata', 'delete-client']),
+  organisation: optional(z.string()),
+  /** when the client was last changed */
+  at: instant,
+  /** absent where none is known */
+  scopesBefore: optional(z.array(z.string())),
+  scopesAfter: optional(z.array(z.string())),
+  text: z.string(),
+})
+
 export const runRecord = z.object({
   recordVersion: z.literal(RECORD_VERSION),
   runId: z.string(),
@@ -233,6 +248,8 @@ export const runRecord = z.object({
   /** what workflows were given before they began */
   given: optional(z.array(givenRecord)),
   workflows: z.array(workflowRecord),
+  /** what a person must send to Thredd's staff now */
+  messagesToThredd: optional(z.array(messageToThredd)),
   redaction: z.object({ rules: z.string(), secretsKnown: z.int() }),
   verdict: z.enum(['conformant', 'non-conformant', 'inconclusive']),
   exitCode: z.int(),

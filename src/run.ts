@@ -19,11 +19,13 @@ import { withInvoked } from './flow/needs.ts'
 import { demandRegistration, type Expectation, expectationsOf, type Fulfil, Provider } from './given.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from './identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
+import { type Application, type ChangeMade, messagesToThredd } from './message.ts'
 import { type Plan, type PlannedWorkflow, plan } from './plan.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import {
   type GivenRecord,
   type IdentityRecord,
+  MESSAGE_FILE,
   RECORD_VERSION,
   type RunRecord,
   verdictOf,
@@ -138,6 +140,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   })
 
   const warnings = [...prepared.warnings]
+  const changes: ChangeMade[] = []
   /** what is running now; one workflow runs at a time */
   let current: Selected | undefined
   const signal = options.signal ?? new AbortController().signal
@@ -168,10 +171,28 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
         const effect = registrationEffect(request, registration)
         if (effect === undefined) return undefined
         demandEffect(current, effect, step)
+        const before = clientId === undefined ? undefined : await vault.current(clientId)
         const intent = await vault.begin({ effect, method, url, step, runId, clientId })
+        const made = { change: effect, clientId: clientId ?? '', scopesBefore: before?.scopes, scopesAfter: undefined }
+        const at = () => new Date().toISOString()
         return {
-          keep: async (answer) => newsOf(await intent.keep(answer), answer.status),
-          close: (outcome) => intent.close(outcome),
+          keep: async (answer) => {
+            const kept = await intent.keep(answer)
+            const now = kept?.registration
+            if (answer.status >= 200 && answer.status <= 299) {
+              const facts = { clientId: now?.clientId ?? made.clientId, scopesAfter: now?.scopes }
+              changes.push({ ...made, ...facts, outcome: 'done', at: at() })
+            } else if (answer.status >= 500 || answer.status === 408) {
+              changes.push({ ...made, outcome: 'unknown', at: at() })
+            } else if (effect === 'register' && before === undefined && saysItExists(answer)) {
+              changes.push({ ...made, outcome: 'exists', at: at() })
+            }
+            return newsOf(kept, answer.status)
+          },
+          close: async (outcome) => {
+            if (outcome === 'unknown') changes.push({ ...made, outcome, at: at() })
+            await intent.close(outcome)
+          },
         }
       },
       keep: async (answer) => newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status),
@@ -200,7 +221,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     options.onEvent?.(event)
   }
   const setUp = async (ports: Ports) => {
-    const given = current
+    const [given, told] = [current, changes.length]
     try {
       if (prepared.setUp === undefined) return []
       return await drain(execute(prepared.setUp, ports, signal), (event) => {
@@ -208,6 +229,8 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       })
     } finally {
       current = given
+      // What a workflow finds is the twin's to say, and nobody has to be told of it.
+      changes.length = told
     }
   }
   const workflows: WorkflowRecord[] = []
@@ -229,6 +252,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     workflows.push(...(await drain(execute({ ...prepared.plan, workflows: planned }, ports, signal), watch)))
   }
   const provenance = await options.provenance
+  const messages = messagesToThredd(changes, applicationOf(environment, options))
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
   const record = redactor.value<RunRecord>({
     recordVersion: RECORD_VERSION,
@@ -260,6 +284,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     warnings: warnings.map((warning) => near(warning, options.folders)),
     ...(given.length === 0 ? {} : { given: near(given, options.folders) }),
     workflows: near(workflows, options.folders),
+    messagesToThredd: messages.length === 0 ? undefined : messages,
     redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
     ...verdictOf(workflows),
   })
@@ -316,6 +341,8 @@ function near<T>(value: T, folders: readonly string[]): T {
 async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: RunOptions): Promise<string> {
   const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
   for (const [name, text] of Object.entries(reports(record))) await artifacts.write(name, text)
+  const messages = record.messagesToThredd ?? []
+  if (messages.length > 0) await artifacts.write(MESSAGE_FILE, messages.map(({ text }) => text).join('\n---\n\n'))
   if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
   await artifacts.publish()
   return file
@@ -580,9 +607,27 @@ function proxySecret(url: string | undefined, redactor?: Redactor): Secret | und
 }
 
 /** Whom the run is about, by the same precedence as the input of that name. */
-function idOf(name: 'client_id' | 'software_id', environment: Environment, { inputs }: RunOptions): string | undefined {
+function idOf(
+  name: 'client_id' | 'org_id' | 'software_id',
+  environment: Environment,
+  { inputs }: RunOptions,
+): string | undefined {
   const value = inputs.get(name) ?? environment.setting(name)?.value
   return typeof value === 'string' ? value : undefined
+}
+
+function applicationOf(environment: Environment, options: RunOptions): Application {
+  return {
+    environment: environment.name,
+    authorizationServer: environment.servers.get('authorization'),
+    organisation: idOf('org_id', environment, options),
+    application: idOf('software_id', environment, options),
+  }
+}
+
+/** RFC 7591 has no code for it; the words are the product's. */
+function saysItExists({ status, body }: { readonly status: number; readonly body: Uint8Array }): boolean {
+  return status === 409 || (status === 400 && /already|exists/i.test(new TextDecoder().decode(body)))
 }
 
 /** Reads clients at their registration_client_uri for `thredd vault … --online`. Only the network or a server on this machine is asked. */

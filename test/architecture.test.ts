@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
   given: ['errors', 'flow', 'record'],
+  message: ['flow', 'record'],
   safety: ['environment', 'errors', 'flow', 'vault'],
   selection: ['environment', 'errors', 'flow', 'safety'],
   lint: ['errors', 'flow'],
@@ -47,6 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'given',
     'identity',
     'jwt',
+    'message',
     'plan',
     'preview',
     'record',

@@ -246,6 +246,7 @@ function comparable({ record, folder }: TwinRun): unknown {
         if (!numbers.has(fingerprint)) numbers.set(fingerprint, numbers.size)
         return `#${numbers.get(fingerprint)}]`
       })
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?=["\\:])/g, '<time>')
       // Assertions carry the time and an id of their own.
       .replace(/eyJ[\w-]+\.eyJ[\w-]+\.(?=\[client_assertion)/g, '<header and claims>.'),
   )

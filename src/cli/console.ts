@@ -6,6 +6,7 @@ import {
   type CheckRecord,
   type Exchange,
   errorBeyondSteps,
+  MESSAGE_FILE,
   type RunRecord,
   type StepRecord,
   type WorkflowRecord,
@@ -65,6 +66,18 @@ export class Console {
       ].join(' · ')}`,
       `record  ${file}`,
     )
+    this.#messages(record, file)
+  }
+
+  /** On the twin nobody is there to read it: where it lies is enough. */
+  #messages({ messagesToThredd: messages = [], environment }: RunRecord, file: string): void {
+    if (messages.length === 0) return
+    this.#line(`message ${file.replace(/[^/\\]*$/, MESSAGE_FILE)}`)
+    if (environment.class === 'mock') return
+    for (const { text } of messages) {
+      this.#line('', `${this.#paint('cyan', 'send this to Thredd')}`, '')
+      this.#line(...indent(text.trimEnd(), 2).map((line) => this.#plain(line).trimEnd()))
+    }
   }
 
   /** A dry run: every request, and where each input comes from. */

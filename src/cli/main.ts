@@ -114,7 +114,8 @@ async function performRun(
     }
     const { record, file } = await run(options)
     const path = relative(here, file)
-    if (asJson) stream({ type: 'run-finished', verdict: record.verdict, exitCode: record.exitCode, record: path })
+    const { verdict, exitCode, messagesToThredd = [] } = record
+    if (asJson) stream({ type: 'run-finished', verdict, exitCode, record: path, messagesToThredd })
     else out.summary(record, path)
     if (process.env.GITHUB_ACTIONS === 'true' && !asJson) {
       for (const line of githubAnnotations(record)) process.stdout.write(`${line}\n`)

@@ -30,6 +30,7 @@ export type StreamEvent =
       readonly verdict: RunRecord['verdict']
       readonly exitCode: number
       readonly record: string
+      readonly messagesToThredd: NonNullable<RunRecord['messagesToThredd']>
     }
   | { readonly type: 'refused'; readonly exitCode: number; readonly problems: readonly Problem[] }
 
