@@ -156,7 +156,9 @@ function excerpt(text: string, column: number): { line: string; caret: string } 
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
   let least = Math.max(word.length < 3 ? 0 : 1, Math.floor(word.length / 3)) + 1
+  let looked = 0
   for (const candidate of candidates) {
+    if (++looked > MOST_CANDIDATES) break
     if (Math.abs(candidate.length - word.length) >= least) continue
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
     if (distance < least) {
@@ -166,6 +168,19 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   }
   return best
 }
+
+/** The name that was probably meant, or those that there are. */
+export function suggestion(word: string, names: Iterable<string>): string {
+  const known = [...names]
+  const meant = nearest(word, known)
+  if (meant !== undefined) return `did you mean "${meant}"?`
+  if (known.length === 0) return 'none is declared'
+  return `known: ${known.slice(0, MOST_NAMES).join(', ')}${known.length > MOST_NAMES ? ', …' : ''}`
+}
+
+/** Hostile files have names without end: so many are compared, and so many shown. */
+const MOST_CANDIDATES = 1000
+const MOST_NAMES = 50
 
 /** Letters inserted, left out, replaced, or swapped with their neighbour (optimal string alignment). */
 function editDistance(a: string, b: string): number {

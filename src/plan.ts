@@ -5,7 +5,7 @@
 import { violationsOf } from './checks.ts'
 import type { Environment, Origin } from './environment/index.ts'
 import { SIGNING_ALGORITHMS } from './environment/variables.ts'
-import { isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
+import { isNonEmpty, type Problem, suggestion, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
 import { type Context, render, type Template } from './flow/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from './flow/index.ts'
@@ -165,12 +165,6 @@ class Problems {
     this.#subjects.add(subject)
     this.list.push(problem)
   }
-}
-
-function suggestion(name: string, known: ReadonlySet<string>): string {
-  const meant = nearest(name, known)
-  if (meant !== undefined) return `did you mean "${meant}"?`
-  return known.size === 0 ? 'there is none' : `known: ${[...known].join(', ')}`
 }
 
 function planStep(step: Step, environment: Environment, problems: Problems): PlannedStep | undefined {

@@ -392,8 +392,7 @@ test('Arazzo 1.1 § Workflow Object dependsOn: circles, unknown names and other 
   - { workflowId: c, x-dcr: { effect: read }, dependsOn: [c, $sourceDescriptions.x.y], steps: [{ stepId: three, ${ALIVE} }] }`)
 
   expect(problems).toEqual([
-    'FLOW_STRUCTURE 2: workflows "a" and "b" depend on each other',
-    'FLOW_STRUCTURE 3: workflows "b" and "a" depend on each other',
+    'FLOW_STRUCTURE 2: workflows "a", "b" depend on each other',
     'FLOW_REFERENCE 3: there is no workflow "bb"',
     'FLOW_STRUCTURE 4: workflow "c" depends on itself',
     'FLOW_UNSUPPORTED 4: workflow "c" depends on a workflow of another document, which is not supported yet',
@@ -412,7 +411,7 @@ test('Arazzo 1.1 § Step Object dependsOn: steps run in an order that satisfies 
       - { stepId: free, ${ALIVE} }
       - { stepId: source, ${ALIVE}, outputs: { status: $statusCode } }`)
 
-  expect(course).toEqual(['one passed', '  free passed', '  source passed', '  reader passed', '  last passed'])
+  expect(course).toEqual(['one passed', '  source passed', '  reader passed', '  last passed', '  free passed'])
 })
 
 test('Arazzo 1.1 § Step Object dependsOn: it does not trigger the step, so one that has not passed leaves no verdict', async () => {

@@ -193,14 +193,16 @@ test('a flow of ours that cannot run has an error, unless just the structure is 
   expect(await outcome(true)).toEqual(['warning not-run'])
 })
 
-test('a name that leads nowhere is only a warning where just the structure is asked for', async () => {
-  const flow = flowWith([{ condition: '$response.body#/a == $inputs.unknown' }])
-
+test.each([
+  ['FLOW_REFERENCE', '$response.body#/a == $inputs.unknown'],
+  ['FLOW_EXPRESSION', '$response.body.a == 1 &&'],
+  ['criterion-always-holds', '1 == 1'],
+])('%s is only a warning where just the structure is asked for', async (rule, condition) => {
   const levels = async (structureOnly: boolean) =>
-    (await lintedText(flow, { structureOnly })).findings.map(({ rule, level }) => `${level} ${rule}`)
+    (await lintedText(flowWith([{ condition }]), { structureOnly })).findings.map((one) => `${one.level} ${one.rule}`)
 
-  expect(await levels(false)).toEqual(['error FLOW_REFERENCE'])
-  expect(await levels(true)).toEqual(['warning FLOW_REFERENCE'])
+  expect(await levels(false)).toEqual([`error ${rule}`])
+  expect(await levels(true)).toEqual([`warning ${rule}`])
 })
 
 const HOSTILE: Readonly<Record<string, () => string>> = {
@@ -218,6 +220,29 @@ const HOSTILE: Readonly<Record<string, () => string>> = {
     flowWith([{ context: '$response.body', type: 'regex', condition: '^(a+)+$(?=b)' }]),
   'names of the prototype': () => flowWith([{ condition: '$inputs.constructor == $steps.__proto__.outputs.toString' }]),
   'thousands of mistakes': () => flowWith(Array.from({ length: 20_000 }, () => ({ condition: 'true' }))),
+  'thousands of large regular expressions': () =>
+    flowWith(
+      Array.from({ length: 3_000 }, (_, index) => ({
+        context: '$response.body',
+        type: 'regex',
+        condition: `^((a{1,100}|b{3,99}){1,9}x${index})$`,
+      })),
+    ),
+  'tens of thousands of steps': () =>
+    flowWith([]).replace(
+      '"steps":[',
+      `"steps":[${Array.from({ length: 40_000 }, (_, index) => `{"stepId":"s${index}"},`).join('')}`,
+    ),
+  'thousands of workflows in a circle': () =>
+    flowWith([]).replace(
+      '"workflows":[',
+      `"workflows":[${Array.from({ length: 8_000 }, (_, index) => `{"workflowId":"w${index}","x-dcr":{"effect":"read"},"dependsOn":["w${(index + 1) % 8_000}"],"steps":[{"stepId":"a","operationId":"status"}]},`).join('')}`,
+    ),
+  'thousands of names of thousands of others': () =>
+    flowWith([]).replace(
+      'successCriteria: []',
+      `"outputs":{${Array.from({ length: 20_000 }, (_, index) => `"o${index}":"$steps.another${index}.outputs.x"`).join()}}`,
+    ),
   'thousands of secrets': () =>
     flowWith(
       Array.from({ length: 20_000 }, (_, index) => ({ condition: '$statusCode == 1', password: `secret-${index}-` })),

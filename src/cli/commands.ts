@@ -147,7 +147,8 @@ export const COMMANDS = {
     flags: {
       strict: { about: 'warnings fail too' },
       'structure-only': {
-        about: 'do not demand the API descriptions; a name that leads nowhere is a warning',
+        about:
+          'judge as the JSON Schemas of Arazzo do: no API description is needed; names, expressions and rules only warn',
       },
       json: { about: 'one JSON object instead of text' },
       help: HELP,

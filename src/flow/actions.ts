@@ -93,8 +93,8 @@ function parseTarget(scope: Scope, fields: Fields, { path, named, stage }: Place
     return invocation && { kind: 'workflow', invocation }
   }
   if (stepId === undefined) return undefined
-  if (scope.reachable.includes(stepId)) return { kind: 'step', stepId }
-  if (scope.stepIds.includes(stepId)) {
+  if (scope.reachable.has(stepId)) return { kind: 'step', stepId }
+  if (scope.stepIds.has(stepId)) {
     reader.add(
       { code: 'FLOW_STRUCTURE', message: `${named} leads to "${stepId}", which runs at the end whatever happens` },
       [...path, 'stepId'],

@@ -1,5 +1,5 @@
 /** Reusable objects: what stands in the components of a document and is put in place by reference. */
-import { nearest } from '../errors.ts'
+import { suggestion } from '../errors.ts'
 import type { Path } from './document.ts'
 import { ExpressionError, parseExpression } from './expression.ts'
 import { ARAZZO, isRecord, type Reader } from './structure.ts'
@@ -57,12 +57,11 @@ export function placed(reader: Reader, path: Path, what: string, kind: Component
   if (name === undefined) return undefined
   const known = Object.keys((reader.raw(['components', kind]) ?? {}) as object)
   if (!known.includes(name)) {
-    const meant = nearest(name, known)
     reader.add(
       {
         code: 'FLOW_REFERENCE',
         message: `there is no "${name}" in components.${kind}`,
-        hint: meant === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean "${meant}"?`,
+        hint: suggestion(name, known),
       },
       place,
     )

@@ -31,7 +31,12 @@ export interface ConditionSource {
   readonly context?: string | undefined
 }
 
-export type Condition = { readonly text: string; readonly references: readonly Expression[] } & (
+export type Condition = {
+  readonly text: string
+  readonly references: readonly Expression[]
+  /** instructions of its patterns */
+  readonly size: number
+} & (
   | { readonly kind: 'simple'; readonly root: SimpleNode }
   | {
       readonly kind: 'regex'
@@ -81,17 +86,19 @@ export function parseCondition(source: ConditionSource): Condition {
   return within('condition', () => {
     if (text.length > MAX_CONDITION) throw tooLong('condition', text.length, MAX_CONDITION)
     if (context === undefined || kind === 'simple') {
-      return { kind: 'simple', text, ...(context === undefined ? parseSimple(text) : simpleDespite(text)) }
+      return { kind: 'simple', text, size: 0, ...(context === undefined ? parseSimple(text) : simpleDespite(text)) }
     }
-    if (kind === 'jsonpointer') return { kind, text, context, references: [context], pointer: parsePointer(text) }
+    if (kind === 'jsonpointer')
+      return { kind, text, size: 0, context, references: [context], pointer: parsePointer(text) }
     const embedded = parseEmbedded(text)
     const references = [context, ...embedded.filter((part) => typeof part !== 'string')]
     if (kind === 'jsonpath') {
       const parts = quotesAround(embedded)
-      return { kind, text, context, references, parts, path: checkedPath(parts) }
+      const path = checkedPath(parts)
+      return { kind, text, size: path?.size ?? 0, context, references, parts, path }
     }
     const pattern = references.length === 1 ? parsePattern(text) : undefined
-    return { kind: 'regex', text, context, references, parts: embedded, pattern }
+    return { kind: 'regex', text, size: pattern?.size ?? 0, context, references, parts: embedded, pattern }
   })
 }
 

@@ -39,6 +39,8 @@ const LARGEST = 4 * 1024 * 1024
 const MOST_ALIASES = 100
 /** Objects and lists within each other; what reads a document may recurse. */
 const DEEPEST = 100
+/** Objects, lists and other values of a flow, those behind aliases each time; ten times what a long one has. */
+const MOST_VALUES = 100_000
 const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
 
@@ -59,6 +61,29 @@ export async function readDocument(file: string, named: string, at?: SourceLocat
     )
   }
   return parseDocument(text, file)
+}
+
+/** A flow: of so many values that whatever is done for each of them or for each pair ends soon. */
+export async function readFlowDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
+  const document = await readDocument(file, named, at)
+  let left = MOST_VALUES
+  const open: { readonly value: unknown; readonly path: Path }[] = [{ value: document.data, path: [] }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, path } = next
+    if (--left < 0) {
+      fail({
+        code: 'FLOW_STRUCTURE',
+        message: 'the document is too large',
+        at: document.at(path),
+        expected: `at most ${MOST_VALUES} values`,
+        hint: 'divide it into several flows',
+      })
+    }
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, child] of Object.entries(value).reverse())
+      open.push({ value: child, path: [...path, Array.isArray(value) ? Number(key) : key] })
+  }
+  return document
 }
 
 const FILE_FAULTS: Readonly<Record<string, string>> = {

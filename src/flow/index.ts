@@ -3,14 +3,15 @@
  * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
  */
 import { dirname, resolve } from 'node:path'
-import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../errors.ts'
+import { inReadingOrder, isNonEmpty, type Problem, suggestion, ToolError } from '../errors.ts'
 import { checkComponents } from './components.ts'
-import { type Document, type Path, readDocument } from './document.ts'
+import { type Document, type Path, readFlowDocument } from './document.ts'
 import { EFFECTS, type Flow, type Invocation, type Workflow } from './model.ts'
 import { invocationsOf } from './needs.ts'
 import { type ApiDescription, readApiDescription } from './openapi.ts'
+import { inOrder, namesOf } from './order.ts'
 import { items, type Shape, texts, unique } from './scope.ts'
-import { ARAZZO, Reader } from './structure.ts'
+import { ARAZZO, isRecord, Reader } from './structure.ts'
 import { parseWorkflow, shapesOf } from './workflow.ts'
 
 export type {
@@ -34,12 +35,21 @@ export type {
 
 /** Reads a flow file and the API descriptions it names. Throws ToolError with all problems. */
 export async function readFlow(file: string, named = 'flow'): Promise<Flow> {
-  return parseFlow(await readDocument(file, named))
+  return parseFlow(await readFlowDocument(file, named))
 }
 
 async function parseFlow(document: Document): Promise<Flow> {
-  const problems: Problem[] = []
-  const reader = new Reader(document, problems)
+  try {
+    return await parsed(new Reader(document, []))
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    const sorted = inReadingOrder(withoutRepetition(error.problems), document.file)
+    throw isNonEmpty(sorted) ? new ToolError(sorted) : error
+  }
+}
+
+async function parsed(reader: Reader): Promise<Flow> {
+  const { document } = reader
   const root = reader.object([], 'the document', ARAZZO.document) ?? {}
   if (typeof root.arazzo === 'string' && !/^1\.[01]\.\d+/.test(root.arazzo)) {
     reader.add(
@@ -62,8 +72,7 @@ async function parseFlow(document: Document): Promise<Flow> {
   unique(reader, ['workflows'], items(root.workflows), 'workflowId')
   checkDependencies(reader, shapes)
   checkInvocations(reader, workflows)
-  const sorted = inReadingOrder(withoutRepetition(problems), document.file)
-  if (isNonEmpty(sorted)) throw new ToolError(sorted)
+  if (isNonEmpty(reader.problems)) throw new ToolError(reader.problems)
   return { file: document.file, text: document.text, sha256: document.sha256, title: String(info?.title), workflows }
 }
 
@@ -85,7 +94,6 @@ function checkDependencies(reader: Reader, shapes: ReadonlyMap<string, Shape>): 
     const own = (workflow as { readonly workflowId?: unknown } | null)?.workflowId
     for (const [position, name] of texts(reader.raw(path)).entries()) {
       const place: Path = [...path, position]
-      const meant = nearest(name, shapes.keys())
       if (name.startsWith('$')) {
         reader.add(
           {
@@ -101,32 +109,29 @@ function checkDependencies(reader: Reader, shapes: ReadonlyMap<string, Shape>): 
           {
             code: 'FLOW_REFERENCE',
             message: `there is no workflow "${name}"`,
-            hint: meant === undefined ? `known: ${[...shapes.keys()].join(', ')}` : `did you mean "${meant}"?`,
+            hint: suggestion(name, shapes.keys()),
           },
           place,
         )
-      } else if (name === own || shapes.get(name)?.after.has(String(own))) {
-        reader.add(
-          {
-            code: 'FLOW_STRUCTURE',
-            message:
-              name === own
-                ? `workflow "${name}" depends on itself`
-                : `workflows "${String(own)}" and "${name}" depend on each other`,
-          },
-          place,
-        )
+      } else if (name === own) {
+        reader.add({ code: 'FLOW_STRUCTURE', message: `workflow "${name}" depends on itself` }, place)
       }
     }
   }
+  const { circle } = inOrder(shapes.keys(), (id) => (shapes.get(id)?.dependsOn ?? []).filter((one) => one !== id))
+  if (circle === undefined) return
+  const index = items(reader.raw(['workflows'])).findIndex((one) => isRecord(one) && one.workflowId === circle[0])
+  const message = `workflows ${namesOf(circle)} depend on each other`
+  reader.add({ code: 'FLOW_STRUCTURE', message }, ['workflows', index, 'dependsOn'])
 }
 
 /** What a workflow runs must not do more to the client than it says itself; nobody would be warned. */
 function checkInvocations(reader: Reader, workflows: readonly Workflow[]): void {
   const weight = ({ effect }: Workflow) => EFFECTS.indexOf(effect)
+  const byId = new Map(workflows.map((workflow) => [workflow.workflowId, workflow]))
   for (const workflow of workflows) {
     for (const invocation of invocationsOf(workflow)) {
-      const called = workflows.find(({ workflowId }) => workflowId === invocation.workflowId)
+      const called = byId.get(invocation.workflowId)
       if (called === undefined) continue
       if (weight(called) > weight(workflow)) {
         reader.problems.push({

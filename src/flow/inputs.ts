@@ -2,7 +2,7 @@
  * The inputs of a workflow: a JSON Schema whose properties are read one by one, with references into the document's
  * components resolved, and what x-dcr adds to each. Knows nothing of where a value comes from.
  */
-import { nearest } from '../errors.ts'
+import { nearest, suggestion } from '../errors.ts'
 import { parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
 import { resolvePointer } from './expression.ts'
@@ -184,12 +184,11 @@ function referenced(
   if (resolvePointer(reader.document.data, tokens) === undefined) {
     if (blame !== undefined) {
       const known = Object.keys((reader.raw(['components', 'inputs']) ?? {}) as object)
-      const meant = nearest(tokens[2] ?? '', known)
       reader.add(
         {
           code: 'FLOW_REFERENCE',
           message: `reference "${reference}" of ${blame.what} leads nowhere`,
-          hint: meant === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean "${meant}"?`,
+          hint: suggestion(tokens[2] ?? '', known),
         },
         blame.path,
       )

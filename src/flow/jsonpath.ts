@@ -31,6 +31,8 @@ const MAX_LEVELS = 100
 const MAX_VISITS = 10_000_000
 
 export interface JsonPath {
+  /** instructions of the patterns in it */
+  readonly size: number
   /** The values of the nodes it selects, in the order of the document. Throws ExpressionError at a limit. */
   readonly select: (value: unknown) => unknown[]
   /** What the query looks at by names and indexes from the root, so that a report can say what was there. */
@@ -47,6 +49,7 @@ export function parseJsonPath(text: string): JsonPath {
   countVisits(query, ORDINARY)
   const starts = new Map(rootStarts(query).map((start) => [start.toString(), start]))
   return {
+    size: [...patterns.compiled.values()].reduce((sum, pattern) => sum + pattern.size, 0),
     select(value) {
       countVisits(query, measure(value))
       patterns.work = 0

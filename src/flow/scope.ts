@@ -2,12 +2,13 @@
  * What the expressions of one workflow may read, and the values, criteria and templates parsed under that rule. Turns what
  * a parser has against a text into a problem at its place. Knows nothing of steps or of how they are run.
  */
-import { nearest } from '../errors.ts'
+import { suggestion } from '../errors.ts'
 import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
 import { type Expression, ExpressionError, parsePointer, parseTemplate, type Template } from './expression.ts'
 import type { Criterion, Input, Value } from './model.ts'
 import type { ApiDescription } from './openapi.ts'
+import { inOrder } from './order.ts'
 import { parseSelector, type Selector, type SelectorSource } from './selector.ts'
 import { ARAZZO, isRecord, type Reader } from './structure.ts'
 
@@ -16,8 +17,8 @@ export interface Shape {
   readonly inputs: ReadonlySet<string>
   readonly outputs: ReadonlySet<string>
   readonly stepIds: ReadonlySet<string>
-  /** workflows of the file that have ended before this one begins, at any distance */
-  readonly after: ReadonlySet<string>
+  /** the workflows that it says it depends on */
+  readonly dependsOn: readonly string[]
 }
 
 /** What is known of the file when a workflow of it is parsed. */
@@ -37,21 +38,20 @@ export class Scope {
   readonly inputs = new Map<string, Input>()
   /** by the steps that have run where the parser stands */
   readonly outputsOf = new Map<string, ReadonlySet<string>>()
-  readonly stepIds: readonly string[]
+  readonly stepIds: ReadonlySet<string>
   /** workflows that steps before the parser's place have run */
   readonly run = new Set<string>()
   /** steps that a path can lead to: not those that always run at the end */
-  readonly reachable: readonly string[]
+  readonly reachable: ReadonlySet<string>
   readonly #workflowId: string
-  readonly #after: ReadonlySet<string>
+  #after: ReadonlySet<string> | undefined
 
   constructor(
     { reader, sources, shapes }: Reading,
     own: {
       readonly workflowId: string
-      readonly after: ReadonlySet<string>
-      readonly stepIds: readonly string[]
-      readonly reachable: readonly string[]
+      readonly stepIds: ReadonlySet<string>
+      readonly reachable: ReadonlySet<string>
     },
   ) {
     this.reader = reader
@@ -60,11 +60,12 @@ export class Scope {
     this.stepIds = own.stepIds
     this.reachable = own.reachable
     this.#workflowId = own.workflowId
-    this.#after = own.after
   }
 
   /** Whether that workflow has ended before this one begins. */
   hasEnded(workflowId: string): boolean {
+    const dependencies = (id: string) => this.shapes.get(id)?.dependsOn ?? []
+    this.#after ??= new Set(inOrder(dependencies(this.#workflowId), dependencies).order)
     return this.#after.has(workflowId)
   }
 
@@ -169,6 +170,7 @@ export class Scope {
   ): T | undefined {
     try {
       const result = parse()
+      if ('size' in result) this.reader.spend(result.size, place())
       for (const expression of result.references) {
         const field = 'context' in result && expression === result.context ? 'context' : undefined
         this.#reference(expression, place(field), stage)
@@ -186,8 +188,7 @@ export class Scope {
   #reference(expression: Expression, path: Path, stage: Stage): void {
     switch (expression.kind) {
       case 'inputs':
-        if (!this.inputs.has(expression.name))
-          this.unknownName('input', expression.name, this.inputs.keys(), path, expression.offset)
+        if (!this.inputs.has(expression.name)) this.#unknownInput(expression, path)
         break
       case 'steps':
         this.#stepReference(expression, path, stage)
@@ -234,11 +235,22 @@ export class Scope {
     }
   }
 
+  /** A dot is part of a name here; in other tools it leads to a member of the input. */
+  #unknownInput({ name, text, offset }: Expression & { readonly name: string }, path: Path): void {
+    const [first = '', ...members] = name.split('.')
+    if (members.length === 0 || !this.inputs.has(first)) {
+      this.unknownName('input', name, this.inputs.keys(), path, offset)
+      return
+    }
+    const hint = `a member of input "${first}" is read by a pointer: $inputs.${first}#/${members.join('/')}`
+    this.reader.add({ code: 'FLOW_REFERENCE', message: `there is no input "${name}"`, found: text, hint }, path, offset)
+  }
+
   #stepReference(expression: Extract<Expression, { kind: 'steps' }>, path: Path, stage: Stage): void {
     const { stepId, name, text, offset } = expression
     const outputs = this.outputsOf.get(stepId)
     // An action of the whole workflow stands after every step; a step that has not run has no value there.
-    if (outputs === undefined && this.stepIds.includes(stepId)) {
+    if (outputs === undefined && this.stepIds.has(stepId)) {
       if (stage === 'inherited') return
       this.reader.add(
         {
@@ -297,30 +309,19 @@ export class Scope {
   }
 
   unknownName(kind: string, name: string, names: Iterable<string>, path: Path, offset?: number, of = ''): void {
-    const known = [...names]
-    const meant = nearest(name, known)
-    this.reader.add(
-      {
-        code: 'FLOW_REFERENCE',
-        message: `there is no ${kind} "${name}"${of}`,
-        hint:
-          meant === undefined
-            ? known.length === 0
-              ? 'none is declared'
-              : `known: ${known.join(', ')}`
-            : `did you mean "${meant}"?`,
-      },
-      path,
-      offset,
-    )
+    const message = `there is no ${kind} "${name}"${of}`
+    this.reader.add({ code: 'FLOW_REFERENCE', message, hint: suggestion(name, names) }, path, offset)
   }
 }
 
 export function unique(reader: Reader, path: Path, list: readonly unknown[], member: string): void {
-  const values = list.map((item) => (isRecord(item) ? item[member] : undefined))
-  for (const [index, value] of values.entries()) {
-    if (typeof value !== 'string' || values.indexOf(value) === index) continue
-    reader.add({ code: 'FLOW_STRUCTURE', message: `${member} "${value}" occurs twice` }, [...path, index, member])
+  const seen = new Set<string>()
+  for (const [index, item] of list.entries()) {
+    const value = isRecord(item) ? item[member] : undefined
+    if (typeof value !== 'string') continue
+    if (seen.has(value))
+      reader.add({ code: 'FLOW_STRUCTURE', message: `${member} "${value}" occurs twice` }, [...path, index, member])
+    seen.add(value)
   }
 }
 

@@ -25,7 +25,12 @@ export interface SelectorSource {
   readonly type: ExpressionType
 }
 
-export type Selector = { readonly context: Expression; readonly references: readonly Expression[] } & (
+export type Selector = {
+  readonly context: Expression
+  readonly references: readonly Expression[]
+  /** instructions of its patterns */
+  readonly size: number
+} & (
   | { readonly kind: 'jsonpath'; readonly path: JsonPath }
   | { readonly kind: 'jsonpointer'; readonly pointer: readonly string[] }
 )
@@ -44,8 +49,9 @@ export function parseSelector(source: SelectorSource): Selector {
         hint: 'Arazzo 1.1 embeds them in conditions only',
       })
     }
-    if (kind === 'jsonpath') return { ...parts, kind, path: parseJsonPath(source.selector) }
-    return { ...parts, kind: 'jsonpointer', pointer: parsePointer(source.selector) }
+    if (kind === 'jsonpointer') return { ...parts, size: 0, kind, pointer: parsePointer(source.selector) }
+    const path = parseJsonPath(source.selector)
+    return { ...parts, size: path.size, kind: 'jsonpath', path }
   })
 }
 

@@ -121,7 +121,7 @@ function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | u
     inputs: new Set<string>(),
     outputs: new Set<string>(),
     stepIds: new Set<string>(),
-    after: new Set<string>(),
+    dependsOn: [],
   }
   scope.run.add(workflowId)
   const base = common(scope, place, { called: shape ?? none })
@@ -205,7 +205,7 @@ function dependencies(
       )
     } else if (name === stepId) {
       scope.reader.add({ code: 'FLOW_STRUCTURE', message: `${what} depends on itself` }, own)
-    } else if (!scope.stepIds.includes(name)) {
+    } else if (!scope.stepIds.has(name)) {
       scope.unknownName('step', name, scope.stepIds, own)
     } else return [{ stepId: name }]
     return []
@@ -368,9 +368,11 @@ function ownParameters(scope: Scope, path: Path, what: string): PlacedParameter[
 }
 
 function distinct(reader: Reader, parameters: PlacedParameter[]): PlacedParameter[] {
-  for (const [index, { name, in: location, path }] of parameters.entries()) {
-    if (parameters.findIndex((other) => other.name === name && other.in === location) < index)
-      reader.add({ code: 'FLOW_STRUCTURE', message: `${location} parameter "${name}" occurs twice` }, path)
+  const seen = new Set<string>()
+  for (const { name, in: location, path } of parameters) {
+    const message = `${location} parameter "${name}" occurs twice`
+    if (seen.has(message)) reader.add({ code: 'FLOW_STRUCTURE', message }, path)
+    seen.add(message)
   }
   return parameters
 }
@@ -414,7 +416,10 @@ function parseRequestBody(
   const contentType = typeof fields.contentType === 'string' ? fields.contentType : documented[0]
   const type = mediaType(contentType ?? '')
   const isForm = type === 'application/x-www-form-urlencoded'
-  const payload = scope.value(fields.payload, [...path, 'payload'], 'request')
+  const isJson = /[/+]json$/.test(type) || contentType === undefined
+  // Replacements alone build the body up from nothing.
+  const nothing = isJson || isForm ? {} : ''
+  const payload = scope.value(fields.payload ?? nothing, [...path, 'payload'], 'request')
   if (operation !== undefined && documented.length === 0) {
     reader.add(
       { code: 'FLOW_REFERENCE', message: `operation "${operation.operationId}" of ${what} takes no body` },
@@ -430,7 +435,7 @@ function parseRequestBody(
       [...path, 'contentType'],
     )
   }
-  if (documented.includes(type) && !isForm && !/[/+]json$/.test(type) && payload.kind !== 'template') {
+  if (documented.includes(type) && !isForm && !isJson && payload.kind !== 'template') {
     reader.add(
       {
         code: 'FLOW_UNSUPPORTED',

@@ -2,7 +2,7 @@
  * The members of each Arazzo and x-dcr object as tables, and one reader that holds a document against them. What a table
  * does not name is an error with its place; what it marks as not supported yet is refused, never ignored.
  */
-import { nearest, type Problem } from '../errors.ts'
+import { nearest, type Problem, ToolError } from '../errors.ts'
 import type { Document, Path } from './document.ts'
 import { GIVEN } from './given.ts'
 
@@ -122,7 +122,7 @@ export const ARAZZO = {
     examples: any,
     ...RULES_OF_THE_WHOLE,
   },
-  requestBody: { contentType: text, payload: { type: 'any', required: true }, replacements: list },
+  requestBody: { contentType: text, payload: any, replacements: list },
   replacement: { target: name, targetSelectorType: later('any'), value: { type: 'any', required: true } },
   successAction: {
     name,
@@ -240,9 +240,15 @@ export const X_DCR = {
 
 export type Fields = Readonly<Record<string, unknown>>
 
+/** More mistakes than a person reads at once; the rest is not looked for. */
+const MOST_PROBLEMS = 200
+/** Instructions of all regular expressions of a document; compiling them takes less than a second. */
+export const MOST_INSTRUCTIONS = 100_000
+
 export class Reader {
   readonly document: Document
   readonly problems: Problem[]
+  #instructions = 0
 
   constructor(document: Document, problems: Problem[]) {
     this.document = document
@@ -303,14 +309,38 @@ export class Reader {
     return typeof id === 'string' ? `${kind} "${id}"` : `${kind} ${Number(path.at(-1)) + 1}`
   }
 
+  /** Throws ToolError with all problems where there are too many. */
   add(problem: Problem, path: Path, offset?: number): void {
-    this.problems.push({ ...problem, at: this.document.at(path, offset) })
+    this.#take({ ...problem, at: this.document.at(path, offset) })
+  }
+
+  /** Counts what the patterns at `path` cost. Throws ToolError, with all problems, beyond the budget of a document. */
+  spend(instructions: number, path: Path): void {
+    this.#instructions += instructions
+    if (this.#instructions <= MOST_INSTRUCTIONS) return
+    this.#giveUp({
+      code: 'FLOW_STRUCTURE',
+      message: 'the regular expressions of the document are too large together',
+      at: this.document.at(path),
+      expected: `at most ${MOST_INSTRUCTIONS} instructions`,
+      hint: 'write fewer repetitions such as {1,1000}; what follows is not read',
+    })
+  }
+
+  #take(problem: Problem): void {
+    if (this.problems.length < MOST_PROBLEMS) this.problems.push(problem)
+    else
+      this.#giveUp({ ...problem, message: `${problem.message}; mistakes after these ${MOST_PROBLEMS} are not listed` })
+  }
+
+  #giveUp(problem: Problem): never {
+    throw new ToolError([problem, ...this.problems])
   }
 
   private member(path: Path, what: string, rule: Member, content: unknown): void {
     const named = `"${path.at(-1)}" of ${what}`
     if (rule.unsupported) {
-      this.problems.push({
+      this.#take({
         code: 'FLOW_UNSUPPORTED',
         message: `${named} is not supported yet`,
         at: this.document.keyAt(path),
@@ -366,7 +396,7 @@ export class Reader {
   private unknown(path: Path, what: string, members: Members): void {
     const member = String(path.at(-1))
     const meant = nearest(member, [...Object.keys(members), 'x-dcr'])
-    this.problems.push({
+    this.#take({
       code: 'FLOW_STRUCTURE',
       message: `${what} has no member "${member}"`,
       at: this.document.keyAt(path),

@@ -3,12 +3,13 @@ import { merged, parseActions } from './actions.ts'
 import type { Path } from './document.ts'
 import { inputNames, parseInputs } from './inputs.ts'
 import type { Action, Step, Workflow } from './model.ts'
+import { inOrder, namesOf } from './order.ts'
 import { items, type Reading, Scope, type Shape, textOf, texts, unique } from './scope.ts'
 import { parseStep, sharedParameters } from './step.ts'
 import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
 export function parseWorkflow(reading: Reading, path: Path): Workflow | undefined {
-  const { reader, shapes } = reading
+  const { reader } = reading
   const what = reader.nameOf(path, 'workflow', 'workflowId')
   const fields = reader.object(path, what, ARAZZO.workflow)
   if (fields === undefined) return undefined
@@ -27,7 +28,6 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
   const raw = items(fields.steps)
   const scope = new Scope(reading, {
     workflowId: String(fields.workflowId),
-    after: shapes.get(String(fields.workflowId))?.after ?? new Set(),
     stepIds: stepIdsOf(raw),
     reachable: stepIdsOf(raw.filter((step) => !isFinal(step))),
   })
@@ -65,10 +65,6 @@ export function shapesOf(reader: Reader): ReadonlyMap<string, Shape> {
       isRecord(workflow) && typeof workflow.workflowId === 'string' ? [[workflow.workflowId, index]] : [],
     ),
   )
-  const dependsOn = (id: string): string[] => {
-    const workflow = raw[places.get(id) ?? -1]
-    return isRecord(workflow) ? texts(workflow.dependsOn) : []
-  }
   return new Map(
     [...places].map(([id, index]): [string, Shape] => {
       const path: Path = ['workflows', index]
@@ -78,24 +74,12 @@ export function shapesOf(reader: Reader): ReadonlyMap<string, Shape> {
         {
           inputs: inputNames(reader, path),
           outputs: new Set(isRecord(outputs) ? Object.keys(outputs) : []),
-          stepIds: new Set(stepIdsOf(items(reader.raw([...path, 'steps'])))),
-          after: new Set(transitive(id, dependsOn)),
+          stepIds: stepIdsOf(items(reader.raw([...path, 'steps']))),
+          dependsOn: texts(reader.raw([...path, 'dependsOn'])),
         },
       ]
     }),
   )
-}
-
-/** Everything that `next` leads to from `start`, without `start` itself unless it leads back to it. */
-function transitive(start: string, next: (id: string) => readonly string[]): string[] {
-  const found = new Set<string>()
-  const open = [...next(start)]
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (found.has(id)) continue
-    found.add(id)
-    open.push(...next(id))
-  }
-  return [...found]
 }
 
 function withInherited(
@@ -121,26 +105,15 @@ function runOrder(reader: Reader, raw: readonly unknown[], path: Path): readonly
 
   const indexOf = new Map(normal.map((index): [string, number] => [idOf(raw[index]) ?? '', index]))
   // An output that is read is a dependency too, once a workflow says anything about its order (Arazzo 1.1 Tool Behavior).
-  const needs = (index: number) =>
+  const { order, circle } = inOrder(normal, (index) =>
     [...dependenciesOf(raw[index]), ...readBy(raw[index])]
       .flatMap((id) => indexOf.get(id) ?? [])
-      .filter((one) => one !== index)
-  const order: number[] = []
-  const open = new Set(normal)
-  while (open.size > 0) {
-    const ready = [...open].find((index) => needs(index).every((one) => !open.has(one)))
-    if (ready === undefined) {
-      const [first = 0] = [...open].filter((index) => dependenciesOf(raw[index]).length > 0)
-      const circle = [...open].map((index) => `"${idOf(raw[index])}"`).join(', ')
-      reader.add({ code: 'FLOW_STRUCTURE', message: `steps ${circle} wait for each other` }, [
-        ...path,
-        first,
-        'dependsOn',
-      ])
-      return [...order, ...open, ...last]
-    }
-    order.push(ready)
-    open.delete(ready)
+      .filter((one) => one !== index),
+  )
+  if (circle !== undefined) {
+    const first = circle.find((index) => dependenciesOf(raw[index]).length > 0) ?? 0
+    const message = `steps ${namesOf(circle.map((index) => String(idOf(raw[index]))))} wait for each other`
+    reader.add({ code: 'FLOW_STRUCTURE', message }, [...path, first, 'dependsOn'])
   }
   return [...order, ...last]
 }
@@ -153,8 +126,8 @@ function dependenciesOf(step: unknown): readonly string[] {
   return isRecord(step) ? texts(step.dependsOn) : []
 }
 
-function stepIdsOf(steps: readonly unknown[]): string[] {
-  return steps.flatMap((step) => idOf(step) ?? [])
+function stepIdsOf(steps: readonly unknown[]): ReadonlySet<string> {
+  return new Set(steps.flatMap((step) => idOf(step) ?? []))
 }
 
 function idOf(step: unknown): string | undefined {

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Problem, ToolError } from '../errors.ts'
-import { type Document, readDocument } from '../flow/document.ts'
+import { type Document, readFlowDocument } from '../flow/document.ts'
 import { readFlow } from '../flow/index.ts'
 import { type ApiDescription, readApiDescription } from '../flow/openapi.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
@@ -25,7 +25,7 @@ export interface LintOptions {
   readonly paths: readonly string[]
   /** folders that hold `flows/`, first match wins; the first is the one that relative paths start at */
   readonly folders: readonly string[]
-  /** an API description that is missing or not a file is no mistake, and a name that leads nowhere only a warning */
+  /** as the JSON Schemas of Arazzo judge: no API description is needed, and names, expressions and rules only warn */
   readonly structureOnly?: boolean
 }
 
@@ -79,7 +79,7 @@ async function lintFile(file: string, structureOnly: boolean): Promise<FileResul
   const refused = await problemsOf(() => readFlow(file))
   let document: Document
   try {
-    document = await readDocument(file, 'flow')
+    document = await readFlowDocument(file, 'flow')
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
     return { findings: refused.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
@@ -93,7 +93,9 @@ async function lintFile(file: string, structureOnly: boolean): Promise<FileResul
   lintExtension(view, await descriptionsOf(view), findings)
   const read = readingFindings(refused, view, structureOnly)
   const byName = placesRefusedByName(view, findings.list)
-  const own = findings.list.filter((finding) => !isSaid(finding, read))
+  const own = findings.list
+    .filter((finding) => !isSaid(finding, read))
+    .map((finding) => (structureOnly ? lowered(finding) : finding))
   const listed = [...read.filter(({ rule, at }) => rule !== 'not-run' || !byName.has(lineOf(at))), ...own].toSorted(
     byPlace,
   )
@@ -129,7 +131,7 @@ function readingFindings(problems: readonly Problem[], view: View, structureOnly
   return problems.flatMap((problem) => {
     const isOfSource = urls.has(keyOf(problem)) || (problem.at !== undefined && problem.at.file !== document.file)
     if (structureOnly && isOfSource) return []
-    if (structureOnly && problem.code === 'FLOW_REFERENCE') return [{ ...findingOf(problem), level: 'warning' }]
+    if (structureOnly && BEYOND_STRUCTURE.has(problem.code)) return [{ ...findingOf(problem), level: 'warning' }]
     if (problem.code === 'FLOW_UNSUPPORTED') return [notRun(problem, isForeign || structureOnly)]
     const isEffect = silent.has(keyOf(problem)) && problem.expected?.startsWith('x-dcr: { effect')
     if (isForeign && isEffect) {
@@ -138,6 +140,15 @@ function readingFindings(problems: readonly Problem[], view: View, structureOnly
     }
     return [findingOf(problem)]
   })
+}
+
+/** What the JSON Schemas of Arazzo cannot see. */
+const BEYOND_STRUCTURE = new Set(['FLOW_REFERENCE', 'FLOW_EXPRESSION'])
+const OF_STRUCTURE = new Set(['arazzo-structure', 'asyncapi', 'xpath', 'secret-literal'])
+
+/** Where just the structure is asked for, a rule about what is written in it does not fail. */
+function lowered(finding: Finding): Finding {
+  return finding.level !== 'error' || OF_STRUCTURE.has(finding.rule) ? finding : { ...finding, level: 'warning' }
 }
 
 function isRemote(url: unknown): boolean {

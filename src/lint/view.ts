@@ -5,7 +5,7 @@
 import { type Condition, type ConditionSource, parseCondition } from '../flow/criterion.ts'
 import type { Document, Path } from '../flow/document.ts'
 import { ExpressionError } from '../flow/expression.ts'
-import { type Fields, isRecord } from '../flow/structure.ts'
+import { type Fields, isRecord, MOST_INSTRUCTIONS } from '../flow/structure.ts'
 
 export interface Place {
   readonly path: Path
@@ -47,15 +47,35 @@ export interface CriterionView extends Place {
 
 export function viewOf(document: Document): View {
   const root = isRecord(document.data) ? document.data : {}
+  const conditions = new Conditions()
   return {
     document,
     root,
     sources: places(root.sourceDescriptions, ['sourceDescriptions'], 'source description', 'name'),
-    workflows: places(root.workflows, ['workflows'], 'workflow', 'workflowId').map(workflowOf),
+    workflows: places(root.workflows, ['workflows'], 'workflow', 'workflowId').map((place) =>
+      workflowOf(place, conditions),
+    ),
   }
 }
 
-function workflowOf(place: Place): WorkflowView {
+/** Parses conditions, and none beyond the budget of a document: reading the flow reports that. */
+class Conditions {
+  #instructions = 0
+
+  parse(fields: Fields): Condition | undefined {
+    if (this.#instructions > MOST_INSTRUCTIONS) return undefined
+    try {
+      const condition = parseCondition(fields as unknown as ConditionSource)
+      this.#instructions += condition.size
+      return condition
+    } catch (error) {
+      if (error instanceof ExpressionError) return undefined
+      throw error
+    }
+  }
+}
+
+function workflowOf(place: Place, conditions: Conditions): WorkflowView {
   const { path, fields } = place
   const schema = isRecord(fields.inputs) ? fields.inputs : {}
   const properties = isRecord(schema.properties) ? schema.properties : {}
@@ -67,41 +87,37 @@ function workflowOf(place: Place): WorkflowView {
       what: `input "${name}"`,
       fields: isRecord(content) ? content : {},
     })),
-    steps: places(fields.steps, [...path, 'steps'], 'step', 'stepId').map(stepOf),
+    steps: places(fields.steps, [...path, 'steps'], 'step', 'stepId').map((step) => stepOf(step, conditions)),
   }
 }
 
-function stepOf(place: Place): StepView {
+function stepOf(place: Place, conditions: Conditions): StepView {
   const { path, what, fields } = place
   const actions = (['onSuccess', 'onFailure'] as const).flatMap((on) =>
     places(fields[on], [...path, on], 'action', 'name').map((action) => ({
       ...action,
       on,
-      criteria: criteriaOf(action.fields.criteria, [...action.path, 'criteria'], `${action.what} of ${what}`),
+      criteria: criteriaOf(
+        action.fields.criteria,
+        [...action.path, 'criteria'],
+        `${action.what} of ${what}`,
+        conditions,
+      ),
     })),
   )
-  const criteria = criteriaOf(fields.successCriteria, [...path, 'successCriteria'], what)
+  const criteria = criteriaOf(fields.successCriteria, [...path, 'successCriteria'], what, conditions)
   const cases = places(extensionOf(place).cases, [...path, 'x-dcr', 'cases'], 'case', 'id').map((one) =>
-    criteriaOf(one.fields.criteria, [...one.path, 'criteria'], `${one.what} of ${what}`),
+    criteriaOf(one.fields.criteria, [...one.path, 'criteria'], `${one.what} of ${what}`, conditions),
   )
   return { ...place, stepId: String(fields.stepId), criteria, cases, actions }
 }
 
-function criteriaOf(list: unknown, path: Path, what: string): CriterionView[] {
+function criteriaOf(list: unknown, path: Path, what: string, conditions: Conditions): CriterionView[] {
   return places(list, path, 'criterion').flatMap((place) => {
     const { condition: text } = place.fields
     if (typeof text !== 'string') return []
-    return [{ ...place, what: `${place.what} of ${what}`, text, condition: conditionOf(place.fields) }]
+    return [{ ...place, what: `${place.what} of ${what}`, text, condition: conditions.parse(place.fields) }]
   })
-}
-
-function conditionOf(fields: Fields): Condition | undefined {
-  try {
-    return parseCondition(fields as unknown as ConditionSource)
-  } catch (error) {
-    if (error instanceof ExpressionError) return undefined
-    throw error
-  }
 }
 
 /** The objects of a list, each by its id where it has one, else by its number. */

@@ -95,8 +95,9 @@ function lintPage(): string {
     ),
     '## Documents of other tools',
     'A document without any `x-dcr` is judged as plain Arazzo: what thredd does not run, and workflows without an `effect`, ' +
-      'are warnings then. With `--structure-only` an API description that is missing or no file is no mistake, and a name ' +
-      'that leads nowhere is a warning. AsyncAPI and XPath are refused by name.',
+      'are warnings then. `--structure-only` judges as the JSON Schemas of Arazzo do: an API description that is missing or ' +
+      'no file is no mistake; a name that leads nowhere, an expression outside the grammar of the standard, and what the ' +
+      'rules have against it are warnings. AsyncAPI and XPath are refused by name.',
     '## `--json`',
     'One object. Members are added in later versions, never changed.',
     table(
