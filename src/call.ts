@@ -7,7 +7,7 @@ import { fail, type Problem, ToolError } from './errors.ts'
 import { exchangeOf, parseAnswer } from './evidence.ts'
 import { judge } from './flow/criterion.ts'
 import { type Context, ExpressionError } from './flow/expression.ts'
-import type { CallStep, Criterion, Workflow, WorkflowStep } from './flow/index.ts'
+import type { CallStep, Criterion, JwtHolder, Workflow, WorkflowStep } from './flow/index.ts'
 import { inputsReadBy } from './flow/needs.ts'
 import type { JwtChanges } from './jwt.ts'
 import {
@@ -19,7 +19,7 @@ import {
   type VaultMember,
 } from './plan.ts'
 import type { CheckRecord, Exchange, StepRecord } from './record.ts'
-import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn } from './request.ts'
+import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn, nameIn } from './request.ts'
 import type { Redactor, Secret } from './secret.ts'
 import type { Delivery, Transport } from './transport/transport.ts'
 
@@ -196,22 +196,22 @@ export class Call {
     }
   }
 
-  /** Reads what is fresh for each step, and returns the altered JWTs by the members that hold them. */
-  async #refresh(): Promise<ReadonlyMap<string, string>> {
+  /** Reads what is fresh for each step, and returns the altered JWTs by what holds them. */
+  async #refresh(): Promise<ReadonlyMap<JwtHolder, string>> {
     const { redactor, sign, alter } = this.#ports
     const { inputs } = this.#known
     this.#fresh = await freshInputs(inputsReadBy(this.#step), inputs, this.#ports)
-    const jwts = new Map<string, string>()
-    for (const [member, alterations] of jwtAlterations(this.#step)) {
+    const jwts = new Map<JwtHolder, string>()
+    for (const [holder, alterations] of jwtAlterations(this.#step)) {
       const [first] = alterations
       if (first === undefined) continue
       const context = this.#context()
       const changes = jwtChanges(alterations, context, inputs)
       const input = first.input === undefined ? undefined : inputs.get(first.input)
-      if (input?.kind !== 'minted' && changes.header.size + changes.claims.size > 0) {
+      if (input?.kind !== 'minted' && (changes.header.size + changes.claims.size > 0 || changes.key === 'public')) {
         fail({
           code: 'VALUE_UNDEFINED',
-          message: `the JWT in "${member}" is not minted in this run, so it cannot be signed with other claims`,
+          message: `the JWT in "${nameIn(holder)}" is not minted in this run, so it cannot be signed anew`,
           at: first.at,
         })
       }
@@ -220,7 +220,7 @@ export class Call {
           ? await sign(input.assertion, changes)
           : await alter(jwtIn(this.#step, first, context, inputs), changes)
       redactor.add(altered)
-      jwts.set(member, altered.reveal())
+      jwts.set(holder, altered.reveal())
     }
     return jwts
   }

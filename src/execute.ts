@@ -19,7 +19,7 @@ import {
 import type { ParsedAnswer } from './checks.ts'
 import { fail, type Problem } from './errors.ts'
 import { judge } from './flow/criterion.ts'
-import type { Context } from './flow/expression.ts'
+import { asText, type Context } from './flow/expression.ts'
 import type { Action, Case, Dependency, Flow, Invocation, Step, Target } from './flow/index.ts'
 import { expressionsIn } from './flow/needs.ts'
 import {
@@ -32,7 +32,7 @@ import {
   plainValue,
 } from './plan.ts'
 import type { CheckRecord, Exchange, StepRecord, WorkflowRecord } from './record.ts'
-import { asText, evaluate, OMITTED } from './request.ts'
+import { evaluate, OMITTED } from './request.ts'
 import type { Redactor } from './secret.ts'
 
 export type { Kept, Ports } from './call.ts'

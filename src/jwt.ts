@@ -5,6 +5,7 @@
 import {
   constants,
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPair,
@@ -76,8 +77,11 @@ export interface JwtChanges {
   readonly claims: ReadonlyMap<string, unknown>
   /** another value of the same length, or none at all with alg "none" (RFC 7515 appendix A.5) */
   readonly signature?: 'damaged' | 'none' | undefined
-  /** signed with a fresh key of the same kind, while the header keeps the kid */
-  readonly key?: 'other' | undefined
+  /**
+   * `other`: signed with a fresh key of the same kind, while the header keeps the kid. `public`: by HS256, with the public
+   * key's PEM as the secret; a server that takes the algorithm from the header verifies it (RFC 8725 §2.1).
+   */
+  readonly key?: 'other' | 'public' | undefined
 }
 
 /**
@@ -367,11 +371,17 @@ async function signedAsChanged(
   changes: JwtChanges,
 ): Promise<string> {
   const payload = encode(JSON.stringify(withChanges(claims, changes.claims)))
-  const changed = withChanges(header, changes.header)
+  const symmetric = changes.key === 'public' ? [['alg', 'HS256'] as const] : []
+  const changed = withChanges(header, new Map([...symmetric, ...changes.header]))
   if (changes.signature === 'none') return `${unsigned(changed)}.${payload}.`
   const input = `${encode(JSON.stringify(changed))}.${payload}`
   // Not by jose, which rightly refuses a header that does not say how the JWT is signed.
-  const own = signatureOf(input, alg, changes.key === 'other' ? await strangerKey(alg) : privateKey)
+  const own =
+    changes.key === 'public'
+      ? createHmac('sha256', createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }))
+          .update(input)
+          .digest()
+      : signatureOf(input, alg, changes.key === 'other' ? await strangerKey(alg) : privateKey)
   return `${input}.${encode(changes.signature === 'damaged' ? damaged(own) : own)}`
 }
 

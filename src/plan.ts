@@ -112,7 +112,7 @@ export function plan(
 
   const planned = [...planner.planned.values()]
   const assertions = planned.flatMap((one) => [...one.inputs.values()].filter((input) => input.kind === 'minted'))
-  const calls = planned.flatMap(({ steps }) => steps.flatMap((one) => (one.kind === 'call' ? [one.step] : [])))
+  const calls = planned.flatMap(({ steps }) => steps.flatMap((one) => (one.kind === 'call' ? runsOf(one.step) : [])))
   return {
     workflows,
     identities: new Set(calls.map(({ identity }) => identity).filter((name) => name !== 'none')),
@@ -169,25 +169,8 @@ class Problems {
 
 function planStep(step: Step, environment: Environment, problems: Problems): PlannedStep | undefined {
   if (step.kind === 'workflow') return { kind: 'workflow', step, timeoutMs: step.timeoutMs }
+  for (const one of runsOf(step)) checkIdentity(one, environment, problems)
   const server = environment.servers.get(step.source.toLowerCase())
-  if (step.identity !== 'none' && !environment.identities.has(step.identity)) {
-    const prefix =
-      step.identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${step.identity.toUpperCase().replaceAll('-', '_')}`
-    problems.add(`identity ${step.identity}`, {
-      code: 'IDENTITY_MISSING',
-      message: `step "${step.stepId}" presents identity "${step.identity}", which environment "${environment.name}" does not have`,
-      at: step.identityAt,
-      hint: `write ${prefix}_CERT_FILE and ${prefix}_KEY_FILE into ${environment.localFile}`,
-    })
-  }
-  if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused) {
-    problems.add(`${step.at.file}:${step.at.line}`, {
-      code: 'IDENTITY_MISSING',
-      message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,
-      at: step.identityAt,
-      hint: 'remove identity: none, or say expect: refused if that is what the step tests',
-    })
-  }
   if (server === undefined) {
     const variable = `SERVER_${step.source.toUpperCase()}`
     problems.add(variable, {
@@ -209,6 +192,32 @@ function planStep(step: Step, environment: Environment, problems: Problems): Pla
     })
   }
   return { kind: 'call', step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
+}
+
+/** The step itself, or its cases. */
+function runsOf(step: CallStep): readonly CallStep[] {
+  return step.cases.length === 0 ? [step] : step.cases.map((one) => one.step)
+}
+
+function checkIdentity(step: CallStep, environment: Environment, problems: Problems): void {
+  if (step.identity !== 'none' && !environment.identities.has(step.identity)) {
+    const prefix =
+      step.identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${step.identity.toUpperCase().replaceAll('-', '_')}`
+    problems.add(`identity ${step.identity}`, {
+      code: 'IDENTITY_MISSING',
+      message: `step "${step.stepId}" presents identity "${step.identity}", which environment "${environment.name}" does not have`,
+      at: step.identityAt,
+      hint: `write ${prefix}_CERT_FILE and ${prefix}_KEY_FILE into ${environment.localFile}`,
+    })
+  }
+  if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused) {
+    problems.add(`${step.identityAt.file}:${step.identityAt.line}`, {
+      code: 'IDENTITY_MISSING',
+      message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,
+      at: step.identityAt,
+      hint: 'remove identity: none, or say expect: refused if that is what the step tests',
+    })
+  }
 }
 
 function serverHint(source: string, { localFile }: Environment): string {

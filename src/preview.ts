@@ -3,10 +3,10 @@
  * names, values that only an answer can give as their expressions. The requests are built by the code that builds them.
  */
 import { ToolError } from './errors.ts'
-import type { Context } from './flow/expression.ts'
-import type { CallStep, Invocation, MemberAlteration, Value } from './flow/index.ts'
+import { asText, type Context } from './flow/expression.ts'
+import type { CallStep, Invocation, JwtHolder, MemberAlteration, Value } from './flow/index.ts'
 import { type Plan, type PlannedCall, type PlannedInput, type PlannedWorkflow, plainValue } from './plan.ts'
-import { asText, buildRequest, evaluate, jwtAlterations, OMITTED } from './request.ts'
+import { buildRequest, evaluate, jwtAlterations, OMITTED } from './request.ts'
 
 export interface PreviewedWorkflow {
   readonly workflowId: string
@@ -152,10 +152,10 @@ function isInPayload(alteration: CallStep['alterations'][number]): alteration is
   return alteration.place === 'form' || alteration.place === 'body'
 }
 
-/** What stands for a JWT that is signed anew for the step, by the member that holds it. */
-function alteredJwts(step: CallStep): ReadonlyMap<string, string> {
-  const altered = [...jwtAlterations(step)].map(([member, alterations]): [string, string] => [
-    member,
+/** What stands for a JWT that is signed anew for the step, by what holds it. */
+function alteredJwts(step: CallStep): ReadonlyMap<JwtHolder, string> {
+  const altered = [...jwtAlterations(step)].map(([holder, alterations]): [JwtHolder, string] => [
+    holder,
     `[${alterations.map(({ text }) => text).join('; ')}]`,
   ])
   return new Map(altered)

@@ -3,8 +3,8 @@
  * replacements and alterations applied. Pure; the preview of a dry run and the executor build the same request.
  */
 import { fail } from './errors.ts'
-import { type Context, render, resolvePointer } from './flow/expression.ts'
-import type { CallStep, JwtAlteration, MemberAlteration, Replacement, Value } from './flow/index.ts'
+import { asText, type Context, render, resolvePointer } from './flow/expression.ts'
+import type { CallStep, JwtAlteration, JwtHolder, MemberAlteration, Replacement, Value } from './flow/index.ts'
 import { select } from './flow/selector.ts'
 import type { JwtChanges } from './jwt.ts'
 import type { PlannedCall, PlannedInput } from './plan.ts'
@@ -18,13 +18,13 @@ export interface BuiltRequest {
   readonly body: unknown
 }
 
-/** `jwts` are the altered JWTs by the members of the payload that hold them. */
+/** `jwts` are the altered JWTs by what holds them. */
 export function buildRequest(
   { step, server }: PlannedCall,
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
   userAgent: string,
-  jwts: ReadonlyMap<string, string> = new Map(),
+  jwts: ReadonlyMap<JwtHolder, string> = new Map(),
 ): BuiltRequest {
   const at = (location: string) =>
     step.parameters
@@ -36,7 +36,10 @@ export function buildRequest(
   const path = Object.fromEntries(at('path'))
   const query = Object.fromEntries(at('query'))
   const cookies = at('cookie').map(([name, value]) => `${name}=${asText(value)}`)
-  const headers = at('header').map(([name, value]): [string, string] => [name.toLowerCase(), asText(value)])
+  const headers = at('header').map(([name, value]): [string, string] => {
+    const jwt = jwts.get(`header ${name.toLowerCase()}`)
+    return [name.toLowerCase(), jwt === undefined ? asText(value) : asText(value).replace(LAST_WORD, () => jwt)]
+  })
   const payload = withJwts(payloadOf(step, context, inputs), jwts)
   alterHeaders(headers, memberAlterations(step), context, inputs)
   const has = (name: string) => headers.some(([header]) => header === name)
@@ -71,9 +74,10 @@ function urlOf(
     if (rendered.ok && typeof rendered.value === 'string') return rendered.value
     fail({ code: 'VALUE_UNDEFINED', message: `the URL of step "${step.stepId}" has no value`, at: step.at })
   }
-  const filled = step.operation.path.replace(/\{([^}]+)\}/g, (_, name: string) =>
-    encodeURIComponent(asText(path[name])),
-  )
+  const filled = step.operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => {
+    if (Object.hasOwn(path, name)) return encodeURIComponent(asText(path[name]))
+    return fail({ code: 'VALUE_UNDEFINED', message: `path parameter "${name}" has no value`, at: step.at })
+  })
   const search = new URLSearchParams(
     Object.entries(query).map(([name, value]): [string, string] => [name, asText(value)]),
   ).toString()
@@ -96,10 +100,6 @@ function serialized(payload: unknown, contentType: string): string {
     for (const item of Array.isArray(value) ? value : [value]) form.append(name, asText(item))
   }
   return form.toString()
-}
-
-export function asText(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
 /** A lone reference to an optional input without a value: the member that holds it is left out. */
@@ -142,11 +142,11 @@ export function evaluate(value: Value, context: Context, inputs: ReadonlyMap<str
   }
 }
 
-/** The JWT alterations of a step by the member that holds the JWT. */
-export function jwtAlterations(step: CallStep): ReadonlyMap<string, readonly JwtAlteration[]> {
+/** The JWT alterations of a step by what holds the JWT. */
+export function jwtAlterations(step: CallStep): ReadonlyMap<JwtHolder, readonly JwtAlteration[]> {
   return Map.groupBy(
     step.alterations.filter((alteration) => alteration.place === 'jwt'),
-    ({ member }) => member,
+    ({ holder }) => holder,
   )
 }
 
@@ -164,29 +164,44 @@ export function jwtChanges(
       }),
     )
   const signature = alterations.flatMap(({ change }) => (change.part === 'signature' ? [change.to] : [])).at(-1)
-  const key = alterations.some(({ change }) => change.part === 'key') ? 'other' : undefined
+  const key = alterations.flatMap(({ change }) => (change.part === 'key' ? [change.to] : [])).at(-1)
   return { header: members('header'), claims: members('claims'), signature, key }
 }
 
-/** The JWT that a member of the payload holds before it is altered. */
+/** The JWT that the payload or a header holds before it is altered. */
 export function jwtIn(
   step: CallStep,
-  { member, at }: JwtAlteration,
+  { holder, at }: JwtAlteration,
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
 ): string {
-  const held = resolvePointer(payloadOf(step, context, inputs), [member])
-  return typeof held === 'string'
-    ? held
-    : fail({ code: 'VALUE_UNDEFINED', message: `the payload has no JWT in "${member}" to change`, at })
+  const name = nameIn(holder)
+  if (holder.startsWith('payload ')) {
+    const held = resolvePointer(payloadOf(step, context, inputs), [name])
+    if (typeof held === 'string') return held
+    return fail({ code: 'VALUE_UNDEFINED', message: `the payload has no JWT in "${name}" to change`, at })
+  }
+  const headers = step.parameters.filter((one) => one.in === 'header' && one.name.toLowerCase() === name)
+  const [held] = headers.map(({ value }) => asText(evaluate(value, context, inputs)))
+  const jwt = LAST_WORD.exec(held ?? '')?.[0]
+  return jwt ?? fail({ code: 'VALUE_UNDEFINED', message: `header "${name}" has no JWT to change`, at })
+}
+
+/** A header has a scheme before the JWT, or nothing. */
+const LAST_WORD = /\S+$/
+
+export function nameIn(holder: JwtHolder): string {
+  return holder.slice(holder.indexOf(' ') + 1)
 }
 
 function memberAlterations(step: CallStep): readonly MemberAlteration[] {
   return step.alterations.filter((alteration) => alteration.place !== 'jwt')
 }
 
-function withJwts(payload: unknown, jwts: ReadonlyMap<string, string>): unknown {
-  return jwts.size === 0 || typeof payload !== 'object' ? payload : { ...payload, ...Object.fromEntries(jwts) }
+function withJwts(payload: unknown, jwts: ReadonlyMap<JwtHolder, string>): unknown {
+  const members = [...jwts].filter(([holder]) => holder.startsWith('payload '))
+  if (members.length === 0 || typeof payload !== 'object') return payload
+  return { ...payload, ...Object.fromEntries(members.map(([holder, jwt]) => [nameIn(holder), jwt])) }
 }
 
 function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {

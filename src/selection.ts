@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path'
 import type { Environment } from './environment/index.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from './errors.ts'
 import { type Flow, readFlow } from './flow/index.ts'
-import { onlyStep, withDependencies } from './flow/needs.ts'
+import { namesOfStep, onlyStep, withDependencies } from './flow/needs.ts'
 import { effectOf, inWords, type Selected } from './safety.ts'
 
 export interface SelectionOptions {
@@ -57,7 +57,7 @@ function withStep(chosen: readonly Selected[], step: string): readonly Selected[
     return reduced === undefined ? [] : [{ flow, workflow: reduced }]
   })
   if (found.length > 0) return found
-  const ids = chosen.flatMap(({ workflow }) => workflow.steps.map(({ stepId }) => stepId))
+  const ids = chosen.flatMap(({ workflow }) => workflow.steps.flatMap(namesOfStep))
   const meant = nearest(step, ids)
   return fail({
     code: 'USAGE',
@@ -88,8 +88,9 @@ export async function leftOut(selection: readonly Selected[], { folders }: Selec
       const chosen = selection.find((one) => one.flow === flow && one.workflow.workflowId === workflowId)
       const name = `${basename(flow.file, ENDING)} / ${workflowId}`
       if (chosen === undefined) return [name]
-      const kept = new Set(chosen.workflow.steps.map(({ stepId }) => stepId))
-      return steps.filter(({ stepId }) => !kept.has(stepId)).map(({ stepId }) => `${name} / ${stepId}`)
+      const kept = new Set(chosen.workflow.steps.flatMap(namesOfStep))
+      const parts = steps.flatMap((step) => (kept.has(step.stepId) ? namesOfStep(step) : [step.stepId]))
+      return parts.filter((part) => !kept.has(part)).map((part) => `${name} / ${part}`)
     }),
   )
   return [...files.map((file) => basename(file, ENDING)), ...parts]

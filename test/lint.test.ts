@@ -222,7 +222,7 @@ const HOSTILE: Readonly<Record<string, () => string>> = {
   'thousands of mistakes': () => flowWith(Array.from({ length: 20_000 }, () => ({ condition: 'true' }))),
   'thousands of large regular expressions': () =>
     flowWith(
-      Array.from({ length: 3_000 }, (_, index) => ({
+      Array.from({ length: 300 }, (_, index) => ({
         context: '$response.body',
         type: 'regex',
         condition: `^((a{1,100}|b{3,99}){1,9}x${index})$`,
@@ -231,17 +231,17 @@ const HOSTILE: Readonly<Record<string, () => string>> = {
   'tens of thousands of steps': () =>
     flowWith([]).replace(
       '"steps":[',
-      `"steps":[${Array.from({ length: 40_000 }, (_, index) => `{"stepId":"s${index}"},`).join('')}`,
+      `"steps":[${Array.from({ length: 12_000 }, (_, index) => `{"stepId":"s${index}","operationId":"status","description":""},`).join('')}`,
     ),
   'thousands of workflows in a circle': () =>
     flowWith([]).replace(
       '"workflows":[',
-      `"workflows":[${Array.from({ length: 8_000 }, (_, index) => `{"workflowId":"w${index}","x-dcr":{"effect":"read"},"dependsOn":["w${(index + 1) % 8_000}"],"steps":[{"stepId":"a","operationId":"status"}]},`).join('')}`,
+      `"workflows":[${Array.from({ length: 2_000 }, (_, index) => `{"workflowId":"w${index}","x-dcr":{"effect":"read"},"dependsOn":["w${(index + 1) % 2_000}"],"steps":[{"stepId":"a","operationId":"status"}]},`).join('')}`,
     ),
   'thousands of names of thousands of others': () =>
     flowWith([]).replace(
       'successCriteria: []',
-      `"outputs":{${Array.from({ length: 20_000 }, (_, index) => `"o${index}":"$steps.another${index}.outputs.x"`).join()}}`,
+      `"outputs":{${Array.from({ length: 5_000 }, (_, index) => `"o${index}":"$steps.another${index}.outputs.x"`).join()}}`,
     ),
   'thousands of secrets': () =>
     flowWith(

@@ -1,10 +1,11 @@
 /** Our one extension key: alterations, cases with their controls, steps that always run, and a step by itself. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createHmac, createPublicKey } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { rehearse } from '../src/run.ts'
-import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, stepOf } from './support/run.ts'
+import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, sharedPki, stepOf } from './support/run.ts'
 import { play, problemsOf } from './support/script.ts'
 
 let folder: string
@@ -69,6 +70,7 @@ const ASSERTION_CASES = {
   unsigned: '{ set: jwt, in: client_assertion, signature: none }',
   damaged: '{ set: jwt, in: client_assertion, signature: damaged }',
   'other-key': '{ set: jwt, in: client_assertion, key: other }',
+  'public-key-as-secret': '{ set: jwt, in: client_assertion, key: public }',
   'no-jwt': '{ set: form, name: client_assertion, value: none }',
   'other-type': '{ set: form, name: client_assertion_type, value: none }',
 } as const
@@ -100,7 +102,7 @@ test('each alteration of a client assertion is refused by the twin, and the unal
     clauses: ['RFC7523-3'],
     checks: [{ id: 'refused', status: 'pass', clauses: ['RFC7523-3'] }],
   })
-  expect(stepOf(ran.record, 'token').checks).toMatchObject([{ id: 'cases', status: 'pass', actual: 'all 15 passed' }])
+  expect(stepOf(ran.record, 'token').checks).toMatchObject([{ id: 'cases', status: 'pass', actual: 'all 16 passed' }])
   expect(ran.record.workflows[0]?.outputs).toEqual({ token: expect.stringMatching(/^\[access_token#/) })
 })
 
@@ -124,6 +126,79 @@ test('each altered assertion differs in just the one thing, with a signature tha
   expect(header).toEqual({ alg: 'PS256', kid: 'offline-twin-signing', typ: 'JWT' })
   expect(claims).toMatchObject({ aud: expect.stringMatching(/^x-/), nested: { a: [1, true] }, jti: expect.any(String) })
   expect(course(ran.record)).toEqual(['token passed'])
+})
+
+test('key: public signs by HS256 with the public key, as a server that trusts the header would verify it', async () => {
+  await using ran = await onTwin(`
+  - workflowId: one
+    x-dcr: { effect: read }${INPUTS}
+    steps:
+      - stepId: token
+        x-dcr: { alter: [{ set: jwt, in: client_assertion, key: public }], expect: refused }${TOKEN.replace(/\n {8}successCriteria[\s\S]*/, '')}`)
+
+  const jwt = new URLSearchParams(ran.traffic[0]?.requestBody).get('client_assertion') ?? ''
+  const [header = '', claims = '', signature] = jwt.split('.')
+  const { signing } = (await sharedPki()).identities
+  const secret = createPublicKey(await readFile(signing.keyFile)).export({ type: 'spki', format: 'pem' })
+  expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toMatchObject({ alg: 'HS256', typ: 'JWT' })
+  expect(signature).toBe(createHmac('sha256', secret).update(`${header}.${claims}`).digest('base64url'))
+  expect(course(ran.record)).toEqual(['token passed'])
+})
+
+test('a JWT in a header is changed where it stands, whoever signed it', async () => {
+  const {
+    requests,
+    signed,
+    course: steps,
+  } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    inputs:
+      type: object
+      properties:
+        theirs: { type: string, default: Bearer eyJhbGciOiJQUzI1NiJ9.eyJzdWIiOiIxIn0.AAAA }
+        ours: { type: string, x-dcr: { mint: client_assertion, audience: a, alg: PS256 } }
+    steps:
+      - stepId: a
+        ${ALIVE}
+        parameters:
+          - { name: Authorization, in: header, value: $inputs.theirs }
+          - { name: Accept, in: header, value: 'JWT {$inputs.ours}' }
+        x-dcr:
+          expect: refused
+          alter:
+            - { set: jwt, name: authorization, signature: damaged }
+            - { set: jwt, name: Accept, claim: exp, value: 1 }`,
+    { replies: { 'GET /status': [{ status: 401 }] } },
+  )
+
+  expect(steps).toEqual(['one passed', '  a passed'])
+  const headers = Object.fromEntries(requests[0]?.headers ?? [])
+  expect(headers.authorization).toBe(
+    'Bearer eyJhbGciOiJQUzI1NiJ9.eyJzdWIiOiIxIn0.AAAA with {"header":{},"claims":{},"signature":"damaged"}',
+  )
+  expect(headers.accept).toMatch(/^JWT eyJ/)
+  expect(signed.at(-1)?.changes?.claims).toEqual(new Map([['exp', 1]]))
+})
+
+test('a case may present another certificate, or none; its identities are checked before the run', async () => {
+  const flow = (identity: string) => `
+  - workflowId: one
+    x-dcr: { effect: read }${STRICT}
+    steps:
+      - stepId: a
+        ${ALIVE}
+        x-dcr:
+          control: before
+          cases: [{ id: other, identity: ${identity}, expect: refused }]`
+  const { course: steps, workflows } = await play(flow('none'), {
+    replies: { 'GET /status': [{}, { status: 401 }] },
+  })
+
+  expect(steps).toEqual(['one passed', '  a/control-before passed', '  a/other passed', '  a passed'])
+  expect(workflows[0]?.steps.map(({ identity }) => identity)).toEqual(['transport', 'none', 'transport'])
+  await expect(play(flow('stranger'))).rejects.toThrow('step "a/other" presents identity "stranger"')
 })
 
 test('a dry run shows each case as it would be sent, and the steps of a workflow that runs as a step', async () => {
@@ -255,7 +330,7 @@ test('what is to be changed must be there: an absent assertion is no verdict, an
     status: 'errored',
     error: {
       code: 'VALUE_UNDEFINED',
-      message: 'the JWT in "client_assertion" is not minted in this run, so it cannot be signed with other claims',
+      message: 'the JWT in "client_assertion" is not minted in this run, so it cannot be signed anew',
     },
   })
 })
@@ -346,6 +421,7 @@ test('every mistake in alterations and cases is found where it stands', async ()
             - { set: jtw, in: ours, signature: none }
           cases:
             - { id: a, alter: [] , expect: refused }
+            - { id: b, alter: [{ set: jwt, in: theirs, key: public }, { set: jwt, name: Accept, key: other }], expect: refused }
             - { id: a b, alter: [{ remove: form, name: ours }] }
             - { id: a, alter: [{ remove: form, name: ours }], expect: refused }
             - { id: control-after, alter: [{ remove: form, name: ours }], expect: refused }
@@ -363,12 +439,14 @@ test('every mistake in alterations and cases is found where it stands', async ()
     'FLOW_STRUCTURE 21: alteration 8 of step "token" is not whole',
     'FLOW_STRUCTURE 22: alteration 9 of step "token" is not whole',
     'FLOW_STRUCTURE 22: "set" of alteration 9 of step "token" has an unknown value',
-    'FLOW_STRUCTURE 24: "alter" of case "a" of step "token" is empty',
-    'FLOW_STRUCTURE 25: case "a b" of step "token" does not say what the server should answer',
-    'FLOW_STRUCTURE 25: case id "a b" is not usable',
-    'FLOW_STRUCTURE 26: case "a" of step "token" occurs twice',
-    'FLOW_STRUCTURE 27: case "control-after" of step "token" occurs twice',
-    'FLOW_STRUCTURE 28: "control" of step "b" has no meaning without "cases"',
+    'FLOW_STRUCTURE 24: case "a" of step "token" changes nothing',
+    'FLOW_STRUCTURE 25: alteration 1 of case "b" of step "token" changes a JWT that others signed',
+    'FLOW_REFERENCE 25: there is no header "Accept" among the parameters',
+    'FLOW_STRUCTURE 26: case "a b" of step "token" does not say what the server should answer',
+    'FLOW_STRUCTURE 26: case id "a b" is not usable',
+    'FLOW_STRUCTURE 27: case "a" of step "token" occurs twice',
+    'FLOW_STRUCTURE 28: case "control-after" of step "token" occurs twice',
+    'FLOW_STRUCTURE 29: "control" of step "b" has no meaning without "cases"',
   ])
 })
 
@@ -597,6 +675,32 @@ test('--step runs the workflow whose outputs the step reads', async () => {
   )
 
   expect(steps).toEqual(['one passed', '  i/c passed', '  i passed', '  b passed'])
+})
+
+test('--step takes one case of a step, which runs with its controls', async () => {
+  const flow = `
+  - workflowId: one
+    x-dcr: { effect: read }${STRICT}
+    steps:
+      - { stepId: before, ${ALIVE} }
+      - stepId: a
+        ${ALIVE}
+        x-dcr:
+          cases:
+            - { id: x, identity: none, expect: refused }
+            - { id: y, identity: none, expect: refused }`
+  const replies = { 'GET /status': [{}, { status: 401 }, {}] }
+
+  const { course: steps } = await play(flow, { step: 'a/y', replies })
+
+  expect(steps).toEqual([
+    'one passed',
+    '  a/control-before passed',
+    '  a/y passed',
+    '  a/control-after passed',
+    '  a passed',
+  ])
+  await expect(play(flow, { step: 'a/yy', replies })).rejects.toThrow('no step "a/yy" in the selected workflows')
 })
 
 test('--step names a step that is there, and asks only for the inputs that are read', async () => {

@@ -3,15 +3,37 @@
  * changed; how a JWT is signed anew is not known here.
  */
 import type { Path } from './document.ts'
-import type { Alteration, CallStep, Case, Input, JwtAlteration, MemberAlteration, Value } from './model.ts'
-import { items, type Scope, texts } from './scope.ts'
+import type {
+  Alteration,
+  CallStep,
+  Case,
+  Input,
+  JwtAlteration,
+  JwtHolder,
+  MemberAlteration,
+  Parameter,
+  Value,
+} from './model.ts'
+import { items, type Scope, textOf, texts } from './scope.ts'
 import { type Fields, X_DCR } from './structure.ts'
 
-/** The alterations of the list at `path`; `payload` is what the request would carry. */
+/** What the unaltered request would carry. */
+interface Request {
+  readonly payload: Value | undefined
+  readonly parameters: readonly Parameter[]
+}
+
+interface Place {
+  readonly path: Path
+  readonly named: string
+  readonly request: Request
+}
+
+/** The alterations of the list at `path`. */
 export function alterationsAt(
   scope: Scope,
   path: Path,
-  { what, payload }: { readonly what: string; readonly payload: Value | undefined },
+  { what, request }: { readonly what: string; readonly request: Request },
 ): Alteration[] {
   const { reader } = scope
   return items(reader.raw(path)).flatMap((_, index): Alteration[] => {
@@ -38,7 +60,7 @@ export function alterationsAt(
       return []
     }
     return form.places.includes('jwt')
-      ? jwtAlteration(scope, fields, { path: own, named, payload })
+      ? jwtAlteration(scope, fields, { path: own, named, request })
       : memberAlteration(scope, fields, own)
   })
 }
@@ -56,12 +78,19 @@ const FORMS: readonly Form[] = [
   { verb: 'remove', places: ['header', 'form'], needs: ['name'], text: '{ remove: header | form, name }' },
   { verb: 'set', places: ['body'], needs: ['at', 'value'], text: '{ set: body, at, value }' },
   { verb: 'remove', places: ['body'], needs: ['at'], text: '{ remove: body, at }' },
-  { verb: 'set', places: ['jwt'], needs: ['in', 'header', 'value'], text: '{ set: jwt, in, header, value }' },
-  { verb: 'set', places: ['jwt'], needs: ['in', 'claim', 'value'], text: '{ set: jwt, in, claim, value }' },
-  { verb: 'remove', places: ['jwt'], needs: ['in', 'header'], text: '{ remove: jwt, in, header }' },
-  { verb: 'remove', places: ['jwt'], needs: ['in', 'claim'], text: '{ remove: jwt, in, claim }' },
-  { verb: 'set', places: ['jwt'], needs: ['in', 'signature'], text: '{ set: jwt, in, signature: damaged | none }' },
-  { verb: 'set', places: ['jwt'], needs: ['in', 'key'], text: '{ set: jwt, in, key: other }' },
+  ...(['in', 'name'] as const).flatMap((holder): Form[] => [
+    {
+      verb: 'set',
+      places: ['jwt'],
+      needs: [holder, 'header', 'value'],
+      text: `{ set: jwt, ${holder}, header, value }`,
+    },
+    { verb: 'set', places: ['jwt'], needs: [holder, 'claim', 'value'], text: `{ set: jwt, ${holder}, claim, value }` },
+    { verb: 'remove', places: ['jwt'], needs: [holder, 'header'], text: `{ remove: jwt, ${holder}, header }` },
+    { verb: 'remove', places: ['jwt'], needs: [holder, 'claim'], text: `{ remove: jwt, ${holder}, claim }` },
+    { verb: 'set', places: ['jwt'], needs: [holder, 'signature'], text: `{ set: jwt, ${holder}, signature }` },
+    { verb: 'set', places: ['jwt'], needs: [holder, 'key'], text: `{ set: jwt, ${holder}, key }` },
+  ]),
 ]
 
 function memberAlteration(scope: Scope, fields: Fields, path: Path): MemberAlteration[] {
@@ -74,28 +103,22 @@ function memberAlteration(scope: Scope, fields: Fields, path: Path): MemberAlter
   return tokens === undefined ? [] : [{ place, tokens, value, text, at: scope.reader.document.at(path) }]
 }
 
-function jwtAlteration(
-  scope: Scope,
-  fields: Fields,
-  { path, named, payload }: { readonly path: Path; readonly named: string; readonly payload: Value | undefined },
-): JwtAlteration[] {
+function jwtAlteration(scope: Scope, fields: Fields, { path, named, request }: Place): JwtAlteration[] {
   const { reader } = scope
-  const member = String(fields.in)
-  const holder = memberOf(payload, member)
-  if (payload?.kind === 'object' && holder === undefined) {
-    const names = payload.members.map(([name]) => name)
-    scope.unknownName('member', member, names, [...path, 'in'], 0, ' in the payload')
-    return []
-  }
-  const input = holder === undefined ? undefined : mintedBy(holder, scope.inputs)
-  const base = { place: 'jwt', member, input: input?.name, at: reader.document.at(path) } as const
+  const holder = holderAt(scope, fields, { path, request })
+  if (holder === undefined) return []
+  const { value: held, where } = holder
+  const input = held && mintedBy(held, scope.inputs)
+  const base = { place: 'jwt', holder: holder.name, input: input?.name, at: reader.document.at(path) } as const
   if (fields.signature !== undefined) {
     const to = fields.signature as 'damaged' | 'none'
-    const text = to === 'none' ? `unsigned JWT in ${member} (alg none)` : `damaged signature of the JWT in ${member}`
+    const text = to === 'none' ? `unsigned JWT in ${where} (alg none)` : `damaged signature of the JWT in ${where}`
     return [{ ...base, change: { part: 'signature', to }, text }]
   }
-  if (fields.key !== undefined)
-    return [{ ...base, change: { part: 'key' }, text: `JWT in ${member} signed with another key under the same kid` }]
+  if (fields.key === 'other') {
+    const text = `JWT in ${where} signed with another key under the same kid`
+    return [{ ...base, change: { part: 'key', to: 'other' }, text }]
+  }
   if (input === undefined) {
     reader.add(
       {
@@ -108,24 +131,51 @@ function jwtAlteration(
     )
     return []
   }
+  if (fields.key === 'public') {
+    const text = `JWT in ${where} signed by HS256 with the public key as the secret`
+    return [{ ...base, change: { part: 'key', to: 'public' }, text }]
+  }
   const part = fields.header === undefined ? 'claims' : 'header'
   const name = String(fields.header ?? fields.claim)
   const isSet = fields.set !== undefined
   const value = isSet ? scope.value(fields.value, [...path, 'value'], 'request') : undefined
-  const words = `${part === 'header' ? 'header' : 'claim'} ${name} of the JWT in ${member}`
+  const words = `${part === 'header' ? 'header' : 'claim'} ${name} of the JWT in ${where}`
   const text = isSet ? `set ${words} = ${shown(fields.value)}` : `remove ${words}`
   return [{ ...base, change: { part, name, value }, text }]
+}
+
+/** The member of the payload that `in` names, or the header that `name` does; its value where that is written out. */
+function holderAt(
+  scope: Scope,
+  fields: Fields,
+  { path, request: { payload, parameters } }: Pick<Place, 'path' | 'request'>,
+): { readonly name: JwtHolder; readonly value: Value | undefined; readonly where: string } | undefined {
+  if (fields.name !== undefined) {
+    const name = String(fields.name)
+    const headers = parameters.filter((one) => one.in === 'header')
+    const value = headers.find((one) => one.name.toLowerCase() === name.toLowerCase())?.value
+    if (value !== undefined) return { name: `header ${name.toLowerCase()}`, value, where: `header ${name}` }
+    const names = headers.map((one) => one.name)
+    scope.unknownName('header', name, names, [...path, 'name'], 0, ' among the parameters')
+    return undefined
+  }
+  const member = String(fields.in)
+  const names = payload?.kind === 'object' ? payload.members.map(([name]) => name) : undefined
+  if (names === undefined || names.includes(member))
+    return { name: `payload ${member}`, value: memberOf(payload, member), where: member }
+  scope.unknownName('member', member, names, [...path, 'in'], 0, ' in the payload')
+  return undefined
 }
 
 function memberOf(payload: Value | undefined, member: string): Value | undefined {
   return payload?.kind === 'object' ? payload.members.find(([name]) => name === member)?.[1] : undefined
 }
 
-/** The minted input that is the whole value. */
+/** The minted input that is the whole value, or the one thing in it that is no fixed text. */
 function mintedBy(value: Value, inputs: ReadonlyMap<string, Input>): Input | undefined {
-  if (value.kind !== 'template' || value.template.kind !== 'expression') return undefined
-  const { expression } = value.template
-  const input = expression.kind === 'inputs' ? inputs.get(expression.name) : undefined
+  if (value.kind !== 'template' || value.template.references.length !== 1) return undefined
+  const [expression] = value.template.references
+  const input = expression?.kind === 'inputs' ? inputs.get(expression.name) : undefined
   return input?.mint === undefined ? undefined : input
 }
 
@@ -198,7 +248,15 @@ export function casesAt(
         own,
       )
     }
-    const alterations = alterationsAt(scope, [...own, 'alter'], { what: named, payload: step.requestBody?.payload })
+    if (items(fields.alter).length === 0 && fields.identity === undefined) {
+      reader.add(
+        { code: 'FLOW_STRUCTURE', message: `${named} changes nothing`, expected: 'alter, or another identity' },
+        own,
+      )
+    }
+    const request = { payload: step.requestBody?.payload, parameters: step.parameters }
+    const alterations = alterationsAt(scope, [...own, 'alter'], { what: named, request })
+    const identity = textOf(fields.identity)
     const altered: CallStep = {
       ...variant(id),
       description: typeof fields.description === 'string' ? fields.description : undefined,
@@ -208,6 +266,7 @@ export function casesAt(
       outputs: new Map(),
       expectRefused: fields.expect === 'refused',
       alterations: [...step.alterations, ...alterations],
+      ...(identity !== undefined && { identity, identityAt: reader.document.at([...own, 'identity']) }),
     }
     return [{ id, isControl: false, step: altered }]
   })

@@ -40,7 +40,7 @@ const MOST_ALIASES = 100
 /** Objects and lists within each other; what reads a document may recurse. */
 const DEEPEST = 100
 /** Objects, lists and other values of a flow, those behind aliases each time; ten times what a long one has. */
-const MOST_VALUES = 100_000
+const MOST_VALUES = 50_000
 const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
 

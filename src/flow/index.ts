@@ -24,6 +24,7 @@ export type {
   Input,
   Invocation,
   JwtAlteration,
+  JwtHolder,
   MemberAlteration,
   Replacement,
   Step,
@@ -38,7 +39,8 @@ export async function readFlow(file: string, named = 'flow'): Promise<Flow> {
   return parseFlow(await readFlowDocument(file, named))
 }
 
-async function parseFlow(document: Document): Promise<Flow> {
+/** The same for a document that has been read. */
+export async function parseFlow(document: Document): Promise<Flow> {
   try {
     return await parsed(new Reader(document, []))
   } catch (error) {

@@ -154,19 +154,22 @@ export interface MemberAlteration {
   readonly at: SourceLocation
 }
 
-/** A JWT that a member of the payload holds. */
+/** A JWT that a member of the payload or a header holds. */
 export interface JwtAlteration {
   readonly place: 'jwt'
-  readonly member: string
+  readonly holder: JwtHolder
   /** the minted input that the member holds, which is then signed anew; absent for a JWT that others signed */
   readonly input?: string | undefined
   readonly change:
     | { readonly part: 'header' | 'claims'; readonly name: string; readonly value?: Value | undefined }
     | { readonly part: 'signature'; readonly to: 'damaged' | 'none' }
-    | { readonly part: 'key' }
+    | { readonly part: 'key'; readonly to: 'other' | 'public' }
   readonly text: string
   readonly at: SourceLocation
 }
+
+/** By its first word, a member of the payload or a header by that name. */
+export type JwtHolder = `payload ${string}` | `header ${string}`
 
 /** What to do after a step; the first whose criteria all hold. */
 export type Action = { readonly name: string; readonly criteria: readonly Condition[] } & (

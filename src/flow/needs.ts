@@ -87,11 +87,14 @@ export function withDependencies(flow: Flow, workflow: Workflow): readonly Workf
 }
 
 /**
- * The workflow with one step and just the steps it needs: those whose outputs it reads, those it depends on, and the final
- * steps that undo what one of them did. Undefined where it has no such step.
+ * The workflow with one step, or one case of it with its controls, and just the steps it needs: those whose outputs it
+ * reads, those it depends on, and the final steps that undo what one of them did. Undefined where it has no such step.
  */
-export function onlyStep(workflow: Workflow, stepId: string): Workflow | undefined {
-  if (!workflow.steps.some((step) => step.stepId === stepId)) return undefined
+export function onlyStep(whole: Workflow, name: string): Workflow | undefined {
+  const wanted = whole.steps.find((step) => namesOfStep(step).includes(name))
+  if (wanted === undefined) return undefined
+  const { stepId } = wanted
+  const workflow = { ...whole, steps: whole.steps.map((step) => (step === wanted ? onlyCase(step, name) : step)) }
   const kept = new Set([stepId])
   for (let size = 0; size < kept.size; ) {
     size = kept.size
@@ -110,6 +113,17 @@ export function onlyStep(workflow: Workflow, stepId: string): Workflow | undefin
     // What only the other steps read is not missed.
     inputs: workflow.inputs.map((input) => ({ ...input, required: input.required && read.has(input.name) })),
   }
+}
+
+/** What `--step` can name: a step, and each of its cases. */
+export function namesOfStep(step: Step): readonly string[] {
+  return [step.stepId, ...(step.kind === 'call' ? step.cases.map((one) => one.step.stepId) : [])]
+}
+
+function onlyCase(step: Step, name: string): Step {
+  if (step.kind === 'workflow' || step.stepId === name) return step
+  const chosen = step.cases.find((one) => one.step.stepId === name)
+  return { ...step, cases: step.cases.filter((one) => one === chosen || (one.isControl && !chosen?.isControl)) }
 }
 
 /** Steps of the same workflow that must have run before, or that a retry leads through. */

@@ -69,7 +69,8 @@ function parseCall(scope: Scope, place: Place, shared: Shared): CallStep | undef
     typeof extension?.url === 'string' ? scope.template(extension.url, [...path, 'x-dcr', 'url'], 'request') : undefined
   const requestBody = parseRequestBody(scope, found?.operation, what, [...path, 'requestBody'])
   const base = common(scope, place, 'response')
-  const alterations = alterationsAt(scope, [...path, 'x-dcr', 'alter'], { what, payload: requestBody?.payload })
+  const request = { payload: requestBody?.payload, parameters }
+  const alterations = alterationsAt(scope, [...path, 'x-dcr', 'alter'], { what, request })
   if (found === undefined) return undefined
   checkFit(reader, found.operation, { parameters, url, hasBody: fields.requestBody !== undefined }, what, path)
   const step: CallStep = {

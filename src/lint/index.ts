@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Problem, ToolError } from '../errors.ts'
 import { type Document, readFlowDocument } from '../flow/document.ts'
-import { readFlow } from '../flow/index.ts'
+import { parseFlow } from '../flow/index.ts'
 import { type ApiDescription, readApiDescription } from '../flow/openapi.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
 import { lintCriteria } from './criteria.ts'
@@ -76,14 +76,14 @@ interface FileResult {
 }
 
 async function lintFile(file: string, structureOnly: boolean): Promise<FileResult> {
-  const refused = await problemsOf(() => readFlow(file))
   let document: Document
   try {
     document = await readFlowDocument(file, 'flow')
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
-    return { findings: refused.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
+    return { findings: error.problems.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
   }
+  const refused = await problemsOf(() => parseFlow(document))
   const view = viewOf(document)
   const findings = new Findings(document)
   const secrets = lintSecrets(view, findings)
