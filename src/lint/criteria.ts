@@ -6,21 +6,24 @@ import { CHANNEL_MEMBERS } from './arazzo.ts'
 import type { Findings } from './findings.ts'
 import { type CriterionView, extensionOf, items, type View } from './view.ts'
 
-export function lintCriteria({ workflows }: View, findings: Findings): void {
+export function lintCriteria({ workflows, sharedActions }: View, findings: Findings): void {
+  const steps = workflows.flatMap((workflow) => workflow.steps)
+  for (const step of steps) {
+    if (NOTHING_TO_CHECK.every((member) => step.fields[member] === undefined))
+      findings.add('no-criteria', step.path, `${step.what} has no criteria`)
+  }
+  const lists = [
+    ...steps.flatMap(({ criteria, cases }) => [criteria, ...cases].map((list) => ({ list, isOfStep: true }))),
+    ...[...steps.flatMap(({ actions }) => actions), ...sharedActions].map(({ criteria }) => ({
+      list: criteria,
+      isOfStep: false,
+    })),
+  ]
   // An anchored criterion stands in the data once, however often it is used.
   const seen = new Set<unknown>()
-  for (const step of workflows.flatMap(({ steps }) => steps)) {
-    if (NOTHING_TO_CHECK.every((member) => step.fields[member] === undefined)) {
-      findings.add('no-criteria', step.path, `${step.what} has no criteria`)
-    }
-    const ofActions = step.actions.map(({ criteria }) => criteria)
-    for (const list of [step.criteria, ...step.cases, ...ofActions])
-      if (!seen.has(list[0]?.fields)) repeated(list, findings)
-    const all = [
-      ...[step.criteria, ...step.cases].flat().map((criterion) => ({ criterion, isOfStep: true })),
-      ...ofActions.flat().map((criterion) => ({ criterion, isOfStep: false })),
-    ]
-    for (const { criterion, isOfStep } of all) {
+  for (const { list, isOfStep } of lists) {
+    if (!seen.has(list[0]?.fields)) repeated(list, findings)
+    for (const criterion of list) {
       if (seen.has(criterion.fields)) continue
       seen.add(criterion.fields)
       constant(criterion, isOfStep, findings)

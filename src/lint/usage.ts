@@ -2,11 +2,11 @@
 import { isRecord } from '../flow/structure.ts'
 import { wordsOf } from './criteria.ts'
 import type { Findings } from './findings.ts'
-import { extensionOf, PROSE, type StepView, texts, type View, type WorkflowView } from './view.ts'
+import { extensionOf, type InputView, PROSE, type StepView, texts, type View, type WorkflowView } from './view.ts'
 
 export function lintUsage(view: View, findings: Findings): void {
+  unusedInputs(view, findings)
   for (const workflow of view.workflows) {
-    unusedInputs(workflow, findings)
     unusedOutputs(workflow, referencesIn(workflow.fields), findings)
     unreachable(workflow, view, findings)
     for (const holder of [workflow, ...workflow.steps]) outputsWithoutExpression(holder, findings)
@@ -46,12 +46,23 @@ function meanings(text: string): string[] {
   return [text, ...parts.map((_, index) => parts.slice(0, index + 1).join('.'))]
 }
 
-function unusedInputs({ fields, inputs, what }: WorkflowView, findings: Findings): void {
-  const { inputs: used } = referencesIn(fields)
-  for (const input of inputs) {
-    // One that carries x-dcr may be there for its own sake: it keeps runners out that do not know x-dcr.
-    if (used.has(input.name) || 'x-dcr' in input.fields) continue
-    findings.add('unused-input', input.path, `${input.what} of ${what} is read nowhere`, { key: true })
+/** One that several workflows have by a reference is of use where one of them reads it. */
+function unusedInputs({ workflows, root }: View, findings: Findings): void {
+  const shared = referencesIn(root.components).inputs
+  const declared = new Map<string, { readonly input: InputView; isUsed: boolean }>()
+  for (const { fields, inputs } of workflows) {
+    const { inputs: used } = referencesIn(fields)
+    for (const input of inputs) {
+      const key = JSON.stringify(input.path)
+      const known = declared.get(key) ?? { input, isUsed: false }
+      // One that carries x-dcr may be there for its own sake: it keeps runners out that do not know x-dcr.
+      known.isUsed ||= used.has(input.name) || shared.has(input.name) || 'x-dcr' in input.fields
+      declared.set(key, known)
+    }
+  }
+  for (const { input, isUsed } of declared.values()) {
+    if (isUsed) continue
+    findings.add('unused-input', input.path, `${input.what} of ${input.of} is read nowhere`, { key: true })
   }
 }
 

@@ -19,11 +19,20 @@ export interface View {
   readonly root: Fields
   readonly sources: readonly Place[]
   readonly workflows: readonly WorkflowView[]
+  /** that stand in components, or that a workflow has for all its steps */
+  readonly sharedActions: readonly ActionView[]
 }
 
 export interface WorkflowView extends Place {
-  readonly inputs: readonly (Place & { readonly name: string })[]
+  /** also those behind a reference, which other workflows may have too */
+  readonly inputs: readonly InputView[]
   readonly steps: readonly StepView[]
+}
+
+export interface InputView extends Place {
+  readonly name: string
+  /** what declares it */
+  readonly of: string
 }
 
 export interface StepView extends Place {
@@ -48,15 +57,30 @@ export interface CriterionView extends Place {
 export function viewOf(document: Document): View {
   const root = isRecord(document.data) ? document.data : {}
   const conditions = new Conditions()
+  const components = isRecord(root.components) ? root.components : {}
+  const workflows = places(root.workflows, ['workflows'], 'workflow', 'workflowId')
   return {
     document,
     root,
     sources: places(root.sourceDescriptions, ['sourceDescriptions'], 'source description', 'name'),
-    workflows: places(root.workflows, ['workflows'], 'workflow', 'workflowId').map((place) =>
-      workflowOf(place, conditions),
-    ),
+    workflows: workflows.map((place) => workflowOf(place, components, conditions)),
+    sharedActions: SHARED.flatMap(([member, on]) => [
+      ...workflows.flatMap(({ path, what, fields }) =>
+        actionsOf(places(fields[member], [...path, member], 'action', 'name'), { on, what, conditions }),
+      ),
+      ...actionsOf(members(components[member], ['components', member], 'action'), {
+        on,
+        what: 'components',
+        conditions,
+      }),
+    ]),
   }
 }
+
+const SHARED = [
+  ['successActions', 'onSuccess'],
+  ['failureActions', 'onFailure'],
+] as const
 
 /** Parses conditions, and none beyond the budget of a document: reading the flow reports that. */
 class Conditions {
@@ -75,17 +99,19 @@ class Conditions {
   }
 }
 
-function workflowOf(place: Place, conditions: Conditions): WorkflowView {
-  const { path, fields } = place
-  const schema = isRecord(fields.inputs) ? fields.inputs : {}
-  const properties = isRecord(schema.properties) ? schema.properties : {}
+function workflowOf(place: Place, components: Fields, conditions: Conditions): WorkflowView {
+  const { path, what, fields } = place
+  const own = isRecord(fields.inputs) ? fields.inputs : {}
+  const name = /^#\/components\/inputs\/([\w.-]+)$/.exec(String(own.$ref))?.[1]
+  const shared = name !== undefined && isRecord(components.inputs) ? components.inputs[name] : undefined
+  const schema = isRecord(shared) ? shared : own
+  const at: Path = isRecord(shared) ? ['components', 'inputs', name ?? ''] : [...path, 'inputs']
   return {
     ...place,
-    inputs: Object.entries(properties).map(([name, content]) => ({
-      name,
-      path: [...path, 'inputs', 'properties', name],
-      what: `input "${name}"`,
-      fields: isRecord(content) ? content : {},
+    inputs: members(schema.properties, [...at, 'properties'], 'input').map((input) => ({
+      ...input,
+      name: String(input.path.at(-1)),
+      of: isRecord(shared) ? 'components' : what,
     })),
     steps: places(fields.steps, [...path, 'steps'], 'step', 'stepId').map((step) => stepOf(step, conditions)),
   }
@@ -93,23 +119,28 @@ function workflowOf(place: Place, conditions: Conditions): WorkflowView {
 
 function stepOf(place: Place, conditions: Conditions): StepView {
   const { path, what, fields } = place
-  const actions = (['onSuccess', 'onFailure'] as const).flatMap((on) =>
-    places(fields[on], [...path, on], 'action', 'name').map((action) => ({
-      ...action,
-      on,
-      criteria: criteriaOf(
-        action.fields.criteria,
-        [...action.path, 'criteria'],
-        `${action.what} of ${what}`,
-        conditions,
-      ),
-    })),
+  const actions = SHARED.flatMap(([, on]) =>
+    actionsOf(places(fields[on], [...path, on], 'action', 'name'), { on, what, conditions }),
   )
   const criteria = criteriaOf(fields.successCriteria, [...path, 'successCriteria'], what, conditions)
   const cases = places(extensionOf(place).cases, [...path, 'x-dcr', 'cases'], 'case', 'id').map((one) =>
     criteriaOf(one.fields.criteria, [...one.path, 'criteria'], `${one.what} of ${what}`, conditions),
   )
   return { ...place, stepId: String(fields.stepId), criteria, cases, actions }
+}
+
+function actionsOf(
+  list: readonly Place[],
+  { on, what, conditions }: { readonly on: ActionView['on']; readonly what: string; readonly conditions: Conditions },
+): ActionView[] {
+  return list.map((action) => {
+    const path = [...action.path, 'criteria']
+    return {
+      ...action,
+      on,
+      criteria: criteriaOf(action.fields.criteria, path, `${action.what} of ${what}`, conditions),
+    }
+  })
 }
 
 function criteriaOf(list: unknown, path: Path, what: string, conditions: Conditions): CriterionView[] {
@@ -127,6 +158,15 @@ export function places(list: unknown, path: Path, kind: string, idMember = ''): 
     const id = fields[idMember]
     return [{ path: [...path, index], what: `${kind} ${typeof id === 'string' ? `"${id}"` : index + 1}`, fields }]
   })
+}
+
+/** The objects of a map, each by its name. */
+function members(map: unknown, path: Path, kind: string): Place[] {
+  return Object.entries(isRecord(map) ? map : {}).map(([name, fields]) => ({
+    path: [...path, name],
+    what: `${kind} "${name}"`,
+    fields: isRecord(fields) ? fields : {},
+  }))
 }
 
 export function items(value: unknown): readonly unknown[] {
