@@ -12,7 +12,7 @@ import { environmentRecord, securityRecord, signingKeyRecords } from './circumst
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
-import { execute, type Kept, type Ports, type RunEvent } from './execute.ts'
+import { execute, type Kept, type Ports, type RunEvent } from './execute/index.ts'
 import { GIVEN } from './flow/given.ts'
 import type { CallStep } from './flow/index.ts'
 import { withInvoked } from './flow/needs.ts'

@@ -1,7 +1,7 @@
 /** What a person sees while a run goes on. Text only: events in, lines out; colour where the stream wants it. */
 import { styleText } from 'node:util'
 import { render } from '../errors.ts'
-import type { RunEvent } from '../execute.ts'
+import type { RunEvent } from '../execute/index.ts'
 import {
   type CheckRecord,
   type Exchange,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { CODES, fail, ToolError, worstExit } from '../errors.ts'
-import type { RunEvent } from '../execute.ts'
+import type { RunEvent } from '../execute/index.ts'
 import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
 import type { GivenEvent, PreparedEvent, Question, RunOptions } from '../run.ts'

@@ -19,7 +19,7 @@ import {
 import { Console } from '../../src/cli/console.ts'
 import { fulfilOn } from '../../src/cli/twin.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
-import { execute, type RunEvent } from '../../src/execute.ts'
+import { execute, type RunEvent } from '../../src/execute/index.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
 import { loadIdentity } from '../../src/identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'

@@ -1,41 +1,18 @@
 /**
- * Runs a plan: workflows in their order, steps along the path that their actions choose, and at the end what always runs.
- * Every effect is an argument, every result a value; nothing is printed and nothing is written here. Events tell progress,
- * the return value is the record.
+ * One walk through a workflow: steps along the path that their actions choose, with their retries, cases and the workflows
+ * they run, and at the end what always runs.
  */
-import {
-  blank,
-  Call,
-  contextOf,
-  criterionCheck,
-  freshInputs,
-  type Kept,
-  type Known,
-  type Outcome,
-  type Ports,
-  problemOf,
-  round,
-} from './call.ts'
-import type { ParsedAnswer } from './checks.ts'
-import { fail, type Problem } from './errors.ts'
-import { judge } from './flow/criterion.ts'
-import { asText, type Context } from './flow/expression.ts'
-import type { Action, Case, Dependency, Flow, Invocation, Step, Target } from './flow/index.ts'
-import { expressionsIn } from './flow/needs.ts'
-import {
-  type Plan,
-  type PlannedCall,
-  type PlannedInput,
-  type PlannedStep,
-  type PlannedWorkflow,
-  passedInput,
-  plainValue,
-} from './plan.ts'
-import type { CheckRecord, Exchange, StepRecord, WorkflowRecord } from './record.ts'
-import { evaluate, OMITTED } from './request.ts'
-import type { Redactor } from './secret.ts'
-
-export type { Kept, Ports } from './call.ts'
+import { blank, Call, contextOf, type Kept, type Known, type Outcome, type Ports, problemOf, round } from '../call.ts'
+import { fail, type Problem } from '../errors.ts'
+import { asText, type Context } from '../flow/expression.ts'
+import type { Action, Dependency, Invocation, Step, Target } from '../flow/index.ts'
+import { expressionsIn } from '../flow/needs.ts'
+import { type PlannedCall, type PlannedInput, type PlannedStep, type PlannedWorkflow, plainValue } from '../plan.ts'
+import type { Exchange, StepRecord, WorkflowRecord } from '../record.ts'
+import { evaluate } from '../request.ts'
+import { type Inside, judgeInner, prepare, type Transfer } from './inner.ts'
+import { delayBefore, followUp, nextAction, type OneWay } from './next.ts'
+import { type CaseResult, casesCheck, WORDS, worst } from './verdict.ts'
 
 export type RunEvent =
   | { readonly type: 'workflow-started'; readonly planned: PlannedWorkflow }
@@ -45,107 +22,20 @@ export type RunEvent =
   | { readonly type: 'step-finished'; readonly step: StepRecord }
   | { readonly type: 'workflow-finished'; readonly workflow: WorkflowRecord }
 
-/** More steps than any sensible flow takes: an endless loop ends here. */
-const STEP_BUDGET = 1000
-/** Workflows that run each other, and retries that lead through steps with retries. */
-const DEEPEST = 32
-/** A server cannot make us wait longer than this before a retry. */
-const LONGEST_WAIT_MS = 120_000
-/** How long the steps that always run may take together once the run is interrupted. */
-const LAST_STEPS_MS = 30_000
-
-export async function* execute(
-  plan: Plan,
-  ports: Ports,
-  signal: AbortSignal,
-): AsyncGenerator<RunEvent, WorkflowRecord[]> {
-  const records: WorkflowRecord[] = []
-  const ended = new Map<Flow, Map<string, Ended>>()
-  for (const first of plan.workflows) {
-    const before = ended.get(first.flow) ?? new Map<string, Ended>()
-    ended.set(first.flow, before)
-    const budget = { left: STEP_BUDGET }
-    const chain: WorkflowRecord[] = []
-    let outputs: Readonly<Record<string, unknown>> = {}
-    // A transfer is one way: the workflow it leads to is one of its own.
-    for (let next: Transfer | undefined = { planned: first, inputs: first.inputs }; next !== undefined; ) {
-      const { planned, inputs }: Transfer = next
-      yield { type: 'workflow-started', planned }
-      const course = new Course(planned, inputs, { ports, signal, budget, before, prefix: '', depth: 0 })
-      const blocked = blockedBy(planned, before) ?? (await ports.given(planned.workflow))
-      const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blocked)
-      yield { type: 'workflow-finished', workflow: record }
-      chain.push(record)
-      if (planned === first) outputs = course.outputs
-      next = course.transfer
-    }
-    records.push(...chain)
-    const steps = chain.flatMap((record) => record.steps)
-    before.set(first.workflow.workflowId, {
-      status: worst(chain.map(({ status }) => status)),
-      inputs: plainInputs(first.inputs),
-      outputs,
-      passed: new Set(steps.filter(({ status }) => status === 'passed').map(({ stepId }) => stepId)),
-    })
-  }
-  return records
-}
-
-/** A workflow of the plan that has ended, as others can read it. */
-interface Ended {
+/** A workflow that has ended, as others can read it. */
+export interface Ended {
   readonly status: WorkflowRecord['status']
   readonly inputs: Readonly<Record<string, unknown>>
   readonly outputs: Readonly<Record<string, unknown>>
   readonly passed: ReadonlySet<string>
 }
 
-/** Where control goes on, with what it is told. */
-interface Transfer {
-  readonly planned: PlannedWorkflow
-  readonly inputs: ReadonlyMap<string, PlannedInput>
-}
-
-async function* recorded(
-  course: Course,
-  { flow, workflow }: PlannedWorkflow,
-  inputs: ReadonlyMap<string, PlannedInput>,
-  { now, clock, redactor }: Ports,
-  blocked: string | undefined,
-): AsyncGenerator<RunEvent, WorkflowRecord> {
-  const startedAt = now().toISOString()
-  const start = clock()
-  if (blocked === undefined) yield* course.run()
-  else yield* course.skip(blocked)
-  return {
-    workflowId: workflow.workflowId,
-    summary: workflow.summary,
-    flow: { file: flow.file, sha256: flow.sha256, title: flow.title },
-    effect: workflow.effect,
-    safety: workflow.safety,
-    clauses: [...workflow.clauses],
-    notice: workflow.notice,
-    status: blocked === undefined ? course.status : 'skipped',
-    inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
-    steps: course.steps,
-    outputs: redactor.value(course.outputs),
-    error: redactor.value(course.error),
-    startedAt,
-    durationMs: round(clock() - start),
-  }
-}
-
-/** Why a workflow cannot begin: one that it depends on has not passed. */
-function blockedBy({ workflow }: PlannedWorkflow, before: ReadonlyMap<string, Ended>): string | undefined {
-  const missing = workflow.dependsOn.find((id) => before.get(id)?.status !== 'passed')
-  if (missing === undefined) return undefined
-  return `it depends on workflow "${missing}", which ${WORDS[before.get(missing)?.status ?? 'skipped']}`
-}
-
-const WORDS = { passed: 'passed', failed: 'failed', errored: 'came to no verdict', skipped: 'has not run' } as const
-
-function worst(statuses: readonly WorkflowRecord['status'][]): WorkflowRecord['status'] {
-  return (['failed', 'errored', 'skipped'] as const).find((status) => statuses.includes(status)) ?? 'passed'
-}
+/** More steps than any sensible flow takes: an endless loop ends here. */
+export const STEP_BUDGET = 1000
+/** Workflows that run each other, and retries that lead through steps with retries. */
+const DEEPEST = 32
+/** How long the steps that always run may take together once the run is interrupted. */
+const LAST_STEPS_MS = 30_000
 
 interface Surroundings {
   readonly ports: Ports
@@ -160,12 +50,12 @@ interface Surroundings {
 }
 
 /** What came of a step, what happens next, and the steps of the workflow that it ran. */
-type Result = Outcome & { readonly next?: Exclude<Action, { type: 'retry' }> | undefined }
+type Result = Outcome & { readonly next?: OneWay | undefined }
 
 type Attempt = Outcome & { readonly inner: readonly StepRecord[] }
 
 /** One walk through a workflow. */
-class Course {
+export class Course {
   readonly steps: StepRecord[] = []
   /** what keeps the workflow from ending as its steps did */
   error: Problem | undefined
@@ -331,8 +221,7 @@ class Course {
       if (action?.type === 'retry') {
         const attempt = (used.get(action) ?? 0) + 1
         used.set(action, attempt)
-        const asked = retryAfterMs(outcome.answer, ports.now())
-        const delayMs = Math.min(asked ?? action.retryAfterMs, LONGEST_WAIT_MS)
+        const delayMs = delayBefore(action, outcome.answer, ports.now())
         yield { type: 'retry', stepId, attempt, delayMs }
         await ports.wait(delayMs, signal)
         const failed = action.through && (yield* this.#through(action.through, planned, signal, depth + 1))
@@ -371,6 +260,28 @@ class Course {
     return { ...outcome, step: record, next }
   }
 
+  #choose(
+    { step }: PlannedStep,
+    outcome: Outcome,
+    {
+      used,
+      signal,
+      depth,
+    }: { readonly used: ReadonlyMap<Action, number>; readonly signal: AbortSignal; readonly depth: number },
+  ): ReturnType<typeof nextAction> {
+    if (signal.aborted) return { action: undefined, hint: undefined }
+    const isBounded = this.#around.budget.left > 0 && depth < DEEPEST
+    const invoked = step.kind === 'workflow' ? this.#planned.invoked.get(step.invocation) : undefined
+    return nextAction(step, outcome, {
+      mayRetry: (action) => action.type === 'retry' && isBounded && (used.get(action) ?? 0) < action.retryLimit,
+      isReadOnly: invoked?.workflow.effect === 'read',
+    })
+  }
+
+  #followUp(step: Step, record: StepRecord, context: Context): OneWay | undefined {
+    return this.#around.signal.aborted ? undefined : followUp(step, record, context)
+  }
+
   async *#finished(step: StepRecord): AsyncGenerator<RunEvent, StepRecord> {
     this.steps.push(step)
     yield { type: 'step-finished', step }
@@ -379,47 +290,6 @@ class Course {
 
   async #call(planned: PlannedCall, signal: AbortSignal): Promise<Attempt> {
     return { ...(await new Call(planned, this.#known, this.#around.ports, signal).run()), inner: [] }
-  }
-
-  /** The first action that applies. A retry that is used up or would do harm gives way to the next (Arazzo 1.1 retryLimit). */
-  #choose(
-    { step }: PlannedStep,
-    { step: record, context }: Outcome,
-    {
-      used,
-      signal,
-      depth,
-    }: { readonly used: ReadonlyMap<Action, number>; readonly signal: AbortSignal; readonly depth: number },
-  ): { readonly action: Action | undefined; readonly hint: string | undefined } {
-    let hint: string | undefined
-    if (signal.aborted) return { action: undefined, hint }
-    for (const action of record.status === 'passed' ? step.onSuccess : step.onFailure) {
-      if (!applies(action, context)) continue
-      if (action.type !== 'retry') {
-        if (step.finally) continue
-        return { action, hint }
-      }
-      if ((used.get(action) ?? 0) >= action.retryLimit || this.#around.budget.left <= 0 || depth >= DEEPEST) continue
-      if (this.#mayRepeat(step, record)) return { action, hint }
-      hint = NOT_REPEATED
-    }
-    return { action: undefined, hint }
-  }
-
-  /** The same for a step that is not repeated as a whole. */
-  #followUp(step: Step, record: StepRecord, context: Context): Result['next'] {
-    const actions = record.status === 'passed' ? step.onSuccess : step.onFailure
-    if (step.finally || this.#around.signal.aborted) return undefined
-    return actions.filter((action) => action.type !== 'retry').find((action) => applies(action, context))
-  }
-
-  /** A request that may have changed something goes out again only if its author says that this is harmless. */
-  #mayRepeat(step: Step, { exchanges, status }: StepRecord): boolean {
-    if (step.retrySafe || status === 'passed') return true
-    if (step.kind === 'workflow') return this.#planned.invoked.get(step.invocation)?.workflow.effect === 'read'
-    const last = exchanges.at(-1)
-    const isSafe = step.operation.method === 'GET' || step.operation.method === 'HEAD'
-    return isSafe || last === undefined || last.sent === 'no' || last.response?.status === 429
   }
 
   /** Runs what a retry leads through and comes back. Returns why the retry has lost its sense, if it has. */
@@ -480,7 +350,7 @@ class Course {
         message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,
         at: step.at,
       }
-      const verdict = this.#judge(planned, { ...inside, error: isLate ? late : inside.error })
+      const verdict = judgeInner(step, { ...inside, error: isLate ? late : inside.error }, this.#known, ports.redactor)
       return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, inner: inside.steps }
     } catch (error) {
       const problem = ports.redactor.value(problemOf(error))
@@ -489,47 +359,6 @@ class Course {
     } finally {
       signal.removeEventListener('abort', stop)
       over.abort()
-    }
-  }
-
-  /** The step holds when the workflow passed and its own criteria hold on what that returned. */
-  #judge(
-    { step }: Extract<PlannedStep, { kind: 'workflow' }>,
-    { status, error, outputs }: Inside,
-  ): Omit<Outcome, 'step'> & { readonly step: Partial<StepRecord> & Pick<StepRecord, 'status'> } {
-    const { redactor } = this.#around.ports
-    const { workflowId } = step.invocation
-    const context: Context = { ...contextOf(this.#known), outputs }
-    const checks: CheckRecord[] = [
-      {
-        id: 'workflow',
-        status: status === 'passed' ? 'pass' : 'fail',
-        level: 'must',
-        clauses: [],
-        title: `workflow "${workflowId}" passes`,
-        expected: 'passed',
-        actual: WORDS[status],
-        at: step.at,
-      },
-    ]
-    if (status === 'errored') {
-      const problem = error ?? { code: 'VALUE_UNDEFINED', message: `workflow "${workflowId}" came to no verdict` }
-      return { step: { status, error: redactor.value(problem) }, context, values: {} }
-    }
-    if (status === 'passed')
-      checks.push(...step.criteria.map((criterion, index) => criterionCheck(criterion, index, context)))
-    const judged = { checks: redactor.value(checks) }
-    if (checks.some((check) => check.status === 'fail'))
-      return { step: { status: 'failed', ...judged }, context, values: {} }
-    try {
-      const { inputs } = this.#known
-      const values = Object.fromEntries(
-        [...step.outputs].map(([name, value]) => [name, evaluate(value, context, inputs)]),
-      )
-      return { step: { status: 'passed', ...judged, outputs: redactor.value(values) }, context, values }
-    } catch (failure) {
-      const problem = redactor.value(problemOf(failure))
-      return { step: { status: 'errored', ...judged, error: problem }, context, values: {} }
     }
   }
 
@@ -560,28 +389,10 @@ class Course {
     }
   }
 
-  /** The workflow with the inputs it is told. Throws ToolError where a value is missing or does not fit. */
   async #prepare(invocation: Invocation, by: string, context: Context): Promise<Transfer> {
     const planned = this.#planned.invoked.get(invocation)
     if (planned === undefined) throw new Error(`workflow "${invocation.workflowId}" was not planned`)
-    const inputs = new Map(planned.inputs)
-    const read = [...invocation.arguments.values()].flatMap(expressionsIn)
-    const names = new Set(read.flatMap((one) => (one.kind === 'inputs' ? [one.name] : [])))
-    const fresh = await freshInputs(names, this.#known.inputs, this.#around.ports)
-    const complete: Context = { ...context, inputs: (name) => fresh.get(name) ?? context.inputs(name) }
-    for (const [name, value] of invocation.arguments) {
-      const declared = planned.workflow.inputs.find((input) => input.name === name)
-      const passed = evaluate(value, complete, this.#known.inputs)
-      if (declared === undefined) continue
-      if (passed !== OMITTED) inputs.set(name, passedInput(declared, passed, by))
-      else if (!declared.required) inputs.set(name, { kind: 'absent', secret: declared.secret, origin: { label: by } })
-      else
-        fail({
-          code: 'VALUE_UNDEFINED',
-          message: `input "${name}" of workflow "${invocation.workflowId}" has no value`,
-        })
-    }
-    return { planned, inputs }
+    return await prepare(planned, invocation, { by, context, inputs: this.#known.inputs, ports: this.#around.ports })
   }
 
   /**
@@ -593,7 +404,7 @@ class Course {
     const { prefix, ports } = this.#around
     const startedAt = ports.now().toISOString()
     const start = ports.clock()
-    const results: { readonly one: Case; readonly result: Result }[] = []
+    const results: CaseResult[] = []
     let because: string | undefined
     yield { type: 'step-started', stepId: prefix + step.stepId }
     for (const one of step.cases) {
@@ -646,14 +457,6 @@ class Course {
   }
 }
 
-/** What came of a workflow within another. */
-interface Inside {
-  readonly steps: readonly StepRecord[]
-  readonly status: WorkflowRecord['status']
-  readonly error: Problem | StepRecord['error']
-  readonly outputs: Readonly<Record<string, unknown>>
-}
-
 /** A step that always runs has nothing to do where what it would undo was never done. */
 function settled({ step }: PlannedStep, record: StepRecord): StepRecord {
   if (!step.finally || record.status !== 'errored' || record.exchanges.length > 0) return record
@@ -662,53 +465,10 @@ function settled({ step }: PlannedStep, record: StepRecord): StepRecord {
   return { ...rest, status: 'skipped', because: `nothing to do: ${error.message}` }
 }
 
-function casesCheck(
-  step: Step,
-  results: readonly { readonly one: Case; readonly result: Result }[],
-  status: StepRecord['status'],
-): CheckRecord {
-  const wrong = results.filter(({ result }) => result.step.status !== 'passed')
-  const count = results.filter(({ one }) => !one.isControl).length
-  return {
-    id: 'cases',
-    status: status === 'failed' ? 'fail' : status === 'errored' ? 'warn' : 'pass',
-    level: 'must',
-    clauses: [...step.clauses],
-    title: 'the unaltered request holds and every case is as expected',
-    expected: 'all passed',
-    actual:
-      wrong.length === 0
-        ? `all ${count} passed`
-        : wrong.map(({ one, result }) => `${one.id} ${result.step.status}`).join(', '),
-    at: step.at,
-  }
-}
-
-const NOT_REPEATED =
-  'it was not repeated: the server may have acted on it; set x-dcr: { retrySafe: true } where a repetition does no harm'
-
 function withHint(step: StepRecord, hint: string | undefined): StepRecord {
   return step.error === undefined || hint === undefined ? step : { ...step, error: { ...step.error, hint } }
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function retryAfterMs(answer: ParsedAnswer | undefined, now: Date): number | undefined {
-  const value = answer?.headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1]
-  if (value === undefined) return undefined
-  if (/^\d+$/.test(value)) return Number(value) * 1000
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime())
-}
-
-function applies(action: Action, context: Context): boolean {
-  return action.criteria.every((condition) => judge(condition, context).pass)
-}
-
-function plainInputs(inputs: ReadonlyMap<string, PlannedInput>): Readonly<Record<string, unknown>> {
+export function plainInputs(inputs: ReadonlyMap<string, PlannedInput>): Readonly<Record<string, unknown>> {
   return Object.fromEntries([...inputs].map(([name, input]) => [name, plainValue(input)]))
-}
-
-function shown(input: PlannedInput, redactor: Redactor): unknown {
-  if (input.kind !== 'value') return `(${input.kind})`
-  return input.secret ? '[secret]' : redactor.value(input.value)
 }

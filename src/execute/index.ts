@@ -1,0 +1,93 @@
+/**
+ * Runs a plan: workflows in their order, and for each the record of its course. Every effect is an argument, every result a
+ * value; nothing is printed and nothing is written here. Events tell progress, the return value is the record.
+ */
+import { type Ports, round } from '../call.ts'
+import type { Flow } from '../flow/index.ts'
+import type { Plan, PlannedInput, PlannedWorkflow } from '../plan.ts'
+import type { WorkflowRecord } from '../record.ts'
+import type { Redactor } from '../secret.ts'
+import { Course, type Ended, plainInputs, type RunEvent, STEP_BUDGET } from './course.ts'
+import type { Transfer } from './inner.ts'
+import { WORDS, worst } from './verdict.ts'
+
+export type { Kept, Ports } from '../call.ts'
+export type { RunEvent } from './course.ts'
+
+export async function* execute(
+  plan: Plan,
+  ports: Ports,
+  signal: AbortSignal,
+): AsyncGenerator<RunEvent, WorkflowRecord[]> {
+  const records: WorkflowRecord[] = []
+  const ended = new Map<Flow, Map<string, Ended>>()
+  for (const first of plan.workflows) {
+    const before = ended.get(first.flow) ?? new Map<string, Ended>()
+    ended.set(first.flow, before)
+    const budget = { left: STEP_BUDGET }
+    const chain: WorkflowRecord[] = []
+    let outputs: Readonly<Record<string, unknown>> = {}
+    // A transfer is one way: the workflow it leads to is one of its own.
+    for (let next: Transfer | undefined = { planned: first, inputs: first.inputs }; next !== undefined; ) {
+      const { planned, inputs }: Transfer = next
+      yield { type: 'workflow-started', planned }
+      const course = new Course(planned, inputs, { ports, signal, budget, before, prefix: '', depth: 0 })
+      const blocked = blockedBy(planned, before) ?? (await ports.given(planned.workflow))
+      const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blocked)
+      yield { type: 'workflow-finished', workflow: record }
+      chain.push(record)
+      if (planned === first) outputs = course.outputs
+      next = course.transfer
+    }
+    records.push(...chain)
+    const steps = chain.flatMap((record) => record.steps)
+    before.set(first.workflow.workflowId, {
+      status: worst(chain.map(({ status }) => status)),
+      inputs: plainInputs(first.inputs),
+      outputs,
+      passed: new Set(steps.filter(({ status }) => status === 'passed').map(({ stepId }) => stepId)),
+    })
+  }
+  return records
+}
+
+async function* recorded(
+  course: Course,
+  { flow, workflow }: PlannedWorkflow,
+  inputs: ReadonlyMap<string, PlannedInput>,
+  { now, clock, redactor }: Ports,
+  blocked: string | undefined,
+): AsyncGenerator<RunEvent, WorkflowRecord> {
+  const startedAt = now().toISOString()
+  const start = clock()
+  if (blocked === undefined) yield* course.run()
+  else yield* course.skip(blocked)
+  return {
+    workflowId: workflow.workflowId,
+    summary: workflow.summary,
+    flow: { file: flow.file, sha256: flow.sha256, title: flow.title },
+    effect: workflow.effect,
+    safety: workflow.safety,
+    clauses: [...workflow.clauses],
+    notice: workflow.notice,
+    status: blocked === undefined ? course.status : 'skipped',
+    inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
+    steps: course.steps,
+    outputs: redactor.value(course.outputs),
+    error: redactor.value(course.error),
+    startedAt,
+    durationMs: round(clock() - start),
+  }
+}
+
+/** Why a workflow cannot begin: one that it depends on has not passed. */
+function blockedBy({ workflow }: PlannedWorkflow, before: ReadonlyMap<string, Ended>): string | undefined {
+  const missing = workflow.dependsOn.find((id) => before.get(id)?.status !== 'passed')
+  if (missing === undefined) return undefined
+  return `it depends on workflow "${missing}", which ${WORDS[before.get(missing)?.status ?? 'skipped']}`
+}
+
+function shown(input: PlannedInput, redactor: Redactor): unknown {
+  if (input.kind !== 'value') return `(${input.kind})`
+  return input.secret ? '[secret]' : redactor.value(input.value)
+}
