@@ -143,6 +143,7 @@ export class Call {
     this.#request = request
     // A server may echo what it was told.
     redactor.learn(request.body)
+    redactor.learn(request.outgoing.url)
     for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
     const { method, url, headers } = request.outgoing
     const authorization = headers.find(([name]) => name === 'authorization')?.[1]

@@ -40,7 +40,7 @@ const headers = z.array(z.tuple([z.string(), z.string()]))
 const body = z.object({
   /** redacted text; absent for an empty body */
   text: optional(z.string()),
-  /** size and hash of the bytes on the wire, before redaction */
+  /** size and hash of the bytes on the wire, before redaction; no hash of a text with a card number */
   bytes: z.int(),
   sha256: optional(z.string()),
   truncated: optional(z.boolean()),
@@ -250,7 +250,16 @@ export const runRecord = z.object({
   workflows: z.array(workflowRecord),
   /** what a person must send to Thredd's staff now */
   messagesToThredd: optional(z.array(messageToThredd)),
-  redaction: z.object({ rules: z.string(), secretsKnown: z.int() }),
+  redaction: z.object({
+    rules: z.string(),
+    secretsKnown: z.int(),
+    /** how often each rule has replaced something, by what the rule says */
+    replaced: optional(z.record(z.string(), z.int())),
+    /** names that REDACT adds */
+    names: optional(z.array(z.string())),
+    /** numbers with the shape of a card number: there must be none in a test environment (PCI DSS 6.5.5) */
+    cardNumbers: optional(z.int()),
+  }),
   verdict: z.enum(['conformant', 'non-conformant', 'inconclusive']),
   exitCode: z.int(),
 })

@@ -34,7 +34,7 @@ import {
 import { gitlabCodeQuality } from './report/annotations.ts'
 import { reports } from './report/index.ts'
 import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
-import { REDACTION_RULES, Redactor, Secret } from './secret.ts'
+import { REDACTION_VERSION, Redactor, Secret } from './secret.ts'
 import { folderName, leftOut, type SelectionOptions, select, together } from './selection.ts'
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
@@ -120,7 +120,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   const counterparty = await meet(environment, options)
   if (counterparty !== undefined) stack.use(counterparty)
 
-  const redactor = new Redactor(randomBytes(32))
+  const redactor = new Redactor(randomBytes(32), environment.secretNames)
   const runId = randomUUIDv7()
   const prepared = await prepare(environment, options, { redactor, counterparty })
   await confirmed(prepared, options)
@@ -254,7 +254,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   const provenance = await options.provenance
   const messages = messagesToThredd(changes, applicationOf(environment, options))
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
-  const record = redactor.value<RunRecord>({
+  const told = redactor.value({
     recordVersion: RECORD_VERSION,
     runId,
     tool: {
@@ -285,10 +285,24 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     ...(given.length === 0 ? {} : { given: near(given, options.folders) }),
     workflows: near(workflows, options.folders),
     messagesToThredd: messages.length === 0 ? undefined : messages,
-    redaction: { rules: REDACTION_RULES, secretsKnown: redactor.size },
     ...verdictOf(workflows),
-  })
+  } satisfies Omit<RunRecord, 'redaction'>)
+  const { size: secretsKnown, replaced, cardNumbers } = redactor
+  const record: RunRecord = {
+    ...told,
+    warnings: [...told.warnings, ...cardNumberWarning(cardNumbers)],
+    redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
+  }
   return { record, file: await report(record, artifacts, options) }
+}
+
+function cardNumberWarning(number: number): string[] {
+  if (number === 0) return []
+  const what =
+    number === 1
+      ? '1 number with the shape of a card number was'
+      : `${number} numbers with the shape of a card number were`
+  return [`${what} removed from what is kept of the run; a live card number must not be used in a test`]
 }
 
 /** What a run would do. */

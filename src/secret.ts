@@ -5,6 +5,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { inspect } from 'node:util'
+import { isPanNumber, withoutPans } from './pan.ts'
 
 /** A text that never prints itself. `reveal()` is called only where its bytes leave us (wire, signature, vault). */
 export class Secret {
@@ -59,9 +60,21 @@ const SECRET_NAMES = new Set([
 /** Of these the value is a list of parts, which have meanings of their own. */
 const SECRET_HEADERS: readonly string[] = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie']
 
-/** Printed in the record, so that a reader knows by which rules the text before him was made. */
-export const REDACTION_RULES =
-  'v1: known values in all encodings, secret member and header names, JWT signatures, private keys'
+/** The rules by which texts are cleaned; their version and names are printed in the record, with what each has replaced. */
+export const REDACTION_VERSION = 'v2'
+const RULES = {
+  known: 'known values, in every encoding',
+  named: 'members and headers with a secret name',
+  signature: 'signatures of JWTs',
+  credentials: 'credentials after Bearer or Basic',
+  key: 'private keys',
+  pan: 'digits that have the shape of a card number',
+} as const
+
+type Rule = keyof typeof RULES
+
+/** No fingerprint: of a card number too much is known for one to be safe. */
+const PAN_MASK = '[card_number]'
 
 /** Below this a value would be found everywhere by chance; nothing a server issues is so short. */
 const SHORTEST = 6
@@ -88,12 +101,12 @@ function nextHead(text: string, from: number, heads: Uint8Array): number {
   return -1
 }
 
-/** `"registration_access_token": "…"` in a text that is no JSON or was cut, `client_secret=…` in a form or a sentence. */
-const NAMED = namedSecret([...SECRET_NAMES].filter((name) => !SECRET_HEADERS.includes(name)))
 /** "missing", "is not valid.": what a server says about a secret member is no secret; issued ones are random (RFC 6749 10.10). */
 const WORDS = /^(?:[A-Z]?[a-z]+|[A-Z]+)(?:[\s_.,:;'-]+(?:[A-Z]?[a-z]+|[A-Z]+))*[.!]?$/
 
 const JWT = /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})/g
+/** of a JWT, with or without its signature */
+const CLAIMS = /(?<=\beyJ[A-Za-z0-9_-]{8,}\.)[A-Za-z0-9_-]{16,}(?=\.)/g
 /** A shorter signature is none, and to mask it wherever its few characters occur would spoil every text. */
 const WHOLE_JWT = /^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})$/
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----[\s\S]*?(?:-----END (?:[A-Z ]+ )?PRIVATE KEY-----|$)/g
@@ -116,10 +129,29 @@ export class Redactor {
   readonly #needles = new Map<string, Needle[]>()
   /** 1 for the hash of each needle's first characters, so that a long text is passed over character by character */
   readonly #heads = new Uint8Array(HEADS)
+  readonly #names: ReadonlySet<string>
+  /** `"client_secret": "…"` in a text that is no JSON or was cut, `client_secret=…` in a form or a sentence */
+  readonly #named: RegExp
+  readonly #replaced: Record<Rule, number> = { known: 0, named: 0, signature: 0, credentials: 0, key: 0, pan: 0 }
 
-  /** `fingerprintKey` is random for each run: equality of two secrets shows, but no dictionary can be tried on them. */
-  constructor(fingerprintKey: Uint8Array) {
+  /**
+   * `fingerprintKey` is random for each run: equality of two secrets shows, but no dictionary can be tried on them. `names`
+   * are further ones of secret members, headers and parameters.
+   */
+  constructor(fingerprintKey: Uint8Array, names: readonly string[] = []) {
     this.#fingerprintKey = fingerprintKey
+    this.#names = new Set([...SECRET_NAMES, ...names.map((name) => name.toLowerCase())])
+    this.#named = namedSecret([...this.#names].filter((name) => !SECRET_HEADERS.includes(name)))
+  }
+
+  /** How often each rule has replaced something, by what the rule says. */
+  get replaced(): Readonly<Record<string, number>> {
+    return Object.fromEntries(Object.entries(RULES).map(([rule, about]) => [about, this.#replaced[rule as Rule]]))
+  }
+
+  /** How many numbers with the shape of a card number were removed. */
+  get cardNumbers(): number {
+    return this.#replaced.pan
   }
 
   /** How many different secrets are known. */
@@ -151,13 +183,13 @@ export class Redactor {
   learn(value: unknown): void {
     walk(value, {
       member: (name, member) => {
-        if (!SECRET_NAMES.has(name.toLowerCase())) return
+        if (!this.#names.has(name.toLowerCase())) return
         for (const text of leaves(member)) this.#learnValue(secretPart(name.toLowerCase(), text), name.toLowerCase())
       },
       text: (text) => {
         const parsed = /^\s*[[{]/.test(text) ? parsedJson(text) : undefined
         if (parsed !== undefined) this.learn(parsed)
-        for (const { groups = {} } of text.matchAll(NAMED))
+        for (const { groups = {} } of text.matchAll(this.#named))
           this.#learnValue(groups.quoted ?? groups.plain ?? '', groups.name?.toLowerCase() ?? '')
       },
     })
@@ -167,17 +199,28 @@ export class Redactor {
     if (!WORDS.test(value)) this.add({ value, name })
   }
 
-  /** The text with every known secret, JWT signature, credential and private key replaced by a fingerprint. */
+  /** The text with every known secret, JWT signature, credential and private key replaced by a fingerprint, and no PAN. */
   text(text: string): string {
-    return this.#withoutKnown(text)
-      .replace(PRIVATE_KEY, '[private_key]')
-      .replace(JWT, (jwt, signature: string) => jwt.slice(0, -signature.length) + this.#mask(signature, 'signature'))
+    const cleaned = this.#withoutKnown(text)
+      .replace(CLAIMS, (claims) => (holdsPan(claims) ? this.#count('pan', PAN_MASK) : claims))
+      .replace(PRIVATE_KEY, () => this.#count('key', '[private_key]'))
+      .replace(JWT, (jwt, signature: string) =>
+        this.#count('signature', jwt.slice(0, -signature.length) + this.#mask(signature, 'signature')),
+      )
       .replace(CREDENTIALS, (whole, scheme: string, token: string) =>
         // A JWT that has just lost its signature, or a word such as in "Basic authentication".
-        /^eyJ.*\.$/.test(token) || /^[a-z]{1,15}\.?$/i.test(token)
+        /^eyJ.*\.$/.test(token) || /^[a-z]{1,15}(?:-[a-z]{1,15}){0,3}\.?$/i.test(token)
           ? whole
-          : `${scheme} ${this.#mask(token, 'credentials')}`,
+          : this.#count('credentials', `${scheme} ${this.#mask(token, 'credentials')}`),
       )
+    const { text: rest, found } = withoutPans(cleaned, PAN_MASK)
+    this.#replaced.pan += found
+    return rest
+  }
+
+  #count(rule: Rule, replacement: string): string {
+    this.#replaced[rule] += 1
+    return replacement
   }
 
   /** A deep copy with the same shape; members with a secret name are masked whatever they hold. What is masked stays. */
@@ -188,21 +231,28 @@ export class Redactor {
   headers(headers: readonly (readonly [string, string])[]): [string, string][] {
     return headers.map(([name, value]) => {
       const text = this.text(value)
-      return [name, SECRET_NAMES.has(name.toLowerCase()) && !MASK.test(text) ? this.#mask(value, name) : text]
+      const isSecret = this.#names.has(name.toLowerCase()) && !MASK.test(text)
+      return [name, isSecret ? this.#count('named', this.#mask(value, name)) : text]
     })
   }
 
-  /** Names of the secrets that occur in `text` in any encoding; the last line of defence over a written artifact. */
+  /**
+   * Names of the secrets that occur in `text` in any encoding, and rules by whose shape something is left in it; the last
+   * line of defence over a written artifact, and the only one where the secrets are not known any more.
+   */
   find(text: string): readonly string[] {
-    return [...new Set(Array.from(this.#occurrences(text), ({ name }) => name))]
+    const known = Array.from(this.#occurrences(text), ({ name }) => name)
+    return [...new Set([...known, ...leftovers(text)])]
   }
 
   #redact(value: unknown, name?: string): unknown {
-    if (name !== undefined && SECRET_NAMES.has(name.toLowerCase()) && isFilled(value)) {
-      if (typeof value !== 'string') return `[${name}: ${Array.isArray(value) ? 'array' : typeof value}]`
+    if (name !== undefined && this.#names.has(name.toLowerCase()) && isFilled(value)) {
+      if (typeof value !== 'string')
+        return this.#count('named', `[${name}: ${Array.isArray(value) ? 'array' : typeof value}]`)
       const text = this.text(value)
-      return MASK.test(text) ? text : this.#mask(value, name)
+      return MASK.test(text) ? text : this.#count('named', this.#mask(value, name))
     }
+    if (typeof value === 'number' && isPanNumber(value)) return this.#count('pan', PAN_MASK)
     if (typeof value === 'string') return this.text(value)
     if (value instanceof Secret) return this.#mask(value.reveal(), value.name)
     if (Array.isArray(value)) return value.map((item) => this.#redact(item))
@@ -219,7 +269,7 @@ export class Redactor {
     let end = 0
     for (const { index, needle, mask } of this.#occurrences(text)) {
       if (index < end) continue
-      masked += text.slice(end, index) + mask
+      masked += text.slice(end, index) + this.#count('known', mask)
       end = index + needle.length
     }
     return masked + text.slice(end)
@@ -239,6 +289,24 @@ export class Redactor {
   #mask(value: string, name: string): string {
     return `[${name}#${createHmac('sha256', this.#fingerprintKey).update(value).digest('hex').slice(0, 8)}]`
   }
+}
+
+/**
+ * Rules by whose shape something is left in a text of any format. Credentials are not among them: they are told from a
+ * challenge by its quotes, which formats escape.
+ */
+function leftovers(text: string): readonly string[] {
+  const isCard = withoutPans(text, '').found > 0 || [...text.matchAll(CLAIMS)].some(([claims]) => holdsPan(claims))
+  return [
+    ...(text.search(JWT) === -1 ? [] : [RULES.signature]),
+    ...(text.search(PRIVATE_KEY) === -1 ? [] : [RULES.key]),
+    ...(isCard ? [RULES.pan] : []),
+  ]
+}
+
+/** `claims` as they stand in a JWT. */
+function holdsPan(claims: string): boolean {
+  return withoutPans(Buffer.from(claims, 'base64url').toString('utf8'), '').found > 0
 }
 
 /**

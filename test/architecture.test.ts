@@ -8,7 +8,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // vocabulary
   errors: [],
   shape: ['zod'],
-  secret: [],
+  pan: [],
+  secret: ['pan'],
   record: ['errors', 'shape'],
   clauses: ['fixtures'],
   // what is read

@@ -13,6 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } from '../mocks/index.ts'
 import { createArtifacts } from '../src/artifacts.ts'
 import { ToolError } from '../src/errors.ts'
+import { html } from '../src/report/html.ts'
 import { Redactor } from '../src/secret.ts'
 import {
   attemptOnTwin,
@@ -33,6 +34,7 @@ const COOKIES: Readonly<Record<string, string>> = {
   second: randomBytes(16).toString('base64url'),
 }
 const NUMBER = '4815162342108'
+const PIN_BLOCK = '04A1B2C3D4E5F607'
 
 let folder: string
 /** settings that bring in secrets of our own: an encrypted key, its passphrase, the vault key */
@@ -81,6 +83,47 @@ test('a run over TLS leaves no secret in files, on the screen or in its events',
       'vault key',
     ].sort(),
   )
+})
+
+test('card numbers of answers are in no file, the run says so, and no hash is kept that would give them away', async () => {
+  const number = '4111111111111111'
+  const fault = answering('cardsSmoke', () => HttpResponse.json({ cards: [{ pan: number }, { pan: 378282246310005 }] }))
+  await using ran = await runOnTwin({ faults: [fault] })
+
+  const files = await readdir(ran.reports, { recursive: true, withFileTypes: true })
+  for (const file of files.filter((entry) => entry.isFile())) {
+    const text = await readFile(join(file.parentPath, file.name), 'utf8')
+    expect([file.name, text.includes(number) || text.includes('378282246310005')]).toEqual([file.name, false])
+  }
+  const body = stepOf(ran.record, 'cards-call').exchanges[0]?.response?.body
+  expect(body?.text).toContain('"pan": "[card_number]"')
+  expect(body).not.toHaveProperty('sha256')
+  const warning = /^(\d+) numbers with the shape of a card number were removed/
+  const number_ = Number(warning.exec(ran.record.warnings.at(-1) ?? '')?.[1])
+  expect(ran.record.redaction).toMatchObject({
+    cardNumbers: number_,
+    replaced: { 'digits that have the shape of a card number': number_ },
+  })
+  expect(ran.screen).toContain('warning 2 numbers with the shape of a card number were removed')
+  expect(html(ran.record)).toMatch(
+    /<div class="alert fail"><strong>Card numbers<\/strong><ul><li>2 numbers with the shape/,
+  )
+})
+
+test('names that REDACT adds are secret in requests and answers', async () => {
+  const fault = answering('cardsSmoke', () => HttpResponse.json({ pin_block: PIN_BLOCK, said: `not ${PIN_BLOCK}` }))
+  const own = await mkdtemp(join(folder, 'redacting-'))
+  await writeFile(
+    join(own, '.env.mock'),
+    `${await readFile(join(ROOT, '.env.mock'), 'utf8')}\nREDACT=x-api-key, Pin_Block\n`,
+  )
+  await using ran = await runOnTwin({ faults: [fault], folder: own })
+
+  const body = stepOf(ran.record, 'cards-call').exchanges[0]?.response?.body
+  expect(body?.text?.replaceAll(/#[0-9a-f]{8}/g, '#')).toBe(
+    '{\n  "pin_block": "[pin_block#]",\n  "said": "not [pin_block#]"\n}',
+  )
+  expect(ran.record.redaction.names).toEqual(['x-api-key', 'Pin_Block'])
 })
 
 test('every report of a run is among the files that are searched', async () => {

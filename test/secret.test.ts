@@ -108,7 +108,7 @@ test('the bytes of a private key are as secret as its PEM text', () => {
   const bytes = PEM.replace(/-----[^-]+-----|\s/g, '')
 
   expect(unnumbered(redactor.text(`{"p8":"${bytes}"}`))).toBe('{"p8":"[signing_key#]"}')
-  expect(redactor.find(JSON.stringify({ text: PEM }))).toEqual(['signing_key'])
+  expect(redactor.find(JSON.stringify({ text: PEM }))).toEqual(['signing_key', 'private keys'])
 })
 
 test('values too short to be told from chance are left alone', () => {
@@ -218,4 +218,124 @@ test('the last search names each secret it finds once, and nothing where there i
 
   expect(redactor.find(`${TOKEN}x ${Buffer.from(TOKEN).toString('base64')}`)).toEqual(['two', 'one'])
   expect(redactor.find('nothing')).toEqual([])
+})
+
+const CARD_NUMBERS: readonly (readonly [what: string, text: string, cleaned: string])[] = [
+  ['alone', '4111111111111111', '[card_number]'],
+  ['of American Express', '378282246310005', '[card_number]'],
+  ['of Mastercard, second series', '2223003122003222', '[card_number]'],
+  ['of UnionPay, 19 digits', '6212345678900000003', '[card_number]'],
+  ['in groups as on the card', 'card 4111 1111 1111 1111.', 'card [card_number].'],
+  ['in groups of American Express', '3782-822463-10005', '[card_number]'],
+  ['in groups in a form', 'pan=4111+1111+1111+1111&x=1', 'pan=[card_number]&x=1'],
+  ['in a path', 'https://host.example/cards/4111111111111111/pin', 'https://host.example/cards/[card_number]/pin'],
+  ['after an escape of a URL', '?q=card%204111111111111111', '?q=card%20[card_number]'],
+  ['in groups with escapes', '?q=4111%201111%201111%201111', '?q=[card_number]'],
+  [
+    'in JSON',
+    '{"pan":"4111111111111111","pans":[4111111111111111,378282246310005]}',
+    '{"pan":"[card_number]","pans":[[card_number],[card_number]]}',
+  ],
+  ['after a line break written out', '"a\\n4111111111111111"', '"a\\n[card_number]"'],
+  ['after an underscore', 'pan_4111111111111111', 'pan_[card_number]'],
+  ['after another number', 'no. 12 4111 1111 1111 1111', 'no. 12 [card_number]'],
+]
+
+test.for(CARD_NUMBERS)('a card number is removed, and counted: %s', ([, text, cleaned]) => {
+  const redactor = new Redactor(KEY)
+
+  expect(redactor.text(text)).toBe(cleaned)
+  expect(redactor.cardNumbers).toBe(cleaned.split('[card_number]').length - 1)
+  expect(redactor.find(text)).toEqual(['digits that have the shape of a card number'])
+  expect(redactor.find(cleaned)).toEqual([])
+})
+
+const NO_CARD_NUMBERS: readonly (readonly [what: string, text: string])[] = [
+  ['another check digit', '4111111111111112'],
+  ['12 digits', '411111111117'],
+  ['20 digits', '41111111111111111115'],
+  ['part of a longer run, as a key id has it', '168204862922955553537641261407229193357'],
+  ['within a hash', '6a4111111111111111b7'],
+  ['at the end of a hash', 'c04111111111111111'],
+  ['milliseconds of today', '1795449936123'],
+  ['milliseconds of 2035', '2051222400005'],
+  ['microseconds of today', '1795449936000005'],
+  ['nanoseconds of today', '1795449936000000008'],
+  ['a time as text', '2024-08-13T13:43:29.619067912Z'],
+  ['digits of a fraction', '0.4111111111111111'],
+  ['digits before a fraction', '4111111111111111.5'],
+  ['a UUID of nothing but digits', '41111111-1111-4111-8111-111111111111'],
+  ['an id of an application', 'b9f04639-cdeb-425b-a310-450d3d293fd4'],
+  ['nothing but zeros', '0000000000000000'],
+  ['a base64url text', 'x41111111111111113-_A'],
+]
+
+test.for(NO_CARD_NUMBERS)('what is no card number stays: %s', ([, text]) => {
+  const redactor = new Redactor(KEY)
+
+  expect(redactor.text(text)).toBe(text)
+  expect(redactor.find(text)).toEqual([])
+})
+
+test('a card number that is a number of JSON is removed, also where its last digits were lost', () => {
+  const redactor = new Redactor(KEY)
+  const value = JSON.parse(
+    '{"a":4111111111111111,"b":6212345678900000003,"c":1795449936123,"d":4111111111111112,"e":-4111111111111111}',
+  )
+
+  expect(redactor.value(value)).toEqual({
+    a: '[card_number]',
+    b: '[card_number]',
+    c: 1_795_449_936_123,
+    d: 4_111_111_111_111_112,
+    e: -4_111_111_111_111_111,
+  })
+})
+
+test('claims of a JWT with a card number are removed as a whole', () => {
+  const redactor = new Redactor(KEY)
+  const [header, claims] = [part({ alg: 'PS256' }), part({ sub: 'client', pan: '4111111111111111' })]
+
+  expect(unnumbered(redactor.text(`${header}.${claims}.${SIGNATURE}`))).toBe(`${header}.[card_number].${SIGNATURE}`)
+  expect(redactor.find(`${header}.${claims}.[signature#01234567]`)).toEqual([
+    'digits that have the shape of a card number',
+  ])
+})
+
+test('the rules count what they replace', () => {
+  const redactor = knowing(['token', TOKEN])
+
+  redactor.value({
+    a: TOKEN,
+    b: [TOKEN, JWT],
+    client_secret: 'x',
+    text: 'Bearer abcdef0123456789',
+    key: PEM,
+    n: '4111111111111111',
+  })
+  redactor.headers([['set-cookie', 'a=b']])
+
+  expect(redactor.replaced).toEqual({
+    'known values, in every encoding': 2,
+    'members and headers with a secret name': 2,
+    'signatures of JWTs': 1,
+    'credentials after Bearer or Basic': 1,
+    'private keys': 1,
+    'digits that have the shape of a card number': 1,
+  })
+})
+
+test('further names of secrets are masked, learnt and found like the known ones', () => {
+  const redactor = new Redactor(KEY, ['X-Api-Key', 'pin_block'])
+
+  expect(unnumbered(redactor.headers([['x-api-key', 'abc']]))).toEqual([['x-api-key', '[x-api-key#]']])
+  expect(unnumbered(redactor.value({ PIN_BLOCK: '04A1B2C3D4E5F607' }))).toEqual({ PIN_BLOCK: '[PIN_BLOCK#]' })
+  redactor.learn('https://host.example/?pin_block=04A1B2C3D4E5F607')
+  expect(unnumbered(redactor.text('it was 04A1B2C3D4E5F607'))).toBe('it was [pin_block#]')
+  expect(new Redactor(KEY).value({ pin_block: '04A1B2C3D4E5F607' })).toEqual({ pin_block: '04A1B2C3D4E5F607' })
+})
+
+test('an artifact with a signature or a private key of somebody is found out', () => {
+  expect(new Redactor(KEY).find(`x ${JWT} y`)).toEqual(['signatures of JWTs'])
+  expect(new Redactor(KEY).find(JSON.stringify({ PEM }))).toEqual(['private keys'])
 })

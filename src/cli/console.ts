@@ -33,6 +33,8 @@ export class Console {
   #hostWidth = 0
   /** told below the step it belongs to */
   #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
+  /** how many warnings were told before the first call */
+  #told = 0
 
   constructor(screen: Screen) {
     this.#screen = screen
@@ -51,6 +53,9 @@ export class Console {
   summary(record: RunRecord, file: string): void {
     const steps = record.workflows.flatMap((workflow) => workflow.steps)
     const checks = steps.flatMap((step) => step.checks)
+    const late = record.warnings.slice(this.#told)
+    if (late.length > 0) this.#line('')
+    this.#warnings(late)
     const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[record.verdict]
     this.#line(
       '',
@@ -119,6 +124,7 @@ export class Console {
     }
     this.#line(`environment ${this.#paint('bold', environment.name)} · ${where[counterparty]}`)
     this.#warnings(warnings)
+    this.#told = warnings.length
     this.#before(given.filter(({ how }) => how === 'not checked'))
   }
 

@@ -48,6 +48,8 @@ export interface Environment {
   readonly caFile?: string | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
   readonly timeoutMs: number
+  /** further names of members, headers and parameters whose values are secret */
+  readonly secretNames: readonly string[]
   readonly vault: { readonly folder: string; readonly key?: Secret | undefined; readonly keyFile?: string | undefined }
   /** Any setting by the name of a workflow input: `software_id` from SOFTWARE_ID, defaults included. */
   setting(inputName: string): Setting | undefined
@@ -146,6 +148,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     caFile: path('CA_FILE'),
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     timeoutMs: values.get('TIMEOUT_MS') as number,
+    secretNames: (values.get('REDACT') as string[] | undefined) ?? [],
     vault: {
       folder: path('VAULT_DIR') ?? resolve(dirname(file), '.vault', name),
       key: secret('VAULT_KEY'),

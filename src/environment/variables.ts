@@ -116,6 +116,10 @@ export const VARIABLES = {
   TRANSPORT_PASSPHRASE: { shape: text, about: 'passphrase of the key or PKCS#12 file', secret: true },
   CA_FILE: { shape: path, about: 'PEM of further certificate authorities to trust for servers', file: true },
   TLS_MIN_VERSION: { shape: oneOf('1.2', '1.3'), default: '1.2', about: 'lowest TLS version' },
+  REDACT: {
+    shape: list,
+    about: 'further names of members, headers and parameters whose values are secret, besides those known to be',
+  },
   TIMEOUT_MS: { shape: integer(100, 600_000), default: '30000', about: 'longest wait for one answer, in milliseconds' },
   VAULT_DIR: { shape: path, about: 'folder of the vault; default: .vault/<environment>', file: true },
   VAULT_KEY: { shape: text, about: 'vault key, 32 bytes as base64url', secret: true },
@@ -142,7 +146,7 @@ export const IDENTITY = {
 }
 
 /** Read from the files alone, so that nothing ambient can disarm a guard. */
-export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS'] satisfies VariableName[]
+export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS', 'REDACT'] satisfies VariableName[]
 
 /** The documented names of the authorization server; registration_client_uri may carry either. */
 export const AUTHORIZATION_HOSTS = {

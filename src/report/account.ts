@@ -218,6 +218,7 @@ function answerOf(
     ...(complete ? [] : [`PARTIAL: ${partial}`]),
     ...(number('warn') > 0 ? [count(number('warn'), 'warning')] : []),
     ...(open > 0 ? [`${count(open, 'mandatory requirement')} not tested by this run`] : []),
+    ...((record.redaction.cardNumbers ?? 0) > 0 ? ['numbers with the shape of a card number were found'] : []),
     ...(weaknesses.length > 0 ? [`weakened evidence: ${weaknesses.map(({ flag }) => flag).join(', ')}`] : []),
     ...[...record.identities, ...(record.signingKeys ?? []).flatMap(({ certificate }) => certificate ?? [])]
       .filter(isExpiring)

@@ -18,7 +18,9 @@ export function curl(
     ...sent.map(([name, value]) => `--header ${quoted(`${name}: ${value}`, name)}`),
     ...bodyOf(body, isForm(headers)),
   ]
-  const cut = body.truncated ? `# the body is cut; it had ${body.bytes} bytes, sha256 ${body.sha256}\n` : ''
+  const cut = body.truncated
+    ? `# the body is cut; it had ${body.bytes} bytes, sha256 ${body.sha256 ?? 'not kept'}\n`
+    : ''
   return `${cut}${lines.join(' \\\n  ')}`
 }
 

@@ -109,8 +109,8 @@ function formOf(text: string | undefined): { name: string; value: string }[] | u
 }
 
 function hashed({ bytes, sha256, truncated }: Exchange['request']['body']): { comment?: string } {
-  if (sha256 === undefined) return {}
-  return { comment: `${truncated ? 'cut; ' : ''}${bytes} bytes on the wire, sha256 ${sha256}` }
+  if (bytes === 0) return {}
+  return { comment: `${truncated ? 'cut; ' : ''}${bytes} bytes on the wire, sha256 ${sha256 ?? 'not kept'}` }
 }
 
 function timingsOf({ connectMs, firstByteMs, totalMs }: Exchange['timing']) {

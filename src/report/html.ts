@@ -120,7 +120,7 @@ ${
 }
 
 /** What makes the evidence weaker stands where nobody can miss it. */
-function warnings({ warnings }: RunRecord, { weaknesses }: Account): Content {
+function warnings({ warnings, redaction: { cardNumbers = 0 } }: RunRecord, { weaknesses }: Account): Content {
   const box = (title: string, tone: string, lines: readonly Content[]) =>
     lines.length > 0 &&
     markup`<div class="alert ${tone}"><strong>${title}</strong><ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul></div>`
@@ -130,9 +130,13 @@ function warnings({ warnings }: RunRecord, { weaknesses }: Account): Content {
       'fail',
       weaknesses.map(({ flag, means }) => markup`<span class="mono">${flag}</span>: ${means}`),
     ),
+    box('Card numbers', 'fail', cardNumbers === 0 ? [] : [CARD_NUMBERS(cardNumbers)]),
     box('Warnings of the run', 'warn', warnings),
   ]
 }
+
+const CARD_NUMBERS = (number: number) =>
+  `${count(number, 'number')} with the shape of a card number stood in requests or answers and cannot be found here any more. Find out where they come from: live ones have no place in a test environment (PCI DSS 6.5.5).`
 
 function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
   const by = (standing: JudgedRequirement['standing']) => requirements.filter((one) => one.standing === standing).length
@@ -318,9 +322,15 @@ function limits({ redaction, leftOut }: RunRecord, { findings, steps }: Account)
 <div class="card"><h3>Redaction</h3>${pairs([
     ['rules', redaction.rules],
     ['secrets known to the run', String(redaction.secretsKnown)],
+    ['further secret names', redaction.names?.join(', ')],
+    [
+      'replaced',
+      redaction.replaced &&
+        Object.entries(redaction.replaced).map(([rule, number]) => markup`<div>${number} × ${rule}</div>`),
+    ],
     [
       'method',
-      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Every file of the run is read back and searched for each known secret in all encodings; a hit removes the file and fails the run.',
+      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Card numbers are removed without one, and the text around them has no hash. Every file of the run is read back and searched for each known secret in all encodings, and for whatever these rules would replace; a hit removes the file and fails the run.',
     ],
   ])}</div>
 <div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${

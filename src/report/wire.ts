@@ -37,7 +37,7 @@ function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
 
 function message(mark: '>' | '<', { headers, body }: Pick<Exchange['request'], 'headers' | 'body'>): string[] {
   const text = body.text === undefined ? [] : ['', ...body.text.split('\n')]
-  const rest = body.truncated ? [`[cut; ${body.bytes} bytes, sha256 ${body.sha256}]`] : []
+  const rest = body.truncated ? [`[cut; ${body.bytes} bytes, sha256 ${body.sha256 ?? 'not kept'}]`] : []
   return [...headers.map(([name, value]) => `${name}: ${value}`), ...text, ...rest].map((line) =>
     `${mark} ${line}`.trimEnd(),
   )
