@@ -1,7 +1,7 @@
 /**
- * The twin's msw bridge beside a bare node:https server that answers the same bytes: keep-alive mutual TLS, 16
- * connections, both measured in turns within one run, each in a process of its own. Prints requests per second,
- * processor time per request, and the medians of the ratios turn by turn. `node bench/twin.ts [seconds per turn] [turns]`
+ * The twin's msw bridge beside a bare node:https server with the same options and the same bytes: 16 kept-alive mutual TLS
+ * connections each, both measured in short turns within one run, each in a process of its own. Prints requests per second,
+ * processor time per request, and the medians of the ratios turn by turn. `node bench/twin.ts [requests per turn] [turns]`
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,39 +16,42 @@ import { ensurePki, HOSTS, type Pki, startTwin } from '../mocks/index.ts'
 const HOST = 'uat-thredd.mtls.eu.authz.cloudentity.io'
 const PATH = '/uat-thredd/confidential-clients/.well-known/openid-configuration'
 const CONCURRENCY = 16
+const WARM_UP = 15_000
 const REQUEST = `GET ${PATH} HTTP/1.1\r\nhost: ${HOST}\r\naccept: application/json\r\n\r\n`
 
-const [first = '0.5', second = '21', folder = ''] = process.argv.slice(2)
+const [first = '500', second = '101', folder = ''] = process.argv.slice(2)
 if (first === 'serve') await serve(second, folder)
-else await compare(Number(first) * 1000, Math.max(5, Number(second)))
+else await compare(Number(first), Number(second))
 
-async function compare(turnMs: number, turns: number): Promise<void> {
+async function compare(requests: number, turns: number): Promise<void> {
   const place = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
   const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
-  const servers = await Promise.all(['twin', 'bare'].map((kind) => start(kind, place)))
+  const servers = await Promise.all(['twin', 'bare'].map((kind) => start(kind, place, pki)))
   try {
+    const answers = servers.map(({ answer }) => answer.replace(/^date: .*\r\n/im, ''))
+    if (answers[0] !== answers[1]) throw new Error(`the two answer differently:\n${answers.join('\n')}`)
     const rates: number[][] = [[], []]
     const costs: number[][] = [[], []]
     // Both must have been compiled before the first turn counts.
-    for (const { port } of servers) await load(port, pki, 3000)
+    for (const { load } of servers) await load(WARM_UP)
     for (let turn = 0; turn < turns; turn += 1) {
-      for (const [index, { port, cpu }] of servers.entries()) {
-        const before = await cpu()
-        const { count, rate } = await load(port, pki, turnMs)
-        rates[index]?.push(rate)
-        costs[index]?.push(((await cpu()) - before) / count)
+      // Whoever comes first does not do so the next time.
+      for (const index of turn % 2 === 0 ? [0, 1] : [1, 0]) {
+        const told = await servers[index]?.load(requests)
+        rates[index]?.push(told?.rate ?? Number.NaN)
+        costs[index]?.push(told?.cost ?? Number.NaN)
       }
     }
     const lines = ['twin', 'bare'].map((name, index) => {
       const [rate = [], cost = []] = [rates[index], costs[index]]
-      const each = rate.map(Math.round).join(' ')
-      return `${name}  ${Math.round(median(rate))} requests/s, ${median(cost).toFixed(0)} µs of processor each (${each})\n`
+      return `${name}  ${median(rate).toFixed(0)} requests/s, ${median(cost).toFixed(1)} µs of processor each\n`
     })
     // Turn by turn, so that what else the machine does is in both.
     const byRate = median(pairs(rates).map(([twin, bare]) => twin / bare))
     const byCost = median(pairs(costs).map(([twin, bare]) => bare / twin))
     process.stdout.write(
-      `${lines.join('')}ratio ${byRate.toFixed(2)} by rate, ${byCost.toFixed(2)} by processor time; medians of ${turns} turns\n`,
+      `${lines.join('')}ratio ${byRate.toFixed(2)} by rate, ${byCost.toFixed(2)} by processor time; ` +
+        `medians of ${turns} turns of ${requests} requests\n`,
     )
   } finally {
     for (const { stop } of servers) stop()
@@ -56,18 +59,37 @@ async function compare(turnMs: number, turns: number): Promise<void> {
   }
 }
 
-async function start(kind: string, place: string) {
+async function start(kind: string, place: string, pki: Pki) {
   const child = fork(fileURLToPath(import.meta.url), ['serve', kind, place])
   const [port] = (await once(child, 'message')) as [number]
+  const connections = await Promise.all(Array.from({ length: CONCURRENCY }, () => open(port, pki)))
+  const cpu = async (): Promise<number> => {
+    child.send('cpu')
+    const [used] = (await once(child, 'message')) as [number]
+    return used
+  }
   return {
-    port,
-    /** processor time used so far, in microseconds */
-    async cpu(): Promise<number> {
-      child.send('cpu')
-      const [used] = (await once(child, 'message')) as [number]
-      return used
+    answer: (await connections[0]?.ask())?.toString('latin1') ?? '',
+    /** Sends that many requests over the connections together: requests per second, microseconds of processor each. */
+    async load(requests: number): Promise<{ readonly rate: number; readonly cost: number }> {
+      const before = await cpu()
+      const begun = performance.now()
+      let left = requests
+      await Promise.all(
+        connections.map(async ({ ask }) => {
+          while (left > 0) {
+            left -= 1
+            await ask()
+          }
+        }),
+      )
+      const rate = (requests / (performance.now() - begun)) * 1000
+      return { rate, cost: ((await cpu()) - before) / requests }
     },
-    stop: () => child.kill(),
+    stop() {
+      for (const { socket } of connections) socket.destroy()
+      child.kill()
+    },
   }
 }
 
@@ -77,13 +99,16 @@ async function serve(kind: string, place: string): Promise<void> {
     process.send?.(user + system)
   })
   const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
+  const twin = await startTwin({ pki })
   if (kind === 'twin') {
-    process.send?.((await startTwin({ pki })).port)
+    process.send?.(twin.port)
     return
   }
-  await using twin = await startTwin({ pki })
-  const key = await readFile(pki.identities.transport.keyFile)
-  const body = await ask(twin.port, pki, key)
+  const connection = await open(twin.port, pki)
+  const answer = await connection.ask()
+  connection.socket.destroy()
+  await twin.close()
+  const body = answer.subarray(answer.indexOf('\r\n\r\n') + 4)
   const server = createServer(
     {
       cert: pki.server.certificate,
@@ -91,10 +116,12 @@ async function serve(kind: string, place: string): Promise<void> {
       ca: pki.ca,
       requestCert: true,
       rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+      keepAliveTimeout: 30_000,
+      optimizeEmptyRequests: true,
     },
-    async (incoming, outgoing) => {
-      for await (const _ of incoming);
-      outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length })
+    (_, outgoing) => {
+      outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': String(body.length) })
       outgoing.end(body)
     },
   )
@@ -104,32 +131,38 @@ async function serve(kind: string, place: string): Promise<void> {
   })
 }
 
-/** Requests a second over the connections together. Every answer on a connection is as long as its first. */
-async function load(port: number, pki: Pki, durationMs: number): Promise<{ count: number; rate: number }> {
-  const key = await readFile(pki.identities.transport.keyFile)
-  let count = 0
-  const start = performance.now()
-  await Promise.all(
-    Array.from({ length: CONCURRENCY }, async () => {
-      const socket = open(port, pki, key)
-      let size = 0
-      let received = 0
-      socket.on('data', (chunk) => {
-        if (size === 0) size = sizeOf(chunk)
-        received += chunk.length
-        if (received < size) return
-        if (received > size) throw new Error('an answer is longer than the first')
-        received = 0
-        count += 1
-        if (performance.now() - start < durationMs) socket.write(REQUEST)
-        else socket.destroy()
-      })
-      socket.write(REQUEST)
-      await once(socket, 'close')
-    }),
-  )
-  if (count === 0) throw new Error('no answer came')
-  return { count, rate: (count / (performance.now() - start)) * 1000 }
+/** A connection that asks one thing after another. Every answer is as long as the first. */
+async function open(port: number, pki: Pki) {
+  const { certificate, keyFile } = pki.identities.transport
+  const key = await readFile(keyFile)
+  const socket = connect({ host: '127.0.0.1', port, servername: HOST, ca: pki.ca, cert: certificate, key })
+  await once(socket, 'secureConnect')
+  let size = 0
+  let chunks: Buffer[] = []
+  let received = 0
+  let answered = (_: Buffer): void => {}
+  let failed = (_: Error): void => {}
+  socket.on('data', (chunk) => {
+    if (size === 0) size = sizeOf(chunk)
+    chunks.push(chunk)
+    received += chunk.length
+    if (received < size) return
+    const whole = chunks
+    chunks = []
+    received = 0
+    answered(whole.length === 1 ? chunk : Buffer.concat(whole))
+  })
+  socket.on('error', (error) => failed(error))
+  socket.on('close', () => failed(new Error('the connection has ended')))
+  return {
+    socket,
+    ask: () =>
+      new Promise<Buffer>((resolve, reject) => {
+        answered = resolve
+        failed = reject
+        socket.write(REQUEST)
+      }),
+  }
 }
 
 function sizeOf(start: Buffer): number {
@@ -137,21 +170,6 @@ function sizeOf(start: Buffer): number {
   const length = /^content-length: (\d+)/im.exec(head.toString('latin1'))?.[1]
   if (length === undefined) throw new Error('an answer without a length')
   return head.length + Number(length)
-}
-
-/** The body of one answer. */
-async function ask(port: number, pki: Pki, key: Buffer): Promise<Buffer> {
-  const socket = open(port, pki, key)
-  socket.write(REQUEST.replace('accept:', 'connection: close\r\naccept:'))
-  const chunks: Buffer[] = []
-  for await (const chunk of socket) chunks.push(chunk)
-  const whole = Buffer.concat(chunks)
-  return whole.subarray(whole.indexOf('\r\n\r\n') + 4)
-}
-
-function open(port: number, pki: Pki, key: Buffer) {
-  const { certificate } = pki.identities.transport
-  return connect({ host: '127.0.0.1', port, servername: HOST, ca: pki.ca, cert: certificate, key })
 }
 
 function pairs([ours = [], theirs = []]: readonly (readonly number[])[]): [number, number][] {

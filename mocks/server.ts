@@ -8,7 +8,7 @@ import { createServer as createHttpsServer, type Server as HttpsServer, type Ser
 import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { readGreeting } from './client-hello.ts'
-import type { Content } from './content.ts'
+import { contentOf } from './content.ts'
 import { documentedAddress, loopbackAddress } from './loopback.ts'
 import { openStore, type Store } from './store.ts'
 import { type Arrival, createTwin, type Twin, type TwinOptions } from './twin.ts'
@@ -144,6 +144,7 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
     key: pki.server.key,
     ca: pki.ca,
     minVersion: 'TLSv1.2',
+    optimizeEmptyRequests: true,
     handshakeTimeout: limits.timeoutMs,
     keepAliveTimeout: limits.timeoutMs,
   }
@@ -156,7 +157,7 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
       twin.record({
         method: '-',
         url: `https://${serverNameOf(socket) ?? 'unnamed'}`,
-        certificate: presented(socket)?.subject.split('\n').join(', ') ?? 'none',
+        certificate: peerOf(socket).certificate?.subject.split('\n').join(', ') ?? 'none',
         status: 0,
         decision: `handshake refused: ${reasonOf(error, socket)}`,
       })
@@ -196,21 +197,15 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
     return
   }
   const address = addressOf(incoming, context)
-  const arrival = arrivalOf(incoming, address, body)
-  if (arrival === undefined) {
+  const response =
+    address === undefined ? undefined : await twin.exchange(new Received(incoming, address, peerOf(socket), body))
+  if (response === undefined) {
     complain(outgoing, 400, 'the request line or a header cannot be understood')
     return
   }
-  const certificate = presented(socket)
-  // On a resumed TLS 1.3 session node calls a client without a certificate authorized: only both together count.
-  const isTrusted = socket.authorized && certificate !== undefined
-  const { response, content } = await twin.exchange(arrival, certificate, {
-    address,
-    distrust: isTrusted ? undefined : String(socket.authorizationError ?? 'no certificate was presented'),
-  })
   // Before the answer goes out: what a client has been told survives whatever happens next.
-  await store?.save(twin.state.snapshot())
-  await send(response, content, outgoing, incoming.method === 'HEAD')
+  if (store !== undefined) await store.save(twin.state.snapshot())
+  await send(response, outgoing, incoming.method === 'HEAD')
 }
 
 const NOTHING = new Uint8Array(0)
@@ -238,55 +233,61 @@ async function readBody(incoming: IncomingMessage, limits: ServerLimits): Promis
   return new Uint8Array(Buffer.concat(chunks))
 }
 
-/** The documented address that is meant, byte for byte: `//` and `%2F` stay as they were sent. */
-function addressOf(incoming: IncomingMessage, { twin, isLoopback }: Context): string {
-  const target = incoming.url ?? ''
-  if (!target.startsWith('/')) return target
-  const meant = isLoopback ? documentedAddress(target, twin.hosts) : undefined
-  return meant ?? `https://${incoming.headers.host ?? ''}${target}`
+/**
+ * The documented address that is meant, byte for byte: `//` and `%2F` stay as they were sent. Undefined for what no web
+ * request can express.
+ */
+function addressOf({ method, url = '', headers }: IncomingMessage, { twin, isLoopback }: Context): string | undefined {
+  // https://fetch.spec.whatwg.org/#forbidden-method
+  if (method === 'CONNECT' || method === 'TRACE') return undefined
+  if (!url.startsWith('/')) return url.startsWith('https://') ? url : undefined
+  const meant = isLoopback ? documentedAddress(url, twin.hosts) : undefined
+  return meant ?? `https://${headers.host ?? ''}${url}`
 }
 
-/** Undefined for what no web request can express. */
-function arrivalOf(
-  { method = 'GET', rawHeaders }: IncomingMessage,
-  address: string,
-  body: Uint8Array<ArrayBuffer>,
-): Arrival | undefined {
-  const url = address.startsWith('https://') ? URL.parse(address) : null
-  // https://fetch.spec.whatwg.org/#forbidden-method, and a Host header that holds a user.
-  if (url === null || url.username !== '' || url.password !== '' || /^(?:CONNECT|TRACE|TRACK)$/i.test(method)) {
-    return undefined
+/** What came in on one connection, as the twin wants it. */
+class Received implements Arrival {
+  readonly method: string
+  readonly address: string
+  readonly certificate: X509Certificate | undefined
+  readonly distrust: string | undefined
+  readonly #rawHeaders: readonly string[]
+  readonly #body: Uint8Array<ArrayBuffer>
+  #request: Request | undefined
+
+  constructor({ method = 'GET', rawHeaders }: IncomingMessage, address: string, peer: Peer, body: typeof NOTHING) {
+    this.method = method
+    this.address = address
+    this.certificate = peer.certificate
+    this.distrust = peer.distrust
+    this.#rawHeaders = rawHeaders
+    this.#body = body
   }
-  let request: Request | undefined
-  return {
-    method,
-    url,
-    get request() {
-      if (request !== undefined) return request
-      const headers: [string, string][] = []
-      for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-        headers.push([rawHeaders[index] ?? '', rawHeaders[index + 1] ?? ''])
-      }
-      const carriesBody = body.length > 0 && method !== 'GET' && method !== 'HEAD'
-      request = new Request(url, { method, headers, ...(carriesBody ? { body } : {}) })
-      return request
-    },
+
+  get request(): Request {
+    this.#request ??= new Request(this.address, {
+      method: this.method,
+      headers: this.#headers(),
+      ...(this.#body.length > 0 && this.method !== 'GET' && this.method !== 'HEAD' ? { body: this.#body } : {}),
+    })
+    return this.#request
+  }
+
+  #headers(): [string, string][] {
+    const raw = this.#rawHeaders
+    return Array.from({ length: raw.length / 2 }, (_, index) => [raw[2 * index] ?? '', raw[2 * index + 1] ?? ''])
   }
 }
 
-async function send(
-  response: Response,
-  content: Content | undefined,
-  outgoing: ServerResponse,
-  isHead: boolean,
-): Promise<void> {
-  if (response.type === 'error') {
-    outgoing.socket?.destroy()
-    return
-  }
+async function send(response: Response, outgoing: ServerResponse, isHead: boolean): Promise<void> {
+  const content = contentOf(response)
   if (content !== undefined) {
     outgoing.writeHead(response.status, content.headings)
     outgoing.end(isHead ? undefined : content.body)
+    return
+  }
+  if (response.type === 'error') {
+    outgoing.socket?.destroy()
     return
   }
   outgoing.statusCode = response.status
@@ -323,15 +324,28 @@ function complain(outgoing: ServerResponse, status: number, description: string)
   outgoing.end(JSON.stringify({ error: 'invalid_request', error_description: description }))
 }
 
-/** Asked once a connection: node makes a new object each time, and its signature would be checked anew. */
-function presented(socket: TLSSocket): X509Certificate | undefined {
-  if (certificates.has(socket)) return certificates.get(socket)
-  const certificate = socket.destroyed ? undefined : socket.getPeerX509Certificate()
-  certificates.set(socket, certificate)
-  return certificate
+interface Peer {
+  readonly certificate: X509Certificate | undefined
+  /** why TLS does not trust it; undefined where it does */
+  readonly distrust: string | undefined
 }
 
-const certificates = new WeakMap<TLSSocket, X509Certificate | undefined>()
+/** Asked once a connection: node makes a new certificate object each time, and its signature would be checked anew. */
+function peerOf(socket: TLSSocket): Peer {
+  const known = peers.get(socket)
+  if (known !== undefined) return known
+  const certificate = socket.destroyed ? undefined : socket.getPeerX509Certificate()
+  // On a resumed TLS 1.3 session node calls a client without a certificate authorized: only both together count.
+  const isTrusted = socket.authorized && certificate !== undefined
+  const peer = {
+    certificate,
+    distrust: isTrusted ? undefined : String(socket.authorizationError ?? 'no certificate was presented'),
+  }
+  peers.set(socket, peer)
+  return peer
+}
+
+const peers = new WeakMap<TLSSocket, Peer>()
 
 function serverNameOf(socket: TLSSocket): string | undefined {
   const { servername } = socket as { readonly servername?: unknown }

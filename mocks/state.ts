@@ -424,9 +424,16 @@ export function subjectOf(certificate: X509Certificate): Readonly<Record<string,
 }
 
 /** Forgets the oldest entry when it is full, so that no flood of requests can grow the twin without end. */
-class BoundedMap<K, V> extends Map<K, V> {
+export class BoundedMap<K, V> extends Map<K, V> {
+  readonly #limit: number
+
+  constructor(limit = LIMIT) {
+    super()
+    this.#limit = limit
+  }
+
   override set(key: K, value: V): this {
-    if (!this.has(key) && this.size >= LIMIT) {
+    if (!this.has(key) && this.size >= this.#limit) {
       for (const oldest of this.keys()) {
         this.delete(oldest)
         break

@@ -5,7 +5,7 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { getResponse, http, type RequestHandler } from 'msw'
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
-import { type Content, contentOf, json, text, whole } from './content.ts'
+import { json, text, whole } from './content.ts'
 import { HandshakeRefusal, RouteHandler } from './handler.ts'
 import { apiRoutes } from './handlers/apis.ts'
 import { authorizationRoutes } from './handlers/authorization.ts'
@@ -16,7 +16,7 @@ import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call, Route } from './route.ts'
-import { type Snapshot, State } from './state.ts'
+import { BoundedMap, type Snapshot, State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
 export interface TwinOptions {
@@ -50,18 +50,14 @@ export interface LogEntry {
   readonly decision: string
 }
 
-/** What a connection knows beyond the certificate. */
-interface ConnectionFacts {
-  /** the request's address byte for byte, where a parsed URL may differ */
-  readonly address?: string
-  /** why the TLS layer does not trust the certificate it was shown */
-  readonly distrust?: string | undefined
-}
-
 /** A request that has come in, of which a Request is made only where somebody reads more of it. */
 export interface Arrival {
   readonly method: string
-  readonly url: URL
+  /** byte for byte, where a parsed URL may differ */
+  readonly address: string
+  readonly certificate: X509Certificate | undefined
+  /** why the TLS layer does not trust the certificate, or the lack of one */
+  readonly distrust?: string | undefined
   readonly request: Request
 }
 
@@ -76,13 +72,12 @@ export interface Twin {
    * Answers as the documented server would. Never rejects. A response of `type` "error" stands for a connection that
    * ends without an answer.
    */
-  answer(request: Request, certificate: X509Certificate | undefined, facts?: ConnectionFacts): Promise<Response>
-  /** The same for a server of its own: a body that is known as a whole comes beside a response without one. */
-  exchange(
-    arrival: Arrival,
-    certificate: X509Certificate | undefined,
-    facts?: ConnectionFacts,
-  ): Promise<{ readonly response: Response; readonly content: Content | undefined }>
+  answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
+  /**
+   * The same for a server of its own: a body that is known as a whole lies beside the response, for `contentOf`. Undefined
+   * where the address is none.
+   */
+  exchange(arrival: Arrival): Promise<Response | undefined>
   /** For a handler given to `use`: what would have been answered without it and those before it. */
   pass(request: Request): Promise<Response>
   /** The operationId a request is for, if any. */
@@ -118,79 +113,118 @@ const OPERATIONS: ReadonlyMap<string, readonly string[]> = new Map(
 )
 
 const LOG_LIMIT = 10_000
+/** Addresses that are kept in mind, and how long they may be. */
+const PLACE_LIMIT = 1000
+const PLACE_LENGTH = 1000
 
-/** What the twin keeps of one request while it is under way. */
-interface Passage {
-  readonly arrival: Arrival
-  readonly route: Route | undefined
-  readonly decisions: string[]
-  certificate: X509Certificate | undefined
-  readonly overrides: readonly RequestHandler[]
-  /** how far down the list of overrides it has come */
-  next: number
+/** What an address means. */
+interface Place {
+  readonly url: URL
+  /** for the log */
+  readonly printed: string
+  readonly demand: ReturnType<Twin['demandOf']>
+  /** the operations offered there, whatever their method */
+  readonly offers: readonly Offer[]
 }
+
+interface Offer {
+  readonly route: Route
+  readonly handler: RouteHandler<Passage>
+  readonly params: Call['params']
+}
+
+/** One request on its way through the twin, and all that its handler is given. */
+class Passage implements Call {
+  readonly arrival: Arrival
+  readonly place: Place
+  readonly offer: Offer | undefined
+  readonly overrides: readonly RequestHandler[]
+  readonly state: State
+  readonly switches: Switches
+  readonly publish: Call['publish']
+  certificate: X509Certificate | undefined
+  /** how far down the list of overrides it has come */
+  next = 0
+  decision = ''
+
+  constructor(arrival: Arrival, place: Place, overrides: readonly RequestHandler[], servers: Servers) {
+    this.arrival = arrival
+    this.place = place
+    this.offer = place.offers.find(({ route }) => route.method === arrival.method)
+    this.overrides = overrides
+    this.state = servers.state
+    this.switches = servers.switches
+    this.publish = servers.publish
+  }
+
+  get request(): Request {
+    return this.arrival.request
+  }
+
+  get url(): URL {
+    return this.place.url
+  }
+
+  get params(): Call['params'] {
+    return this.offer?.params ?? {}
+  }
+
+  note(decision: string): void {
+    this.decision = this.decision === '' ? decision : `${this.decision}; ${decision}`
+  }
+}
+
+type Servers = Pick<Call, 'state' | 'switches' | 'publish'>
 
 /** A fresh set of servers that remember nothing but the two sample applications. */
 export function createTwin(options: TwinOptions): Twin {
   const { pki, now = () => new Date(), random = randomBytes, publish = (url) => url, onRequest } = options
   const switches = settle(options.switches)
   const state = new State({ pki, now, random, snapshot: options.snapshot })
+  const servers: Servers = { state, switches, publish }
   const inspect = inspection(authoritiesOf(pki.ca))
   const log: LogEntry[] = []
+  const written = timestamps()
   const passages = new WeakMap<Request, Passage>()
   let overrides: readonly RequestHandler[] = []
 
   // One msw handler a route, found by host and path, so that no request walks the whole list.
-  const handlers = new Map(ROUTES.map((route) => [route, toHandler(route)]))
   const byHost = Map.groupBy(
-    ROUTES.flatMap((route) => route.hosts.map((host) => ({ host, route }))),
+    ROUTES.flatMap((route) => {
+      const handler = new RouteHandler<Passage>(route.operation, (passage) => route.handle(passage))
+      return route.hosts.map((host) => ({ host, route, handler }))
+    }),
     ({ host }) => host,
   )
-  const unanswered = new RouteHandler<Passage>('unanswered', ({ arrival: { url }, decisions }) => {
-    const routes = byHost.get(url.hostname)?.map(({ route }) => route) ?? []
-    return explainUnanswered(url, routes, (decision) => decisions.push(decision))
-  })
+  const unanswered = new RouteHandler<Passage>('unanswered', explainUnanswered)
+  const places = new BoundedMap<string, Place>(PLACE_LIMIT)
 
+  /** Found once: clients ask for the same few addresses again and again. */
+  function placeOf(address: string): Place | undefined {
+    const known = places.get(address)
+    if (known !== undefined) return known
+    const url = URL.parse(address)
+    // https://fetch.spec.whatwg.org/#dom-request: an address with a user is none.
+    if (url === null || url.username !== '' || url.password !== '') return undefined
+    const offers = (byHost.get(url.hostname) ?? []).flatMap(({ route, handler }) => {
+      const match = route.path.exec(url.pathname)
+      return match === null ? [] : [{ route, handler, params: { ...match.groups } }]
+    })
+    const place = { url, printed: withoutValues(address), demand: twin.demandOf(url.hostname), offers }
+    if (address.length <= PLACE_LENGTH) places.set(address, place)
+    return place
+  }
+
+  /** Of a Request that somebody else made: its address is one. */
   function passageOf(request: Request): Passage {
     const known = passages.get(request)
     if (known !== undefined) return known
-    const passage = begin({ method: request.method, url: new URL(request.url), request })
+    const { method, url } = request
+    const place = placeOf(url)
+    if (place === undefined) throw new Error(`"${url}" is no address of a documented server`)
+    const passage = new Passage({ method, address: url, certificate: undefined, request }, place, overrides, servers)
     passages.set(request, passage)
     return passage
-  }
-
-  function begin(arrival: Arrival): Passage {
-    const { method, url } = arrival
-    const found = byHost
-      .get(url.hostname)
-      ?.find(({ route }) => route.method === method && route.path.test(url.pathname))
-    return { arrival, route: found?.route, decisions: [], certificate: undefined, overrides, next: 0 }
-  }
-
-  function toHandler(route: Route): RouteHandler<Passage> {
-    return new RouteHandler(route.operation, async ({ arrival, certificate, decisions }) => {
-      const { url } = arrival
-      const note = (decision: string) => decisions.push(decision)
-      const call: Call = {
-        get request() {
-          return arrival.request
-        },
-        url,
-        params: { ...route.path.exec(url.pathname)?.groups },
-        certificate,
-        state,
-        switches,
-        publish,
-        note,
-      }
-      try {
-        return await route.handle(call)
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error
-        note(`refused: ${error.message}`)
-        return answerTo(error, switches.errorShape)
-      }
-    })
   }
 
   async function proceed(passage: Passage): Promise<Response> {
@@ -198,25 +232,28 @@ export function createTwin(options: TwinOptions): Twin {
       const handler = passage.overrides[passage.next]
       if (handler === undefined) break
       passage.next += 1
-      const { request } = passage.arrival
+      const { request } = passage
       // So that the handler can ask what would have been answered without it.
       passages.set(request, passage)
       const response = await getResponse([handler], request)
       if (response !== undefined) return response
     }
-    const handler = passage.route === undefined ? undefined : handlers.get(passage.route)
-    return await (handler ?? unanswered).respond(passage)
+    try {
+      const response = await (passage.offer?.handler ?? unanswered).respond(passage)
+      if (response === undefined) throw new Error('a handler of the twin has not answered')
+      return response
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      passage.note(`refused: ${error.message}`)
+      return answerTo(error, switches.errorShape)
+    }
   }
 
   /** Why the connection must not come through, if so. */
-  function objection(
-    demand: ReturnType<Twin['demandOf']>,
-    certificate: X509Certificate | undefined,
-    facts: ConnectionFacts,
-  ): string | undefined {
+  function objection(demand: Place['demand'], { certificate, distrust }: Arrival): string | undefined {
     if (demand === 'none') return undefined
     if (certificate === undefined) return demand === 'required' ? 'no client certificate' : undefined
-    if (facts.distrust !== undefined) return facts.distrust
+    if (distrust !== undefined) return distrust
     // Checked here too, so that a request that never met TLS is judged alike, by the twin's clock.
     const { isSigned, from, to } = inspect(certificate)
     if (!isSigned) return 'not signed by the CA'
@@ -226,8 +263,7 @@ export function createTwin(options: TwinOptions): Twin {
   }
 
   function record({ method, url, certificate, status, decision }: Omit<LogEntry, 'time'>): void {
-    const time = state.now().toISOString()
-    const complete = { time, method, url, certificate, status, decision: printable(decision) }
+    const complete = { time: written(state.now()), method, url, certificate, status, decision: printable(decision) }
     if (log.length >= LOG_LIMIT) log.splice(0, LOG_LIMIT / 10)
     log.push(complete)
     onRequest?.(complete)
@@ -239,37 +275,41 @@ export function createTwin(options: TwinOptions): Twin {
     state,
     switches,
     log,
-    async exchange(arrival, certificate, facts = {}) {
-      const passage = begin(arrival)
-      const demand = twin.demandOf(arrival.url.hostname)
-      const refusal = objection(demand, certificate, facts)
+    async exchange(arrival) {
+      const place = placeOf(arrival.address)
+      if (place === undefined) return undefined
+      const passage = new Passage(arrival, place, overrides, servers)
+      const { certificate } = arrival
+      const refusal = objection(place.demand, arrival)
       let response: Response
       if (refusal === undefined) {
-        if (demand !== 'none') passage.certificate = certificate
+        if (place.demand !== 'none') passage.certificate = certificate
         response = await proceed(passage).catch((error: unknown) => {
-          passage.decisions.push(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
+          passage.note(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
           return json({ error: 'twin_error', error_description: 'the twin failed to answer; its log says why' }, 500)
         })
       } else {
-        passage.decisions.push(`certificate refused: ${refusal}`)
+        passage.note(`certificate refused: ${refusal}`)
         response = switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
       }
       record({
         method: arrival.method,
-        url: withoutValues(facts.address ?? arrival.url.href),
+        url: place.printed,
         certificate: certificate === undefined ? 'none' : inspect(certificate).subject,
         status: response.status,
-        decision: passage.decisions.length === 0 ? 'answered' : passage.decisions.join('; '),
+        decision: passage.decision === '' ? 'answered' : passage.decision,
       })
-      return { response, content: contentOf(response) }
+      return response
     },
-    async answer(request, certificate, facts) {
-      return whole((await twin.exchange(passageOf(request).arrival, certificate, facts)).response)
+    async answer(request, certificate) {
+      const { method, url } = request
+      const response = await twin.exchange({ method, address: url, certificate, request })
+      return response === undefined ? Response.error() : whole(response)
     },
     async pass(request) {
       return whole(await proceed(passageOf(request)))
     },
-    operationOf: (request) => passageOf(request).route?.operation,
+    operationOf: (request) => passageOf(request).offer?.route.operation,
     refusesHandshake: (host) =>
       overrides.some((handler) => handler instanceof HandshakeRefusal && handler.hosts.includes(host)),
     use(...added) {
@@ -337,23 +377,20 @@ function htmlRefusal(certificate: X509Certificate | undefined): Response {
   })
 }
 
-function explainUnanswered(
-  { hostname, pathname }: URL,
-  routes: readonly Route[],
-  note: (decision: string) => void,
-): Response {
+function explainUnanswered(passage: Passage): Response {
+  const { url, place } = passage
+  const { hostname, pathname } = url
   if (hostOf(hostname) === undefined) {
-    note('the host is not documented')
+    passage.note('the host is not documented')
     return json({ error: 'unknown_host', error_description: `the twin does not stand for host "${hostname}"` }, 404)
   }
-  const methods = routes.filter(({ path }) => path.test(pathname)).map(({ method }) => method)
-  if (methods.length > 0) {
-    note('the method is not offered there')
-    const allow = [...new Set(methods)].join(', ')
+  if (place.offers.length > 0) {
+    passage.note('the method is not offered there')
+    const allow = [...new Set(place.offers.map(({ route }) => route.method))].join(', ')
     const body = { error: 'method_not_allowed', error_description: `the method must be one of: ${allow}` }
     return json(body, 405, { allow })
   }
-  note('nothing is documented there')
+  passage.note('nothing is documented there')
   if (hostOf(hostname)?.server === 'authorization' && !isWorkspace(hostname, pathname)) {
     const hint = 'no such tenant or workspace'
     return answerTo(new Refusal('notFound', hint, { error_hint: hint }), 'acp')
@@ -375,6 +412,15 @@ function withoutValues(address: string): string {
   if (!address.includes('?')) return address
   const [path, query = ''] = address.split('?', 2)
   return `${path}?${query.replace(/=[^&]*/g, '=…')}`
+}
+
+/** RFC 3339. Writing it out takes longer than the rest of a log entry, and many requests come in one millisecond. */
+function timestamps(): (time: Date) => string {
+  let [last, text] = [Number.NaN, '']
+  return (time) => {
+    if (time.getTime() !== last) [last, text] = [time.getTime(), time.toISOString()]
+    return text
+  }
 }
 
 /** A log line stays one line, whatever a client put into its request. */

@@ -38,7 +38,7 @@ export const authorizationRoutes: readonly Route[] = Object.values(AUTHORIZATION
       method: 'GET',
       ...at('/\\.well-known/openid-configuration'),
       /** The document is published for the old name; the custom domain serves it with its own addresses. */
-      handle: (call) => publishedDocument(discovery, call.publish, [AUTHORIZATION.old, base]),
+      handle: publishedDocument(discovery, [AUTHORIZATION.old, base]),
     },
     { operation: 'authorizationJwks', method: 'GET', ...at('/\\.well-known/jwks\\.json'), handle: jwks },
     { operation: 'registerClient', method: 'POST', ...at('/oauth2/register'), handle: create },

@@ -19,7 +19,7 @@ export const directoryRoutes: readonly Route[] = [
     method: 'GET',
     hosts: PLAIN,
     path: /^\/\.well-known\/openid-configuration$/,
-    handle: (call) => publishedDocument(discovery, call.publish),
+    handle: publishedDocument(discovery),
   },
   {
     operation: 'directoryJwks',
