@@ -1,6 +1,9 @@
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import type { BuildOptions, Plugin } from 'rolldown'
+import { isolatedDeclarationSync } from 'rolldown/experimental'
 import { readDocument } from './src/flow/document.ts'
+
+const VITEST = 'src/vitest/index.ts'
 
 /** The API descriptions of this package as data: to parse them takes longer than the calls that they describe. */
 const documents: Plugin = {
@@ -13,11 +16,20 @@ const documents: Plugin = {
   },
 }
 
-/** One bundle with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
+/** What TypeScript must know of the package's entry. */
+const types: Plugin = {
+  name: 'types',
+  generateBundle() {
+    const { code } = isolatedDeclarationSync(VITEST, readFileSync(VITEST, 'utf8'), { stripInternal: true })
+    this.emitFile({ type: 'asset', fileName: 'vitest.d.ts', source: code })
+  },
+}
+
+/** Bundles with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
 export default {
-  input: { cli: 'src/cli/main.ts' },
+  input: { cli: 'src/cli/main.ts', vitest: VITEST },
   platform: 'node',
-  plugins: [documents],
+  plugins: [documents, types],
   output: {
     dir: 'dist',
     format: 'esm',

@@ -27,11 +27,7 @@ export async function createArtifacts(reports: string, runFolder: string, redact
       const leaked = redactor.find(await readFile(file, 'utf8'))
       if (leaked.length > 0) {
         await rm(file, { force: true })
-        fail({
-          code: 'SECRET_LEAK',
-          message: `"${name}" held a secret after it was written and was removed: ${leaked.join(', ')}`,
-          hint: 'this is a bug of this tool; please report it with the flow, without the secret',
-        })
+        failLeaked(`"${name}" held a secret after it was written and was removed`, leaked)
       }
       return file
     },
@@ -45,6 +41,26 @@ export async function createArtifacts(reports: string, runFolder: string, redact
       })
     },
   }
+}
+
+/** Searches as the other, and writes nothing: for a record that another process will write. */
+export function withoutFolder(redactor: Redactor): Pick<Artifacts, 'write' | 'publish'> {
+  return {
+    async write(name, text) {
+      const leaked = redactor.find(text)
+      if (leaked.length > 0) failLeaked(`"${name}" would have held a secret and was not written`, leaked)
+      return name
+    },
+    async publish() {},
+  }
+}
+
+function failLeaked(message: string, leaked: readonly string[]): never {
+  return fail({
+    code: 'SECRET_LEAK',
+    message: `${message}: ${leaked.join(', ')}`,
+    hint: 'this is a bug of this tool; please report it with the flow, without the secret',
+  })
 }
 
 async function guarded(file: string, write: () => Promise<unknown>): Promise<void> {

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, parse, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Artifacts, createArtifacts } from './artifacts.ts'
+import { type Artifacts, createArtifacts, withoutFolder } from './artifacts.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
@@ -59,8 +59,10 @@ export type Counterparty = AsyncDisposable & {
 export interface RunOptions extends SelectionOptions {
   readonly environment: EnvironmentOptions
   readonly inputs: ReadonlyMap<string, string>
-  /** the reports folder */
-  readonly out: string
+  /** the reports folder; without one nothing is written, and what would be is searched for secrets all the same */
+  readonly out?: string | undefined
+  /** default: a new one */
+  readonly runId?: string | undefined
   /** the client id, repeated where the run changes a client that matters */
   readonly confirm?: string | undefined
   /** asks the person at a terminal to type the client id, where it must be repeated and was not */
@@ -121,13 +123,15 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   if (counterparty !== undefined) stack.use(counterparty)
 
   const redactor = new Redactor(randomBytes(32), environment.secretNames)
-  const runId = randomUUIDv7()
+  const { runId = randomUUIDv7() } = options
   const prepared = await prepare(environment, options, { redactor, counterparty })
   await confirmed(prepared, options)
   const vault = await prepared.openVault()
-  const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${folderName(prepared.selection)}-${runId.slice(-6)}`
   // Before the first call: a run whose record cannot be written should not change anything.
-  const artifacts = await createArtifacts(options.out, name, redactor)
+  const artifacts =
+    options.out === undefined
+      ? withoutFolder(redactor)
+      : await createArtifacts(options.out, runFolder(startedAt, folderName(prepared.selection), runId), redactor)
   const clientId = idOf('client_id', environment, options)
   const about = { clientId, softwareId: idOf('software_id', environment, options) }
   const kind = counterparty?.kind ?? 'network'
@@ -293,7 +297,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     warnings: [...told.warnings, ...cardNumberWarning(cardNumbers)],
     redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
   }
-  return { record, file: await report(record, artifacts, options) }
+  return { record, file: await writeReports(record, artifacts, options) }
 }
 
 function cardNumberWarning(number: number): string[] {
@@ -352,7 +356,17 @@ function near<T>(value: T, folders: readonly string[]): T {
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, near(member, folders)])) as T
 }
 
-async function report(record: RunRecord, artifacts: Artifacts, { codeQuality }: RunOptions): Promise<string> {
+/** The name of the folder that a run's reports are in. */
+export function runFolder(startedAt: Date, what: string, runId: string): string {
+  return `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${what}-${runId.slice(-6)}`
+}
+
+/** Everything that is written of a run. Returns the path of its record. */
+export async function writeReports(
+  record: RunRecord,
+  artifacts: Pick<Artifacts, 'write' | 'publish'>,
+  { codeQuality }: Pick<RunOptions, 'codeQuality'>,
+): Promise<string> {
   const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
   for (const [name, text] of Object.entries(reports(record))) await artifacts.write(name, text)
   const messages = record.messagesToThredd ?? []

@@ -12,8 +12,8 @@ import { effectOf, inWords, type Selected } from './safety.ts'
 export interface SelectionOptions {
   /** names (`register`) or paths; none: what the environment allows to run unnamed */
   readonly flows: readonly string[]
-  /** run only this workflow of the flows */
-  readonly workflow?: string | undefined
+  /** run only these workflows of the flows */
+  readonly workflow?: string | readonly string[] | undefined
   /** run only this step, with the steps it needs */
   readonly step?: string | undefined
   /** folders that hold `flows/`, first match wins */
@@ -28,26 +28,31 @@ export async function select(
     names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
   const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
   const all = flows.flatMap((flow) => flow.workflows.map((workflow) => ({ flow, workflow })))
-  const chosen = only === undefined ? all : all.filter(({ workflow }) => workflow.workflowId === only)
+  const chosen = only === undefined ? all : all.filter(({ workflow }) => [only].flat().includes(workflow.workflowId))
   if (chosen.length === 0) {
     const ids = all.map(({ workflow }) => workflow.workflowId)
-    const meant = nearest(only ?? '', ids)
+    const missing = [only ?? []].flat().join(', ')
+    const meant = nearest(missing, ids)
     fail({
       code: 'USAGE',
-      message: `no workflow "${only ?? ''}" in the selected flows`,
+      message: `no workflow "${missing}" in the selected flows`,
       hint: meant === undefined ? `there are ${ids.join(', ')}` : `did you mean "${meant}"?`,
     })
   }
   const wanted = step === undefined ? chosen : withStep(chosen, step)
-  // Unnamed, only what changes nothing runs where something could be changed.
-  if (names.length > 0 || environment.class === 'mock') return completed(wanted)
-  const harmless = wanted.filter((one) => completed([one]).every((other) => effectOf(other) === 'read'))
+  if (names.length > 0) return completed(wanted)
+  const harmless = wanted.filter((one) => mayRunUnnamed(one, environment))
   if (harmless.length > 0) return completed(harmless)
   return fail({
     code: 'USAGE',
     message: `nothing may run unnamed on "${environment.name}": ${inWords(chosen)} would change a client`,
     hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
   })
+}
+
+/** Only what changes nothing runs unnamed where something could be changed. */
+export function mayRunUnnamed(one: Selected, environment: Environment): boolean {
+  return environment.class === 'mock' || completed([one]).every((other) => effectOf(other) === 'read')
 }
 
 /** The workflows that have the step, reduced to it and what it needs. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { CODES, fail, ToolError, worstExit } from '../errors.ts'
 import type { RunEvent } from '../execute/index.ts'
+import { provenanceOf, proxyOf, versionOf } from '../front.ts'
 import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
 import type { GivenEvent, PreparedEvent, Question, RunOptions } from '../run.ts'
@@ -37,7 +38,7 @@ export async function main(root: string): Promise<void> {
 }
 
 async function perform(invocation: Invocation, root: string, out: Console): Promise<number> {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  const version = versionOf(root)
   const write = (text: string) => void process.stdout.write(text)
   switch (invocation.command) {
     case 'help':
@@ -98,8 +99,8 @@ async function performRun(
     version,
     proxy: proxyOf(process.env),
     codeQuality: process.env.GITLAB_CI === 'true',
-    twin: async () => (await import('./twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
-    provenance: import('./provenance.ts').then(({ provenanceOf }) => provenanceOf(root, process.env)),
+    twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
+    provenance: provenanceOf(root, process.env),
     signal: stop.signal,
     onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
   }
@@ -171,13 +172,6 @@ function streamed(event: RunEvent | PreparedEvent | GivenEvent): StreamEvent {
     }
     default:
       return event
-  }
-}
-
-function proxyOf(variables: NodeJS.ProcessEnv): NonNullable<RunOptions['proxy']> {
-  return {
-    httpsProxy: variables.HTTPS_PROXY ?? variables.https_proxy,
-    noProxy: variables.NO_PROXY ?? variables.no_proxy,
   }
 }
 

@@ -75,7 +75,9 @@ async function parsed(reader: Reader): Promise<Flow> {
   checkDependencies(reader, shapes)
   checkInvocations(reader, workflows)
   if (isNonEmpty(reader.problems)) throw new ToolError(reader.problems)
-  return { file: document.file, text: document.text, sha256: document.sha256, title: String(info?.title), workflows }
+  const { file, text, sha256 } = document
+  const apis = [...new Set([...sources.values()].map((source) => source.document.file))]
+  return { file, apis, text, sha256, title: String(info?.title), workflows }
 }
 
 /** A component is read once for each reference to it, and what is wrong with it would be said as often. */

@@ -8,6 +8,8 @@ import type { Selector } from './selector.ts'
 
 export interface Flow {
   readonly file: string
+  /** the API descriptions it was read with */
+  readonly apis: readonly string[]
   readonly text: string
   readonly sha256: string
   readonly title: string

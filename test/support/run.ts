@@ -17,7 +17,6 @@ import {
   type Twin,
 } from '../../mocks/index.ts'
 import { Console } from '../../src/cli/console.ts'
-import { fulfilOn } from '../../src/cli/twin.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute, type RunEvent } from '../../src/execute/index.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
@@ -28,6 +27,7 @@ import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../s
 import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
 import { Redactor, Secret } from '../../src/secret.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
+import { fulfilOn } from '../../src/twin.ts'
 
 /** The folder of the repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))

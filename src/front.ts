@@ -1,17 +1,29 @@
-/** What a record says of the tool and of who runs it: commit, lockfile, operator, job. Each is left out where unknown. */
+/** What every front end, the command line or vitest, tells a run of its surroundings: the proxy, the tool, who runs it. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Provenance } from '../run.ts'
+import type { Provenance, RunOptions } from './run.ts'
 
-/** `root` is the folder of the package, `variables` those of the process. */
-export async function provenanceOf(
-  root: string,
-  variables: Readonly<Record<string, string | undefined>>,
-): Promise<Provenance> {
+/** Those of the process. */
+type Variables = Readonly<Record<string, string | undefined>>
+
+export function proxyOf(variables: Variables): NonNullable<RunOptions['proxy']> {
+  return {
+    httpsProxy: variables.HTTPS_PROXY ?? variables.https_proxy,
+    noProxy: variables.NO_PROXY ?? variables.no_proxy,
+  }
+}
+
+/** `root` is the folder of the package. */
+export function versionOf(root: string): string {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version
+}
+
+/** Commit, lockfile, operator, job: each is left out where unknown. `root` is the folder of the package. */
+export async function provenanceOf(root: string, variables: Variables): Promise<Provenance> {
   const [commit, lockfile] = await Promise.all([
     commitOf(root),
     readFile(join(root, 'package-lock.json')).catch(() => undefined),
@@ -34,7 +46,7 @@ async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit'
   }
 }
 
-function originOf(variables: Readonly<Record<string, string | undefined>>): Provenance['origin'] {
+function originOf(variables: Variables): Provenance['origin'] {
   const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = variables
   const job = server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined
   return {

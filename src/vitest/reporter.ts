@@ -1,0 +1,56 @@
+/**
+ * The records of the flow files of a vitest run, merged to one for each project and written as `thredd run` writes its own.
+ * They travel as meta data of the files, so that blobs of other machines hold them too.
+ */
+import { randomBytes } from 'node:crypto'
+import { relative, resolve } from 'node:path'
+import type { TestModule } from 'vitest/node'
+import { createArtifacts } from '../artifacts.ts'
+import { type RunRecord, verdictOf } from '../record.ts'
+import { runFolder, writeReports } from '../run.ts'
+import { Redactor } from '../secret.ts'
+
+export async function report(
+  modules: readonly TestModule[],
+  { root, out, log }: { readonly root: string; readonly out: string; readonly log: (text: string) => void },
+): Promise<void> {
+  const projects = Map.groupBy(modules, ({ project }) => project.name)
+  for (const [name, list] of projects) {
+    const records = list
+      .toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1))
+      .flatMap((module) => module.meta().thredd ?? [])
+    const record = merged(records)
+    if (record === undefined) continue
+    const folder = runFolder(new Date(record.startedAt), name, record.runId)
+    // The secrets of the runs are gone with the workers, which searched what they handed over.
+    const artifacts = await createArtifacts(resolve(root, out), folder, new Redactor(randomBytes(32)))
+    const file = await writeReports(record, artifacts, { codeQuality: process.env.GITLAB_CI === 'true' })
+    // On the twin there is nothing that a person must do.
+    const workflows = record.counterparty === 'network' ? record.workflows : []
+    for (const notice of new Set(workflows.flatMap((workflow) => workflow.notice ?? []))) log(`  next ${notice}`)
+    log(`${name}: ${record.verdict}, ${relative(root, file)}`)
+  }
+}
+
+function merged(records: readonly RunRecord[]): RunRecord | undefined {
+  const [first] = records.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
+  if (first === undefined) return undefined
+  const all = <T>(of: (record: RunRecord) => readonly T[] | undefined): T[] => records.flatMap((one) => of(one) ?? [])
+  const workflows = all((record) => record.workflows)
+  const start = Date.parse(first.startedAt)
+  const ends = records.map((record) => Date.parse(record.startedAt) + record.durationMs)
+  // A whole flow is left out where no file ran it; what is left out of a flow, only its own file knows.
+  const leftOut = all((record) => record.leftOut).filter(
+    (name) => name.includes(' / ') || records.every((record) => record.leftOut?.includes(name)),
+  )
+  return {
+    ...first,
+    leftOut: [...new Set(leftOut)],
+    durationMs: Math.max(...ends) - start,
+    identities: [...new Map(all((record) => record.identities).map((one) => [one.name, one])).values()],
+    warnings: [...new Set(all((record) => record.warnings))],
+    workflows,
+    redaction: { ...first.redaction, secretsKnown: records.reduce((sum, one) => sum + one.redaction.secretsKnown, 0) },
+    ...verdictOf(workflows),
+  }
+}
