@@ -179,5 +179,5 @@ function comparable(record: RunRecord | undefined): unknown {
 
 const VARYING = new Set([
   ...['runId', 'startedAt', 'durationMs', 'timing', 'sha256', 'bytes', 'secretsKnown'],
-  ...['date', 'content-length', 'x-fapi-interaction-id', 'x-trace-id'],
+  ...['port', 'date', 'content-length', 'x-fapi-interaction-id', 'x-trace-id'],
 ])

@@ -36,6 +36,8 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
   const [first] = records.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   if (first === undefined) return undefined
   const all = <T>(of: (record: RunRecord) => readonly T[] | undefined): T[] => records.flatMap((one) => of(one) ?? [])
+  const distinct = <T>(list: readonly T[]) => [...new Map(list.map((one) => [JSON.stringify(one), one])).values()]
+  const given = all((record) => record.given)
   const workflows = all((record) => record.workflows)
   const start = Date.parse(first.startedAt)
   const ends = records.map((record) => Date.parse(record.startedAt) + record.durationMs)
@@ -45,10 +47,12 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
   )
   return {
     ...first,
-    leftOut: [...new Set(leftOut)],
+    leftOut: distinct(leftOut),
     durationMs: Math.max(...ends) - start,
-    identities: [...new Map(all((record) => record.identities).map((one) => [one.name, one])).values()],
-    warnings: [...new Set(all((record) => record.warnings))],
+    identities: distinct(all((record) => record.identities)),
+    signingKeys: distinct(all((record) => record.signingKeys)),
+    warnings: distinct(all((record) => record.warnings)),
+    ...(given.length > 0 && { given }),
     workflows,
     redaction: { ...first.redaction, secretsKnown: records.reduce((sum, one) => sum + one.redaction.secretsKnown, 0) },
     ...verdictOf(workflows),

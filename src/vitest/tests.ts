@@ -76,7 +76,7 @@ export function flowTests(settings: Settings): FlowTests {
   async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord> {
     const { file, folder, root, twin, version, provenance, runId } = settings
     // Registrations on the twin end with it: flows that run at the same time share none.
-    const vault = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
+    const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
     let current = ''
     const follow = (event: RunEvent | PreparedEvent | GivenEvent) => {
       if (event.type === 'prepared') prepared()
@@ -87,7 +87,7 @@ export function flowTests(settings: Settings): FlowTests {
     process.on('SIGTERM', interrupt)
     try {
       const { record } = await run({
-        environment: environmentOf(settings, vault),
+        environment: environmentOf(settings, own && join(own, 'vault')),
         flows: [file],
         workflow: workflows,
         inputs: new Map(),
@@ -107,7 +107,7 @@ export function flowTests(settings: Settings): FlowTests {
       process.off('SIGINT', interrupt)
       process.off('SIGTERM', interrupt)
       for (const { resolve } of live.values()) resolve(undefined)
-      if (vault !== undefined) await rm(vault, { recursive: true, force: true })
+      if (own !== undefined) await rm(own, { recursive: true, force: true })
     }
   }
 
