@@ -1,13 +1,16 @@
 /** Flow files as test files, in projects of their own as a customer has them: real processes of vitest. */
 import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type RunRecord, runRecord } from '../src/record.ts'
 import { Cli, type Ended, ROOT, type Running, type Situation } from './support/cli.ts'
 import { expectFile } from './support/golden.ts'
 import { localFiles, makeLocalPki, writeLocalFiles } from './support/local.ts'
 import { startNetwork } from './support/network.ts'
 import { startHttps } from './support/servers.ts'
+
+// Up to four processes, each of which takes seconds where others want the same cores.
+vi.setConfig({ testTimeout: 120_000 })
 
 const PAGE = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8')
 /** The files that the page tells a customer to write. */
@@ -61,8 +64,8 @@ test('tests are listed and filtered without a run of anything', async () => {
 })
 
 test('two shards and their merged blobs make the record that thredd run makes', async () => {
-  await using project = await projectWith({ 'vitest.config.ts': FILES['vitest.config.ts'] ?? '' })
-  for (const name of ['register', 'lifecycle', 'apis'])
+  await using project = await projectWith(FILES)
+  for (const name of ['register', 'apis'])
     cpSync(flowFile(name), join(project.folder, flowFile(name).slice(ROOT.length)), { recursive: true })
   const blob = (shard: string) => vitest(project, ['run', '--project', 'mtls', '--shard', shard, '--reporter', 'blob'])
 
@@ -70,7 +73,7 @@ test('two shards and their merged blobs make the record that thredd run makes', 
   expect(recordsOf(project)).toEqual([])
   const merged = await vitest(project, ['run', '--merge-reports', '--project', 'mtls'])
   const [fromVitest] = recordsOf(project)
-  const ran = await project.run(['run', 'lifecycle', 'register', '--out', 'other'], { variables: KEY })
+  const ran = await project.run(['run', 'directory-is-up', 'register', '--out', 'other'], { variables: KEY })
 
   expect([...shards, merged, ran].map(({ code }) => code)).toEqual([0, 0, 0, 0])
   const [fromRun] = recordsOf(project, 'other')

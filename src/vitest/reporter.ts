@@ -32,29 +32,29 @@ export async function report(
   }
 }
 
+/** The lists of all, each row once; what a run has one of is that of the first to begin. */
 function merged(records: readonly RunRecord[]): RunRecord | undefined {
   const [first] = records.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   if (first === undefined) return undefined
-  const all = <T>(of: (record: RunRecord) => readonly T[] | undefined): T[] => records.flatMap((one) => of(one) ?? [])
-  const distinct = <T>(list: readonly T[]) => [...new Map(list.map((one) => [JSON.stringify(one), one])).values()]
-  const given = all((record) => record.given)
-  const workflows = all((record) => record.workflows)
+  const names = new Set(records.flatMap((record) => Object.keys(record) as (keyof RunRecord)[]))
+  const lists = [...names].filter((name) => records.some((record) => Array.isArray(record[name])))
+  const rows = (name: keyof RunRecord) => records.flatMap((record) => (record[name] ?? []) as readonly unknown[])
+  const joined = Object.fromEntries(lists.map((name) => [name, distinct(rows(name))])) as Partial<RunRecord>
   const start = Date.parse(first.startedAt)
   const ends = records.map((record) => Date.parse(record.startedAt) + record.durationMs)
-  // A whole flow is left out where no file ran it; what is left out of a flow, only its own file knows.
-  const leftOut = all((record) => record.leftOut).filter(
-    (name) => name.includes(' / ') || records.every((record) => record.leftOut?.includes(name)),
-  )
   return {
     ...first,
-    leftOut: distinct(leftOut),
+    ...joined,
+    // A whole flow is left out where no file ran it; what is left out of a flow, only its own file knows.
+    leftOut: joined.leftOut?.filter(
+      (name) => name.includes(' / ') || records.every((record) => record.leftOut?.includes(name)),
+    ),
     durationMs: Math.max(...ends) - start,
-    identities: distinct(all((record) => record.identities)),
-    signingKeys: distinct(all((record) => record.signingKeys)),
-    warnings: distinct(all((record) => record.warnings)),
-    ...(given.length > 0 && { given }),
-    workflows,
     redaction: { ...first.redaction, secretsKnown: records.reduce((sum, one) => sum + one.redaction.secretsKnown, 0) },
-    ...verdictOf(workflows),
+    ...verdictOf(joined.workflows ?? []),
   }
+}
+
+function distinct(rows: readonly unknown[]): unknown[] {
+  return [...new Map(rows.map((row) => [JSON.stringify(row), row])).values()]
 }
