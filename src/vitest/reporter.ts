@@ -50,8 +50,20 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
       (name) => name.includes(' / ') || records.every((record) => record.leftOut?.includes(name)),
     ),
     durationMs: Math.max(...ends) - start,
-    redaction: { ...first.redaction, secretsKnown: records.reduce((sum, one) => sum + one.redaction.secretsKnown, 0) },
+    redaction: redactionOf(records, first),
     ...verdictOf(joined.workflows ?? []),
+  }
+}
+
+function redactionOf(records: readonly RunRecord[], first: RunRecord): RunRecord['redaction'] {
+  const sum = (count: (redaction: RunRecord['redaction']) => number | undefined) =>
+    records.reduce((total, { redaction }) => total + (count(redaction) ?? 0), 0)
+  const rules = new Set(records.flatMap(({ redaction }) => Object.keys(redaction.replaced ?? {})))
+  return {
+    ...first.redaction,
+    secretsKnown: sum(({ secretsKnown }) => secretsKnown),
+    replaced: Object.fromEntries([...rules].map((rule) => [rule, sum(({ replaced }) => replaced?.[rule])])),
+    cardNumbers: sum(({ cardNumbers }) => cardNumbers),
   }
 }
 
