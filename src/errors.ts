@@ -53,7 +53,7 @@ export const CODES = {
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },
   SECRET_LEAK: { exit: 70, means: 'a secret was found in an artifact after it was written; the artifact was removed' },
   RECORD_UNREADABLE: { exit: 2, means: 'a stored run is missing, cut, or of a version that is not known' },
-  PACK_UNREADABLE: { exit: 2, means: 'a folder is no evidence pack, or cannot be read' },
+  PACK_UNREADABLE: { exit: 2, means: 'a folder or archive is no evidence pack, or cannot be read' },
   TWIN: { exit: 3, means: 'the offline twin could not start' },
 } as const satisfies Record<string, { exit: Exit; means: string }>
 

@@ -1,16 +1,18 @@
 /**
- * The evidence pack of a run: a folder of reports, a manifest with the hash of each file, and a signature over it.
- * Needs no environment and no network, neither to make nor to verify.
+ * The evidence pack of a run: reports in a folder or a zip archive, a manifest with the hash of each file, and a signature
+ * over it. Needs no environment and no network, neither to make nor to verify.
  */
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { REQUIREMENTS } from './clauses.ts'
 import { fail } from './errors.ts'
 import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from './jwt.ts'
 import type { RunRecord } from './record.ts'
 import { reports } from './report/index.ts'
+import { shapesOfSecrets } from './secret.ts'
 import { shapeOf, z } from './shape.ts'
+import { unzip, zip } from './zip.ts'
 
 const MANIFEST = 'manifest.json'
 const SIGNATURE = 'manifest.jws'
@@ -34,10 +36,13 @@ export interface ReportKey {
   readonly privateKey: KeyObject
 }
 
-/** Throws REPORT_UNWRITABLE; a folder that is there already is left as it is. Returns the key that signed. */
+/**
+ * Writes a folder, or an archive where the name ends in ".zip"; what is there already is left as it is. Returns the key that
+ * signed. Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing what was written.
+ */
 export async function writePack(
   record: RunRecord,
-  { folder, key, now }: { readonly folder: string; readonly key: ReportKey; readonly now: Date },
+  { pack, key, now }: { readonly pack: string; readonly key: ReportKey; readonly now: Date },
 ): Promise<PublicKey> {
   const signer = publicKeyOf(key)
   const evidence = evidenceOf(record)
@@ -59,8 +64,24 @@ export async function writePack(
   const signed = json(manifest)
   files.set(MANIFEST, signed)
   files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), key)}\n`)
-  await writeFolder(folder, files)
+  await write(pack, files)
+  await scan(pack)
   return signer
+}
+
+/** What was written is read back and searched; the secrets of a stored run are not known any more, but their shapes are. */
+async function scan(pack: string): Promise<void> {
+  const { paths, read } = await open(pack, [])
+  for (const path of paths) {
+    const found = shapesOfSecrets(Buffer.from(await read(path)).toString('utf8'))
+    if (found.length === 0) continue
+    await rm(pack, { recursive: true, force: true })
+    fail({
+      code: 'SECRET_LEAK',
+      message: `"${path}" of the evidence pack held ${found.join(', ')}; the pack was removed`,
+      hint: 'was the record edited, or written by another version? run again, and pack that run',
+    })
+  }
 }
 
 export interface Verification {
@@ -79,24 +100,24 @@ export interface Verification {
  * missing, nothing added. Throws PACK_UNREADABLE where there is no manifest to go by.
  */
 export async function verifyPack(
-  folder: string,
+  pack: string,
   expected: { readonly kid?: string | undefined } = {},
 ): Promise<Verification> {
-  const bytes = await read(folder, MANIFEST)
-  const manifest = manifestOf(bytes, folder)
   const problems: string[] = []
-  const present = await filesBelow(folder, problems)
+  const { paths: present, read } = await open(pack, problems)
+  const bytes = await read(MANIFEST)
+  const manifest = manifestOf(bytes, pack)
   const listed = new Set([MANIFEST, SIGNATURE])
   for (const { path, bytes: size, sha256: hash } of manifest.files) {
     if (listed.has(path)) problems.push(`"${path}" is listed twice`)
     listed.add(path)
     // Only names that a listing of the folder gives are opened: a manifest cannot lead out of it.
     if (!present.has(path)) problems.push(`"${path}" is missing`)
-    else problems.push(...differences(path, await read(folder, path), { size, hash }))
+    else problems.push(...differences(path, await read(path), { size, hash }))
   }
   for (const path of present) if (!listed.has(path)) problems.push(`"${path}" is not part of the pack`)
 
-  const signer = await signerOf(folder, present, bytes)
+  const signer = await signerOf({ paths: present, read }, bytes)
   if (signer === undefined) problems.push(`${SIGNATURE} is not a signature over ${MANIFEST} by the key in ${SIGNER}`)
   if (expected.kid !== undefined && signer !== undefined && signer.kid !== expected.kid)
     problems.push(`it was signed by another key: expected "${expected.kid}", found "${signer.kid}"`)
@@ -181,34 +202,45 @@ function chainOf(files: readonly { readonly path: string; readonly sha256: strin
   })
 }
 
-async function writeFolder(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
-  const draft = `${folder}.part`
+async function write(pack: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const draft = `${pack}.part`
   try {
     // Whole or not at all, and never over something else.
     await rm(draft, { recursive: true, force: true })
+    if (isArchive(pack)) {
+      await mkdir(dirname(pack), { recursive: true })
+      await writeFile(draft, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))))
+      await writeFile(pack, '', { flag: 'wx' })
+      await rename(draft, pack)
+      return
+    }
     for (const [path, text] of files) {
       const file = join(draft, path)
       await mkdir(dirname(file), { recursive: true })
       await writeFile(file, text)
     }
-    if ((await readdir(folder).catch(() => [])).length > 0)
+    if ((await readdir(pack).catch(() => [])).length > 0)
       throw Object.assign(new Error('the folder is not empty'), { code: 'EEXIST' })
-    await rename(draft, folder)
+    await rename(draft, pack)
   } catch (cause) {
     await rm(draft, { recursive: true, force: true }).catch(() => undefined)
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
     fail(
       {
         code: 'REPORT_UNWRITABLE',
-        message: `"${folder}" cannot be written: ${code === 'EEXIST' ? 'there is something of that name' : code}`,
-        hint: 'choose another folder with --out',
+        message: `"${pack}" cannot be written: ${code === 'EEXIST' ? 'there is something of that name' : code}`,
+        hint: 'choose another name with --pack',
       },
       cause,
     )
   }
 }
 
-function manifestOf(bytes: Uint8Array, folder: string): Manifest {
+function isArchive(pack: string): boolean {
+  return pack.endsWith('.zip')
+}
+
+function manifestOf(bytes: Uint8Array, pack: string): Manifest {
   let value: unknown
   try {
     value = JSON.parse(Buffer.from(bytes).toString('utf8'))
@@ -219,27 +251,19 @@ function manifestOf(bytes: Uint8Array, folder: string): Manifest {
   if (shaped.ok) return shaped.value
   return fail({
     code: 'PACK_UNREADABLE',
-    message: `the ${MANIFEST} of "${folder}" is cut or changed: it cannot be read`,
+    message: `the ${MANIFEST} of "${pack}" is cut or changed: it cannot be read`,
     found: shaped.faults[0] && `${shaped.faults[0].path || 'the root'}: ${shaped.faults[0].message}`,
     hint: 'take the pack from where it was first kept',
   })
 }
 
-async function signerOf(
-  folder: string,
-  present: ReadonlySet<string>,
-  manifest: Uint8Array,
-): Promise<PublicKey | undefined> {
-  if (!present.has(SIGNATURE) || !present.has(SIGNER)) return undefined
-  const jws = Buffer.from(await read(folder, SIGNATURE)).toString('latin1')
+async function signerOf({ paths, read }: Contents, manifest: Uint8Array): Promise<PublicKey | undefined> {
+  if (!paths.has(SIGNATURE) || !paths.has(SIGNER)) return undefined
+  const jws = Buffer.from(await read(SIGNATURE)).toString('latin1')
   // Exactly one line: white space that a reader would ignore is a change too.
   if (!/^[\w.-]+\n$/.test(jws)) return undefined
   try {
-    return await verifyDetached(
-      jws.trim(),
-      manifest,
-      JSON.parse(Buffer.from(await read(folder, SIGNER)).toString('utf8')),
-    )
+    return await verifyDetached(jws.trim(), manifest, JSON.parse(Buffer.from(await read(SIGNER)).toString('utf8')))
   } catch {
     return undefined
   }
@@ -248,6 +272,35 @@ async function signerOf(
 function differences(path: string, bytes: Uint8Array, { size, hash }: { size: number; hash: string }): string[] {
   if (bytes.length !== size) return [`"${path}" has changed: expected ${size} bytes, found ${bytes.length}`]
   return sha256(bytes) === hash ? [] : [`"${path}" has changed: its SHA-256 is another`]
+}
+
+/** The files of a pack, wherever they lie. */
+interface Contents {
+  /** with "/" */
+  readonly paths: ReadonlySet<string>
+  /** Throws PACK_UNREADABLE. */
+  readonly read: (path: string) => Promise<Uint8Array>
+}
+
+/** More than a pack of thousands of calls has, and less than fills a memory. */
+const LARGEST_ARCHIVE = 512 * 1024 * 1024
+
+async function open(pack: string, problems: string[]): Promise<Contents> {
+  const entry = await stat(pack).catch((cause) => unreadable(pack, cause))
+  if (entry.isDirectory())
+    return { paths: await filesBelow(pack, problems), read: async (path) => await readIn(pack, path) }
+  if (entry.size > LARGEST_ARCHIVE) return damaged(pack, `it is larger than ${LARGEST_ARCHIVE} bytes`)
+  const files = unzip(await readFile(pack).catch((cause) => unreadable(pack, cause)))
+  if ('problem' in files) return damaged(pack, files.problem)
+  return { paths: new Set(files.keys()), read: async (path) => files.get(path) ?? unreadable(pack, { code: 'ENOENT' }) }
+}
+
+function damaged(pack: string, why: string): never {
+  return fail({
+    code: 'PACK_UNREADABLE',
+    message: `"${pack}" is no archive of an evidence pack as this tool writes it: ${why}`,
+    hint: 'take it from where it was first kept; one that was packed anew can be unpacked and verified as a folder',
+  })
 }
 
 /** Every file below the folder. A link is no file: what it leads to could be changed without a trace. */
@@ -264,7 +317,7 @@ async function filesBelow(folder: string, problems: string[]): Promise<ReadonlyS
   return found
 }
 
-async function read(folder: string, path: string): Promise<Uint8Array> {
+async function readIn(folder: string, path: string): Promise<Uint8Array> {
   const file = join(folder, path)
   try {
     if (!(await lstat(file)).isFile()) throw Object.assign(new Error('no file'), { code: 'EINVAL' })
@@ -274,16 +327,16 @@ async function read(folder: string, path: string): Promise<Uint8Array> {
   }
 }
 
-function unreadable(folder: string, cause: unknown): never {
-  const code = (cause as NodeJS.ErrnoException).code
+function unreadable(pack: string, cause: unknown): never {
+  const { code } = cause as NodeJS.ErrnoException
   return fail(
     {
       code: 'PACK_UNREADABLE',
       message:
         code === 'ENOENT'
-          ? `"${folder}" is no evidence pack: it has no ${MANIFEST}`
-          : `"${folder}" cannot be read: ${code ?? 'unknown reason'}`,
-      hint: 'name the folder that thredd report --pack has written',
+          ? `"${pack}" is no evidence pack: it has no ${MANIFEST}`
+          : `"${pack}" cannot be read: ${code ?? 'unknown reason'}`,
+      hint: 'name the folder or archive that thredd report --pack has written',
     },
     cause,
   )

@@ -242,7 +242,7 @@ export class Redactor {
    */
   find(text: string): readonly string[] {
     const known = Array.from(this.#occurrences(text), ({ name }) => name)
-    return [...new Set([...known, ...leftovers(text)])]
+    return [...new Set([...known, ...shapesOfSecrets(text)])]
   }
 
   #redact(value: unknown, name?: string): unknown {
@@ -292,10 +292,10 @@ export class Redactor {
 }
 
 /**
- * Rules by whose shape something is left in a text of any format. Credentials are not among them: they are told from a
- * challenge by its quotes, which formats escape.
+ * What stands in a text of any format and has the shape of a secret, by the rule that should have removed it. Credentials
+ * are not among them: they are told from a challenge by its quotes, which formats escape.
  */
-function leftovers(text: string): readonly string[] {
+export function shapesOfSecrets(text: string): readonly string[] {
   const isCard = withoutPans(text, '').found > 0 || [...text.matchAll(CLAIMS)].some(([claims]) => holdsPan(claims))
   return [
     ...(text.search(JWT) === -1 ? [] : [RULES.signature]),

@@ -29,7 +29,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vault: ['errors', 'jwt', 'secret', 'shape'],
   artifacts: ['errors', 'secret'],
   stored: ['errors', 'record', 'shape'],
-  pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'shape'],
+  zip: [],
+  pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'secret', 'shape', 'zip'],
   circumstances: ['environment', 'identity', 'jwt', 'record'],
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],

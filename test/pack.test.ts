@@ -1,26 +1,37 @@
 /** The evidence pack: what is in it, and that no change of it goes unnoticed. */
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { performReport } from '../src/cli/report.ts'
 import { performVerify } from '../src/cli/verify.ts'
 import { reportKey, verifyPack, writePack } from '../src/pack.ts'
-import { asked, everyOutcome, hostileRecord, sampleRecord } from './support/reports.ts'
+import { unzip, zip } from '../src/zip.ts'
+import { Cli } from './support/cli.ts'
+import { asked, everyOutcome, hostileRecord, sampleRecord, TOKEN } from './support/reports.ts'
 
 const NOW = new Date('2026-01-03T00:00:00Z')
 const KEY = { alg: 'ES256', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } as const
 
+const hasPython = spawnSync('python3', ['--version']).status === 0
+const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+
 let root: string
 let good: string
+let archive: string
 let pack: string
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'thredd-pack-'))
   good = join(root, 'good')
-  await writePack(sampleRecord(), { folder: good, key: KEY, now: NOW })
+  await writePack(sampleRecord(), { pack: good, key: KEY, now: NOW })
+  archive = join(root, 'good.zip')
+  await writePack(sampleRecord(), { pack: archive, key: KEY, now: NOW })
 })
 beforeEach(async () => {
   pack = join(root, 'pack')
@@ -163,7 +174,7 @@ test('a pack signed anew with another key is whole, and told apart by the key th
   const { signer } = await verifyPack(pack)
   const forged = join(root, 'forged')
   const key = { alg: 'PS256', privateKey: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey } as const
-  const other = await writePack(everyOutcome(), { folder: forged, key, now: NOW })
+  const other = await writePack(everyOutcome(), { pack: forged, key, now: NOW })
 
   expect((await verifyPack(forged)).problems).toEqual([])
   expect((await verifyPack(forged, { kid: signer?.kid })).problems).toEqual([
@@ -194,18 +205,153 @@ test('a folder without a manifest, and a manifest that is cut, are clear errors'
   await expect(verifyPack(join(root, 'nowhere'))).rejects.toMatchObject({ code: 'PACK_UNREADABLE' })
 })
 
-test('a pack is never written over something', async () => {
-  await expect(writePack(everyOutcome(), { folder: pack, key: KEY, now: NOW })).rejects.toMatchObject({
-    code: 'REPORT_UNWRITABLE',
-    message: `"${pack}" cannot be written: there is something of that name`,
+test('an archive holds the same files as a folder, and is the same each time', async () => {
+  const [once, again] = [join(root, 'once.zip'), join(root, 'again.zip')]
+  for (const name of [once, again])
+    await writePack(sampleRecord(), { pack: name, key: { alg: 'RS256', privateKey: RSA }, now: NOW })
+
+  expect((await verifyPack(archive)).problems).toEqual([])
+  expect([...(unzip(await readFile(archive)) as Map<string, Uint8Array>).keys()].toSorted()).toEqual(
+    await filesOf(good),
+  )
+  expect(await readFile(again)).toEqual(await readFile(once))
+})
+
+test.skipIf(!hasPython)('an archive opens with a program that shares no code with it', async () => {
+  const { stdout } = await promisify(execFile)('python3', ['-c', PYTHON, archive])
+
+  const names = (await filesOf(good)).toSorted()
+  expect(JSON.parse(stdout)).toEqual({ bad: null, names, record: sampleRecord().runId })
+})
+
+test('a change of any byte of an archive is found', async () => {
+  const original = await readFile(archive)
+  const contents = original.length - (await sizeOf(good))
+  // Every byte of the container and of the signature; of files, whose bytes are hashed one like the other, a sample.
+  const changed = join(root, 'changed.zip')
+  const unnoticed: number[] = []
+  let tried = 0
+  for (let position = 0; position < original.length; position += 1) {
+    if (!isContainer(original, position) && position % 997 !== 0) continue
+    tried += 1
+    const copy = Buffer.from(original)
+    copy[position] = (copy[position] ?? 0) ^ (1 << (position % 8))
+    await writeFile(changed, copy)
+    if (!(await isFound(changed))) unnoticed.push(position)
+  }
+  expect(unnoticed).toEqual([])
+  expect(tried).toBeGreaterThan(contents)
+})
+
+test('an archive that is cut, longer, or has a file less or more is found', async () => {
+  const original = await readFile(archive)
+  const files = unzip(original) as ReadonlyMap<string, Uint8Array>
+  const changed = join(root, 'changed.zip')
+  const problemsOf = async (bytes: Uint8Array) => {
+    await writeFile(changed, bytes)
+    return await verifyPack(changed).then(
+      ({ problems }) => problems,
+      (error: Error) => [error.message.slice(error.message.indexOf(': ') + 2)],
+    )
+  }
+
+  for (const length of [0, 1, 29, 30, 100, original.length >> 1, original.length - 1])
+    expect(await problemsOf(original.subarray(0, length))).toEqual([expect.stringMatching(/^it is (?:cut|changed)/)])
+  expect(await problemsOf(Buffer.concat([original, Buffer.of(0)]))).toEqual([expect.stringMatching(/^it is changed/)])
+  expect(await problemsOf(zip(new Map([...files].filter(([path]) => path !== 'report.md'))))).toEqual([
+    '"report.md" is missing',
+  ])
+  expect(await problemsOf(zip(new Map([...files, ['more.md', Buffer.from('x')]])))).toEqual([
+    '"more.md" is not part of the pack',
+  ])
+  expect(await problemsOf(zip(new Map([...files, ['report.md', Buffer.from('all is well')]])))).toEqual([
+    expect.stringMatching(/^"report\.md" has changed/),
+  ])
+})
+
+test.for([
+  ['a name that leads out of it', '../outside', 'it holds a file with the name "../outside"'],
+  ['an absolute name', '/etc/passwd', 'it holds a file with the name "/etc/passwd"'],
+  ['a name of another system', 'C:\\x', 'it holds a file with the name "C:\\\\x"'],
+  ['an empty part of a name', 'evidence//x', 'it holds a file with the name "evidence//x"'],
+  ['a folder', 'evidence/', 'it holds a file with the name "evidence/"'],
+] as const)('an archive with %s is refused', async ([, path, problem]) => {
+  expect(unzip(zip(new Map([[path, Buffer.from('x')]])))).toEqual({ problem })
+})
+
+test('an archive with a file twice, or compressed as a bomb is, is refused without being unpacked', async () => {
+  const one = zip(new Map([['a', Buffer.from('x')]]))
+  const twice = Buffer.concat([one.subarray(0, 32), one])
+  const bomb = join(root, 'bomb.zip')
+  // A few kilobytes that say they are fifty megabytes.
+  const compressed = zip(new Map([['manifest.json', deflateRawSync(Buffer.alloc(50_000_000))]]))
+  compressed[8] = 8
+  await writeFile(bomb, compressed)
+
+  expect(unzip(twice)).toEqual({ problem: 'it holds "a" twice' })
+  await expect(verifyPack(bomb)).rejects.toMatchObject({
+    code: 'PACK_UNREADABLE',
+    message: `"${bomb}" is no archive of an evidence pack as this tool writes it: it is compressed`,
   })
-  expect((await verifyPack(pack)).problems).toEqual([])
-  expect(existsSync(`${pack}.part`)).toBe(false)
+})
+
+test('a record that holds what a secret looks like is not packed', async () => {
+  const signature = 'c2lnbmF0dXJlLW9mLXRoaXMtSldULXdpdGgtZW5vdWdoLWNoYXJhY3RlcnM'
+  for (const [value, rule] of [
+    [TOKEN.replace(/\[.*/, signature), 'signatures of JWTs'],
+    ['4111 1111 1111 1111', 'digits that have the shape of a card number'],
+  ]) {
+    for (const name of ['leaking', 'leaking.zip']) {
+      const leaking = join(root, name)
+      await expect(
+        writePack(sampleRecord({ warnings: [value ?? ''] }), { pack: leaking, key: KEY, now: NOW }),
+      ).rejects.toMatchObject({
+        code: 'SECRET_LEAK',
+        message: expect.stringMatching(`^"[\\w./-]+" of the evidence pack held ${rule}; the pack was removed$`),
+      })
+      expect(existsSync(leaking)).toBe(false)
+    }
+  }
+})
+
+test('a pack is verified by a process that has nothing but the pack: no folder, no home, no environment', async () => {
+  await using cli = await Cli.make()
+  const alone = { variables: { HOME: join(cli.folder, 'nobody'), THREDD_VAULT_DIR: undefined } }
+  await cp(archive, join(cli.folder, 'pack.zip'))
+  await cp(good, join(cli.folder, 'pack'), { recursive: true })
+
+  for (const name of ['pack.zip', 'pack']) {
+    const ended = await cli.run(['verify', name], alone)
+    expect(ended).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(`^${name} is whole and unchanged: 9 files\nrun 019a0000`),
+    })
+  }
+  await writeFile(join(cli.folder, 'pack', 'report.md'), '')
+  expect(await cli.run(['verify', 'pack'], alone)).toMatchObject({ code: 1 })
+  await truncate(join(cli.folder, 'pack.zip'), 1000)
+  expect(await cli.run(['verify', 'pack.zip'], alone)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/PACK_UNREADABLE/),
+  })
+  expect((await readdir(cli.folder)).toSorted()).toEqual(['pack', 'pack.zip'])
+})
+
+test('a pack is never written over something', async () => {
+  for (const taken of [pack, archive]) {
+    await expect(writePack(everyOutcome(), { pack: taken, key: KEY, now: NOW })).rejects.toMatchObject({
+      code: 'REPORT_UNWRITABLE',
+      message: `"${taken}" cannot be written: there is something of that name`,
+    })
+    expect(existsSync(`${taken}.part`)).toBe(false)
+    expect((await verifyPack(taken)).problems).toEqual([])
+  }
 })
 
 test('names of a hostile flow stay within the pack', async () => {
   const folder = join(root, 'hostile')
-  await writePack(hostileRecord(), { folder, key: KEY, now: NOW })
+  await writePack(hostileRecord(), { pack: folder, key: KEY, now: NOW })
 
   expect((await verifyPack(folder)).problems).toEqual([])
   expect((await filesOf(folder)).every((path) => /^(?:evidence\/)?[\w.-]+$/.test(path))).toBe(true)
@@ -270,6 +416,37 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
     return { code, shown }
   }
 })
+
+/** The archive as a program that shares no code with it reads it. */
+const PYTHON = `
+import json, sys, zipfile
+z = zipfile.ZipFile(sys.argv[1])
+print(json.dumps({'bad': z.testzip(), 'names': sorted(z.namelist()), 'record': json.loads(z.read('record.json'))['runId']}))`
+/** Whether the byte is one of the headers, the directory, or the signature, whose text has no hash. */
+function isContainer(bytes: Buffer, position: number): boolean {
+  containers ??= rangesOf(bytes)
+  return containers.some(([start, end]) => position >= start && position < end)
+}
+
+let containers: readonly (readonly [start: number, end: number])[] | undefined
+
+function rangesOf(bytes: Buffer): (readonly [number, number])[] {
+  const ranges: (readonly [number, number])[] = []
+  let at = 0
+  while (bytes.readUInt32LE(at) === 0x04034b50) {
+    const start = at + 30 + bytes.readUInt16LE(at + 26)
+    const end = start + bytes.readUInt32LE(at + 22)
+    const isSignature = bytes.toString('latin1', at + 30, start) === 'manifest.jws'
+    ranges.push([at, isSignature ? end : start])
+    at = end
+  }
+  return [...ranges, [at, bytes.length]]
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  const files = await Promise.all((await filesOf(folder)).map((path) => readFile(join(folder, path))))
+  return files.reduce((sum, { length }) => sum + length, 0)
+}
 
 async function isFound(folder: string): Promise<boolean> {
   return await verifyPack(folder).then(

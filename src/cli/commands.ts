@@ -67,14 +67,14 @@ export const COMMANDS = {
       reports: { value: 'folder', about: 'where runs are stored (default: reports)' },
       compare: { value: 'run', about: 'the earlier run; exit code 1 for a new failure' },
       index: { about: 'write index.html, a list of the stored runs' },
-      pack: { value: 'folder', about: 'write a signed evidence pack' },
+      pack: { value: 'folder|file.zip', about: 'write a signed evidence pack' },
       key: { value: 'file', about: 'PEM key that signs the pack (default: a made one)' },
       help: HELP,
     },
     examples: [
       ['thredd report', 'the newest run again, in every format'],
       ['thredd report --compare <run>', 'what has changed since'],
-      ['thredd report --pack evidence', 'a folder for an auditor'],
+      ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
     ],
   },
   verify: {
@@ -82,7 +82,7 @@ export const COMMANDS = {
     about: 'is an evidence pack whole and unchanged',
     words: 'any',
     flags: { signer: { value: 'key id', about: 'the key that must have signed it' }, help: HELP },
-    examples: [['thredd verify evidence', 'recompute every hash and the signature']],
+    examples: [['thredd verify evidence.zip', 'recompute every hash and the signature']],
   },
   mock: {
     usage: 'thredd mock',

@@ -80,7 +80,7 @@ async function render(record: RunRecord, folder: string, formats: readonly Forma
 
 async function writeEvidence(
   record: RunRecord,
-  folder: string,
+  pack: string,
   keyFile: string | undefined,
   { here, write, home = homedir(), now = () => new Date() }: Surroundings,
 ): Promise<number> {
@@ -92,10 +92,10 @@ async function writeEvidence(
       hint: 'leave out --key, and a key of reports is made',
     })
   const key = await reportKey(file)
-  const signer = await writePack(record, { folder, key, now: now() })
+  const signer = await writePack(record, { pack, key, now: now() })
   if (key.made) write(`a report key was made: ${file}\n`)
   write(
-    `${relative(here, folder)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, folder)}\n`,
+    `${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)}\n`,
   )
   return 0
 }

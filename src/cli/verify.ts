@@ -9,12 +9,12 @@ export async function performVerify(
   invocation: Invocation,
   { here, write }: { readonly here: string; readonly write: (text: string) => void },
 ): Promise<number> {
-  const [folder, ...rest] = invocation.words
-  if (folder === undefined || rest.length > 0)
-    return fail({ code: 'USAGE', message: 'thredd verify takes the folder of one evidence pack' })
+  const [pack, ...rest] = invocation.words
+  if (pack === undefined || rest.length > 0)
+    return fail({ code: 'USAGE', message: 'thredd verify takes one evidence pack, a folder or a zip archive' })
   const kid = invocation.text('signer')
-  const { problems, files, runId, verdict, createdAt, signer } = await verifyPack(resolve(here, folder), { kid })
-  const name = relative(here, resolve(here, folder)) || '.'
+  const { problems, files, runId, verdict, createdAt, signer } = await verifyPack(resolve(here, pack), { kid })
+  const name = relative(here, resolve(here, pack)) || '.'
   if (problems.length > 0) {
     write(`${name} is not what was signed\n${problems.map((problem) => `  ${problem}`).join('\n')}\n`)
     return 1
