@@ -607,7 +607,7 @@ function open(
   { identities, authorities, proxy }: Prepared,
   counterparty: Counterparty | undefined,
 ): Transport {
-  const gate = { identities, allowedHosts: environment.allowedHosts }
+  const gate = { identities, allowedHosts: environment.allowedHosts, maxBodyBytes: LARGEST_BODY }
   if (counterparty?.kind === 'twin-in-process')
     return inProcess({ ...gate, answer: (request, certificate) => counterparty.answer(request, certificate) })
   return createTransport({
@@ -617,7 +617,6 @@ function open(
     onlyOwnAuthorities: environment.class === 'mock',
     minTlsVersion: environment.minTlsVersion,
     connectTo: counterparty?.connectTo,
-    maxBodyBytes: LARGEST_BODY,
     proxy: counterparty === undefined ? proxy : undefined,
   })
 }

@@ -220,7 +220,7 @@ test.for([
   await using tcp = await startTcp(() => {
     connections += 1
   })
-  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]) }
+  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
   await using overTls = transportTo(tcp.port)
   await using direct = inProcess({ ...gate, answer: () => Promise.reject(new Error('answered')) })
 
@@ -563,6 +563,7 @@ test('in process the certificate travels beside the request, and the contract is
   await using transport = inProcess({
     identities: made.identities,
     allowedHosts: new Set([SERVER_NAME]),
+    maxBodyBytes: 1000,
     async answer(request, certificate) {
       seen.push([request.method, request.url, await request.text(), certificate?.fingerprint256])
       return new Response('ok', { status: 201, headers: { 'X-Answer': 'yes' } })
@@ -581,7 +582,7 @@ test('in process the certificate travels beside the request, and the contract is
         ['content-type', 'text/plain;charset=UTF-8'],
         ['x-answer', 'yes'],
       ],
-      body: new TextEncoder().encode('ok'),
+      body: Buffer.from('ok'),
     },
     timing: { startedAt: expect.any(String), totalMs: expect.any(Number) },
   })
@@ -593,13 +594,14 @@ test('in process the certificate travels beside the request, and the contract is
 })
 
 test('in process a network error, a long wait and an abort are failures as over the network', async () => {
-  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]) }
+  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
   await using broken = inProcess({ ...gate, answer: () => Promise.resolve(Response.error()) })
   await using silent = inProcess({ ...gate, answer: () => new Promise(() => {}) })
   expect(failure(await send(broken))).toEqual({
     code: 'PEER_CLOSED',
     sent: 'unknown',
-    message: '"server.example" closed the connection without an answer',
+    message:
+      '"server.example" closed the connection without an answer; it may have refused the certificate of identity "transport" (valid until <date>)',
   })
   expect(failure(await send(silent, {}, { timeoutMs: 20 }))).toEqual({
     code: 'TIMEOUT',
@@ -611,6 +613,41 @@ test('in process a network error, a long wait and an abort are failures as over 
     sent: 'no',
     message: 'the request to "server.example" was stopped',
   })
+})
+
+test('in process a body that fails, never ends or is too large is a failure as over the network', async () => {
+  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
+  let read = 0
+  let isCancelled = false
+  const cancel = () => {
+    isCancelled = true
+  }
+  const answering = (pull: (controller: ReadableStreamDefaultController<Uint8Array>) => Promise<void> | void) =>
+    inProcess({ ...gate, answer: async () => new Response(new ReadableStream({ pull, cancel })) })
+  const piece = new Uint8Array(600)
+  await using failing = answering((controller) => {
+    if (read++ === 0) controller.enqueue(piece)
+    else controller.error(new Error('cut'))
+  })
+  await using stuck = answering(() => new Promise(() => {}))
+  await using endless = answering((controller) => controller.enqueue(piece))
+
+  expect(failure(await send(failing))).toEqual({
+    code: 'PEER_CLOSED',
+    sent: 'unknown',
+    message: '"server.example" closed the connection in the middle of its answer',
+  })
+  expect(failure(await send(stuck, {}, { timeoutMs: 20 }))).toEqual({
+    code: 'TIMEOUT',
+    sent: 'unknown',
+    message: '"server.example" did not finish its answer within 20 ms',
+  })
+  expect(failure(await send(endless))).toEqual({
+    code: 'TOO_LARGE',
+    sent: 'unknown',
+    message: 'the answer of "server.example" is larger than 1000 bytes',
+  })
+  expect(isCancelled).toBe(true)
 })
 
 async function closedPort(): Promise<number> {

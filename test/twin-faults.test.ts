@@ -38,12 +38,7 @@ const RED: {
   member: ['member:token=/expires_in=0', 'api-token', ['schema /expires_in', 'criterion 3']],
 }
 
-/** These need a connection: in-process there is no body that ends early, and nobody who counts its bytes. */
-const TLS_ONLY = ['cut', 'huge']
-
-const rows = Object.entries(RED).flatMap(([name, row]) =>
-  KINDS.filter((kind) => kind === 'tls' || !TLS_ONLY.includes(name)).map((kind) => [...row, kind] as const),
-)
+const rows = Object.values(RED).flatMap((row) => KINDS.map((kind) => [...row, kind] as const))
 
 test.for(rows)('fault %s turns step %s red: %s, %s', async ([text, stepId, red, kind]) => {
   const faults = faultsOf(text, makeBench(pki).twin.operations)

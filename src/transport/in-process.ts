@@ -1,43 +1,44 @@
 /**
  * A transport without sockets: the request is answered by a function in this process, with the client certificate beside
- * it as a TLS server would see it. The same gate as over the network; refuses to know who answers.
+ * it as a TLS server would see it. The same gate, limits and failures as over the network; refuses to know who answers.
  */
 import type { X509Certificate } from 'node:crypto'
-import type { Problem } from '../errors.ts'
-import { type Gate, targetOf } from './target.ts'
-import type { Delivery, Outgoing, SendOptions, Transport } from './transport.ts'
+import { failureOf, GaveUp, type Situation } from './failure.ts'
+import { type Gate, type Target, targetOf } from './target.ts'
+import type { Answer, Delivery, Outgoing, SendOptions, Transport } from './transport.ts'
 
 interface InProcessOptions extends Gate {
+  /** A response of `type` "error", or a body that fails, stands for a connection that ends. */
   answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
+  readonly maxBodyBytes: number
 }
 
 /** Differs from the network in one point: `Request` folds "." and ".." in a path, where TLS sends it byte for byte. */
 export function inProcess(options: InProcessOptions): Transport {
   return {
     async send(request, sendOptions) {
-      const { host, identity } = targetOf(request, sendOptions.identity, options)
+      const target = targetOf(request, sendOptions.identity, options)
       const startedAt = new Date()
       const start = performance.now()
-      const outcome = await deliver(options, request, identity?.certificate, host, sendOptions)
+      const outcome = await deliver(options, request, target, sendOptions)
       return { ...outcome, timing: { startedAt: startedAt.toISOString(), totalMs: performance.now() - start } }
     },
     async [Symbol.asyncDispose]() {},
   }
 }
 
-type Outcome = Delivery extends infer D
-  ? D extends unknown
-    ? Omit<D, 'timing' | 'tls' | 'sentHeaders'>
-    : never
-  : never
+type Outcome = Delivery extends infer D ? (D extends unknown ? Omit<D, 'timing' | 'tls'> : never) : never
 
 async function deliver(
-  { answer }: InProcessOptions,
+  { answer, maxBodyBytes }: InProcessOptions,
   request: Outgoing,
-  certificate: X509Certificate | undefined,
-  host: string,
+  { host, identity }: Target,
   { signal, timeoutMs }: SendOptions,
 ): Promise<Outcome> {
+  const failed = (error: unknown, stage: Situation['stage']): Outcome => {
+    const situation = { host, identity, stage, reused: false, now: new Date(), timeoutMs, maxBodyBytes }
+    return { kind: 'failed', ...failureOf(error, situation) }
+  }
   let message: Request
   try {
     message = new Request(request.url, {
@@ -47,45 +48,40 @@ async function deliver(
       ...(request.body === undefined ? {} : { body: request.body }),
     })
   } catch {
-    return failed('no', { code: 'INPUT_INVALID', message: `the request to "${host}" cannot be put into HTTP` })
+    const problem = { code: 'INPUT_INVALID', message: `the request to "${host}" cannot be put into HTTP` } as const
+    return { kind: 'failed', sent: 'no', problem }
   }
-  if (signal.aborted) return failed('no', stopped(host))
+  if (signal.aborted) return failed(new GaveUp('interrupted'), 'connecting')
 
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-  const ended = Promise.withResolvers<'ended'>()
-  const end = () => ended.resolve('ended')
+  const ended = Promise.withResolvers<GaveUp>()
+  const end = () => ended.resolve(new GaveUp(signal.aborted ? 'interrupted' : 'timeout'))
   bounded.addEventListener('abort', end, { once: true })
   try {
-    const answered = answer(message, certificate).then(async (response) => ({
-      response,
-      body: response.type === 'error' ? new Uint8Array() : await response.bytes(),
-    }))
-    const outcome = await Promise.race([answered, ended.promise])
-    if (outcome === 'ended') {
+    const answered = answer(message, identity?.certificate)
+    const response = await Promise.race([answered, ended.promise])
+    if (response instanceof GaveUp) {
       answered.catch(() => {})
-      return failed('unknown', signal.aborted ? stopped(host) : late(host, timeoutMs))
+      return failed(response, 'sent')
     }
-    const { response, body } = outcome
-    if (response.type === 'error') {
-      return failed('unknown', {
-        code: 'PEER_CLOSED',
-        message: `"${host}" closed the connection without an answer`,
-      })
-    }
-    return { kind: 'answered', answer: { status: response.status, headers: [...response.headers], body } }
+    if (response.type === 'error') return failed(new Error('no answer'), 'sent')
+    const received = receive(response, maxBodyBytes).catch((error: Error) => error)
+    const result = await Promise.race([received, ended.promise])
+    return result instanceof Error ? failed(result, 'answering') : { kind: 'answered', answer: result }
   } finally {
     bounded.removeEventListener('abort', end)
   }
 }
 
-function failed(sent: 'no' | 'unknown', problem: Problem): Outcome {
-  return { kind: 'failed', sent, problem }
-}
-
-function stopped(host: string): Problem {
-  return { code: 'INTERRUPTED', message: `the request to "${host}" was stopped` }
-}
-
-function late(host: string, timeoutMs: number): Problem {
-  return { code: 'TIMEOUT', message: `"${host}" did not answer within ${timeoutMs} ms` }
+/** Rejects with GaveUp for a body that is too large, and with its own error for one that fails. */
+async function receive({ status, headers, body }: Response, maxBodyBytes: number): Promise<Answer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    size += chunk.length
+    // Leaving the loop cancels the rest.
+    if (size > maxBodyBytes) throw new GaveUp('too-large')
+    chunks.push(chunk)
+  }
+  return { status, headers: [...headers], body: Buffer.concat(chunks) }
 }

@@ -195,6 +195,7 @@ export async function setStage(name: string): Promise<Stage> {
       await using transport = inProcess({
         identities: new Map([['transport', identity]]),
         allowedHosts: environment.allowedHosts,
+        maxBodyBytes: 10 * 1024 * 1024,
         answer: (request, certificate) => twin.answer(request, certificate),
       })
       const events = execute(
