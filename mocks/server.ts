@@ -16,7 +16,7 @@ import { type Arrival, createTwin, type Twin, type TwinOptions } from './twin.ts
 interface ServerLimits {
   /** of a request body; a larger one is answered 413 */
   readonly bodyBytes: number
-  /** for the handshake, for a body, and between requests */
+  /** for the handshake, for a request as a whole, and between requests */
   readonly timeoutMs: number
   readonly connections: number
 }
@@ -51,6 +51,7 @@ export interface RunningTwin extends AsyncDisposable {
 }
 
 const LIMITS: ServerLimits = { bodyBytes: 1024 * 1024, timeoutMs: 30_000, connections: 1000 }
+const FAREWELL_MS = 1000
 /** A ClientHello with post-quantum key shares is some 2 KiB. */
 const GREETING_BYTES = 16 * 1024
 
@@ -69,10 +70,14 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   // node can demand a certificate per server, not per server name: a look at the ClientHello chooses the server.
   const dispatcher = createServer((socket) => {
     sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
     socket.setNoDelay(true)
     socket.on('error', () => socket.destroy())
-    socket.setTimeout(limits.timeoutMs, () => socket.destroy())
+    // Of the greeting as a whole, however it trickles in.
+    const deadline = setTimeout(() => socket.destroy(), limits.timeoutMs)
+    socket.once('close', () => {
+      clearTimeout(deadline)
+      sockets.delete(socket)
+    })
     let greeting = Buffer.alloc(0)
     const read = (chunk: Buffer) => {
       greeting = Buffer.concat([greeting, chunk])
@@ -83,7 +88,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
       }
       socket.off('data', read)
       socket.pause()
-      socket.setTimeout(0)
+      clearTimeout(deadline)
       socket.unshift(greeting)
       serverFor(seen.name, twin, servers).emit('connection', socket)
     }
@@ -105,6 +110,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const keep = async () => await store?.save(twin.state.snapshot())
   const close = async () => {
     const closed = new Promise<void>((resolve) => dispatcher.close(() => resolve()))
+    for (const server of Object.values(servers)) server.close()
     for (const socket of sockets) socket.destroy()
     await closed
     await keep()
@@ -146,7 +152,10 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
     minVersion: 'TLSv1.2',
     optimizeEmptyRequests: true,
     handshakeTimeout: limits.timeoutMs,
+    headersTimeout: limits.timeoutMs,
+    requestTimeout: limits.timeoutMs,
     keepAliveTimeout: limits.timeoutMs,
+    connectionsCheckingInterval: Math.min(1000, limits.timeoutMs),
   }
   const make = (demand: Pick<ServerOptions, 'requestCert' | 'rejectUnauthorized' | 'ca'>): HttpsServer => {
     const server = createHttpsServer({ ...base, ...demand }, (incoming, outgoing) => {
@@ -163,10 +172,14 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
       })
       socket.destroy()
     })
-    server.on('clientError', (_, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
-      else socket.destroy()
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      const status = UNREADABLE[error.code ?? ''] ?? '400 Bad Request'
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+      // Time to read that; destroyed at once, bytes still under way would take the answer with them.
+      setTimeout(() => socket.destroy(), FAREWELL_MS).unref()
     })
+    // Node watches over slow requests from here on, which it does for a server that listens itself.
+    server.emit('listening')
     return server
   }
   return {
@@ -176,6 +189,12 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
     // An authority that has signed nothing: whatever a client shows is refused, and so is showing nothing.
     refusing: make({ requestCert: true, rejectUnauthorized: true, ca: pki.identities.rogue.certificate }),
   }
+}
+
+/** What a request that is never a whole one is answered, by node's name for the reason. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 }
 
 function serverFor(name: string | undefined, twin: Twin, servers: Servers): HttpsServer {
@@ -215,20 +234,15 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
 
-/** Undefined where it is too large. Rejects where it takes too long. */
+/** Undefined where it is too large. Rejects where the connection ends first. */
 async function readBody(incoming: IncomingMessage, limits: ServerLimits): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Buffer[] = []
   let size = 0
-  const deadline = setTimeout(() => incoming.socket.destroy(), limits.timeoutMs)
-  try {
-    // Not destroyed when it is too large: the answer must still go out.
-    for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      size += chunk.length
-      if (size > limits.bodyBytes) return undefined
-      chunks.push(chunk)
-    }
-  } finally {
-    clearTimeout(deadline)
+  // Not destroyed when it is too large: the answer must still go out.
+  for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > limits.bodyBytes) return undefined
+    chunks.push(chunk)
   }
   return new Uint8Array(Buffer.concat(chunks))
 }

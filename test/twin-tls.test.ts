@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, request } from 'node:https'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { HttpResponse, http } from 'msw'
@@ -272,6 +272,39 @@ test('garbage, silence and half a greeting harm nobody', async () => {
   smuggled.destroy()
 
   expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+  expect((await askToken(running)).status).toBe(200)
+})
+
+test('who sends bytes one at a time without end is answered 408 where there is TLS, and cut off', async () => {
+  await using running = await start({ limits: { timeoutMs: 200 } })
+  /** What comes back on a connection that never stops sending; resolves when the twin ends it. */
+  const trickle = async (socket: Socket, first: Buffer | string, drop: string) => {
+    let told = ''
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      told += chunk
+    })
+    socket.write(first)
+    const drops = setInterval(() => socket.write(drop), 10)
+    await new Promise((resolve) => socket.once('close', resolve))
+    clearInterval(drops)
+    return told.split('\r\n', 1)[0]
+  }
+  const secure = () => connectTls(tlsOptions(running, PLAIN, 'none'))
+  const head = `POST /token HTTP/1.1\r\nhost: ${PLAIN}\r\n`
+
+  expect(
+    await Promise.all([
+      trickle(connectTcp(running.port, '127.0.0.1'), Buffer.from([22, 3, 1, 63, 255, 1]), '\x01'),
+      trickle(secure(), `${head}x-slow: `, 'x'),
+      trickle(secure(), `${head}content-length: 100000\r\n\r\n`, 'x'),
+      trickle(secure(), head, 'x: y\r\n'),
+    ]),
+  ).toEqual(['', ...Array.from({ length: 3 }, () => 'HTTP/1.1 408 Request Timeout')])
+  expect(await trickle(secure(), `${head}x: ${'x'.repeat(20_000)}`, '')).toBe(
+    'HTTP/1.1 431 Request Header Fields Too Large',
+  )
+  expect(running.twin.log).toEqual([])
   expect((await askToken(running)).status).toBe(200)
 })
 
