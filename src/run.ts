@@ -12,14 +12,17 @@ import { environmentRecord, securityRecord, signingKeyRecords } from './circumst
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
 import { fail } from './errors.ts'
-import { execute, type Kept, type Ports, type RunEvent } from './execute/index.ts'
+
+import { execute, type Ports, type RunEvent } from './execute/index.ts'
+
 import { GIVEN } from './flow/given.ts'
 import type { CallStep } from './flow/index.ts'
 import { withInvoked } from './flow/needs.ts'
 import { demandRegistration, type Expectation, expectationsOf, type Fulfil, Provider } from './given.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from './identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type SigningKey } from './jwt.ts'
-import { type Application, type ChangeMade, messagesToThredd } from './message.ts'
+import { Keeper } from './keeper.ts'
+import { type Application, messagesToThredd } from './message.ts'
 import { type Plan, type PlannedWorkflow, plan } from './plan.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import {
@@ -39,7 +42,7 @@ import { folderName, leftOut, type SelectionOptions, select, together } from './
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
-import { openVaultOf, type Probe, registrationEffect, type Vault, type VaultPorts } from './vault/index.ts'
+import { openVaultOf, type Probe, type Vault, type VaultPorts } from './vault/index.ts'
 
 /** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
 export type Counterparty = AsyncDisposable & {
@@ -144,19 +147,19 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   })
 
   const warnings = [...prepared.warnings]
-  const changes: ChangeMade[] = []
-  /** what is running now; one workflow runs at a time */
-  let current: Selected | undefined
   const signal = options.signal ?? new AbortController().signal
   const given: GivenRecord[] = []
   let provider: Provider | undefined
-  const newsOf = (kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined => {
-    if (kept?.problem !== undefined) warnings.push(kept.problem.message)
-    if (kept === undefined || (status !== 201 && !kept.rotated)) return undefined
-    if (status === 201) provider?.registered()
-    const news = status === 201 ? 'registered' : 'rotated'
-    return { clientId: kept.registration.clientId, news, problem: kept.problem }
-  }
+  const keeper = stack.use(
+    new Keeper({
+      vault,
+      runId,
+      clientId,
+      now: () => new Date(),
+      onRegistered: () => provider?.registered(),
+      warn: (text) => warnings.push(text),
+    }),
+  )
   const portsTo = (transport: Transport): Ports => ({
     transport,
     redactor,
@@ -166,54 +169,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
     },
     alter: alterJwt,
-    vault: {
-      begin: async ({ step, ...request }) => {
-        const { method, url } = request
-        // Only what manages a client is told by its token; the vault need not be read for every other call.
-        const isManagement = clientId !== undefined && (method === 'PUT' || method === 'DELETE')
-        const registration = isManagement ? await vault.current(clientId) : undefined
-        const effect = registrationEffect(request, registration)
-        if (effect === undefined) return undefined
-        demandEffect(current, effect, step)
-        const before = clientId === undefined ? undefined : await vault.current(clientId)
-        const intent = await vault.begin({ effect, method, url, step, runId, clientId })
-        const made = { change: effect, clientId: clientId ?? '', scopesBefore: before?.scopes, scopesAfter: undefined }
-        const at = () => new Date().toISOString()
-        return {
-          keep: async (answer) => {
-            const kept = await intent.keep(answer)
-            const now = kept?.registration
-            if (answer.status >= 200 && answer.status <= 299) {
-              const facts = { clientId: now?.clientId ?? made.clientId, scopesAfter: now?.scopes }
-              changes.push({ ...made, ...facts, outcome: 'done', at: at() })
-            } else if (answer.status >= 500 || answer.status === 408) {
-              changes.push({ ...made, outcome: 'unknown', at: at() })
-            } else if (effect === 'register' && before === undefined && saysItExists(answer)) {
-              changes.push({ ...made, outcome: 'exists', at: at() })
-            }
-            return newsOf(kept, answer.status)
-          },
-          close: async (outcome) => {
-            if (outcome === 'unknown') changes.push({ ...made, outcome, at: at() })
-            await intent.close(outcome)
-          },
-        }
-      },
-      keep: async (answer) => newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status),
-      worked: async (authorization, step) => {
-        const registration = clientId === undefined ? undefined : await vault.current(clientId)
-        const token = [registration?.registrationAccessToken, registration?.fallback].find(
-          (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
-        )
-        if (clientId !== undefined && token !== undefined) await vault.worked(clientId, { token, runId, step })
-      },
-      read: async (member) => {
-        const registration = clientId === undefined ? undefined : await vault.current(clientId)
-        return member === 'registration_client_uri'
-          ? registration?.registrationClientUri
-          : registration?.registrationAccessToken?.reveal()
-      },
-    },
+    vault: keeper.port,
     given: async (workflow) => await provider?.provide(workflow),
     userAgent: userAgent(options),
     now: () => new Date(),
@@ -221,20 +177,20 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
   })
   const watch = (event: RunEvent) => {
-    if (event.type === 'workflow-started') current = event.planned
+    if (event.type === 'workflow-started') keeper.current = event.planned
     options.onEvent?.(event)
   }
   const setUp = async (ports: Ports) => {
-    const [given, told] = [current, changes.length]
+    const [given, told] = [keeper.current, keeper.changes.length]
     try {
       if (prepared.setUp === undefined) return []
       return await drain(execute(prepared.setUp, ports, signal), (event) => {
-        if (event.type === 'workflow-started') current = event.planned
+        if (event.type === 'workflow-started') keeper.current = event.planned
       })
     } finally {
-      current = given
+      keeper.current = given
       // What a workflow finds is the twin's to say, and nobody has to be told of it.
-      changes.length = told
+      keeper.changes.length = told
     }
   }
   const workflows: WorkflowRecord[] = []
@@ -256,7 +212,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     workflows.push(...(await drain(execute({ ...prepared.plan, workflows: planned }, ports, signal), watch)))
   }
   const provenance = await options.provenance
-  const messages = messagesToThredd(changes, applicationOf(environment, options))
+  const messages = messagesToThredd(keeper.changes, applicationOf(environment, options))
   // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
   const told = redactor.value({
     recordVersion: RECORD_VERSION,
@@ -387,18 +343,6 @@ async function drain(
   }
 }
 
-/** A call is known by its content too: one at an address that nobody takes for a registration's is refused here. */
-function demandEffect(current: Selected | undefined, change: string, step: string): void {
-  if (current === undefined || effectOf(current) !== 'read') return
-  fail({
-    code: 'FLOW_STRUCTURE',
-    message: `step "${step}" would ${change} a client, but workflow "${current.workflow.workflowId}" says that it only reads; nothing was sent`,
-    at: current.workflow.at,
-    expected: `x-dcr: { effect: ${change} }`,
-    found: 'x-dcr: { effect: read }',
-  })
-}
-
 /** What one counterparty answers: all of a run, or of one that names no flows each file on an embedded twin of its own. */
 function partsOf(
   { workflows }: Plan,
@@ -409,10 +353,14 @@ function partsOf(
   return [...Map.groupBy(workflows, ({ flow }) => flow).values()]
 }
 
+/** Whether the embedded twin answers, which begins without clients at each run and takes them along when it ends. */
+export function forgets(environment: Environment): boolean {
+  return environment.class === 'mock' && ![...environment.servers.values()].every(isLoopback)
+}
+
 /** In class mock nothing leaves this machine: servers on loopback are called, every other name is the twin's. */
 async function meet(environment: Environment, options: RunOptions): Promise<Counterparty | undefined> {
-  if (environment.class !== 'mock') return undefined
-  if ([...environment.servers.values()].every(isLoopback)) return undefined
+  if (!forgets(environment)) return undefined
   if (options.twin !== undefined) return options.twin(environment)
   return fail({
     code: 'TWIN',
@@ -460,7 +408,7 @@ async function prepare(
   const registered = registration !== undefined
   const selected = selection.map(({ workflow }) => workflow)
   const given = expectationsOf(selected, isOnTwin)
-  const makers = isOnTwin ? selected.flatMap(({ given }) => given.flatMap(madeBy)) : []
+  const makers = isOnTwin ? [...new Set(selected.flatMap(({ given }) => given.flatMap(madeBy)))] : []
   const setUpFlows = makers.length === 0 ? [] : await select({ ...options, ...ALL, flows: makers }, environment)
   const workflows = [...selection, ...setUpFlows].flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   const steps = workflows.flatMap((workflow) => workflow.steps.filter((step) => step.kind === 'call'))
@@ -652,17 +600,12 @@ function applicationOf(environment: Environment, options: RunOptions): Applicati
   }
 }
 
-/** RFC 7591 has no code for it; the words are the product's. */
-function saysItExists({ status, body }: { readonly status: number; readonly body: Uint8Array }): boolean {
-  return status === 409 || (status === 400 && /already|exists/i.test(new TextDecoder().decode(body)))
-}
-
 /** Reads clients at their registration_client_uri for `thredd vault … --online`. Only the network or a server on this machine is asked. */
 export async function openReader(
   environment: Environment,
   { version, proxy }: Pick<RunOptions, 'version' | 'proxy'>,
 ): Promise<AsyncDisposable & { readonly probe: Probe }> {
-  if (environment.class === 'mock' && ![...environment.servers.values()].every(isLoopback)) {
+  if (forgets(environment)) {
     fail({
       code: 'TWIN',
       message: `environment "${environment.name}" is of class mock: no server has its clients once a run has ended`,

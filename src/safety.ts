@@ -5,7 +5,7 @@
 import { basename } from 'node:path'
 import type { Environment } from './environment/index.ts'
 import { isNonEmpty, type Problem, ToolError } from './errors.ts'
-import { changingSteps, effectOfOperation, heavier } from './flow/effect.ts'
+import { type Change, changingSteps, effectOfOperation, heavier } from './flow/effect.ts'
 import type { Flow, Workflow } from './flow/index.ts'
 import type { Effect } from './flow/model.ts'
 import { withInvoked } from './flow/needs.ts'
@@ -22,6 +22,19 @@ export function effectOf({ flow, workflow }: Selected): Effect {
     const called = one.steps.flatMap((step) => (step.kind === 'call' ? [effectOfOperation(step.operation)] : []))
     return [one.effect, ...called].reduce(heavier, effect)
   }, 'read')
+}
+
+/** Whether the workflow means to delete what it registers: a DELETE follows the POST. */
+export function deletesItself({ flow, workflow }: Selected): boolean {
+  const changes = changesOf({ flow, workflow })
+  const first = changes.indexOf('register')
+  return first !== -1 && changes.lastIndexOf('delete') > first
+}
+
+/** What the workflow does to the client, in order; what it says of itself where its calls do not show it. */
+export function changesOf({ flow, workflow }: Selected): readonly Change[] {
+  const changes = changingSteps(flow, workflow).map(({ change }) => change)
+  return changes.length > 0 || workflow.effect === 'read' ? changes : [workflow.effect]
 }
 
 /** What a person must know before anything is sent, in words. */
@@ -99,12 +112,7 @@ function registerObjections(
   { registration, registerAgain, forgets, environment }: Circumstances,
 ): readonly Problem[] {
   if (registration === undefined || registerAgain || forgets) return []
-  const changes = selection.flatMap((one) => {
-    const steps = changingSteps(one.flow, one.workflow).map(({ change }) => change)
-    const declared = one.workflow.effect
-    return (steps.length > 0 || declared === 'read' ? steps : [declared]).map((change) => ({ one, change }))
-  })
-  const [first] = changes
+  const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
   if (first?.change !== 'register') return []
   const { clientId, keptAt, scopes } = registration
   return [

@@ -75,6 +75,7 @@ test('a call that was not sent leaves nothing behind; any other end without an a
       url: 'https://auth.example/register',
       step: 'register',
       runId: 'run-register',
+      purpose: 'kept',
       begunAt: '2026-01-02T03:04:06.000Z',
       status: undefined,
       way: 'retry',

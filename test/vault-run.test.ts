@@ -5,13 +5,13 @@ import * as fs from 'node:fs/promises'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { HttpResponse, http } from 'msw'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { http } from 'msw'
+import { expect, test, vi } from 'vitest'
 import { changeField, type Fault, loseAnswer, replaceBody } from '../mocks/index.ts'
-import type { Switches } from '../mocks/switches.ts'
 import { openVault, resolveVaultKey, type Vault } from '../src/vault/index.ts'
 import { Cli, ROOT, type Situation } from './support/cli.ts'
-import { type Network, startNetwork } from './support/network.ts'
+import type { Network } from './support/network.ts'
+import { CONFIRM, hold, killedAt, person, spoil } from './support/person.ts'
 import { runOnTwin } from './support/run.ts'
 import { CLIENT_ID } from './support/twin.ts'
 
@@ -19,68 +19,6 @@ import { CLIENT_ID } from './support/twin.ts'
 vi.setConfig({ testTimeout: 120_000 })
 
 const THREDD = `exec "${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}"`
-const CONFIRM = ['--confirm', CLIENT_ID]
-
-/** A person's folder with an environment "uat" whose hosts are the twin's. */
-async function person(switches: Partial<Switches> = {}) {
-  const network = await startNetwork(switches)
-  const cli = await Cli.make({ '.env.uat': network.environment })
-  onTestFinished(async () => {
-    await network[Symbol.asyncDispose]()
-    await cli[Symbol.asyncDispose]()
-  })
-  const situation: Situation = { variables: network.variables }
-  return {
-    network,
-    cli,
-    start: (...args: string[]) => cli.start([...args, '--env', 'uat'], situation),
-    thredd: (...args: string[]) => cli.run([...args, '--env', 'uat'], situation),
-    vault: () =>
-      openVault({
-        folder: join(cli.folder, 'vault'),
-        key: network.vaultKey,
-        environment: 'uat',
-        now: () => new Date(),
-      }),
-  }
-}
-
-function spoil({ twin }: Network, ...faults: readonly Fault[]): void {
-  for (const fault of faults) twin.use(...fault.handlers(twin))
-}
-
-/** From now on the operation is answered only when `release` is called; it takes effect before that, or never. */
-function hold({ twin }: Network, operation: string, takesEffect = true) {
-  const arrived = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
-  onTestFinished(() => released.resolve())
-  let arrivals = 0
-  twin.use(
-    http.all(
-      ({ request }) => twin.operationOf(request) === operation,
-      async ({ request }) => {
-        arrivals += 1
-        const response = takesEffect ? await twin.pass(request) : HttpResponse.error()
-        arrived.resolve()
-        await released.promise
-        return response
-      },
-    ),
-  )
-  return { arrived: arrived.promise, release: () => released.resolve(), arrivals: () => arrivals }
-}
-
-/** A run that is killed while it waits for the answer of this operation. */
-async function killedAt(who: Awaited<ReturnType<typeof person>>, operation: string, takesEffect = true): Promise<void> {
-  const held = hold(who.network, operation, takesEffect)
-  const running = who.start('run', 'lifecycle')
-  await held.arrived
-  running.process.kill('SIGKILL')
-  await running.ended
-  held.release()
-  who.network.twin.reset()
-}
-
 const token = async (vault: Promise<Vault>) =>
   (await (await vault).current(CLIENT_ID))?.registrationAccessToken?.reveal()
 const live = ({ twin }: Network) => twin.state.clients.get(CLIENT_ID)?.registrationToken.value

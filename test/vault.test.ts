@@ -107,6 +107,7 @@ test('a registration is read back as it was answered, without its credentials am
     runId: 'run-1',
     step: 'register',
     deletedAt: undefined,
+    origin: { at: '2026-01-02T03:04:05.678Z', runId: 'run-1', step: 'register', purpose: 'kept' },
   }
   expect(plain(kept?.registration)).toEqual(expected)
   expect({ rotated: kept?.rotated, problem: kept?.problem }).toEqual({ rotated: false, problem: undefined })

@@ -140,6 +140,25 @@ export const COMMANDS = {
       ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
     ],
   },
+  cleanup: {
+    usage: 'thredd cleanup',
+    about: 'delete the clients that a run was to delete and did not; what "register" made on purpose is never touched',
+    words: 'none',
+    flags: {
+      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
+      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      confirm: { value: 'client_id', many: true, about: 'repeat the client id of a live client that is to be deleted' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      'dry-run': { about: 'list what was left behind, and send nothing' },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd cleanup --env uat --dry-run', 'what runs have left behind, and calls whose end nobody knows'],
+      ['thredd cleanup --env uat', 'delete it; at a terminal each client id is typed'],
+      ['thredd cleanup --env uat --confirm <client_id>', 'the same in a CI job'],
+    ],
+  },
   lint: {
     usage: 'thredd lint [file|folder|flow…]',
     about: 'find every mistake in flow files before anything is sent; without names in the folder flows',

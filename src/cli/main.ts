@@ -57,6 +57,8 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       return (await import('./verify.ts')).performVerify(invocation, { here: process.cwd(), write })
     case 'mock':
       return performMock(invocation)
+    case 'cleanup':
+      return performCleanupCommand(invocation, { root, version, out })
     case 'vault':
       return performVaultCommand(invocation, { root, version })
     default:
@@ -69,31 +71,55 @@ async function performRun(
   { root, version, out }: { root: string; version: string; out: Console },
 ): Promise<number> {
   const { rehearse, run } = await import('../run.ts')
-  const here = process.cwd()
-  const stop = new AbortController()
-  const interrupt = () => stop.abort()
-  const env = invocation.text('env') ?? (process.env.THREDD_ENV || 'mock')
   const asJson = invocation.has('json')
   const stream = (event: StreamEvent) => process.stdout.write(jsonLine(event))
-  const options: RunOptions = {
+  return await untilStopped(async (signal) => {
+    const options: RunOptions = {
+      ...runOptions(invocation, { root, version, signal }),
+      onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
+    }
+    try {
+      if (invocation.has('dry-run')) {
+        const rehearsal = await rehearse(options)
+        if (asJson) process.stdout.write(`${JSON.stringify({ type: 'dry-run', ...rehearsal })}\n`)
+        else out.preview(rehearsal)
+        return 0
+      }
+      const { record, file } = await run(options)
+      const path = relative(process.cwd(), file)
+      const { verdict, exitCode, messagesToThredd = [] } = record
+      if (asJson) stream({ type: 'run-finished', verdict, exitCode, record: path, messagesToThredd })
+      else out.summary(record, path)
+      if (process.env.GITHUB_ACTIONS === 'true' && !asJson) {
+        for (const line of githubAnnotations(record)) process.stdout.write(`${line}\n`)
+      }
+      return record.exitCode
+    } catch (error) {
+      if (asJson && error instanceof ToolError)
+        stream({ type: 'refused', exitCode: exitOf(error), problems: error.problems })
+      throw error
+    }
+  })
+}
+
+/** What the flags, the process variables and the current folder say of a run. */
+function runOptions(
+  invocation: Invocation,
+  { root, version, signal }: { root: string; version: string; signal: AbortSignal },
+): RunOptions {
+  const here = process.cwd()
+  return {
     flows: invocation.words,
     workflow: invocation.text('workflow'),
     step: invocation.text('step'),
     inputs: invocation.pairs('input'),
-    environment: {
-      env,
-      folder: here,
-      // A folder of one's own wins; the environments of the repository stand in where it has none of that name.
-      fallback: root,
-      variables: process.env,
-      servers: invocation.pairs('server'),
-    },
+    environment: environmentOptions(invocation, root),
     folders: [here, root],
     out: resolve(here, invocation.text('out') ?? 'reports'),
     confirm: invocation.text('confirm'),
     ask:
-      process.stdin.isTTY && process.stderr.isTTY && !asJson
-        ? (question) => askClientId(question, stop.signal)
+      process.stdin.isTTY && process.stderr.isTTY && !invocation.has('json')
+        ? (question) => askClientId(question, signal)
         : undefined,
     registerAgain: invocation.has('register-again'),
     version,
@@ -101,34 +127,31 @@ async function performRun(
     codeQuality: process.env.GITLAB_CI === 'true',
     twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
     provenance: provenanceOf(root, process.env),
-    signal: stop.signal,
-    onEvent: (event) => (asJson ? stream(streamed(event)) : out.show(event)),
+    signal,
   }
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+}
+
+function environmentOptions(invocation: Invocation, root: string): RunOptions['environment'] {
+  return {
+    env: invocation.text('env') ?? (process.env.THREDD_ENV || 'mock'),
+    folder: process.cwd(),
+    // A folder of one's own wins; the environments of the repository stand in where it has none of that name.
+    fallback: root,
+    variables: process.env,
+    servers: invocation.pairs('server'),
+  }
+}
+
+/** Ctrl-C once ends the work in good order; twice ends the process. */
+async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, interrupt)
   try {
-    if (invocation.has('dry-run')) {
-      const rehearsal = await rehearse(options)
-      if (asJson) process.stdout.write(`${JSON.stringify({ type: 'dry-run', ...rehearsal })}\n`)
-      else out.preview(rehearsal)
-      return 0
-    }
-    const { record, file } = await run(options)
-    const path = relative(here, file)
-    const { verdict, exitCode, messagesToThredd = [] } = record
-    if (asJson) stream({ type: 'run-finished', verdict, exitCode, record: path, messagesToThredd })
-    else out.summary(record, path)
-    if (process.env.GITHUB_ACTIONS === 'true' && !asJson) {
-      for (const line of githubAnnotations(record)) process.stdout.write(`${line}\n`)
-    }
-    return record.exitCode
-  } catch (error) {
-    if (asJson && error instanceof ToolError)
-      stream({ type: 'refused', exitCode: exitOf(error), problems: error.problems })
-    throw error
+    return await work(stop.signal)
   } finally {
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
+    for (const signal of signals) process.off(signal, interrupt)
   }
 }
 
@@ -211,14 +234,7 @@ async function performVaultCommand(
   const { performVault } = await import('./vault.ts')
   const { loadEnvironment } = await import('../environment/index.ts')
   const { openVaultOf } = await import('../vault/index.ts')
-  const here = process.cwd()
-  const environment = await loadEnvironment({
-    env: invocation.text('env') ?? (process.env.THREDD_ENV || 'mock'),
-    folder: here,
-    fallback: root,
-    variables: process.env,
-    servers: invocation.pairs('server'),
-  })
+  const environment = await loadEnvironment(environmentOptions(invocation, root))
   await using stack = new AsyncDisposableStack()
   const reader = !invocation.has('online')
     ? undefined
@@ -228,7 +244,7 @@ async function performVaultCommand(
     write: (text) => process.stdout.write(text),
     warn: (text) => process.stderr.write(text),
     isTerminal: process.stdout.isTTY === true,
-    folder: here,
+    folder: process.cwd(),
     now: () => new Date(),
     runId: 'vault',
     open: async ({ makeKey }) => ({
@@ -238,6 +254,42 @@ async function performVaultCommand(
     }),
     passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file')),
     probe: reader?.probe,
+  })
+}
+
+async function performCleanupCommand(
+  invocation: Invocation,
+  { root, version, out }: { root: string; version: string; out: Console },
+): Promise<number> {
+  const { performCleanup } = await import('./cleanup.ts')
+  const { loadEnvironment } = await import('../environment/index.ts')
+  const { openVaultOf } = await import('../vault/index.ts')
+  const { forgets, openReader, run } = await import('../run.ts')
+  const environment = await loadEnvironment(environmentOptions(invocation, root))
+  return await untilStopped(async (signal) => {
+    const options = runOptions(invocation, { root, version, signal })
+    return await performCleanup(invocation, {
+      write: (text) => process.stdout.write(text),
+      environment: environment.name,
+      forgets: forgets(environment),
+      openVault: async () =>
+        existsSync(environment.vault.folder)
+          ? (await openVaultOf(environment, { now: () => new Date(), makeKey: false })).vault
+          : undefined,
+      openReader: () => openReader(environment, { version, proxy: proxyOf(process.env) }),
+      remove: async (clientId, confirm) => {
+        const { record, file } = await run({
+          ...options,
+          // The flow of the package, whatever the current folder calls so.
+          flows: [join(root, 'flows', 'delete-registration.arazzo.yaml')],
+          environment: { ...options.environment, variables: { ...process.env, THREDD_CLIENT_ID: clientId } },
+          confirm,
+          onEvent: invocation.has('json') ? undefined : (event) => out.show(event),
+        })
+        if (!invocation.has('json')) out.summary(record, relative(process.cwd(), file))
+        return record.exitCode
+      },
+    })
   })
 }
 

@@ -18,6 +18,7 @@ const INTENT = '.intent'
 const ROOM = '.room'
 const PROBE = 'probe-'
 const WRITE_LOCK = 'vault.lock'
+const RUN_LOCK = '.run.lock'
 const LOCK_WAIT_MS = 30_000
 /** A registration answer with its software statement is about 8 KiB. */
 const LARGE_ANSWER_BYTES = 64 * 1024
@@ -140,6 +141,22 @@ export class VaultFiles {
 
   isFree(clientId: string): Promise<boolean> {
     return this.#isFreeName(this.#name(clientId))
+  }
+
+  /** Held by a run for as long as it looks after the client; undefined where another one does. */
+  async attend(clientId: string): Promise<Lock | undefined> {
+    const path = this.#path(`${this.#name(clientId)}${RUN_LOCK}`)
+    await this.#disk.makeFolder(this.folder)
+    await this.#disk.makeLockFile(path)
+    return tryLock(path)
+  }
+
+  async isAttended(clientId: string): Promise<boolean> {
+    const path = this.#path(`${this.#name(clientId)}${RUN_LOCK}`)
+    if (!(await this.#disk.exists(path))) return false
+    const lock = tryLock(path)
+    lock?.release()
+    return lock === undefined
   }
 
   /** Writes as much as a large answer and takes it away again. */

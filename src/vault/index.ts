@@ -32,6 +32,7 @@ import {
   isRegistrationAnswer,
   isRepeated,
   joined,
+  periodsOf,
   type Registration,
   rawBody,
   readableBody,
@@ -39,7 +40,7 @@ import {
   registrationOf,
   VAULT_VERSION,
 } from './record.ts'
-import type { By, Intent, Kept, ReceivedAnswer, Vault, VaultOptions } from './vault.ts'
+import type { By, Intent, Kept, LedgerEntry, ReceivedAnswer, Vault, VaultOptions } from './vault.ts'
 
 export type { FilePort } from './disk.ts'
 export { type OpenIntent, registrationEffect } from './journal.ts'
@@ -48,7 +49,7 @@ export { openBundle, sealBundle, toVariables } from './portable.ts'
 export type { Registration } from './record.ts'
 export { fingerprint } from './record.ts'
 export { type Probe, type Proof, proveToken, recover } from './recover.ts'
-export type { Vault } from './vault.ts'
+export type { LedgerEntry, Vault } from './vault.ts'
 
 /** Where a test puts failing files, or dies. */
 export type VaultPorts = Pick<VaultOptions, 'files' | 'checkpoint'>
@@ -135,7 +136,7 @@ class EncryptedVault implements Vault {
   }
 
   async begin(call: Parameters<Vault['begin']>[0]): Promise<Intent> {
-    const { effect, method, url, step, runId } = call
+    const { effect, method, url, step, runId, purpose } = call
     const clientId = call.clientId ?? unknownClient(call)
     const lock = await this.#files.lockClient(clientId)
     const id = randomUUID()
@@ -149,6 +150,7 @@ class EncryptedVault implements Vault {
       step,
       runId,
       begunAt: this.#time(),
+      ...(effect === 'register' ? { purpose: purpose ?? 'kept' } : {}),
     })
     try {
       // A record that cannot be read could not take the answer.
@@ -271,6 +273,44 @@ class EncryptedVault implements Vault {
       open.push(openIntent(intent, registration, inFlight))
     }
     return open.sort((a, b) => (a.begunAt < b.begunAt ? -1 : 1))
+  }
+
+  async attend(clientId: string): Promise<Disposable> {
+    try {
+      return (await this.#files.attend(clientId)) ?? { [Symbol.dispose]: () => {} }
+    } catch (error) {
+      throw unwritable(this.#files.folder, error)
+    }
+  }
+
+  async ledger(): Promise<readonly LedgerEntry[]> {
+    const { clients } = await this.#scan()
+    const open = await this.unsettled()
+    const registered = [...clients].flatMap(([clientId, entries]) =>
+      periodsOf(entries).map((period, index, all) => ({
+        clientId,
+        ...period,
+        // What is open of a client concerns the newest of its lives.
+        open: index === all.length - 1 ? open.filter((intent) => intent.clientId === clientId) : [],
+      })),
+    )
+    const entries = registered.map(async (one): Promise<LedgerEntry> => {
+      if (one.deletedAt !== undefined) return { ...one, state: 'deleted' }
+      if (one.open.length > 0) return { ...one, state: 'unknown' }
+      if (one.purpose === 'kept') return { ...one, state: 'kept' }
+      return { ...one, state: (await this.#files.isAttended(one.clientId)) ? 'registered' : 'left behind' }
+    })
+    // A POST of which nothing else is known yet, or that came after the last deletion.
+    const announced = open.flatMap((intent): LedgerEntry[] => {
+      const isKnown = registered.some(
+        ({ clientId, deletedAt }) => clientId === intent.clientId && deletedAt === undefined,
+      )
+      if (intent.effect !== 'register' || isKnown) return []
+      const { clientId, runId, step, begunAt: at, purpose, way } = intent
+      const state = way === 'wait' ? 'announced' : 'unknown'
+      return [{ clientId, runId, step, at, purpose, state, deletedAt: undefined, open: [intent] }]
+    })
+    return [...(await Promise.all(entries)), ...announced].sort((a, b) => (a.at < b.at ? -1 : 1))
   }
 
   async settle(id: string, how: string): Promise<void> {

@@ -7,6 +7,7 @@ import {
   credentialsIn,
   type Entry,
   isRegistrationAnswer,
+  type Purpose,
   type Registration,
   rawBody,
   readableBody,
@@ -28,6 +29,7 @@ export interface OpenIntent {
   readonly runId: string
   /** UTC, RFC 3339 */
   readonly begunAt: string
+  readonly purpose: Purpose
   /** the status of an answer that does not say whether the change was made */
   readonly status: number | undefined
   /** wait: a process is at it · read: with the stored token · retry: the same call again · ask: Thredd must delete it */
@@ -49,6 +51,8 @@ const intentSchema = z.looseObject({
   step: z.string(),
   runId: z.string(),
   begunAt: z.string(),
+  /** what is meant to become of the client that a POST registers */
+  purpose: z.optional(z.enum(['kept', 'temporary'])),
   /** raw, before anything looked at it */
   answer: z.optional(
     z.looseObject({
@@ -116,7 +120,7 @@ export function readIntent(plaintext: Uint8Array): ReturnType<typeof readFormat<
 }
 
 /** What an answer adds to its client's record: itself, or that the client is deleted; undefined where it adds nothing. */
-export function entryOf({ effect, runId, step, answer }: StoredIntent): Entry | undefined {
+export function entryOf({ effect, runId, step, answer, purpose }: StoredIntent): Entry | undefined {
   if (answer === undefined) return undefined
   const { keptAt, status, body, encoding } = answer
   const readable = readableBody(answer)
@@ -124,7 +128,16 @@ export function entryOf({ effect, runId, step, answer }: StoredIntent): Entry | 
   if (!isSuccess(status)) return undefined
   if (effect === 'delete' && !isRegistrationAnswer({ status, body: readable }))
     return { kind: 'deleted', keptAt, runId, step }
-  return { kind: 'answer', keptAt, runId, step, status, body, ...(encoding === undefined ? {} : { encoding }) }
+  return {
+    kind: 'answer',
+    keptAt,
+    runId,
+    step,
+    status,
+    body,
+    ...(encoding === undefined ? {} : { encoding }),
+    ...(effect === 'register' && purpose !== undefined ? { purpose } : {}),
+  }
 }
 
 /** The client that the answer says it is about, else the one the call was about. */
@@ -151,7 +164,7 @@ export function openIntent(
   registration: Registration | undefined,
   inFlight: boolean,
 ): OpenIntent {
-  const { id, clientId, effect, method, url, step, runId, begunAt, answer, retried } = intent
+  const { id, clientId, effect, method, url, step, runId, begunAt, purpose = 'kept', answer, retried } = intent
   const live = registration?.deletedAt === undefined ? registration : undefined
   const readable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
   const way = inFlight
@@ -178,6 +191,7 @@ export function openIntent(
     step,
     runId,
     begunAt,
+    purpose,
     status: answer?.status,
     way,
     known: `${call}; ${came}${then}`,

@@ -28,7 +28,23 @@ export interface Registration {
   readonly runId: string
   readonly step: string
   readonly deletedAt: string | undefined
+  /** the answer that this client began with, since it was last deleted */
+  readonly origin: Origin
 }
+
+/** The beginning of a client, and what its run meant to do with it. */
+export interface Origin {
+  readonly at: string
+  readonly runId: string
+  readonly step: string
+  readonly purpose: Purpose
+}
+
+/**
+ * What a run means to do with the client that it registers: keep it, or delete it before it ends. Temporary is a client only
+ * if all that registered it meant to delete it; what nobody knows the purpose of is kept.
+ */
+export type Purpose = 'kept' | 'temporary'
 
 /** One line of a client's history. Tokens by fingerprint only. */
 export interface HistoryEvent {
@@ -48,6 +64,8 @@ const READABLE_VERSIONS = [1, VAULT_VERSION] as const
 /** Raw answers that stay whole: a server that rotates at each GET would add 11 kB every time. */
 const NEWEST_KEPT = 5
 
+const purpose = z.optional(z.enum(['kept', 'temporary']))
+
 // Loose objects: a later release may add members, and an older one must not drop them when it rewrites the record.
 const answerEntry = z.looseObject({
   kind: z.literal('answer'),
@@ -59,6 +77,8 @@ const answerEntry = z.looseObject({
   body: z.string(),
   /** present where the bytes were no UTF-8 text */
   encoding: z.optional(z.literal('base64')),
+  /** of the answer to a registration */
+  purpose,
 })
 /** An old answer, of which only what may be asked later is left. */
 const reducedEntry = z.looseObject({
@@ -69,6 +89,7 @@ const reducedEntry = z.looseObject({
   status: z.int(),
   sha256: z.string(),
   token: z.optional(z.string()),
+  purpose,
 })
 const deletedEntry = z.looseObject({
   kind: z.literal('deleted'),
@@ -191,6 +212,27 @@ export function registrationOf(clientId: string, entries: readonly Entry[]): Reg
   return folded(clientId, entries)?.registration
 }
 
+/** Each time the client was registered, oldest first, and when it was deleted. */
+export function periodsOf(entries: readonly Entry[]): readonly Period[] {
+  const periods: Period[] = []
+  for (const entry of entries) {
+    const last = periods.at(-1)
+    if (entry.kind === 'deleted') {
+      if (last !== undefined) periods[periods.length - 1] = { ...last, deletedAt: last.deletedAt ?? entry.keptAt }
+    } else if (entry.kind === 'answer' || entry.kind === 'reduced') {
+      const { keptAt: at, runId, step, purpose } = entry
+      if (last === undefined || last.deletedAt !== undefined)
+        periods.push({ at, runId, step, purpose: purpose ?? 'kept', deletedAt: undefined })
+      else if (purpose === 'kept') periods[periods.length - 1] = { ...last, purpose }
+    }
+  }
+  return periods
+}
+
+export interface Period extends Origin {
+  readonly deletedAt: string | undefined
+}
+
 export function historyOf(entries: readonly Entry[]): readonly HistoryEvent[] {
   let before: string | undefined
   return entries.map((entry): HistoryEvent => {
@@ -227,8 +269,9 @@ export function compacted(entries: readonly Entry[], newestKept = NEWEST_KEPT): 
   for (const source of folded('', entries)?.sources ?? []) whole.add(source)
   return entries.map((entry): Entry => {
     if (entry.kind !== 'answer' || whole.has(entry)) return entry
-    const { keptAt, runId, step, status, body } = entry
-    return { kind: 'reduced', keptAt, runId, step, status, sha256: sha256base64url(body), token: tokenOf(entry) }
+    const { keptAt, runId, step, status, body, purpose } = entry
+    const sha256 = sha256base64url(body)
+    return { kind: 'reduced', keptAt, runId, step, status, sha256, token: tokenOf(entry), purpose }
   })
 }
 
@@ -335,11 +378,17 @@ function folded(clientId: string, entries: readonly Entry[]): Folded | undefined
       runId: newest.runId,
       step: newest.step,
       deletedAt,
+      origin: originOf(entries, newest),
     },
     sources: new Set(
       [newest, token?.from, fallback?.from, lastProven?.from, uri?.from].filter((one) => one !== undefined),
     ),
   }
+}
+
+function originOf(entries: readonly Entry[], { keptAt, runId, step }: AnswerEntry): Origin {
+  const { deletedAt: _, ...origin } = periodsOf(entries).at(-1) ?? { at: keptAt, runId, step, deletedAt: undefined }
+  return { purpose: 'kept', ...origin }
 }
 
 /** The product answers with a list, RFC 7591 with a text. */

@@ -9,7 +9,7 @@ import type { Secret } from '../secret.ts'
 import type { Checkpoint, FilePort } from './disk.ts'
 import type { Effect, OpenIntent } from './journal.ts'
 import type { KeyRing } from './key.ts'
-import type { HistoryEvent, Registration } from './record.ts'
+import type { HistoryEvent, Purpose, Registration } from './record.ts'
 
 /** A response as it came, before it is parsed or judged. */
 export interface ReceivedAnswer {
@@ -76,7 +76,14 @@ export interface Vault {
     readonly step: string
     readonly runId: string
     readonly clientId?: string | undefined
+    /** of a registration: whether the run means to delete the client again; default: it is kept */
+    readonly purpose?: Purpose | undefined
   }): Promise<Intent>
+  /**
+   * Says, until it is disposed of or the process dies, that a run is going on which will delete this client itself, so that
+   * nobody takes it for left behind.
+   */
+  attend(clientId: string): Promise<Disposable>
   /**
    * Keeps any 2xx answer that carries registration_access_token or registration_client_uri, whatever else is odd about
    * it. The answer is durable (file and folder synchronised) when this resolves. Undefined: it carries neither.
@@ -99,6 +106,11 @@ export interface Vault {
   history(clientId: string): Promise<readonly HistoryEvent[]>
   /** Calls that may have changed a registration, oldest first, with what is known and what to do. */
   unsettled(): Promise<readonly OpenIntent[]>
+  /**
+   * Every client that a run has registered or may have, oldest first: by which run, whether that was to delete it, and what
+   * has become of it. The journal and the records say it; there is no other list.
+   */
+  ledger(): Promise<readonly LedgerEntry[]>
   /** Closes an open intent for a reason found outside; it stays in the client's history. @throws VAULT_UNWRITABLE */
   settle(id: string, how: string): Promise<void>
   /** Marks the client deleted after a proven DELETE; its history stays. @throws VAULT_UNREADABLE, VAULT_UNWRITABLE */
@@ -123,6 +135,23 @@ export interface Vault {
     readonly problems: readonly Problem[]
     readonly warnings: readonly string[]
   }>
+}
+
+export interface LedgerEntry {
+  readonly clientId: string
+  /** the run and step that registered it, and when the answer (or, without one, the call) was written down */
+  readonly runId: string
+  readonly step: string
+  readonly at: string
+  readonly purpose: Purpose
+  /**
+   * announced: its POST is on the way · registered: it is there until its run deletes it · kept: it is there to stay · left
+   * behind: it is there although its run was to delete it · deleted · unknown: a call left, and no answer says how it ended
+   */
+  readonly state: 'announced' | 'registered' | 'kept' | 'left behind' | 'deleted' | 'unknown'
+  readonly deletedAt: string | undefined
+  /** the calls that are open, with what is known and what to do */
+  readonly open: readonly OpenIntent[]
 }
 
 export interface VaultOptions {

@@ -1,0 +1,74 @@
+/** A person with an environment "uat" whose hosts are the twin's: the real command line, killed, stopped or cut off in the middle. */
+import { join } from 'node:path'
+import { HttpResponse, http } from 'msw'
+import { onTestFinished } from 'vitest'
+import type { Fault } from '../../mocks/index.ts'
+import type { Switches } from '../../mocks/switches.ts'
+import { openVault } from '../../src/vault/index.ts'
+import { Cli, type Situation } from './cli.ts'
+import { type Network, startNetwork } from './network.ts'
+import { CLIENT_ID } from './twin.ts'
+
+export type Person = Awaited<ReturnType<typeof person>>
+
+export const CONFIRM = ['--confirm', CLIENT_ID]
+
+/** A person's folder with an environment "uat" whose hosts are the twin's. */
+export async function person(switches: Partial<Switches> = {}) {
+  const network = await startNetwork(switches)
+  const cli = await Cli.make({ '.env.uat': network.environment })
+  onTestFinished(async () => {
+    await network[Symbol.asyncDispose]()
+    await cli[Symbol.asyncDispose]()
+  })
+  const situation: Situation = { variables: network.variables }
+  return {
+    network,
+    cli,
+    start: (...args: string[]) => cli.start([...args, '--env', 'uat'], situation),
+    thredd: (...args: string[]) => cli.run([...args, '--env', 'uat'], situation),
+    vault: () =>
+      openVault({
+        folder: join(cli.folder, 'vault'),
+        key: network.vaultKey,
+        environment: 'uat',
+        now: () => new Date(),
+      }),
+  }
+}
+
+export function spoil({ twin }: Network, ...faults: readonly Fault[]): void {
+  for (const fault of faults) twin.use(...fault.handlers(twin))
+}
+
+/** From now on the operation is answered only when `release` is called; it takes effect before that, or never. */
+export function hold({ twin }: Network, operation: string, takesEffect = true) {
+  const arrived = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  onTestFinished(() => released.resolve())
+  let arrivals = 0
+  twin.use(
+    http.all(
+      ({ request }) => twin.operationOf(request) === operation,
+      async ({ request }) => {
+        arrivals += 1
+        const response = takesEffect ? await twin.pass(request) : HttpResponse.error()
+        arrived.resolve()
+        await released.promise
+        return response
+      },
+    ),
+  )
+  return { arrived: arrived.promise, release: () => released.resolve(), arrivals: () => arrivals }
+}
+
+/** A run that is killed while it waits for the answer of this operation. */
+export async function killedAt(who: Person, operation: string, takesEffect = true): Promise<void> {
+  const held = hold(who.network, operation, takesEffect)
+  const running = who.start('run', 'lifecycle')
+  await held.arrived
+  running.process.kill('SIGKILL')
+  await running.ended
+  held.release()
+  who.network.twin.reset()
+}
