@@ -15,6 +15,7 @@ import {
   type PlannedCall,
   type PlannedInput,
   type PlannedStep,
+  type PlannedWorkflow,
   plainValue,
   type VaultMember,
 } from './plan.ts'
@@ -82,6 +83,11 @@ export interface Known {
   readonly inputs: ReadonlyMap<string, PlannedInput>
   readonly outputs: ReadonlyMap<string, { readonly outputs: Readonly<Record<string, unknown>> }>
   readonly workflows: NonNullable<Context['workflows']>
+  /** what the document says of itself and of its sources */
+  readonly document: {
+    readonly flow: { readonly self?: string | undefined }
+    readonly sources: PlannedWorkflow['sources']
+  }
 }
 
 export interface Outcome {
@@ -296,13 +302,15 @@ export class Call {
 
 /** What expressions can read before a request is made; `fresh` are the values of minted and stored inputs. */
 export function contextOf(
-  { inputs, outputs, workflows }: Known,
+  { inputs, outputs, workflows, document }: Known,
   fresh: ReadonlyMap<string, string | undefined> = new Map(),
 ): Context {
   return {
     inputs: (name) => (fresh.has(name) ? fresh.get(name) : plainValue(inputs.get(name))),
     steps: outputs,
     workflows,
+    self: document.flow.self,
+    sourceDescriptions: document.sources,
   }
 }
 

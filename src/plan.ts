@@ -7,9 +7,9 @@ import type { Environment, Origin } from './environment/index.ts'
 import { SIGNING_ALGORITHMS } from './environment/variables.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
-import { type Context, render, type Template } from './flow/expression.ts'
+import { asText, type Context, evaluate, render, type Template } from './flow/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from './flow/index.ts'
-import { invocationsOf, withInvoked } from './flow/needs.ts'
+import { invocationsOf, withInvoked, workflowOf } from './flow/needs.ts'
 import { Secret } from './secret.ts'
 
 export interface Plan {
@@ -25,6 +25,8 @@ export interface PlannedWorkflow {
   readonly workflow: Workflow
   readonly inputs: ReadonlyMap<string, PlannedInput>
   readonly steps: readonly PlannedStep[]
+  /** source descriptions by name: their fields as written, and the servers that the environment names */
+  readonly sources: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** the workflows that steps and actions run, planned for what they are told */
   readonly invoked: ReadonlyMap<Invocation, PlannedWorkflow>
 }
@@ -137,18 +139,25 @@ class Planner {
     const known = this.planned.get(key)
     if (known?.workflow === workflow) return known
     const invoked = new Map<Invocation, PlannedWorkflow>()
+    const inputs = planInputs(workflow, passed, this.#environment, this.#options, this.problems)
+    const sources = sourcesOf(flow, this.#environment)
+    const context: Context = { ...knownInputs(inputs), self: flow.self, sourceDescriptions: sources }
     const planned: PlannedWorkflow = {
       flow,
       workflow,
-      inputs: planInputs(workflow, passed, this.#environment, this.#options, this.problems),
-      steps: workflow.steps.flatMap((step) => planStep(step, this.#environment, this.problems) ?? []),
+      inputs,
+      sources,
+      steps: workflow.steps.flatMap(
+        (step) =>
+          planStep(step, { environment: this.#environment, problems: this.problems, flow, known: context }) ?? [],
+      ),
       invoked,
     }
     this.planned.set(key, planned)
     for (const invocation of invocationsOf(workflow)) {
-      const called = flow.workflows.find(({ workflowId }) => workflowId === invocation.workflowId)
-      if (called !== undefined)
-        invoked.set(invocation, this.workflow(flow, called, new Set(invocation.arguments.keys())))
+      const called = workflowOf(flow, invocation)
+      if (called === undefined) continue
+      invoked.set(invocation, this.workflow(called.flow, called.workflow, new Set(invocation.arguments.keys())))
     }
     return planned
   }
@@ -167,20 +176,30 @@ class Problems {
   }
 }
 
-function planStep(step: Step, environment: Environment, problems: Problems): PlannedStep | undefined {
+/** A server by the ways in which expressions name it; the environment decides which it is. */
+function sourcesOf({ sources }: Flow, environment: Environment): PlannedWorkflow['sources'] {
+  return new Map(
+    [...sources].map(([name, fields]) => {
+      const url = environment.servers.get(name.toLowerCase())
+      return [name, url === undefined ? fields : { ...fields, 'servers.0': url, 'servers.0.url': url }]
+    }),
+  )
+}
+
+interface Surroundings {
+  readonly environment: Environment
+  readonly problems: Problems
+  readonly flow: Flow
+  /** what is known before the run */
+  readonly known: Context
+}
+
+function planStep(step: Step, around: Surroundings): PlannedStep | undefined {
   if (step.kind === 'workflow') return { kind: 'workflow', step, timeoutMs: step.timeoutMs }
+  const { environment, problems } = around
   for (const one of runsOf(step)) checkIdentity(one, environment, problems)
-  const server = environment.servers.get(step.source.toLowerCase())
-  if (server === undefined) {
-    const variable = `SERVER_${step.source.toUpperCase()}`
-    problems.add(variable, {
-      code: 'ENV_MISSING',
-      message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
-      at: step.at,
-      hint: serverHint(step.source, environment),
-    })
-    return undefined
-  }
+  const server = step.source === '' ? originOf(step, around) : serverOf(step, around)
+  if (server === undefined) return undefined
   const { host } = new URL(server)
   if (!environment.allowedHosts.has(host)) {
     problems.add(`host ${host}`, {
@@ -192,6 +211,51 @@ function planStep(step: Step, environment: Environment, problems: Problems): Pla
     })
   }
   return { kind: 'call', step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
+}
+
+function serverOf(step: CallStep, { environment, problems, flow }: Surroundings): string | undefined {
+  const server = environment.servers.get(step.source.toLowerCase())
+  if (server !== undefined) return server
+  const variable = `SERVER_${step.source.toUpperCase()}`
+  const described = flow.sources.get(step.source)?.['x-serverUrl'] ?? step.operation.servers[0]
+  problems.add(variable, {
+    code: 'ENV_MISSING',
+    message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
+    at: step.at,
+    expected: typeof described === 'string' ? `a URL; the description says ${described}` : undefined,
+    hint: serverHint(step.source, environment),
+  })
+  return undefined
+}
+
+/** The host of a URL that the step itself names; before the run, since a host must be allowed. */
+function originOf(step: CallStep, { problems, known }: Surroundings): string | undefined {
+  const start = step.url === undefined ? '' : startOf(step.url, known)
+  const origin = /^(https?:\/\/[^/?#]+)(?:[/?#]|$)/.exec(start)?.[1]
+  if (origin !== undefined && URL.canParse(origin)) return origin
+  problems.add(`${step.at.file}:${step.at.line}`, {
+    code: 'INPUT_MISSING',
+    message: `the host that step "${step.stepId}" calls is not known before the run`,
+    at: step.at,
+    found: step.url?.text,
+    hint: 'write it, or read it from an input or from $sourceDescriptions.<name>.servers.0.url',
+  })
+  return undefined
+}
+
+/** A template as far as it has a value. */
+function startOf(template: Template, context: Context): string {
+  if (template.kind !== 'embedded') {
+    const whole = render(template, context)
+    return whole.ok ? asText(whole.value) : ''
+  }
+  let text = ''
+  for (const part of template.parts) {
+    const value = typeof part === 'string' ? part : evaluate(part, context)
+    if (value === undefined) return text
+    text += asText(value)
+  }
+  return text
 }
 
 /** The step itself, or its cases. */

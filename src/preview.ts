@@ -53,12 +53,14 @@ interface Surroundings {
 
 /** Each step as it would be sent; one with cases once for each, one that runs a workflow as the steps of that. */
 function previewSteps(
-  { steps, invoked }: PlannedWorkflow,
+  { flow, sources, steps, invoked }: PlannedWorkflow,
   inputs: ReadonlyMap<string, PlannedInput>,
   { userAgent, prefix, within }: Surroundings,
 ): PreviewedStep[] {
   const context: Context = {
     inputs: (name) => standIn(name, inputs.get(name)),
+    self: flow.self,
+    sourceDescriptions: sources,
     steps: new Map(steps.map(({ step }) => [step.stepId, { outputs: expressionsOf(step.stepId, step.outputs) }])),
   }
   return steps.flatMap((planned) => {
@@ -140,11 +142,12 @@ function unchanged(planned: PlannedCall): PlannedCall {
 }
 
 function changesOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): string[] {
-  const changes = [...(step.requestBody?.replacements ?? []), ...step.alterations.filter(isInPayload)]
-  return changes.map(({ tokens, value }) => {
-    const pointer = tokens.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  const pointer = (tokens: readonly string[]) =>
+    tokens.map((token) => `/${token.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  const altered = step.alterations.filter(isInPayload).map(({ tokens, value }) => ({ text: pointer(tokens), value }))
+  return [...(step.requestBody?.replacements ?? []), ...altered].map(({ text, value }) => {
     const known = value === undefined ? OMITTED : evaluate(value, context, inputs)
-    return known === OMITTED ? `remove ${pointer}` : `set ${pointer} to ${asText(known)}`
+    return known === OMITTED ? `remove ${text}` : `set ${text} to ${asText(known)}`
   })
 }
 

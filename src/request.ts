@@ -5,9 +5,11 @@
 import { fail } from './errors.ts'
 import { asText, type Context, render, resolvePointer } from './flow/expression.ts'
 import type { CallStep, JwtAlteration, JwtHolder, MemberAlteration, Replacement, Value } from './flow/index.ts'
+import type { OperationParameter } from './flow/openapi.ts'
 import { select } from './flow/selector.ts'
 import type { JwtChanges } from './jwt.ts'
 import type { PlannedCall, PlannedInput } from './plan.ts'
+import { inCookie, inHeader, inPath, inQuery, type Style } from './style.ts'
 import type { Outgoing } from './transport/transport.ts'
 
 export interface BuiltRequest {
@@ -34,11 +36,12 @@ export function buildRequest(
         return resolved === OMITTED ? [] : [[name, resolved]]
       })
   const path = Object.fromEntries(at('path'))
-  const query = Object.fromEntries(at('query'))
-  const cookies = at('cookie').map(([name, value]) => `${name}=${asText(value)}`)
+  const query = at('query')
+  const cookies = at('cookie').map(([name, value]) => inCookie(name, value, styleOf(step, 'cookie', name)))
   const headers = at('header').map(([name, value]): [string, string] => {
     const jwt = jwts.get(`header ${name.toLowerCase()}`)
-    return [name.toLowerCase(), jwt === undefined ? asText(value) : asText(value).replace(LAST_WORD, () => jwt)]
+    const text = inHeader(value, styleOf(step, 'header', name))
+    return [name.toLowerCase(), jwt === undefined ? text : text.replace(LAST_WORD, () => jwt)]
   })
   const payload = withJwts(payloadOf(step, context, inputs), jwts)
   alterHeaders(headers, memberAlterations(step), context, inputs)
@@ -52,36 +55,56 @@ export function buildRequest(
   return {
     outgoing: {
       method: step.operation.method,
-      url: urlOf(step, server, context, path, query),
+      url: urlOf(step, server, context, { path, query, querystring: at('querystring') }),
       headers,
       body: step.requestBody === undefined ? undefined : serialized(payload, step.requestBody.contentType),
     },
     path,
-    query,
+    query: Object.fromEntries(query),
     body: payload,
   }
 }
 
-function urlOf(
-  step: CallStep,
-  server: string,
-  context: Context,
-  path: Record<string, unknown>,
-  query: Record<string, unknown>,
-): string {
+interface Bound {
+  readonly path: Readonly<Record<string, unknown>>
+  readonly query: readonly (readonly [string, unknown])[]
+  readonly querystring: readonly (readonly [string, unknown])[]
+}
+
+function urlOf(step: CallStep, server: string, context: Context, bound: Bound): string {
   const rendered = step.url === undefined ? undefined : render(step.url, context)
-  if (rendered !== undefined) {
-    if (rendered.ok && typeof rendered.value === 'string') return rendered.value
+  if (rendered !== undefined && (!rendered.ok || typeof rendered.value !== 'string'))
     fail({ code: 'VALUE_UNDEFINED', message: `the URL of step "${step.stepId}" has no value`, at: step.at })
-  }
-  const filled = step.operation.path.replace(/\{([^}]+)\}/g, (_, name: string) => {
-    if (Object.hasOwn(path, name)) return encodeURIComponent(asText(path[name]))
+  const own = rendered?.ok ? String(rendered.value) : undefined
+  // The URL of a documented operation is one that the server gave: byte for byte.
+  if (own !== undefined && step.operation.description !== undefined) return own
+  const filled = (own ?? `${server}${step.operation.path}`).replace(/\{([^{}]+)\}/g, (_, name: string) => {
+    if (Object.hasOwn(bound.path, name)) return inPath(name, bound.path[name], styleOf(step, 'path', name))
     return fail({ code: 'VALUE_UNDEFINED', message: `path parameter "${name}" has no value`, at: step.at })
   })
-  const search = new URLSearchParams(
-    Object.entries(query).map(([name, value]): [string, string] => [name, asText(value)]),
-  ).toString()
-  return `${server}${filled}${search === '' ? '' : `?${search}`}`
+  const parts = bound.query.map(([name, value]) => inQuery(name, value, styleOf(step, 'query', name)))
+  const search = [...parts, ...bound.querystring.map(([name, value]) => wholeQuery(step, name, value))].filter(
+    (part) => part !== '',
+  )
+  return search.length === 0 ? filled : `${filled}${filled.includes('?') ? '&' : '?'}${search.join('&')}`
+}
+
+/** A query string as one value (Arazzo 1.1 Parameter Object): a form as it is, any other media type percent-encoded. */
+function wholeQuery(step: CallStep, name: string, value: unknown): string {
+  if (typeof value !== 'string')
+    return fail({ code: 'VALUE_UNDEFINED', message: `the query string "${name}" is not a text`, at: step.at })
+  const { mediaType = FORM } = styleOf(step, 'querystring', name)
+  return mediaType.startsWith(FORM) ? value : encodeURIComponent(value)
+}
+
+const FORM = 'application/x-www-form-urlencoded'
+
+/** As the description says, else by the defaults of the place. */
+function styleOf(step: CallStep, place: OperationParameter['in'], name: string): Style {
+  const isSame = (other: string) => (place === 'header' ? other.toLowerCase() === name.toLowerCase() : other === name)
+  const documented = step.operation.parameters.find((one) => one.in === place && isSame(one.name))
+  const isForm = place === 'query' || place === 'cookie'
+  return documented ?? { style: isForm ? 'form' : 'simple', explode: isForm, allowReserved: false }
 }
 
 /** The media types that the operation documents for success. */
@@ -94,7 +117,7 @@ function acceptedBy(step: CallStep): string {
 
 function serialized(payload: unknown, contentType: string): string {
   if (typeof payload === 'string') return payload
-  if (!contentType.startsWith('application/x-www-form-urlencoded')) return JSON.stringify(payload)
+  if (!contentType.startsWith(FORM)) return JSON.stringify(payload)
   const form = new URLSearchParams()
   for (const [name, value] of Object.entries(payload as Record<string, unknown>)) {
     for (const item of Array.isArray(value) ? value : [value]) form.append(name, asText(item))
@@ -206,15 +229,34 @@ function withJwts(payload: unknown, jwts: ReadonlyMap<JwtHolder, string>): unkno
 
 function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
   if (step.requestBody === undefined) return undefined
-  let payload = evaluate(step.requestBody.payload, context, inputs)
-  for (const { tokens, value, at } of step.requestBody.replacements) {
-    payload = changed(payload, tokens, evaluate(value, context, inputs), at)
+  const { contentType, replacements } = step.requestBody
+  const written = evaluate(step.requestBody.payload, context, inputs)
+  let payload = replacements.length === 0 ? written : structured(written, contentType, step)
+  for (const { target, text, value, at } of replacements) {
+    const places = target.kind === 'jsonpath' ? target.path.locate(payload) : [target.tokens]
+    if (places.length === 0)
+      fail({ code: 'VALUE_UNDEFINED', message: `the payload has nothing at "${text}" to replace`, at })
+    for (const tokens of places) payload = changed(payload, tokens, evaluate(value, context, inputs), at)
   }
   for (const { place, tokens, value, at } of memberAlterations(step)) {
     if (place === 'header') continue
     payload = changed(payload, tokens, value === undefined ? OMITTED : evaluate(value, context, inputs), at)
   }
   return payload
+}
+
+/** A body that is written as a text, as the data that replacements speak of. */
+function structured(payload: unknown, contentType: string, step: CallStep): unknown {
+  if (typeof payload !== 'string') return payload
+  if (contentType.startsWith(FORM)) return Object.fromEntries(new URLSearchParams(payload))
+  try {
+    return JSON.parse(payload)
+  } catch (cause) {
+    return fail(
+      { code: 'VALUE_UNDEFINED', message: 'the payload is no JSON in which something can be replaced', at: step.at },
+      cause,
+    )
+  }
 }
 
 /** A copy with the member at `tokens` set, or removed for OMITTED; everything above it must be there. */

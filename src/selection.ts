@@ -76,9 +76,9 @@ function completed(chosen: readonly Selected[]): Selected[] {
   const all: Selected[] = []
   for (const { flow, workflow } of chosen) {
     for (const one of withDependencies(flow, workflow)) {
-      const isThere = all.some((other) => other.flow === flow && other.workflow.workflowId === one.workflowId)
-      const named = chosen.find((other) => other.flow === flow && other.workflow.workflowId === one.workflowId)
-      if (!isThere) all.push(named ?? { flow, workflow: one })
+      const isSame = (other: Selected) =>
+        other.flow.file === one.flow.file && other.workflow.workflowId === one.workflow.workflowId
+      if (!all.some(isSame)) all.push(chosen.find(isSame) ?? one)
     }
   }
   return all

@@ -19,7 +19,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // what is done
   plan: ['checks', 'environment', 'errors', 'flow', 'secret'],
   checks: ['@cfworker/json-schema', 'flow', 'record'],
-  request: ['errors', 'flow', 'jwt', 'plan', 'transport'],
+  style: ['flow'],
+  request: ['errors', 'flow', 'jwt', 'plan', 'style', 'transport'],
   evidence: ['checks', 'record', 'secret', 'transport'],
   call: ['checks', 'errors', 'evidence', 'flow', 'jwt', 'plan', 'record', 'request', 'secret', 'transport'],
   execute: ['call', 'checks', 'errors', 'flow', 'plan', 'record', 'request', 'secret'],

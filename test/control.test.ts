@@ -385,7 +385,7 @@ test('Arazzo 1.1 § Workflow Object dependsOn: where a dependency has not passed
   ])
 })
 
-test('Arazzo 1.1 § Workflow Object dependsOn: circles, unknown names and other documents are refused', async () => {
+test('Arazzo 1.1 § Workflow Object dependsOn: circles and unknown names are refused', async () => {
   const problems = await problemsOf(`
   - { workflowId: a, x-dcr: { effect: read }, dependsOn: [b], steps: [{ stepId: one, ${ALIVE} }] }
   - { workflowId: b, x-dcr: { effect: read }, dependsOn: [a, bb], steps: [{ stepId: two, ${ALIVE} }] }
@@ -395,7 +395,7 @@ test('Arazzo 1.1 § Workflow Object dependsOn: circles, unknown names and other 
     'FLOW_STRUCTURE 2: workflows "a", "b" depend on each other',
     'FLOW_REFERENCE 3: there is no workflow "bb"',
     'FLOW_STRUCTURE 4: workflow "c" depends on itself',
-    'FLOW_UNSUPPORTED 4: workflow "c" depends on a workflow of another document, which is not supported yet',
+    'FLOW_REFERENCE 4: there is no source description "x"',
   ])
 })
 
@@ -442,7 +442,7 @@ test('Arazzo 1.1 § Step Object dependsOn: a step of another workflow is named b
   expect(course.slice(3)).toEqual(['b errored', '  three passed', '  four errored'])
 })
 
-test('Arazzo 1.1 § Step Object dependsOn: circles, itself, unknown steps and other documents are refused', async () => {
+test('Arazzo 1.1 § Step Object dependsOn: circles, itself and unknown steps are refused', async () => {
   const problems = await problemsOf(`
   - workflowId: one
     x-dcr: { effect: read }
@@ -461,7 +461,7 @@ test('Arazzo 1.1 § Step Object dependsOn: circles, itself, unknown steps and ot
     'FLOW_STRUCTURE 5: steps "a", "b" wait for each other',
     'FLOW_REFERENCE 10: there is no step "aa"',
     'FLOW_REFERENCE 11: step "b" depends on workflow "one", which this workflow does not wait for',
-    'FLOW_UNSUPPORTED 12: step "c" depends on a step of another document, which is not supported yet',
+    'FLOW_REFERENCE 12: there is no source description "x"',
     'FLOW_STRUCTURE 13: step "d" depends on itself',
   ])
 })
@@ -602,7 +602,7 @@ test('Arazzo 1.1 § Parameter Object in: it has no place where a step runs a wor
     'FLOW_REFERENCE 7: step "c" lacks the path parameter "client_id" that "readClient" requires',
     'FLOW_STRUCTURE 7: parameter "client_id" of step "c" does not say where it goes',
     'FLOW_REFERENCE 8: there is no workflow "twoo"',
-    'FLOW_UNSUPPORTED 9: step "e" names a workflow of another document, which is not supported yet',
+    'FLOW_REFERENCE 9: there is no source description "other"',
     'FLOW_STRUCTURE 10: step "f" says twice what to call',
     'FLOW_UNSUPPORTED 11: "$statusCode" is not supported after a workflow that ran as a step',
     'FLOW_REFERENCE 11: there is no output "nam" of the workflow',
@@ -701,7 +701,8 @@ test('Arazzo 1.1 § Reusable Object: a reference that leads nowhere or to anothe
         onSuccess: [{ reference: $components.failureActions.again }, { reference: $steps.a.outputs.b }]
       - { stepId: b, ${ALIVE}, onFailure: [{ reference: $components.failureActions.again }] }
       - { stepId: c, ${ALIVE}, onFailure: [{ reference: $components.failureActions.again, value: 1 }] }`,
-    `
+    {
+      more: `
 components:
   inputs:
     size: { type: integer }
@@ -711,6 +712,7 @@ components:
   failureActions:
     again: { name: again, type: retry, criteria: [{ condition: $inputs.nothing == 1 }] }
     unused: { name: unused, type: again }`,
+    },
   )
 
   expect(problems).toEqual([

@@ -83,6 +83,7 @@ const PLACES = {
   workflow: ['workflows', 0],
   inputs: ['workflows', 0, 'inputs'],
   step: STEP,
+  'x-operation': [...STEP, 'x-operation'],
   parameter: [...STEP, 'parameters', 0],
   reusable: [...STEP, 'parameters', 2],
   components: ['components'],

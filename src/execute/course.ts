@@ -10,6 +10,7 @@ import { expressionsIn } from '../flow/needs.ts'
 import { type PlannedCall, type PlannedInput, type PlannedStep, type PlannedWorkflow, plainValue } from '../plan.ts'
 import type { Exchange, StepRecord, WorkflowRecord } from '../record.ts'
 import { evaluate } from '../request.ts'
+import type { Ended, EndedWorkflows } from './ended.ts'
 import { type Inside, judgeInner, prepare, type Transfer } from './inner.ts'
 import { delayBefore, followUp, nextAction, type OneWay } from './next.ts'
 import { type CaseResult, casesCheck, WORDS, worst } from './verdict.ts'
@@ -21,14 +22,6 @@ export type RunEvent =
   | { readonly type: 'retry'; readonly stepId: string; readonly attempt: number; readonly delayMs: number }
   | { readonly type: 'step-finished'; readonly step: StepRecord }
   | { readonly type: 'workflow-finished'; readonly workflow: WorkflowRecord }
-
-/** A workflow that has ended, as others can read it. */
-export interface Ended {
-  readonly status: WorkflowRecord['status']
-  readonly inputs: Readonly<Record<string, unknown>>
-  readonly outputs: Readonly<Record<string, unknown>>
-  readonly passed: ReadonlySet<string>
-}
 
 /** More steps than any sensible flow takes: an endless loop ends here. */
 export const STEP_BUDGET = 1000
@@ -42,8 +35,7 @@ interface Surroundings {
   readonly signal: AbortSignal
   /** steps that may still be run, counted over all workflows that run each other */
   readonly budget: { left: number }
-  /** workflows of the same flow that have ended */
-  readonly before: ReadonlyMap<string, Ended>
+  readonly before: EndedWorkflows
   /** stands before the step ids of a workflow that runs as a step of another */
   readonly prefix: string
   readonly depth: number
@@ -73,8 +65,8 @@ export class Course {
   constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, around: Surroundings) {
     this.#planned = planned
     this.#around = around
-    this.#workflows = new Map(around.before)
-    this.#known = { inputs, outputs: this.#produced, workflows: this.#workflows }
+    this.#workflows = new Map(around.before.of(planned.flow))
+    this.#known = { inputs, outputs: this.#produced, workflows: this.#workflows, document: planned }
   }
 
   async *run(): AsyncGenerator<RunEvent, void> {
@@ -179,7 +171,8 @@ export class Course {
   async *#step(planned: PlannedStep, signal: AbortSignal, depth: number): AsyncGenerator<RunEvent, Result> {
     const missing = planned.step.dependsOn.find((one) => !this.#isMet(one))
     if (missing !== undefined) {
-      const name = missing.workflowId === undefined ? missing.stepId : `${missing.workflowId} / ${missing.stepId}`
+      const { workflow, stepId: id } = missing
+      const name = workflow === undefined ? id : `${workflow.workflowId} / ${id}`
       const message = `it depends on step "${name}", which has not passed`
       const error: Problem = { code: 'VALUE_UNDEFINED', message, at: planned.step.at }
       const stepId = this.#around.prefix + planned.step.stepId
@@ -191,8 +184,9 @@ export class Course {
     return yield* this.#attempts(planned, signal, depth)
   }
 
-  #isMet({ workflowId, stepId }: Dependency): boolean {
-    if (workflowId !== undefined) return this.#around.before.get(workflowId)?.passed.has(stepId) === true
+  #isMet({ workflow, stepId }: Dependency): boolean {
+    if (workflow !== undefined)
+      return this.#around.before.find(this.#planned.flow, workflow)?.passed.has(stepId) === true
     const name = this.#around.prefix + stepId
     return this.steps.findLast((step) => step.stepId === name)?.status === 'passed'
   }
@@ -344,7 +338,8 @@ export class Course {
       const transfer = await this.#prepare(invocation, `step "${step.stepId}"`, contextOf(this.#known))
       const inside = yield* this.#inside(transfer, `${step.stepId}/`, own.signal)
       const { outputs } = inside
-      this.#workflows.set(invocation.workflowId, { inputs: plainInputs(transfer.inputs), outputs })
+      if (invocation.source === undefined)
+        this.#workflows.set(invocation.workflowId, { inputs: plainInputs(transfer.inputs), outputs })
       const late: Problem = {
         code: 'TIMEOUT',
         message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,

@@ -3,11 +3,11 @@
  * value; nothing is printed and nothing is written here. Events tell progress, the return value is the record.
  */
 import { type Ports, round } from '../call.ts'
-import type { Flow } from '../flow/index.ts'
 import type { Plan, PlannedInput, PlannedWorkflow } from '../plan.ts'
 import type { WorkflowRecord } from '../record.ts'
 import type { Redactor } from '../secret.ts'
-import { Course, type Ended, plainInputs, type RunEvent, STEP_BUDGET } from './course.ts'
+import { Course, plainInputs, type RunEvent, STEP_BUDGET } from './course.ts'
+import { EndedWorkflows } from './ended.ts'
 import type { Transfer } from './inner.ts'
 import { WORDS, worst } from './verdict.ts'
 
@@ -20,10 +20,8 @@ export async function* execute(
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, WorkflowRecord[]> {
   const records: WorkflowRecord[] = []
-  const ended = new Map<Flow, Map<string, Ended>>()
+  const before = new EndedWorkflows()
   for (const first of plan.workflows) {
-    const before = ended.get(first.flow) ?? new Map<string, Ended>()
-    ended.set(first.flow, before)
     const budget = { left: STEP_BUDGET }
     const chain: WorkflowRecord[] = []
     let outputs: Readonly<Record<string, unknown>> = {}
@@ -41,7 +39,7 @@ export async function* execute(
     }
     records.push(...chain)
     const steps = chain.flatMap((record) => record.steps)
-    before.set(first.workflow.workflowId, {
+    before.add(first.flow, first.workflow.workflowId, {
       status: worst(chain.map(({ status }) => status)),
       inputs: plainInputs(first.inputs),
       outputs,
@@ -81,10 +79,11 @@ async function* recorded(
 }
 
 /** Why a workflow cannot begin: one that it depends on has not passed. */
-function blockedBy({ workflow }: PlannedWorkflow, before: ReadonlyMap<string, Ended>): string | undefined {
-  const missing = workflow.dependsOn.find((id) => before.get(id)?.status !== 'passed')
+function blockedBy({ flow, workflow }: PlannedWorkflow, before: EndedWorkflows): string | undefined {
+  const missing = workflow.dependsOn.find((name) => before.find(flow, name)?.status !== 'passed')
   if (missing === undefined) return undefined
-  return `it depends on workflow "${missing}", which ${WORDS[before.get(missing)?.status ?? 'skipped']}`
+  const status = before.find(flow, missing)?.status ?? 'skipped'
+  return `it depends on workflow "${missing.workflowId}", which ${WORDS[status]}`
 }
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {

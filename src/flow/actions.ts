@@ -5,7 +5,7 @@
 import { placed } from './components.ts'
 import type { Path } from './document.ts'
 import type { Action, Invocation, Target, Value } from './model.ts'
-import { items, type Scope, type Stage, textOf } from './scope.ts'
+import { items, type Scope, type Shape, type Stage, textOf } from './scope.ts'
 import { ARAZZO, type Fields } from './structure.ts'
 
 /** The actions of the list at `path`. */
@@ -89,8 +89,10 @@ function parseTarget(scope: Scope, fields: Fields, { path, named, stage }: Place
     )
   }
   if (workflowId !== undefined) {
-    const invocation = parseInvocation(scope, workflowId, { path, named, stage })
-    return invocation && { kind: 'workflow', invocation }
+    const found = parseInvocation(scope, workflowId, { path, named, stage })
+    if (found === undefined) return undefined
+    const { shape, ...invocation } = found
+    return { kind: 'workflow', invocation }
   }
   if (stepId === undefined) return undefined
   if (scope.reachable.has(stepId)) return { kind: 'step', stepId }
@@ -106,28 +108,14 @@ function parseTarget(scope: Scope, fields: Fields, { path, named, stage }: Place
 /** The workflow that the object at `path` names, with its `parameters` and those of `more` places as arguments. */
 export function parseInvocation(
   scope: Scope,
-  workflowId: string,
+  name: string,
   { path, named, stage, more = [] }: Place & { readonly more?: readonly Path[] },
-): Invocation | undefined {
+): (Invocation & { readonly shape: Shape }) | undefined {
   const { reader } = scope
   const place: Path = [...path, 'workflowId']
-  if (workflowId.startsWith('$')) {
-    reader.add(
-      {
-        code: 'FLOW_UNSUPPORTED',
-        message: `${named} names a workflow of another document, which is not supported yet`,
-        expected: 'the workflowId of a workflow of this document',
-        found: workflowId,
-      },
-      place,
-    )
-    return undefined
-  }
-  const shape = scope.shapes.get(workflowId)
-  if (shape === undefined) {
-    scope.unknownName('workflow', workflowId, scope.shapes.keys(), place)
-    return undefined
-  }
+  const target = scope.workflowNamed(name, place)
+  if (target === undefined) return undefined
+  const { source, workflowId, shape } = target
   const values = new Map<string, Value>()
   const own = items(reader.raw([...path, 'parameters'])).map((_, index): Path => [...path, 'parameters', index])
   // A step's own overrides what the workflow passes to all.
@@ -150,6 +138,8 @@ export function parseInvocation(
         [...parameter.path, 'in'],
       )
     }
+    // What a workflow passes to all is for those that take it.
+    if (!isOwn && !shape.inputs.has(name)) continue
     if (!shape.inputs.has(name))
       scope.unknownName('input', name, shape.inputs, written, 0, ` of workflow "${workflowId}"`)
     if (isOwn && own.some((other) => other !== written && isEarlier(other, written) && nameAt(scope, other) === name))
@@ -157,7 +147,7 @@ export function parseInvocation(
     const at = parameter.value ?? [...parameter.path, 'value']
     values.set(name, scope.value(reader.raw(at), at, stage))
   }
-  return { workflowId, arguments: values, at: reader.document.at(place) }
+  return { shape, source, workflowId, arguments: values, at: reader.document.at(place) }
 }
 
 function isEarlier(a: Path, b: Path): boolean {

@@ -7,6 +7,7 @@ import {
   FunctionExpressionType,
   JSONPathEnvironment,
   JSONPathError,
+  type JSONPathNode,
   JSONPathQuery,
   type JSONValue,
   jsonpath,
@@ -35,6 +36,8 @@ export interface JsonPath {
   readonly size: number
   /** The values of the nodes it selects, in the order of the document. Throws ExpressionError at a limit. */
   readonly select: (value: unknown) => unknown[]
+  /** Where those nodes stand: member names and indexes from the root. Throws as `select` does. */
+  readonly locate: (value: unknown) => (readonly string[])[]
   /** What the query looks at by names and indexes from the root, so that a report can say what was there. */
   readonly seen: (value: unknown) => readonly { readonly text: string; readonly value: unknown }[]
 }
@@ -48,18 +51,20 @@ export function parseJsonPath(text: string): JsonPath {
   checkTypes(query, text, patterns)
   countVisits(query, ORDINARY)
   const starts = new Map(rootStarts(query).map((start) => [start.toString(), start]))
+  const nodes = <T>(value: unknown, take: (node: JSONPathNode) => T): T[] => {
+    countVisits(query, measure(value))
+    patterns.work = 0
+    try {
+      return Array.from(query.lazyQuery(value as JSONValue), take)
+    } catch (cause) {
+      if (cause instanceof ExpressionError) throw cause
+      throw new ExpressionError({ offset: 0, message: 'the value is too large for the JSONPath' }, cause)
+    }
+  }
   return {
     size: [...patterns.compiled.values()].reduce((sum, pattern) => sum + pattern.size, 0),
-    select(value) {
-      countVisits(query, measure(value))
-      patterns.work = 0
-      try {
-        return Array.from(query.lazyQuery(value as JSONValue), (node) => node.value)
-      } catch (cause) {
-        if (cause instanceof ExpressionError) throw cause
-        throw new ExpressionError({ offset: 0, message: 'the value is too large for the JSONPath' }, cause)
-      }
-    },
+    select: (value) => nodes(value, (node) => node.value),
+    locate: (value) => nodes(value, (node) => node.location.map(String)),
     seen: (value) =>
       Array.from(starts, ([path, start]) => ({ text: path, value: start.match(value as JSONValue)?.value })),
   }

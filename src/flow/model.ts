@@ -3,6 +3,7 @@ import type { SourceLocation } from '../errors.ts'
 import type { Condition } from './criterion.ts'
 import type { Template } from './expression.ts'
 import type { Given } from './given.ts'
+import type { JsonPath } from './jsonpath.ts'
 import type { Operation, Schema } from './openapi.ts'
 import type { Selector } from './selector.ts'
 
@@ -13,7 +14,19 @@ export interface Flow {
   readonly text: string
   readonly sha256: string
   readonly title: string
+  /** its own URI, where it says one */
+  readonly self?: string | undefined
+  /** the source descriptions by name, each with its fields as written */
+  readonly sources: ReadonlyMap<string, Readonly<Record<string, unknown>>>
+  /** other Arazzo documents whose workflows can be run, by the names of their source descriptions */
+  readonly others: ReadonlyMap<string, Flow>
   readonly workflows: readonly Workflow[]
+}
+
+/** A workflow of the same document, or of another one by its source description. */
+export interface WorkflowName {
+  readonly source?: string | undefined
+  readonly workflowId: string
 }
 
 export interface Workflow {
@@ -27,8 +40,8 @@ export interface Workflow {
   readonly notice?: string | undefined
   /** what must be so before it begins, in this order */
   readonly given: readonly Given[]
-  /** workflows of the same file that must have passed before */
-  readonly dependsOn: readonly string[]
+  /** workflows that must have passed before */
+  readonly dependsOn: readonly WorkflowName[]
   readonly inputs: readonly Input[]
   /** in the order in which they run; those that always run come last */
   readonly steps: readonly Step[]
@@ -62,7 +75,7 @@ export interface Mint {
   readonly lifetimeSeconds: number
 }
 
-/** A call of an operation, or of another workflow of the same file. */
+/** A call of an operation, or of another workflow. */
 export type Step = CallStep | WorkflowStep
 
 interface StepBase {
@@ -85,7 +98,7 @@ interface StepBase {
 
 export interface CallStep extends StepBase {
   readonly kind: 'call'
-  /** name of the source description, which names the server */
+  /** name of the source description, which names the server; '' where the step has a URL of its own */
   readonly source: string
   readonly operation: Operation
   readonly parameters: readonly Parameter[]
@@ -107,9 +120,8 @@ export interface WorkflowStep extends StepBase {
   readonly invocation: Invocation
 }
 
-/** Another workflow of the same file, and what it is told. */
-export interface Invocation {
-  readonly workflowId: string
+/** Another workflow, and what it is told. */
+export interface Invocation extends WorkflowName {
   readonly arguments: ReadonlyMap<string, Value>
   readonly at: SourceLocation
 }
@@ -122,9 +134,9 @@ export interface Case {
   readonly step: CallStep
 }
 
-/** A step that must have passed before; without a workflowId it is one of the same workflow. */
+/** A step that must have passed before; without a workflow it is one of the same. */
 export interface Dependency {
-  readonly workflowId?: string | undefined
+  readonly workflow?: WorkflowName | undefined
   readonly stepId: string
 }
 
@@ -136,8 +148,12 @@ export interface RequestBody {
 
 /** A member of the payload set to a value before it is sent. */
 export interface Replacement {
-  /** JSON Pointer, split and unescaped */
-  readonly tokens: readonly string[]
+  /** a JSON Pointer, split and unescaped, or a query for any number of places */
+  readonly target:
+    | { readonly kind: 'jsonpointer'; readonly tokens: readonly string[] }
+    | { readonly kind: 'jsonpath'; readonly path: JsonPath }
+  /** the target as written */
+  readonly text: string
   readonly value: Value
   readonly at: SourceLocation
 }
@@ -192,7 +208,7 @@ export type Target =
 
 export interface Parameter {
   readonly name: string
-  readonly in: 'path' | 'query' | 'header' | 'cookie'
+  readonly in: 'path' | 'query' | 'querystring' | 'header' | 'cookie'
   readonly value: Value
 }
 

@@ -1,6 +1,18 @@
 /** What steps read and run: the expressions of a step, the workflows it leads to, the steps that one step needs. */
 import type { Expression } from './expression.ts'
-import type { Action, Alteration, Flow, Input, Invocation, Step, Target, Value, Workflow } from './model.ts'
+import type {
+  Action,
+  Alteration,
+  Flow,
+  Input,
+  Invocation,
+  Step,
+  Target,
+  Value,
+  Workflow,
+  WorkflowName,
+} from './model.ts'
+import { inOrder } from './order.ts'
 
 /** Every expression in a value, at any depth. */
 export function expressionsIn(value: Value): readonly Expression[] {
@@ -60,30 +72,41 @@ export function targetOf(action: Action): Target | undefined {
   return action.type === 'retry' ? action.through : undefined
 }
 
+/** A workflow with the document it stands in. */
+export interface Chosen {
+  readonly flow: Flow
+  readonly workflow: Workflow
+}
+
+/** The workflow that `flow` knows by that name. */
+export function workflowOf(flow: Flow, { source, workflowId }: WorkflowName): Chosen | undefined {
+  const place = source === undefined ? flow : flow.others.get(source)
+  const workflow = place?.workflows.find((one) => one.workflowId === workflowId)
+  return place && workflow && { flow: place, workflow }
+}
+
 /** The workflow and all that it can run. */
 export function withInvoked(flow: Flow, workflow: Workflow): readonly Workflow[] {
-  const found = new Set([workflow])
-  for (const one of found) {
-    for (const { workflowId } of invocationsOf(one)) {
-      const called = flow.workflows.find((other) => other.workflowId === workflowId)
-      if (called !== undefined) found.add(called)
+  const found = new Map<Workflow, Flow>([[workflow, flow]])
+  for (const [one, place] of found) {
+    for (const name of invocationsOf(one)) {
+      const called = workflowOf(place, name)
+      if (called !== undefined) found.set(called.workflow, called.flow)
     }
   }
-  return [...found]
+  return [...found.keys()]
 }
 
 /** The workflows that must have passed before, the first to run first, and then the workflow itself. */
-export function withDependencies(flow: Flow, workflow: Workflow): readonly Workflow[] {
-  const found = new Set<Workflow>()
-  const visit = (one: Workflow) => {
-    for (const id of one.dependsOn) {
-      const dependency = flow.workflows.find(({ workflowId }) => workflowId === id)
-      if (dependency !== undefined && !found.has(dependency)) visit(dependency)
-    }
-    found.add(one)
-  }
-  visit(workflow)
-  return [...found]
+export function withDependencies(flow: Flow, workflow: Workflow): readonly Chosen[] {
+  const places = new Map<Workflow, Flow>([[workflow, flow]])
+  const { order } = inOrder([workflow], (one) => {
+    const place = places.get(one) ?? flow
+    const found = one.dependsOn.flatMap((name) => workflowOf(place, name) ?? [])
+    for (const each of found) places.set(each.workflow, each.flow)
+    return found.map((each) => each.workflow)
+  })
+  return order.map((one) => ({ flow: places.get(one) ?? flow, workflow: one }))
 }
 
 /**
@@ -134,7 +157,7 @@ function neededBy(step: Step, all: readonly Step[]): readonly string[] {
   return [
     ...stepsIn(read),
     ...all.flatMap((one) => (one.kind === 'workflow' && ran.has(one.invocation.workflowId) ? [one.stepId] : [])),
-    ...step.dependsOn.flatMap(({ workflowId, stepId }) => (workflowId === undefined ? [stepId] : [])),
+    ...step.dependsOn.flatMap(({ workflow, stepId }) => (workflow === undefined ? [stepId] : [])),
     ...step.onFailure.flatMap((action) =>
       action.type === 'retry' && action.through?.kind === 'step' ? [action.through.stepId] : [],
     ),

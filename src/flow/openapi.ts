@@ -8,6 +8,8 @@ import { type Document, type Path, readDocument } from './document.ts'
 export interface ApiDescription {
   readonly document: Document
   readonly operations: ReadonlyMap<string, Operation>
+  /** all of them, also those without an operationId, by `placeOf` */
+  readonly places: ReadonlyMap<string, Operation>
 }
 
 export interface Operation {
@@ -23,13 +25,26 @@ export interface Operation {
   readonly responses: ReadonlyMap<string, ReadonlyMap<string, Schema>>
   /** the operation's security names OpenAPI's own mutualTLS scheme */
   readonly mutualTls: boolean
-  readonly description: ApiDescription
+  /** where the description says that it is served; nothing is called there unasked */
+  readonly servers: readonly string[]
+  /** absent for a call that no description knows */
+  readonly description?: ApiDescription | undefined
 }
 
-interface OperationParameter {
+/** How a value is written (OpenAPI 3.1 §4.8.12): by style, or as its media type where the parameter has `content`. */
+export interface OperationParameter {
   readonly name: string
-  readonly in: 'path' | 'query' | 'header' | 'cookie'
+  readonly in: 'path' | 'query' | 'querystring' | 'header' | 'cookie'
   readonly required: boolean
+  readonly style: string
+  readonly explode: boolean
+  readonly allowReserved: boolean
+  readonly mediaType?: string | undefined
+}
+
+/** Paths stand with their parameters in braces. */
+export function placeOf(method: string, path: string): string {
+  return `${method.toUpperCase()} ${path}`
 }
 
 /** A JSON Schema as it stands in the description; `#/…` references point into `description.document.data`. */
@@ -46,8 +61,9 @@ export async function readApiDescription(
   const document = await readDocument(file, 'API description', at)
   const root = record(document.data)
   const operations = new Map<string, Operation>()
-  const description: ApiDescription = { document, operations }
-  if (typeof root.openapi !== 'string' || !/^3\.[01]\.\d+/.test(root.openapi)) {
+  const places = new Map<string, Operation>()
+  const description: ApiDescription = { document, operations, places }
+  if (typeof root.openapi !== 'string' || !/^3\.[0-2]\.\d+/.test(root.openapi)) {
     problems.push({
       code: 'FLOW_STRUCTURE',
       message: `"${file}" is not an OpenAPI 3 description`,
@@ -58,24 +74,24 @@ export async function readApiDescription(
     return description
   }
   checkReferences(document, problems)
-  for (const [path, item] of Object.entries(record(root.paths))) {
+  for (const [path, written] of Object.entries(record(root.paths))) {
+    const item = record(resolveReference(root, written))
     for (const method of METHODS) {
-      const raw = record(item)[method]
-      if (raw === undefined) continue
-      const where: Path = ['paths', path, method]
-      const operationId = record(raw).operationId
+      if (item[method] === undefined) continue
+      const raw = record(item[method])
+      const { operationId } = raw
+      const name = typeof operationId === 'string' ? operationId : placeOf(method, path)
+      const found = operation({ root, item, raw, operationId: name, method, path, description })
+      places.set(placeOf(method, path), found)
       if (typeof operationId !== 'string') continue
       if (operations.has(operationId)) {
         problems.push({
           code: 'FLOW_STRUCTURE',
           message: `operationId "${operationId}" occurs twice`,
-          at: document.at([...where, 'operationId']),
+          at: document.at(['paths', path, method, 'operationId']),
         })
       }
-      operations.set(
-        operationId,
-        operation({ root, item: record(item), raw: record(raw), operationId, method, path, description }),
-      )
+      operations.set(operationId, found)
     }
   }
   return description
@@ -129,10 +145,15 @@ function operation({ root, item, raw, operationId, method, path, description }: 
   const parameters = new Map<string, OperationParameter>()
   for (const parameter of [...list(item.parameters), ...list(raw.parameters)].map(deref)) {
     const { name, in: location } = parameter as { name: string; in: OperationParameter['in'] }
+    const style = typeof parameter.style === 'string' ? parameter.style : DEFAULT_STYLE[location]
     parameters.set(`${location} ${name}`, {
       name,
       in: location,
       required: parameter.required === true || location === 'path',
+      style,
+      explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form',
+      allowReserved: parameter.allowReserved === true,
+      mediaType: Object.keys(record(parameter.content))[0],
     })
   }
   const body = raw.requestBody === undefined ? undefined : deref(raw.requestBody)
@@ -150,8 +171,29 @@ function operation({ root, item, raw, operationId, method, path, description }: 
     mutualTls: security.some((requirement) =>
       Object.keys(record(requirement)).some((name) => deref(schemes[name]).type === 'mutualTLS'),
     ),
+    servers:
+      [raw.servers, item.servers, root.servers]
+        .map(list)
+        .find((servers) => servers.length > 0)
+        ?.map(serverUrl) ?? [],
     description,
   }
+}
+
+const DEFAULT_STYLE: Readonly<Record<OperationParameter['in'], string>> = {
+  path: 'simple',
+  header: 'simple',
+  query: 'form',
+  cookie: 'form',
+  querystring: 'form',
+}
+
+/** With the defaults of its variables in place (OpenAPI 3.1 §4.8.5). */
+function serverUrl(server: unknown): string {
+  const { url, variables } = record(server)
+  return String(url).replace(/\{([^}]+)\}/g, (whole, name: string) =>
+    String(record(record(variables)[name]).default ?? whole),
+  )
 }
 
 /** "200" before "2XX" before "default" (OpenAPI 3.1 §4.8.16). */

@@ -6,7 +6,7 @@ import { suggestion } from '../errors.ts'
 import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
 import { type Expression, ExpressionError, parsePointer, parseTemplate, type Template } from './expression.ts'
-import type { Criterion, Input, Value } from './model.ts'
+import type { Criterion, Input, Value, WorkflowName } from './model.ts'
 import type { ApiDescription } from './openapi.ts'
 import { inOrder } from './order.ts'
 import { parseSelector, type Selector, type SelectorSource } from './selector.ts'
@@ -14,6 +14,7 @@ import { ARAZZO, isRecord, type Reader } from './structure.ts'
 
 /** The names that other workflows can say of a workflow, known before any of them is parsed. */
 export interface Shape {
+  readonly workflowId: string
   readonly inputs: ReadonlySet<string>
   readonly outputs: ReadonlySet<string>
   readonly stepIds: ReadonlySet<string>
@@ -21,11 +22,43 @@ export interface Shape {
   readonly dependsOn: readonly string[]
 }
 
-/** What is known of the file when a workflow of it is parsed. */
+/** What is known of a file when a workflow of it is parsed. */
 export interface Reading {
   readonly reader: Reader
+  /** the document's own URI, where it says one */
+  readonly self: string | undefined
+  /** API descriptions and other Arazzo documents, by the names of their source descriptions */
   readonly sources: ReadonlyMap<string, ApiDescription>
+  readonly others: ReadonlyMap<string, Reading>
   readonly shapes: ReadonlyMap<string, Shape>
+}
+
+/** A workflow as other workflows name it. */
+interface Named extends WorkflowName {
+  readonly shape: Shape
+  readonly reading: Reading
+}
+
+const FOREIGN = /^\$sourceDescriptions\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
+
+/** The workflow that a text names, in the document or in another one; undefined where there is none. */
+export function namedIn(reading: Reading, text: string): Named | undefined {
+  const [, source, foreign] = FOREIGN.exec(text) ?? []
+  const place = source === undefined ? reading : reading.others.get(source)
+  const workflowId = foreign ?? text
+  const shape = place?.shapes.get(workflowId)
+  return place && shape && { source, workflowId, shape, reading: place }
+}
+
+/** What a workflow waits for, at any distance and across documents, the first to run first; and a circle of them. */
+export function awaitedBy(start: Named): ReturnType<typeof inOrder<Shape>> {
+  const readings = new Map([[start.shape, start.reading]])
+  return inOrder([start.shape], (shape) => {
+    const reading = readings.get(shape)
+    const found = reading === undefined ? [] : shape.dependsOn.flatMap((text) => namedIn(reading, text) ?? [])
+    for (const one of found) readings.set(one.shape, one.reading)
+    return found.map((one) => one.shape).filter((one) => one !== shape)
+  })
 }
 
 /** Where an expression stands decides what it may read; after a workflow was run as a step, that workflow's outputs. */
@@ -34,6 +67,7 @@ export type Stage = 'request' | 'response' | 'inherited' | 'end' | { readonly ca
 export class Scope {
   readonly reader: Reader
   readonly sources: ReadonlyMap<string, ApiDescription>
+  readonly others: ReadonlyMap<string, Reading>
   readonly shapes: ReadonlyMap<string, Shape>
   readonly inputs = new Map<string, Input>()
   /** by the steps that have run where the parser stands */
@@ -44,29 +78,67 @@ export class Scope {
   /** steps that a path can lead to: not those that always run at the end */
   readonly reachable: ReadonlySet<string>
   readonly #workflowId: string
-  #after: ReadonlySet<string> | undefined
+  readonly #reading: Reading
+  #after: ReadonlySet<Shape> | undefined
 
   constructor(
-    { reader, sources, shapes }: Reading,
+    reading: Reading,
     own: {
       readonly workflowId: string
       readonly stepIds: ReadonlySet<string>
       readonly reachable: ReadonlySet<string>
     },
   ) {
-    this.reader = reader
-    this.sources = sources
-    this.shapes = shapes
+    this.#reading = reading
+    this.reader = reading.reader
+    this.sources = reading.sources
+    this.others = reading.others
+    this.shapes = reading.shapes
     this.stepIds = own.stepIds
     this.reachable = own.reachable
     this.#workflowId = own.workflowId
   }
 
   /** Whether that workflow has ended before this one begins. */
-  hasEnded(workflowId: string): boolean {
-    const dependencies = (id: string) => this.shapes.get(id)?.dependsOn ?? []
-    this.#after ??= new Set(inOrder(dependencies(this.#workflowId), dependencies).order)
-    return this.#after.has(workflowId)
+  hasEnded(shape: Shape): boolean {
+    if (this.#after === undefined) {
+      const own = namedIn(this.#reading, this.#workflowId)
+      const { order } = own === undefined ? { order: [] } : awaitedBy(own)
+      this.#after = new Set(order.filter((one) => one !== own?.shape))
+    }
+    return this.#after.has(shape)
+  }
+
+  /** The workflow that the text at `path` names; undefined, with the problem said, where there is none. */
+  workflowNamed(text: string, path: Path): Named | undefined {
+    const found = namedIn(this.#reading, text)
+    if (found === undefined) this.#unknownWorkflow(text, path)
+    return found
+  }
+
+  #unknownWorkflow(text: string, path: Path): void {
+    const [, source, workflowId] = FOREIGN.exec(text) ?? []
+    if (source === undefined || workflowId === undefined) {
+      if (!text.startsWith('$')) this.unknownName('workflow', text, this.shapes.keys(), path)
+      else
+        this.reader.add(
+          {
+            code: 'FLOW_REFERENCE',
+            message: `"${text}" does not name a workflow`,
+            expected: 'a workflowId, or $sourceDescriptions.<name>.<workflowId> for one of another document',
+          },
+          path,
+        )
+      return
+    }
+    const other = this.others.get(source)
+    const names = sourceNames(this.reader)
+    if (other !== undefined) {
+      this.unknownName('workflow', workflowId, other.shapes.keys(), path, 0, ` in "${source}"`)
+    } else if (this.sources.has(source)) {
+      const message = `source description "${source}" is an API description, which has no workflows`
+      this.reader.add({ code: 'FLOW_REFERENCE', message, hint: 'call its operations with "operationId"' }, path)
+    } else if (!names.includes(source)) this.unknownName('source description', source, names, path)
   }
 
   value(raw: unknown, path: Path, stage: Stage): Value {
@@ -152,14 +224,23 @@ export class Scope {
   }
 
   pointer(text: string, path: Path): readonly string[] | undefined {
+    return this.guarded(() => parsePointer(text), path)
+  }
+
+  /** Parses the text at `path`, and turns what the parser has against it into a problem there. */
+  guarded<T>(parse: () => T, path: Path): T | undefined {
     try {
-      return parsePointer(text)
+      return parse()
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error
-      const { message, expected, found, hint } = error
-      this.reader.add({ code: 'FLOW_EXPRESSION', message, expected, found, hint }, path, error.offset)
+      this.#refused(error, path)
       return undefined
     }
+  }
+
+  #refused({ message, expected, found, hint, unsupported, offset }: ExpressionError, path: Path): void {
+    const code = unsupported ? 'FLOW_UNSUPPORTED' : 'FLOW_EXPRESSION'
+    this.reader.add({ code, message, expected, found, hint }, path, offset)
   }
 
   /** Parses, and turns what the parser or the references have against it into problems at their places. */
@@ -178,9 +259,7 @@ export class Scope {
       return result
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error
-      const { message, expected, found, hint } = error
-      const code = error.unsupported ? 'FLOW_UNSUPPORTED' : 'FLOW_EXPRESSION'
-      this.reader.add({ code, message, expected, found, hint }, place(error.field), error.offset)
+      this.#refused(error, place(error.field))
       return undefined
     }
   }
@@ -215,6 +294,15 @@ export class Scope {
           path,
           expression.offset,
         )
+        break
+      case 'self':
+        if (this.#reading.self === undefined) {
+          const message = 'the document does not say its own URI'
+          this.reader.add({ code: 'FLOW_REFERENCE', message, expected: '$self: <URI>' }, path, expression.offset)
+        }
+        break
+      case 'sourceDescriptions':
+        this.#sourceReference(expression, path)
         break
       default: {
         const reads = expression.kind === 'request' || expression.kind === 'url' || expression.kind === 'method'
@@ -273,7 +361,7 @@ export class Scope {
     const shape = this.shapes.get(workflowId)
     if (shape === undefined) {
       this.unknownName('workflow', workflowId, this.shapes.keys(), path, offset)
-    } else if (!this.hasEnded(workflowId) && !this.run.has(workflowId)) {
+    } else if (!this.hasEnded(shape) && !this.run.has(workflowId)) {
       this.reader.add(
         {
           code: 'FLOW_REFERENCE',
@@ -288,6 +376,21 @@ export class Scope {
       )
     } else if (!shape[field].has(name)) {
       this.unknownName(field.slice(0, -1), name, shape[field], path, offset, ` of workflow "${workflowId}"`)
+    }
+  }
+
+  /** A field of a source description; what comes first by the text, an operation or a workflow, is no value. */
+  #sourceReference(expression: Extract<Expression, { kind: 'sourceDescriptions' }>, path: Path): void {
+    const { source, reference, text, offset } = expression
+    const names = sourceNames(this.reader)
+    const fields = items(this.reader.raw(['sourceDescriptions'])).find((one) => isRecord(one) && one.name === source)
+    if (!isRecord(fields)) {
+      this.unknownName('source description', source, names, path, offset)
+    } else if (this.sources.get(source)?.operations.has(reference) || this.others.get(source)?.shapes.has(reference)) {
+      const message = `"${text}" names something to call, which is no value`
+      this.reader.add({ code: 'FLOW_REFERENCE', message }, path, offset)
+    } else if (!Object.hasOwn(fields, reference) && !SERVERS.test(reference)) {
+      this.unknownName('field', reference, [...Object.keys(fields), 'servers.0.url'], path, offset, ` of "${source}"`)
     }
   }
 
@@ -312,6 +415,16 @@ export class Scope {
     const message = `there is no ${kind} "${name}"${of}`
     this.reader.add({ code: 'FLOW_REFERENCE', message, hint: suggestion(name, names) }, path, offset)
   }
+}
+
+/** Redocly's way to name the server of an API description; here that is the environment's. */
+const SERVERS = /^servers\.\d+(?:\.url)?$/
+
+/** Declared ones, also those that could not be read; but for a type. */
+export function sourceNames(reader: Reader, except?: string): readonly string[] {
+  const declared = items(reader.raw(['sourceDescriptions'])).filter(isRecord)
+  const names = declared.filter(({ type }) => type === undefined || type !== except).map(({ name }) => name)
+  return [...new Set(texts(names))]
 }
 
 export function unique(reader: Reader, path: Path, list: readonly unknown[], member: string): void {

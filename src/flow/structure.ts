@@ -56,18 +56,29 @@ const RULES_OF_THE_WHOLE: Members = Object.fromEntries(
   ].map((keyword) => [keyword, later('any')]),
 )
 
+/** In either case, as Redocly takes them. */
+const METHODS = ['GET', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'TRACE'].flatMap((method) => [
+  method,
+  method.toLowerCase(),
+])
+
 /** Arazzo 1.0.1 and 1.1 objects; members that only 1.1 has are all "later" ones. */
 export const ARAZZO = {
   document: {
     arazzo: name,
-    $self: later('string'),
+    $self: text,
     info: { type: 'object', required: true },
     sourceDescriptions: { type: 'array', required: true },
     workflows: { type: 'array', required: true },
     components: map,
   },
   info: { title: name, summary: text, description: text, version: name },
-  source: { name, url: name, type: { type: 'string', oneOf: ['openapi'], later: ['arazzo', 'asyncapi'] } },
+  source: {
+    name,
+    url: name,
+    'x-serverUrl': text,
+    type: { type: 'string', oneOf: ['openapi', 'arazzo'], later: ['asyncapi'] },
+  },
   workflow: {
     workflowId: name,
     summary: text,
@@ -85,7 +96,7 @@ export const ARAZZO = {
     stepId: name,
     description: text,
     operationId: text,
-    operationPath: later('string'),
+    operationPath: text,
     workflowId: text,
     channelPath: later('string'),
     action: later('string'),
@@ -98,11 +109,14 @@ export const ARAZZO = {
     onSuccess: list,
     onFailure: list,
     outputs: map,
+    'x-operation': map,
     'x-dcr': extension,
   },
+  /** Redocly's extension of a step. */
+  'x-operation': { url: name, method: { type: 'string', required: true, oneOf: METHODS } },
   parameter: {
     name,
-    in: { type: 'string', oneOf: ['path', 'query', 'header', 'cookie'], later: ['querystring', 'channel'] },
+    in: { type: 'string', oneOf: ['path', 'query', 'querystring', 'header', 'cookie'], later: ['channel'] },
     value: { type: 'any', required: true },
   },
   /** Stands where a parameter or an action could, and points to one in components. */
@@ -123,7 +137,7 @@ export const ARAZZO = {
     ...RULES_OF_THE_WHOLE,
   },
   requestBody: { contentType: text, payload: any, replacements: list },
-  replacement: { target: name, targetSelectorType: later('any'), value: { type: 'any', required: true } },
+  replacement: { target: name, targetSelectorType: any, value: { type: 'any', required: true } },
   successAction: {
     name,
     type: { type: 'string', required: true, oneOf: ['end', 'goto'] },

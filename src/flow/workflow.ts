@@ -2,10 +2,11 @@
 import { merged, parseActions } from './actions.ts'
 import type { Path } from './document.ts'
 import { inputNames, parseInputs } from './inputs.ts'
-import type { Action, Step, Workflow } from './model.ts'
+import type { Action, Step, Workflow, WorkflowName } from './model.ts'
 import { inOrder, namesOf } from './order.ts'
+import { sharedParameters } from './parameters.ts'
 import { items, type Reading, Scope, type Shape, textOf, texts, unique } from './scope.ts'
-import { parseStep, sharedParameters } from './step.ts'
+import { parseStep } from './step.ts'
 import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
 export function parseWorkflow(reading: Reading, path: Path): Workflow | undefined {
@@ -50,14 +51,26 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
     notice: textOf(extension?.notice),
     // The reader has refused any other word.
     given: texts(extension?.given) as Workflow['given'],
-    dependsOn: texts(fields.dependsOn),
+    dependsOn: dependencies(scope, texts(fields.dependsOn), path, String(fields.workflowId)),
     inputs: [...scope.inputs.values()],
     steps: parsed.map((step) => withInherited(step, inherited)),
     outputs: scope.outputs(fields.outputs, [...path, 'outputs'], 'end'),
   }
 }
 
-/** What other workflows can name, by workflowId. Dependencies that lead in a circle or nowhere are problems here. */
+function dependencies(scope: Scope, names: readonly string[], path: Path, own: string): WorkflowName[] {
+  return names.flatMap((name, index) => {
+    const place: Path = [...path, 'dependsOn', index]
+    if (name === own) {
+      scope.reader.add({ code: 'FLOW_STRUCTURE', message: `workflow "${name}" depends on itself` }, place)
+      return []
+    }
+    const found = scope.workflowNamed(name, place)
+    return found === undefined ? [] : [{ source: found.source, workflowId: found.workflowId }]
+  })
+}
+
+/** What other workflows can name, by workflowId. */
 export function shapesOf(reader: Reader): ReadonlyMap<string, Shape> {
   const raw = items(reader.raw(['workflows']))
   const places = new Map(
@@ -72,6 +85,7 @@ export function shapesOf(reader: Reader): ReadonlyMap<string, Shape> {
       return [
         id,
         {
+          workflowId: id,
           inputs: inputNames(reader, path),
           outputs: new Set(isRecord(outputs) ? Object.keys(outputs) : []),
           stepIds: stepIdsOf(items(reader.raw([...path, 'steps']))),

@@ -7,15 +7,12 @@ import type { Path } from '../flow/document.ts'
 import { ExpressionError } from '../flow/expression.ts'
 import { selectorKind } from '../flow/selector.ts'
 import { type Fields, isRecord } from '../flow/structure.ts'
+import { TARGETS } from '../flow/target.ts'
 import type { Findings } from './findings.ts'
 import { items, places, type StepView, type View } from './view.ts'
 
 export function lintArazzo(view: View, findings: Findings): void {
-  const { root, sources, workflows } = view
-  if (typeof root.$self === 'string' && root.$self.includes('#')) {
-    const offset = root.$self.indexOf('#')
-    structure(findings, ['$self'], '"$self" has a fragment', { offset, hint: 'remove "#" and what follows' })
-  }
+  const { sources, workflows } = view
   for (const { path, what, fields } of sources) {
     if (fields.type === 'asyncapi') findings.add('asyncapi', [...path, 'type'], `${what} is an AsyncAPI description`)
   }
@@ -35,20 +32,15 @@ function structure(
   findings.add('arazzo-structure', path, message, { hint: undefined, ...more })
 }
 
-const TARGETS = ['operationId', 'operationPath', 'channelPath', 'workflowId'] as const
 /** Members that only a step on a message channel has. */
 export const CHANNEL_MEMBERS = ['channelPath', 'action', 'correlationId'] as const
 
 function lintStep(step: StepView, findings: Findings): void {
   const { path, what, fields } = step
-  const targets = TARGETS.filter((member) => fields[member] !== undefined)
-  if (targets.length === 0) {
-    structure(findings, path, `${what} does not say what to call`, { expected: `one of ${TARGETS.join(', ')}` })
-  }
-  const isSaid = targets.join() === 'operationId,workflowId'
-  if (targets.length > 1 && !isSaid) {
-    const [first = '', second = ''] = targets
-    structure(findings, [...path, second], `${what} has both "${first}" and "${second}"`, { expected: 'one of them' })
+  const other = TARGETS.find((member) => fields[member] !== undefined)
+  if (fields.channelPath !== undefined && other !== undefined) {
+    const message = `${what} has both "${other}" and "channelPath"`
+    structure(findings, [...path, 'channelPath'], message, { expected: 'one of them' })
   }
   channel(step, findings)
   const { dependsOn, successCriteria } = fields

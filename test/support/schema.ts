@@ -33,6 +33,7 @@ const CONTENTS: Readonly<Record<string, Readonly<Record<string, Json>>>> = {
   step: {
     parameters: PARAMETERS,
     requestBody: to('requestBody'),
+    'x-operation': to('x-operation'),
     successCriteria: each('criterion'),
     onSuccess: each('successAction', 'reusable'),
     onFailure: each('failureAction', 'reusable'),

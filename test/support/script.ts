@@ -39,6 +39,13 @@ export interface Script {
   readonly vault?: Readonly<Record<string, string>>
   /** more of the document: components */
   readonly more?: string
+  /** more source descriptions, as YAML of a list, and other members that come before the workflows */
+  readonly sources?: string
+  readonly head?: string
+  /** files beside the document, by name */
+  readonly files?: Readonly<Record<string, string>>
+  /** more lines of the environment file */
+  readonly settings?: string
 }
 
 export interface Played {
@@ -60,8 +67,8 @@ export interface Played {
 export async function play(workflows: string, script: Script = {}): Promise<Played> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-script-'))
   try {
-    const file = await writeText(folder, workflows, script.more)
-    await writeFile(join(folder, '.env.test'), ENVIRONMENT)
+    const file = await writeText(folder, workflows, script)
+    await writeFile(join(folder, '.env.test'), `${ENVIRONMENT}${script.settings ?? ''}\n`)
     const environment = await loadEnvironment({ env: '.env.test', folder, variables: {} })
     const chosen = await select({ flows: [file], step: script.step, folders: [folder] }, environment)
     const planned = plan(chosen, environment, {
@@ -75,10 +82,10 @@ export async function play(workflows: string, script: Script = {}): Promise<Play
 }
 
 /** What is wrong with such a document: code, message and line within the given YAML. */
-export async function problemsOf(workflows: string, more?: string): Promise<readonly string[]> {
+export async function problemsOf(workflows: string, script: Script = {}): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-script-'))
   try {
-    await readFlow(await writeText(folder, workflows, more))
+    await readFlow(await writeText(folder, workflows, script))
     return []
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
@@ -88,12 +95,12 @@ export async function problemsOf(workflows: string, more?: string): Promise<read
   }
 }
 
-const HEAD = `arazzo: 1.1.0
+const headOf = ({ sources = '', head = '' }: Script) => `arazzo: 1.1.0
 info: { title: Scripted, version: 1.0.0 }
-sourceDescriptions: [{ name: clients, url: clients.openapi.yaml }]
-workflows:
+sourceDescriptions: [{ name: clients, url: clients.openapi.yaml }${sources === '' ? '' : `, ${sources}`}]
+${head === '' ? '' : `${head}\n`}workflows:
 `
-const HEAD_LINES = HEAD.split('\n').length - 1
+const HEAD_LINES = headOf({}).split('\n').length - 1
 
 const ENVIRONMENT = `ENV_CLASS=uat
 SERVER_CLIENTS=https://api.example
@@ -104,10 +111,11 @@ SIGNING_KEY=not-read
 SIGNING_KID=kid-1
 `
 
-async function writeText(folder: string, workflows: string, more = ''): Promise<string> {
+async function writeText(folder: string, workflows: string, script: Script): Promise<string> {
   await cp(DESCRIPTION, join(folder, 'clients.openapi.yaml'))
+  for (const [name, text] of Object.entries(script.files ?? {})) await writeFile(join(folder, name), text)
   const file = join(folder, 'scripted.arazzo.yaml')
-  await writeFile(file, `${HEAD}${workflows}\n${more}`)
+  await writeFile(file, `${headOf(script)}${workflows}\n${script.more ?? ''}`)
   return file
 }
 

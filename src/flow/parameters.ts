@@ -1,0 +1,156 @@
+/**
+ * The parameters of a step and of the workflow around it, and whether the operation takes what the step sends. Knows nothing
+ * of how they are written into a request.
+ */
+import { nearest } from '../errors.ts'
+import { placed } from './components.ts'
+import type { Path } from './document.ts'
+import type { Template } from './expression.ts'
+import type { Parameter } from './model.ts'
+import type { Operation } from './openapi.ts'
+import { items, type Scope } from './scope.ts'
+import { ARAZZO, isRecord, type Reader } from './structure.ts'
+
+/** What a workflow passes to all its steps: parameters of calls, and places of those that other workflows take. */
+export interface Shared {
+  readonly parameters: readonly PlacedParameter[]
+  readonly toWorkflows: readonly Path[]
+}
+
+export type PlacedParameter = Parameter & { readonly path: Path }
+
+/** Parameters that a workflow passes to all its steps; one without a place goes to the workflows that they run. */
+export function sharedParameters(scope: Scope, path: Path, what: string, hasWorkflowSteps: boolean): Shared {
+  const { reader } = scope
+  const all = items(reader.raw([...path, 'parameters'])).map((_, index): Path => [...path, 'parameters', index])
+  const toWorkflows = hasWorkflowSteps ? all.filter((one) => !hasLocation(reader, one)) : []
+  const parameters = distinct(
+    reader,
+    all.filter((one) => !toWorkflows.includes(one)).flatMap((one) => parseParameter(scope, one, what) ?? []),
+  )
+  return { parameters, toWorkflows }
+}
+
+function hasLocation(reader: Reader, path: Path): boolean {
+  const raw = reader.raw(path)
+  const name = isRecord(raw) ? /^\$components\.parameters\.(.+)$/.exec(String(raw.reference))?.[1] : undefined
+  const object = name === undefined ? raw : reader.raw(['components', 'parameters', name])
+  return isRecord(object) && object.in !== undefined
+}
+
+/** What a step sends: what its workflow passes to all, unless it says the same itself, and its own. */
+export function parametersOf(scope: Scope, path: Path, what: string, shared: Shared): readonly PlacedParameter[] {
+  const list = items(scope.reader.raw([...path, 'parameters']))
+  const own = distinct(
+    scope.reader,
+    list.flatMap((_, index) => parseParameter(scope, [...path, 'parameters', index], what) ?? []),
+  )
+  const inherited = shared.parameters.filter(
+    (one) => !own.some((other) => other.name === one.name && other.in === one.in),
+  )
+  const all = [...inherited, ...own]
+  const whole = all.find((one) => one.in === 'querystring')
+  if (whole !== undefined && all.some((one) => one.in === 'query')) {
+    const message = `${what} has a query string and parameters of the query`
+    scope.reader.add({ code: 'FLOW_STRUCTURE', message, expected: 'one or the other' }, whole.path)
+  }
+  return all
+}
+
+function distinct(reader: Reader, parameters: PlacedParameter[]): PlacedParameter[] {
+  const seen = new Set<string>()
+  for (const { name, in: location, path } of parameters) {
+    const message = `${location} parameter "${name}" occurs twice`
+    if (seen.has(message)) reader.add({ code: 'FLOW_STRUCTURE', message }, path)
+    seen.add(message)
+  }
+  return parameters
+}
+
+function parseParameter(scope: Scope, written: Path, what: string): PlacedParameter | undefined {
+  const { reader } = scope
+  const named = reader.nameOf(written, 'parameter', 'name')
+  const place = placed(reader, written, `${named} of ${what}`, 'parameters')
+  const fields = place && reader.object(place.path, `${named} of ${what}`, ARAZZO.parameter)
+  if (place === undefined || fields === undefined) return undefined
+  const at = place.value ?? [...place.path, 'value']
+  const value = scope.value(reader.raw(at), at, 'request')
+  const { name, in: location } = fields
+  if (location === undefined) {
+    reader.add(
+      {
+        code: 'FLOW_STRUCTURE',
+        message: `${named} of ${what} does not say where it goes`,
+        expected: 'in: path, query, querystring, header or cookie',
+      },
+      place.path,
+    )
+  } else if (typeof name === 'string' && isLocation(location)) return { name, in: location, value, path: written }
+  return undefined
+}
+
+const LOCATIONS: readonly unknown[] = ['path', 'query', 'querystring', 'header', 'cookie'] satisfies Parameter['in'][]
+
+function isLocation(value: unknown): value is Parameter['in'] {
+  return LOCATIONS.includes(value)
+}
+
+/** What the step sends must be what the operation takes. */
+export function checkFit(
+  reader: Reader,
+  operation: Operation,
+  step: {
+    readonly parameters: readonly PlacedParameter[]
+    readonly url: Template | undefined
+    readonly hasBody: boolean
+  },
+  what: string,
+  path: Path,
+): void {
+  // Nobody knows what an operation takes that no description has.
+  if (operation.description === undefined) return
+  for (const parameter of step.parameters) {
+    if (parameter.in === 'header' && CLIENT_HEADERS.has(parameter.name.toLowerCase())) continue
+    const sameName = (name: string) =>
+      parameter.in === 'header' ? name.toLowerCase() === parameter.name.toLowerCase() : name === parameter.name
+    const candidates = operation.parameters.filter((one) => one.in === parameter.in)
+    if (candidates.some((one) => sameName(one.name))) continue
+    const meant = nearest(
+      parameter.name,
+      candidates.map(({ name }) => name),
+    )
+    reader.add(
+      {
+        code: 'FLOW_REFERENCE',
+        message: `operation "${operation.operationId}" of ${what} has no ${parameter.in} parameter "${parameter.name}"`,
+        hint: meant && `did you mean "${meant}"?`,
+      },
+      parameter.path,
+    )
+  }
+  for (const { name, in: location, required } of operation.parameters) {
+    if (!required || (step.url !== undefined && location === 'path')) continue
+    if (
+      step.parameters.some(
+        (parameter) => parameter.in === location && parameter.name.toLowerCase() === name.toLowerCase(),
+      )
+    )
+      continue
+    reader.add(
+      {
+        code: 'FLOW_REFERENCE',
+        message: `${what} lacks the ${location} parameter "${name}" that "${operation.operationId}" requires`,
+      },
+      path,
+    )
+  }
+  if (operation.requestBody?.required && !step.hasBody) {
+    reader.add(
+      { code: 'FLOW_REFERENCE', message: `${what} lacks the body that "${operation.operationId}" requires` },
+      path,
+    )
+  }
+}
+
+/** Headers that OpenAPI describes elsewhere than in its parameters (OpenAPI 3.1 §4.8.12). */
+const CLIENT_HEADERS = new Set(['authorization', 'accept', 'content-type'])
