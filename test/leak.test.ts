@@ -11,7 +11,7 @@ import { inspect } from 'node:util'
 import { HttpResponse, http } from 'msw'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } from '../mocks/index.ts'
-import { createArtifacts } from '../src/artifacts.ts'
+import { createArtifacts, withoutFolder } from '../src/artifacts.ts'
 import { ToolError } from '../src/errors.ts'
 import { html } from '../src/report/html.ts'
 import { Redactor } from '../src/secret.ts'
@@ -443,6 +443,18 @@ test.for(FORM_NAMES)('the search of these tests finds a planted secret: %s', (fo
   const planted = `before ${formsOf(PASSPHRASE).get(form)} after`
 
   expect(hits('passphrase', PASSPHRASE, planted)).not.toEqual([])
+})
+
+test.for(FORM_NAMES)('what another process is to write is refused with a known secret: %s', async (form) => {
+  const redactor = new Redactor(randomBytes(32))
+  redactor.add({ value: PASSPHRASE, name: 'passphrase' })
+
+  await expect(
+    withoutFolder(redactor).write('record.json', `x ${formsOf(PASSPHRASE).get(form)} y`),
+  ).rejects.toMatchObject({
+    code: 'SECRET_LEAK',
+    message: '"record.json" would have held a secret and was not written: passphrase',
+  })
 })
 
 test.for(FORM_NAMES)('an artifact with a known secret is refused and removed: %s', async (form) => {

@@ -20,7 +20,7 @@ const FILES = Object.fromEntries(
 const OWN = FILES['flows/directory-is-up.arazzo.yaml'] ?? ''
 
 test('a flow dropped into a project of one’s own is a regression test, just as the page says', async () => {
-  await using project = await projectWith(FILES)
+  await using project = await projectWith(FILES, installPacked)
 
   const { stdout, stderr, code } = await vitest(project, ['run'])
 
@@ -71,6 +71,9 @@ test('two shards and their merged blobs make the record that thredd run makes', 
 
   const shards = [await blob('1/2'), await blob('2/2')]
   expect(recordsOf(project)).toEqual([])
+  const blobs = globSync(join(project.folder, '.vitest/blob/*')).map((file) => readFileSync(file, 'utf8'))
+  expect(blobs.filter((text) => /eyJ[\w-]+\.eyJ[\w-]+\.[\w-]{20}|PRIVATE KEY/.test(text))).toEqual([])
+  expect(blobs.filter((text) => text.includes('[access_token#'))).toHaveLength(1)
   const merged = await vitest(project, ['run', '--merge-reports', '--project', 'mtls'])
   const [fromVitest] = recordsOf(project)
   const ran = await project.run(['run', 'directory-is-up', 'register', '--out', 'other'], { variables: KEY })
@@ -133,14 +136,24 @@ function flowFile(name: string): string {
   return join(ROOT, 'flows', name === 'apis' ? name : `${name}.arazzo.yaml`)
 }
 
-/** As npm would install it. */
-async function projectWith(files: Readonly<Record<string, string>>): Promise<Cli> {
+async function projectWith(files: Readonly<Record<string, string>>, install = installLinked): Promise<Cli> {
   const project = await Cli.make({ 'package.json': '{ "type": "module" }', ...files })
   const modules = join(project.folder, 'node_modules')
   mkdirSync(modules)
-  symlinkSync(ROOT, join(modules, 'thredd-dcr'))
+  install(join(modules, 'thredd-dcr'))
   symlinkSync(join(ROOT, 'node_modules', 'vitest'), join(modules, 'vitest'))
   return project
+}
+
+/** As npm installs a folder. */
+function installLinked(folder: string): void {
+  symlinkSync(ROOT, folder)
+}
+
+/** As npm installs a tarball: nothing but what is packed, and here without any dependency. */
+function installPacked(folder: string): void {
+  const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { files: readonly string[] }
+  for (const name of ['package.json', ...files]) cpSync(join(ROOT, name), join(folder, name), { recursive: true })
 }
 
 function start(project: Cli, args: readonly string[], { variables }: Situation = {}): Running {

@@ -100,7 +100,8 @@ function flows(settings: ProjectSettings): Plugin {
       filter: { id: FLOW },
       async handler(_, file) {
         const { moduleOf } = await import('./module.ts')
-        const known = { ...settings, ...tool, file, root, runId }
+        // What runs again is another run.
+        const known = { ...settings, ...tool, file, root, runId: vitest?.config.watch ? undefined : runId }
         const folder = vitest?.config.root ?? process.cwd()
         const { code, files } = await moduleOf(
           { ...known, folder, isNamed: vitest !== undefined && isNamed(file, vitest) },

@@ -45,7 +45,7 @@ export interface Settings {
   readonly isNamed: boolean
   readonly version: string
   readonly provenance: Provenance | undefined
-  readonly runId: string
+  readonly runId?: string | undefined
 }
 
 export interface FlowTests {
