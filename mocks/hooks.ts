@@ -50,6 +50,15 @@ export const HOOKS = {
   },
   lock: { about: 'locks the application against changes', parameters: { software_id: SOFTWARE } },
   unlock: { about: 'unlocks it', parameters: { software_id: SOFTWARE } },
+  'list-certificate': {
+    about: 'lists a further certificate of the application, as the CA does when it issues one',
+    parameters: {
+      software_id: SOFTWARE,
+      use: { about: 'tls (transport) or sig (signing)', values: ['tls', 'sig'] },
+      certificate: { about: 'PEM' },
+      kid: { about: 'its key id; an opaque one by default', default: '' },
+    },
+  },
   'expire-certificates': {
     about: 'ends the validity of the certificates of the application, of one use',
     parameters: { software_id: SOFTWARE, use: { about: 'tls (transport) or sig (signing)', values: ['tls', 'sig'] } },
@@ -105,6 +114,12 @@ export function performHook(state: State, name: string, given: Readonly<Record<s
     case 'unlock':
       state.unlock(software)
       return {}
+    case 'list-certificate': {
+      const { certificate = '', kid } = value
+      return {
+        kid: state.listCertificate(software, value.use === 'tls' ? 'tls' : 'sig', certificate, kid || undefined).kid,
+      }
+    }
     case 'expire-certificates':
       state.expireCertificates(software, value.use === 'tls' ? 'tls' : 'sig')
       return {}

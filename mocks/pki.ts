@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 
 /** Raised when the files change their meaning: an older folder is then remade. */
-const LAYOUT = 1
+const LAYOUT = 2
 const DAY_MS = 86_400_000
 /** Documented life of a certificate made by Thredd's CA. */
 const LIFE_DAYS = 350
@@ -33,6 +33,8 @@ const SIGNING_KID = 'offline-twin-signing'
 const IDENTITIES = {
   /** The right one: what each documented call expects. */
   transport: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
+  /** What it is replaced with when it comes to its end: both are good at the same time. */
+  renewed: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
   /** Its key signs client assertions; as in the documented signing certificate there is no extended key usage. */
   signing: { ...OUR_APPLICATION, use: 'any', days: [0, LIFE_DAYS] },
   /** Another application of the same CA: valid for TLS, wrong for every token bound to "transport". */

@@ -96,6 +96,7 @@ test('certificates are laid out as documented, and each wrong one is wrong in on
   expect(facts).toEqual({
     transport: right,
     signing: { ...right, usage: undefined },
+    renewed: right,
     other: { ...right, isOurs: false },
     expired: { ...right, isValid: false },
     'not-yet-valid': { ...right, isValid: false },

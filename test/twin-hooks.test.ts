@@ -56,6 +56,17 @@ const EFFECTS: { readonly [Name in keyof typeof HOOKS]: (bench: Bench) => Promis
     perform(bench, 'grant-role', { role: 'eds' })
     expect(bench.twin.state.application(SOFTWARE).roles).toContain('eds')
   },
+  async 'list-certificate'(bench) {
+    const { certificate } = pki.identities.renewed
+    perform(bench, 'list-certificate', { use: 'tls', certificate })
+    perform(bench, 'list-certificate', { use: 'sig', certificate, kid: 'another' })
+    const listed = async (name: string) => {
+      const answer = await bench.send(`${URLS.keystore}/${name}.jwks`, { as: 'none' })
+      return ((await answer.json()) as { keys: Json[] }).keys.map(({ kid }) => kid)
+    }
+    expect(await listed('transport')).toHaveLength(2)
+    expect(await listed('application')).toEqual([pki.signingKid, 'another'])
+  },
   async 'expire-certificates'(bench) {
     await bench.register()
     perform(bench, 'expire-certificates', { use: 'sig' })

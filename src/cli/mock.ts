@@ -188,6 +188,8 @@ ROLES=ws programme-manager bulk-cards
 TRANSPORT_CERT_FILE=pki/transport.crt
 TRANSPORT_KEY_FILE=pki/transport.key
 CA_FILE=pki/ca.crt
+IDENTITY_RENEWED_CERT_FILE=pki/renewed.crt
+IDENTITY_RENEWED_KEY_FILE=pki/renewed.key
 
 SIGNING_KEY_FILE=pki/signing.key
 SIGNING_KID=${pki.signingKid}

@@ -19,6 +19,39 @@ export const GIVEN = {
       'run "thredd run register" first, or bring registration_access_token and registration_client_uri with "thredd vault import"',
     madeBy: 'register',
   },
+  client_deleted_by_thredd: {
+    means: 'Thredd has confirmed that it deleted the OAuth client of this application',
+    remedy:
+      'send Thredd the client id from Thredd CA > Applications > (your application) > Details, ask for the client to be deleted, and wait for the answer',
+    madeBy: 'register',
+  },
+  statement_unlocked: {
+    means: 'the application is unlocked in Thredd CA, so that its roles can be changed',
+    remedy: 'ask a Super Administrator of your organisation, or Thredd, to unlock the software statement',
+  },
+  eds_role: {
+    means: 'the application has the role eds in Thredd CA',
+    remedy:
+      'select eds in Thredd CA > Applications; where it is not offered, Thredd must grant it to the organisation first',
+  },
+  bulk_cards_role_alone: {
+    means: 'the application has the bulk cards role in Thredd CA and no other',
+    remedy: 'make an application for this test in Thredd CA > New Application and select that role only',
+  },
+  metadata_requested: {
+    means: 'Thredd has been asked to set the Programme Manager (or Issuer) metadata of the client',
+    remedy: 'send Thredd client id, organisation and scopes; nobody else can set it',
+  },
+  renewed_transport_certificate: {
+    means: 'Thredd CA has issued a further transport certificate for this application',
+    remedy:
+      'make one in Thredd CA > Certificates and name its files in IDENTITY_RENEWED_CERT_FILE and IDENTITY_RENEWED_KEY_FILE',
+  },
+  renewed_signing_key: {
+    means: 'SIGNING_KEY_FILE and SIGNING_KID are those of a further signing certificate of this application',
+    remedy:
+      'make one in Thredd CA > App Certificates and set THREDD_SIGNING_KEY_FILE and THREDD_SIGNING_KID for this run',
+  },
 } as const satisfies Readonly<Record<string, Row>>
 
 export type Given = keyof typeof GIVEN
