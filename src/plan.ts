@@ -77,7 +77,12 @@ export interface PlanOptions {
   readonly inputs: ReadonlyMap<string, string>
   /** whether the vault holds a registration of this client; its inputs then have a source */
   readonly registered: boolean
+  /** x5t#S256 of the certificate of identity "transport" (RFC 8705 §3.1), for the input TRANSPORT_THUMBPRINT names */
+  readonly thumbprint?: string | undefined
 }
+
+/** The input that holds the thumbprint which a bound token must carry. */
+const TRANSPORT_THUMBPRINT = 'transport_thumbprint'
 
 /** Throws ToolError with everything that is missing or unusable, before any call. */
 export function plan(
@@ -334,6 +339,8 @@ function planInput(
       problems,
     )
   }
+  if (input.name === TRANSPORT_THUMBPRINT && options.thumbprint !== undefined)
+    return valued(input, options.thumbprint, input.secret, { label: 'certificate' })
   if (VAULT_MEMBERS.includes(input.name) && (options.registered || !input.required)) {
     return { kind: 'vault', member: input.name as VaultMember, secret: input.secret, origin: { label: 'vault' } }
   }

@@ -415,10 +415,15 @@ async function prepare(
   const minting = workflows.some((workflow) => workflow.inputs.some((input) => input.mint !== undefined))
   // What is given counts as there: that it is missing is said once, by whoever knows what to do about it.
   const isGiven = registered || given.some(({ name }) => name === 'registration')
+  const loading = identitiesOf(environment, steps, warnings)
   const [planned, setUp, identities, pem] = await together(
-    (async () => plan(selection, environment, { inputs: options.inputs, registered: isGiven }))(),
+    (async () => {
+      // Where a certificate cannot be read, that alone is said.
+      const thumbprint = await loading.then(thumbprintOf, () => '')
+      return plan(selection, environment, { inputs: options.inputs, registered: isGiven, thumbprint })
+    })(),
     (async () => planSetUp(setUpFlows, environment, options))(),
-    identitiesOf(environment, steps, warnings),
+    loading,
     minting ? signingKeyText(environment) : Promise.resolve(undefined),
     (async () => isOnTwin || demandRegistration(selected, { registered, environment: environment.name }))(),
   )
@@ -530,6 +535,12 @@ async function signingCertificateOf(
   const loaded = await loadSigningCertificate(signing.certificateFile, key.privateKey, new Date())
   warnings.push(...loaded.warnings)
   return loaded.record
+}
+
+/** x5t#S256 of the transport certificate. @see [RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705.html#section-3.1) */
+function thumbprintOf(identities: ReadonlyMap<string, Identity>): string | undefined {
+  const transport = identities.get('transport')
+  return transport && Buffer.from(transport.record.sha256, 'hex').toString('base64url')
 }
 
 async function signingKeyText(environment: Environment): Promise<Secret | undefined> {

@@ -1,5 +1,5 @@
 /** A run against the twin as the command line makes it, but in a folder of its own and with everything in sight. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes, randomUUID, X509Certificate } from 'node:crypto'
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,11 +18,12 @@ import {
 } from '../../mocks/index.ts'
 import { Console } from '../../src/cli/console.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
-import { execute, type RunEvent } from '../../src/execute/index.ts'
+import { execute, type Ports, type RunEvent } from '../../src/execute/index.ts'
+import { GIVEN, type Given } from '../../src/flow/given.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
 import { loadIdentity } from '../../src/identity.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
-import { plan } from '../../src/plan.ts'
+import { plan, type VaultMember } from '../../src/plan.ts'
 import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
 import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
 import { Redactor, Secret } from '../../src/secret.ts'
@@ -157,78 +158,139 @@ export async function attemptOnTwin(
 /** One flow, prepared once: each `play` is then nothing but its calls, so that hundreds of faults take seconds. */
 export interface Stage {
   readonly flow: Flow
-  /** Runs the flow in-process on a fresh twin, without a vault: its writes would take most of the time. */
-  play(
-    ...faults: readonly Fault[]
-  ): Promise<{ readonly workflows: readonly WorkflowRecord[]; readonly traffic: readonly Traffic[] }>
+  /**
+   * Runs the flow in-process on a twin that finds it as it is given, with a vault in memory: that of the disk would take
+   * most of the time.
+   */
+  play(...faults: readonly Fault[]): Promise<Played>
+  /** The same with a fault for the calls of one step alone; what comes after the step is not run. */
+  playAt(stepId: string, fault: Fault): Promise<Played>
 }
 
-export async function setStage(name: string): Promise<Stage> {
+export interface Played {
+  readonly workflows: readonly WorkflowRecord[]
+  readonly steps: readonly StepRecord[]
+  readonly traffic: readonly Traffic[]
+}
+
+export interface StageOptions {
+  readonly switches?: Partial<Switches>
+  readonly settings?: Readonly<Record<string, string>>
+  /** instead of waiting; told what it waits on */
+  readonly wait?: (twin: Twin, milliseconds: number) => void
+}
+
+export async function setStage(name: string, options: StageOptions = {}): Promise<Stage> {
+  const { switches = {}, settings, wait } = options
   const pki = await sharedPki()
   const folder = await makeFolder()
-  const environment = await loadEnvironment({ env: 'mock', folder, variables: variables(pki) })
+  const environment = await loadEnvironment({ env: 'mock', folder, variables: variables(pki, settings) })
   await rm(folder, { recursive: true, force: true })
-  const flow = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
-  const planned = plan(
-    flow.workflows.map((workflow) => ({ flow, workflow })),
-    environment,
-    { inputs: new Map(), registered: false },
+  const read = async (one: string) => await readFlow(join(ROOT, 'flows', `${one}.arazzo.yaml`))
+  const [flow, register] = await Promise.all([read(name), read('register')])
+  const identities = new Map(
+    await Promise.all(
+      (['transport', 'renewed'] as const).map(async (one) => {
+        const { certificateFile, keyFile } = pki.identities[one]
+        return [one, (await loadIdentity({ name: one, certificateFile, keyFile }, new Date())).identity] as const
+      }),
+    ),
   )
-  const { certificateFile, keyFile } = pki.identities.transport
-  const { identity } = await loadIdentity({ name: 'transport', certificateFile, keyFile }, new Date())
+  const der = new X509Certificate(pki.identities.transport.certificate).raw
+  const thumbprint = createHash('sha256').update(der).digest('base64url')
+  const planOf = (one: Flow) =>
+    plan(
+      one.workflows.map((workflow) => ({ flow: one, workflow })),
+      environment,
+      { inputs: new Map(), registered: true, thumbprint },
+    )
+  const [planned, setUp] = [planOf(flow), planOf(register)]
   const pem = new Secret(await readFile(pki.identities.signing.keyFile, 'utf8'), 'signing_key')
   const keys = new Map(
     await Promise.all(
-      [...planned.signingAlgorithms].map(async (alg) => {
+      [...planned.signingAlgorithms, ...setUp.signingAlgorithms].map(async (alg) => {
         const key = await loadSigningKey({ pem, alg: alg as SigningAlg, kid: pki.signingKid })
         return [alg, key] as const
       }),
     ),
   )
+  const portsTo = (twin: Twin, vault: Map<VaultMember, string>): Ports => ({
+    transport: inProcess({
+      identities,
+      allowedHosts: environment.allowedHosts,
+      maxBodyBytes: 10 * 1024 * 1024,
+      answer: (request, certificate) => twin.answer(request, certificate),
+    }),
+    redactor: new Redactor(randomBytes(32)),
+    sign: async (assertion, changes) => {
+      const key = keys.get(assertion.alg)
+      if (key === undefined) throw new Error(`no key for ${assertion.alg}`)
+      return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
+    },
+    alter: alterJwt,
+    vault: {
+      begin: async () => undefined,
+      keep: async ({ body }) => {
+        const text = Buffer.from(body).toString()
+        for (const member of ['registration_access_token', 'registration_client_uri'] as const) {
+          const value = new RegExp(`"${member}":"([^"]+)"`).exec(text)?.[1]
+          if (value !== undefined) vault.set(member, value)
+        }
+        return undefined
+      },
+      worked: async () => {},
+      read: async (member) => vault.get(member),
+    },
+    given: async () => undefined,
+    userAgent: 'test',
+    now: () => new Date(),
+    clock: () => performance.now(),
+    wait: async (milliseconds) => wait?.(twin, milliseconds),
+  })
+  const given = new Set(flow.workflows.flatMap((workflow) => workflow.given))
+  const found = await foundBy(given)
+
+  /** What a play finds: the servers' memory, and what the vault holds of it. */
+  async function foundBy(words: ReadonlySet<Given>) {
+    const twin = createTwin({ pki, switches })
+    const vault = new Map<VaultMember, string>()
+    const makers = [...words].some((word) => 'madeBy' in GIVEN[word])
+    if (makers) for await (const _ of execute(setUp, portsTo(twin, vault), new AbortController().signal));
+    const clientId = String(environment.setting('client_id')?.value)
+    const softwareId = String(environment.setting('software_id')?.value)
+    for (const word of words) {
+      if (word !== 'registration') await fulfilOn(twin, pki)(word, { clientId, softwareId })
+    }
+    return { snapshot: twin.state.snapshot(), vault }
+  }
+
+  async function played(faults: readonly Fault[], only?: string): Promise<Played> {
+    // A twin goes on with the objects of its snapshot.
+    const twin = createTwin({ pki, switches, snapshot: structuredClone(found.snapshot) })
+    const traffic: Traffic[] = []
+    const steps: StepRecord[] = []
+    const watch = () => twin.use(recorder(twin, traffic))
+    const fault = () => {
+      for (const one of faults) twin.use(...one.handlers(twin))
+    }
+    watch()
+    if (only === undefined) fault()
+    const events = execute(planned, portsTo(twin, new Map(found.vault)), new AbortController().signal)
+    for (;;) {
+      const { done, value } = await events.next()
+      if (done) return { workflows: value, steps, traffic }
+      if (value.type === 'step-started' && value.stepId === only) fault()
+      if (value.type !== 'step-finished') continue
+      steps.push(value.step)
+      if (value.step.stepId !== only) continue
+      await events.return([])
+      return { workflows: [], steps, traffic }
+    }
+  }
   return {
     flow,
-    async play(...faults) {
-      const twin = createTwin({ pki })
-      const traffic: Traffic[] = []
-      twin.use(recorder(twin, traffic))
-      for (const fault of faults) twin.use(...fault.handlers(twin))
-      await using transport = inProcess({
-        identities: new Map([['transport', identity]]),
-        allowedHosts: environment.allowedHosts,
-        maxBodyBytes: 10 * 1024 * 1024,
-        answer: (request, certificate) => twin.answer(request, certificate),
-      })
-      const events = execute(
-        planned,
-        {
-          transport,
-          redactor: new Redactor(randomBytes(32)),
-          sign: async (assertion, changes) => {
-            const key = keys.get(assertion.alg)
-            if (key === undefined) throw new Error(`no key for ${assertion.alg}`)
-            return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
-          },
-          alter: alterJwt,
-          // Nothing reads it: the flow goes on with what the registration answered.
-          vault: {
-            begin: async () => undefined,
-            keep: async () => undefined,
-            worked: async () => {},
-            read: async () => undefined,
-          },
-          given: async () => undefined,
-          userAgent: 'test',
-          now: () => new Date(),
-          clock: () => performance.now(),
-          wait: async () => {},
-        },
-        new AbortController().signal,
-      )
-      for (;;) {
-        const { done, value } = await events.next()
-        if (done) return { workflows: value, traffic }
-      }
-    },
+    play: async (...faults) => await played(faults),
+    playAt: async (stepId, fault) => await played([fault], stepId),
   }
 }
 
@@ -271,6 +333,8 @@ function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Recor
     TRANSPORT_KEY_FILE: pki.identities.transport.keyFile,
     SIGNING_KEY_FILE: pki.identities.signing.keyFile,
     SIGNING_CERT_FILE: pki.identities.signing.certificateFile,
+    IDENTITY_RENEWED_CERT_FILE: pki.identities.renewed.certificateFile,
+    IDENTITY_RENEWED_KEY_FILE: pki.identities.renewed.keyFile,
     CA_FILE: pki.caFile,
     ...settings,
   }
@@ -289,7 +353,7 @@ async function meet(
       counterparty: {
         kind: 'twin-in-process',
         answer: (request, certificate) => twin.answer(request, certificate),
-        ...(unaided ? {} : { fulfil: fulfilOn(twin) }),
+        ...(unaided ? {} : { fulfil: fulfilOn(twin, pki) }),
         async [Symbol.asyncDispose]() {},
       },
     }
@@ -300,7 +364,7 @@ async function meet(
     counterparty: {
       kind: 'twin',
       connectTo: () => ({ host: '127.0.0.1', port: running.port }),
-      ...(unaided ? {} : { fulfil: fulfilOn(running.twin) }),
+      ...(unaided ? {} : { fulfil: fulfilOn(running.twin, pki) }),
       [Symbol.asyncDispose]: () => running.close(),
     },
   }
