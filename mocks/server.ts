@@ -16,7 +16,7 @@ import { type Arrival, createTwin, type Twin, type TwinOptions } from './twin.ts
 interface ServerLimits {
   /** of a request body; a larger one is answered 413 */
   readonly bodyBytes: number
-  /** for the handshake, for a request as a whole, and between requests */
+  /** for the handshake, for a request as a whole, between requests, and for an answer to be read */
   readonly timeoutMs: number
   readonly connections: number
 }
@@ -161,7 +161,7 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
     const server = createHttpsServer({ ...base, ...demand }, (incoming, outgoing) => {
       serve(incoming, outgoing, context).catch(() => incoming.socket.destroy())
     })
-    server.setTimeout(limits.timeoutMs, (socket) => socket.destroy())
+    server.on('secureConnection', (socket) => endUnread(socket, limits))
     server.on('tlsClientError', (error, socket) => {
       twin.record({
         method: '-',
@@ -189,6 +189,19 @@ function createServers(context: Context, pki: StartOptions['pki']): Servers {
     // An authority that has signed nothing: whatever a client shows is refused, and so is showing nothing.
     refusing: make({ requestCert: true, rejectUnauthorized: true, ca: pki.identities.rogue.certificate }),
   }
+}
+
+/**
+ * Ends a connection whose peer does not read what it asked for. A timer of node's own would be set anew with each request,
+ * and would also end a connection whose answer is only late.
+ */
+function endUnread(socket: TLSSocket, { timeoutMs }: ServerLimits): void {
+  let written = 0
+  const watch = setInterval(() => {
+    if (socket.writableLength > 0 && socket.bytesWritten === written) socket.destroy()
+    written = socket.bytesWritten
+  }, timeoutMs)
+  socket.once('close', () => clearInterval(watch))
 }
 
 /** What a request that is never a whole one is answered, by node's name for the reason. */
@@ -224,7 +237,14 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
   }
   // Before the answer goes out: what a client has been told survives whatever happens next.
   if (store !== undefined) await store.save(twin.state.snapshot())
-  await send(response, outgoing, incoming.method === 'HEAD')
+  const isHead = incoming.method === 'HEAD'
+  const content = contentOf(response)
+  if (content === undefined) {
+    await send(response, outgoing, isHead)
+    return
+  }
+  outgoing.writeHead(response.status, content.headings)
+  outgoing.end(isHead ? undefined : content.body)
 }
 
 const NOTHING = new Uint8Array(0)
@@ -294,12 +314,6 @@ class Received implements Arrival {
 }
 
 async function send(response: Response, outgoing: ServerResponse, isHead: boolean): Promise<void> {
-  const content = contentOf(response)
-  if (content !== undefined) {
-    outgoing.writeHead(response.status, content.headings)
-    outgoing.end(isHead ? undefined : content.body)
-    return
-  }
   if (response.type === 'error') {
     outgoing.socket?.destroy()
     return

@@ -282,15 +282,20 @@ export function createTwin(options: TwinOptions): Twin {
       const { certificate } = arrival
       const refusal = objection(place.demand, arrival)
       let response: Response
-      if (refusal === undefined) {
-        if (place.demand !== 'none') passage.certificate = certificate
-        response = await proceed(passage).catch((error: unknown) => {
-          passage.note(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
-          return json({ error: 'twin_error', error_description: 'the twin failed to answer; its log says why' }, 500)
-        })
-      } else {
+      if (refusal !== undefined) {
         passage.note(`certificate refused: ${refusal}`)
         response = switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
+      } else {
+        if (place.demand !== 'none') passage.certificate = certificate
+        try {
+          response = await proceed(passage)
+        } catch (error) {
+          passage.note(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
+          response = json(
+            { error: 'twin_error', error_description: 'the twin failed to answer; its log says why' },
+            500,
+          )
+        }
       }
       record({
         method: arrival.method,

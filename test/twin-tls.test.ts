@@ -4,10 +4,11 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, request } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { HttpResponse, http } from 'msw'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { changeField, type Pki, type RunningTwin, type StartOptions, startTwin } from '../mocks/index.ts'
+import { changeField, faultsOf, type Pki, type RunningTwin, type StartOptions, startTwin } from '../mocks/index.ts'
 import type { PkiIdentity } from '../mocks/pki.ts'
 import { CLIENT_ID, makePki, SOFTWARE } from './support/twin.ts'
 
@@ -299,13 +300,37 @@ test('who sends bytes one at a time without end is answered 408 where there is T
       trickle(secure(), `${head}x-slow: `, 'x'),
       trickle(secure(), `${head}content-length: 100000\r\n\r\n`, 'x'),
       trickle(secure(), head, 'x: y\r\n'),
+      trickle(secure(), '', ''),
     ]),
-  ).toEqual(['', ...Array.from({ length: 3 }, () => 'HTTP/1.1 408 Request Timeout')])
+  ).toEqual(['', ...Array.from({ length: 4 }, () => 'HTTP/1.1 408 Request Timeout')])
   expect(await trickle(secure(), `${head}x: ${'x'.repeat(20_000)}`, '')).toBe(
     'HTTP/1.1 431 Request Header Fields Too Large',
   )
   expect(running.twin.log).toEqual([])
   expect((await askToken(running)).status).toBe(200)
+})
+
+test('a client that does not read its answer is cut off, and one that waits for a late answer is not', async () => {
+  await using running = await start({ limits: { timeoutMs: 200 } })
+  const use = (text: string) => {
+    running.twin.reset()
+    for (const fault of faultsOf(text, running.twin.operations)) running.twin.use(...fault.handlers(running.twin))
+  }
+  use('huge:directoryDiscovery=64')
+  const socket = connectTls(tlsOptions(running, PLAIN, 'none'))
+  socket.on('error', () => {})
+  socket.write(`GET ${DISCOVERY} HTTP/1.1\r\nhost: ${PLAIN}\r\n\r\n`)
+  const ended = new Promise((resolve) => socket.once('close', resolve))
+  await sleep(1000)
+  let received = 0
+  socket.on('data', (chunk) => {
+    received += chunk.length
+  })
+  await ended
+
+  expect(received).toBeLessThan(64 * 1024 * 1024)
+  use('slow:directoryDiscovery=1000')
+  expect((await ask(running, PLAIN, DISCOVERY, { as: 'none' })).status).toBe(200)
 })
 
 test('a greeting that arrives in single bytes is understood', async () => {
