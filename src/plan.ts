@@ -100,7 +100,7 @@ export function plan(
   const inputs = new Set(all.flatMap((workflow) => workflow.inputs.map(({ name }) => name)))
   for (const source of environment.servers.keys()) {
     if (environment.setting(`server_${source}`)?.origin.label !== '--server') continue
-    if ([...sources].some((name) => name.toLowerCase() === source)) continue
+    if ([...sources].some((name) => settingOf(name) === source)) continue
     problems.add(`--server ${source}`, {
       code: 'INPUT_INVALID',
       message: `--server ${source} is no source description that a selected workflow calls`,
@@ -185,7 +185,7 @@ class Problems {
 function sourcesOf({ sources }: Flow, environment: Environment): PlannedWorkflow['sources'] {
   return new Map(
     [...sources].map(([name, fields]) => {
-      const url = environment.servers.get(name.toLowerCase())
+      const url = environment.servers.get(settingOf(name))
       return [name, url === undefined ? fields : { ...fields, 'servers.0': url, 'servers.0.url': url }]
     }),
   )
@@ -219,9 +219,9 @@ function planStep(step: Step, around: Surroundings): PlannedStep | undefined {
 }
 
 function serverOf(step: CallStep, { environment, problems, flow }: Surroundings): string | undefined {
-  const server = environment.servers.get(step.source.toLowerCase())
+  const server = environment.servers.get(settingOf(step.source))
   if (server !== undefined) return server
-  const variable = `SERVER_${step.source.toUpperCase()}`
+  const variable = `SERVER_${settingOf(step.source).toUpperCase()}`
   const described = flow.sources.get(step.source)?.['x-serverUrl'] ?? step.operation.servers[0]
   problems.add(variable, {
     code: 'ENV_MISSING',
@@ -289,8 +289,13 @@ function checkIdentity(step: CallStep, environment: Environment, problems: Probl
   }
 }
 
+/** A variable has no hyphens and no case. */
+function settingOf(source: string): string {
+  return source.toLowerCase().replaceAll('-', '_')
+}
+
 function serverHint(source: string, { localFile }: Environment): string {
-  return `write SERVER_${source.toUpperCase()}=https://… into ${localFile}, or use --server ${source}=https://…`
+  return `write SERVER_${settingOf(source).toUpperCase()}=https://… into ${localFile}, or use --server ${source}=https://…`
 }
 
 function planInputs(

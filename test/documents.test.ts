@@ -468,3 +468,37 @@ test('Server choice: the environment decides, and a missing server names what th
     expected: 'a URL; the description says https://x.example',
   })
 })
+
+test('a source description with a hyphen has its server under a name without', async () => {
+  const { sent } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.my-styles.search }]`,
+    {
+      ...WITH_STYLES,
+      sources: '{ name: my-styles, url: styles.openapi.yaml }',
+      settings: 'SERVER_MY_STYLES=https://styles.example',
+    },
+  )
+
+  expect(sent).toEqual(['GET /s'])
+})
+
+test('OpenAPI § Parameter Object: headers that are described elsewhere are not demanded of a step', async () => {
+  const files = {
+    'styles.openapi.yaml': STYLES.replace(
+      'parameters: [{ name: q,',
+      'parameters: [{ name: Content-Type, in: header, required: true }, { name: q,',
+    ),
+  }
+  const { course } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.search }]`,
+    { ...WITH_STYLES, files },
+  )
+
+  expect(course).toEqual(['one passed', '  a passed'])
+})

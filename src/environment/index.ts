@@ -182,7 +182,7 @@ function layered(
     else if (above.value !== text && origin !== DEFAULT) above.instead ??= text
   }
   for (const [source, url] of options.servers ?? [])
-    put(`SERVER_${source.toUpperCase()}`, url, { label: '--server' }, options.folder)
+    put(`SERVER_${source.toUpperCase().replaceAll('-', '_')}`, url, { label: '--server' }, options.folder)
   for (const [variable, text] of Object.entries(options.variables)) {
     if (!variable.startsWith(PREFIX) || variable === `${PREFIX}ENV` || text === undefined) continue
     const key = variable.slice(PREFIX.length)

@@ -130,6 +130,7 @@ export function checkFit(
   }
   for (const { name, in: location, required } of operation.parameters) {
     if (!required || (step.url !== undefined && location === 'path')) continue
+    if (location === 'header' && CLIENT_HEADERS.has(name.toLowerCase())) continue
     if (
       step.parameters.some(
         (parameter) => parameter.in === location && parameter.name.toLowerCase() === name.toLowerCase(),
