@@ -63,6 +63,23 @@ test('tests are listed and filtered without a run of anything', async () => {
   expect(recordsOf(project)).toEqual([])
 })
 
+test('a chosen test runs its workflow whole, and no other workflow', async () => {
+  const [head = '', one = ''] = OWN.split(/(?<=^workflows:\n)/m)
+  const other = `${one.replace('directory-is-up', 'other')}      - { stepId: again, operationId: $sourceDescriptions.directory.directoryDiscovery }\n`
+  await using project = await projectWith({ ...FILES, 'flows/two.arazzo.yaml': head + one + other })
+
+  const { stdout, code } = await vitest(project, ['run', '--project', 'offline', 'two', '-t', 'other > again'])
+
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/Tests +1 passed \| 2 skipped/)
+  expect(recordsOf(project)).toMatchObject([
+    {
+      leftOut: ['directory-is-up', 'two / directory-is-up'],
+      workflows: [{ workflowId: 'other', steps: [{ stepId: 'well-known' }, { stepId: 'again' }] }],
+    },
+  ])
+})
+
 test('two shards and their merged blobs make the record that thredd run makes', async () => {
   await using project = await projectWith(FILES)
   for (const name of ['register', 'apis'])

@@ -60,7 +60,9 @@ export function flowReporter({ out = 'reports' }: FlowReporterOptions = {}): Rep
     onTestRunEnd: async (modules) => {
       if (vitest === undefined) return
       const { report } = await import('./reporter.ts')
-      await report(modules, { root: vitest.config.root, out, log: (text) => vitest?.logger.log(text) })
+      const { config, logger } = vitest
+      const projects = vitest.projects.map(({ name }) => name)
+      await report(modules, { projects, root: config.root, out, log: (text) => logger.log(text) })
     },
   }
 }
@@ -81,32 +83,29 @@ const FLOW = /\.arazzo\.yaml$/
 
 const SELF = fileURLToPath(import.meta.url)
 
-function flows(settings: ProjectSettings): Plugin {
-  const root = packageFolder(SELF)
+function flows(project: ProjectSettings): Plugin {
   const runId = randomUUIDv7()
-  let vitest: Vitest | undefined
-  let tool: Pick<Settings, 'version' | 'provenance'> = { version: '', provenance: undefined }
+  let settingsOf: ((file: string) => Settings) | undefined
   return {
     name: 'thredd-flows',
-    async configureVitest(context) {
-      vitest = context.vitest
+    async configureVitest({ vitest, defineCacheKeyGenerator }) {
       endOnSignal(vitest)
+      const { root: folder, watch } = vitest.config
+      const root = packageFolder(SELF)
       const { provenanceOf, versionOf } = await import('../front.ts')
-      tool = { version: versionOf(root), provenance: await provenanceOf(root, process.env) }
+      const tool = { version: versionOf(root), provenance: await provenanceOf(root, process.env) }
+      // What runs again is another run.
+      const known = { ...project, ...tool, folder, root, runId: watch ? undefined : runId }
+      settingsOf = (file) => ({ ...known, file, isNamed: isNamed(file, vitest) })
       // What a module says depends on the command line too.
-      context.defineCacheKeyGenerator(({ id }) => (FLOW.test(id) ? false : undefined))
+      defineCacheKeyGenerator(({ id }) => (FLOW.test(id) ? false : undefined))
     },
     transform: {
       filter: { id: FLOW },
       async handler(_, file) {
+        if (settingsOf === undefined) return undefined
         const { moduleOf } = await import('./module.ts')
-        // What runs again is another run.
-        const known = { ...settings, ...tool, file, root, runId: vitest?.config.watch ? undefined : runId }
-        const folder = vitest?.config.root ?? process.cwd()
-        const { code, files } = await moduleOf(
-          { ...known, folder, isNamed: vitest !== undefined && isNamed(file, vitest) },
-          SELF,
-        )
+        const { code, files } = await moduleOf(settingsOf(file), SELF)
         for (const other of files) this.addWatchFile(other)
         return { code, map: null }
       },
@@ -117,8 +116,8 @@ function flows(settings: ProjectSettings): Plugin {
 /** By its whole name or path, as `thredd run` takes it. A save of a file must not change a client: watching names nothing. */
 function isNamed(file: string, vitest: Vitest): boolean {
   const { filenamePattern = [] } = vitest as { readonly filenamePattern?: readonly string[] }
-  const names = [basename(file).replace(FLOW, '')]
-  return !vitest.config.watch && filenamePattern.some((one) => names.includes(one) || resolve(one) === file)
+  const name = basename(file).replace(FLOW, '')
+  return !vitest.config.watch && filenamePattern.some((one) => one === name || resolve(one) === file)
 }
 
 const listening = new WeakSet<Vitest>()

@@ -10,12 +10,21 @@ import { type RunRecord, verdictOf } from '../record.ts'
 import { runFolder, writeReports } from '../run.ts'
 import { Redactor } from '../secret.ts'
 
+interface Surroundings {
+  /** names, in the order of the configuration */
+  readonly projects: readonly string[]
+  readonly root: string
+  readonly out: string
+  readonly log: (text: string) => void
+}
+
 export async function report(
   modules: readonly TestModule[],
-  { root, out, log }: { readonly root: string; readonly out: string; readonly log: (text: string) => void },
+  { projects, root, out, log }: Surroundings,
 ): Promise<void> {
-  const projects = Map.groupBy(modules, ({ project }) => project.name)
-  for (const [name, list] of projects) {
+  // The real environment stands last, and "latest" leads to it.
+  for (const name of projects) {
+    const list = modules.filter(({ project }) => project.name === name)
     const records = list
       .toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1))
       .flatMap((module) => module.meta().thredd ?? [])
