@@ -40,6 +40,7 @@ test('what is wrong is said at its line in the flow file', async () => {
       '      - { stepId: next, operationId: $sourceDescriptions.directory.directoryDiscovery }\n',
     ),
     'flows/broken.arazzo.yaml': OWN.replace('directoryDiscovery', 'directoryDiscovry'),
+    'flows/unclear.arazzo.yaml': `${OWN}        outputs: { nothing: $response.body#/nothing }\n`,
     'flows/unready.arazzo.yaml': OWN.replaceAll('server_directory', 'own_input'),
   })
 
