@@ -1,6 +1,6 @@
 /** The report in a real browser, from disk: it opens, filters, prints, can be used by everybody. Needs a Chromium. */
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -72,16 +72,17 @@ inBrowser.for(
     const { page } = opened
 
     await page.screenshot({ path: join(SHOTS, `${name}-${look}.png`) })
-    await page.screenshot({ path: join(SHOTS, `${name}-${look}-whole.png`), fullPage: true })
-    // On the short page alone: with every step of a real run open, this takes minutes.
-    if (name === 'outcomes')
+    // The page of a real run is long: everything on it is on that of all outcomes too, with every step open.
+    if (name !== 'run') {
       await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
-    const { violations } = await new AxeBuilder({ page }).analyze()
-    expect(
-      violations
-        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-        .map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
-    ).toEqual([])
+      await page.screenshot({ path: join(SHOTS, `${name}-${look}-whole.png`), fullPage: true })
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      expect(
+        violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+      ).toEqual([])
+    }
     const [scrolled, visible] = await page.evaluate<number[]>(
       '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
     )
@@ -103,7 +104,7 @@ inBrowser('steps are filtered by verdict and found by words', async () => {
   const shown = () =>
     page
       .locator('#workflows details.step:visible .title')
-      .evaluateAll((titles) => titles.map((title) => title.firstChild?.textContent))
+      .evaluateAll((titles) => titles.map((title) => title.firstChild?.textContent?.trim()))
 
   expect(await shown()).toEqual(['passes', 'warns', 'fails', 'errs', 'waits'])
   await page.getByRole('checkbox', { name: /^pass/ }).uncheck()
@@ -172,13 +173,31 @@ inBrowser('the policy stops a script and a request that somebody writes into the
   expect(opened.requests).toEqual([])
 })
 
-inBrowser('the report prints to PDF with every step open', async () => {
+inBrowser('the report prints to PDF with every step and all that is in it', async () => {
   await using opened = await open('outcomes', WIDE)
   const { page } = opened
-  const file = join(SHOTS, 'outcomes.pdf')
-  await page.pdf({ path: file, format: 'A4', printBackground: true })
+  // The outline has what was laid out, by its headings.
+  const pdf = await page.pdf({
+    path: join(SHOTS, 'outcomes.pdf'),
+    format: 'A4',
+    printBackground: true,
+    tagged: true,
+    outline: true,
+  })
+  const headings = [...pdf.toString('latin1').matchAll(/\/Title \(([^)]*)\)/g)].map(([, title]) => title)
 
-  expect((await stat(file)).size).toBeGreaterThan(20_000)
+  const { steps } = everyOutcome().workflows[0] ?? { steps: [] }
+  const exchanges = steps.flatMap((step) => step.exchanges)
+  const ids = new Set(steps.map(({ stepId }) => stepId))
+  expect(
+    headings
+      .map((title) => title?.split(' ')[0])
+      .filter((title) => ids.has(title ?? ''))
+      .toSorted(),
+  ).toEqual([...ids].toSorted())
+  expect(headings.filter((title) => title === 'The same call with curl')).toHaveLength(exchanges.length)
+  expect(headings.filter((title) => /^(?:Check|\d+ checks)$/.test(title ?? ''))).toHaveLength(3)
+
   await page.emulateMedia({ media: 'print' })
   expect(await page.locator('.bar').isVisible()).toBe(false)
   expect(await page.locator('#tools').isVisible()).toBe(false)

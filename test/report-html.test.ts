@@ -8,6 +8,7 @@ import { account } from '../src/report/account.ts'
 import { curl } from '../src/report/curl.ts'
 import { runsPage } from '../src/report/html/runs.ts'
 import { html } from '../src/report/html.ts'
+import { markdown } from '../src/report/markdown.ts'
 import {
   CONFIGURATION_URL,
   check,
@@ -69,12 +70,21 @@ const stopped = () =>
 
 const ANSWERS: readonly (readonly [title: string, record: RunRecord, headline: string, because: readonly string[]])[] =
   [
-    ['a failed check', recordOf([failing()]), 'No', ['1 failed check', expect.stringMatching(/not tested/)]],
+    [
+      'a failed check',
+      recordOf([failing()]),
+      'No',
+      ['1 failed check, the first in register / register', expect.stringMatching(/not tested/)],
+    ],
     [
       'no verdict',
       recordOf([stopped()]),
       'Not known',
-      ['1 call ended without a verdict', 'PARTIAL: not all flows ran', expect.any(String)],
+      [
+        '1 call ended without a verdict, the first in register / register',
+        'PARTIAL: not all flows ran',
+        expect.any(String),
+      ],
     ],
     [
       'the offline twin',
@@ -107,6 +117,73 @@ test.for(ANSWERS)('may we go live? %s', ([, record, headline, because]) => {
 
   expect(answer).toMatchObject({ headline, because })
   expect(html(record)).toContain(`<p class="headline">${headline}</p>`)
+})
+
+test('a registration without an answer is told in the overview, with the way out among the findings', () => {
+  const { response: _, ...lost } = exchange()
+  const error = { code: 'PEER_CLOSED', message: '"auth.example" closed the connection' }
+  const record = recordOf([
+    registration({ status: 'errored', checks: [], error, exchanges: [{ ...lost, sent: 'unknown', error }] }),
+  ])
+
+  expect(account(record).answer.because).toContain('1 call may have registered a client, and nobody knows')
+  expect(account(record).findings).toMatchObject([{ remedy: 'thredd vault list says what is open, and the way out' }])
+  expect(html(record)).toMatch(/<path class="lost"/)
+  expect(html(sampleRecord())).not.toMatch(/<path class="lost"/)
+})
+
+test('a finding says which requirement is not met', () => {
+  const title = "$response.body: $[?$.token_endpoint_auth_method == 'private_key_jwt']"
+  const record = recordOf([
+    registration({ status: 'failed', checks: [check({ id: 'criterion 1', status: 'fail', title })] }),
+  ])
+
+  expect(html(record)).toMatch(
+    /<p><a href="#requirement-THREDD-DCR-3\.3\.2-07">THREDD-DCR-3\.3\.2-07<\/a> token_endpoint_auth_method private_key_jwt is registered\.<\/p>/,
+  )
+  expect(markdown(record)).toContain(
+    'THREDD-DCR-3.3.2-07 token\\_endpoint\\_auth\\_method private\\_key\\_jwt is registered.',
+  )
+})
+
+test('a requirement with many proofs names the worst and counts the rest', () => {
+  const bad = registration({
+    stepId: 'bad',
+    status: 'failed',
+    checks: [check({ id: 'status', status: 'fail' }), check({ status: 'fail' })],
+  })
+  const page = html(
+    recordOf([
+      ...Array.from({ length: 20 }, (_, index) => registration({ stepId: `good-${index}`, checks: [check()] })),
+      bad,
+    ]),
+  )
+  const [row = ''] = /<tr id="requirement-THREDD-DCR-3\.3\.3-07">.*?<\/tr>/.exec(page) ?? []
+
+  expect(row).toContain('register / bad</a>, ')
+  expect([...row.matchAll(/href="#step-/g)]).toHaveLength(8)
+  expect(row).toContain('and <a href="#by-step">13 more steps</a>')
+})
+
+test('what a person has to do stands in the overview: messages to Thredd, and what nobody checked', () => {
+  const page = html(
+    sampleRecord({
+      given: [{ workflowId: 'read', name: 'registration', means: 'a client is registered', how: 'not checked' }],
+      messagesToThredd: [
+        {
+          clientId: 'client-1',
+          asks: 'set-metadata',
+          at: '2026-01-02T03:04:05.000Z',
+          text: 'Please set <the> metadata.',
+        },
+      ],
+    }),
+  )
+
+  expect(page).toMatch(/<p><strong>read<\/strong>, given and not checked: a client is registered<\/p>/)
+  expect(page).toMatch(
+    /Message to Thredd about <span class="mono wrap">client-1<\/span>.*Please set &lt;the&gt; metadata\./,
+  )
 })
 
 test('an expiring certificate is a reservation', () => {
@@ -204,7 +281,9 @@ test('the inventory has every certificate and key with its type, size and days l
   expect(page).toMatch(/<dt>key<\/dt><dd>RSA 2048<\/dd>/)
   expect(page).toMatch(/<h4>signing-1<\/h4>.*RSA 3072.*PS256, RS256.*NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/)
   expect(page).toContain('<span class="badge warn">12 days left</span>')
-  expect(page).toMatch(/Server certificate of auth\.example.*EC P-256.*1 issuer up to the trusted root.*CN=Public CA/s)
+  expect(page).toMatch(
+    /Server certificate<\/h3>.*shown by.*auth\.example.*EC P-256.*1 issuer up to the trusted root.*CN=Public CA/s,
+  )
   expect(page).toContain('<div>192.0.2.7:443</div>')
   expect(page).toContain('<div>TLSv1.3, TLS_AES_256_GCM_SHA384, http/1.1</div>')
   expect(html(sampleRecord())).toContain('not known: SIGNING_CERT_FILE names it')

@@ -42,6 +42,8 @@ export interface Finding {
   readonly remedy?: string | undefined
   readonly level?: CheckRecord['level'] | undefined
   readonly clauses: readonly string[]
+  /** those that the check decides */
+  readonly requirements: readonly Requirement[]
 }
 
 export interface Proof extends Placed {
@@ -147,10 +149,11 @@ export function account(record: RunRecord): Account {
   const requirements = REQUIREMENTS.map((requirement) => judged(requirement, steps))
   const hosts = hostsOf(steps)
   const weaknesses = weaknessesOf(record, hosts)
+  const ledger = ledgerOf(steps)
   const complete = record.leftOut?.length === 0 && record.workflows.every((workflow) => !wasInterrupted(workflow))
   const endedAt = new Date(Date.parse(record.startedAt) + record.durationMs).toISOString()
   return {
-    answer: answerOf(record, { complete, findings, requirements, weaknesses }),
+    answer: answerOf(record, { complete, findings, requirements, weaknesses, ledger }),
     complete,
     steps,
     stepCounts: counts(
@@ -177,7 +180,7 @@ export function account(record: RunRecord): Account {
     certificates: certificatesOf(steps),
     endpoints: endpointsOf(record, steps),
     weaknesses,
-    ledger: ledgerOf(steps),
+    ledger,
     endedAt,
     validUntil: validUntil(record, endedAt),
   }
@@ -207,19 +210,32 @@ function answerOf(
     findings,
     requirements,
     weaknesses,
-  }: Pick<Account, 'complete' | 'findings' | 'requirements' | 'weaknesses'>,
+    ledger,
+  }: Pick<Account, 'complete' | 'findings' | 'requirements' | 'weaknesses' | 'ledger'>,
 ): Account['answer'] {
   const number = (standing: Finding['standing']) => findings.filter((finding) => finding.standing === standing).length
-  const open = requirements.filter(
+  const untested = requirements.filter(
     ({ requirement, standing }) => requirement.level === 'must' && (standing === 'gap' || standing === 'not tested'),
   ).length
   const partial = record.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
+  const first = (standing: Finding['standing']) => {
+    const found = findings.find((finding) => finding.standing === standing)
+    return found === undefined
+      ? ''
+      : `, the first in ${found.workflowId}${found.at ? ` / ${found.at.step.stepId}` : ''}`
+  }
+  // Of an environment of class mock nobody expects anything else.
+  const weaker = weaknesses.filter(
+    ({ flag }) => record.environment.class !== 'mock' || !flag.startsWith('offline twin'),
+  )
+  const open = ledger.filter(({ disposition }) => disposition === 'unknown').length
   const reservations = [
+    ...(open > 0 ? [`${count(open, 'call')} may have registered a client, and nobody knows`] : []),
     ...(complete ? [] : [`PARTIAL: ${partial}`]),
     ...(number('warn') > 0 ? [count(number('warn'), 'warning')] : []),
-    ...(open > 0 ? [`${count(open, 'mandatory requirement')} not tested by this run`] : []),
+    ...(untested > 0 ? [`${count(untested, 'mandatory requirement')} not tested by this run`] : []),
     ...((record.redaction.cardNumbers ?? 0) > 0 ? ['numbers with the shape of a card number were found'] : []),
-    ...(weaknesses.length > 0 ? [`weakened evidence: ${weaknesses.map(({ flag }) => flag).join(', ')}`] : []),
+    ...(weaker.length > 0 ? [`weakened evidence: ${weaker.map(({ flag }) => flag).join(', ')}`] : []),
     ...[...record.identities, ...(record.signingKeys ?? []).flatMap(({ certificate }) => certificate ?? [])]
       .filter(isExpiring)
       .map(({ name, daysLeft }) =>
@@ -229,12 +245,19 @@ function answerOf(
       ),
   ]
   if (record.verdict === 'non-conformant')
-    return { tone: 'bad', headline: 'No', because: [count(number('fail'), 'failed check'), ...reservations] }
+    return {
+      tone: 'bad',
+      headline: 'No',
+      because: [`${count(number('fail'), 'failed check')}${first('fail')}`, ...reservations],
+    }
   if (record.verdict === 'inconclusive')
     return {
       tone: 'unknown',
       headline: 'Not known',
-      because: [`${count(number('inconclusive'), 'call')} ended without a verdict`, ...reservations],
+      because: [
+        `${count(number('inconclusive'), 'call')} ended without a verdict${first('inconclusive')}`,
+        ...reservations,
+      ],
     }
   if (record.environment.class === 'mock')
     return {
@@ -265,6 +288,7 @@ function findingsOf(record: RunRecord, steps: readonly Placed[]): Finding[] {
           found,
           level,
           clauses,
+          requirements: REQUIREMENTS.filter((requirement) => decides(requirement, step, check)),
           impact: impactOf(check),
         }
       })
@@ -288,10 +312,19 @@ function findingOf({ code, message, expected, found, hint }: ErrorRecord, workfl
     expected,
     found,
     impact,
-    remedy: hint,
+    remedy: hint ?? (isOpen(at) ? 'thredd vault list says what is open, and the way out' : undefined),
     clauses: [],
+    requirements: [],
   }
 }
+
+/** Whether it is unknown what a call has done to a client. */
+function isOpen(at: Placed | undefined): boolean {
+  const last = at?.step.exchanges.at(-1)
+  return last?.response === undefined && last?.sent !== 'no' && CHANGES.has(at?.step.operation?.operationId ?? '')
+}
+
+const CHANGES: ReadonlySet<string> = new Set(['registerClient', 'updateClient', 'deleteClient'])
 
 /** What a check that is not green means to somebody who has to decide. By the check's id. */
 const IMPACT: readonly (readonly [id: RegExp, impact: string])[] = [

@@ -112,11 +112,21 @@ ${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason
 </dl></div>
 ${warnings(record, said)}
 <div class="tallies">${tallies(said)}</div>
-${
-  said.notices.length > 0 &&
-  markup`<div class="card"><h3>To be done by a person</h3>${said.notices.map(({ workflowId, text }) => markup`<p><strong>${workflowId}</strong>: ${text}</p>`)}</div>`
-}
+${toBeDone(record, said)}
 </section>`
+}
+
+/** What was not checked before the run, what to tell Thredd, and what else a flow asks of a person. */
+function toBeDone({ given = [], messagesToThredd = [] }: RunRecord, { notices }: Account): Content {
+  const unchecked = given.filter(({ how }) => how === 'not checked')
+  if (notices.length + messagesToThredd.length + unchecked.length === 0) return undefined
+  return markup`<div class="card"><h3>To be done by a person</h3>
+${unchecked.map(({ workflowId, means }) => markup`<p><strong>${workflowId}</strong>, given and not checked: ${means}</p>`)}
+${notices.map(({ workflowId, text }) => markup`<p><strong>${workflowId}</strong>: ${text}</p>`)}
+${messagesToThredd.map(
+  ({ clientId, text }, index) =>
+    markup`<details class="more"><summary>Message to Thredd about <span class="mono wrap">${clientId}</span></summary>${code(text, `message ${index + 1} to Thredd`)}</details>`,
+)}</div>`
 }
 
 /** What makes the evidence weaker stands where nobody can miss it. */
@@ -195,8 +205,10 @@ function finding({
   remedy,
   level,
   clauses: ids,
+  requirements,
 }: Finding): Markup {
   return markup`<li class="card ${toneOf(standing)}">${badge(standing)} <strong class="wrap">${title}</strong>
+${requirements.map(({ id, text }) => markup`<p><a href="#requirement-${id}">${id}</a> ${text}</p>`)}
 <p>${impact}${remedy !== undefined && markup`. <strong>Remedy:</strong> ${remedy}`}</p>
 ${expected !== undefined && found !== undefined && expectedAndActual(expected, found, standing)}
 <p class="soft small">${at === undefined ? workflowId : stepLink(at)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
@@ -252,7 +264,7 @@ ${
   otherClauses.length > 0 &&
   markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.length === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
 }
-<div class="card"><details class="more"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
+<div class="card"><details class="more" id="by-step"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
     (placed) => {
       const own = requirements.filter(({ proofs }) => proofs.some(({ place }) => place.join() === placed.place.join()))
       const ids = [...(placed.step.clauses ?? []), ...placed.step.checks.flatMap((check) => check.clauses)]
@@ -274,11 +286,17 @@ function requirementRow({ requirement, standing, because, proofs }: JudgedRequir
   return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.length === 0 ? because : proofLinks(proofs)}</div></td></tr>`
 }
 
+/** Beyond this nobody reads on; the other direction lists every step. */
+const MOST_PROOFS = 8
+
+/** A bad one is never among those that are left out. */
 function proofLinks(proofs: readonly Proof[]): Markup[] {
-  const bySteps = [...Map.groupBy(proofs, ({ place }) => place.join()).values()]
-  return bySteps.flatMap(([first], index) =>
-    first === undefined ? [] : [markup`${index > 0 && ', '}${stepLink(first)}`],
-  )
+  const rank = ({ check }: Proof) => ['fail', 'warn', 'pass'].indexOf(check.status)
+  const sorted = proofs.toSorted((a, b) => rank(a) - rank(b))
+  const bySteps = [...Map.groupBy(sorted, ({ place }) => place.join()).values()].flatMap(([first]) => first ?? [])
+  const links = bySteps.slice(0, MOST_PROOFS).map((first, index) => markup`${index > 0 && ', '}${stepLink(first)}`)
+  const more = bySteps.length - links.length
+  return more === 0 ? links : [...links, markup` and <a href="#by-step">${count(more, 'more step')}</a>`]
 }
 
 function clients({ ledger }: Account): Markup {

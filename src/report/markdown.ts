@@ -52,7 +52,7 @@ export function markdown(record: RunRecord): string {
   ].join('\n\n')}\n`
 }
 
-function finding({ standing, workflowId, at, title, expected, found, remedy, clauses }: Finding): string {
+function finding({ standing, workflowId, at, title, expected, found, remedy, clauses, requirements }: Finding): string {
   const where = at === undefined ? workflowId : `${workflowId} / ${at.step.stepId}`
   const word = { fail: '❌ **failed**', warn: '⚠️ warning', inconclusive: '❔ no verdict' }[standing]
   const pair =
@@ -60,6 +60,7 @@ function finding({ standing, workflowId, at, title, expected, found, remedy, cla
   const rest = [...(remedy === undefined ? [] : [`  ${plain(remedy)}`])]
   return [
     `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(plain).join(', ')})`}`,
+    ...requirements.map(({ id, text }) => `  ${id} ${plain(text)}`),
     ...pair,
     ...rest,
   ].join('  \n')

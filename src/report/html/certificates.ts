@@ -17,7 +17,7 @@ ${softwareStatements(record, tokens)}
       ? markup`<p class="soft">No call was made.</p>`
       : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">address</th><th scope="col">TLS</th><th scope="col">configured identity</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
           ({ host, calls, addresses, protocols, identities, clockOffsetSeconds }) =>
-            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td>${addresses.length === 0 ? '–' : lines(addresses)}</td><td>${protocols.length === 0 ? 'no TLS facts' : lines(protocols)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
+            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td class="whole">${addresses.length === 0 ? '–' : lines(addresses)}</td><td>${protocols.length === 0 ? 'no TLS facts' : lines(protocols)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
         )}</tbody></table></div>
 <p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it, and which authorities it would accept, cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
   }</div>
@@ -33,7 +33,7 @@ function lines(texts: readonly string[]): Content {
 }
 
 function serverCertificate({ certificate, chain, hosts }: ServerCertificate): Markup {
-  return markup`<div class="card"><h3 class="wrap">Server certificate of ${hosts.join(', ')}</h3>${certificateFacts(certificate)}${
+  return markup`<div class="card" id="certificate-${certificate.sha256.slice(0, 16)}"><h3>Server certificate</h3>${pairs([['shown by', lines(hosts)]])}${certificateFacts(certificate)}${
     chain.length > 0 &&
     markup`<details class="more"><summary>${count(chain.length, 'issuer')} up to the trusted root</summary>${chain.map((one) => certificateFacts(one))}</details>`
   }</div>`

@@ -75,7 +75,15 @@ function drawn({ placed, exchange, attempt }: Row, number: number): Markup {
   const end = exchange.sent === 'no' ? from + (to - from) * 0.6 : to - 7
   return markup`<g class="${tone}"><text class="verdict" x="0" y="${y + 4}">${signOf(placed.standing)}</text><text x="16" y="${y + 4}">${cut(name, 30)}</text>
 <line class="call" x1="${from}" y1="${y}" x2="${end}" y2="${y}"/>${exchange.sent !== 'no' && markup`<path class="call-tip" d="M${to} ${y} l-8 -4 v8 z"/>`}<text x="${from + 10}" y="${y - 5}">${label}</text>
-<line class="reply" x1="${to}" y1="${y + 15}" x2="${from + 7}" y2="${y + 15}"/><path class="reply-tip" d="M${from} ${y + 15} l8 -4 v8 z"/><text class="verdict" x="${from + 14}" y="${y + 12}">${answer}</text><text class="note" x="${from + 22 + answer.length * 7.5}" y="${y + 12}">${duration(exchange.timing.totalMs)}</text></g>`
+${reply(from, to, y + 15, exchange.response !== undefined)}<text class="verdict" x="${from + 14}" y="${y + 12}">${answer}</text><text class="note" x="${from + 24 + answer.length * (exchange.response === undefined ? 9 : 7.5)}" y="${y + 12}">${duration(exchange.timing.totalMs)}</text></g>`
+}
+
+/** What never arrived ends half-way, at a cross. */
+function reply(from: number, to: number, y: number, arrived: boolean): Markup {
+  if (arrived)
+    return markup`<line class="reply" x1="${to}" y1="${y}" x2="${from + 7}" y2="${y}"/><path class="reply-tip" d="M${from} ${y} l8 -4 v8 z"/>`
+  const x = (from + to) / 2
+  return markup`<line class="reply" x1="${to}" y1="${y}" x2="${x}" y2="${y}"/><path class="lost" d="M${x - 4} ${y - 4} l8 8 m0 -8 l-8 8"/>`
 }
 
 function xOf(lane: number): number {

@@ -4,7 +4,7 @@ import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecor
 import type { Placed } from '../account.ts'
 import { curl } from '../curl.ts'
 import { type Content, type Markup, markup } from './markup.ts'
-import { badge, clauses, code, duration, expectedAndActual, pairs, readable, stepId } from './parts.ts'
+import { badge, clauses, code, duration, expectedAndActual, readable, stepId } from './parts.ts'
 import { type Token, type Tokens, textsOf } from './tokens.ts'
 
 /** Characters of a body that the page shows; the record and the HAR file have more. */
@@ -15,7 +15,7 @@ export function stepDetails(placed: Placed, record: RunRecord, tokens: Tokens): 
   const last = step.exchanges.at(-1)
   const isOpen = standing === 'fail' || standing === 'inconclusive'
   return markup`<details class="step" id="${stepId(place)}" data-standing="${standing}"${isOpen && markup` open`}>
-<summary>${badge(standing)}<span class="title">${step.stepId}${step.description !== undefined && markup`<span>${step.description}</span>`}</span><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
+<summary>${badge(standing)}<h4 class="title">${step.stepId}${step.description !== undefined && markup` <span>${step.description}</span>`}</h4><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
 <span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
 <div class="inner">
 ${step.because !== undefined && markup`<p class="soft">Not run: ${step.because}</p>`}
@@ -37,14 +37,14 @@ function callOf({ operation, exchanges, workflowId }: StepRecord): string {
 /** The one thing that is wrong with a request that is otherwise good. */
 function alterations({ case: row, alterations = [] }: StepRecord): Content {
   if (row === undefined && alterations.length === 0) return undefined
-  return markup`<h4>${row === undefined ? 'Changes to the request' : row.control ? `Control of ${row.of}: the unaltered request` : `Case ${row.id} of ${row.of}`}</h4>${alterations.length > 0 && markup`<ul>${alterations.map((one) => markup`<li>${one}</li>`)}</ul>`}`
+  return markup`<h5>${row === undefined ? 'Changes to the request' : row.control ? `Control of ${row.of}: the unaltered request` : `Case ${row.id} of ${row.of}`}</h5>${alterations.length > 0 && markup`<ul>${alterations.map((one) => markup`<li>${one}</li>`)}</ul>`}`
 }
 
 function checks({ checks, stepId: name }: StepRecord): Content {
   if (checks.length === 0) return undefined
   const rank = { fail: 0, warn: 1, pass: 2 } as const
   const sorted = checks.toSorted((a, b) => rank[a.status] - rank[b.status])
-  return markup`<h4>${checks.length === 1 ? 'Check' : `${checks.length} checks`}</h4><ul class="checks" aria-label="checks of ${name}">${sorted.map(check)}</ul>`
+  return markup`<h5>${checks.length === 1 ? 'Check' : `${checks.length} checks`}</h5><ul class="checks" aria-label="checks of ${name}">${sorted.map(check)}</ul>`
 }
 
 function check({ status, title, expected, actual, level, clauses: ids, at }: CheckRecord): Markup {
@@ -56,7 +56,7 @@ function scopes({ scopes }: StepRecord): Content {
   const { requested, granted, missing, unrequested } = scopes
   const list = (names: readonly string[], tone: string, sign: string) =>
     names.map((name) => markup`<li class="${tone}">${sign} ${name}</li>`)
-  return markup`<h4>Scopes: ${requested.length} requested, ${granted.length} granted</h4><ul class="scopes">
+  return markup`<h5>Scopes: ${requested.length} requested, ${granted.length} granted</h5><ul class="scopes">
 ${list(missing, 'fail', '✗ not granted:')}${list(unrequested, 'warn', '! not requested:')}${list(
   granted.filter((scope) => !unrequested.includes(scope)),
   'pass',
@@ -81,8 +81,8 @@ function wire(exchange: Exchange, { index, placed, record, tokens }: Around): Ma
     ownAuthorities: record.security?.ownAuthorities ?? false,
   })
   return markup`<details class="more"${index === step.exchanges.length - 1 && step.status !== 'passed' && markup` open`}><summary>What was on the wire${step.exchanges.length > 1 && `, attempt ${index + 1} of ${step.exchanges.length}`}</summary>
-<h4>Request · ${readable(timing.startedAt)}</h4>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
-<h4>Response</h4>${
+<h5>Request · ${readable(timing.startedAt)}</h5>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
+<h5>Response</h5>${
     response === undefined
       ? markup`<p>None. Was the request sent? <strong>${sent}</strong>${error !== undefined && markup` · ${error.message}`}</p>`
       : markup`${code(tokens.shortened(message(String(response.status), response)), `response of ${name}`)}${bodyFacts(response.body)}`
@@ -90,7 +90,7 @@ function wire(exchange: Exchange, { index, placed, record, tokens }: Around): Ma
 ${found.length > 0 && markup`<p class="small">JWTs, decoded: ${found.map(tokenLink)}</p>`}
 ${correlation(exchange)}
 ${tls !== undefined && tlsFacts(tls)}
-<h4>The same call with curl</h4>${code(command, `curl command of ${name}`)}
+<h5>The same call with curl</h5>${code(command, `curl command of ${name}`)}
 </details>`
 }
 
@@ -124,21 +124,12 @@ function bodyFacts({ bytes, sha256, text = '', truncated }: Exchange['request'][
   return markup`<p class="soft small wrap">${bytes} bytes on the wire${cut}${sha256 !== undefined && markup`, SHA-256 <span class="mono">${sha256}</span>`}</p>`
 }
 
+/** The certificates stand in a section of their own. */
 function tlsFacts(tls: NonNullable<Exchange['tls']>): Markup {
   const { protocol, cipher, alpn, server, configured } = tls
-  return markup`<h4>TLS</h4>${pairs([
-    ['protocol', `${protocol}, ${cipher}${alpn === undefined ? '' : `, ${alpn}`}`],
-    ['address', peerOf(tls)],
-    [
-      'server certificate',
-      server && `${server.subject}, issued by ${server.issuer}, until ${readable(server.validTo)}`,
-    ],
-    ['its SHA-256', server && markup`<span class="mono">${server.sha256}</span>`],
-    [
-      'client certificate configured',
-      configured === undefined
-        ? 'none'
-        : markup`${configured.identity}, SHA-256 <span class="mono">${configured.sha256}</span>`,
-    ],
-  ])}`
+  const facts = [protocol, cipher, alpn, peerOf(tls)].filter((fact) => fact !== undefined).join(', ')
+  return markup`<h5>TLS</h5><p class="small wrap">${facts}; client certificate configured: ${configured?.identity ?? 'none'}${
+    server !== undefined &&
+    markup`; server certificate ${server.subject}, SHA-256 <a class="mono" href="#certificate-${server.sha256.slice(0, 16)}">${server.sha256}</a>`
+  }</p>`
 }

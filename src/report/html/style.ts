@@ -19,11 +19,11 @@ body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 sy
 code, pre, .mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .8125rem; }
 a { color: var(--accent); text-underline-offset: .15em; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
-h1, h2, h3, h4 { line-height: 1.25; margin: 0; font-weight: 650; text-wrap: balance; }
+h1, h2, h3, h4, h5 { line-height: 1.25; margin: 0; font-weight: 650; text-wrap: balance; }
 h1 { font-size: 1.0625rem; }
 h2 { font-size: 1.25rem; margin: 0 0 .75rem; }
 h3 { font-size: 1.0625rem; }
-h4 { font-size: .8125rem; color: var(--soft); margin: 1.1rem 0 .4rem; }
+h4, h5 { font-size: .8125rem; color: var(--soft); margin: 1.1rem 0 .4rem; }
 p { margin: .4rem 0; max-width: 75ch; }
 .soft { color: var(--soft); }
 .small { font-size: .8125rem; }
@@ -34,6 +34,7 @@ p { margin: .4rem 0; max-width: 75ch; }
 header.page { padding-top: 1.75rem; padding-bottom: .5rem; display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseline; justify-content: space-between; }
 main > section { margin: 2.25rem 0; }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
+.card > h3 { margin-bottom: .5rem; }
 .card + .card, .tallies + .card { margin-top: .75rem; }
 .answer { border-left: 5px solid var(--tone); padding: 1.5rem; }
 .answer .question { color: var(--soft); margin: 0; }
@@ -90,7 +91,7 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0;
 tbody tr:last-child > * { border-bottom: 0; }
 thead th, caption { color: var(--soft); font-weight: 500; font-size: .8125rem; text-align: left; }
 tbody th { font-weight: 500; }
-td { overflow-wrap: anywhere; } td:has(> .badge:only-child) { width: 1%; }
+td { overflow-wrap: break-word; } td.whole { white-space: nowrap; } td:has(> .badge:only-child) { width: 1%; }
 caption { padding-bottom: .35rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .workflow-head { display: flex; flex-wrap: wrap; gap: .4rem .75rem; align-items: center; }
@@ -99,6 +100,7 @@ svg.sequence { display: block; min-width: 880px; width: 100%; max-width: 1040px;
 .sequence .life { stroke: var(--line); stroke-width: 1.5; } .sequence .head { fill: var(--raised); stroke: var(--line); }
 .sequence .call { stroke: var(--text); stroke-width: 1.25; fill: none; } .sequence .call-tip { fill: var(--text); }
 .sequence .reply { stroke: var(--c); stroke-width: 1.25; fill: none; stroke-dasharray: 4 3; } .sequence .reply-tip { fill: var(--c); }
+.sequence .lost { stroke: var(--c); stroke-width: 2; fill: none; }
 .sequence .verdict { fill: var(--c); font-weight: 600; } .sequence .note { fill: var(--soft); font-size: 11px; }
 .sequence .label-back { fill: var(--surface); }
 .timing td, .timing tbody th { padding-top: .25rem; padding-bottom: .25rem; vertical-align: middle; } .timing .span { width: 55%; min-width: 9rem; }
@@ -109,7 +111,7 @@ details.step { background: var(--surface); border: 1px solid var(--line); border
 details.step[open] { contain-intrinsic-size: auto 60rem; }
 details.step > summary { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr) auto; gap: .1rem .75rem; align-items: baseline; padding: .6rem 1rem; cursor: pointer; list-style-position: inside; }
 details.step > summary::-webkit-details-marker { display: none; } details.step > summary { list-style: none; }
-details.step > summary .badge { justify-self: start; } details.step > summary .title { font-weight: 600; overflow-wrap: anywhere; } details.step > summary .title span { font-weight: 400; color: var(--soft); margin-left: .5rem; }
+details.step > summary .badge { justify-self: start; } details.step > summary .title { font-size: inherit; color: inherit; margin: 0; font-weight: 600; overflow-wrap: anywhere; text-wrap: wrap; } details.step > summary .title span { font-weight: 400; color: var(--soft); margin-left: .25rem; }
 details.step > summary .call { grid-column: 2 / -1; color: var(--soft); overflow-wrap: anywhere; }
 details.step[open] > summary { border-bottom: 1px solid var(--line); }
 .inner { padding: .25rem 1rem 1rem; }
@@ -145,10 +147,10 @@ footer { color: var(--soft); font-size: .8125rem; border-top: 1px solid var(--li
   body { font-size: 10pt; }
   .bar, .tools, .code button, .skip-link { display: none !important; }
   .page { max-width: none; padding: 0; }
-  .card, details.step { border-color: #bbb; } .findings > li, .checks > li, tr { break-inside: avoid; } h2, h3, h4, summary { break-after: avoid; }
+  .card, details.step { border-color: #bbb; } .findings > li, .checks > li, tr { break-inside: avoid; } h2, h3, h4, h5, summary { break-after: avoid; }
   details.step { content-visibility: visible; } details::details-content { content-visibility: visible; block-size: auto; }
   .pair .differs { outline: 1px solid var(--c); }
-  .code pre { max-height: none; } .scroll { overflow: visible; } svg.sequence { min-width: 0; }
+  .code pre { max-height: none; font-size: 7.5pt; line-height: 1.35; } table, .checks, dl { font-size: 9pt; } .scroll { overflow: visible; } svg.sequence { min-width: 0; }
   a[href^=http]::after { content: " (" attr(href) ")"; font-size: 7pt; overflow-wrap: anywhere; } .clauses a[href^=http]::after, td a[href^=http]::after { content: none; }
 }
 `
