@@ -365,6 +365,7 @@ function noVerdict({ status, headers }: ParsedAnswer, url: string, step: CallSte
   const host = URL.parse(url)?.host ?? url
   const wait = header('retry-after')
   const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
+  if (status === 408) return { code: 'TIMEOUT', message: `"${host}" answered 408: the request took too long` }
   if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
   if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
   if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {

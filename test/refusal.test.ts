@@ -186,7 +186,7 @@ test('a server that is not the right one is refused by us and refuses nobody: in
 
 test.for([
   [429, 'errored THROTTLED: "<host>" answered 429: too many requests'],
-  [408, 'failed 408'],
+  [408, 'errored TIMEOUT: "<host>" answered 408: the request took too long'],
   [500, 'errored SERVER_ERROR: "<host>" answered 500, which is no verdict'],
   [403, 'passed 403'],
   [404, 'passed 404'],

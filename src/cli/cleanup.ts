@@ -3,9 +3,10 @@
  * of a flow, with the guards and the record of any other. A client that was registered to stay is never looked at.
  */
 import { render, ToolError, worstExit } from '../errors.ts'
+import { count } from '../report/words.ts'
 import { type LedgerEntry, type Probe, recover, type Vault } from '../vault/index.ts'
 import type { Invocation } from './commands.ts'
-import { count, harmless } from './console.ts'
+import { harmless } from './console.ts'
 
 export interface CleanupIo {
   readonly write: (text: string) => void

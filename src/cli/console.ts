@@ -12,6 +12,7 @@ import {
   type WorkflowRecord,
 } from '../record.ts'
 import { wireLog } from '../report/wire.ts'
+import { count } from '../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../run.ts'
 
 export interface Screen {
@@ -277,11 +278,6 @@ function rowsOf(planned: Planned, within: readonly Planned[] = []): { readonly i
     const inner = called === undefined ? [] : rowsOf(called, [...within, planned])
     return [{ id: step.stepId, host: '' }, ...inner.map(({ id, host }) => ({ id: `${step.stepId}/${id}`, host }))]
   })
-}
-
-/** "1 step", "2 steps" */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 function duration(milliseconds: number): string {

@@ -1,8 +1,9 @@
 /** `thredd lint`: findings as a compiler prints them, or as JSON. */
 import { relative } from 'node:path'
 import type { Finding, LintReport } from '../lint/index.ts'
+import { count } from '../report/words.ts'
 import type { Invocation } from './commands.ts'
-import { type Console, count } from './console.ts'
+import type { Console } from './console.ts'
 
 interface Surroundings {
   /** the current folder, where relative paths start */

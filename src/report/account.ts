@@ -16,6 +16,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record.ts'
+import { count } from './words.ts'
 
 export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
 /** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */
@@ -579,10 +580,6 @@ function counts<T extends string>(names: readonly T[], values: readonly T[]): Re
     T,
     number
   >
-}
-
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
 function distinct(texts: readonly string[]): string[] {

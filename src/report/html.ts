@@ -7,7 +7,6 @@ import type { RunRecord, WorkflowRecord } from '../record.ts'
 import {
   type Account,
   account,
-  count,
   type Finding,
   type JudgedRequirement,
   type LedgerEntry,
@@ -37,6 +36,7 @@ import { SCRIPT } from './html/script.ts'
 import { stepDetails } from './html/steps.ts'
 import { STYLE } from './html/style.ts'
 import { type Tokens, tokensOf } from './html/tokens.ts'
+import { count } from './words.ts'
 
 export function html(record: RunRecord): string {
   const said = account(record)

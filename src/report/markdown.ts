@@ -1,6 +1,7 @@
 /** The report in one screen, for pull requests and job summaries. Values stand in code, where Markdown means nothing. */
 import type { RunRecord } from '../record.ts'
-import { type Account, account, count, type Finding } from './account.ts'
+import { type Account, account, type Finding } from './account.ts'
+import { count } from './words.ts'
 
 /** A comment holds 65,536 characters; beyond this nobody reads on. */
 const MOST_FINDINGS = 50

@@ -1,6 +1,7 @@
 /** The section on certificates, keys and TLS: our inventory, and what servers showed. */
 import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record.ts'
-import { type Account, count, isExpiring, type ServerCertificate } from '../account.ts'
+import { type Account, isExpiring, type ServerCertificate } from '../account.ts'
+import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, readable } from './parts.ts'
 import type { Tokens } from './tokens.ts'
