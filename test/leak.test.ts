@@ -2,7 +2,7 @@
  * Canaries: every secret of a run is known to the test, and none may be found in anything the run wrote, showed or
  * threw, in any encoding. The search is written apart from the redactor, so that one mistake is not made twice.
  */
-import { createPrivateKey, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,6 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } from '../mocks/index.ts'
 import { createArtifacts, withoutFolder } from '../src/artifacts.ts'
 import { ToolError } from '../src/errors.ts'
+import { writePack } from '../src/pack.ts'
 import { html } from '../src/report/html.ts'
 import { Redactor } from '../src/secret.ts'
 import {
@@ -34,6 +35,7 @@ const COOKIES: Readonly<Record<string, string>> = {
   second: randomBytes(16).toString('base64url'),
 }
 const NUMBER = '4815162342108'
+const KEY = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 const PIN_BLOCK = '04A1B2C3D4E5F607'
 
 let folder: string
@@ -130,8 +132,17 @@ test('every report of a run is among the files that are searched', async () => {
   const { files } = await search({})
 
   const written = new Set(files.map((file) => basename(file)))
-  for (const name of ['record.json', 'report.html', 'report.md', 'junit.xml', 'ctrf.json', 'run.har'])
-    expect(written).toContain(name)
+  const names = [
+    'record.json',
+    'report.html',
+    'report.md',
+    'junit.xml',
+    'ctrf.json',
+    'run.har',
+    'manifest.json',
+    'pack.zip',
+  ]
+  for (const name of names) expect(written).toContain(name)
 })
 
 test('a client assertion for the directory is no less a secret', async () => {
@@ -519,6 +530,11 @@ interface Search {
 /** Runs with all our secrets in play and looks for each of them, and for the server's, in everything that came of it. */
 async function search(options: RunOnTwinOptions, canaries: Readonly<Record<string, string>> = {}): Promise<Search> {
   await using ran = await attemptOnTwin({ ...options, settings: { ...settings, ...options.settings } })
+  if ('record' in ran) {
+    const key = { alg: 'ES256', privateKey: KEY } as const
+    for (const name of ['pack', 'pack.zip'])
+      await writePack(ran.record, { pack: join(ran.folder, name), key, now: new Date() })
+  }
   const secrets = new Map([...ours, ...issued(ran.traffic), ...Object.entries(canaries)])
   const files = (await readdir(ran.folder, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile() && entry.name !== '.env.mock')
