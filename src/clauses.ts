@@ -23,7 +23,9 @@ export interface Requirement {
   /** who can tell: a run, the tests of this tool, or a person */
   readonly by: 'run' | 'tool' | 'person'
   readonly text: string
-  /** checks that decide it, by operation and the check's id or title; none: nobody has written one */
+  /** flows of this repository whose checks name it */
+  readonly flows?: readonly string[]
+  /** checks that decide it, by operation and the check's id or title; neither: nobody has written one */
   readonly proof: readonly { readonly operation: string; readonly check: string }[]
 }
 

@@ -367,6 +367,8 @@ function judged(requirement: Requirement, steps: readonly Placed[]): JudgedRequi
   if (requirement.by === 'person') return { ...base, standing: 'review', because: 'a person has to look' }
   if (requirement.by === 'tool')
     return { ...base, standing: 'by design', because: 'held by the tests of this tool, not by a run' }
+  const { flows = [] } = requirement
+  if (flows.length > 0) return { ...base, standing: 'not tested', because: `this run lacks ${flows.join(' and ')}` }
   if (requirement.proof.length === 0) return { ...base, standing: 'gap', because: 'nobody has written a check' }
   return { ...base, standing: 'not tested', because: 'no step of this run checks it' }
 }

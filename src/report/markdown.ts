@@ -61,8 +61,8 @@ function finding({ standing, workflowId, at, title, expected, found, remedy, cla
   const rest = [...(remedy === undefined ? [] : [`  ${plain(remedy)}`])]
   return [
     `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(plain).join(', ')})`}`,
-    ...requirements.map(({ id, text }) => `  ${id} ${plain(text)}`),
     ...pair,
+    ...(requirements.length === 0 ? [] : [`  requirements: ${requirements.map(({ id }) => plain(id)).join(', ')}`]),
     ...rest,
   ].join('  \n')
 }
