@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { violationsOf } from '../src/checks.ts'
 import type { Schema } from '../src/flow/openapi.ts'
-import { conformancePage } from './support/conformance.ts'
+import { clausesOfArazzo, conformancePage } from './support/conformance.ts'
 import { expectFile } from './support/golden.ts'
 import { PAGES } from './support/pages.ts'
 import { notPassed, ROOT, runOnTwin } from './support/run.ts'
@@ -93,4 +93,8 @@ test.each(globSync('flows/*.arazzo.yaml', { cwd: ROOT }))('%s names its schema f
   const [first] = (await readFile(join(ROOT, file), 'utf8')).split('\n')
 
   expect(first).toBe(`# yaml-language-server: $schema=../${SCHEMA}`)
+})
+
+test('every clause of Arazzo has a test that shows it, or an error that says it is not run', () => {
+  expect(clausesOfArazzo().filter(([, shown]) => shown === '')).toEqual([])
 })

@@ -38,7 +38,7 @@ test('a flow without mistakes is read', async () => {
   expect(await problemsIn(document())).toEqual([])
 })
 
-test('a flow may be written as JSON with a byte order mark and Windows line ends', async () => {
+test('Arazzo 1.1 § Format: a flow may be JSON, also with a byte order mark and Windows line ends', async () => {
   const file = join(folder, 'windows.arazzo.json')
   await writeFile(file, `\uFEFF${JSON.stringify(document(), null, 2).replaceAll('\n', '\r\n')}`)
 
@@ -83,7 +83,7 @@ const PLACES = {
   workflow: ['workflows', 0],
   inputs: ['workflows', 0, 'inputs'],
   step: STEP,
-  'x-operation': [...STEP, 'x-operation'],
+  'x-operation': ['workflows', 0, 'steps', 1, 'x-operation'],
   parameter: [...STEP, 'parameters', 0],
   reusable: [...STEP, 'parameters', 2],
   components: ['components'],
@@ -125,6 +125,68 @@ test.each(unsupported)('not supported yet and never ignored: $title', async ({ p
       .findIndex((text) => text.includes(written)) + 1
   expect(problems.map(({ code, message, at }) => ({ code, message, line: at?.line }))).toEqual([
     { code: 'FLOW_UNSUPPORTED', message: expect.stringContaining(words), line },
+  ])
+})
+
+const typed = Object.entries(ARAZZO).flatMap(([name, members]) =>
+  Object.entries(members as Members)
+    .filter(([, { type, unsupported }]) => type !== 'any' && !unsupported)
+    .map(([member, { type }]) => ({
+      title: `"${member}" of ${name}`,
+      path: PLACES[name as keyof typeof PLACES],
+      member,
+      value: type === 'boolean' || type === 'string' ? 1 : 'a',
+    })),
+)
+
+test.each(typed)('a value of another type is refused: $title', async ({ path, member, value }) => {
+  const wrong = document()
+  let place = wrong as unknown as Record<string, unknown>
+  for (const key of path) {
+    place[key] ??= {}
+    place = place[key] as Record<string, unknown>
+  }
+  place[member] = value
+
+  const problems = await problemsIn(wrong)
+
+  const words = new RegExp(`^"${member.replace('$', '\\$')}" of .* has the wrong type$`)
+  expect(problems.map(({ message }) => message)).toContainEqual(expect.stringMatching(words))
+})
+
+test('a selector and a criterion with nonsense in place of a type are refused, never a crash', async () => {
+  for (const type of [null, 5, [], {}, true]) {
+    const wrong = document()
+    const [step] = wrong.workflows[0]?.steps ?? []
+    Object.assign(step ?? {}, {
+      outputs: { x: { context: '$response.body', selector: '$.a', type } },
+      successCriteria: [{ context: '$response.body', condition: '$.a', type: type ?? 5 }],
+    })
+
+    expect((await problemsIn(wrong)).map(({ code }) => code)).toEqual(['FLOW_EXPRESSION', 'FLOW_EXPRESSION'])
+  }
+})
+
+test.each(['1.0.0', '1.0.1', '1.1.0', '1.1.7'])('Arazzo 1.1 § Versions: %s is read', async (arazzo) => {
+  expect(await problemsIn({ ...document(), arazzo })).toEqual([])
+})
+
+test.each(['1.2.0', '2.0.0', '1.0'])('Arazzo 1.1 § Versions: %s is refused', async (arazzo) => {
+  expect((await problemsIn({ ...document(), arazzo })).map(({ code }) => code)).toEqual(['FLOW_UNSUPPORTED'])
+})
+
+test('Arazzo 1.1 § Specification Extensions: those of other tools are ignored, x-security is refused', async () => {
+  const extended = document()
+  for (const path of Object.values(PLACES)) {
+    const node = path.reduce<unknown>((one, key) => (one as Record<string, unknown> | undefined)?.[key], extended)
+    if (typeof node === 'object' && node !== null) Object.assign(node, { 'x-of-another-tool': { any: 'thing' } })
+  }
+  const secured = document()
+  Object.assign(secured.workflows[0]?.steps[0] ?? {}, { 'x-security': [] })
+
+  expect(await problemsIn(extended)).toEqual([])
+  expect((await problemsIn(secured)).map(({ message }) => message)).toEqual([
+    'step "register" has no member "x-security"',
   ])
 })
 
@@ -190,7 +252,7 @@ function document() {
         workflowId: 'one',
         'x-dcr': { effect: 'register' },
         inputs: { type: 'object', properties: { assertion } },
-        steps: [step],
+        steps: [step, { stepId: 'outside', 'x-operation': { url: 'https://api.example/', method: 'GET' } }],
       },
     ],
   }

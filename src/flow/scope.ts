@@ -206,6 +206,7 @@ export class Scope {
     const fields = this.reader.object(path, named, ARAZZO.criterion)
     const extension = this.reader.extension(path, named, 'criterion')
     if (typeof fields?.condition !== 'string') return undefined
+    if (fields.context !== undefined && typeof fields.context !== 'string') return undefined
     const text = fields.condition
     const condition = this.parsed(
       () => parseCondition(fields as unknown as ConditionSource),

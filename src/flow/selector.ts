@@ -76,7 +76,8 @@ const VERSIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** The kind a type stands for, with its version in mind; `words` are the types that may be written as a word. */
 export function selectorKind(type: ExpressionType, words: readonly string[]): string {
-  const name = typeof type === 'string' ? type : String(type.type)
+  // What a file holds in its place may be anything.
+  const name = typeof type === 'string' ? type : String((type as { type?: unknown } | null)?.type)
   const allowed = typeof type === 'string' ? words : Object.keys(VERSIONS)
   if (!allowed.includes(name)) {
     const near = nearest(name.slice(0, 40), allowed)

@@ -87,7 +87,8 @@ class Conditions {
   #instructions = 0
 
   parse(fields: Fields): Condition | undefined {
-    if (this.#instructions > MOST_INSTRUCTIONS) return undefined
+    const isShaped = fields.context === undefined || typeof fields.context === 'string'
+    if (!isShaped || this.#instructions > MOST_INSTRUCTIONS) return undefined
     try {
       const condition = parseCondition(fields as unknown as ConditionSource)
       this.#instructions += condition.size
