@@ -190,10 +190,14 @@ function recordsOf(project: Cli, reports = 'reports'): RunRecord[] {
     .map((file) => runRecord.parse(JSON.parse(readFileSync(file, 'utf8'))))
 }
 
-/** What vitest prints of errors: the message and the excerpt of each. */
+/** What vitest prints of errors, the message and the excerpt of each; files end in any order. */
 function errorsIn(text: string, folder: string): string {
   const lines = text.replaceAll(folder, '<folder>').replaceAll(ROOT, '<package>/').replace(/^⎯.*$/gm, '')
-  return `${lines.replace(/\n{3,}/g, '\n\n').trim()}\n`
+  const errors = lines.split(/^(?= FAIL )/m).map((error) => error.trim())
+  return `${errors
+    .filter((error) => error !== '')
+    .sort()
+    .join('\n\n')}\n`
 }
 
 /** Without what differs from run to run: times, ids, tokens, and how many secrets runs of their own have met. */
