@@ -84,6 +84,17 @@ export interface PlanOptions {
 /** The input that holds the thumbprint which a bound token must carry. */
 const TRANSPORT_THUMBPRINT = 'transport_thumbprint'
 
+/** As far as the environment allows: what is missing or unusable, by what it is about (a variable, an identity, a host). */
+export function survey(
+  { flow, workflow }: { readonly flow: Flow; readonly workflow: Workflow },
+  environment: Environment,
+  options: PlanOptions,
+): { readonly planned: PlannedWorkflow; readonly problems: ReadonlyMap<string, Problem> } {
+  const planner = new Planner(environment, options)
+  const planned = planner.workflow(flow, workflow, new Set())
+  return { planned, problems: planner.problems.bySubject }
+}
+
 /** Throws ToolError with everything that is missing or unusable, before any call. */
 export function plan(
   selection: readonly { readonly flow: Flow; readonly workflow: Workflow }[],
@@ -115,7 +126,8 @@ export function plan(
       hint: suggestion(name, inputs),
     })
   }
-  if (isNonEmpty(problems.list)) throw new ToolError(problems.list)
+  const list = [...problems.bySubject.values()]
+  if (isNonEmpty(list)) throw new ToolError(list)
 
   const planned = [...planner.planned.values()]
   const assertions = planned.flatMap((one) => [...one.inputs.values()].filter((input) => input.kind === 'minted'))
@@ -170,14 +182,11 @@ class Planner {
 
 /** One missing setting is one problem, however many steps and workflows miss it. */
 class Problems {
-  readonly list: Problem[] = []
-  readonly #subjects = new Set<string>()
+  readonly bySubject = new Map<string, Problem>()
 
   /** `subject` is what is wrong: a variable, an identity, a host. */
   add(subject: string, problem: Problem): void {
-    if (this.#subjects.has(subject)) return
-    this.#subjects.add(subject)
-    this.list.push(problem)
+    if (!this.bySubject.has(subject)) this.bySubject.set(subject, problem)
   }
 }
 

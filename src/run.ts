@@ -538,12 +538,13 @@ async function signingCertificateOf(
 }
 
 /** x5t#S256 of the transport certificate. @see [RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705.html#section-3.1) */
-function thumbprintOf(identities: ReadonlyMap<string, Identity>): string | undefined {
+export function thumbprintOf(identities: ReadonlyMap<string, Identity>): string | undefined {
   const transport = identities.get('transport')
   return transport && Buffer.from(transport.record.sha256, 'hex').toString('base64url')
 }
 
-async function signingKeyText(environment: Environment): Promise<Secret | undefined> {
+/** Undefined where none is configured. @throws KEY_UNUSABLE */
+export async function signingKeyText(environment: Environment): Promise<Secret | undefined> {
   const { key, keyFile } = environment.signing
   if (key !== undefined) return key
   if (keyFile === undefined) return undefined

@@ -11,6 +11,14 @@ import type { Effect } from './flow/model.ts'
 import { withInvoked } from './flow/needs.ts'
 import type { Registration } from './vault/index.ts'
 
+/** What an effect means for the client, as a person reads it. */
+export const EFFECT_WORDS: Readonly<Record<Effect, string>> = {
+  read: 'changes nothing',
+  register: 'registers the client (POST)',
+  update: 'updates the client (PUT)',
+  delete: 'deletes the client (DELETE)',
+}
+
 export interface Selected {
   readonly flow: Flow
   readonly workflow: Workflow

@@ -16,29 +16,19 @@ export interface SelectionOptions {
   readonly workflow?: string | readonly string[] | undefined
   /** run only this step, with the steps it needs */
   readonly step?: string | undefined
+  /** only workflows with one of these words */
+  readonly tags?: readonly string[] | undefined
+  /** only workflows of these classes of the requirement catalogue */
+  readonly safety?: readonly string[] | undefined
+  /** only workflows that do this to the client */
+  readonly effects?: readonly string[] | undefined
   /** folders that hold `flows/`, first match wins */
   readonly folders: readonly string[]
 }
 
-export async function select(
-  { flows: names, workflow: only, step, folders }: SelectionOptions,
-  environment: Environment,
-): Promise<Selected[]> {
-  const files =
-    names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
-  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
-  const all = flows.flatMap((flow) => flow.workflows.map((workflow) => ({ flow, workflow })))
-  const chosen = only === undefined ? all : all.filter(({ workflow }) => [only].flat().includes(workflow.workflowId))
-  if (chosen.length === 0) {
-    const ids = all.map(({ workflow }) => workflow.workflowId)
-    const missing = [only ?? []].flat().join(', ')
-    const meant = nearest(missing, ids)
-    fail({
-      code: 'USAGE',
-      message: `no workflow "${missing}" in the selected flows`,
-      hint: meant === undefined ? `there are ${ids.join(', ')}` : `did you mean "${meant}"?`,
-    })
-  }
+export async function select(options: SelectionOptions, environment: Environment): Promise<Selected[]> {
+  const { flows: names, step } = options
+  const chosen = await choose(options)
   const wanted = step === undefined ? chosen : withStep(chosen, step)
   if (names.length > 0) return completed(wanted)
   const harmless = wanted.filter((one) => mayRunUnnamed(one, environment))
@@ -53,6 +43,53 @@ export async function select(
 /** Only what changes nothing runs unnamed where something could be changed. */
 export function mayRunUnnamed(one: Selected, environment: Environment): boolean {
   return environment.class === 'mock' || completed([one]).every((other) => effectOf(other) === 'read')
+}
+
+/** The workflows that the options name, as they are: nothing that must run before, nothing left out. */
+export async function choose({
+  flows: names,
+  workflow,
+  folders,
+  tags = [],
+  safety = [],
+  effects = [],
+}: SelectionOptions): Promise<readonly Selected[]> {
+  const files =
+    names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
+  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
+  const all = flows.flatMap((flow) => flow.workflows.map((one) => ({ flow, workflow: one })))
+  const filters: readonly Filter[] = [
+    { what: 'workflow', wanted: [workflow ?? []].flat(), of: (one) => [one.workflow.workflowId] },
+    { what: 'workflow with the tag', wanted: tags, of: (one) => one.workflow.tags },
+    { what: 'workflow of safety class', wanted: safety, of: (one) => [one.workflow.safety ?? ''] },
+    { what: 'workflow with the effect', wanted: effects, of: (one) => [effectOf(one)] },
+  ]
+  return filters.reduce(filtered, all)
+}
+
+interface Filter {
+  readonly what: string
+  /** any of them will do; none: all will */
+  readonly wanted: readonly string[]
+  readonly of: (one: Selected) => readonly string[]
+}
+
+function filtered(all: readonly Selected[], { what, wanted, of }: Filter): readonly Selected[] {
+  if (wanted.length === 0) return all
+  const found = all.filter((one) => of(one).some((word) => wanted.includes(word)))
+  if (found.length > 0) return found
+  const known = [...new Set(all.flatMap(of))].filter((word) => word !== '')
+  const meant = nearest(wanted[0] ?? '', known)
+  return fail({
+    code: 'USAGE',
+    message: `no ${what} "${wanted.join('" or "')}" in the selected flows`,
+    hint:
+      meant !== undefined
+        ? `did you mean "${meant}"?`
+        : known.length === 0
+          ? 'there is none'
+          : `there are ${known.join(', ')}`,
+  })
 }
 
 /** The workflows that have the step, reduced to it and what it needs. */

@@ -21,21 +21,36 @@ export interface Command {
 
 const HELP: Flag = { short: 'h', about: 'explain the command' }
 
+const ENV: Flag = { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' }
+const SERVER: Flag = {
+  value: 'source=url',
+  many: true,
+  about: 'base URL of a source description; wins over SERVER_<SOURCE>',
+}
+const TAG: Flag = { value: 'word', many: true, about: 'only workflows with this tag' }
+const SAFETY: Flag = {
+  value: 'class',
+  many: true,
+  about: 'only workflows of this safety class: A reads, B registers and deletes, C is refused, D may harm, X twin only',
+}
+
 export const COMMANDS = {
   run: {
     usage: 'thredd run [flow…]',
     about: 'run flows; without --env on the offline twin, without names every flow that may run unnamed',
     words: 'any',
     flags: {
-      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
+      env: ENV,
       input: {
         short: 'i',
         value: 'name=value',
         many: true,
         about: 'value of a workflow input; wins over the environment',
       },
-      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      server: SERVER,
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
+      tag: TAG,
+      safety: SAFETY,
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       'register-again': { about: 'register although the vault holds a registration of the client' },
@@ -51,6 +66,42 @@ export const COMMANDS = {
       ['thredd run register --input scopes=cards.read,pin.read', 'with other scopes'],
       ['thredd run lifecycle --dry-run', 'what would be sent'],
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
+    ],
+  },
+  list: {
+    usage: 'thredd list [flow…]',
+    about: 'what each flow does, changes and needs, and whether the environment is ready for it',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      tag: TAG,
+      safety: SAFETY,
+      effect: { value: 'effect', many: true, about: 'only workflows with this effect: read, register, update, delete' },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd list', 'every flow, on the offline twin'],
+      ['thredd list --env uat', 'what UAT lacks for each'],
+      ['thredd list --env uat --effect read', 'what changes nothing'],
+    ],
+  },
+  show: {
+    usage: 'thredd show <flow…>',
+    about: 'the story, steps, inputs and criteria of a flow, and where each value comes from',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      workflow: { value: 'id', about: 'only this workflow of the flows' },
+      input: { short: 'i', value: 'name=value', many: true, about: 'value of a workflow input, as with run' },
+      json: { about: 'one JSON array instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd show register', 'all of it'],
+      ['thredd show lifecycle --env uat', 'with the hosts and values of UAT'],
     ],
   },
   report: {
@@ -117,8 +168,8 @@ export const COMMANDS = {
     about: 'look after the stored registrations; without a word list them',
     words: 'any',
     flags: {
-      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
-      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      env: ENV,
+      server: SERVER,
       json: { about: 'list, show, history, check: JSON instead of text' },
       reveal: { about: 'show secrets: on a terminal, or in an export that holds them in clear' },
       format: { value: 'name', about: 'export: encrypted (default), dotenv or postman' },
@@ -145,8 +196,8 @@ export const COMMANDS = {
     about: 'delete the clients that a run was to delete and did not; what "register" made on purpose is never touched',
     words: 'none',
     flags: {
-      env: { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' },
-      server: { value: 'source=url', many: true, about: 'base URL of a source description; wins over SERVER_<SOURCE>' },
+      env: ENV,
+      server: SERVER,
       confirm: { value: 'client_id', many: true, about: 'repeat the client id of a live client that is to be deleted' },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       'dry-run': { about: 'list what was left behind, and send nothing' },

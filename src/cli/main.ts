@@ -49,6 +49,9 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       return 0
     case 'run':
       return performRun(invocation, { root, version, out })
+    case 'list':
+    case 'show':
+      return performOverview(invocation, root)
     case 'lint':
       return performLint(invocation, { here: process.cwd(), root, out, write })
     case 'report':
@@ -111,6 +114,8 @@ function runOptions(
   return {
     flows: invocation.words,
     workflow: invocation.text('workflow'),
+    tags: listed(invocation, 'tag'),
+    safety: listed(invocation, 'safety'),
     step: invocation.text('step'),
     inputs: invocation.pairs('input'),
     environment: environmentOptions(invocation, root),
@@ -129,6 +134,52 @@ function runOptions(
     provenance: provenanceOf(root, process.env),
     signal,
   }
+}
+
+/** Several values with commas, or the flag several times. */
+function listed(invocation: Invocation, flag: string): readonly string[] {
+  return invocation.texts(flag).flatMap((text) => text.split(',').filter((word) => word !== ''))
+}
+
+async function performOverview(invocation: Invocation, root: string): Promise<number> {
+  const { overviewOf, detailsOf } = await import('../overview.ts')
+  const { writeList, writeDetails } = await import('./list.ts')
+  const { loadEnvironment } = await import('../environment/index.ts')
+  const { forgets } = await import('../run.ts')
+  const here = process.cwd()
+  if (invocation.command === 'show' && invocation.words.length === 0)
+    fail({ code: 'USAGE', message: 'which flow? name it', hint: 'thredd list shows all of them' })
+  const environment = await loadEnvironment(environmentOptions(invocation, root))
+  const options = {
+    environment,
+    inputs: invocation.pairs('input'),
+    isOnTwin: forgets(environment),
+    now: () => new Date(),
+    selection: {
+      flows: invocation.words,
+      workflow: invocation.text('workflow'),
+      tags: listed(invocation, 'tag'),
+      safety: listed(invocation, 'safety'),
+      effects: listed(invocation, 'effect'),
+      folders: [here, root],
+    },
+  }
+  const page = {
+    write: (text: string) => void process.stdout.write(text),
+    stream: process.stdout,
+    near: (text: string) => text.replaceAll(`${here}${sep}`, ''),
+  }
+  const asJson = (value: unknown) => page.write(`${JSON.stringify(value, null, 2)}\n`)
+  if (invocation.command === 'show') {
+    const details = await detailsOf(options)
+    if (invocation.has('json')) asJson(details)
+    else writeDetails(details, page)
+  } else {
+    const overview = await overviewOf(options)
+    if (invocation.has('json')) asJson(overview)
+    else writeList(overview, page)
+  }
+  return 0
 }
 
 function environmentOptions(invocation: Invocation, root: string): RunOptions['environment'] {

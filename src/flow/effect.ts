@@ -1,5 +1,6 @@
 /** What calls do to a registration, told by method and path before anything is known of an answer. A table and its use. */
 import { EFFECTS, type Effect, type Flow, type Step, type Workflow } from './model.ts'
+import { workflowOf } from './needs.ts'
 import type { Operation } from './openapi.ts'
 
 export type Change = Exclude<Effect, 'read'>
@@ -36,7 +37,7 @@ export function changingSteps(flow: Flow, workflow: Workflow, within: readonly W
       const change = effectOfOperation(step.operation)
       return change === 'read' ? [] : [{ step, change }]
     }
-    const invoked = flow.workflows.find(({ workflowId }) => workflowId === step.invocation.workflowId)
-    return invoked === undefined ? [] : changingSteps(flow, invoked, [...within, workflow])
+    const invoked = workflowOf(flow, step.invocation)
+    return invoked === undefined ? [] : changingSteps(invoked.flow, invoked.workflow, [...within, workflow])
   })
 }

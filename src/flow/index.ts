@@ -8,7 +8,7 @@ import { openLibrary, type Volume } from './library.ts'
 import { EFFECTS, type Flow, type Invocation, type Workflow } from './model.ts'
 import { invocationsOf, workflowOf } from './needs.ts'
 import { namesOf } from './order.ts'
-import { awaitedBy, items, namedIn } from './scope.ts'
+import { awaitedBy, items, namedIn, textOf } from './scope.ts'
 import { isRecord, type Reader } from './structure.ts'
 import { parseWorkflow } from './workflow.ts'
 
@@ -66,7 +66,9 @@ function flowOf(volume: Volume, known: Map<Volume, Flow>): Flow {
   const others = new Map<string, Flow>()
   const workflows: Workflow[] = []
   const sources = fieldsOfSources(reader)
-  const flow: Flow = { file, apis: filesBehind(volume), text, sha256, title, self, sources, others, workflows }
+  const description = textOf(reader.raw(['info', 'description']))
+  const apis = filesBehind(volume)
+  const flow: Flow = { file, apis, text, sha256, title, description, self, sources, others, workflows }
   known.set(volume, flow)
   for (const index of items(reader.raw(['workflows'])).keys())
     workflows.push(...[parseWorkflow(volume, ['workflows', index]) ?? []].flat())

@@ -20,6 +20,8 @@ export interface Flow {
   readonly sources: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** other Arazzo documents whose workflows can be run, by the names of their source descriptions */
   readonly others: ReadonlyMap<string, Flow>
+  /** the story: who needs it, what it does, where it is documented */
+  readonly description?: string | undefined
   readonly workflows: readonly Workflow[]
 }
 
@@ -38,6 +40,8 @@ export interface Workflow {
   readonly clauses: readonly string[]
   /** what a person must do afterwards */
   readonly notice?: string | undefined
+  /** words to select it by */
+  readonly tags: readonly string[]
   /** what must be so before it begins, in this order */
   readonly given: readonly Given[]
   /** workflows that must have passed before */

@@ -49,6 +49,7 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
     safety: textOf(extension?.safety),
     clauses: texts(extension?.clauses),
     notice: textOf(extension?.notice),
+    tags: texts(extension?.tags),
     // The reader has refused any other word.
     given: texts(extension?.given) as Workflow['given'],
     dependsOn: dependencies(scope, texts(fields.dependsOn), path, String(fields.workflowId)),

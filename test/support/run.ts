@@ -44,6 +44,7 @@ export interface RunOnTwinOptions {
   readonly switches?: Partial<Switches>
   /** run only this step and what it needs */
   readonly step?: string
+  readonly tags?: readonly string[]
   readonly inputs?: Readonly<Record<string, string>>
   /** settings by name, without the prefix */
   readonly settings?: Readonly<Record<string, string>>
@@ -129,6 +130,7 @@ export async function attemptOnTwin(
     const { record, file } = await run({
       flows: options.flows ?? ['register'],
       step: options.step,
+      tags: options.tags,
       environment: { env: 'mock', folder, variables: variables(pki, options.settings) },
       inputs: new Map(Object.entries(options.inputs ?? {})),
       folders: [ROOT],
