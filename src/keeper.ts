@@ -17,6 +17,8 @@ export interface KeeperOptions {
   /** a client was registered in this run */
   readonly onRegistered: () => void
   readonly warn: (text: string) => void
+  /** told of each successful answer to a call that is not written down */
+  readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
 }
 
 /** Disposing it says that the run no longer looks after the clients that it was to delete. */
@@ -34,7 +36,11 @@ export class Keeper implements Disposable {
     const { vault, runId, clientId } = options
     this.port = {
       begin: (call) => this.#begin(call),
-      keep: async (answer) => this.#newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status),
+      keep: async (answer) => {
+        const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status)
+        options.onAnswer?.(answer)
+        return news
+      },
       worked: async (authorization, step) => {
         const registration = clientId === undefined ? undefined : await vault.current(clientId)
         const token = [registration?.registrationAccessToken, registration?.fallback].find(

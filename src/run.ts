@@ -72,6 +72,10 @@ export interface RunOptions extends SelectionOptions {
   readonly ask?: ((question: Question) => Promise<string | undefined>) | undefined
   /** register although the vault holds a registration of the client */
   readonly registerAgain?: boolean | undefined
+  /** a client that the vault does not know may be used all the same: it was registered elsewhere */
+  readonly registeredElsewhere?: boolean | undefined
+  /** Told of each successful answer that registers nothing, raw: whoever asks for it keeps its secrets. */
+  readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
   readonly version: string
   /** starts the offline twin; asked for only in an environment of class mock whose servers are not on this machine */
   readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
@@ -158,6 +162,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       now: () => new Date(),
       onRegistered: () => provider?.registered(),
       warn: (text) => warnings.push(text),
+      onAnswer: options.onAnswer,
     }),
   )
   const portsTo = (transport: Transport): Ports => ({
@@ -202,7 +207,9 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     provider = new Provider({
       fulfil: met?.fulfil,
       about,
-      isRegistered: async () => clientId !== undefined && (await vault.current(clientId)) !== undefined,
+      isRegistered: async () =>
+        options.registeredElsewhere === true ||
+        (clientId !== undefined && (await vault.current(clientId)) !== undefined),
       setUp: async () => await setUp(ports),
       onGiven: (one) => {
         given.push(one)
@@ -425,7 +432,10 @@ async function prepare(
     (async () => planSetUp(setUpFlows, environment, options))(),
     loading,
     minting ? signingKeyText(environment) : Promise.resolve(undefined),
-    (async () => isOnTwin || demandRegistration(selected, { registered, environment: environment.name }))(),
+    (async () =>
+      isOnTwin ||
+      options.registeredElsewhere ||
+      demandRegistration(selected, { registered, environment: environment.name }))(),
   )
   const { kid } = environment.signing
   const keys = new Map<string, SigningKey>()

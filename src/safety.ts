@@ -129,7 +129,7 @@ function registerObjections(
       message: `"${first.one.workflow.workflowId}" would register over the client that the vault of "${environment.name}" holds; nothing was sent`,
       expected: `no registration of "${clientId}"`,
       found: `one of ${keptAt}${scopes.length === 0 ? '' : ` with the scopes ${scopes.join(' ')}`}`,
-      hint: 'the documented ways to change a client: a DCR PUT, or delete and recreate, both with the stored token; or ask Thredd to delete it, then "thredd vault recover <client_id> --deleted-by-thredd" and register. --register-again registers all the same',
+      hint: 'the documented ways to change a client: a PUT (thredd run add-scope-with-put), delete and recreate (thredd run delete-and-recreate), or ask Thredd to delete it (thredd show recreate-after-thredd-deletes). Once Thredd has: thredd vault recover <client_id> --deleted-by-thredd. --register-again registers all the same',
     },
   ]
 }

@@ -101,6 +101,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'execute',
     'front',
     'twin',
+    'jwt',
     'lint',
     'overview',
     'safety',

@@ -104,6 +104,30 @@ export const COMMANDS = {
       ['thredd show lifecycle --env uat', 'with the hosts and values of UAT'],
     ],
   },
+  token: {
+    usage: 'thredd token',
+    about: 'an API access token: what it is, or with --reveal the token itself; kept in the vault while it lives',
+    words: 'none',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      scope: {
+        value: 'scope',
+        many: true,
+        about: 'only this scope; several with commas (default: all registered ones)',
+      },
+      reveal: { about: 'print the token alone on stdout, and what it is on stderr' },
+      fresh: { about: 'get a new one, whatever is kept' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      json: { about: 'one JSON object instead of text; with --reveal it holds the token' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd token --env uat', 'expiry, scopes and certificate of the current token'],
+      ['curl -H "Authorization: Bearer $(thredd token --env uat --reveal)" …', 'in a script'],
+      ['thredd token --env uat --scope cards.read', 'a token for one scope alone'],
+    ],
+  },
   report: {
     usage: 'thredd report [run]',
     about: 'render a stored run again, compare two, pack one as evidence, or list all',

@@ -27,9 +27,9 @@ export function writeList({ environment, workflows }: Overview, page: Page): voi
   )
   for (const one of workflows) {
     const mark = one.ready ? paint('green', '✓') : paint('red', '✗')
-    const changes = [EFFECT_WORDS[one.effect], one.safety && `class ${one.safety}`, ...one.tags]
-    line('', `${mark} ${paint('bold', nameOf(one).padEnd(width))}  ${changes.filter(Boolean).join(' · ')}`)
+    line('', `${mark} ${paint('bold', nameOf(one).padEnd(width))}  ${changesOf(one)}`)
     line(...wrapped(one.summary ?? one.title, '    '))
+    if (one.tags.length > 0) line(...labelled('tags', one.tags.join(', '), 4, 9))
     for (const [label, text] of needsOf(one)) line(...labelled(label, text, 4, 9))
     if (!one.ready) {
       const [first = '', ...rest] = labelled('missing', one.missing.map(({ what }) => what).join(', '), 4, 9)
@@ -47,8 +47,7 @@ export function writeDetails(details: readonly WorkflowDetails[], page: Page): v
     line(`${paint('bold', nameOf(one))}  ${one.title}`, paint('dim', page.near(one.file)))
     line('', ...wrapped(one.description ?? one.summary ?? '', '  '))
     line('')
-    const changes = [EFFECT_WORDS[one.effect], one.safety && `class ${one.safety}`].filter(Boolean).join(' · ')
-    line(...labelled('changes', changes, 2, 9))
+    line(...labelled('changes', changesOf(one), 2, 9))
     if (one.tags.length > 0) line(...labelled('tags', one.tags.join(', '), 2, 9))
     for (const [label, text] of needsOf(one)) line(...labelled(label, text, 2, 9))
     if (one.clauses.length > 0) line(...labelled('clauses', one.clauses.join(', '), 2, 9))
@@ -110,6 +109,10 @@ function textOf(value: unknown): string {
   if (value === undefined || typeof value === 'string') return value ?? ''
   const isList = Array.isArray(value) && value.every((item) => typeof item === 'string')
   return isList ? value.join(' ') : JSON.stringify(value)
+}
+
+function changesOf({ effect, safety }: WorkflowOverview): string {
+  return `${EFFECT_WORDS[effect]}${safety === undefined ? '' : ` · class ${safety}`}`
 }
 
 function needsOf(one: WorkflowOverview): readonly (readonly [string, string])[] {

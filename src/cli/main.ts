@@ -60,6 +60,8 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       return (await import('./verify.ts')).performVerify(invocation, { here: process.cwd(), write })
     case 'mock':
       return performMock(invocation)
+    case 'token':
+      return performTokenCommand(invocation, { root, version })
     case 'cleanup':
       return performCleanupCommand(invocation, { root, version, out })
     case 'vault':
@@ -305,6 +307,56 @@ async function performVaultCommand(
     }),
     passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file')),
     probe: reader?.probe,
+  })
+}
+
+async function performTokenCommand(
+  invocation: Invocation,
+  { root, version }: { root: string; version: string },
+): Promise<number> {
+  const { performToken } = await import('./token.ts')
+  const { loadEnvironment } = await import('../environment/index.ts')
+  const { openVaultOf } = await import('../vault/index.ts')
+  const { forgets, run } = await import('../run.ts')
+  const { transportThumbprint } = await import('../overview.ts')
+  const environment = await loadEnvironment(environmentOptions(invocation, root))
+  const write = (text: string) => void process.stderr.write(text)
+  const clientId = environment.setting('client_id')?.value
+  return await untilStopped(async (signal) => {
+    const options = runOptions(invocation, { root, version, signal })
+    return await performToken(invocation, {
+      write: (text) => process.stdout.write(text),
+      warn: write,
+      now: () => new Date(),
+      clientId: typeof clientId === 'string' ? clientId : undefined,
+      thumbprint: forgets(environment) ? undefined : await transportThumbprint(environment, new Date()),
+      openVault: async () =>
+        forgets(environment) ? undefined : (await openVaultOf(environment, { now: () => new Date() })).vault,
+      request: async (scope) => {
+        const step = scope === undefined ? 'api-token' : 'narrow-token'
+        const out = new Console({ stream: process.stderr, write })
+        const events: Parameters<Console['show']>[0][] = []
+        let body: Uint8Array | undefined
+        const { record, file } = await run({
+          ...options,
+          // The flow of the package, whatever the current folder calls so.
+          flows: [join(root, 'flows', 'access-token.arazzo.yaml')],
+          step,
+          inputs: new Map(scope === undefined ? [] : [['scope', scope]]),
+          registeredElsewhere: true,
+          onAnswer: (answer) => {
+            if (answer.step === step) body = answer.body
+          },
+          onEvent: (event) => events.push(event),
+        })
+        // A token is what was asked for; the course of the run matters where something is wrong with it.
+        if (record.exitCode !== 0) {
+          for (const event of events) out.show(event)
+          out.summary(record, relative(process.cwd(), file))
+        }
+        return { body, exitCode: record.exitCode }
+      },
+    })
   })
 }
 

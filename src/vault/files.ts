@@ -6,16 +6,18 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { fail, type Problem, ToolError } from '../errors.ts'
 import type { Undecryptable } from '../jwt.ts'
+import { z } from '../shape.ts'
 import { Disk, found, TEMPORARY, unwritable } from './disk.ts'
 import { readIntent, type StoredIntent } from './journal.ts'
 import { decrypted, encrypted, type KeyRing, ringOf } from './key.ts'
 import { type Lock, tryLock, waitForLock } from './lock.ts'
-import { type Entry, readRecord, VAULT_VERSION, type VaultRecord } from './record.ts'
+import { type Entry, readFormat, readRecord, VAULT_VERSION, type VaultRecord } from './record.ts'
 import type { Vault, VaultOptions } from './vault.ts'
 
 const RECORD = '.jwe'
 const INTENT = '.intent'
 const ROOM = '.room'
+const TOKEN = '.token'
 const PROBE = 'probe-'
 const WRITE_LOCK = 'vault.lock'
 const RUN_LOCK = '.run.lock'
@@ -24,7 +26,8 @@ const LOCK_WAIT_MS = 30_000
 const LARGE_ANSWER_BYTES = 64 * 1024
 /** `<record>.jwe.<uuid>.tmp`, `<record>.<16 hex>.jwe.<uuid>.tmp`, `<record>.<id>.intent.<uuid>.tmp` */
 const LEFTOVER = /^([0-9a-f]{32})((?:\.[\w-]+)?)\.(jwe|intent)\.[0-9a-f-]{36}\.tmp$/
-const LOCK_LEFTOVER = /\.lock\.[0-9a-f-]{36}\.tmp$/
+/** Of files that can be made again. */
+const WORTHLESS = /\.(?:lock|token)\.[0-9a-f-]{36}\.tmp$/
 
 const UNDECRYPTABLE: Record<Undecryptable, readonly [is: string, hint: string]> = {
   foreign: ['is not a vault record', 'move it out of the vault folder'],
@@ -39,6 +42,15 @@ interface StoredRecord {
   readonly isAside: boolean
   readonly record: VaultRecord
 }
+
+const tokenSchema = z.looseObject({
+  vaultVersion: z.int(),
+  accessToken: z.string(),
+  receivedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  scope: z.optional(z.string()),
+})
+type StoredTokenFile = z.infer<typeof tokenSchema>
 
 interface Plain {
   readonly plaintext: Uint8Array
@@ -173,7 +185,7 @@ export class VaultFiles {
   /** Puts what a killed process left in its place; nothing that may still hold an answer is removed. */
   async sweep(): Promise<void> {
     for (const file of await this.#names()) {
-      if (file.startsWith(PROBE) || LOCK_LEFTOVER.test(file)) await this.#disk.discard(this.#path(file))
+      if (file.startsWith(PROBE) || WORTHLESS.test(file)) await this.#disk.discard(this.#path(file))
       if (file.endsWith(ROOM) && (await this.#isFreeName(nameIn(file)))) await this.#disk.discard(this.#path(file))
       const leftover = LEFTOVER.exec(file)
       if (leftover === null) continue
@@ -292,6 +304,19 @@ export class VaultFiles {
 
   async giveRoomBack(intent: StoredIntent): Promise<void> {
     await this.#disk.discard(this.#path(this.#roomFile(intent)))
+  }
+
+  /** Undefined where there is none that can be read: another one is easily had. */
+  async token(name: string): Promise<StoredTokenFile | undefined> {
+    const jwe = await this.#disk.read(this.#path(name + TOKEN)).catch(() => undefined)
+    const result = jwe ? await decrypted(jwe, this.#ring) : undefined
+    if (result?.ok !== true) return undefined
+    const read = readFormat(result.plaintext, tokenSchema)
+    return read.ok ? read.value : undefined
+  }
+
+  async writeToken(name: string, token: Omit<StoredTokenFile, 'vaultVersion'>): Promise<void> {
+    await this.#write(name + TOKEN, { vaultVersion: VAULT_VERSION, ...token }, 'token')
   }
 
   /** Everything with a new key; see Vault.rotateKey. */

@@ -6,7 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fail, isNonEmpty, type Problem, ToolError } from '../errors.ts'
-import type { Secret } from '../secret.ts'
+import { sha256base64url } from '../jwt.ts'
+import { Secret } from '../secret.ts'
 import { Disk, unwritable } from './disk.ts'
 import { VaultFiles } from './files.ts'
 import {
@@ -40,7 +41,17 @@ import {
   registrationOf,
   VAULT_VERSION,
 } from './record.ts'
-import type { By, Intent, Kept, LedgerEntry, ReceivedAnswer, Vault, VaultOptions } from './vault.ts'
+import type {
+  By,
+  Intent,
+  Kept,
+  LedgerEntry,
+  ReceivedAnswer,
+  StoredToken,
+  TokenUse,
+  Vault,
+  VaultOptions,
+} from './vault.ts'
 
 export type { FilePort } from './disk.ts'
 export { type OpenIntent, registrationEffect } from './journal.ts'
@@ -49,7 +60,7 @@ export { openBundle, sealBundle, toVariables } from './portable.ts'
 export type { Registration } from './record.ts'
 export { fingerprint } from './record.ts'
 export { type Probe, type Proof, proveToken, recover } from './recover.ts'
-export type { LedgerEntry, Vault } from './vault.ts'
+export type { LedgerEntry, StoredToken, Vault } from './vault.ts'
 
 /** Where a test puts failing files, or dies. */
 export type VaultPorts = Pick<VaultOptions, 'files' | 'checkpoint'>
@@ -245,6 +256,18 @@ class EncryptedVault implements Vault {
   async current(clientId: string): Promise<Registration | undefined> {
     const registration = registrationOf(clientId, (await this.#load(clientId)).entries)
     return registration?.deletedAt === undefined ? registration : undefined
+  }
+
+  async accessToken(of: TokenUse): Promise<StoredToken | undefined> {
+    const stored = await this.#files.token(tokenName(this.#environment, of))
+    if (stored === undefined) return undefined
+    const { accessToken, ...rest } = stored
+    return { ...rest, accessToken: new Secret(accessToken, 'access_token') }
+  }
+
+  async keepAccessToken(of: TokenUse, { accessToken, ...rest }: StoredToken): Promise<void> {
+    const name = tokenName(this.#environment, of)
+    await this.#files.exclusively(() => this.#files.writeToken(name, { ...rest, accessToken: accessToken.reveal() }))
   }
 
   async list(): Promise<{ readonly registrations: readonly Registration[]; readonly unreadable: readonly Problem[] }> {
@@ -526,6 +549,11 @@ class EncryptedVault implements Vault {
   #time(): string {
     return this.#now().toISOString()
   }
+}
+
+/** Says nothing of client and scope to whoever sees the folder. */
+function tokenName(environment: string, { clientId, scope, thumbprint }: TokenUse): string {
+  return sha256base64url(JSON.stringify([environment, clientId, scope ?? null, thumbprint])).slice(0, 32)
 }
 
 function unknownClient({ runId, step }: By): string {

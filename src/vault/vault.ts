@@ -100,6 +100,10 @@ export interface Vault {
   worked(clientId: string, by?: By & { readonly token?: Secret | undefined }): Promise<void>
   /** Undefined for a client that is unknown or marked deleted. @throws VAULT_UNREADABLE */
   current(clientId: string): Promise<Registration | undefined>
+  /** An API access token that was kept for these, if it can be read; whether it is still good is the caller's to judge. */
+  accessToken(of: TokenUse): Promise<StoredToken | undefined>
+  /** Keeps one until the next; losing it costs nothing but a call. @throws VAULT_UNWRITABLE */
+  keepAccessToken(of: TokenUse, token: StoredToken): Promise<void>
   /** All clients of this environment, deleted ones too, and each file that cannot be read. */
   list(): Promise<{ readonly registrations: readonly Registration[]; readonly unreadable: readonly Problem[] }>
   /** Oldest first; empty for an unknown client. @throws VAULT_UNREADABLE */
@@ -135,6 +139,24 @@ export interface Vault {
     readonly problems: readonly Problem[]
     readonly warnings: readonly string[]
   }>
+}
+
+/** Whose API access token, for what, and bound to which certificate. */
+export interface TokenUse {
+  readonly clientId: string
+  /** as asked for; absent: all registered scopes */
+  readonly scope?: string | undefined
+  /** x5t#S256 of the certificate (RFC 8705 §3.1) */
+  readonly thumbprint: string
+}
+
+export interface StoredToken {
+  readonly accessToken: Secret
+  /** UTC, RFC 3339 */
+  readonly receivedAt: string
+  readonly expiresAt: string
+  /** as the server answered, where it did */
+  readonly scope?: string | undefined
 }
 
 export interface LedgerEntry {
