@@ -72,6 +72,7 @@ async function stageOn(network: Network, name: string): Promise<Stage> {
 
 async function killed(networks: readonly Network[]): Promise<void> {
   const figures = { step: 0, await: 0, time: 0, works: 0, named: 0, untouched: 0, deleted: 0 }
+  const states = new Map<string, number>()
   const ways = { read: 0, retry: 0, refused: 0, ask: 0 }
   const moments = await rehearsed(networks)
   const steps = CHANGING.flatMap((step) => momentsOf(step, 'step', moments[step]?.steps.length ?? 0))
@@ -100,6 +101,7 @@ async function killed(networks: readonly Network[]): Promise<void> {
   console.log(
     `  afterwards   token works ${figures.works} · client deleted and marked so ${figures.deleted} · journal names the open call ${figures.named} · nothing had been sent ${figures.untouched}`,
   )
+  console.log(`  ledger       ${[...states].map(([state, number]) => `${state} ${number}`).join(' · ')}`)
   console.log(
     `  way out      settled by reading ${ways.read} · by registering again ${ways.retry} · refused, then deleted by Thredd ${ways.refused} · no token, then deleted by Thredd ${ways.ask}`,
   )
@@ -131,6 +133,11 @@ async function killed(networks: readonly Network[]): Promise<void> {
     }
     if (stdout.includes(`${moment.step}: answer: durable`) && open.length > 0)
       failures.push(`${where}: the answer was durable, and yet the call is open`)
+    const ledger = (await vault.ledger()).filter(({ clientId }) => clientId === CLIENT_ID)
+    const isNamed = ledger.some(({ state }) => state !== 'deleted')
+    if (network.twin.state.clients.has(CLIENT_ID) && !isNamed)
+      failures.push(`${where}: the client is there, and the ledger does not say so`)
+    for (const { state } of ledger) states.set(state, (states.get(state) ?? 0) + 1)
     const { warnings } = await vault.check()
     if (warnings.length > 0) failures.push(`${where}: ${warnings.join('; ')}`)
     for (const { id } of open) await walkOut(stage, vault, id, where)
