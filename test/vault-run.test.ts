@@ -329,6 +329,9 @@ test('machines read list, show, history and check as JSON, without a secret', as
   expect(await json('list')).toEqual({
     environment: 'uat',
     clients: [{ clientId: CLIENT_ID, keptAt, complete: true }],
+    ledger: [
+      expect.objectContaining({ clientId: CLIENT_ID, step: 'register', purpose: 'kept', state: 'kept', open: [] }),
+    ],
     open: [],
     unreadable: [],
   })

@@ -103,6 +103,7 @@ async function list(call: Call): Promise<number> {
   const { vault, write, environment } = call
   const { registrations, unreadable } = await vault.list()
   const open = await vault.unsettled()
+  const ledger = await vault.ledger()
   const exit = worstExit([...unreadable.map(({ code }) => CODES[code].exit), open.length > 0 ? 3 : 0])
   if (call.has('json')) {
     const clients = registrations.map(({ clientId, keptAt, deletedAt, ...one }) => ({
@@ -111,7 +112,7 @@ async function list(call: Call): Promise<number> {
       deletedAt,
       complete: one.registrationAccessToken !== undefined && one.registrationClientUri !== undefined,
     }))
-    writeJson(call, { environment, clients, open, unreadable })
+    writeJson(call, { environment, clients, ledger, open, unreadable })
     return exit
   }
   if (registrations.length === 0) write(`the vault of "${environment}" holds no client\n`)
@@ -120,6 +121,8 @@ async function list(call: Call): Promise<number> {
     const state = deletedAt !== undefined ? `deleted ${deletedAt}` : `registered, answer of ${keptAt}`
     const missing = deletedAt === undefined && (token === undefined || registrationClientUri === undefined)
     write(`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
+    const left = ledger.find((entry) => entry.clientId === clientId && entry.state === 'left behind')
+    if (left !== undefined) write(`  left behind by run ${left.runId}, which was to delete it: thredd cleanup\n`)
   }
   for (const intent of open) write(inWords(intent))
   for (const problem of unreadable) call.warn(`${render(problem)}\n`)
