@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 import { writeList } from '../src/cli/list.ts'
 import { loadEnvironment } from '../src/environment/index.ts'
 import { detailsOf, overviewOf } from '../src/overview.ts'
+import type { SelectionOptions } from '../src/selection.ts'
 import { Cli, ROOT } from './support/cli.ts'
 import { expectGolden, stable } from './support/golden.ts'
 import { person } from './support/person.ts'
@@ -45,23 +46,28 @@ test('list and show are exactly this, and leave nothing behind', async () => {
 
 test('flows are chosen by name, tag, safety class and effect, and a word that nothing has is told', async () => {
   await using cli = await house()
-  const chosen = async (...args: string[]) => {
-    const { workflows } = JSON.parse(await said(cli, 'list', '--env', 'uat', '--json', ...args))
-    return workflows.map(({ workflowId }: { workflowId: string }) => workflowId).join()
+  const environment = await loadEnvironment({ env: 'uat', folder: cli.folder, variables: {} })
+  const chosen = async (selection: Omit<SelectionOptions, 'folders' | 'flows'> & { flows?: string[] }) => {
+    const { workflows } = await overviewOf({
+      environment,
+      inputs: new Map(),
+      isOnTwin: false,
+      now: () => new Date(),
+      selection: { flows: [], folders: [cli.folder], ...selection },
+    })
+    return workflows.map(({ workflowId }) => workflowId).join()
   }
 
-  expect(await chosen()).toBe('house,alive')
-  expect(await chosen('--tag', 'regression')).toBe('house')
-  expect(await chosen('--tag', 'regression,nightly')).toBe('house,alive')
-  expect(await chosen('house', '--safety', 'A')).toBe('alive')
-  expect(await chosen('--effect', 'delete', '--tag', 'nightly')).toBe('house')
+  expect(await chosen({})).toBe('house,alive')
+  expect(await chosen({ tags: ['regression'] })).toBe('house')
+  expect(await chosen({ tags: ['regression', 'nightly'] })).toBe('house,alive')
+  expect(await chosen({ flows: ['house'], safety: ['A'] })).toBe('alive')
+  expect(await chosen({ effects: ['delete'], tags: ['nightly'] })).toBe('house')
+  await expect(chosen({ safety: ['X'] })).rejects.toThrow('no workflow of safety class "X" in the selected flows')
   expect(await cli.run(['list', '--env', 'uat', '--tag', 'nigthly'])).toEqual({
     code: 2,
     stdout: '',
     stderr: 'error[USAGE]: no workflow with the tag "nigthly" in the selected flows\n   = did you mean "nightly"?\n',
-  })
-  expect(await cli.run(['list', '--env', 'uat', '--safety', 'X'])).toMatchObject({
-    stderr: 'error[USAGE]: no workflow of safety class "X" in the selected flows\n   = there are B, A\n',
   })
   expect(await cli.run(['show'])).toMatchObject({ code: 2, stderr: expect.stringContaining('which flow? name it') })
 })
