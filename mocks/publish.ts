@@ -26,3 +26,22 @@ export function publishedDocument(
     return answer
   }
 }
+
+/** A claim or member as it is handed out: addresses of the keystore move with it; the client_id is a name and stays. */
+export function publishedClaim(name: string, value: unknown, publish: Call['publish']): unknown {
+  return isAddress(name) && typeof value === 'string' ? publish(value) : value
+}
+
+/** Claims as they are kept: with documented addresses, since the twin may be reached elsewhere by the next time. */
+export function documentedClaims(
+  claims: Readonly<Record<string, unknown>>,
+  documented: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(claims).map(([name, value]) => [name, isAddress(name) ? documented[name] : value]),
+  )
+}
+
+function isAddress(name: string): boolean {
+  return name.includes('jwks') || name === 'sector_identifier_uri'
+}

@@ -91,9 +91,12 @@ export interface Idempotent {
   readonly until: number
 }
 
-export const SNAPSHOT_VERSION = 1
+export const SNAPSHOT_VERSION = 2
 
-/** All that is remembered, as JSON. Holds secrets, the key that signs access tokens among them. */
+/**
+ * All that is remembered, as JSON; addresses as documented, wherever the twin is reached. Holds secrets, the key that signs
+ * access tokens among them.
+ */
 export interface Snapshot {
   readonly version: typeof SNAPSHOT_VERSION
   readonly clockMs: number

@@ -30,11 +30,11 @@ async function register(ask: Ask): Promise<Json> {
   return JSON.parse((await ask(`${URLS.old}/oauth2/register`, { json })).text) as Json
 }
 
-async function tokenForm() {
+async function tokenForm(audience: string = URLS.old) {
   return {
     grant_type: 'client_credentials',
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-    client_assertion: await outsideAssertion(pki, URLS.old),
+    client_assertion: await outsideAssertion(pki, audience),
   }
 }
 
@@ -65,6 +65,33 @@ test('a client, its tokens, used assertions, roles and the clock survive a resta
   expect(second.twin.state.now().getTime() - Date.now()).toBeGreaterThan(50_000)
   expect((await ask(`${URLS.old}/oauth2/token`, { form })).status).toBe(401)
   expect(second.twin.log.at(-1)?.decision).toBe('refused: the key id is not in the keystore of the client')
+})
+
+test('on another port what was kept is handed out with the new addresses', async () => {
+  const stateFile = join(folder, 'state.json')
+  const first = await startTwin({ pki, stateFile, urls: 'loopback' })
+  const before = outsideClient(pki)
+  const client = await register((address, asked) => before(first.publish(address), asked))
+  const form = await tokenForm(first.publish(URLS.old))
+  const token = JSON.parse((await before(first.publish(`${URLS.old}/oauth2/token`), { form })).text) as Json
+  // Taken before the port is free again, so that it is another.
+  await using second = await startTwin({ pki, stateFile, urls: 'loopback' })
+  await first.close()
+
+  const ask: Ask = (address, asked) => before(second.publish(address), asked)
+  const path = String(client.registration_client_uri).replace(first.origin, second.origin)
+  const bearer = String(client.registration_access_token)
+  const read = await before(path, { bearer })
+  expect(JSON.parse(read.text)).toEqual(JSON.parse(JSON.stringify(client).replaceAll(first.origin, second.origin)))
+  // The statement is signed, and stays what it was; nothing else is of the old place.
+  const { software_statement, ...rest } = JSON.parse(read.text) as Json
+  expect(software_statement).toBe(client.software_statement)
+  expect(JSON.stringify(rest)).not.toContain(first.origin)
+  expect((await ask(URLS.cards, { bearer: String(token.access_token) })).status).toBe(200)
+  const introspection = { ...(await tokenForm(second.publish(URLS.old))), token: String(token.access_token) }
+  const told = JSON.parse((await ask(`${URLS.old}/oauth2/introspect`, { form: introspection })).text) as Json
+  expect(told).toMatchObject({ active: true, iss: expect.stringContaining(`${second.origin}/`) })
+  expect((await readFile(stateFile, 'utf8')).replaceAll(String(software_statement), '')).not.toContain('localhost')
 })
 
 test('an answer goes out only after what it says is in the file', async () => {

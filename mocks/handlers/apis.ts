@@ -5,7 +5,7 @@ import { hostsOf } from '../hosts.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
 import { thumbprint } from '../state.ts'
-import { RESOURCE_AUDIENCE, TOKEN_ISSUER } from './authorization.ts'
+import { RESOURCE_AUDIENCE } from './authorization.ts'
 
 /** 0 default, 1 EMEA, 2 APAC. */
 const REGIONS = ['0', '1', '2']
@@ -45,9 +45,9 @@ async function authorize(call: Call, scope: string): Promise<void> {
   const { state, switches } = call
   const token = bearerToken(call.request)
   if (token === undefined) refuse('apiTokenAbsent', 'no bearer token')
+  // No issuer is asked for: it moves with the address of the twin, and what is signed here was issued here.
   const claims = await jwtVerify(token, state.tokenSigner.publicKey, {
     algorithms: ['ES256'],
-    issuer: call.publish(TOKEN_ISSUER),
     audience: RESOURCE_AUDIENCE,
     requiredClaims: ['jti', 'exp', 'cnf', 'scp', 'sub'],
     currentDate: state.now(),

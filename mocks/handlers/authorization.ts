@@ -10,13 +10,13 @@ import { authenticate } from '../assertion.ts'
 import { empty, type Headings, json } from '../content.ts'
 import { AUTHORIZATION } from '../hosts.ts'
 import { type Json, MEMBERS, type Registration, register } from '../metadata.ts'
-import { publishedDocument } from '../publish.ts'
+import { documentedClaims, publishedClaim, publishedDocument } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, mediaType, NO_STORE, type Route, readForm } from '../route.ts'
 import { type Application, type Client, digestOf, type RegistrationToken, subjectOf, thumbprint } from '../state.ts'
 
 /** Not the discovery document's issuer: the sample token comes from the name without mTLS. */
-export const TOKEN_ISSUER = sampleToken.payload.iss
+const TOKEN_ISSUER = sampleToken.payload.iss
 export const RESOURCE_AUDIENCE = sampleToken.payload.aud[1] ?? ''
 
 /** RFC 7592 2.2: must not be in an update. */
@@ -212,7 +212,7 @@ async function token(call: Call): Promise<Response> {
     .sign(state.tokenSigner.privateKey)
   state.accessTokens.set(jwtId, {
     clientId: client.clientId,
-    claims,
+    claims: { ...claims, iss: TOKEN_ISSUER },
     expiresAt: (now + switches.accessTokenSeconds) * 1000,
   })
   call.note(`access token for ${client.clientId} with ${scopes.length} scopes, bound to the certificate`)
@@ -240,6 +240,7 @@ async function introspect(call: Call): Promise<Response> {
   const body = {
     active: true,
     ...claims,
+    iss: call.publish(TOKEN_ISSUER),
     client_id: found.clientId,
     scope: (scp as readonly string[]).join(' '),
     token_type: 'bearer',
@@ -409,7 +410,7 @@ async function verifyStatement(
   if (!isOwnCertificate(call, application)) {
     refuse('statementInvalid', 'the certificate belongs to another organisation than the software statement')
   }
-  return { application, statement: claims }
+  return { application, statement: documentedClaims(claims, application.claims) }
 }
 
 function isOwnCertificate(call: Call, application: Application): boolean {
@@ -458,7 +459,7 @@ function membersOf(client: Client, call: Call): Json {
     registration_client_uri: call.publish(client.registrationClientUri),
     registration_access_token_expires_in: call.switches.registrationTokenSeconds,
   }
-  return Object.fromEntries(MEMBERS.map((name) => [name, all[name]]))
+  return Object.fromEntries(MEMBERS.map((name) => [name, publishedClaim(name, all[name], call.publish)]))
 }
 
 function information(members: Json, status: number, headings: Headings = {}): Response {

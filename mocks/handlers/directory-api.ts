@@ -2,6 +2,7 @@
 import { SignJWT } from 'jose'
 import { json, text } from '../content.ts'
 import { hostsOf } from '../hosts.ts'
+import { publishedClaim } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
 import { type Application, digestOf, thumbprint } from '../state.ts'
@@ -75,16 +76,9 @@ function claimsOf(application: Application, call: Call): Record<string, unknown>
   for (const [name, value] of Object.entries(application.claims)) {
     // Where the samples have it.
     if (name === 'jwks_transport_uri') claims.iat = current.iat
-    claims[name] = name in current ? current[name] : published(name, value, call)
+    claims[name] = name in current ? current[name] : publishedClaim(name, value, call.publish)
   }
   return claims
-}
-
-/** Addresses of the keystore move with it; the client_id is a name and stays. */
-function published(name: string, value: unknown, call: Call): unknown {
-  return typeof value === 'string' && (name.includes('jwks') || name === 'sector_identifier_uri')
-    ? call.publish(value)
-    : value
 }
 
 function interactionId(call: Call): string {
