@@ -79,7 +79,10 @@ export interface DirectoryToken {
 
 export interface AccessToken {
   readonly clientId: string
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: Readonly<Record<string, unknown>> & {
+    readonly cnf: { readonly 'x5t#S256': string }
+    readonly scp: readonly string[]
+  }
   readonly expiresAt: number
 }
 
@@ -142,7 +145,7 @@ export class State {
   /** by client_id */
   readonly clients = new BoundedMap<string, Client>()
   readonly directoryTokens = new BoundedMap<string, DirectoryToken>()
-  /** by jti */
+  /** by digest of the token */
   readonly accessTokens = new BoundedMap<string, AccessToken>()
   /** with the time of their end in milliseconds; 0 never ends */
   readonly initialAccessTokens = new BoundedMap<string, number>()
@@ -383,9 +386,15 @@ export class State {
   }
 
   revokeTokens(clientId: string): void {
-    for (const [jwtId, token] of this.accessTokens) {
-      if (token.clientId === clientId) this.accessTokens.delete(jwtId)
+    for (const [digest, token] of this.accessTokens) {
+      if (token.clientId === clientId) this.accessTokens.delete(digest)
     }
+  }
+
+  /** What an access token says that was issued here and is neither revoked nor at its end. */
+  livingToken(value: string): AccessToken | undefined {
+    const token = this.accessTokens.get(digestOf(value))
+    return token !== undefined && token.expiresAt > this.now().getTime() ? token : undefined
   }
 
   /** True the first time only; `until` in seconds. Must be called without an await between check and use. */

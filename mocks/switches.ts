@@ -36,6 +36,13 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'the directory advertises both methods',
   },
+  directoryTokenForm: {
+    values: ['opaque', 'jwt'],
+    default: 'opaque',
+    meaning: 'a directory access token is 43 characters that say nothing, or a JWT of RFC 9068 with cnf',
+    mark: 'inferred',
+    source: 'opaque in a token response of another deployment of the same product, a JWT in its newer documents',
+  },
   directoryTokenSeconds: {
     values: 'seconds',
     default: 600,
@@ -160,9 +167,9 @@ export const SWITCHES = {
     values: 'boolean',
     default: true,
     meaning:
-      'a registration access token may read, update and delete its client; without, each such call is answered 403',
+      'a registration access token may read, update and delete its client; without, it is answered 403, and an access token of the client with scope dcr_manage (see unrequestedScopes) does it instead',
     mark: 'inferred',
-    source: 'a setting of the product; RFC 7592 2.1 to 2.3 name the 403',
+    source: 'a setting of the product; RFC 7592 2.1 to 2.3 name the 403; dcr_manage is in scopes_supported',
   },
   foreignTokenStatus: {
     values: ['403', '401'],

@@ -1,10 +1,12 @@
-import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import {
+  createLocalJWKSet,
   createRemoteJWKSet,
   customFetch,
   decodeJwt,
   decodeProtectedHeader,
   importPKCS8,
+  type JSONWebKeySet,
   jwtVerify,
   SignJWT,
   UnsecuredJWT,
@@ -877,6 +879,24 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect((await tlsOnly.askDirectoryToken({ client_assertion })).status).toBe(401)
     expect((await tlsOnly.askDirectoryToken()).status).toBe(200)
   },
+  async directoryTokenForm(bench) {
+    expect(await bench({}).directoryToken()).toMatch(/^[\w-]{43}$/)
+    const { send, statement, directoryToken } = bench({ directoryTokenForm: 'jwt' })
+    const bearer = await directoryToken()
+    const keys = await send(`${URLS.directory}/jwks`, { as: 'none' })
+    const { payload, protectedHeader } = await jwtVerify(
+      bearer,
+      createLocalJWKSet((await keys.json()) as JSONWebKeySet),
+      { issuer: URLS.directory, subject: CLIENT_ID, audience: URLS.directoryApi, typ: 'at+jwt' },
+    )
+    expect(protectedHeader.alg).toBe('PS256')
+    expect(payload).toMatchObject({ scope: 'directory:software', client_id: CLIENT_ID })
+    const certificate = new X509Certificate(pki.identities.transport.certificate)
+    expect(payload.cnf).toEqual({ 'x5t#S256': createHash('sha256').update(certificate.raw).digest('base64url') })
+    expect((await send(ASSERTION_URL, { bearer })).status).toBe(200)
+    expect((await send(ASSERTION_URL, { bearer: `${bearer}x` })).status).toBe(401)
+    expect(await statement()).toMatch(/^ey/)
+  },
   async directoryTokenSeconds(bench) {
     const short = bench({ directoryTokenSeconds: 5 })
     expect(await (await short.askDirectoryToken()).json()).toMatchObject({ expires_in: 5 })
@@ -1031,6 +1051,28 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       expect(await seen(await manage({ method }))).toEqual(example('as_register_manage', 'token of another client'))
     }
     expect((await manage({ bearer: 'wrong' })).status).toBe(401)
+    // The registration access token is no way in, and an access token one only with the scope.
+    expect(await seen(await manage({ bearer: await closed.token() }))).toEqual(
+      example('as_register_manage', 'token of another client'),
+    )
+    expect(lastDecision(closed)).toBe('refused: the access token lacks scope dcr_manage')
+
+    const byScope = bench({ registrationTokenManagement: false, unrequestedScopes: 'dcr_manage' })
+    const ours = await registered(byScope)
+    await byScope.register({}, 'other')
+    const bearer = await byScope.token({ scope: 'dcr_manage' })
+    const foreign = await byScope.token({ scope: 'dcr_manage' }, 'other')
+    expect((await ours.manage({ bearer, as: 'other' })).status).toBe(401)
+    expect((await ours.manage({ bearer: foreign, as: 'other' })).status).toBe(403)
+    expect(await (await ours.manage({ bearer })).json()).toEqual(ours.client)
+    const put = await ours.manage({ method: 'PUT', bearer, json: await updateBody(byScope, { scopes: ['pin.read'] }) })
+    expect(await put.json()).toMatchObject({ scopes: ['pin.read', 'dcr_manage'] })
+    expect((await ours.manage({ method: 'DELETE', bearer })).status).toBe(204)
+    expect((await ours.manage({ bearer })).status).toBe(401)
+    // By default an access token manages nothing.
+    const usual = bench({ unrequestedScopes: 'dcr_manage' })
+    const { manage: managing } = await registered(usual)
+    expect((await managing({ bearer: await usual.token() })).status).toBe(401)
   },
   async foreignTokenStatus(bench) {
     const alike = bench({ foreignTokenStatus: '401' })

@@ -13,11 +13,19 @@ import { type Json, MEMBERS, type Registration, register } from '../metadata.ts'
 import { documentedClaims, publishedClaim, publishedDocument } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, mediaType, NO_STORE, type Route, readForm } from '../route.ts'
-import { type Application, type Client, digestOf, type RegistrationToken, subjectOf, thumbprint } from '../state.ts'
+import {
+  type AccessToken,
+  type Application,
+  type Client,
+  digestOf,
+  type RegistrationToken,
+  subjectOf,
+  thumbprint,
+} from '../state.ts'
 
 /** Not the discovery document's issuer: the sample token comes from the name without mTLS. */
 const TOKEN_ISSUER = sampleToken.payload.iss
-export const RESOURCE_AUDIENCE = sampleToken.payload.aud[1] ?? ''
+const RESOURCE_AUDIENCE = sampleToken.payload.aud[1] ?? ''
 
 /** RFC 7592 2.2: must not be in an update. */
 const NOT_IN_UPDATE = [
@@ -193,7 +201,6 @@ async function token(call: Call): Promise<Response> {
 
   const scopes = [...new Set(asked)].sort()
   const now = state.seconds()
-  const jwtId = state.uuid()
   const claims = sorted({
     ...sampleToken.payload,
     ...client.metadata,
@@ -202,7 +209,7 @@ async function token(call: Call): Promise<Response> {
     exp: now + switches.accessTokenSeconds,
     iat: now,
     iss: call.publish(TOKEN_ISSUER),
-    jti: jwtId,
+    jti: state.uuid(),
     nbf: now,
     scp: scopes,
     sub: client.clientId,
@@ -210,8 +217,9 @@ async function token(call: Call): Promise<Response> {
   const accessToken = await new SignJWT(claims)
     .setProtectedHeader({ alg: 'ES256', kid: state.tokenSigner.kid, typ: 'JWT' })
     .sign(state.tokenSigner.privateKey)
-  state.accessTokens.set(jwtId, {
+  state.accessTokens.set(digestOf(accessToken), {
     clientId: client.clientId,
+    // The address of the issuer moves with the twin.
     claims: { ...claims, iss: TOKEN_ISSUER },
     expiresAt: (now + switches.accessTokenSeconds) * 1000,
   })
@@ -232,7 +240,7 @@ async function token(call: Call): Promise<Response> {
 /** RFC 7662 2.2; of another client's token nothing is said. */
 async function introspect(call: Call): Promise<Response> {
   const found = await ownToken(call)
-  if (found === undefined || found.expiresAt <= call.state.now().getTime()) {
+  if (found === undefined) {
     call.note('the token is not active')
     return json({ active: false }, 200, NO_STORE)
   }
@@ -242,7 +250,7 @@ async function introspect(call: Call): Promise<Response> {
     ...claims,
     iss: call.publish(TOKEN_ISSUER),
     client_id: found.clientId,
-    scope: (scp as readonly string[]).join(' '),
+    scope: scp.join(' '),
     token_type: 'bearer',
   }
   call.note(`token of ${found.clientId} is active`)
@@ -252,25 +260,17 @@ async function introspect(call: Call): Promise<Response> {
 /** RFC 7009 2.2: 200 also for a token that is not known. */
 async function revoke(call: Call): Promise<Response> {
   const found = await ownToken(call)
-  if (found !== undefined) call.state.accessTokens.delete(String(found.claims.jti))
+  if (found !== undefined) call.state.accessTokens.delete(found.digest)
   call.note(found === undefined ? 'no such token to revoke' : `token of ${found.clientId} revoked`)
   return empty(200, NO_STORE)
 }
 
-async function ownToken(call: Call) {
+async function ownToken(call: Call): Promise<(AccessToken & { readonly digest: string }) | undefined> {
   const form = await readForm(call, 'request')
   const client = await authenticatedClient(call, form)
   if (form.token === undefined) refuse('request', 'parameter token is missing')
-  const found = call.state.accessTokens.get(jwtIdOf(form.token))
-  return found?.clientId === client.clientId ? found : undefined
-}
-
-function jwtIdOf(value: string): string {
-  try {
-    return decodeJwt(value).jti ?? ''
-  } catch {
-    return ''
-  }
+  const found = call.state.livingToken(form.token)
+  return found?.clientId === client.clientId ? { ...found, digest: digestOf(form.token) } : undefined
 }
 
 async function authenticatedClient(call: Call, form: Readonly<Record<string, string>>): Promise<Client> {
@@ -309,6 +309,7 @@ function managed(call: Call): Client {
   }
   if (state.deadTokens.has(value)) refuse('clientDeleted', 'the token of a deleted client')
   const owner = [...state.clients.values()].find((one) => one.registrationToken.value === value)
+  if (owner === undefined && !switches.registrationTokenManagement) return managedByScope(call, value, client)
   if (owner === undefined || client === undefined) {
     refuse('registrationTokenInvalid', 'the registration access token is unknown')
   }
@@ -319,18 +320,34 @@ function managed(call: Call): Client {
   if (!switches.registrationTokenManagement) {
     refuse('registrationTokenForeign', 'management by registration access token is switched off')
   }
-  if (owner !== client) {
-    refuse(
-      switches.foreignTokenStatus === '403' ? 'registrationTokenForeign' : 'registrationTokenInvalid',
-      "another client's registration access token",
-    )
-  }
+  if (owner !== client) refuseForeign(call)
   if (switches.certBoundRegistrationToken) {
     if (call.certificate === undefined || thumbprint(call.certificate) !== bound) {
       refuse('registrationTokenInvalid', 'the registration access token is bound to another certificate')
     }
   }
   return client
+}
+
+/** The product's other way, for when registration access tokens manage nothing. */
+function managedByScope(call: Call, value: string, client: Client | undefined): Client {
+  const { state, certificate } = call
+  const token = state.livingToken(value)
+  if (token === undefined || client === undefined) refuse('registrationTokenInvalid', 'the access token is unknown')
+  const { clientId, claims } = token
+  if (certificate === undefined || claims.cnf['x5t#S256'] !== thumbprint(certificate)) {
+    refuse('registrationTokenInvalid', 'the access token is bound to another certificate')
+  }
+  if (!claims.scp.includes('dcr_manage')) refuse('registrationTokenForeign', 'the access token lacks scope dcr_manage')
+  if (clientId !== client.clientId) refuseForeign(call)
+  return client
+}
+
+function refuseForeign({ switches }: Call): never {
+  return refuse(
+    switches.foreignTokenStatus === '403' ? 'registrationTokenForeign' : 'registrationTokenInvalid',
+    "another client's token",
+  )
 }
 
 /** Both documented forms of the address, and what a proxy makes of them by collapsing `//` or decoding `%2F`. */
@@ -479,6 +496,6 @@ function scopesInWords({ scopes, requested }: Registration): string {
 }
 
 /** The sample token's claims are in alphabetical order. */
-function sorted(claims: Json): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1)))
+function sorted<Claims extends object>(claims: Claims): Claims {
+  return Object.fromEntries(Object.entries(claims).sort(([a], [b]) => (a < b ? -1 : 1))) as Claims
 }

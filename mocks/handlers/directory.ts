@@ -1,6 +1,6 @@
 /** The OAuth server of the directory: discovery, keys, and the token that opens the directory API. */
 
-import { exportJWK } from 'jose'
+import { exportJWK, SignJWT } from 'jose'
 import discovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
 import { json } from '../content.ts'
@@ -52,16 +52,36 @@ async function token(call: Call): Promise<Response> {
   if (call.certificate === undefined) refuse('directoryClient', 'no certificate to bind the token to')
 
   const { state, switches } = call
-  const accessToken = state.token()
+  const bound = thumbprint(call.certificate)
+  const accessToken =
+    switches.directoryTokenForm === 'opaque' ? state.token() : await jwt(call, application.clientId, bound)
   state.directoryTokens.set(accessToken, {
     clientId: application.clientId,
     organisationId: application.organisationId,
-    thumbprint: thumbprint(call.certificate),
+    thumbprint: bound,
     expiresAt: state.now().getTime() + switches.directoryTokenSeconds * 1000,
   })
   call.note(`directory token for ${application.clientId}, bound to the certificate`)
   const body = { access_token: accessToken, expires_in: switches.directoryTokenSeconds, token_type: 'Bearer', scope }
   return json(body, 200, NO_STORE)
+}
+
+/** @see [RFC 9068 2.2](https://www.rfc-editor.org/rfc/rfc9068.html#section-2.2) */
+async function jwt({ state, switches, publish }: Call, clientId: string, bound: string): Promise<string> {
+  const now = state.seconds()
+  return await new SignJWT({
+    iss: publish(discovery.issuer),
+    sub: clientId,
+    aud: hostsOf('directory-api').map((host) => publish(`https://${host}`)),
+    client_id: clientId,
+    scope: SCOPE,
+    cnf: { 'x5t#S256': bound },
+    jti: state.uuid(),
+    iat: now,
+    exp: now + switches.directoryTokenSeconds,
+  })
+    .setProtectedHeader({ alg: 'PS256', kid: 'signer', typ: 'at+jwt' })
+    .sign(state.ssaSigner.privateKey)
 }
 
 async function client(call: Call, form: Readonly<Record<string, string>>): Promise<Application> {
