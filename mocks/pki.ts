@@ -26,6 +26,13 @@ const OTHER_APPLICATION = {
   software: '38b2f9a4-1bf0-4d84-832f-853529d88ad7',
 }
 
+/** Somebody who is given certificates of the CA beside the identities above. */
+interface CertifiedApplication {
+  /** begins the names of its files */
+  readonly name: string
+  readonly claims: { readonly org_id: string; readonly software_id: string }
+}
+
 /** Opaque like the CA's own key ids, and always the same, so that .env.mock can name it. */
 const SIGNING_KID = 'offline-twin-signing'
 
@@ -56,6 +63,13 @@ const IDENTITIES = {
 
 export type PkiIdentity = keyof typeof IDENTITIES
 
+interface HeldCertificate {
+  readonly certificateFile: string
+  readonly keyFile: string
+  /** PEM */
+  readonly certificate: string
+}
+
 interface CertifiedKey {
   /** PEM */
   readonly certificate: string
@@ -69,8 +83,13 @@ export interface Pki {
   readonly ca: string
   readonly caFile: string
   readonly server: CertifiedKey
-  readonly identities: Readonly<
-    Record<PkiIdentity, { readonly certificateFile: string; readonly keyFile: string; readonly certificate: string }>
+  readonly identities: Readonly<Record<PkiIdentity, HeldCertificate>>
+  /** of each further application, by its name */
+  readonly applications: Readonly<
+    Record<
+      string,
+      { readonly transport: HeldCertificate; readonly signing: HeldCertificate; readonly signingKid: string }
+    >
   >
   /** key id of the signing certificate as the CA lists it: opaque, no thumbprint */
   readonly signingKid: string
@@ -78,25 +97,37 @@ export interface Pki {
   readonly ssaSigner: { readonly privateKey: string }
 }
 
+/** What a folder must hold to be kept as it is. */
+interface Demand {
+  readonly hosts: readonly string[]
+  readonly applications: readonly CertifiedApplication[]
+  readonly now: Date
+}
+
 /**
- * The PKI in `folder`, made where there is none and remade (with all keys) where it is near its end or its server
- * certificate lacks one of `hosts`. Safe when several processes start at once: the first complete folder wins.
+ * The PKI in `folder`, made where there is none and remade (with all keys) where it is near its end, its server certificate
+ * lacks one of `hosts`, or one of `applications` has no certificates yet. Safe when several processes start at once: the
+ * first complete folder wins.
  */
-export async function ensurePki(
-  folder: string,
-  options: { readonly hosts?: readonly string[]; readonly now?: Date } = {},
-): Promise<Pki> {
-  const { hosts = [], now = new Date() } = options
+export async function ensurePki(folder: string, demand: Partial<Demand> = {}): Promise<Pki> {
+  const { hosts = [], applications = [], now = new Date() } = demand
   const place = resolve(folder)
   const kept = await load(place)
-  if (kept !== undefined && isCurrent(kept.manifest, hosts, now)) return kept.pki
+  if (kept !== undefined && isCurrent(kept.manifest, { hosts, applications, now })) return kept.pki
 
   await mkdir(dirname(place), { recursive: true })
   const made = await mkdtemp(join(dirname(place), `.${basename(place)}-`))
+  // Demands add up: two callers with different ones would otherwise remake the folder in turns.
+  const { manifest } = kept ?? {}
+  const names = applications.map(({ name }) => name)
+  const further = manifest?.applications?.filter(({ name }) => !names.includes(name)) ?? []
   try {
-    // Hosts accumulate: two callers with different lists would otherwise remake the folder in turns.
-    await make(made, [...new Set([...(kept?.manifest.hosts ?? []), ...hosts])], now)
-    await install(made, place, hosts, now)
+    await make(made, {
+      hosts: [...new Set([...(manifest?.hosts ?? []), ...hosts])],
+      applications: [...applications, ...further],
+      now,
+    })
+    await install(made, place, { hosts, applications, now })
   } finally {
     await rm(made, { recursive: true, force: true })
   }
@@ -190,16 +221,26 @@ interface Manifest {
   /** tells one making of the folder from the next */
   readonly generation: string
   readonly hosts: readonly string[]
+  readonly applications?: readonly CertifiedApplication[]
   /** RFC 3339 */
   readonly madeAt: string
   readonly remakeAfter: string
 }
 
-function isCurrent(manifest: Manifest, hosts: readonly string[], now: Date): boolean {
+function isCurrent(manifest: Manifest, { hosts, applications, now }: Demand): boolean {
   return (
     now >= new Date(manifest.madeAt) &&
     now < new Date(manifest.remakeAfter) &&
-    hosts.every((host) => manifest.hosts.includes(host))
+    hosts.every((host) => manifest.hosts.includes(host)) &&
+    applications.every(({ name, claims }) => manifest.applications?.some((kept) => isSame(kept, { name, claims })))
+  )
+}
+
+function isSame(one: CertifiedApplication, other: CertifiedApplication): boolean {
+  return (
+    one.name === other.name &&
+    one.claims.org_id === other.claims.org_id &&
+    one.claims.software_id === other.claims.software_id
   )
 }
 
@@ -208,7 +249,8 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
   try {
     const manifest = JSON.parse(await read('pki.json')) as Manifest
     if (manifest.layout !== LAYOUT) return undefined
-    const names = Object.keys(IDENTITIES) as PkiIdentity[]
+    const { applications = [] } = manifest
+    const names = [...Object.keys(IDENTITIES), ...applications.flatMap(filesOf)]
     const [ca, serverCertificate, serverKey, ssaKey, ...certificates] = await Promise.all([
       read('ca.crt'),
       read('server.crt'),
@@ -219,15 +261,13 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
     // Another process may have replaced the folder between two reads: files of two makings do not fit together.
     const again = JSON.parse(await read('pki.json')) as Manifest
     if (again.generation !== manifest.generation) return await load(folder)
+    const held = (name: string): HeldCertificate => ({
+      certificateFile: join(folder, `${name}.crt`),
+      keyFile: join(folder, `${name}.key`),
+      certificate: certificates[names.indexOf(name)] ?? '',
+    })
     const identities = Object.fromEntries(
-      names.map((name, index) => [
-        name,
-        {
-          certificateFile: join(folder, `${name}.crt`),
-          keyFile: join(folder, `${name}.key`),
-          certificate: certificates[index] ?? '',
-        },
-      ]),
+      Object.keys(IDENTITIES).map((name) => [name, held(name)]),
     ) as Pki['identities']
     return {
       manifest,
@@ -237,6 +277,13 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
         caFile: join(folder, 'ca.crt'),
         server: { certificate: serverCertificate, key: serverKey },
         identities,
+        applications: Object.fromEntries(
+          applications.map((application) => {
+            const [transport, signing] = filesOf(application)
+            const signingKid = `offline-twin-${signing}`
+            return [application.name, { transport: held(transport), signing: held(signing), signingKid }]
+          }),
+        ),
         signingKid: SIGNING_KID,
         ssaSigner: { privateKey: ssaKey },
       },
@@ -247,7 +294,12 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
   }
 }
 
-async function make(folder: string, hosts: readonly string[], now: Date): Promise<void> {
+/** The names of the certificates of a further application, without their ending. */
+function filesOf({ name }: CertifiedApplication): [transport: string, signing: string] {
+  return [`${name}-transport`, `${name}-signing`]
+}
+
+async function make(folder: string, { hosts, applications, now }: Demand): Promise<void> {
   const at = (days: number) => new Date(Math.floor(now.getTime() / 1000) * 1000 + days * DAY_MS)
   const life = { notBefore: at(0), notAfter: at(LIFE_DAYS) }
   // The CA covers the expired and the not yet valid certificate too: they must fail by their own dates alone.
@@ -272,15 +324,25 @@ async function make(folder: string, hosts: readonly string[], now: Date): Promis
     }),
     ...Object.entries(IDENTITIES).map(async ([name, { organisation, software, use, days }]) => {
       const { by, ...claims } = impostures[name] ?? { by: authority }
-      const subject = `C=GB, O=thredd, OU=${organisation}, CN=${software}`
+      const subject = subjectOf(organisation, software)
       const certified = await by.issue({ subject, use, notBefore: at(days[0]), notAfter: at(days[1]), ...claims })
       return { name, ...certified }
     }),
+    ...applications.flatMap((application) =>
+      filesOf(application).map(async (name, index) => {
+        const subject = subjectOf(application.claims.org_id, application.claims.software_id)
+        return { name, ...(await authority.issue({ subject, use: index === 0 ? 'client' : 'any', ...life })) }
+      }),
+    ),
   ])
   const manifest: Manifest = {
     layout: LAYOUT,
     generation: randomUUID(),
     hosts,
+    applications: applications.map(({ name, claims: { org_id, software_id } }) => ({
+      name,
+      claims: { org_id, software_id },
+    })),
     madeAt: life.notBefore.toISOString(),
     remakeAfter: at(LIFE_DAYS - RESERVE_DAYS).toISOString(),
   }
@@ -304,8 +366,12 @@ async function make(folder: string, hosts: readonly string[], now: Date): Promis
   )
 }
 
+function subjectOf(organisation: string, software: string): string {
+  return `C=GB, O=thredd, OU=${organisation}, CN=${software}`
+}
+
 /** Puts the made folder into place unless another process was faster. */
-async function install(made: string, place: string, hosts: readonly string[], now: Date): Promise<void> {
+async function install(made: string, place: string, demand: Demand): Promise<void> {
   for (;;) {
     try {
       // Fails where a folder with content stands: of several processes one wins.
@@ -315,7 +381,7 @@ async function install(made: string, place: string, hosts: readonly string[], no
       if (!isOccupied(error)) throw error
     }
     const standing = await load(place)
-    if (standing !== undefined && isCurrent(standing.manifest, hosts, now)) return
+    if (standing !== undefined && isCurrent(standing.manifest, demand)) return
     const aside = `${made}-old`
     await rename(place, aside).catch(ignoreMissing)
     await rm(aside, { recursive: true, force: true })

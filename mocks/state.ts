@@ -14,6 +14,7 @@ import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json'
 import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
 import type { Pki } from './pki.ts'
+import { type Claims, type SeededApplication, USUAL_ROLES } from './seed.ts'
 
 export interface Organisation {
   readonly id: string
@@ -129,6 +130,8 @@ export interface StateOptions {
   readonly pki: Pki
   /** what an earlier twin remembered; its certificates must be of the same PKI to be of use */
   readonly snapshot?: Snapshot | undefined
+  /** further applications; the PKI must have been made for them too */
+  readonly seed?: readonly SeededApplication[] | undefined
   /** the time before any advance of the clock */
   readonly now: () => Date
   /** that many unpredictable bytes */
@@ -164,29 +167,52 @@ export class State {
   readonly #options: StateOptions
   #offsetMs = 0
 
-  /** The two documented sample applications, neither registered; certificates as in the PKI. */
+  /**
+   * What the snapshot holds, and of the two documented sample applications and the seed what is not in it, none of them
+   * registered; certificates as in the PKI.
+   */
   constructor(options: StateOptions) {
     this.#options = options
-    const { pki, snapshot } = options
+    const { pki, snapshot, seed = [] } = options
     const ssaKey = createPrivateKey(pki.ssaSigner.privateKey)
     this.ssaSigner = { privateKey: ssaKey, publicKey: createPublicKey(ssaKey) }
-    if (snapshot !== undefined) {
+    if (snapshot === undefined) {
+      const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      // Decimal, as in the sample token.
+      this.tokenSigner = { kid: BigInt(`0x${this.hex(16)}`).toString(), ...keys }
+    } else {
       const privateKey = createPrivateKey(snapshot.tokenSigner.privateKey)
       this.tokenSigner = { kid: snapshot.tokenSigner.kid, privateKey, publicKey: createPublicKey(privateKey) }
       this.#restore(snapshot)
-      return
     }
-    const tokenKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    // Decimal, as in the sample token.
-    this.tokenSigner = { kid: BigInt(`0x${this.hex(16)}`).toString(), ...tokenKeys }
-
-    const ours = this.addApplication(sampleOfAugust.payload)
-    this.listCertificate(ours.softwareId, 'tls', pki.identities.transport.certificate)
-    this.listCertificate(ours.softwareId, 'sig', pki.identities.signing.certificate, pki.signingKid)
+    const { transport, signing, other } = pki.identities
+    this.#settle(sampleOfAugust.payload, { transport, signing, signingKid: pki.signingKid })
     // The other application has one certificate for both uses: enough to be a valid stranger.
-    const other = this.addApplication(sampleOfSeptember.payload)
-    this.listCertificate(other.softwareId, 'tls', pki.identities.other.certificate)
-    this.listCertificate(other.softwareId, 'sig', pki.identities.other.certificate)
+    this.#settle(sampleOfSeptember.payload, { transport: other, signing: other })
+    for (const { name, claims, roles } of seed) {
+      const certificates = pki.applications[name]
+      if (certificates === undefined) throw new Error(`the PKI has no certificates for application "${name}"`)
+      this.#settle(claims, certificates, roles)
+    }
+  }
+
+  /** Adds the application unless it is there, and lists its certificates, which may be of a newer PKI than the rest. */
+  #settle(
+    claims: Claims,
+    held: Pick<Pki['identities'], 'transport' | 'signing'> & { readonly signingKid?: string },
+    roles?: readonly string[],
+  ): void {
+    const { certificates } = this.applications.get(claims.software_id) ?? this.addApplication(claims, roles)
+    for (const [use, { certificate }, kid] of [
+      ['tls', held.transport, undefined],
+      ['sig', held.signing, held.signingKid],
+    ] as const) {
+      const { fingerprint256 } = new X509Certificate(certificate)
+      if (certificates.some((one) => one.use === use && one.certificate.fingerprint256 === fingerprint256)) continue
+      const replaced = certificates.findIndex((one) => one.kid === kid)
+      if (replaced >= 0) certificates.splice(replaced, 1)
+      this.listCertificate(claims.software_id, use, certificate, kid)
+    }
   }
 
   /** All of it as JSON. */
@@ -259,20 +285,14 @@ export class State {
   }
 
   /** Adds an application made of the claims of a software statement, with the roles the documents recommend. */
-  addApplication(
-    sample: Readonly<Record<string, unknown>> & {
-      readonly org_id: string
-      readonly software_id: string
-      readonly client_id: string
-    },
-  ): Application {
+  addApplication(sample: Claims, roles = USUAL_ROLES): Application {
     const { iat: _, ...claims } = sample
     const application: Application = {
       softwareId: sample.software_id,
       organisationId: sample.org_id,
       clientId: sample.client_id,
       claims,
-      roles: new Set(['ws', 'programme-manager', 'bulk-cards']),
+      roles: new Set(roles),
       status: 'Active',
       locked: false,
       certificates: [],

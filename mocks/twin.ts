@@ -16,6 +16,7 @@ import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call, Route } from './route.ts'
+import type { SeededApplication } from './seed.ts'
 import { BoundedMap, type Snapshot, State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
@@ -23,6 +24,8 @@ export interface TwinOptions {
   readonly pki: Pki
   /** what differs from the defaults of SWITCHES */
   readonly switches?: Partial<Switches>
+  /** applications beside the two of the documents; the PKI must have been made for them too */
+  readonly seed?: readonly SeededApplication[] | undefined
   /** what an earlier twin remembered, of `state.snapshot()` */
   readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
@@ -180,7 +183,7 @@ type Servers = Pick<Call, 'state' | 'switches' | 'publish'>
 export function createTwin(options: TwinOptions): Twin {
   const { pki, now = () => new Date(), random = randomBytes, publish = (url) => url, onRequest } = options
   const switches = settle(options.switches)
-  const state = new State({ pki, now, random, snapshot: options.snapshot })
+  const state = new State({ pki, now, random, snapshot: options.snapshot, seed: options.seed })
   const servers: Servers = { state, switches, publish }
   const inspect = inspection(authoritiesOf(pki.ca))
   const log: LogEntry[] = []

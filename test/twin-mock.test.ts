@@ -173,6 +173,27 @@ test('what was registered survives a restart when there is a state file', async 
   expect(await second.stop()).toBe(0)
 })
 
+test('a seed file gives further applications, each with certificates and settings to run flows with', async () => {
+  const seedFile = join(place, 'seed.json')
+  const ids = { org_id: '6f1f3b3e-0000-4000-8000-000000000001', software_id: '6f1f3b3e-0000-4000-8000-000000000002' }
+  await writeFile(seedFile, JSON.stringify({ applications: [{ name: 'payments', ...ids }] }))
+  await using mock = await serve({ seedFile })
+  const env = join(mock.folder, '.env.payments')
+
+  const { record } = await run({
+    flows: ['register'],
+    environment: { env, folder: mock.folder, variables: {} },
+    inputs: new Map(),
+    folders: [ROOT],
+    out: join(mock.folder, 'reports'),
+    version: '0.0.0-test',
+  })
+
+  expect(mock.screen()).toContain(`run flows against it as "payments" with: thredd run register --env ${env}\n`)
+  expect(course(record).filter((line) => !line.endsWith(' passed'))).toEqual([])
+  expect(mock.screen()).toContain(`registered ${CLIENT_ID.replace(/[^/]+$/, ids.software_id)} with `)
+})
+
 test('with the documented names the addresses are the documented ones, with the port where it is not 443', async () => {
   const free = await serve()
   const { port } = new URL(free.origin)
@@ -194,7 +215,8 @@ test('a wrong option is refused before anything is written or opened', async () 
     [{ adminPort: 'x' }, 'flag "--admin" needs a port'],
     [{ urls: 'documented', port: '0' }, '"--port 0" goes with "--urls loopback" only'],
     [{ switches: ['colour=red'] }, 'unknown switch "colour"'],
-    [{ switchesFile: join(place, 'nowhere') }, 'ENOENT'],
+    [{ switchesFile: join(place, 'nowhere') }, `"--switches ${join(place, 'nowhere')}": ENOENT`],
+    [{ seedFile: join(place, 'nowhere') }, `"--seed ${join(place, 'nowhere')}": ENOENT`],
   ]
   for (const [options, message] of rows) {
     const refused = serveMock({ folder, ...options }, { write() {}, signal: AbortSignal.abort() })

@@ -177,6 +177,7 @@ export const COMMANDS = {
       switch: { value: 'name=value', many: true, about: 'a fact that no page settles, see below' },
       switches: { value: 'file', about: 'switches from a file: JSON, or lines of name=value' },
       fault: { value: 'name[:operation]', many: true, about: 'misbehave, see below' },
+      seed: { value: 'file', about: 'further applications, each with certificates and an env file (JSON)' },
       state: { value: 'file', about: 'keep what is registered over a restart' },
       admin: { value: 'port', about: "open a port for what Thredd's staff and the CA's dashboard do" },
       help: HELP,

@@ -273,6 +273,7 @@ async function performMock(invocation: Invocation): Promise<number> {
       switches: invocation.texts('switch'),
       switchesFile: invocation.text('switches'),
       faults: invocation.texts('fault'),
+      seedFile: invocation.text('seed'),
       stateFile: invocation.text('state'),
       adminPort: invocation.text('admin'),
     },

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import {
   describe,
   ensurePki,
@@ -16,7 +16,9 @@ import {
   type Pki,
   type RunningAdmin,
   type RunningTwin,
+  readSeed,
   readSwitches,
+  type SeededApplication,
   SWITCHES,
   startAdmin,
   startTwin,
@@ -39,6 +41,8 @@ export interface MockOptions {
   readonly switchesFile?: string | undefined
   /** `name[:operation][=value]` each */
   readonly faults?: readonly string[]
+  /** further applications, with certificates and an env file of their own */
+  readonly seedFile?: string | undefined
   /** keeps what is registered; in memory without */
   readonly stateFile?: string | undefined
   /** opens the admin port; "0" takes any free one */
@@ -75,10 +79,11 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     fail({ code: 'USAGE', message: '"--port 0" goes with "--urls loopback" only', hint: 'name a port, or leave 443' })
   }
   const adminPort = options.adminPort === undefined ? undefined : portOf('--admin', options.adminPort)
-  const switches = asUsage(() => ({
-    ...(options.switchesFile === undefined ? {} : readSwitches(readFileSync(options.switchesFile, 'utf8'))),
-    ...switchesOf(options.switches ?? []),
-  }))
+  const switches = {
+    ...readFrom('--switches', options.switchesFile, readSwitches),
+    ...asUsage(() => switchesOf(options.switches ?? [])),
+  }
+  const seed = readFrom('--seed', options.seedFile, readSeed) ?? []
 
   await using stack = new AsyncDisposableStack()
   const { running, pki } = await started(async () => {
@@ -86,10 +91,11 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     // Keys stay out of version control wherever the folder is put.
     await writeFile(join(folder, '.gitignore'), '*\n')
     const names = isIP(host) === 0 || !isAnyOrLoopback(host) ? [...HOSTS, host] : HOSTS
-    const pki = await ensurePki(join(folder, 'pki'), { hosts: names })
+    const pki = await ensurePki(join(folder, 'pki'), { hosts: names, applications: seed })
     const running = stack.use(
       await startTwin({
         pki,
+        seed,
         switches,
         host,
         port,
@@ -108,8 +114,9 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     adminPort === undefined
       ? undefined
       : stack.use(await started(() => startAdmin(running.twin, { port: adminPort, onChange: () => running.keep() })))
-  await writeFiles(folder, running, pki)
-  io.write(`${greeting({ folder, running, urls, admin, faults: faults.map(({ what }) => what) })}\n`)
+  const applications = [DOCUMENTED, ...seed]
+  await writeFiles(folder, running, pki, applications)
+  io.write(`${greeting({ folder, running, urls, applications, admin, faults: faults.map(({ what }) => what) })}\n`)
   await stopped(io.signal)
   io.write('stopped\n')
   return 0
@@ -126,29 +133,39 @@ function greeting({
   folder,
   running,
   urls,
+  applications,
   admin,
   faults,
 }: {
   folder: string
   running: RunningTwin
   urls: 'loopback' | 'documented'
+  applications: readonly SeededApplication[]
   admin: RunningAdmin | undefined
   faults: readonly string[]
 }): string {
   const lines = [`the offline twin listens on ${running.origin}`, `certificates, keys and settings are in ${folder}`]
-  if (urls === 'loopback') lines.push(`run flows against it with: thredd run register --env ${join(folder, ENV_FILE)}`)
-  else lines.push('its names are the documented ones; add this line to /etc/hosts:', `127.0.0.1 ${HOSTS.join(' ')}`)
+  if (urls === 'loopback') {
+    for (const { name } of applications) {
+      const whose = name === DOCUMENTED.name ? '' : ` as "${name}"`
+      lines.push(`run flows against it${whose} with: thredd run register --env ${join(folder, `.env.${name}`)}`)
+    }
+  } else lines.push('its names are the documented ones; add this line to /etc/hosts:', `127.0.0.1 ${HOSTS.join(' ')}`)
   for (const fault of faults) lines.push(`fault: ${fault}`)
   if (admin !== undefined) lines.push(`admin: ${admin.origin} with "Authorization: Bearer ${admin.token}"`)
   return lines.join('\n')
 }
 
-const ENV_FILE = '.env.twin'
 const AUTHORIZATION = 'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients'
 /** The application of the documentation's sample response (Using DCR Endpoint Data, 3.3.3). */
 const SOFTWARE_ID = 'b9f04639-cdeb-425b-a310-450d3d293fd4'
 const ORG_ID = '99b2b599-8cc2-499e-b805-e3d84233ae8e'
 const CLIENT_ID = `https://rp.directory.sandbox.threddid.com/openid_relying_party/${SOFTWARE_ID}`
+const DOCUMENTED: SeededApplication = {
+  name: 'twin',
+  roles: ['ws', 'programme-manager', 'bulk-cards'],
+  claims: { client_id: CLIENT_ID, org_id: ORG_ID, software_id: SOFTWARE_ID },
+}
 const SERVERS = {
   DIRECTORY: 'https://auth.directory.sandbox.threddid.com',
   DIRECTORY_MTLS: 'https://matls-auth.directory.sandbox.threddid.com',
@@ -159,11 +176,18 @@ const SERVERS = {
   API_HUB: 'https://api-uat.thredd.com',
 }
 
-async function writeFiles(folder: string, running: RunningTwin, pki: Pki): Promise<void> {
+async function writeFiles(
+  folder: string,
+  running: RunningTwin,
+  pki: Pki,
+  applications: readonly SeededApplication[],
+): Promise<void> {
   const servers = Object.entries(SERVERS).map(([name, url]) => [name, running.publish(url)] as const)
   const at = Object.fromEntries(servers) as Record<keyof typeof SERVERS, string>
   const files = {
-    [ENV_FILE]: environment(servers, running, pki),
+    ...Object.fromEntries(
+      applications.map((application) => [`.env.${application.name}`, environment(servers, running, pki, application)]),
+    ),
     'curl.sh': curlLines(at, pki),
     'twin.postman_environment.json': postman(at, pki, await readFile(pki.identities.signing.keyFile, 'utf8')),
   }
@@ -174,25 +198,32 @@ async function writeFiles(folder: string, running: RunningTwin, pki: Pki): Promi
   }
 }
 
-function environment(servers: readonly (readonly [string, string])[], running: RunningTwin, pki: Pki): string {
+function environment(
+  servers: readonly (readonly [string, string])[],
+  running: RunningTwin,
+  pki: Pki,
+  { name, roles, claims }: SeededApplication,
+): string {
+  const { transport, signing, signingKid } = pki.applications[name] ?? { ...pki.identities, signingKid: pki.signingKid }
+  const place = (file: string) => `pki/${basename(file)}`
   return `# Written by thredd mock: the offline twin on ${running.origin}.
 ENV_CLASS=mock
 
-${servers.map(([name, url]) => `SERVER_${name}=${url}`).join('\n')}
+${servers.map(([source, url]) => `SERVER_${source}=${url}`).join('\n')}
 
-CLIENT_ID=${CLIENT_ID}
-ORG_ID=${ORG_ID}
-SOFTWARE_ID=${SOFTWARE_ID}
-ROLES=ws programme-manager bulk-cards
+CLIENT_ID=${claims.client_id}
+ORG_ID=${claims.org_id}
+SOFTWARE_ID=${claims.software_id}
+ROLES=${roles.join(' ')}
 
-TRANSPORT_CERT_FILE=pki/transport.crt
-TRANSPORT_KEY_FILE=pki/transport.key
+TRANSPORT_CERT_FILE=${place(transport.certificateFile)}
+TRANSPORT_KEY_FILE=${place(transport.keyFile)}
 CA_FILE=pki/ca.crt
 IDENTITY_RENEWED_CERT_FILE=pki/renewed.crt
 IDENTITY_RENEWED_KEY_FILE=pki/renewed.key
 
-SIGNING_KEY_FILE=pki/signing.key
-SIGNING_KID=${pki.signingKid}
+SIGNING_KEY_FILE=${place(signing.keyFile)}
+SIGNING_KID=${signingKid}
 EXPECTED_TOKEN_ISSUER=${running.publish(AUTHORIZATION.replace('.mtls', ''))}
 VAULT_DIR=vault
 SACRIFICIAL_CLIENT=true
@@ -314,6 +345,15 @@ function asUsage<T>(read: () => T): T {
     return read()
   } catch (error) {
     return fail({ code: 'USAGE', message: wordsOf(error), hint: 'see docs/twin.md' }, error)
+  }
+}
+
+function readFrom<T>(flag: string, file: string | undefined, read: (text: string) => T): T | undefined {
+  if (file === undefined) return undefined
+  try {
+    return read(readFileSync(file, 'utf8'))
+  } catch (error) {
+    return fail({ code: 'USAGE', message: `"${flag} ${file}": ${wordsOf(error)}`, hint: 'see docs/twin.md' }, error)
   }
 }
 

@@ -65,9 +65,9 @@ export function outsideClient(pki: Pki, port?: number): Ask {
   }
 }
 
-export async function outsideAssertion(pki: Pki, audience: string): Promise<string> {
+export async function outsideAssertion(pki: Pki, audience: string, clientId = CLIENT_ID): Promise<string> {
   const key = await importPKCS8(await readFile(pki.identities.signing.keyFile, 'utf8'), 'PS256')
-  return await new SignJWT({ iss: CLIENT_ID, sub: CLIENT_ID, aud: audience, jti: crypto.randomUUID() })
+  return await new SignJWT({ iss: clientId, sub: clientId, aud: audience, jti: crypto.randomUUID() })
     .setProtectedHeader({ alg: 'PS256', kid: pki.signingKid, typ: 'JWT' })
     .setIssuedAt()
     .setExpirationTime('5m')

@@ -1,0 +1,83 @@
+/**
+ * Applications beside the two of the documents: the file that names them, and the software statement claims made of it.
+ * Knows neither certificates nor what a server does with a claim.
+ */
+import sample from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
+
+export type Claims = Readonly<Record<string, unknown>> & {
+  readonly org_id: string
+  readonly software_id: string
+  readonly client_id: string
+}
+
+export interface SeededApplication {
+  /** begins the names of its files */
+  readonly name: string
+  readonly roles: readonly string[]
+  /** of its software statements */
+  readonly claims: Claims
+}
+
+/** What Thredd recommends for the whole set of endpoints, and the role of its own example. */
+export const USUAL_ROLES: readonly string[] = ['ws', 'programme-manager', 'bulk-cards']
+
+/** Each of them follows from others, or is the business of a hook or of the moment. */
+const NOT_SEEDED = /jwks|^(?:iss|iat|status|org_status|sector_identifier_uri|software_statement_roles)$/
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** `twin` is the name of the environment file of the first application. */
+const NAME = /^(?!twin$)[a-z0-9][a-z0-9-]{0,39}$/
+
+/**
+ * The applications of a file's text, `{"applications": [{"name", "org_id", "software_id", …}]}`: beside these three each may
+ * have `roles`, `client_id` and further claims of a software statement; what is left out is as in the documented sample.
+ * Throws a plain Error that names what is wrong.
+ */
+export function readSeed(text: string): readonly SeededApplication[] {
+  const document: unknown = JSON.parse(text)
+  const { applications } = isObject(document) ? document : {}
+  if (!Array.isArray(applications)) throw new Error('the seed must be a JSON object with a list "applications"')
+  const seeded = applications.map((entry: unknown, index) => applicationOf(entry, `applications[${index}]`))
+  for (const key of ['name', 'software_id', 'client_id'] as const) {
+    const values = [
+      ...(key === 'name' ? [] : [sample.payload[key]]),
+      ...seeded.map(({ name, claims }) => (key === 'name' ? name : claims[key])),
+    ]
+    const twice = values.find((value, index) => values.indexOf(value) !== index)
+    if (twice !== undefined) throw new Error(`the seed has ${key} "${twice}" twice, or it is one of the twin's own`)
+  }
+  return seeded
+}
+
+function applicationOf(entry: unknown, place: string): SeededApplication {
+  if (!isObject(entry)) throw new Error(`${place} of the seed is no JSON object`)
+  const { name, roles = USUAL_ROLES, org_id, software_id, ...further } = entry
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    throw new Error(`${place}.name of the seed must be of lower-case letters, digits and hyphens, and not "twin"`)
+  }
+  if (!isListOfText(roles)) throw new Error(`${place}.roles of the seed must be a list of roles`)
+  for (const [key, value] of Object.entries({ org_id, software_id })) {
+    if (typeof value !== 'string' || !UUID.test(value)) throw new Error(`${place}.${key} of the seed must be a UUID`)
+  }
+  for (const [key, value] of Object.entries(further)) {
+    const usual = (sample.payload as Readonly<Record<string, unknown>>)[key]
+    if (usual === undefined || NOT_SEEDED.test(key)) throw new Error(`${place}.${key} of the seed cannot be set`)
+    if (kindOf(value) !== kindOf(usual)) throw new Error(`${place}.${key} of the seed must be ${kindOf(usual)}`)
+  }
+  const own = JSON.stringify({ ...sample.payload, client_name: name, org_name: name })
+    .replaceAll(sample.payload.org_id, String(org_id))
+    .replaceAll(sample.payload.software_id, String(software_id))
+  return { name, roles, claims: { ...(JSON.parse(own) as Claims), ...further } }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return kindOf(value) === 'an object'
+}
+
+function isListOfText(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'string' ? 'a text' : typeof value === 'object' && value !== null ? 'an object' : 'another'
+}
