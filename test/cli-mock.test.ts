@@ -18,7 +18,7 @@ test.for(['SIGINT', 'SIGTERM'] as const)(
     const environment = /--env (\S+)/.exec(said)?.[1] ?? ''
 
     const first = await cli.run(['run', 'register', '--env', environment])
-    const second = await cli.run(['run', 'register', '--env', environment])
+    const second = await cli.run(['run', 'register', '--env', environment, '--register-again'])
     twin.process.kill(signal)
     await once(twin.process, 'close')
     const { code, stdout } = await twin.ended
