@@ -72,6 +72,7 @@ export function hostsOf(server: Server): readonly string[] {
   return HOSTS.filter((name) => hostOf(name)?.server === server)
 }
 
+export const MTLS_DIRECTORY = 'matls-auth.directory.sandbox.threddid.com'
 export const KEYSTORE = 'https://keystore.directory.sandbox.threddid.com'
 /** The two names of the authorization server; the custom domain has no tenant segment in its paths. */
 export const AUTHORIZATION = {

@@ -1,6 +1,6 @@
 /** The offline twin as a library: in-process (`createTwin`), behind mutual TLS (`startTwin`), or in anyone's msw set-up. */
 export { type RunningAdmin, startAdmin } from './admin.ts'
-export { FAULTS, faultsOf } from './faults/catalogue.ts'
+export { type CatalogueEntry, FAULTS, faultsOf } from './faults/catalogue.ts'
 export {
   changeContentType,
   changeField,
@@ -14,7 +14,7 @@ export { HOOKS, performHook } from './hooks.ts'
 export { HOSTS } from './hosts.ts'
 export { ensurePki, type Pki } from './pki.ts'
 export { twinReference } from './reference.ts'
-export { readSeed, type SeededApplication } from './seed.ts'
+export { readSeed, type Seed, type SeededApplication } from './seed.ts'
 export { type RunningTwin, type StartOptions, startTwin } from './server.ts'
 export { describe, readSwitches, SWITCHES, type Switches, switchesOf } from './switches.ts'
 export { createTwin, type LogEntry, type Twin, type TwinOptions, threddHandlers } from './twin.ts'

@@ -6,7 +6,6 @@ import model from '../fixtures/thredd/acp-dcr-fields.json' with { type: 'json' }
 import sample from '../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
 import discovery from '../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import { refuse } from './refusals.ts'
-import { scopesOf } from './state.ts'
 import type { Switches } from './switches.ts'
 
 export type Json = Readonly<Record<string, unknown>>
@@ -82,11 +81,14 @@ const OFFERED: Readonly<Record<string, readonly string[]>> = {
   token_endpoint_auth_signing_alg: ['RS256', 'ES256', 'PS256'],
 }
 
-/** Checks a parsed body against the rules and merges it with the verified statement's claims. Throws a Refusal. */
-export function register(body: Json, statement: Json, roles: Iterable<string>, switches: Switches): Registration {
+/**
+ * Checks a parsed body against the rules and merges it with the verified statement's claims; `covered` are the scopes of the
+ * application's roles. Throws a Refusal.
+ */
+export function register(body: Json, statement: Json, covered: ReadonlySet<string>, switches: Switches): Registration {
   checkKeys(body)
   checkRedirectUris(body.redirect_uris, statement.redirect_uris)
-  const { granted, requested } = grant(body, new Set([...roles].flatMap(scopesOf)), switches)
+  const { granted, requested } = grant(body, covered, switches)
   const members: Record<string, unknown> = {}
   const decided: readonly string[] = [...FROM_STATEMENT, ...FIXED, ...MADE]
   for (const name of MEMBERS) {

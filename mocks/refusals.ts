@@ -106,7 +106,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Turns the request down. `reason` goes to the log in words; `changes` replace members of the example body. */
+/** Turns the request down. `reason` goes to the log in words; `changes` replace members of the example body, status_code the status too. */
 export function refuse(refusal: RefusalName, reason: string, changes: Readonly<Record<string, unknown>> = {}): never {
   throw new Refusal(refusal, reason, changes)
 }
@@ -115,7 +115,8 @@ export function answerTo(refusal: Refusal, shape: Switches['errorShape']): Respo
   const { http, headers, body } = exampleOf(refusal.refusal)
   const headings = { 'cache-control': 'no-store', ...headers }
   if (body === null || body === undefined) return empty(http, headings)
-  return json(shaped({ ...body, ...refusal.changes }, shape), http, headings)
+  const { status_code = http } = refusal.changes
+  return json(shaped({ ...body, ...refusal.changes }, shape), Number(status_code), headings)
 }
 
 function exampleOf(name: RefusalName): Omit<Example, 'case'> {

@@ -1,6 +1,6 @@
 /**
- * Applications beside the two of the documents: the file that names them, and the software statement claims made of it.
- * Knows neither certificates nor what a server does with a claim.
+ * What a twin may begin with beside the documented: the file that names applications and roles, and the software statement
+ * claims made of it. Knows neither certificates nor what a server does with a claim.
  */
 import sample from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 
@@ -18,6 +18,12 @@ export interface SeededApplication {
   readonly claims: Claims
 }
 
+export interface Seed {
+  readonly applications: readonly SeededApplication[]
+  /** the scopes of roles that are not as the twin would have them */
+  readonly roles: Readonly<Record<string, readonly string[]>>
+}
+
 /** What Thredd recommends for the whole set of endpoints, and the role of its own example. */
 export const USUAL_ROLES: readonly string[] = ['ws', 'programme-manager', 'bulk-cards']
 
@@ -28,24 +34,36 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const NAME = /^(?!twin$)[a-z0-9][a-z0-9-]{0,39}$/
 
 /**
- * The applications of a file's text, `{"applications": [{"name", "org_id", "software_id", …}]}`: beside these three each may
- * have `roles`, `client_id` and further claims of a software statement; what is left out is as in the documented sample.
- * Throws a plain Error that names what is wrong.
+ * The seed of a file's text, `{"applications": [{"name", "org_id", "software_id", …}], "roles": {"role": ["scope"]}}`. Beside
+ * its three members an application may have `roles`, `client_id` and further claims of a software statement; what is left
+ * out is as in the documented sample. Throws a plain Error that names what is wrong.
  */
-export function readSeed(text: string): readonly SeededApplication[] {
+export function readSeed(text: string): Seed {
   const document: unknown = JSON.parse(text)
-  const { applications } = isObject(document) ? document : {}
-  if (!Array.isArray(applications)) throw new Error('the seed must be a JSON object with a list "applications"')
-  const seeded = applications.map((entry: unknown, index) => applicationOf(entry, `applications[${index}]`))
-  for (const key of ['name', 'software_id', 'client_id'] as const) {
-    const values = [
-      ...(key === 'name' ? [] : [sample.payload[key]]),
-      ...seeded.map(({ name, claims }) => (key === 'name' ? name : claims[key])),
-    ]
-    const twice = values.find((value, index) => values.indexOf(value) !== index)
-    if (twice !== undefined) throw new Error(`the seed has ${key} "${twice}" twice, or it is one of the twin's own`)
-  }
-  return seeded
+  if (!isObject(document)) throw new Error('the seed must be a JSON object')
+  const { applications: entries = [], roles = {}, ...further } = document
+  for (const unknown of Object.keys(further)) throw new Error(`the seed has no member "${unknown}"`)
+  if (!Array.isArray(entries)) throw new Error('"applications" of the seed must be a list')
+  if (!isObject(roles)) throw new Error('"roles" of the seed must be an object')
+  const wrong = Object.entries(roles).find(([, scopes]) => !isListOfText(scopes))
+  if (wrong !== undefined) throw new Error(`roles.${wrong[0]} of the seed must be a list of scopes`)
+  const applications = entries.map((entry: unknown, index) => applicationOf(entry, `applications[${index}]`))
+  const ids = applications.map(({ claims }) => claims)
+  once(
+    'name',
+    applications.map(({ name }) => name),
+  )
+  for (const key of ['software_id', 'client_id'] as const)
+    once(
+      key,
+      [sample.payload, ...ids].map((one) => one[key]),
+    )
+  return { applications, roles: roles as Seed['roles'] }
+}
+
+function once(key: string, values: readonly string[]): void {
+  const twice = values.find((value, index) => values.indexOf(value) !== index)
+  if (twice !== undefined) throw new Error(`the seed has ${key} "${twice}" twice, or it is one of the twin's own`)
 }
 
 function applicationOf(entry: unknown, place: string): SeededApplication {

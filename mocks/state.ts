@@ -14,7 +14,7 @@ import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json'
 import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
 import type { Pki } from './pki.ts'
-import { type Claims, type SeededApplication, USUAL_ROLES } from './seed.ts'
+import { type Claims, type Seed, USUAL_ROLES } from './seed.ts'
 
 export interface Organisation {
   readonly id: string
@@ -130,8 +130,8 @@ export interface StateOptions {
   readonly pki: Pki
   /** what an earlier twin remembered; its certificates must be of the same PKI to be of use */
   readonly snapshot?: Snapshot | undefined
-  /** further applications; the PKI must have been made for them too */
-  readonly seed?: readonly SeededApplication[] | undefined
+  /** what there is beside the documented; the PKI must have been made for its applications too */
+  readonly seed?: Seed | undefined
   /** the time before any advance of the clock */
   readonly now: () => Date
   /** that many unpredictable bytes */
@@ -173,7 +173,7 @@ export class State {
    */
   constructor(options: StateOptions) {
     this.#options = options
-    const { pki, snapshot, seed = [] } = options
+    const { pki, snapshot, seed } = options
     const ssaKey = createPrivateKey(pki.ssaSigner.privateKey)
     this.ssaSigner = { privateKey: ssaKey, publicKey: createPublicKey(ssaKey) }
     if (snapshot === undefined) {
@@ -189,7 +189,7 @@ export class State {
     this.#settle(sampleOfAugust.payload, { transport, signing, signingKid: pki.signingKid })
     // The other application has one certificate for both uses: enough to be a valid stranger.
     this.#settle(sampleOfSeptember.payload, { transport: other, signing: other })
-    for (const { name, claims, roles } of seed) {
+    for (const { name, claims, roles } of seed?.applications ?? []) {
       const certificates = pki.applications[name]
       if (certificates === undefined) throw new Error(`the PKI has no certificates for application "${name}"`)
       this.#settle(claims, certificates, roles)
@@ -417,6 +417,12 @@ export class State {
     return token !== undefined && token.expiresAt > this.now().getTime() ? token : undefined
   }
 
+  /** The scopes a role opens. The mapping is invented for the twin except where the fixture says documented. */
+  scopesOf(role: string): readonly string[] {
+    const mapping = { ...roleScopes.mock_default_mapping_inferred, ...this.#options.seed?.roles }
+    return Object.hasOwn(mapping, role) ? (mapping[role as keyof typeof mapping] ?? []) : []
+  }
+
   /** True the first time only; `until` in seconds. Must be called without an await between check and use. */
   useAssertion(id: string, until: number): boolean {
     const seen = this.usedAssertions.get(id)
@@ -427,12 +433,6 @@ export class State {
     this.usedAssertions.set(id, until)
     return true
   }
-}
-
-/** The scopes a role opens. The mapping is invented for the twin except where the fixture says documented. */
-export function scopesOf(role: string): readonly string[] {
-  const mapping: Readonly<Record<string, readonly string[]>> = roleScopes.mock_default_mapping_inferred
-  return Object.hasOwn(mapping, role) ? (mapping[role] ?? []) : []
 }
 
 /** Under which something long is remembered. */

@@ -29,6 +29,13 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'the name is documented only inside a registration_client_uri',
   },
+  directoryApiHost: {
+    values: ['matls-api', 'matls-auth'],
+    default: 'matls-api',
+    meaning: 'which host of the directory answers with software statements',
+    mark: 'inferred',
+    source: 'matls-api in other deployments of the same product; Thredd lists only matls-auth among the mTLS hosts',
+  },
   directoryAuthMethod: {
     values: ['either', 'tls_client_auth', 'private_key_jwt'],
     default: 'either',
@@ -120,6 +127,13 @@ export const SWITCHES = {
     meaning: 'scopes granted although nobody asked for them',
     mark: 'documented',
     source: 'the 2024-08 sample holds internal.read internal.write issuer.read issuer.write',
+  },
+  secondRegistrationStatus: {
+    values: ['400', '409'],
+    default: '400',
+    meaning: 'status for a registration of an application that has a client already',
+    mark: 'inferred',
+    source: 'the client_id comes from the software statement, so it must collide; no page says how',
   },
   uriForm: {
     values: ['raw', 'encoded'],
@@ -228,6 +242,21 @@ export const SWITCHES = {
     meaning: 'exp minus iat of an API access token; expires_in says one second less',
     mark: 'documented',
     source: 'sample token response',
+  },
+  unscopedToken: {
+    values: ['registered', 'refused'],
+    default: 'registered',
+    meaning: 'a token request without scope gets all scopes of the client, or invalid_scope',
+    mark: 'inferred',
+    source: 'RFC 6749 3.3 allows both',
+  },
+  pmClaims: {
+    values: 'boolean',
+    default: true,
+    meaning: 'the Programme Manager metadata of a client stands in the claims of its access tokens',
+    mark: 'inferred',
+    source:
+      'claims_supported lists pmid, pmcode, issuerid and internalid; the sample token comes before Thredd could set them',
   },
   tokensAfterDelete: {
     values: ['revoked', 'alive'],

@@ -12,11 +12,11 @@ import { authorizationRoutes } from './handlers/authorization.ts'
 import { directoryRoutes } from './handlers/directory.ts'
 import { directoryApiRoutes } from './handlers/directory-api.ts'
 import { keystoreRoutes } from './handlers/keystore.ts'
-import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
+import { AUTHORIZATION, HOSTS, hostOf, MTLS_DIRECTORY } from './hosts.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call, Route } from './route.ts'
-import type { SeededApplication } from './seed.ts'
+import type { Seed } from './seed.ts'
 import { BoundedMap, type Snapshot, State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
@@ -24,8 +24,8 @@ export interface TwinOptions {
   readonly pki: Pki
   /** what differs from the defaults of SWITCHES */
   readonly switches?: Partial<Switches>
-  /** applications beside the two of the documents; the PKI must have been made for them too */
-  readonly seed?: readonly SeededApplication[] | undefined
+  /** what there is beside the documented; the PKI must have been made for its applications too */
+  readonly seed?: Seed | undefined
   /** what an earlier twin remembered, of `state.snapshot()` */
   readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
@@ -108,13 +108,6 @@ const ROUTES: readonly Route[] = [
   ...apiRoutes,
 ]
 
-const OPERATIONS: ReadonlyMap<string, readonly string[]> = new Map(
-  [...Map.groupBy(ROUTES, ({ operation }) => operation)].map(([operation, routes]) => [
-    operation,
-    [...new Set(routes.flatMap(({ hosts }) => hosts))],
-  ]),
-)
-
 const LOG_LIMIT = 10_000
 /** Addresses that are kept in mind, and how long they may be. */
 const PLACE_LIMIT = 1000
@@ -192,12 +185,16 @@ export function createTwin(options: TwinOptions): Twin {
   let overrides: readonly RequestHandler[] = []
 
   // One msw handler a route, found by host and path, so that no request walks the whole list.
-  const byHost = Map.groupBy(
-    ROUTES.flatMap((route) => {
-      const handler = new RouteHandler<Passage>(route.operation, (passage) => route.handle(passage))
-      return route.hosts.map((host) => ({ host, route, handler }))
-    }),
-    ({ host }) => host,
+  const offered = ROUTES.flatMap((route) => {
+    const handler = new RouteHandler<Passage>(route.operation, (passage) => route.handle(passage))
+    return route.hosts.map((host) => ({ host: answering(host, switches), route, handler }))
+  })
+  const byHost = Map.groupBy(offered, ({ host }) => host)
+  const operations = new Map(
+    [...Map.groupBy(offered, ({ route }) => route.operation)].map(([operation, offers]) => [
+      operation,
+      [...new Set(offers.map(({ host }) => host))],
+    ]),
   )
   const unanswered = new RouteHandler<Passage>('unanswered', explainUnanswered)
   const places = new BoundedMap<string, Place>(PLACE_LIMIT)
@@ -274,7 +271,7 @@ export function createTwin(options: TwinOptions): Twin {
 
   const twin: Twin = {
     hosts: HOSTS,
-    operations: OPERATIONS,
+    operations,
     state,
     switches,
     log,
@@ -333,6 +330,11 @@ export function createTwin(options: TwinOptions): Twin {
     record,
   }
   return twin
+}
+
+/** Which host answers for the directory's API is a switch. */
+function answering(host: string, { directoryApiHost }: Switches): string {
+  return directoryApiHost === 'matls-auth' && hostOf(host)?.server === 'directory-api' ? MTLS_DIRECTORY : host
 }
 
 /** For anyone's msw set-up: one handler that answers every documented host as a client with `certificate` sees it. */

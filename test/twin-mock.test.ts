@@ -71,6 +71,7 @@ test('it says where it listens and what to do, shows a line a request, and stops
       'the offline twin listens on https://localhost:<port>',
       'certificates, keys and settings are in <folder>',
       'run flows against it with: thredd run register --env <folder>/.env.twin',
+      'the documented calls with curl: <folder>/curl.sh; for Postman: <folder>/twin.postman_environment.json',
       `<time> 200 POST ${URLS.directoryMtls}/token [CN=b9f04639-cdeb-425b-a310-450d3d293fd4] directory token for ${CLIENT_ID}, bound to the certificate`,
       `<time> 401 POST ${URLS.directoryMtls}/token?client_secret=… [CN=b9f04639-cdeb-425b-a310-450d3d293fd4] refused: client_id is unknown`,
       `<time> --- POST ${URLS.directoryMtls}/token [no certificate] certificate refused: no client certificate`,
@@ -126,7 +127,7 @@ const missing = ['curl', 'openssl', 'sh'].filter((tool) => {
 })
 
 test.skipIf(missing.length > 0)('the curl lines it wrote register, call and delete, twice in a row', async () => {
-  for (const switches of [[], ['uriForm=encoded', 'uriHost=old']]) {
+  for (const switches of [[], ['uriForm=encoded', 'uriHost=old', 'directoryApiHost=matls-auth']]) {
     await using mock = await serve({ switches })
 
     for (const _ of ['first', 'second']) {

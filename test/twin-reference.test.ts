@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { readSwitches, SWITCHES, switchesOf, twinReference } from '../mocks/index.ts'
+import { readSeed, readSwitches, SWITCHES, switchesOf, twinReference } from '../mocks/index.ts'
 import { expectFile } from './support/golden.ts'
 import { sharedPki } from './support/run.ts'
 
@@ -23,6 +23,15 @@ test('docs/twin.md is current', () => {
   const programs = Object.entries(EXAMPLES).map(([title, [file]]) => [title, readFileSync(`${ROOT}${file}`, 'utf8')])
 
   expectFile(twinReference(Object.fromEntries(programs)), 'docs/twin.md')
+})
+
+test('the seed that docs/twin.md shows is one', () => {
+  const [, text = ''] = /```json\n(.*?)```/s.exec(readFileSync(`${ROOT}docs/twin.md`, 'utf8')) ?? []
+
+  const { applications, roles } = readSeed(text)
+
+  expect(applications).toMatchObject([{ name: 'payments', roles: ['ws', 'eds'] }])
+  expect(Object.keys(roles)).toEqual(['eds'])
 })
 
 test.for(Object.values(EXAMPLES))('the program %s does what docs/twin.md shows', async ([file, printed]) => {

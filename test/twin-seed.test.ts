@@ -25,6 +25,7 @@ const SEED = readSeed(
       },
       { name: 'loyalty', ...LOYALTY },
     ],
+    roles: { eds: ['eds.read', 'openid'], auditor: ['cards.read'] },
   }),
 )
 
@@ -32,13 +33,13 @@ let folder: string
 let pki: Pki
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'thredd-seed-'))
-  pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS, applications: SEED })
+  pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS, applications: SEED.applications })
 })
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
 /** The documented calls as one of the seeded applications makes them. */
 function clientOf(name: 'payments' | 'loyalty', port: number) {
-  const seeded = SEED.find((one) => one.name === name)
+  const seeded = SEED.applications.find((one) => one.name === name)
   const held = pki.applications[name]
   if (seeded === undefined || held === undefined) throw new Error(`no application "${name}"`)
   const { client_id, org_id, software_id } = seeded.claims
@@ -81,17 +82,17 @@ test('a seeded application has certificates, keys and a statement of its own, an
     redirect_uris: ['https://p.test'],
     jwks_uri: `https://keystore.directory.sandbox.threddid.com/${PAYMENTS.org_id}/${PAYMENTS.software_id}/application.jwks`,
   })
-  expect(await payments.register(statement, ['eds.read', 'cards.read'])).toMatchObject({
+  expect(await payments.register(statement, ['eds.read', 'eds.write', 'openid', 'cards.read'])).toMatchObject({
     client_id: PAYMENTS.software_id,
     registration_client_uri: `${URLS.custom}/oauth2/register/${PAYMENTS.software_id}`,
-    scopes: ['eds.read'],
+    scopes: ['eds.read', 'openid'],
   })
   const clientId = CLIENT_ID.replace(/[^/]+$/, LOYALTY.software_id)
   expect(await loyalty.register((await loyalty.statement()).text, ['cards.read'])).toMatchObject({
     client_id: clientId,
     scopes: ['cards.read'],
   })
-  expect(await payments.token()).toMatchObject({ scope: 'eds.read' })
+  expect(await payments.token()).toMatchObject({ scope: 'eds.read openid' })
   const { access_token } = await loyalty.token()
   expect(decodeJwt(String(access_token)).sub).toBe(clientId)
   expect((await loyalty.ask(URLS.cards, { bearer: String(access_token) })).status).toBe(200)
@@ -105,13 +106,13 @@ test('a seeded application has certificates, keys and a statement of its own, an
 
 test('over a restart a seeded application stays what it became, and a new one is added', async () => {
   const stateFile = join(folder, 'state.json')
-  const [payments, loyalty] = SEED
+  const [payments, loyalty] = SEED.applications
   if (payments === undefined || loyalty === undefined) throw new Error('the seed is empty')
-  const first = await startTwin({ pki, stateFile, seed: [payments] })
+  const first = await startTwin({ pki, stateFile, seed: { ...SEED, applications: [payments] } })
   first.twin.state.grantRole(PAYMENTS.software_id, 'ws')
   await first.close()
 
-  await using second = await startTwin({ pki, stateFile, seed: [payments, loyalty] })
+  await using second = await startTwin({ pki, stateFile, seed: SEED })
 
   expect([...second.twin.state.application(PAYMENTS.software_id).roles]).toEqual(['eds', 'ws'])
   expect(second.twin.state.application(PAYMENTS.software_id).certificates).toHaveLength(2)
@@ -132,7 +133,7 @@ test('the certificates of applications add up, and kept memory gets along with t
   const moved = { name: 'payments', claims: { ...PAYMENTS, org_id: ORGANISATION } }
   const first = pki.ca
 
-  expect(await ensurePki(pki.folder, { applications: SEED })).toEqual(pki)
+  expect(await ensurePki(pki.folder, { applications: SEED.applications })).toEqual(pki)
   pki = await ensurePki(pki.folder, { applications: [further, moved] })
 
   expect(pki.ca).not.toBe(first)
@@ -150,8 +151,12 @@ test('what is wrong with a seed is said with its place', () => {
     () =>
       readSeed(JSON.stringify({ applications }))
 
-  expect(() => readSeed('{}')).toThrow('the seed must be a JSON object with a list "applications"')
-  expect(() => readSeed('null')).toThrow('the seed must be a JSON object with a list "applications"')
+  expect(readSeed('{}')).toEqual({ applications: [], roles: {} })
+  expect(() => readSeed('null')).toThrow('the seed must be a JSON object')
+  expect(() => readSeed('{"clients": []}')).toThrow('the seed has no member "clients"')
+  expect(() => readSeed('{"applications": {}}')).toThrow('"applications" of the seed must be a list')
+  expect(() => readSeed('{"roles": []}')).toThrow('"roles" of the seed must be an object')
+  expect(() => readSeed('{"roles": {"eds": "eds.read"}}')).toThrow('roles.eds of the seed must be a list of scopes')
   expect(wrong(1)).toThrow('applications[0] of the seed is no JSON object')
   for (const name of ['../a', 'A', '', 'twin', 7]) {
     expect(wrong({ ...good, name })).toThrow('applications[0].name of the seed must be of lower-case letters')

@@ -871,6 +871,20 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     })
     expect(await seen(answer)).toEqual(example('as_token', 'no client certificate'))
   },
+  async directoryApiHost(bench) {
+    const elsewhere = bench({ directoryApiHost: 'matls-auth' })
+    const bearer = await elsewhere.directoryToken()
+    const path = new URL(ASSERTION_URL).pathname
+    expect((await elsewhere.send(`${URLS.directoryMtls}${path}`, { bearer })).status).toBe(200)
+    expect((await elsewhere.send(ASSERTION_URL, { bearer })).status).toBe(501)
+    expect(elsewhere.twin.operations.get('getSoftwareStatementAssertion')).toEqual([
+      new URL(URLS.directoryMtls).hostname,
+    ])
+    const usual = bench({})
+    expect((await usual.send(`${URLS.directoryMtls}${path}`, { bearer: await usual.directoryToken() })).status).toBe(
+      501,
+    )
+  },
   async directoryAuthMethod(bench) {
     const jwtOnly = bench({ directoryAuthMethod: 'private_key_jwt' })
     expect((await jwtOnly.askDirectoryToken()).status).toBe(401)
@@ -1008,6 +1022,15 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     const client = await bench({ unrequestedScopes: extra }).register()
     expect([...(client.scopes as string[])].sort()).toEqual(sampleResponse.scopes)
   },
+  async secondRegistrationStatus(bench) {
+    const conflicting = bench({ secondRegistrationStatus: '409' })
+    await conflicting.register()
+    const { body } = example('as_register_post', 'already registered')
+    expect(await seen(await conflicting.askRegistration())).toEqual({
+      status: 409,
+      body: { ...(body as Json), status_code: 409 },
+    })
+  },
   async uriForm(bench) {
     const client = await bench({ uriForm: 'encoded', uriHost: 'old' }).register()
     expect(client.registration_client_uri).toBe(`${URLS.old}/oauth2/register/${encodeURIComponent(CLIENT_ID)}`)
@@ -1140,6 +1163,18 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     const bearer = await short.token()
     short.twin.state.advance(6000)
     expect((await short.send(URLS.cards, { bearer })).status).toBe(401)
+  },
+  async unscopedToken(bench) {
+    const exact = bench({ unscopedToken: 'refused' })
+    await exact.register()
+    expect(await seen(await exact.askToken())).toEqual(example('as_token', 'scope beyond'))
+    expect((await exact.askToken({ form: { scope: 'cards.read' } })).status).toBe(200)
+  },
+  async pmClaims(bench) {
+    const silent = bench({ pmClaims: false })
+    await silent.register()
+    silent.twin.state.setMetadata(CLIENT_ID)
+    expect(decodeJwt(await silent.token())).not.toHaveProperty('pmid')
   },
   async tokensAfterDelete(bench) {
     const surviving = bench({ tokensAfterDelete: 'alive' })

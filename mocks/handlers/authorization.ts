@@ -19,6 +19,7 @@ import {
   type Client,
   digestOf,
   type RegistrationToken,
+  type State,
   subjectOf,
   thumbprint,
 } from '../state.ts'
@@ -102,10 +103,13 @@ const REPLAY_MS = 60_000
 async function enrol(call: Call, body: Json, initial: string | undefined): Promise<Json> {
   const { state, switches } = call
   const { application, statement } = await verifyStatement(call, body.software_statement)
-  const registration = register(body, statement, rolesOf(application, statement), switches)
+  const registration = register(body, statement, coveredBy(rolesOf(application, statement), state), switches)
 
   // No await from here on: of two parallel registrations exactly one gets through.
-  if (state.clients.has(application.clientId)) refuse('alreadyRegistered', 'the application already has a client')
+  if (state.clients.has(application.clientId)) {
+    const status_code = Number(switches.secondRegistrationStatus)
+    refuse('alreadyRegistered', 'the application already has a client', { status_code })
+  }
   if (initial !== undefined && !state.initialAccessTokens.delete(initial)) {
     refuse('initialTokenInvalid', 'the initial access token was used meanwhile')
   }
@@ -154,7 +158,7 @@ async function update(call: Call): Promise<Response> {
   if (application.clientId !== before.clientId) {
     refuse('statementInvalid', 'the software statement is of another application')
   }
-  const registration = register(body, statement, rolesOf(application, statement), switches)
+  const registration = register(body, statement, coveredBy(rolesOf(application, statement), state), switches)
 
   // No await from here on; the client may have been deleted or its token rotated meanwhile.
   const client = managed(call)
@@ -195,6 +199,7 @@ async function token(call: Call): Promise<Response> {
   }
   const { certificate } = call
   if (certificate === undefined) refuse('certificateAbsent', 'no certificate to bind the token to')
+  if (form.scope === undefined && switches.unscopedToken === 'refused') refuse('scope', 'no scope is asked for')
   const asked = form.scope?.split(' ') ?? client.scopes
   const beyond = asked.find((scope) => !client.scopes.includes(scope))
   if (beyond !== undefined) refuse('scope', 'a scope is not registered for the client')
@@ -203,7 +208,7 @@ async function token(call: Call): Promise<Response> {
   const now = state.seconds()
   const claims = sorted({
     ...sampleToken.payload,
-    ...client.metadata,
+    ...(switches.pmClaims ? client.metadata : {}),
     aud: [client.clientId, RESOURCE_AUDIENCE],
     cnf: { 'x5t#S256': thumbprint(certificate) },
     exp: now + switches.accessTokenSeconds,
@@ -439,6 +444,10 @@ function isOwnCertificate(call: Call, application: Application): boolean {
 function rolesOf(application: Application, statement: Json): Iterable<string> {
   const { roles } = statement
   return Array.isArray(roles) && roles.length > 0 ? roles.map(String) : application.roles
+}
+
+function coveredBy(roles: Iterable<string>, state: State): ReadonlySet<string> {
+  return new Set([...roles].flatMap((role) => state.scopesOf(role)))
 }
 
 /** RFC 7591 3: checked before the body is read, used up only by a registration that succeeds. */

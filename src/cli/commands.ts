@@ -176,7 +176,7 @@ export const COMMANDS = {
       host: { value: 'address', about: 'address to listen on (default: 127.0.0.1)' },
       switch: { value: 'name=value', many: true, about: 'a fact that no page settles, see below' },
       switches: { value: 'file', about: 'switches from a file: JSON, or lines of name=value' },
-      fault: { value: 'name[:operation]', many: true, about: 'misbehave, see below' },
+      fault: { value: 'name[:operation][=value]', many: true, about: 'misbehave, see below' },
       seed: { value: 'file', about: 'further applications, each with certificates and an env file (JSON)' },
       state: { value: 'file', about: 'keep what is registered over a restart' },
       admin: { value: 'port', about: "open a port for what Thredd's staff and the CA's dashboard do" },
@@ -185,6 +185,7 @@ export const COMMANDS = {
     examples: [
       ['thredd mock', 'then: thredd run register --env .twin/.env.twin'],
       ['thredd mock --switch scopeMode=strict --state twin.json', 'refuse scopes beyond the roles; remember clients'],
+      ['thredd mock --fault answer-lost:registerClient', 'lose the answer of a registration that takes effect'],
       ['thredd mock --urls documented', 'under the documented names; prints the line for /etc/hosts'],
     ],
   },

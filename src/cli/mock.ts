@@ -7,6 +7,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import {
+  type CatalogueEntry,
   describe,
   ensurePki,
   FAULTS,
@@ -65,7 +66,15 @@ export function mockSections(): { readonly title: string; readonly rows: readonl
         `${row.meaning} [${row.default === '' ? 'none' : row.default}]`,
       ]),
     },
-    { title: 'Faults', rows: Object.entries(FAULTS).map(([name, { what }]) => [name, what]) },
+    {
+      title: 'Faults, each for an operation or for all (default value in brackets)',
+      rows: Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value }]) => [
+        value === undefined ? name : `${name}=…`,
+        value === undefined
+          ? what
+          : `${what}; value: ${value.about}${value.default === undefined ? '' : ` [${value.default}]`}`,
+      ]),
+    },
   ]
 }
 
@@ -83,7 +92,8 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     ...readFrom('--switches', options.switchesFile, readSwitches),
     ...asUsage(() => switchesOf(options.switches ?? [])),
   }
-  const seed = readFrom('--seed', options.seedFile, readSeed) ?? []
+  const seed = readFrom('--seed', options.seedFile, readSeed)
+  const applications = [DOCUMENTED, ...(seed?.applications ?? [])]
 
   await using stack = new AsyncDisposableStack()
   const { running, pki } = await started(async () => {
@@ -91,7 +101,7 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     // Keys stay out of version control wherever the folder is put.
     await writeFile(join(folder, '.gitignore'), '*\n')
     const names = isIP(host) === 0 || !isAnyOrLoopback(host) ? [...HOSTS, host] : HOSTS
-    const pki = await ensurePki(join(folder, 'pki'), { hosts: names, applications: seed })
+    const pki = await ensurePki(join(folder, 'pki'), { hosts: names, applications: seed?.applications ?? [] })
     const running = stack.use(
       await startTwin({
         pki,
@@ -114,7 +124,6 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     adminPort === undefined
       ? undefined
       : stack.use(await started(() => startAdmin(running.twin, { port: adminPort, onChange: () => running.keep() })))
-  const applications = [DOCUMENTED, ...seed]
   await writeFiles(folder, running, pki, applications)
   io.write(`${greeting({ folder, running, urls, applications, admin, faults: faults.map(({ what }) => what) })}\n`)
   await stopped(io.signal)
@@ -151,11 +160,14 @@ function greeting({
       lines.push(`run flows against it${whose} with: thredd run register --env ${join(folder, `.env.${name}`)}`)
     }
   } else lines.push('its names are the documented ones; add this line to /etc/hosts:', `127.0.0.1 ${HOSTS.join(' ')}`)
+  lines.push(`the documented calls with curl: ${join(folder, CURL_FILE)}; for Postman: ${join(folder, POSTMAN_FILE)}`)
   for (const fault of faults) lines.push(`fault: ${fault}`)
   if (admin !== undefined) lines.push(`admin: ${admin.origin} with "Authorization: Bearer ${admin.token}"`)
   return lines.join('\n')
 }
 
+const CURL_FILE = 'curl.sh'
+const POSTMAN_FILE = 'twin.postman_environment.json'
 const AUTHORIZATION = 'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients'
 /** The application of the documentation's sample response (Using DCR Endpoint Data, 3.3.3). */
 const SOFTWARE_ID = 'b9f04639-cdeb-425b-a310-450d3d293fd4'
@@ -169,7 +181,7 @@ const DOCUMENTED: SeededApplication = {
 const SERVERS = {
   DIRECTORY: 'https://auth.directory.sandbox.threddid.com',
   DIRECTORY_MTLS: 'https://matls-auth.directory.sandbox.threddid.com',
-  DIRECTORY_API: 'https://matls-api.directory.sandbox.threddid.com',
+  DIRECTORY_API: '',
   KEYSTORE: 'https://keystore.directory.sandbox.threddid.com',
   AUTHORIZATION,
   CARDS: 'https://api.uat.threddpay.com',
@@ -182,14 +194,17 @@ async function writeFiles(
   pki: Pki,
   applications: readonly SeededApplication[],
 ): Promise<void> {
-  const servers = Object.entries(SERVERS).map(([name, url]) => [name, running.publish(url)] as const)
+  // Where software statements are to be had is a switch of the twin.
+  const [directoryApi = ''] = running.twin.operations.get('getSoftwareStatementAssertion') ?? []
+  const documented = { ...SERVERS, DIRECTORY_API: `https://${directoryApi}` }
+  const servers = Object.entries(documented).map(([name, url]) => [name, running.publish(url)] as const)
   const at = Object.fromEntries(servers) as Record<keyof typeof SERVERS, string>
   const files = {
     ...Object.fromEntries(
       applications.map((application) => [`.env.${application.name}`, environment(servers, running, pki, application)]),
     ),
-    'curl.sh': curlLines(at, pki),
-    'twin.postman_environment.json': postman(at, pki, await readFile(pki.identities.signing.keyFile, 'utf8')),
+    [CURL_FILE]: curlLines(at, pki),
+    [POSTMAN_FILE]: postman(at, pki, await readFile(pki.identities.signing.keyFile, 'utf8')),
   }
   for (const [name, text] of Object.entries(files)) {
     const made = join(folder, `.${name}.tmp`)
