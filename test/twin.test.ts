@@ -644,6 +644,22 @@ test('deletion ends the client, its access tokens and its registration token; a 
   expect(again.registration_access_token).not.toBe(bearer)
 })
 
+test('a client that is deleted while its token is made gets none', async () => {
+  const bench = makeBench(pki)
+  await bench.register()
+  const { state } = bench.twin
+  const uuid = state.uuid.bind(state)
+  // Asked for the jti, once everything else is decided.
+  state.uuid = () => {
+    state.deleteClient(CLIENT_ID)
+    return uuid()
+  }
+
+  expect((await bench.askToken()).status).toBe(401)
+  expect(lastDecision(bench)).toBe('refused: the client was deleted meanwhile')
+  expect(state.accessTokens.size).toBe(0)
+})
+
 test('the API access token has the documented answer, header and claims', async () => {
   const bench = makeBench(pki)
   await bench.register()

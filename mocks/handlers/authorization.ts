@@ -222,6 +222,7 @@ async function token(call: Call): Promise<Response> {
   const accessToken = await new SignJWT(claims)
     .setProtectedHeader({ alg: 'ES256', kid: state.tokenSigner.kid, typ: 'JWT' })
     .sign(state.tokenSigner.privateKey)
+  if (state.clients.get(client.clientId) !== client) refuse('client', 'the client was deleted meanwhile')
   state.accessTokens.set(digestOf(accessToken), {
     clientId: client.clientId,
     // The address of the issuer moves with the twin.
