@@ -56,7 +56,11 @@ const FILTERS: readonly (readonly [
   left: RegExp,
 ])[] = [
   ['everything', { flows: [] }, /^$/],
-  ['one flow of several', { flows: ['register'] }, /^lifecycle\b/],
+  [
+    'one flow of several',
+    { flows: ['register'] },
+    /^access-token, .*, lifecycle, (?!.*\bregister,).*wait-for-metadata$/,
+  ],
   [
     'one step with those it needs',
     { flows: ['register'], step: 'directory-token' },
