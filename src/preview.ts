@@ -32,6 +32,17 @@ export function preview(plan: Plan, userAgent: string): readonly PreviewedWorkfl
   return plan.workflows.map((planned) => previewWorkflow(planned, userAgent))
 }
 
+/** The scopes that a request would have registered. */
+export function scopesAskedBy({ method, body }: PreviewedStep): readonly string[] {
+  if (body === undefined || (method !== 'POST' && method !== 'PUT') || !body.startsWith('{')) return []
+  try {
+    const { scopes } = JSON.parse(body) as { scopes?: unknown }
+    return Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : []
+  } catch {
+    return []
+  }
+}
+
 function previewWorkflow(planned: PlannedWorkflow, userAgent: string): PreviewedWorkflow {
   const { workflow, inputs } = planned
   return {

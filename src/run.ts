@@ -15,7 +15,7 @@ import { fail } from './errors.ts'
 
 import { execute, type Ports, type RunEvent } from './execute/index.ts'
 
-import { GIVEN } from './flow/given.ts'
+import { GIVEN, rolesWith } from './flow/given.ts'
 import type { CallStep } from './flow/index.ts'
 import { withInvoked } from './flow/needs.ts'
 import { demandRegistration, type Expectation, expectationsOf, type Fulfil, Provider } from './given.ts'
@@ -24,7 +24,7 @@ import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg, type Si
 import { Keeper } from './keeper.ts'
 import { type Application, messagesToThredd } from './message.ts'
 import { type Plan, type PlannedWorkflow, plan } from './plan.ts'
-import { type PreviewedWorkflow, preview } from './preview.ts'
+import { type PreviewedWorkflow, preview, scopesAskedBy } from './preview.ts'
 import {
   type GivenRecord,
   type IdentityRecord,
@@ -36,6 +36,7 @@ import {
 } from './record.ts'
 import { gitlabCodeQuality } from './report/annotations.ts'
 import { reports } from './report/index.ts'
+import { readRoles, type ScopeRequest, scopeWarnings } from './roles.ts'
 import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
 import { REDACTION_VERSION, Redactor, Secret } from './secret.ts'
 import { folderName, leftOut, type SelectionOptions, select, together } from './selection.ts'
@@ -449,7 +450,7 @@ async function prepare(
   for (const identity of identities.values())
     if (identity.credentials.kind === 'pem') redactor.add(identity.credentials.key)
   const proxy = options.proxy && { ...options.proxy, httpsProxy: proxySecret(options.proxy.httpsProxy, redactor) }
-  warnings.push(...warningsOf(selection))
+  warnings.push(...warningsOf(selection), ...(await roleWarnings(planned, environment, options, isOnTwin)))
   const { confirm, registerAgain = false } = options
   const forgets = counterparty !== undefined
   return {
@@ -479,6 +480,23 @@ async function confirmed({ selection, circumstances }: Prepared, { ask }: RunOpt
     .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
     .filter(({ effect }) => effect !== 'read')
   guard(selection, { ...circumstances, confirm: await ask({ environment: environment.name, clientId, changes }) })
+}
+
+/** Requested scopes against the roles of the application, which on the embedded twin are those that a flow is given. */
+async function roleWarnings(
+  planned: Plan,
+  environment: Environment,
+  options: RunOptions,
+  isOnTwin: boolean,
+): Promise<readonly string[]> {
+  const setting = environment.setting('roles')?.value
+  const roles = typeof setting === 'string' ? setting.split(/[\s,]+/).filter((role) => role !== '') : undefined
+  const requests = preview(planned, userAgent(options)).flatMap(({ workflowId, steps }): ScopeRequest[] => {
+    const scopes = [...new Set(steps.flatMap(scopesAskedBy))]
+    const given = planned.workflows.find(({ workflow }) => workflow.workflowId === workflowId)?.workflow.given ?? []
+    return scopes.length === 0 ? [] : [{ workflowId, scopes, roles: isOnTwin ? rolesWith(given, roles ?? []) : roles }]
+  })
+  return requests.length === 0 ? [] : scopeWarnings(requests, await readRoles(options.folders))
 }
 
 /** A whole flow, whatever part of the selected ones is to run. */

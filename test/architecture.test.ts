@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // composition
   preview: ['errors', 'flow', 'plan', 'request'],
   given: ['errors', 'flow', 'record'],
+  roles: ['errors', 'shape'],
   message: ['flow', 'record'],
   keeper: ['errors', 'execute', 'message', 'safety', 'vault'],
   safety: ['environment', 'errors', 'flow', 'vault'],
@@ -71,6 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'preview',
     'record',
     'report',
+    'roles',
     'safety',
     'secret',
     'selection',

@@ -10,6 +10,8 @@ interface Row {
   readonly remedy: string
   /** the flow that makes it so on the embedded twin, before the twin itself does the rest */
   readonly madeBy?: 'register'
+  /** the role that the application then has, besides its others or alone */
+  readonly role?: { readonly name: string; readonly alone?: true }
 }
 
 export const GIVEN = {
@@ -33,10 +35,12 @@ export const GIVEN = {
     means: 'the application has the role eds in Thredd CA',
     remedy:
       'select eds in Thredd CA > Applications; where it is not offered, Thredd must grant it to the organisation first',
+    role: { name: 'eds' },
   },
   bulk_cards_role_alone: {
     means: 'the application has the bulk cards role in Thredd CA and no other',
     remedy: 'make an application for this test in Thredd CA > New Application and select that role only',
+    role: { name: 'bulk-cards', alone: true },
   },
   metadata_requested: {
     means: 'Thredd has been asked to set the Programme Manager (or Issuer) metadata of the client',
@@ -55,3 +59,14 @@ export const GIVEN = {
 } as const satisfies Readonly<Record<string, Row>>
 
 export type Given = keyof typeof GIVEN
+
+/** The roles of an application for which these words have been made true. */
+export function rolesWith(names: readonly Given[], roles: readonly string[]): readonly string[] {
+  let all = [...roles]
+  for (const name of names) {
+    const { role }: Row = GIVEN[name]
+    if (role?.alone) all = []
+    if (role !== undefined) all.push(role.name)
+  }
+  return all
+}
