@@ -4,7 +4,7 @@
  */
 import { violationsOf } from './checks.ts'
 import type { Environment, Origin } from './environment/index.ts'
-import { SIGNING_ALGORITHMS } from './environment/variables.ts'
+import { OPEN_QUESTIONS, SIGNING_ALGORITHMS } from './environment/variables.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
 import { asText, type Context, evaluate, render, type Template } from './flow/expression.ts'
@@ -303,8 +303,17 @@ function settingOf(source: string): string {
   return source.toLowerCase().replaceAll('-', '_')
 }
 
+/** For a value that no public page has. */
+function askFor(variable: string): string {
+  const question = OPEN_QUESTIONS[variable]
+  return question === undefined
+    ? ''
+    : `; where no page documents it, ask Thredd: docs/ask-thredd.md, question ${question}`
+}
+
 function serverHint(source: string, { localFile }: Environment): string {
-  return `write SERVER_${settingOf(source).toUpperCase()}=https://… into ${localFile}, or use --server ${source}=https://…`
+  const variable = `SERVER_${settingOf(source).toUpperCase()}`
+  return `write ${variable}=https://… into ${localFile}, or use --server ${source}=https://…${askFor(variable)}`
 }
 
 function planInputs(
@@ -487,7 +496,7 @@ function missing(input: Input, environment: Environment): Problem {
       ? 'the vault holds no registration of this client; without its token only Thredd can delete it (section 3.3.2, Thredd Deletes a Client)'
       : server === undefined
         ? // A secret on a command line stands in the history of the shell.
-          `write ${variable}=… into ${environment.localFile}, set THREDD_${variable}${input.secret ? '' : `, or use --input ${input.name}=…`}`
+          `write ${variable}=… into ${environment.localFile}, set THREDD_${variable}${input.secret ? '' : `, or use --input ${input.name}=…`}${askFor(variable)}`
         : serverHint(server, environment),
   }
 }

@@ -145,6 +145,16 @@ export const IDENTITY = {
   about: 'a further identity for a step that names it',
 }
 
+/** Settings for which no public page has a value everywhere, with the question of docs/ask-thredd.md that asks for it. */
+export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
+  SERVER_AUTHORIZATION: 2,
+  EXPECTED_TOKEN_ISSUER: 2,
+  SERVER_DIRECTORY: 3,
+  SERVER_DIRECTORY_MTLS: 3,
+  SERVER_DIRECTORY_API: 3,
+  ROLES: 10,
+}
+
 /** Read from the files alone, so that nothing ambient can disarm a guard. */
 export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS', 'REDACT'] satisfies VariableName[]
 

@@ -52,6 +52,8 @@ export interface RunOnTwinOptions {
   readonly folder?: string
   /** the twin of an earlier run, in-process only: its memory is kept */
   readonly twin?: Twin
+  /** default: mock */
+  readonly env?: string
   /** the twin is met as a server of others: nothing is made so that workflows are given */
   readonly unaided?: boolean
   /** fixes the twin's time and its tokens, ids and secrets */
@@ -131,7 +133,7 @@ export async function attemptOnTwin(
       flows: options.flows ?? ['register'],
       step: options.step,
       tags: options.tags,
-      environment: { env: 'mock', folder, variables: variables(pki, options.settings) },
+      environment: { env: options.env ?? 'mock', folder, fallback: ROOT, variables: variables(pki, options.settings) },
       inputs: new Map(Object.entries(options.inputs ?? {})),
       folders: [ROOT],
       out: reports,
