@@ -11,6 +11,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record.ts'
+import { wayOut } from '../report/way-out.ts'
 import { wireLog } from '../report/wire.ts'
 import { count } from '../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../run.ts'
@@ -191,6 +192,8 @@ export class Console {
     }
     if (step.error !== undefined)
       this.#line(...indent(this.#render(step.error).replace(/^error\[(\w+)\]: /, '$1: '), 6))
+    const way = wayOut(step)
+    if (way !== undefined) this.#line(`      ${this.#paint('cyan', 'way out')} ${way}`)
     if (this.#screen.verbose) {
       for (const one of step.exchanges)
         this.#line('', ...wireLog(one).map((line) => `      ${this.#plain(line)}`.trimEnd()))

@@ -16,6 +16,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record.ts'
+import { wayOut } from './way-out.ts'
 import { count } from './words.ts'
 
 export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
@@ -291,6 +292,7 @@ function findingsOf(record: RunRecord, steps: readonly Placed[]): Finding[] {
           clauses,
           requirements: REQUIREMENTS.filter((requirement) => decides(requirement, step, check)),
           impact: impactOf(check),
+          remedy: check.status === 'fail' || check.id === 'scopes' ? wayOut(step) : undefined,
         }
       })
     return step.error === undefined ? fromChecks : [findingOf(step.error, workflow.workflowId, at), ...fromChecks]

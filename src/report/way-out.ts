@@ -1,0 +1,133 @@
+/**
+ * From what happened to the documented way out: one sentence for each situation that the documents foresee. A table, read
+ * by the console and by every report for people; knows nothing of how a call was made.
+ */
+import type { StepRecord } from '../record.ts'
+
+interface Situation {
+  /** operations in which it can come up */
+  readonly operations: readonly string[]
+  readonly status: readonly number[]
+  /** in the body of the answer */
+  readonly says?: RegExp
+  /** a 2xx that leaves requested scopes out */
+  readonly drops?: true
+  /** what happened, and the documented way out; one sentence without its full stop */
+  readonly sentence: string
+}
+
+const MANAGEMENT = ['readClient', 'updateClient', 'deleteClient']
+const REGISTRATION = ['registerClient', 'updateClient']
+const APIS = ['cardsSmoke', 'listProducts']
+
+/** The first row that fits counts. Sections are those of the page "Using DCR Endpoint Data". */
+export const SITUATIONS: readonly Situation[] = [
+  {
+    operations: ['directoryToken'],
+    status: [400, 401],
+    sentence:
+      'Thredd CA does not accept this client with this certificate: compare CLIENT_ID with Thredd CA > Applications > (application) > Details, see that TRANSPORT_CERT_FILE is a certificate of that application, and that DIRECTORY_AUTH_METHOD is the method set there',
+  },
+  {
+    operations: ['getSoftwareStatementAssertion'],
+    status: [400, 403, 404],
+    sentence:
+      'Thredd CA gives no software statement for these ids: compare ORG_ID (Postman: org_id) and SOFTWARE_ID (Postman: ssa_id) with Thredd CA > Applications > (application) > Details',
+  },
+  {
+    operations: ['getSoftwareStatementAssertion'],
+    status: [401],
+    sentence:
+      'the directory token was not accepted: it lives ten minutes and works only with the certificate it was issued to, so run the flow again from its beginning',
+  },
+  {
+    operations: ['registerClient'],
+    status: [400, 409],
+    says: /already registered/i,
+    sentence:
+      'the application has a client already: with the registration variables update it (thredd run add-scope-with-put) or delete and recreate it (thredd run delete-and-recreate); without them ask Thredd to delete it (thredd run recreate-after-thredd-deletes, section 3.3.2)',
+  },
+  {
+    operations: REGISTRATION,
+    status: [400],
+    says: /unapproved_software_statement/,
+    sentence:
+      'application or organisation is not active in Thredd CA: ask Thredd to activate it, then fetch a new software statement',
+  },
+  {
+    operations: REGISTRATION,
+    status: [400],
+    says: /software.statement/i,
+    sentence:
+      'the software statement was not accepted: it is too old, was made before a change, or is of another application; fetch a fresh one, which every flow does, and compare SOFTWARE_ID and CLIENT_ID',
+  },
+  {
+    operations: REGISTRATION,
+    status: [400],
+    says: /scope/i,
+    sentence:
+      'a requested scope belongs to no role of the application: set the role in Thredd CA (section 3.3.2, Setting a Role for a Scope; a locked software statement must be unlocked first), fetch a fresh software statement and try again, or leave the scope out',
+  },
+  {
+    operations: REGISTRATION,
+    status: [200, 201],
+    drops: true,
+    sentence:
+      'the server left out scopes that no role of the application covers: set the role in Thredd CA (a locked software statement must be unlocked first) and run thredd run add-role-then-put, which fetches a fresh software statement',
+  },
+  {
+    operations: MANAGEMENT,
+    status: [401, 404],
+    sentence:
+      'the registration access token is not accepted: it was replaced, or the client was deleted; "thredd vault check --online" tries every stored token, and where none works Thredd must delete the client (section 3.3.2, thredd run recreate-after-thredd-deletes)',
+  },
+  {
+    operations: MANAGEMENT,
+    status: [403],
+    sentence:
+      'the registration access token may not manage this client: it is of another client, or the server has switched management by token off; ask Thredd which (docs/ask-thredd.md, question 7)',
+  },
+  {
+    operations: ['token', 'introspect', 'revoke'],
+    status: [401],
+    sentence:
+      'the authorization server does not accept the client assertion: the client is not registered, or SIGNING_KID and SIGNING_KEY_FILE are not those of a key that the keystore lists; "thredd run discover" compares them',
+  },
+  {
+    operations: ['token'],
+    status: [400],
+    says: /invalid_scope/,
+    sentence: 'a requested scope is not registered for the client: register it with thredd run add-scope-with-put',
+  },
+  {
+    operations: APIS,
+    status: [401],
+    sentence:
+      'the API does not accept the token: it has expired, was revoked, or is bound to another certificate than the one presented; fetch a new token with the same certificate',
+  },
+  {
+    operations: APIS,
+    status: [403],
+    sentence:
+      'the API refuses the client: the token lacks a scope, or Thredd has not set the Programme Manager metadata since the last POST or PUT; contact Thredd, then thredd run wait-for-metadata',
+  },
+]
+
+const REFUSED_CERTIFICATE =
+  'the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with thredd run rotate-transport-certificate'
+
+/** What to do about a step that did not come out as wanted; undefined where no document has an answer. */
+export function wayOut({ status, operation, exchanges, scopes, error }: StepRecord): string | undefined {
+  if (error?.code === 'TLS_CLIENT_REFUSED' || error?.code === 'IDENTITY_EXPIRED') return REFUSED_CERTIFICATE
+  const response = exchanges.at(-1)?.response
+  if (response === undefined || status === 'skipped') return undefined
+  const hasDropped = (scopes?.missing.length ?? 0) > 0
+  if (status === 'passed' && !hasDropped) return undefined
+  return SITUATIONS.find(
+    (row) =>
+      row.operations.includes(operation?.operationId ?? '') &&
+      row.status.includes(response.status) &&
+      (row.says === undefined || row.says.test(response.body.text ?? '')) &&
+      (row.drops === undefined || hasDropped),
+  )?.sentence
+}
