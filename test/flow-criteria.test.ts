@@ -14,7 +14,6 @@ const FLOWS = globSync('flows/*.arazzo.yaml', { cwd: ROOT })
 const PATHS: Readonly<Record<string, StageOptions>> = {
   'update-rfc': { settings: { UPDATE_BODY: 'rfc' } },
   'refused-for-that-scope': { switches: { scopeMode: 'strict' } },
-  'delete-after-the-refusal': { switches: { scopeMode: 'strict' } },
 }
 
 const field = (pointer: string, value: unknown) => (operation: string) => changeField(operation, pointer, value)
