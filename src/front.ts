@@ -1,8 +1,5 @@
 /** What every front end, the command line or vitest, tells a run of its surroundings: the proxy, the tool, who runs it. */
-import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Provenance, RunOptions } from './run.ts'
@@ -24,17 +21,19 @@ export function versionOf(root: string): string {
 
 /** Commit, lockfile, operator, job: each is left out where unknown. `root` is the folder of the package. */
 export async function provenanceOf(root: string, variables: Variables): Promise<Provenance> {
-  const [commit, lockfile] = await Promise.all([
-    commitOf(root),
-    readFile(join(root, 'package-lock.json')).catch(() => undefined),
-  ])
-  const lockfileSha256 = lockfile && createHash('sha256').update(lockfile).digest('hex')
-  return { tool: { ...commit, lockfileSha256 }, origin: originOf(variables) }
+  const commit = commitOf(root)
+  const lockfile = join(root, 'package-lock.json')
+  const { createHash } = await import('node:crypto')
+  const lockfileSha256 = existsSync(lockfile)
+    ? createHash('sha256').update(readFileSync(lockfile)).digest('hex')
+    : undefined
+  return { tool: { ...(await commit), lockfileSha256 }, origin: originOf(variables) }
 }
 
 async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit' | 'dirty'>> {
   // An installed package may lie in somebody else's repository, whose commit says nothing about it.
   if (!existsSync(join(root, '.git'))) return {}
+  const { execFile } = await import('node:child_process')
   try {
     const { stdout } = await promisify(execFile)('git', ['-C', root, 'status', '--porcelain=v2', '--branch'], {
       timeout: 5_000,

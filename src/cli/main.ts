@@ -4,28 +4,21 @@ import { join, relative, resolve, sep } from 'node:path'
 import { CODES, fail, ToolError, worstExit } from '../errors.ts'
 import type { RunEvent } from '../execute/index.ts'
 import { provenanceOf, proxyOf, versionOf } from '../front.ts'
-import { githubAnnotations } from '../report/annotations.ts'
 import { jsonLine, type StreamEvent } from '../report/stream.ts'
 import type { GivenEvent, PreparedEvent, Question, RunOptions } from '../run.ts'
-import { Secret } from '../secret.ts'
+import type { Secret } from '../secret.ts'
 import { helpText, type Invocation, parseCommandLine, type Section } from './commands.ts'
-import { Console, harmless } from './console.ts'
-import { performLint } from './lint.ts'
+import type { Console } from './console.ts'
 
 /** Runs the command line of this process and sets its exit code. `root` is the folder of the package. */
 export async function main(root: string): Promise<void> {
   // A reader that goes away (| head) must not end a run that changes a client.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-  const here = process.cwd()
-  const near = (text: string) => text.replaceAll(`${here}${sep}`, '')
-  const errors = new Console({ stream: process.stderr, write: (text) => process.stderr.write(text), near })
   try {
-    const invocation = parseCommandLine(process.argv.slice(2))
-    const verbose = invocation.has('verbose')
-    const out = new Console({ stream: process.stdout, write: (text) => process.stdout.write(text), near, verbose })
-    process.exitCode = await perform(invocation, root, out)
+    process.exitCode = await perform(parseCommandLine(process.argv.slice(2)), root)
   } catch (error) {
     if (error instanceof ToolError) {
+      const errors = await consoleOn(process.stderr)
       errors.problems(error.problems, sources(error))
       process.exitCode = exitOf(error)
     } else {
@@ -37,8 +30,21 @@ export async function main(root: string): Promise<void> {
   }
 }
 
-async function perform(invocation: Invocation, root: string, out: Console): Promise<number> {
+/** Loaded where something is to be shown, like everything else that not every command needs. */
+async function consoleOn(stream: NodeJS.WriteStream, verbose = false): Promise<Console> {
+  const { Console } = await import('./console.ts')
+  const here = `${process.cwd()}${sep}`
+  return new Console({
+    stream,
+    write: (text) => void stream.write(text),
+    near: (text) => text.replaceAll(here, ''),
+    verbose,
+  })
+}
+
+async function perform(invocation: Invocation, root: string): Promise<number> {
   const version = versionOf(root)
+  const out = () => consoleOn(process.stdout, invocation.has('verbose'))
   const write = (text: string) => void process.stdout.write(text)
   switch (invocation.command) {
     case 'help':
@@ -48,12 +54,17 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
       process.stdout.write(`${version}\n`)
       return 0
     case 'run':
-      return performRun(invocation, { root, version, out })
+      return performRun(invocation, { root, version, out: await out() })
     case 'list':
     case 'show':
       return performOverview(invocation, root)
     case 'lint':
-      return performLint(invocation, { here: process.cwd(), root, out, write })
+      return (await import('./lint.ts')).performLint(invocation, {
+        here: process.cwd(),
+        root,
+        out: await out(),
+        write,
+      })
     case 'report':
       return (await import('./report.ts')).performReport(invocation, { here: process.cwd(), write })
     case 'verify':
@@ -63,7 +74,7 @@ async function perform(invocation: Invocation, root: string, out: Console): Prom
     case 'token':
       return performTokenCommand(invocation, { root, version })
     case 'cleanup':
-      return performCleanupCommand(invocation, { root, version, out })
+      return performCleanupCommand(invocation, { root, version, out: await out() })
     case 'vault':
       return performVaultCommand(invocation, { root, version })
     default:
@@ -96,6 +107,7 @@ async function performRun(
       if (asJson) stream({ type: 'run-finished', verdict, exitCode, record: path, messagesToThredd })
       else out.summary(record, path)
       if (process.env.GITHUB_ACTIONS === 'true' && !asJson) {
+        const { githubAnnotations } = await import('../report/annotations.ts')
         for (const line of githubAnnotations(record)) process.stdout.write(`${line}\n`)
       }
       return record.exitCode
@@ -214,6 +226,7 @@ async function askClientId(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { createInterface } = await import('node:readline/promises')
+  const { harmless } = await import('./console.ts')
   const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
   process.stderr.write(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
   const lines = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
@@ -335,7 +348,7 @@ async function performTokenCommand(
         forgets(environment) ? undefined : (await openVaultOf(environment, { now: () => new Date() })).vault,
       request: async (scope) => {
         const step = scope === undefined ? 'api-token' : 'narrow-token'
-        const out = new Console({ stream: process.stderr, write })
+        const out = await consoleOn(process.stderr)
         const events: Parameters<Console['show']>[0][] = []
         let body: Uint8Array | undefined
         const { record, file } = await run({
@@ -399,6 +412,7 @@ async function performCleanupCommand(
 
 /** From the first line of a file, else from a person, without echo. */
 async function readPassphrase(question: string, file: string | undefined): Promise<Secret> {
+  const { Secret } = await import('../secret.ts')
   if (file !== undefined) return new Secret(readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '', 'passphrase')
   if (!process.stdin.isTTY) {
     fail({ code: 'USAGE', message: 'no terminal to ask for the passphrase', expected: '--passphrase-file <file>' })
