@@ -3,6 +3,7 @@
  * words. Knows nothing of what is in the files. On Windows modes and the fsync of folders do not exist: both are left out.
  */
 import { randomUUID } from 'node:crypto'
+import { readdirSync, statSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -13,6 +14,16 @@ export type FilePort = Pick<
   typeof fs,
   'open' | 'rename' | 'link' | 'unlink' | 'readdir' | 'readFile' | 'mkdir' | 'stat' | 'realpath'
 >
+
+/**
+ * To look into a folder does not wait for a thread: it is near, and a step looks dozens of times. Files are still read by
+ * one, so that whoever asks in a loop lets others have their turn.
+ */
+const FILES: FilePort = {
+  ...fs,
+  readdir: (async (path: string) => readdirSync(path)) as FilePort['readdir'],
+  stat: (async (path: string) => statSync(path)) as FilePort['stat'],
+}
 
 /** Called at each moment at which a process may die; the default does nothing. */
 export type Checkpoint = (name: string) => void | Promise<void>
@@ -39,7 +50,7 @@ export class Disk {
   readonly #files: FilePort
   readonly #checkpoint: Checkpoint
 
-  constructor(files: FilePort = fs, checkpoint: Checkpoint = () => {}) {
+  constructor(files: FilePort = FILES, checkpoint: Checkpoint = () => {}) {
     this.#files = files
     this.#checkpoint = checkpoint
   }
