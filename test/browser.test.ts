@@ -41,7 +41,7 @@ beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true })
   // In a container there is no user namespace to make a sandbox of; what is opened here is our own.
   browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
-  await using ran = await runOnTwin({ kind: 'tls', flows: [] })
+  await using ran = await runOnTwin({ kind: 'tls', flows: ['register', 'lifecycle'] })
   for (const [name, page] of Object.entries({
     run: html(ran.record),
     outcomes: html(everyOutcome()),
@@ -76,7 +76,9 @@ inBrowser.for(
     if (name !== 'run') {
       await page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
       await page.screenshot({ path: join(SHOTS, `${name}-${look}-whole.png`), fullPage: true })
-      const { violations } = await new AxeBuilder({ page }).analyze()
+      // What a screen reader meets is the same in every look; the dark one has colours of its own.
+      const axe = new AxeBuilder({ page })
+      const { violations } = await (look === 'light' ? axe : axe.withRules(['color-contrast'])).analyze()
       expect(
         violations
           .filter(({ impact }) => impact === 'serious' || impact === 'critical')

@@ -2,13 +2,13 @@
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { expect, test, vi } from 'vitest'
-import { changeStatus, loseAnswer } from '../mocks/index.ts'
-import type { LedgerEntry, Vault } from '../src/vault/index.ts'
-import { Cli } from './support/cli.ts'
-import { CONFIRM, hold, killedAt, type Person, person, spoil } from './support/person.ts'
-import { course, runOnTwin } from './support/run.ts'
-import { CLIENT_ID } from './support/twin.ts'
-import { body, call, CLIENT_ID as THEIRS, temporaryFolder, URI, vaultIn } from './support/vault.ts'
+import { changeStatus, loseAnswer } from '../../mocks/index.ts'
+import type { LedgerEntry, Vault } from '../../src/vault/index.ts'
+import { Cli } from '../support/cli.ts'
+import { CONFIRM, hold, killedAt, type Person, person, spoil } from '../support/person.ts'
+import { course, runOnTwin } from '../support/run.ts'
+import { CLIENT_ID } from '../support/twin.ts'
+import { body, call, CLIENT_ID as THEIRS, temporaryFolder, URI, vaultIn } from '../support/vault.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 

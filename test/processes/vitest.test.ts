@@ -2,12 +2,12 @@
 import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { type RunRecord, runRecord } from '../src/record.ts'
-import { Cli, type Ended, ROOT, type Running, type Situation } from './support/cli.ts'
-import { expectFile } from './support/golden.ts'
-import { localFiles, makeLocalPki, writeLocalFiles } from './support/local.ts'
-import { startNetwork } from './support/network.ts'
-import { startHttps } from './support/servers.ts'
+import { type RunRecord, runRecord } from '../../src/record.ts'
+import { Cli, type Ended, ROOT, type Running, type Situation } from '../support/cli.ts'
+import { expectFile } from '../support/golden.ts'
+import { localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
+import { startNetwork } from '../support/network.ts'
+import { startHttps } from '../support/servers.ts'
 
 // Up to four processes, each of which takes seconds where others want the same cores.
 vi.setConfig({ testTimeout: 120_000 })
