@@ -52,6 +52,8 @@ function originOf(variables: Variables): Provenance['origin'] {
     operator: first(variables.THREDD_OPERATOR, variables.GITHUB_ACTOR, variables.GITLAB_USER_LOGIN),
     organisation: first(variables.THREDD_ORGANISATION),
     reference: first(variables.THREDD_REFERENCE),
+    supersedes: first(variables.THREDD_SUPERSEDES),
+    image: first(variables.THREDD_IMAGE, variables.CI_JOB_IMAGE),
     job: first(job, variables.CI_JOB_URL, variables.BUILD_URL),
   }
 }

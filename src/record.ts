@@ -212,6 +212,10 @@ export const runRecord = z.object({
       organisation: optional(z.string()),
       reference: optional(z.string()),
       job: optional(z.string()),
+      /** the run whose report this one takes the place of */
+      supersedes: optional(z.string()),
+      /** the container image, with its digest where it is named with one */
+      image: optional(z.string()),
     }),
   ),
   environment: z.object({

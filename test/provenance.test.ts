@@ -35,7 +35,13 @@ test('a CI system says who runs it and where', async () => {
     GITHUB_RUN_ID: '7',
     GITHUB_ACTOR: 'octo',
   }
-  const gitlab = { CI_JOB_URL: 'https://gitlab.example/jobs/1', GITLAB_USER_LOGIN: 'tanuki', THREDD_REFERENCE: 'CHG-1' }
+  const gitlab = {
+    CI_JOB_URL: 'https://gitlab.example/jobs/1',
+    CI_JOB_IMAGE: 'node@sha256:0123',
+    GITLAB_USER_LOGIN: 'tanuki',
+    THREDD_REFERENCE: 'CHG-1',
+    THREDD_SUPERSEDES: '01a2',
+  }
 
   expect((await provenanceOf(folder, github)).origin).toMatchObject({
     operator: 'octo',
@@ -44,6 +50,8 @@ test('a CI system says who runs it and where', async () => {
   expect((await provenanceOf(folder, gitlab)).origin).toEqual({
     operator: 'tanuki',
     reference: 'CHG-1',
+    supersedes: '01a2',
+    image: 'node@sha256:0123',
     job: 'https://gitlab.example/jobs/1',
   })
   expect((await provenanceOf(folder, { ...gitlab, THREDD_OPERATOR: 'me' })).origin.operator).toBe('me')

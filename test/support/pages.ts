@@ -67,7 +67,8 @@ function environmentPage(): string {
       ],
     ),
     'Reports name who ran and why from process variables alone: `THREDD_OPERATOR`, `THREDD_ORGANISATION`, ' +
-      '`THREDD_REFERENCE` (a ticket or change); operator and job are known on GitHub and GitLab.',
+      '`THREDD_REFERENCE` (a ticket or change), `THREDD_SUPERSEDES` (the id of a run whose report this one replaces), ' +
+      '`THREDD_IMAGE` (the container image); operator and job are known on GitHub and GitLab, the image on GitLab.',
     'Any other variable is the value of the workflow input with its name in lower case: `CONTACT_EMAIL` sets `contact_email`.',
   ])
 }

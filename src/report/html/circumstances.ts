@@ -16,6 +16,7 @@ export function circumstances(record: RunRecord, said: Account): Markup {
     ['started', time(record.startedAt)],
     ['ended', time(said.endedAt)],
     ['run', mono(record.runId)],
+    ['supersedes the report of run', mono(origin?.supersedes)],
     [
       'not part of the run',
       leftOut === undefined ? 'the record does not say' : leftOut.length === 0 ? 'nothing' : leftOut.join(', '),
@@ -30,6 +31,7 @@ export function circumstances(record: RunRecord, said: Account): Markup {
         : markup`<span class="mono">${tool.commit}</span>${tool.dirty && ', with changed files'}`,
     ],
     ['lockfile SHA-256', mono(tool.lockfileSha256)],
+    ['container image', mono(origin?.image)],
     ['Node.js, OpenSSL, platform', `${tool.node}, ${tool.openssl}, ${tool.platform}`],
     [
       'requirement catalogue',
