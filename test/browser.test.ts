@@ -41,7 +41,7 @@ beforeAll(async () => {
   await mkdir(SHOTS, { recursive: true })
   // In a container there is no user namespace to make a sandbox of; what is opened here is our own.
   browser = await chromium.launch({ executablePath: executable, args: ['--no-sandbox'] })
-  await using ran = await runOnTwin({ kind: 'tls', flows: ['register', 'lifecycle'] })
+  await using ran = await runOnTwin({ kind: 'tls', flows: ['lifecycle'] })
   for (const [name, page] of Object.entries({
     run: html(ran.record),
     outcomes: html(everyOutcome()),
