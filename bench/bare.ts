@@ -27,7 +27,7 @@ export async function startBare({ ca, server: { certificate, key } }: Pki): Prom
           ? '/oauth2/register/:client'
           : incoming.url?.replace(/[\w-]{36}/g, ':id')
         const { status, type, body, serials = [] } = answers.get(`${incoming.method} ${path}`) ?? NOT_FOUND
-        for (const at of serials) body.write(String(count).padStart(SERIAL.length, '0'), at)
+        for (const at of serials) body.write(scattered(count), at)
         outgoing.writeHead(status, {
           'content-type': type,
           'cache-control': 'no-store',
@@ -85,6 +85,11 @@ function documented(origin: string): ReadonlyMap<string, Answer> {
     ['PUT /oauth2/register/:client', { status: 200, ...registration }],
     ['DELETE /oauth2/register/:client', { status: 204, type: 'application/json', body: Buffer.alloc(0) }],
   ])
+}
+
+/** Like random ones, tokens have different beginnings; the multiplier is odd, so that no two are the same. */
+function scattered(number: number): string {
+  return (Math.imul(number, 2_654_435_761) >>> 0).toString(16).padStart(SERIAL.length, '0')
 }
 
 function sample(file: string): object {
