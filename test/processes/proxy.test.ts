@@ -4,9 +4,9 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Cli, type Ended } from './support/cli.ts'
-import { type LocalPki, localFiles, makeLocalPki, writeLocalFiles } from './support/local.ts'
-import { type HttpsTestServer, startHttps, startTcp, startTls, type TestServer } from './support/servers.ts'
+import { Cli, type Ended } from '../support/cli.ts'
+import { type LocalPki, localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
+import { type HttpsTestServer, startHttps, startTcp, startTls, type TestServer } from '../support/servers.ts'
 
 const PASSWORD = 'p@ss/word:4815162342'
 const USER = `someone:${encodeURIComponent(PASSWORD)}`

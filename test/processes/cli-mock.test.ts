@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { Cli } from './support/cli.ts'
+import { Cli } from '../support/cli.ts'
 
 test.for(['SIGINT', 'SIGTERM'] as const)(
   'a twin in another process is registered at, remembers it, and stops on %s',
@@ -37,7 +37,7 @@ test.for(['SIGINT', 'SIGTERM'] as const)(
 
 test('the help of the twin lists every switch and fault of its tables', async () => {
   await using cli = await Cli.make({})
-  const { SWITCHES, FAULTS } = await import('../mocks/index.ts')
+  const { SWITCHES, FAULTS } = await import('../../mocks/index.ts')
 
   const { stdout } = await cli.run(['mock', '--help'])
 
