@@ -238,6 +238,7 @@ test.each([
   ["'{$sourceDescriptions.styles.url}#/paths/~1s/post'", 'POST /base/s'],
   ['$sourceDescriptions.styles#/paths/~1s/get', 'GET /base/s'],
   ["'{$sourceDescriptions.clients.url}#/paths/~1status/get'", 'GET /status'],
+  ["'{$sourceDescriptions.clients.url}#/paths/%7E1status/get'", 'GET /status'],
   ["'{$sourceDescriptions.clients.url}#/paths/~1clients~1%7Bclient_id%7D/get'", 'GET /clients/1'],
   ["'{$sourceDescriptions.clients.url}#/paths/~1clients~1{client_id}/get'", 'GET /clients/1'],
 ])('Arazzo 1.1 § Step Object operationPath: %s is %s', async (path, expected) => {

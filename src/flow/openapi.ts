@@ -237,7 +237,7 @@ function target(root: unknown, reference: string): unknown {
 }
 
 /** A token of a JSON Pointer in a URI fragment (RFC 6901 §6). */
-function unescaped(token: string): string {
+export function unescaped(token: string): string {
   const plain = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~')
   try {
     return plain(decodeURIComponent(token))

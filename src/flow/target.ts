@@ -4,7 +4,7 @@
  */
 import type { Path } from './document.ts'
 import type { Template } from './expression.ts'
-import { findOperation, type Operation, placeOf } from './openapi.ts'
+import { findOperation, type Operation, placeOf, unescaped } from './openapi.ts'
 import { type Scope, sourceNames } from './scope.ts'
 import { ARAZZO, type Fields } from './structure.ts'
 
@@ -82,16 +82,6 @@ function byPath(scope: Scope, operationPath: string, what: string, place: Path):
   if (operation !== undefined) return { source, operation }
   scope.unknownName('operation', placeOf(method, path), description.places.keys(), place, 0, ` in "${source}"`)
   return undefined
-}
-
-/** A token of a JSON Pointer in a URI fragment (RFC 6901 §6). */
-function unescaped(token: string): string {
-  const plain = token.replaceAll('~1', '/').replaceAll('~0', '~')
-  try {
-    return decodeURIComponent(plain)
-  } catch {
-    return plain
-  }
 }
 
 /** Redocly's extension: a call that no description knows, so nothing of its answer is documented. */
