@@ -8,7 +8,7 @@ import type { Path } from './document.ts'
 import { resolvePointer } from './expression.ts'
 import type { Input, Mint } from './model.ts'
 import type { Schema } from './openapi.ts'
-import { type Scope, textOf, texts } from './scope.ts'
+import { items, type Scope, textOf, texts } from './scope.ts'
 import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
 /** Reads the inputs of the workflow at `path` into the scope. */
@@ -267,10 +267,6 @@ function checkType(reader: Reader, content: string | readonly unknown[], what: s
     },
     path,
   )
-}
-
-function items(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
 }
 
 function isPattern(text: string): boolean {

@@ -5,11 +5,12 @@
  */
 import type { Path } from '../flow/document.ts'
 import { ExpressionError } from '../flow/expression.ts'
+import { items } from '../flow/scope.ts'
 import { selectorKind } from '../flow/selector.ts'
 import { type Fields, isRecord } from '../flow/structure.ts'
 import { TARGETS } from '../flow/target.ts'
 import type { Findings } from './findings.ts'
-import { items, places, type StepView, type View } from './view.ts'
+import { places, type StepView, type View } from './view.ts'
 
 export function lintArazzo(view: View, findings: Findings): void {
   const { sources, workflows } = view

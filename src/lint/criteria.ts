@@ -2,9 +2,10 @@
 import { evaluateSimple, type SimpleNode, type SimpleValue } from '../flow/condition.ts'
 import type { Condition } from '../flow/criterion.ts'
 import { ExpressionError } from '../flow/expression.ts'
+import { items } from '../flow/scope.ts'
 import { CHANNEL_MEMBERS } from './arazzo.ts'
 import type { Findings } from './findings.ts'
-import { type CriterionView, extensionOf, items, type View } from './view.ts'
+import { type CriterionView, extensionOf, type View } from './view.ts'
 
 export function lintCriteria({ workflows, sharedActions }: View, findings: Findings): void {
   const steps = workflows.flatMap((workflow) => workflow.steps)

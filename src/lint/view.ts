@@ -5,6 +5,7 @@
 import { type Condition, type ConditionSource, parseCondition } from '../flow/criterion.ts'
 import type { Document, Path } from '../flow/document.ts'
 import { ExpressionError } from '../flow/expression.ts'
+import { items } from '../flow/scope.ts'
 import { type Fields, isRecord, MOST_INSTRUCTIONS } from '../flow/structure.ts'
 
 export interface Place {
@@ -168,10 +169,6 @@ function members(map: unknown, path: Path, kind: string): Place[] {
     what: `${kind} "${name}"`,
     fields: isRecord(fields) ? fields : {},
   }))
-}
-
-export function items(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
 }
 
 export function extensionOf({ fields }: Place): Fields {
