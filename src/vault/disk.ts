@@ -3,26 +3,68 @@
  * words. Knows nothing of what is in the files. On Windows modes and the fsync of folders do not exist: both are left out.
  */
 import { randomUUID } from 'node:crypto'
-import { readdirSync, statSync } from 'node:fs'
-import * as fs from 'node:fs/promises'
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { ToolError } from '../errors.ts'
 
-/** The file functions that are used; a test puts failing ones in their place. */
-export type FilePort = Pick<
-  typeof fs,
-  'open' | 'rename' | 'link' | 'unlink' | 'readdir' | 'readFile' | 'mkdir' | 'stat' | 'realpath'
->
+/** The file functions that are used, as `node:fs/promises` has them; a test puts failing ones in their place. */
+export interface FilePort {
+  open(path: string, flags: 'wx' | 'r', mode?: number): Promise<OpenFile>
+  readFile(path: string, encoding: 'latin1'): Promise<string>
+  readdir(path: string): Promise<string[]>
+  stat(path: string): Promise<{ readonly size: number; readonly mode: number }>
+  realpath(path: string): Promise<string>
+  mkdir(path: string, options: { readonly recursive: true; readonly mode: number }): Promise<string | undefined>
+  rename(from: string, to: string): Promise<void>
+  link(path: string, name: string): Promise<void>
+  unlink(path: string): Promise<void>
+}
+
+interface OpenFile {
+  writeFile(content: string | Uint8Array): Promise<void>
+  sync(): Promise<void>
+  close(): Promise<void>
+}
 
 /**
- * To look into a folder does not wait for a thread: it is near, and a step looks dozens of times. Files are still read by
- * one, so that whoever asks in a loop lets others have their turn.
+ * Small files nearby, a hundred times for each client that is registered: a thread would take ten times as long to be asked
+ * as the disk takes to answer. Whoever reads in a loop still lets others have their turn.
  */
 const FILES: FilePort = {
-  ...fs,
-  readdir: (async (path: string) => readdirSync(path)) as FilePort['readdir'],
-  stat: (async (path: string) => statSync(path)) as FilePort['stat'],
+  async open(path, flags, mode) {
+    const file = openSync(path, flags, mode)
+    return {
+      writeFile: async (content) => writeFileSync(file, content),
+      sync: async () => fsyncSync(file),
+      close: async () => closeSync(file),
+    }
+  },
+  async readFile(path, encoding) {
+    await turn()
+    return readFileSync(path, encoding)
+  },
+  readdir: async (path) => readdirSync(path),
+  stat: async (path) => statSync(path),
+  realpath: async (path) => realpathSync(path),
+  mkdir: async (path, options) => mkdirSync(path, options),
+  rename: async (from, to) => renameSync(from, to),
+  link: async (path, name) => linkSync(path, name),
+  unlink: async (path) => unlinkSync(path),
 }
 
 /** Called at each moment at which a process may die; the default does nothing. */
@@ -68,6 +110,18 @@ export class Disk {
     await this.#checkpoint(`${what}: renamed`)
     await this.syncFolder(dirname(path))
     await this.#checkpoint(`${what}: durable`)
+  }
+
+  /** A file of which only the space it takes matters: file systems count it when it is written, not when it is on disk. */
+  async reserve(path: string, content: Uint8Array, what: string): Promise<void> {
+    const handle = await this.#files.open(path, 'wx', 0o600)
+    try {
+      await this.#checkpoint(`${what}: made`)
+      await handle.writeFile(content)
+      await this.#checkpoint(`${what}: written`)
+    } finally {
+      await handle.close()
+    }
   }
 
   /** Fails where the file exists. Durable only when its folder is synchronised too. */
@@ -136,14 +190,19 @@ export class Disk {
 
   /** Durable when it resolves; a file that is not there is no error. */
   async remove(path: string, what: string): Promise<void> {
+    if (await this.drop(path, what)) await this.syncFolder(dirname(path))
+  }
+
+  /** The same for what may be there again after a crash and does no harm. Whether it was there. */
+  async drop(path: string, what: string): Promise<boolean> {
     try {
       await this.#files.unlink(path)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return
+      if (errnoOf(error) === 'ENOENT') return false
       throw error
     }
     await this.#checkpoint(`${what}: removed`)
-    await this.syncFolder(dirname(path))
+    return true
   }
 
   /** Removes what is of no use to anybody; a failure is of no interest. */

@@ -55,6 +55,8 @@ type StoredTokenFile = z.infer<typeof tokenSchema>
 interface Plain {
   readonly plaintext: Uint8Array
   readonly withFirst: boolean
+  /** what the plaintext says, once it was checked or where it was written here */
+  content?: VaultRecord | StoredIntent | undefined
 }
 
 export class VaultFiles {
@@ -68,7 +70,6 @@ export class VaultFiles {
   #queue: Promise<unknown> = Promise.resolve()
   /** what the files held when they were last read or written: a step reads the same record several times */
   readonly #last = new Map<string, { readonly jwe: string; readonly plain: Plain }>()
-  readonly #parsed = new WeakMap<Plain, VaultRecord>()
   #room = Buffer.alloc(0)
   /** clients that a call of this vault is changing, by name of their record */
   readonly #changing = new Set<string>()
@@ -270,11 +271,8 @@ export class VaultFiles {
     for (const file of await this.#files(INTENT)) {
       if (clientId !== undefined && nameIn(file) !== this.#name(clientId)) continue
       try {
-        const plain = await this.#plaintext(file)
-        if (plain === undefined) continue
-        const read = readIntent(plain.plaintext)
-        if (!read.ok) this.#refuse(file, read.is, read.rest)
-        else if (read.value.environment === this.#environment) intents.push(read.value)
+        const intent = await this.#intent(file)
+        if (intent?.environment === this.#environment) intents.push(intent)
       } catch (error) {
         if (!(error instanceof ToolError)) throw error
         unreadable.push(...error.problems)
@@ -293,13 +291,20 @@ export class VaultFiles {
     await this.#disk.remove(this.#path(file), 'intent')
   }
 
+  /** One of which everything stands in the record: should a crash bring it back, it is concluded once more. */
+  async dropIntent(intent: StoredIntent): Promise<void> {
+    const file = this.#intentFile(intent)
+    this.#last.delete(file)
+    await this.#disk.drop(this.#path(file), 'intent')
+  }
+
   /** Sets disk space aside for the answer of a call and what will be written because of it. */
   async makeRoom(intent: StoredIntent): Promise<void> {
     const recordBytes = await this.#disk.size(this.#path(`${this.#name(intent.clientId)}${RECORD}`))
     const size = recordBytes + 4 * LARGE_ANSWER_BYTES
     // Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it.
     if (this.#room.length < size) this.#room = randomBytes(size)
-    await this.#disk.writeNew(this.#path(this.#roomFile(intent)), this.#room.subarray(0, size), 'room')
+    await this.#disk.reserve(this.#path(this.#roomFile(intent)), this.#room.subarray(0, size), 'room')
   }
 
   async giveRoomBack(intent: StoredIntent): Promise<void> {
@@ -316,7 +321,8 @@ export class VaultFiles {
   }
 
   async writeToken(name: string, token: Omit<StoredTokenFile, 'vaultVersion'>): Promise<void> {
-    await this.#write(name + TOKEN, { vaultVersion: VAULT_VERSION, ...token }, 'token')
+    const content = { vaultVersion: VAULT_VERSION, ...token }
+    await this.#encrypt(name + TOKEN, Buffer.from(JSON.stringify(content)), 'token')
   }
 
   /** Everything with a new key; see Vault.rotateKey. */
@@ -343,7 +349,7 @@ export class VaultFiles {
     for (const { file } of files) {
       const plain = await this.#plaintext(file)
       if (plain === undefined || plain.withFirst) continue
-      await this.#write(file, JSON.parse(Buffer.from(plain.plaintext).toString('utf8')), 'record')
+      await this.#encrypt(file, plain.plaintext, 'record')
     }
     if (dropEarlier) await this.#ring.dropEarlier()
     return { files: files.length, made }
@@ -374,8 +380,7 @@ export class VaultFiles {
   async #record(file: string): Promise<VaultRecord | undefined> {
     const plain = await this.#plaintext(file)
     if (plain === undefined) return undefined
-    const parsed = this.#parsed.get(plain)
-    if (parsed !== undefined) return parsed
+    if (plain.content !== undefined) return plain.content as VaultRecord
     const read = readRecord(plain.plaintext)
     if (!read.ok) return this.#refuse(file, read.is, read.rest)
     const { environment, clientId } = read.value
@@ -385,7 +390,18 @@ export class VaultFiles {
         hint: 'it was renamed or copied; put it back where it came from',
       })
     }
-    this.#parsed.set(plain, read.value)
+    plain.content = read.value
+    return read.value
+  }
+
+  /** Undefined where there is no such file. */
+  async #intent(file: string): Promise<StoredIntent | undefined> {
+    const plain = await this.#plaintext(file)
+    if (plain === undefined) return undefined
+    if (plain.content !== undefined) return plain.content as StoredIntent
+    const read = readIntent(plain.plaintext)
+    if (!read.ok) return this.#refuse(file, read.is, read.rest)
+    plain.content = read.value
     return read.value
   }
 
@@ -414,17 +430,23 @@ export class VaultFiles {
     return fail({ code: 'VAULT_UNREADABLE', message: `vault record "${this.#path(file)}" ${is}`, ...rest }, cause)
   }
 
-  async #write(file: string, content: unknown, what: string): Promise<void> {
-    // Another process may have changed the key since this one read it; where it cannot be read now, the one at hand does.
-    await this.#ring.reload().catch(() => undefined)
-    const plaintext = Buffer.from(JSON.stringify(content))
-    const jwe = await encrypted(plaintext, this.#ring)
-    await this.#disk.write(this.#path(file), jwe, what)
-    this.#last.set(file, { jwe, plain: { plaintext, withFirst: true } })
+  async #write(file: string, content: VaultRecord | StoredIntent, what: string): Promise<void> {
+    const plain = await this.#encrypt(file, Buffer.from(JSON.stringify(content)), what)
+    plain.content = content
   }
 
-  #recordOf(clientId: string, entries: readonly Entry[]) {
-    return { vaultVersion: VAULT_VERSION, environment: this.#environment, clientId, entries }
+  async #encrypt(file: string, plaintext: Uint8Array, what: string): Promise<Plain> {
+    // Another process may have changed the key since this one read it; where it cannot be read now, the one at hand does.
+    await this.#ring.reload().catch(() => undefined)
+    const jwe = await encrypted(plaintext, this.#ring)
+    await this.#disk.write(this.#path(file), jwe, what)
+    const plain = { plaintext, withFirst: true }
+    this.#last.set(file, { jwe, plain })
+    return plain
+  }
+
+  #recordOf(clientId: string, entries: readonly Entry[]): VaultRecord {
+    return { vaultVersion: VAULT_VERSION, environment: this.#environment, clientId, entries: [...entries] }
   }
 
   #changed(name: string, lock: Lock): Lock {

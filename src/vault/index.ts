@@ -459,7 +459,7 @@ class EncryptedVault implements Vault {
     } else if (effect === 'register') {
       await this.#noteRefusal(intent, { at: answer.keptAt, status: answer.status })
     }
-    await this.#files.removeIntent(intent)
+    await this.#files.dropIntent(intent)
   }
 
   async #settleOthers(intent: StoredIntent, how: string): Promise<void> {
