@@ -2,6 +2,7 @@
  * A planned step and what is known so far to the request that goes out: values evaluated, parameters bound, body written,
  * replacements and alterations applied. Pure; the preview of a dry run and the executor build the same request.
  */
+import { structured, written } from './content.ts'
 import { fail } from './errors.ts'
 import { asText, type Context, render, resolvePointer } from './flow/expression.ts'
 import type { CallStep, JwtAlteration, JwtHolder, MemberAlteration, Replacement, Value } from './flow/index.ts'
@@ -50,14 +51,14 @@ export function buildRequest(
   if (!has('accept')) headers.unshift(['accept', acceptedBy(step)])
   if (!has('user-agent')) headers.push(['user-agent', userAgent])
   if (cookies.length > 0) headers.push(['cookie', cookies.join('; ')])
-  if (step.requestBody !== undefined && !has('content-type'))
-    headers.push(['content-type', step.requestBody.contentType])
+  const body = step.requestBody && written(payload, step.requestBody)
+  if (body !== undefined && !has('content-type')) headers.push(['content-type', body.contentType])
   return {
     outgoing: {
       method: step.operation.method,
       url: urlOf(step, server, context, { path, query, querystring: at('querystring') }),
       headers,
-      body: step.requestBody === undefined ? undefined : serialized(payload, step.requestBody.contentType),
+      body: body?.text,
     },
     path,
     query: Object.fromEntries(query),
@@ -113,16 +114,6 @@ function acceptedBy(step: CallStep): string {
     .filter(([status]) => status.startsWith('2'))
     .flatMap(([, content]) => [...content.keys()])
   return types.length === 0 ? '*/*' : [...new Set(types)].join(', ')
-}
-
-function serialized(payload: unknown, contentType: string): string {
-  if (typeof payload === 'string') return payload
-  if (!contentType.startsWith(FORM)) return JSON.stringify(payload)
-  const form = new URLSearchParams()
-  for (const [name, value] of Object.entries(payload as Record<string, unknown>)) {
-    for (const item of Array.isArray(value) ? value : [value]) form.append(name, asText(item))
-  }
-  return form.toString()
 }
 
 /** A lone reference to an optional input without a value: the member that holds it is left out. */
@@ -229,9 +220,9 @@ function withJwts(payload: unknown, jwts: ReadonlyMap<JwtHolder, string>): unkno
 
 function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string, PlannedInput>): unknown {
   if (step.requestBody === undefined) return undefined
-  const { contentType, replacements } = step.requestBody
-  const written = evaluate(step.requestBody.payload, context, inputs)
-  let payload = replacements.length === 0 ? written : structured(written, contentType, step)
+  const { replacements } = step.requestBody
+  const given = evaluate(step.requestBody.payload, context, inputs)
+  let payload = replacements.length === 0 ? given : structured(given, step.requestBody)
   for (const { target, text, value, at } of replacements) {
     const places = target.kind === 'jsonpath' ? target.path.locate(payload) : [target.tokens]
     if (places.length === 0)
@@ -243,20 +234,6 @@ function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string,
     payload = changed(payload, tokens, value === undefined ? OMITTED : evaluate(value, context, inputs), at)
   }
   return payload
-}
-
-/** A body that is written as a text, as the data that replacements speak of. */
-function structured(payload: unknown, contentType: string, step: CallStep): unknown {
-  if (typeof payload !== 'string') return payload
-  if (contentType.startsWith(FORM)) return Object.fromEntries(new URLSearchParams(payload))
-  try {
-    return JSON.parse(payload)
-  } catch (cause) {
-    return fail(
-      { code: 'VALUE_UNDEFINED', message: 'the payload is no JSON in which something can be replaced', at: step.at },
-      cause,
-    )
-  }
 }
 
 /** A copy with the member at `tokens` set, or removed for OMITTED; everything above it must be there. */

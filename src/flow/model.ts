@@ -4,6 +4,7 @@ import type { Condition } from './criterion.ts'
 import type { Template } from './expression.ts'
 import type { Given } from './given.ts'
 import type { JsonPath } from './jsonpath.ts'
+import type { Encoding } from './media-type.ts'
 import type { Operation, Schema } from './openapi.ts'
 import type { Selector } from './selector.ts'
 
@@ -146,8 +147,11 @@ export interface Dependency {
 
 export interface RequestBody {
   readonly contentType: string
+  /** what the description says of the fields of a form */
+  readonly encodings: ReadonlyMap<string, Encoding>
   readonly payload: Value
   readonly replacements: readonly Replacement[]
+  readonly at: SourceLocation
 }
 
 /** A member of the payload set to a value before it is sent. */

@@ -4,12 +4,15 @@
  */
 import { nearest, type Problem, type SourceLocation } from '../errors.ts'
 import { type Document, type Path, readDocument } from './document.ts'
+import { type Encoding, encodingsOf } from './media-type.ts'
 
 export interface ApiDescription {
   readonly document: Document
   readonly operations: ReadonlyMap<string, Operation>
   /** all of them, also those without an operationId, by `placeOf` */
   readonly places: ReadonlyMap<string, Operation>
+  /** where it says that it is served, with the defaults of variables in place; nothing is called there unasked */
+  readonly servers: readonly string[]
 }
 
 export interface Operation {
@@ -19,17 +22,19 @@ export interface Operation {
   /** path template, relative to the server */
   readonly path: string
   readonly parameters: readonly OperationParameter[]
-  /** media type → schema, if the operation takes a body */
-  readonly requestBody: { readonly required: boolean; readonly content: ReadonlyMap<string, Schema> } | undefined
+  /** media type or range of them → its form's fields, if the operation takes a body */
+  readonly requestBody: { readonly required: boolean; readonly content: ReadonlyMap<string, Encodings> } | undefined
   /** "200", "4XX" or "default" → media type → schema; no media types means no body */
   readonly responses: ReadonlyMap<string, ReadonlyMap<string, Schema>>
   /** the operation's security names OpenAPI's own mutualTLS scheme */
   readonly mutualTls: boolean
-  /** where the description says that it is served; nothing is called there unasked */
+  /** its own or its path's, else those of the description */
   readonly servers: readonly string[]
   /** absent for a call that no description knows */
   readonly description?: ApiDescription | undefined
 }
+
+type Encodings = ReadonlyMap<string, Encoding>
 
 /** How a value is written (OpenAPI 3.1 §4.8.12): by style, or as its media type where the parameter has `content`. */
 export interface OperationParameter {
@@ -40,6 +45,8 @@ export interface OperationParameter {
   readonly explode: boolean
   readonly allowReserved: boolean
   readonly mediaType?: string | undefined
+  /** what the server takes where the parameter is not sent; it never stands in for one that is required */
+  readonly default?: unknown
 }
 
 /** Paths stand with their parameters in braces. */
@@ -62,7 +69,7 @@ export async function readApiDescription(
   const root = record(document.data)
   const operations = new Map<string, Operation>()
   const places = new Map<string, Operation>()
-  const description: ApiDescription = { document, operations, places }
+  const description: ApiDescription = { document, operations, places, servers: serversOf(root) ?? ['/'] }
   if (typeof root.openapi !== 'string' || !/^3\.[0-2]\.\d+/.test(root.openapi)) {
     problems.push({
       code: 'FLOW_STRUCTURE',
@@ -154,6 +161,7 @@ function operation({ root, item, raw, operationId, method, path, description }: 
       explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form',
       allowReserved: parameter.allowReserved === true,
       mediaType: Object.keys(record(parameter.content))[0],
+      default: deref(parameter.schema).default,
     })
   }
   const body = raw.requestBody === undefined ? undefined : deref(raw.requestBody)
@@ -164,18 +172,19 @@ function operation({ root, item, raw, operationId, method, path, description }: 
     method: method.toUpperCase(),
     path,
     parameters: [...parameters.values()],
-    requestBody: body && { required: body.required === true, content: content(body) },
+    requestBody: body && {
+      required: body.required === true,
+      content: new Map(
+        Object.entries(record(body.content)).map(([type, media]) => [type.toLowerCase(), encodingsOf(media, deref)]),
+      ),
+    },
     responses: new Map(
       Object.entries(record(raw.responses)).map(([status, answer]) => [status, content(deref(answer))]),
     ),
     mutualTls: security.some((requirement) =>
       Object.keys(record(requirement)).some((name) => deref(schemes[name]).type === 'mutualTLS'),
     ),
-    servers:
-      [raw.servers, item.servers, root.servers]
-        .map(list)
-        .find((servers) => servers.length > 0)
-        ?.map(serverUrl) ?? [],
+    servers: serversOf(raw) ?? serversOf(item) ?? description.servers,
     description,
   }
 }
@@ -188,12 +197,16 @@ const DEFAULT_STYLE: Readonly<Record<OperationParameter['in'], string>> = {
   querystring: 'form',
 }
 
-/** With the defaults of its variables in place (OpenAPI 3.1 §4.8.5). */
-function serverUrl(server: unknown): string {
-  const { url, variables } = record(server)
-  return String(url).replace(/\{([^}]+)\}/g, (whole, name: string) =>
-    String(record(record(variables)[name]).default ?? whole),
-  )
+/** With the defaults of their variables in place (OpenAPI 3.1 §4.8.5); an empty list says nothing. */
+function serversOf({ servers }: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  const urls = list(servers).map((server) => {
+    const { url, variables } = record(server)
+    const filled = String(url).replace(/\{([^}]+)\}/g, (whole, name: string) =>
+      String(record(record(variables)[name]).default ?? whole),
+    )
+    return filled.replace(/(?<=.)\/+$/, '')
+  })
+  return urls.length === 0 ? undefined : urls
 }
 
 /** "200" before "2XX" before "default" (OpenAPI 3.1 §4.8.16). */
