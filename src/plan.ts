@@ -4,13 +4,14 @@
  */
 import { violationsOf } from './checks.ts'
 import type { Environment, Origin } from './environment/index.ts'
-import { OPEN_QUESTIONS, SIGNING_ALGORITHMS } from './environment/variables.ts'
+import { SIGNING_ALGORITHMS } from './environment/variables.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
-import { asText, type Context, evaluate, render, type Template } from './flow/expression.ts'
+import { type Context, render, type Template } from './flow/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from './flow/index.ts'
 import { invocationsOf, withInvoked, workflowOf } from './flow/needs.ts'
 import { Secret } from './secret.ts'
+import { askFor, hostNamedBy, ServerChoice, serverHint, settingOf, sourcesOf } from './servers.ts'
 
 export interface Plan {
   readonly workflows: readonly PlannedWorkflow[]
@@ -145,10 +146,12 @@ class Planner {
   readonly planned = new Map<string, PlannedWorkflow>()
   readonly #environment: Environment
   readonly #options: PlanOptions
+  readonly #choice: ServerChoice
 
   constructor(environment: Environment, options: PlanOptions) {
     this.#environment = environment
     this.#options = options
+    this.#choice = new ServerChoice(environment, this.problems)
   }
 
   workflow(flow: Flow, workflow: Workflow, passed: ReadonlySet<string>): PlannedWorkflow {
@@ -166,7 +169,13 @@ class Planner {
       sources,
       steps: workflow.steps.flatMap(
         (step) =>
-          planStep(step, { environment: this.#environment, problems: this.problems, flow, known: context }) ?? [],
+          planStep(step, {
+            environment: this.#environment,
+            problems: this.problems,
+            choice: this.#choice,
+            flow,
+            known: context,
+          }) ?? [],
       ),
       invoked,
     }
@@ -190,19 +199,10 @@ class Problems {
   }
 }
 
-/** A server by the ways in which expressions name it; the environment decides which it is. */
-function sourcesOf({ sources }: Flow, environment: Environment): PlannedWorkflow['sources'] {
-  return new Map(
-    [...sources].map(([name, fields]) => {
-      const url = environment.servers.get(settingOf(name))
-      return [name, url === undefined ? fields : { ...fields, 'servers.0': url, 'servers.0.url': url }]
-    }),
-  )
-}
-
 interface Surroundings {
   readonly environment: Environment
   readonly problems: Problems
+  readonly choice: ServerChoice
   readonly flow: Flow
   /** what is known before the run */
   readonly known: Context
@@ -210,9 +210,9 @@ interface Surroundings {
 
 function planStep(step: Step, around: Surroundings): PlannedStep | undefined {
   if (step.kind === 'workflow') return { kind: 'workflow', step, timeoutMs: step.timeoutMs }
-  const { environment, problems } = around
+  const { environment, problems, flow } = around
   for (const one of runsOf(step)) checkIdentity(one, environment, problems)
-  const server = step.source === '' ? originOf(step, around) : serverOf(step, around)
+  const server = step.source === '' ? hostNamedBy(step, around) : around.choice.serverOf(step, flow)
   if (server === undefined) return undefined
   const { host } = new URL(server)
   if (!environment.allowedHosts.has(host)) {
@@ -225,51 +225,6 @@ function planStep(step: Step, around: Surroundings): PlannedStep | undefined {
     })
   }
   return { kind: 'call', step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
-}
-
-function serverOf(step: CallStep, { environment, problems, flow }: Surroundings): string | undefined {
-  const server = environment.servers.get(settingOf(step.source))
-  if (server !== undefined) return server
-  const variable = `SERVER_${settingOf(step.source).toUpperCase()}`
-  const described = flow.sources.get(step.source)?.['x-serverUrl'] ?? step.operation.servers[0]
-  problems.add(variable, {
-    code: 'ENV_MISSING',
-    message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
-    at: step.at,
-    expected: typeof described === 'string' ? `a URL; the description says ${described}` : undefined,
-    hint: serverHint(step.source, environment),
-  })
-  return undefined
-}
-
-/** The host of a URL that the step itself names; before the run, since a host must be allowed. */
-function originOf(step: CallStep, { problems, known }: Surroundings): string | undefined {
-  const start = step.url === undefined ? '' : startOf(step.url, known)
-  const origin = /^(https?:\/\/[^/?#]+)(?:[/?#]|$)/.exec(start)?.[1]
-  if (origin !== undefined && URL.canParse(origin)) return origin
-  problems.add(`${step.at.file}:${step.at.line}`, {
-    code: 'INPUT_MISSING',
-    message: `the host that step "${step.stepId}" calls is not known before the run`,
-    at: step.at,
-    found: step.url?.text,
-    hint: 'write it, or read it from an input or from $sourceDescriptions.<name>.servers.0.url',
-  })
-  return undefined
-}
-
-/** A template as far as it has a value. */
-function startOf(template: Template, context: Context): string {
-  if (template.kind !== 'embedded') {
-    const whole = render(template, context)
-    return whole.ok ? asText(whole.value) : ''
-  }
-  let text = ''
-  for (const part of template.parts) {
-    const value = typeof part === 'string' ? part : evaluate(part, context)
-    if (value === undefined) return text
-    text += asText(value)
-  }
-  return text
 }
 
 /** The step itself, or its cases. */
@@ -296,24 +251,6 @@ function checkIdentity(step: CallStep, environment: Environment, problems: Probl
       hint: 'remove identity: none, or say expect: refused if that is what the step tests',
     })
   }
-}
-
-/** A variable has no hyphens and no case. */
-function settingOf(source: string): string {
-  return source.toLowerCase().replaceAll('-', '_')
-}
-
-/** For a value that no public page has. */
-function askFor(variable: string): string {
-  const question = OPEN_QUESTIONS[variable]
-  return question === undefined
-    ? ''
-    : `; where no page documents it, ask Thredd: docs/ask-thredd.md, question ${question}`
-}
-
-function serverHint(source: string, { localFile }: Environment): string {
-  const variable = `SERVER_${settingOf(source).toUpperCase()}`
-  return `write ${variable}=https://… into ${localFile}, or use --server ${source}=https://…${askFor(variable)}`
 }
 
 function planInputs(

@@ -17,7 +17,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   flow: ['json-p3', 're2js', 'yaml', 'errors'],
   identity: ['errors', 'record', 'secret'],
   // what is done
-  plan: ['checks', 'environment', 'errors', 'flow', 'secret'],
+  plan: ['checks', 'environment', 'errors', 'flow', 'secret', 'servers'],
+  servers: ['environment', 'errors', 'flow'],
   checks: ['@cfworker/json-schema', 'flow', 'record'],
   style: ['flow'],
   content: ['errors', 'flow', 'style'],

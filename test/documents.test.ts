@@ -452,24 +452,6 @@ test('Redocly x-operation: a call that no description knows, to a host that is a
   ])
 })
 
-test('Server choice: the environment decides, and a missing server names what the description says', async () => {
-  const flow = `
-  - workflowId: one
-    x-dcr: { effect: read }
-    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.search }]`
-  const failure = async (sources: string) =>
-    await play(flow, { ...WITH_STYLES, sources, settings: '' }).catch(({ problems }) => problems[0])
-
-  expect(await failure('{ name: styles, url: styles.openapi.yaml }')).toMatchObject({
-    code: 'ENV_MISSING',
-    expected: 'a URL; the description says https://eu.example/v1',
-  })
-  expect(await failure('{ name: styles, url: styles.openapi.yaml, x-serverUrl: https://x.example }')).toMatchObject({
-    code: 'ENV_MISSING',
-    expected: 'a URL; the description says https://x.example',
-  })
-})
-
 test('a source description with a hyphen has its server under a name without', async () => {
   const { sent } = await play(
     `

@@ -390,7 +390,11 @@ export class Scope {
     } else if (this.sources.get(source)?.operations.has(reference) || this.others.get(source)?.shapes.has(reference)) {
       const message = `"${text}" names something to call, which is no value`
       this.reader.add({ code: 'FLOW_REFERENCE', message }, path, offset)
-    } else if (!Object.hasOwn(fields, reference) && !SERVERS.test(reference)) {
+    } else if (/^servers\.(?!0(?:\.url)?$)/.test(reference)) {
+      const message = `"${text}" is no server: the environment has one for each source description`
+      const hint = `write $sourceDescriptions.${source}.servers.0.url; for another server, name the description once more`
+      this.reader.add({ code: 'FLOW_UNSUPPORTED', message, hint }, path, offset)
+    } else if (!Object.hasOwn(fields, reference) && !reference.startsWith('servers.')) {
       this.unknownName('field', reference, [...Object.keys(fields), 'servers.0.url'], path, offset, ` of "${source}"`)
     }
   }
@@ -417,9 +421,6 @@ export class Scope {
     this.reader.add({ code: 'FLOW_REFERENCE', message, hint: suggestion(name, names) }, path, offset)
   }
 }
-
-/** Redocly's way to name the server of an API description; here that is the environment's. */
-const SERVERS = /^servers\.\d+(?:\.url)?$/
 
 /** Declared ones, also those that could not be read; but for a type. */
 export function sourceNames(reader: Reader, except?: string): readonly string[] {

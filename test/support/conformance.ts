@@ -60,7 +60,7 @@ const SHOWN_BY: Readonly<Record<string, Evidence>> = {
   'XPath Conditions': ['golden/lint/xpath.txt', 'XPath is not supported'],
   'Source Description Object name': REPEATED('name "clients" occurs twice'),
   'Source Description Object url': ['golden/flow/missing-file.txt', 'API description'],
-  'Source Description Object x-serverUrl': ['documents.test.ts', 'x-serverUrl: https://x.example'],
+  'Source Description Object x-serverUrl': ['servers.test.ts', 'Redocly x-serverUrl: it stands for all servers'],
   'Workflow Object workflowId': REPEATED('workflowId "one" occurs twice'),
   'Workflow Object inputs': ['golden/flow/inputs.txt', 'input "scopes"'],
   'Workflow Object steps': ['golden/flow/nothing-in-it.txt', '"steps" of workflow "one" is empty'],
