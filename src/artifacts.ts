@@ -1,13 +1,18 @@
-/** The folder of one run: every artifact is written whole, read back and searched for secrets; `latest` is the newest. */
-import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+/**
+ * The folder of one run: every artifact is written as it is made, read back and searched for secrets; `latest` is the
+ * newest. Nothing is held as a whole.
+ */
+import { createReadStream } from 'node:fs'
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { gathered, Search } from './chunks.ts'
 import { fail } from './errors.ts'
 import type { Redactor } from './secret.ts'
 
 export interface Artifacts {
   readonly folder: string
   /** Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing what was written. Returns the file's path. */
-  write(name: string, text: string): Promise<string>
+  write(name: string, chunks: Iterable<string>): Promise<string>
   /** Points `latest` at this run. */
   publish(): Promise<void>
 }
@@ -17,14 +22,23 @@ export async function createArtifacts(reports: string, runFolder: string, redact
   await guarded(folder, () => mkdir(folder, { recursive: true }))
   return {
     folder,
-    async write(name, text) {
+    async write(name, chunks) {
       const file = join(folder, name)
+      const draft = `${file}.part`
       // Atomic: a report is there whole or not at all.
       await guarded(file, async () => {
-        await writeFile(`${file}.part`, text)
-        await rename(`${file}.part`, file)
+        try {
+          await writeFile(draft, gathered(chunks))
+          await rename(draft, file)
+        } catch (error) {
+          await rm(draft, { force: true })
+          throw error
+        }
       })
-      const leaked = redactor.find(await readFile(file, 'utf8'))
+      const search = searchWith(redactor)
+      for await (const piece of createReadStream(file, { encoding: 'utf8', highWaterMark: READ_AT_ONCE }))
+        search.add(piece as string)
+      const leaked = search.end()
       if (leaked.length > 0) {
         await rm(file, { force: true })
         failLeaked(`"${name}" held a secret after it was written and was removed`, leaked)
@@ -46,13 +60,21 @@ export async function createArtifacts(reports: string, runFolder: string, redact
 /** Searches as the other, and writes nothing: for a record that another process will write. */
 export function withoutFolder(redactor: Redactor): Pick<Artifacts, 'write' | 'publish'> {
   return {
-    async write(name, text) {
-      const leaked = redactor.find(text)
+    async write(name, chunks) {
+      const search = searchWith(redactor)
+      for (const chunk of chunks) search.add(chunk)
+      const leaked = search.end()
       if (leaked.length > 0) failLeaked(`"${name}" would have held a secret and was not written`, leaked)
       return name
     },
     async publish() {},
   }
+}
+
+const READ_AT_ONCE = 256 * 1024
+
+function searchWith(redactor: Redactor): Search {
+  return new Search((text) => redactor.find(text))
 }
 
 function failLeaked(message: string, leaked: readonly string[]): never {
@@ -67,6 +89,8 @@ async function guarded(file: string, write: () => Promise<unknown>): Promise<voi
   try {
     await write()
   } catch (cause) {
+    // What is wrong with a text is not wrong with the disk.
+    if (!(cause instanceof Error && 'syscall' in cause)) throw cause
     fail(
       {
         code: 'REPORT_UNWRITABLE',

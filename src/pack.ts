@@ -48,7 +48,7 @@ export async function writePack(
   const evidence = evidenceOf(record)
   const files = new Map<string, string>([
     ['record.json', json(record)],
-    ...Object.entries(reports(record)),
+    ...Array.from(reports(record), ([file, chunks]): [string, string] => [file, [...chunks].join('')]),
     ['requirements.json', json(REQUIREMENTS)],
     [SIGNER, json(signer.jwk)],
     ...evidence,

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { join, parse, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts, withoutFolder } from './artifacts.ts'
+import { filled } from './chunks.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
@@ -331,13 +332,21 @@ export async function writeReports(
   artifacts: Pick<Artifacts, 'write' | 'publish'>,
   { codeQuality }: Pick<RunOptions, 'codeQuality'>,
 ): Promise<string> {
-  const file = await artifacts.write('record.json', `${JSON.stringify(record, null, 2)}\n`)
-  for (const [name, text] of Object.entries(reports(record))) await artifacts.write(name, text)
+  const file = await artifacts.write('record.json', recordText(record))
+  for (const [name, chunks] of reports(record)) await artifacts.write(name, chunks)
   const messages = record.messagesToThredd ?? []
-  if (messages.length > 0) await artifacts.write(MESSAGE_FILE, messages.map(({ text }) => text).join('\n---\n\n'))
+  if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.map(({ text }) => text).join('\n---\n\n')])
   if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
   await artifacts.publish()
   return file
+}
+
+function recordText(record: RunRecord): Iterable<string> {
+  return filled({ ...record, workflows: [] }, { name: 'workflows', depth: 1 }, workflowTexts(record))
+}
+
+function* workflowTexts({ workflows }: RunRecord): Generator<string> {
+  for (const workflow of workflows) yield JSON.stringify(workflow, null, 2)
 }
 
 async function drain(

@@ -8,8 +8,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runsPage } from '../src/report/html/runs.ts'
-import { html } from '../src/report/html.ts'
-import { everyOutcome, hostileRecord, longRecord, sampleRecord } from './support/reports.ts'
+import { everyOutcome, hostileRecord, html, longRecord, sampleRecord, whole } from './support/reports.ts'
 import { ROOT, runOnTwin } from './support/run.ts'
 
 const CANDIDATES = [
@@ -47,11 +46,13 @@ beforeAll(async () => {
     outcomes: html(everyOutcome()),
     hostile: html(hostileRecord()),
     long: html(longRecord(500)),
-    runs: runsPage([
-      { folder: 'run', run: ran.record },
-      { folder: 'cut', run: { problem: 'it is cut' } },
-      { folder: 'other', run: sampleRecord() },
-    ]),
+    runs: whole(
+      runsPage([
+        { folder: 'run', run: ran.record },
+        { folder: 'cut', run: { problem: 'it is cut' } },
+        { folder: 'other', run: sampleRecord() },
+      ]),
+    ),
   }))
     await writeFile(join(folder, `${name}.html`), page)
 }, 60_000)

@@ -14,8 +14,8 @@ import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } f
 import { createArtifacts, withoutFolder } from '../src/artifacts.ts'
 import { ToolError } from '../src/errors.ts'
 import { writePack } from '../src/pack.ts'
-import { html } from '../src/report/html.ts'
 import { Redactor } from '../src/secret.ts'
+import { html } from './support/reports.ts'
 import {
   attemptOnTwin,
   notPassed,
@@ -461,7 +461,7 @@ test.for(FORM_NAMES)('what another process is to write is refused with a known s
   redactor.add({ value: PASSPHRASE, name: 'passphrase' })
 
   await expect(
-    withoutFolder(redactor).write('record.json', `x ${formsOf(PASSPHRASE).get(form)} y`),
+    withoutFolder(redactor).write('record.json', [`x ${formsOf(PASSPHRASE).get(form)} y`]),
   ).rejects.toMatchObject({
     code: 'SECRET_LEAK',
     message: '"record.json" would have held a secret and was not written: passphrase',
@@ -475,7 +475,7 @@ test.for(FORM_NAMES)('an artifact with a known secret is refused and removed: %s
     redactor.add({ value: PASSPHRASE, name: 'passphrase' })
     const artifacts = await createArtifacts(reports, 'run', redactor)
 
-    const attempt = artifacts.write('report.html', `<p>${formsOf(PASSPHRASE).get(form)}</p>`)
+    const attempt = artifacts.write('report.html', [`<p>${formsOf(PASSPHRASE).get(form)}</p>`])
 
     await expect(attempt).rejects.toThrow(ToolError)
     await expect(attempt).rejects.toMatchObject({
@@ -495,7 +495,7 @@ test('an artifact without a known secret is written whole, and "latest" leads to
     redactor.add({ value: PASSPHRASE, name: 'passphrase' })
     const artifacts = await createArtifacts(reports, 'run', redactor)
 
-    const file = await artifacts.write('report.txt', redactor.text(`it was "${PASSPHRASE}"`))
+    const file = await artifacts.write('report.txt', [redactor.text(`it was "${PASSPHRASE}"`)])
     await artifacts.publish()
 
     expect(file).toBe(join(reports, 'run', 'report.txt'))

@@ -7,8 +7,6 @@ import type { RunRecord } from '../src/record.ts'
 import { account } from '../src/report/account.ts'
 import { curl } from '../src/report/curl.ts'
 import { runsPage } from '../src/report/html/runs.ts'
-import { html } from '../src/report/html.ts'
-import { markdown } from '../src/report/markdown.ts'
 import {
   CONFIGURATION_URL,
   check,
@@ -16,9 +14,12 @@ import {
   exchange,
   HOSTILE,
   hostileRecord,
+  html,
+  markdown,
   recordOf,
   registration,
   sampleRecord,
+  whole,
 } from './support/reports.ts'
 import { runOnTwin } from './support/run.ts'
 
@@ -54,10 +55,12 @@ test('nothing that a hostile server answers becomes markup', () => {
 })
 
 test('the list of runs escapes what it shows, and says what is wrong with a run', () => {
-  const page = runsPage([
-    { folder: '2026 "a"/<b>', run: sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } }) },
-    { folder: 'cut', run: { problem: '"record.json" is cut' } },
-  ])
+  const page = whole(
+    runsPage([
+      { folder: '2026 "a"/<b>', run: sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } }) },
+      { folder: 'cut', run: { problem: '"record.json" is cut' } },
+    ]),
+  )
 
   expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'img' || name === 'b')).toHaveLength(1)
   expect(page).toContain('href="2026%20%22a%22/%3Cb%3E/report.html"')
@@ -254,19 +257,24 @@ test('each endpoint says where it came from: a setting, an answer, or the flow',
   )
 
   const configured = { source: 'authorization', from: '.env.uat:12' }
-  expect(
-    endpoints.map(({ named, ...rest }) => ({ ...rest, named: named && [named.member, named.at.step.stepId] })),
-  ).toEqual([
-    { method: 'POST', url: 'https://auth.example/.well-known', configured, named: undefined },
-    { method: 'POST', url: 'https://auth.example/oauth2/register', configured, named: ['token_endpoint', 'discovery'] },
-    {
-      method: 'POST',
-      url: 'https://elsewhere.example/x',
-      configured: undefined,
-      named: ['aliases.other', 'discovery'],
-    },
-    { method: 'POST', url: 'https://typed.example/', configured: undefined, named: undefined },
-  ])
+  expect(endpoints.map(({ named, ...rest }) => ({ ...rest, named: named && [named.member, named.at.stepId] }))).toEqual(
+    [
+      { method: 'POST', url: 'https://auth.example/.well-known', configured, named: undefined },
+      {
+        method: 'POST',
+        url: 'https://auth.example/oauth2/register',
+        configured,
+        named: ['token_endpoint', 'discovery'],
+      },
+      {
+        method: 'POST',
+        url: 'https://elsewhere.example/x',
+        configured: undefined,
+        named: ['aliases.other', 'discovery'],
+      },
+      { method: 'POST', url: 'https://typed.example/', configured: undefined, named: undefined },
+    ],
+  )
 })
 
 test('the inventory has every certificate and key with its type, size and days left', () => {
@@ -303,7 +311,7 @@ test('findings come worst first, each with what it means and where it is', () =>
   const { findings } = account(everyOutcome())
 
   expect(
-    findings.map(({ standing, title, impact, remedy, at }) => [standing, at?.step.stepId, title, impact, remedy]),
+    findings.map(({ standing, title, impact, remedy, at }) => [standing, at?.stepId, title, impact, remedy]),
   ).toEqual([
     ['fail', 'fails', '$statusCode == 201', 'a condition of the flow does not hold', undefined],
     [

@@ -12,9 +12,9 @@ import {
   type WorkflowRecord,
 } from '../src/record.ts'
 import { githubAnnotations, gitlabCodeQuality } from '../src/report/annotations.ts'
-import { junit } from '../src/report/junit.ts'
 import { shapeOf } from '../src/shape.ts'
 import { expectGolden } from './support/golden.ts'
+import { junit, whole } from './support/reports.ts'
 import { ROOT, runOnTwin } from './support/run.ts'
 
 /** Text that has broken reports before: markup, quotes, controls, half a character, what XML cannot hold at all. */
@@ -152,7 +152,7 @@ test('GitHub shows each finding at the line of its flow and the warnings of the 
 })
 
 test('GitLab gets the findings as its code quality report, each with a fingerprint of its own', () => {
-  const text = gitlabCodeQuality(RECORD)
+  const text = whole(gitlabCodeQuality(RECORD))
 
   expectGolden(text, 'report/gl-code-quality-report.json')
   const issues = JSON.parse(text) as { fingerprint: string; location: { path: string } }[]
@@ -164,7 +164,7 @@ test('a clean run has no annotations', () => {
   const clean = { ...RECORD, warnings: [], workflows: [workflow('clean', 'passed', [step('passes', 'passed')])] }
 
   expect(githubAnnotations(clean)).toEqual([])
-  expect(gitlabCodeQuality(clean)).toBe('[]\n')
+  expect(whole(gitlabCodeQuality(clean))).toBe('[]\n')
 })
 
 test('a real run writes a valid junit.xml beside its record, and no report names a folder of the machine', async () => {
@@ -178,7 +178,12 @@ test('a real run writes a valid junit.xml beside its record, and no report names
     steps.flatMap(({ at, checks }) => [at.file, ...checks.flatMap((one) => one.at?.file ?? [])]),
   )
   expect([...new Set(places)]).toEqual(['flows/lifecycle.arazzo.yaml'])
-  const texts = [readFileSync(ran.file, 'utf8'), xml, ...githubAnnotations(ran.record), gitlabCodeQuality(ran.record)]
+  const texts = [
+    readFileSync(ran.file, 'utf8'),
+    xml,
+    ...githubAnnotations(ran.record),
+    whole(gitlabCodeQuality(ran.record)),
+  ]
   expect(texts.filter((text) => text.includes(ROOT))).toEqual([])
 })
 

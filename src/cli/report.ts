@@ -70,11 +70,13 @@ function formatsOf(invocation: Invocation): readonly FormatName[] {
 }
 
 async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<string[]> {
-  const texts = formats.map((name) => ({ file: FORMATS[name].file, text: FORMATS[name].convert(record) }))
   // The secrets of the run are gone with it; its record holds none.
   const artifacts = await createArtifacts(dirname(folder), basename(folder), new Redactor(randomBytes(32)))
   const paths: string[] = []
-  for (const { file, text } of texts) paths.push(await artifacts.write(file, text))
+  for (const name of formats) {
+    const { file, convert } = FORMATS[name]
+    paths.push(await artifacts.write(file, convert(record)))
+  }
   return paths
 }
 

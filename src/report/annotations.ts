@@ -22,7 +22,8 @@ export function githubAnnotations(record: RunRecord): string[] {
       .replaceAll('\n', '%0A')
   const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
   return [
-    ...findings(record).map(
+    ...Array.from(
+      findings(record),
       ({ level, file, line, title, message }) =>
         `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
     ),
@@ -34,22 +35,22 @@ export function githubAnnotations(record: RunRecord): string[] {
 }
 
 /** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
-export function gitlabCodeQuality(record: RunRecord): string {
-  const issues = findings(record).map(({ level, file, line, title, message }) => ({
+export function* gitlabCodeQuality(record: RunRecord): Generator<string> {
+  const issues = Array.from(findings(record), ({ level, file, line, title, message }) => ({
     description: `${title}: ${message}`,
     check_name: title,
     fingerprint: createHash('sha256').update(`${file}:${line}:${title}`).digest('hex'),
     severity: level === 'error' ? 'major' : 'minor',
     location: { path: file, lines: { begin: line } },
   }))
-  return `${JSON.stringify(issues, null, 2)}\n`
+  yield `${JSON.stringify(issues, null, 2)}\n`
 }
 
-function findings({ workflows }: RunRecord): Finding[] {
-  return workflows.flatMap((workflow) => [
-    ...workflow.steps.flatMap((step) => findingsOf(step, workflow.workflowId)),
-    ...findingBeyondSteps(workflow),
-  ])
+function* findings({ workflows }: RunRecord): Generator<Finding> {
+  for (const workflow of workflows) {
+    for (const step of workflow.steps) yield* findingsOf(step, workflow.workflowId)
+    yield* findingBeyondSteps(workflow)
+  }
 }
 
 function findingBeyondSteps(workflow: WorkflowRecord): Finding[] {

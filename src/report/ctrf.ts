@@ -3,9 +3,10 @@
  * are named in `rawStatus` and in `extra`.
  */
 import { createHash } from 'node:crypto'
+import { filled } from '../chunks.ts'
 import { render } from '../errors.ts'
-import { errorBeyondSteps, type RunRecord, type WorkflowRecord } from '../record.ts'
-import { account, type Placed, type Standing } from './account.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import { account, STANDINGS, type Standing, standingOf, type WorkflowFacts } from './account.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {
   pass: 'passed',
@@ -15,13 +16,14 @@ const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other
   skip: 'skipped',
 }
 
-export function ctrf(record: RunRecord): string {
+export function ctrf(record: RunRecord): Iterable<string> {
   const said = account(record)
-  const tests = [...said.steps.map(test), ...record.workflows.flatMap(wholeWorkflow)]
-  const number = (status: string) => tests.filter((one) => one.status === status).length
+  const whole = said.workflows.filter(({ hasOwnError }) => hasOwnError).length
+  const number = (status: string) =>
+    STANDINGS.reduce((sum, standing) => sum + (STATUS[standing] === status ? said.stepCounts[standing] : 0), 0)
   const start = Date.parse(record.startedAt)
   const { tool, environment, origin } = record
-  return `${JSON.stringify(
+  return filled(
     {
       reportFormat: 'CTRF',
       specVersion: '0.0.0',
@@ -31,12 +33,12 @@ export function ctrf(record: RunRecord): string {
       results: {
         tool: { name: tool.name, version: tool.version },
         summary: {
-          tests: tests.length,
+          tests: said.steps.length + whole,
           passed: number('passed'),
           failed: number('failed'),
           skipped: number('skipped'),
           pending: 0,
-          other: number('other'),
+          other: number('other') + whole,
           suites: record.workflows.length,
           start,
           stop: start + Math.round(record.durationMs),
@@ -49,7 +51,7 @@ export function ctrf(record: RunRecord): string {
             warnings: said.checkCounts.warn,
           },
         },
-        tests,
+        tests: [],
         environment: {
           reportName: 'DCR conformance',
           testEnvironment: environment.name,
@@ -81,12 +83,25 @@ export function ctrf(record: RunRecord): string {
         },
       },
     },
-    null,
-    2,
-  )}\n`
+    { name: 'tests', depth: 2 },
+    tests(record, said.workflows),
+  )
 }
 
-function test({ workflow, step, standing }: Placed) {
+/** Those of steps, then those of workflows. */
+function* tests({ workflows }: RunRecord, facts: readonly WorkflowFacts[]): Generator<string> {
+  for (const { workflowId, steps } of workflows) for (const step of steps) yield json(test(step, workflowId))
+  for (const [index, workflow] of workflows.entries()) {
+    if (facts[index]?.hasOwnError) yield json(wholeWorkflow(workflow))
+  }
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2)
+}
+
+function test(step: StepRecord, workflowId: string) {
+  const standing = standingOf(step)
   const failed = step.checks.filter(({ status }) => status === 'fail')
   const [first] = failed
   const message =
@@ -105,7 +120,7 @@ function test({ workflow, step, standing }: Placed) {
     status: STATUS[standing],
     duration: Math.round(step.durationMs),
     ...(start === undefined ? {} : { start, stop: start + Math.round(step.durationMs) }),
-    suite: [workflow.workflowId],
+    suite: [workflowId],
     ...(message === undefined ? {} : { message }),
     ...(trace === '' ? {} : { trace }),
     rawStatus: standing,
@@ -137,22 +152,18 @@ function test({ workflow, step, standing }: Placed) {
 }
 
 /** What kept a workflow from ending belongs to no step, and would be missing where machines count. */
-function wholeWorkflow(workflow: WorkflowRecord) {
-  const error = errorBeyondSteps(workflow)
-  if (error === undefined) return []
-  return [
-    {
-      name: '(the workflow)',
-      status: 'other',
-      duration: 0,
-      suite: [workflow.workflowId],
-      message: error.message,
-      trace: render(error),
-      rawStatus: 'inconclusive',
-      type: 'e2e',
-      filePath: workflow.flow.file,
-    },
-  ]
+function wholeWorkflow({ workflowId, flow, error }: WorkflowRecord) {
+  return {
+    name: '(the workflow)',
+    status: 'other',
+    duration: 0,
+    suite: [workflowId],
+    message: error?.message,
+    trace: error && render(error),
+    rawStatus: 'inconclusive',
+    type: 'e2e',
+    filePath: flow.file,
+  }
 }
 
 /** The same record always has the same report: the id comes from the run's (RFC 9562 version 8). */

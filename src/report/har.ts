@@ -1,11 +1,12 @@
 /** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
 import { createRequire } from 'node:module'
+import { filled } from '../chunks.ts'
 import type { Exchange, RunRecord, StepRecord } from '../record.ts'
 
 /** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
 const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
-export function har(record: RunRecord): string {
+export function har(record: RunRecord): Iterable<string> {
   const creator = { name: record.tool.name, version: record.tool.version }
   const pages = record.workflows.map(({ workflowId, startedAt, durationMs, status }, index) => ({
     startedDateTime: startedAt,
@@ -13,11 +14,19 @@ export function har(record: RunRecord): string {
     title: `${workflowId}: ${status}`,
     pageTimings: { onContentLoad: -1, onLoad: durationMs },
   }))
-  const entries = record.workflows.flatMap(({ steps }, index) =>
-    steps.flatMap((step) => step.exchanges.map((exchange) => entry(exchange, step, pageId(index)))),
-  )
   const comment = `run ${record.runId}; secrets are replaced by fingerprints, bodies are shown as parsed`
-  return `${JSON.stringify({ log: { version: '1.2', creator, pages, entries, comment } }, null, 2)}\n`
+  return filled(
+    { log: { version: '1.2', creator, pages, entries: [], comment } },
+    { name: 'entries', depth: 2 },
+    entries(record),
+  )
+}
+
+function* entries({ workflows }: RunRecord): Generator<string> {
+  for (const [index, { steps }] of workflows.entries()) {
+    for (const step of steps)
+      for (const exchange of step.exchanges) yield JSON.stringify(entry(exchange, step, pageId(index)), null, 2)
+  }
 }
 
 function pageId(index: number): string {

@@ -1,19 +1,11 @@
 /**
  * The report for people: one file that needs nothing else, under a policy that admits its own style and script by hash
- * and no request at all. A conversion of the record; what it says is decided in account.ts.
+ * and no request at all. A conversion of the record, workflow by workflow; what it says is decided in account.ts.
  */
 import { createHash } from 'node:crypto'
 import type { RunRecord, WorkflowRecord } from '../record.ts'
-import {
-  type Account,
-  account,
-  type Finding,
-  type JudgedRequirement,
-  type LedgerEntry,
-  type Proof,
-  REQUIREMENT_STANDINGS,
-  STANDINGS,
-} from './account.ts'
+import { type Account, account, type Finding, STANDINGS } from './account.ts'
+import type { LedgerEntry } from './calls.ts'
 import { certificates } from './html/certificates.ts'
 import { circumstances } from './html/circumstances.ts'
 import { sequence, waterfall } from './html/diagram.ts'
@@ -36,20 +28,27 @@ import { SCRIPT } from './html/script.ts'
 import { stepDetails } from './html/steps.ts'
 import { STYLE } from './html/style.ts'
 import { type Tokens, tokensOf } from './html/tokens.ts'
+import { type JudgedRequirement, type Proofs, REQUIREMENT_STANDINGS } from './proofs.ts'
 import { count } from './words.ts'
 
-export function html(record: RunRecord): string {
+export function html(record: RunRecord): Iterable<string> {
   const said = account(record)
-  const tokens = tokensOf(record)
   const { name } = record.environment
-  return document(
-    `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`,
-    markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
+  const title = `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`
+  return document(title, page(record, said, tokensOf(record)))
+}
+
+function* page(record: RunRecord, said: Account, tokens: Tokens): Generator<Markup> {
+  yield markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
 <div class="bar"><nav class="page" aria-label="Sections">${SECTIONS.map(([id, title]) => markup`<a href="#${id}">${title}</a>`)}</nav></div>
 <main class="page" id="main">
 ${overview(record, said)}
 ${findings(said)}
-${workflows(record, said, tokens)}
+<section id="workflows"><h2>Workflows</h2>
+${tools(said)}
+`
+  for (const [index, workflow] of record.workflows.entries()) yield workflowSection(workflow, index, { record, tokens })
+  yield markup`</section>
 ${requirements(said)}
 ${certificates(record, said, tokens)}
 ${circumstances(record, said)}
@@ -57,12 +56,11 @@ ${clients(said)}
 ${jwts(tokens)}
 ${limits(record, said)}
 </main>
-<footer class="page">Made from record.json of run ${record.runId}, version ${record.recordVersion}, ended ${readable(said.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`,
-  )
+<footer class="page">Made from record.json of run ${record.runId}, version ${record.recordVersion}, ended ${readable(said.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`
 }
 
 /** A page of the same make: used for the list of runs too. */
-export function document(title: string, body: Markup): string {
+export function* document(title: string, body: Iterable<Markup>): Generator<string> {
   const policy = [
     "default-src 'none'",
     `style-src '${hashOf(STYLE)}'`,
@@ -71,7 +69,9 @@ export function document(title: string, body: Markup): string {
     "form-action 'none'",
   ].join('; ')
   const head = markup`<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer"><title>${title}</title>`
-  return `<!doctype html>\n<html lang="en"><head>${head}<style>${STYLE}</style></head>\n<body><a class="skip-link" href="#main">Skip to the content</a>\n${body}\n<script>${SCRIPT}</script></body></html>\n`
+  yield `<!doctype html>\n<html lang="en"><head>${head}<style>${STYLE}</style></head>\n<body><a class="skip-link" href="#main">Skip to the content</a>\n`
+  for (const part of body) yield part.toString()
+  yield `\n<script>${SCRIPT}</script></body></html>\n`
 }
 
 function hashOf(text: string): string {
@@ -186,11 +186,12 @@ function tally(title: string, counts: readonly (readonly [Parameters<typeof badg
     )}</ul></div>`
 }
 
-function findings({ findings }: Account): Markup {
+function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Account): Markup {
+  const more = fail + inconclusive + warn - findings.length
   return markup`<section id="findings"><h2>Findings</h2>${
     findings.length === 0
       ? markup`<p class="soft">None: no check failed, warned or was without a verdict.</p>`
-      : markup`<ul class="findings">${findings.map(finding)}</ul>`
+      : markup`<ul class="findings">${findings.map(finding)}</ul>${more > 0 && markup`<p>And ${count(more, 'more finding')}, which stand at their steps.</p>`}`
   }</section>`
 }
 
@@ -214,25 +215,22 @@ ${expected !== undefined && found !== undefined && expectedAndActual(expected, f
 <p class="soft small">${at === undefined ? workflowId : stepLink(at)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
 }
 
-function workflows(record: RunRecord, said: Account, tokens: Tokens): Markup {
-  return markup`<section id="workflows"><h2>Workflows</h2>
-<div class="tools" id="tools" hidden role="search"><fieldset><legend>Show steps with the verdict</legend>${STANDINGS.filter(
-    (standing) => said.stepCounts[standing] > 0,
+function tools({ stepCounts, steps }: Account): Markup {
+  return markup`<div class="tools" id="tools" hidden role="search"><fieldset><legend>Show steps with the verdict</legend>${STANDINGS.filter(
+    (standing) => stepCounts[standing] > 0,
   ).map(
     (standing) =>
-      markup`<label class="chip ${toneOf(standing)}"><input type="checkbox" value="${standing}" checked>${wordOf(standing)} ${said.stepCounts[standing]}</label>`,
-  )}</fieldset><input type="search" id="search" placeholder="Search steps: id, header, value, clause" aria-label="Search steps"><button type="button" id="open">Open all</button><button type="button" id="close">Close all</button><output id="found" aria-live="polite">${count(said.steps.length, 'step')}</output></div>
-${record.workflows.map((workflow, index) => workflowSection(workflow, index, { record, said, tokens }))}</section>`
+      markup`<label class="chip ${toneOf(standing)}"><input type="checkbox" value="${standing}" checked>${wordOf(standing)} ${stepCounts[standing]}</label>`,
+  )}</fieldset><input type="search" id="search" placeholder="Search steps: id, header, value, clause" aria-label="Search steps"><button type="button" id="open">Open all</button><button type="button" id="close">Close all</button><output id="found" aria-live="polite">${count(steps.length, 'step')}</output></div>`
 }
 
 function workflowSection(
   workflow: WorkflowRecord,
   index: number,
-  { record, said, tokens }: { readonly record: RunRecord; readonly said: Account; readonly tokens: Tokens },
+  { record, tokens }: { readonly record: RunRecord; readonly tokens: Tokens },
 ): Markup {
   const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs } = workflow
   const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
-  const steps = said.steps.filter(({ place }) => place[0] === index)
   return markup`<section id="workflow-${index + 1}" aria-label="Workflow ${workflowId}"><div class="card"><div class="workflow-head">${badge(verdict)}<h3>${workflowId}</h3><span class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} · ${duration(workflow.durationMs)}</span></div>
 ${summary !== undefined && markup`<p>${summary}</p>`}${clauses(ids)}
 ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
@@ -243,7 +241,7 @@ ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}
       markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
   )}</tbody></table></div></details>
 <p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span></p></div>
-${steps.map((placed) => stepDetails(placed, record, tokens))}</section>`
+${workflow.steps.map((step, number) => stepDetails(step, [index, number], { record, tokens }))}</section>`
 }
 
 function requirements(said: Account): Markup {
@@ -262,14 +260,11 @@ ${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The cat
   )}</table></div></div>
 ${
   otherClauses.length > 0 &&
-  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.length === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
+  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.steps === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
 }
 <div class="card"><details class="more" id="by-step"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
-    (placed) => {
-      const own = requirements.filter(({ proofs }) => proofs.some(({ place }) => place.join() === placed.place.join()))
-      const ids = [...(placed.step.clauses ?? []), ...placed.step.checks.flatMap((check) => check.clauses)]
-      return markup`<tr><th scope="row">${stepLink(placed)}</th><td>${own.length === 0 ? markup`<span class="soft">none</span>` : own.map(({ requirement }) => requirement.id).join(', ')}</td><td>${clauses(ids)}</td></tr>`
-    },
+    (one) =>
+      markup`<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`,
   )}</tbody></table></div></details></div></section>`
 }
 
@@ -283,19 +278,13 @@ function areas({ areas }: Account): Markup {
 
 function requirementRow({ requirement, standing, because, proofs }: JudgedRequirement): Markup {
   const { id, text, level, kind, safety } = requirement
-  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.length === 0 ? because : proofLinks(proofs)}</div></td></tr>`
+  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.steps === 0 ? because : proofLinks(proofs)}</div></td></tr>`
 }
 
-/** Beyond this nobody reads on; the other direction lists every step. */
-const MOST_PROOFS = 8
-
 /** A bad one is never among those that are left out. */
-function proofLinks(proofs: readonly Proof[]): Markup[] {
-  const rank = ({ check }: Proof) => ['fail', 'warn', 'pass'].indexOf(check.status)
-  const sorted = proofs.toSorted((a, b) => rank(a) - rank(b))
-  const bySteps = [...Map.groupBy(sorted, ({ place }) => place.join()).values()].flatMap(([first]) => first ?? [])
-  const links = bySteps.slice(0, MOST_PROOFS).map((first, index) => markup`${index > 0 && ', '}${stepLink(first)}`)
-  const more = bySteps.length - links.length
+function proofLinks({ steps, first }: Proofs): Content {
+  const links = first.map((placed, index) => markup`${index > 0 && ', '}${stepLink(placed)}`)
+  const more = steps - first.length
   return more === 0 ? links : [...links, markup` and <a href="#by-step">${count(more, 'more step')}</a>`]
 }
 
@@ -312,7 +301,7 @@ function entry({ client, uri, events, disposition }: LedgerEntry): Markup {
   return markup`<div class="card"><p><span class="badge ${tone}">${disposition}</span> <span class="mono wrap">${client}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, at }) => markup`<li>${what} in ${stepLink(at)}</li>`)}</ol></div>`
 }
 
-function jwts({ all }: Tokens): Markup {
+function jwts({ all, more }: Tokens): Markup {
   return markup`<section id="tokens"><h2>JWTs</h2><p>Header and claims of every JWT that was seen, without its signature: they can be read and not used.</p>${
     all.length === 0
       ? markup`<p class="soft">None.</p>`
@@ -320,7 +309,7 @@ function jwts({ all }: Tokens): Markup {
           ({ number, name, header, claims }) =>
             markup`<details class="step" id="token-${number}"><summary><span class="badge other">${String(header.alg ?? 'no alg')}</span><span class="title">${name} (${number})</span><span class="soft small"></span><span class="call">${tokenTimes(claims)}</span></summary><div class="inner"><h4>Header</h4>${code(JSON.stringify(header, null, 2), `header of JWT ${number}`)}<h4>Claims</h4>${code(JSON.stringify(claims, null, 2), `claims of JWT ${number}`)}</div></details>`,
         )
-  }</section>`
+  }${more > 0 && markup`<p>And ${count(more, 'more JWT')}, in record.json.</p>`}</section>`
 }
 
 function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
@@ -333,9 +322,9 @@ function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
     .join(' · ')
 }
 
-function limits({ redaction, leftOut }: RunRecord, { findings, steps }: Account): Markup {
+function limits({ redaction, leftOut }: RunRecord, { findingCounts, steps }: Account): Markup {
   const skipped = steps.filter(({ standing }) => standing === 'skip')
-  const deviations = findings.filter(({ standing }) => standing === 'warn').length
+  const deviations = findingCounts.warn
   return markup`<section id="limits"><h2>Redaction and limits</h2>
 <div class="card"><h3>Redaction</h3>${pairs([
     ['rules', redaction.rules],
@@ -353,7 +342,7 @@ function limits({ redaction, leftOut }: RunRecord, { findings, steps }: Account)
   ])}</div>
 <div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${
     skipped.length > 0 &&
-    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((placed) => markup`<li>${stepLink(placed)}: ${placed.step.because ?? 'no reason given'}</li>`)}</ul>`
+    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((placed) => markup`<li>${stepLink(placed)}: ${placed.because ?? 'no reason given'}</li>`)}</ul>`
   }${leftOut !== undefined && leftOut.length > 0 && markup`<p>Not part of the run: ${leftOut.join(', ')}.</p>`}</div>
 <div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;pack&gt;</code> recomputes all of it; signer.jwk.json is the key, and its kid is to be compared with the one its maker names. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
 <div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not. Keep it as long as your audit asks for, which is twelve months in many schemes.</p></div>

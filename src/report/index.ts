@@ -1,4 +1,4 @@
-/** The files that are written for every run, from its record alone. */
+/** The files that are written for every run, from its record alone, each piece by piece. */
 import type { RunRecord } from '../record.ts'
 import { ctrf } from './ctrf.ts'
 import { har } from './har.ts'
@@ -14,9 +14,10 @@ export const FORMATS = {
   ctrf: { file: 'ctrf.json', convert: ctrf },
   har: { file: 'run.har', convert: har },
 } as const satisfies Readonly<
-  Record<string, { readonly file: string; readonly convert: (record: RunRecord) => string }>
+  Record<string, { readonly file: string; readonly convert: (record: RunRecord) => Iterable<string> }>
 >
 
-export function reports(record: RunRecord): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.values(FORMATS).map(({ file, convert }) => [file, convert(record)]))
+/** A file's name and its text. None is begun before it is read. */
+export function* reports(record: RunRecord): Generator<readonly [file: string, chunks: Iterable<string>]> {
+  for (const { file, convert } of Object.values(FORMATS)) yield [file, convert(record)]
 }

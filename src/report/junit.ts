@@ -11,22 +11,25 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record.ts'
+import { account } from './account.ts'
 
-export function junit(record: RunRecord): string {
-  const suites = record.workflows.map((workflow) => suite(workflow, record))
-  const { skipped: _, ...all } = counts(record.workflows)
-  return [
-    '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(record.durationMs) })}>`,
-    ...suites.flat(),
-    '</testsuites>',
-    '',
-  ].join('\n')
+export function* junit(record: RunRecord): Generator<string> {
+  const { stepCounts, steps, workflows } = account(record)
+  const whole = workflows.filter(({ hasOwnError }) => hasOwnError).length
+  const { fail, inconclusive } = stepCounts
+  const all = { tests: steps.length + whole, failures: fail, errors: inconclusive + whole }
+  yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+  yield `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(record.durationMs) })}>\n`
+  for (const workflow of record.workflows)
+    yield suite(workflow, record)
+      .map((line) => `${line}\n`)
+      .join('')
+  yield '</testsuites>\n'
 }
 
 function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
-  const { skipped, ...rest } = counts([workflow])
   const error = errorBeyondSteps(workflow)
+  const counts = countsOf(workflow, error !== undefined)
   const properties = [
     ['environment', `${record.environment.name} (${record.environment.class})`],
     ['counterparty', record.counterparty],
@@ -40,7 +43,7 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
     ),
   ]
   return [
-    `  <testsuite${attributes({ name: workflow.workflowId, ...rest, skipped, time: seconds(workflow.durationMs), timestamp: workflow.startedAt.slice(0, 19) })}>`,
+    `  <testsuite${attributes({ name: workflow.workflowId, ...counts, time: seconds(workflow.durationMs), timestamp: workflow.startedAt.slice(0, 19) })}>`,
     '    <properties>',
     ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
     '    </properties>',
@@ -94,10 +97,12 @@ function sentence({ title, expected, actual, status, clauses }: CheckRecord): st
   return status === 'pass' ? `${title}${where}` : `${title}: expected ${expected}, found ${actual}${where}`
 }
 
-function counts(workflows: readonly WorkflowRecord[]): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {
-  const steps = workflows.flatMap((workflow) => workflow.steps)
+function countsOf(
+  { steps }: WorkflowRecord,
+  hasOwnError: boolean,
+): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {
   const of = (status: StepRecord['status']) => steps.filter((step) => step.status === status).length
-  const whole = workflows.filter((workflow) => errorBeyondSteps(workflow) !== undefined).length
+  const whole = hasOwnError ? 1 : 0
   return {
     tests: steps.length + whole,
     failures: of('failed'),

@@ -5,33 +5,34 @@ import { count } from './words.ts'
 
 /** A comment holds 65,536 characters; beyond this nobody reads on. */
 const MOST_FINDINGS = 50
+const MOST_WORKFLOWS = 200
 
-export function markdown(record: RunRecord): string {
+export function* markdown(record: RunRecord): Generator<string> {
   const said = account(record)
-  const { answer, findings, complete } = said
+  const { answer, findings, complete, workflows } = said
+  const more = sum(said.findingCounts) - MOST_FINDINGS
   const sign = { good: '✅', caution: '⚠️', bad: '❌', unknown: '❔' }[answer.tone]
-  return `${[
+  yield `${[
     `## ${sign} May we go live? ${answer.headline}`,
     answer.because.map((reason) => `- ${plain(reason)}`).join('\n'),
     `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${record.verdict} · environment ${inCode(record.environment.name)} (${record.environment.class}) · ${plain(record.startedAt)} · run ${inCode(record.runId)}`,
     table(
       ['workflow', 'verdict', 'steps', 'checks', 'failed', 'warnings', 'ms'],
-      record.workflows.map(({ workflowId, status, steps, durationMs }) => {
-        const checks = steps.flatMap((step) => step.checks)
-        const number = (one: string) => String(checks.filter((check) => check.status === one).length)
-        return [
+      workflows
+        .slice(0, MOST_WORKFLOWS)
+        .map(({ workflowId, status, durationMs, stepCounts, checkCounts }) => [
           inCode(workflowId),
           status,
-          String(steps.length),
-          String(checks.length),
-          number('fail'),
-          number('warn'),
+          String(sum(stepCounts)),
+          String(sum(checkCounts)),
+          String(checkCounts.fail),
+          String(checkCounts.warn),
           String(Math.round(durationMs)),
-        ]
-      }),
+        ]),
     ),
+    ...(workflows.length <= MOST_WORKFLOWS ? [] : [`… and ${workflows.length - MOST_WORKFLOWS} more in report.html`]),
     ...(findings.length === 0 ? [] : ['### Findings', findings.slice(0, MOST_FINDINGS).map(finding).join('\n')]),
-    ...(findings.length <= MOST_FINDINGS ? [] : [`… and ${findings.length - MOST_FINDINGS} more in report.html`]),
+    ...(more <= 0 ? [] : [`… and ${more} more in report.html`]),
     ...(said.notices.length === 0
       ? []
       : [
@@ -54,7 +55,7 @@ export function markdown(record: RunRecord): string {
 }
 
 function finding({ standing, workflowId, at, title, expected, found, remedy, clauses, requirements }: Finding): string {
-  const where = at === undefined ? workflowId : `${workflowId} / ${at.step.stepId}`
+  const where = at === undefined ? workflowId : `${workflowId} / ${at.stepId}`
   const word = { fail: '❌ **failed**', warn: '⚠️ warning', inconclusive: '❔ no verdict' }[standing]
   const pair =
     expected === undefined || found === undefined ? [] : [`  expected ${inCode(expected)}, found ${inCode(found)}`]
@@ -80,6 +81,10 @@ function requirements({ requirements }: Account): string {
           '\n</details>',
         ]),
   ].join('\n')
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, one) => total + one, 0)
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

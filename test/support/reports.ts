@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import type { Invocation } from '../../src/cli/commands.ts'
 import { type CheckRecord, type Exchange, RECORD_VERSION, type RunRecord, type StepRecord } from '../../src/record.ts'
+import { FORMATS } from '../../src/report/index.ts'
 
 export const SIGNED = {
   header: { alg: 'PS256', kid: 'signer' },
@@ -298,4 +299,15 @@ export function asked(...args: string[]): Invocation {
     text: (flag) => texts(flag).at(-1),
     pairs: () => new Map(),
   }
+}
+
+/** Reports as a reader has them: whole. */
+export const [html, markdown, junit, ctrf, har] = (['html', 'md', 'junit', 'ctrf', 'har'] as const).map(
+  (name) => (record: RunRecord) => whole(FORMATS[name].convert(record)),
+) as [Whole, Whole, Whole, Whole, Whole]
+
+type Whole = (record: RunRecord) => string
+
+export function whole(chunks: Iterable<string>): string {
+  return [...chunks].join('')
 }

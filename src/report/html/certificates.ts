@@ -1,6 +1,7 @@
 /** The section on certificates, keys and TLS: our inventory, and what servers showed. */
 import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record.ts'
-import { type Account, isExpiring, type ServerCertificate } from '../account.ts'
+import { type Account, isExpiring } from '../account.ts'
+import type { ServerCertificate } from '../calls.ts'
 import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, readable } from './parts.ts'
@@ -12,7 +13,7 @@ export function certificates(record: RunRecord, said: Account, tokens: Tokens): 
   return markup`<section id="certificates"><h2>Certificates and TLS</h2>
 <div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
 <div class="card"><h3>Our signing keys</h3>${signingKeys.length === 0 ? markup`<p class="soft">None was used.</p>` : signingKeys.map(signingKey)}</div>
-${softwareStatements(record, tokens)}
+${softwareStatements(tokens)}
 <div class="card"><h3>Servers</h3>${
     hosts.length === 0
       ? markup`<p class="soft">No call was made.</p>`
@@ -83,19 +84,10 @@ function signingKey({ kid, algorithms, key, thumbprint, certificate }: SigningKe
 }
 
 /** Whose statement, and how old: a directory's assertion goes stale. */
-function softwareStatements({ workflows }: RunRecord, tokens: Tokens): Content {
-  const answers = workflows.flatMap(({ steps }) =>
-    steps.flatMap((step) =>
-      step.exchanges.flatMap(({ response, timing }) => {
-        const [token] = response === undefined ? [] : tokens.in(response.body.text ?? '')
-        const isAnswer = step.operation?.operationId === 'getSoftwareStatementAssertion'
-        return isAnswer && token !== undefined ? [{ token, at: timing.startedAt, hash: response?.body.sha256 }] : []
-      }),
-    ),
-  )
+function softwareStatements({ statements, moreStatements }: Tokens): Content {
   return (
-    answers.length > 0 &&
-    markup`<div class="card"><h3>Software statements</h3>${answers.map(({ token: { number, claims }, at, hash }) => {
+    statements.length > 0 &&
+    markup`<div class="card"><h3>Software statements</h3>${statements.map(({ token: { number, claims }, at, hash }) => {
       const issuedAt = typeof claims.iat === 'number' ? claims.iat * 1000 : Number.NaN
       const age = (Date.parse(at) - issuedAt) / 1000
       return markup`<h4><a href="#token-${number}">JWT ${number}</a></h4>${pairs([
@@ -110,7 +102,7 @@ function softwareStatements({ workflows }: RunRecord, tokens: Tokens): Content {
         ['org_id', text(claims.org_id)],
         ['SHA-256 of the answer', mono(hash)],
       ])}`
-    })}</div>`
+    })}${moreStatements > 0 && markup`<p>And ${count(moreStatements, 'more answer')} with one, in record.json.</p>`}</div>`
   )
 }
 

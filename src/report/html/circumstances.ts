@@ -1,6 +1,7 @@
 /** The section on who ran what, when, where and with which settings. */
 import type { RunRecord } from '../../record.ts'
-import type { Account, Endpoint } from '../account.ts'
+import type { Account } from '../account.ts'
+import type { Endpoint } from '../calls.ts'
 import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, stepLink, time } from './parts.ts'

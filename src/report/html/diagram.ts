@@ -1,6 +1,6 @@
 /** Who called whom, in which order and for how long: drawings of one workflow. Only calls of this client are known. */
-import type { Exchange, WorkflowRecord } from '../../record.ts'
-import { type Placed, standingOf } from '../account.ts'
+import type { Exchange, StepRecord, WorkflowRecord } from '../../record.ts'
+import { type Placed, type Standing, standingOf } from '../account.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { duration, signOf, stepId, toneOf } from './parts.ts'
 
@@ -20,7 +20,9 @@ const TOP = 46
 const ROW = 44
 
 interface Row {
-  readonly placed: Placed
+  readonly step: StepRecord
+  readonly place: Placed['place']
+  readonly standing: Standing
   readonly exchange: Exchange
   /** counts from 1, where a step was tried again */
   readonly attempt?: number | undefined
@@ -29,7 +31,9 @@ interface Row {
 function rowsOf(workflow: WorkflowRecord, index: number): Row[] {
   return workflow.steps.flatMap((step, number) =>
     step.exchanges.map((exchange, attempt) => ({
-      placed: { workflow, step, place: [index, number], standing: standingOf(step) },
+      step,
+      place: [index, number],
+      standing: standingOf(step),
       exchange,
       attempt: step.exchanges.length > 1 ? attempt + 1 : undefined,
     })),
@@ -40,7 +44,7 @@ export function sequence(workflow: WorkflowRecord, index: number): Content {
   const rows = rowsOf(workflow, index)
   if (rows.length === 0) return undefined
   const height = TOP + rows.length * ROW + 14
-  const used = new Set(rows.map(({ placed }) => laneOf(placed)))
+  const used = new Set(rows.map(laneOf))
   const id = `sequence-${index + 1}`
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="Sequence diagram of ${workflow.workflowId}">
 <svg class="sequence" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
@@ -55,25 +59,27 @@ ${rows.map(drawn)}
 </svg></div>`
 }
 
-function sentence({ placed, exchange, attempt }: Row): string {
+function sentence(row: Row): string {
+  const { step, standing, exchange, attempt } = row
   const outcome = exchange.response === undefined ? 'no answer' : `status ${exchange.response.status}`
-  return `${placed.step.stepId}${attempt === undefined ? '' : `, attempt ${attempt}`}: client to ${LANES[laneOf(placed)]?.toLowerCase()}, ${exchange.request.method}, ${outcome}, ${placed.standing}.`
+  return `${step.stepId}${attempt === undefined ? '' : `, attempt ${attempt}`}: client to ${LANES[laneOf(row)]?.toLowerCase()}, ${exchange.request.method}, ${outcome}, ${standing}.`
 }
 
-function drawn({ placed, exchange, attempt }: Row, number: number): Markup {
+function drawn(row: Row, number: number): Markup {
+  const { step, standing, exchange, attempt } = row
   const y = TOP + number * ROW + 16
   const from = xOf(0)
-  const to = xOf(laneOf(placed))
+  const to = xOf(laneOf(row))
   const { method, url } = exchange.request
-  const path = placed.step.operation?.path ?? url
+  const path = step.operation?.path ?? url
   const label = `${method} ${cut(path, Math.floor((to - from) / 6.6) - method.length - 2)}`
-  const tone = toneOf(placed.standing)
+  const tone = toneOf(standing)
   const answer =
     exchange.response === undefined ? (exchange.error?.code ?? 'no answer') : String(exchange.response.status)
-  const name = attempt === undefined ? placed.step.stepId : `${placed.step.stepId} (${attempt})`
+  const name = attempt === undefined ? step.stepId : `${step.stepId} (${attempt})`
   // A call that certainly never left ends before the server's line.
   const end = exchange.sent === 'no' ? from + (to - from) * 0.6 : to - 7
-  return markup`<g class="${tone}"><text class="verdict" x="0" y="${y + 4}">${signOf(placed.standing)}</text><text x="16" y="${y + 4}">${cut(name, 30)}</text>
+  return markup`<g class="${tone}"><text class="verdict" x="0" y="${y + 4}">${signOf(standing)}</text><text x="16" y="${y + 4}">${cut(name, 30)}</text>
 <line class="call" x1="${from}" y1="${y}" x2="${end}" y2="${y}"/>${exchange.sent !== 'no' && markup`<path class="call-tip" d="M${to} ${y} l-8 -4 v8 z"/>`}<text x="${from + 10}" y="${y - 5}">${label}</text>
 ${reply(from, to, y + 15, exchange.response !== undefined)}<text class="verdict" x="${from + 14}" y="${y + 12}">${answer}</text><text class="note" x="${from + 24 + answer.length * (exchange.response === undefined ? 9 : 7.5)}" y="${y + 12}">${duration(exchange.timing.totalMs)}</text></g>`
 }
@@ -90,7 +96,7 @@ function xOf(lane: number): number {
   return LEFT + 76 + lane * (LANE - 16)
 }
 
-function laneOf({ step }: Placed): number {
+function laneOf({ step }: Pick<Row, 'step'>): number {
   const source = step.operation?.source ?? ''
   return LANES.indexOf(SOURCES.find(([pattern]) => pattern.test(source))?.[1] ?? 'API')
 }
@@ -111,9 +117,9 @@ export function waterfall(workflow: WorkflowRecord, index: number): Content {
 <svg class="key" aria-hidden="true"><rect class="wait" width="10" height="10"/></svg>wait for the first byte
 <svg class="key" aria-hidden="true"><rect class="receive" width="10" height="10"/></svg>receive</caption>
 <thead><tr><th scope="col">step</th><th scope="col" class="span">from the first call, ${duration(end - zero)} in all</th><th scope="col" class="number">start</th><th scope="col" class="number">ms</th></tr></thead><tbody>
-${rows.map(({ placed, exchange, attempt }, number) => {
+${rows.map(({ step, place, exchange, attempt }, number) => {
   const offset = (starts[number] ?? zero) - zero
-  return markup`<tr><th scope="row"><a href="#${stepId(placed.place)}">${placed.step.stepId}</a>${attempt !== undefined && ` (${attempt})`}</th><td>${bars(exchange, offset, scale)}</td><td class="number">+${Math.round(offset)}</td><td class="number">${Math.round(exchange.timing.totalMs)}</td></tr>`
+  return markup`<tr><th scope="row"><a href="#${stepId(place)}">${step.stepId}</a>${attempt !== undefined && ` (${attempt})`}</th><td>${bars(exchange, offset, scale)}</td><td class="number">+${Math.round(offset)}</td><td class="number">${Math.round(exchange.timing.totalMs)}</td></tr>`
 })}</tbody></table></div>`
 }
 

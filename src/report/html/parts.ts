@@ -1,6 +1,7 @@
 /** Pieces that several sections of the report are made of: verdicts, clauses, code, times. */
 import { type Clause, clauseOf } from '../../clauses.ts'
-import type { Placed, RequirementStanding, Standing } from '../account.ts'
+import type { Placed, Standing } from '../account.ts'
+import type { RequirementStanding } from '../proofs.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
 /** Said by a word and a sign, never by colour alone. */
@@ -40,8 +41,8 @@ export function stepId([workflow, step]: Placed['place']): string {
   return `step-${workflow + 1}-${step + 1}`
 }
 
-export function stepLink({ place, step, workflow }: Placed): Markup {
-  return markup`<a href="#${stepId(place)}">${workflow.workflowId} / ${step.stepId}</a>`
+export function stepLink({ place, workflowId, stepId: name }: Placed): Markup {
+  return markup`<a href="#${stepId(place)}">${workflowId} / ${name}</a>`
 }
 
 export function clauseLink(id: string): Markup {

@@ -12,12 +12,11 @@ export interface StoredRun {
   readonly run: RunRecord | { readonly problem: string }
 }
 
-export function runsPage(runs: readonly StoredRun[]): string {
-  return document(
-    'Runs · DCR conformance',
+export function runsPage(runs: readonly StoredRun[]): Iterable<string> {
+  return document('Runs · DCR conformance', [
     markup`<header class="page"><h1>DCR conformance runs</h1><span class="soft small">${runs.length} stored</span></header>
 <main class="page" id="main"><section class="card"><div class="scroll" tabindex="0" role="region" aria-label="Runs"><table><thead><tr><th scope="col">started</th><th scope="col">verdict</th><th scope="col">environment</th><th scope="col">workflows</th><th scope="col" class="number">failed</th><th scope="col" class="number">warnings</th><th scope="col" class="number">took</th></tr></thead><tbody>${runs.map(row)}</tbody></table></div></section></main>`,
-  )
+  ])
 }
 
 function row({ folder, run }: StoredRun): Markup {

@@ -1,7 +1,7 @@
 /** One step in full: checks with expected and actual, what was on the wire, scopes, JWTs, the same call with curl. */
 import { render } from '../../errors.ts'
 import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecord } from '../../record.ts'
-import type { Placed } from '../account.ts'
+import { type Placed, standingOf } from '../account.ts'
 import { curl } from '../curl.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { badge, clauses, code, duration, expectedAndActual, readable, stepId } from './parts.ts'
@@ -10,8 +10,12 @@ import { type Token, type Tokens, textsOf } from './tokens.ts'
 /** Characters of a body that the page shows; the record and the HAR file have more. */
 const LONGEST_SHOWN = 16_000
 
-export function stepDetails(placed: Placed, record: RunRecord, tokens: Tokens): Markup {
-  const { step, place, standing } = placed
+export function stepDetails(
+  step: StepRecord,
+  place: Placed['place'],
+  { record, tokens }: Pick<Around, 'record' | 'tokens'>,
+): Markup {
+  const standing = standingOf(step)
   const last = step.exchanges.at(-1)
   const isOpen = standing === 'fail' || standing === 'inconclusive'
   return markup`<details class="step" id="${stepId(place)}" data-standing="${standing}"${isOpen && markup` open`}>
@@ -23,7 +27,7 @@ ${step.error !== undefined && code(render(step.error), `error of ${step.stepId}`
 ${alterations(step)}
 ${checks(step)}
 ${scopes(step)}
-${step.exchanges.map((exchange, index) => wire(exchange, { index, placed, record, tokens }))}
+${step.exchanges.map((exchange, index) => wire(exchange, { index, step, record, tokens }))}
 <p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
 </div></details>`
 }
@@ -66,13 +70,12 @@ ${list(missing, 'fail', '✗ not granted:')}${list(unrequested, 'warn', '! not r
 
 interface Around {
   readonly index: number
-  readonly placed: Placed
+  readonly step: StepRecord
   readonly record: RunRecord
   readonly tokens: Tokens
 }
 
-function wire(exchange: Exchange, { index, placed, record, tokens }: Around): Markup {
-  const { step } = placed
+function wire(exchange: Exchange, { index, step, record, tokens }: Around): Markup {
   const { request, response, sent, tls, timing, error } = exchange
   const name = `${step.stepId}${step.exchanges.length > 1 ? `, attempt ${index + 1}` : ''}`
   const found = [...new Set(textsOf(exchange).flatMap((text) => tokens.in(text)))]

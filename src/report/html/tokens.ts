@@ -1,4 +1,8 @@
-/** The JWTs of a record: each distinct one once, header and claims decoded, without its signature. */
+/**
+ * The JWTs of a record: each distinct one once, header and claims decoded, without its signature. Of very many the first
+ * are kept.
+ */
+import { hash } from 'node:crypto'
 import { decode } from '../../jwt.ts'
 import type { Exchange, RunRecord } from '../../record.ts'
 
@@ -11,8 +15,21 @@ export interface Token {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
+/** An answer of the directory with a software statement. */
+interface Statement {
+  readonly token: Token
+  /** when it was asked for */
+  readonly at: string
+  /** of the answer's bytes */
+  readonly hash: string | undefined
+}
+
 export interface Tokens {
   readonly all: readonly Token[]
+  /** how many others there are */
+  readonly more: number
+  readonly statements: readonly Statement[]
+  readonly moreStatements: number
   /** those that occur in a text, without repetition */
   in(text: string): readonly Token[]
   /** the text with each JWT cut to its beginning and what stands for its signature */
@@ -25,28 +42,48 @@ const JWT =
 
 const UNNAMED = 'JWT'
 
+const MOST_TOKENS = 500
+const MOST_STATEMENTS = 50
+
 export function tokensOf(record: RunRecord): Tokens {
-  const known = new Map<string, Token>()
-  const find = (text: string): readonly Token[] => [
-    ...new Set(
-      [...text.matchAll(JWT)].flatMap(({ groups = {} }) => {
-        const { jwt = '', member, scheme, field } = groups
-        const name = member ?? field ?? (scheme === undefined ? UNNAMED : 'bearer token')
-        const seen = known.get(unsigned(jwt))
-        // A name found later is better than none.
-        const token =
-          seen === undefined ? tokenOf(jwt, name, known.size + 1) : seen.name === UNNAMED ? { ...seen, name } : seen
-        if (token !== undefined) known.set(unsigned(jwt), token)
-        return token ?? []
-      }),
-    ),
-  ]
-  for (const { steps } of record.workflows) {
-    for (const { exchanges } of steps)
-      for (const exchange of exchanges) for (const text of textsOf(exchange)) find(text)
+  const known = new Map<string, Token | undefined>()
+  const tokenIn = ({ jwt = '', member, scheme, field }: Readonly<Record<string, string | undefined>>) => {
+    const name = member ?? field ?? (scheme === undefined ? UNNAMED : 'bearer token')
+    // Not the text itself: a part of a text keeps the whole of it in memory.
+    const key = hash('sha1', jwt.slice(0, jwt.lastIndexOf('.')), 'base64')
+    const seen = known.get(key)
+    if (seen === undefined && known.has(key)) return undefined
+    const number = known.size + 1
+    const fresh = () => (number > MOST_TOKENS ? undefined : tokenOf(jwt, name, number))
+    // A name found later is better than none.
+    const token = seen === undefined ? fresh() : seen.name === UNNAMED ? { ...seen, name } : seen
+    if (token !== undefined || number > MOST_TOKENS) known.set(key, token)
+    return token
   }
+  const find = (text: string) => [
+    ...new Set(Array.from(text.matchAll(JWT), ({ groups = {} }) => tokenIn(groups)).filter((one) => one !== undefined)),
+  ]
+  const statements: Statement[] = []
+  let answers = 0
+  for (const { steps } of record.workflows) {
+    for (const { operation, exchanges } of steps) {
+      for (const exchange of exchanges) {
+        for (const text of textsOf(exchange)) find(text)
+        if (operation?.operationId !== 'getSoftwareStatementAssertion') continue
+        const { response, timing } = exchange
+        const [token] = find(response?.body.text ?? '')
+        if (token === undefined) continue
+        answers += 1
+        if (answers <= MOST_STATEMENTS) statements.push({ token, at: timing.startedAt, hash: response?.body.sha256 })
+      }
+    }
+  }
+  const all = [...known.values()].filter((one) => one !== undefined)
   return {
-    all: [...known.values()],
+    all,
+    more: known.size - all.length,
+    statements,
+    moreStatements: answers - statements.length,
     in: find,
     shortened: (text) =>
       text.replace(JWT, (whole, ...rest) => {
@@ -73,8 +110,4 @@ function tokenOf(jwt: string, name: string, number: number): Token | undefined {
 function withoutSignatures<T>(value: T): T {
   const text = JSON.stringify(value).replace(/(eyJ[\w-]{4,}\.[\w-]+\.)[\w-]{16,}/g, '$1[signature]')
   return JSON.parse(text) as T
-}
-
-function unsigned(jwt: string): string {
-  return jwt.slice(0, jwt.lastIndexOf('.'))
 }
