@@ -53,14 +53,15 @@ export function inHeader(value: unknown, { explode, mediaType }: Style): string 
   return joined(value, { encode: (text) => text, explode, separator: ',' })
 }
 
-/** One or more `name=value` of a cookie header. */
+/** One or more `name=value` of a cookie header; with style `cookie` of OpenAPI 3.2 nothing is encoded. */
 export function inCookie(name: string, value: unknown, how: Style): string {
   if (how.mediaType !== undefined) return `${name}=${json(value)}`
+  const encode = how.style === 'cookie' ? (text: string) => text : encoder(how)
   if (how.explode && isStructure(value))
     return pairs(name, value)
-      .map(([one, item]) => `${one}=${item}`)
+      .map(([one, item]) => `${one}=${encode(item)}`)
       .join('; ')
-  return `${name}=${joined(value, { encode: (text) => text, explode: false, separator: ',' })}`
+  return `${name}=${joined(value, { encode, explode: false, separator: ',' })}`
 }
 
 type Structure = readonly unknown[] | Readonly<Record<string, unknown>>

@@ -717,7 +717,7 @@ components:
 
   expect(problems).toEqual([
     'FLOW_REFERENCE 4: reference "#/components/inputs/sizes" of input "a" leads nowhere',
-    'FLOW_UNSUPPORTED 4: reference "other.yaml" of input "b" is not supported yet',
+    'FLOW_UNSUPPORTED 4: reference "other.yaml" of input "b" leads out of the document',
     'FLOW_REFERENCE 8: there is no "clients" in components.parameters',
     'FLOW_EXPRESSION 8: "$components.inputs.own" is not a runtime expression',
     'FLOW_STRUCTURE 8: parameter 3 of step "a" has no "name"',

@@ -49,6 +49,10 @@ paths:
         - { name: json, in: query, content: { application/json: {} } }
         - { name: X-List, in: header }
         - { name: session, in: cookie }
+        - { name: raw, in: cookie, style: cookie }
+        - { name: X-Json, in: header, content: { application/json: {} } }
+        - { name: text, in: query, content: { text/plain: {} } }
+        - { name: list, in: cookie, explode: false }
       responses: { '200': { description: ok } }
   /s:
     get:
@@ -284,6 +288,9 @@ test.each([
   ['pipe', '[1, 2]', 'pipe=1%7C2'],
   ['space', '[1, 2]', 'space=1%202'],
   ['deep', '{ a: 1, b: x }', 'deep%5Ba%5D=1&deep%5Bb%5D=x'],
+  ['form', '[]', ''],
+  ['space', '{ a: 1, b: 2 }', 'space=a%201%20b%202'],
+  ['text', 'a b', 'text=a%20b'],
   ['reserved', 'a/b?c=%20&d é', 'reserved=a/b?c=%20&d%20%C3%A9'],
   ['json', '{ a: [1] }', 'json=%7B%22a%22%3A%5B1%5D%7D'],
 ])('OpenAPI § Style Values: query parameter "%s" with %s is written as %s', async (name, value, expected) => {
@@ -295,7 +302,7 @@ test.each([
     WITH_STYLES,
   )
 
-  expect(sent).toEqual([`GET /base/q?${expected}`])
+  expect(sent).toEqual([`GET /base/q${expected === '' ? '' : `?${expected}`}`])
 })
 
 test('OpenAPI § Style Values: paths, headers and cookies are written by their style', async () => {
@@ -309,12 +316,56 @@ test('OpenAPI § Style Values: paths, headers and cookies are written by their s
         parameters: [{ name: list, in: path, value: [x, "y/z"] }, { name: object, in: path, value: { a: 1, b: 2 } }]
       - stepId: b
         operationId: $sourceDescriptions.styles.queries
-        parameters: [{ name: x-list, in: header, value: [1, 2] }, { name: session, in: cookie, value: { a: 1, b: 2 } }]`,
+        parameters: [{ name: x-list, in: header, value: [1, 2] }, { name: X-Json, in: header, value: { a: [1] } }, { name: session, in: cookie, value: { a: 1, b: 'x; y' } }, { name: raw, in: cookie, value: 'a"b' }, { name: list, in: cookie, value: [1, 2] }]`,
     WITH_STYLES,
   )
 
   expect(sent).toEqual(['GET /base/a/;list=x;list=y%2Fz/.a=1.b=2/b', 'GET /base/q'])
-  expect(Object.fromEntries(requests[1]?.headers ?? [])).toMatchObject({ 'x-list': '1,2', cookie: 'a=1; b=2' })
+  expect(Object.fromEntries(requests[1]?.headers ?? [])).toMatchObject({
+    'x-list': '1,2',
+    'x-json': '{"a":[1]}',
+    cookie: 'a=1; b=x%3B%20y; raw=a"b; list=1,2',
+  })
+})
+
+test('OpenAPI § Parameter Object: a structure is not written as a media type that is no JSON', async () => {
+  const problems = await problemsOf(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.queries, parameters: [{ name: text, in: query, value: [1] }] }]`,
+    WITH_STYLES,
+  )
+
+  expect(problems).toEqual([
+    'FLOW_UNSUPPORTED 4: parameter "text" of step "a" is no text, and nothing else can be written as "text/plain"',
+  ])
+})
+
+test('OpenAPI § Schema Object default: it is for the server to take, so one that is required is not sent by itself', async () => {
+  const flow = (operationId: string) => `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.${operationId} }]`
+  const described = (required: boolean) => ({
+    ...WITH_STYLES,
+    files: {
+      'styles.openapi.yaml': STYLES.replace(
+        '- { name: form, in: query }',
+        `- { name: form, in: query, required: ${required}, schema: { default: [x] } }`,
+      ),
+    },
+  })
+  const refused = await play(flow('queries'), described(true)).catch(({ problems }) => problems)
+
+  expect((await play(flow('queries'), described(false))).sent).toEqual(['GET /base/q'])
+  expect(refused).toMatchObject([
+    {
+      code: 'FLOW_REFERENCE',
+      message: 'step "a" lacks the query parameter "form" that "queries" requires',
+      hint: 'a default is what the server takes where it is not sent, and required means sent: write value: ["x"]',
+    },
+  ])
 })
 
 test('Arazzo 1.1 § Parameter Object in querystring: the whole query is one text, beside which there is no other', async () => {

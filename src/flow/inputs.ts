@@ -2,12 +2,12 @@
  * The inputs of a workflow: a JSON Schema whose properties are read one by one, with references into the document's
  * components resolved, and what x-dcr adds to each. Knows nothing of where a value comes from.
  */
-import { nearest, suggestion } from '../errors.ts'
+import { nearest, type Problem, suggestion } from '../errors.ts'
 import { parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
 import { resolvePointer } from './expression.ts'
 import type { Input, Mint } from './model.ts'
-import type { Schema } from './openapi.ts'
+import { type Schema, unescaped } from './openapi.ts'
 import { items, type Scope, textOf, texts } from './scope.ts'
 import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
@@ -127,7 +127,7 @@ function parseMint(scope: Scope, extension: Fields, name: string, path: Path): M
 }
 
 /** May stand beside a reference: they say something about the input, not about its values. */
-const BESIDE_REFERENCES = ['$ref', 'description', 'title', 'default', 'x-dcr']
+const BESIDE_REFERENCES = ['$ref', '$anchor', 'description', 'title', 'default', 'x-dcr']
 
 /**
  * The place of the schema that stands at `path`, or of the component it refers to. Undefined where the reference leads
@@ -160,50 +160,58 @@ function schemaAt(reader: Reader, path: Path, what?: string): Path | undefined {
   }
 }
 
-/** The place that `#/components/inputs/…` points to. */
+/**
+ * The place in this document that a reference means: a JSON Pointer from its root, or the name of an `$anchor`
+ * (Arazzo 1.1 Resolving URI Fragments), perhaps after the URI that the document gives itself.
+ */
 function referenced(
   reader: Reader,
   reference: string,
   blame: { readonly what: string; readonly path: Path } | undefined,
 ): Path | undefined {
-  const tokens = reference.split('/').slice(1).map(unescaped)
-  if (!reference.startsWith('#/components/inputs/')) {
-    if (blame !== undefined) {
-      reader.add(
-        {
-          code: 'FLOW_UNSUPPORTED',
-          message: `reference "${reference}" of ${blame.what} is not supported yet`,
-          expected: '#/components/inputs/<name>',
-          hint: 'write the schema out, or put it into the components of this document',
-        },
-        blame.path,
-      )
-    }
+  const refused = (problem: Omit<Problem, 'message'>, reason: string) => {
+    if (blame === undefined) return undefined
+    reader.add({ ...problem, message: `reference "${reference}" of ${blame.what} ${reason}` }, blame.path)
     return undefined
   }
-  if (resolvePointer(reader.document.data, tokens) === undefined) {
-    if (blame !== undefined) {
-      const known = Object.keys((reader.raw(['components', 'inputs']) ?? {}) as object)
-      reader.add(
-        {
-          code: 'FLOW_REFERENCE',
-          message: `reference "${reference}" of ${blame.what} leads nowhere`,
-          hint: suggestion(tokens[2] ?? '', known),
-        },
-        blame.path,
-      )
-    }
-    return undefined
+  const [uri = '', fragment = ''] = reference.split('#')
+  if (uri !== '' && uri !== reader.raw(['$self'])) {
+    const hint = 'write the schema out, or put it into the components of this document'
+    return refused(
+      { code: 'FLOW_UNSUPPORTED', expected: '#/components/inputs/<name>', hint },
+      'leads out of the document',
+    )
   }
-  return tokens
+  if (!fragment.startsWith('/')) {
+    const found = anchored(reader.document.data, fragment, [])
+    if (found.length === 1) return found[0]
+    const expected = `one schema with $anchor: ${fragment}`
+    return refused({ code: 'FLOW_REFERENCE', expected, found: `${found.length}` }, 'leads nowhere')
+  }
+  const tokens = fragment.split('/').slice(1).map(unescaped)
+  if (resolvePointer(reader.document.data, tokens) !== undefined) return tokens
+  const [first, , third = ''] = tokens
+  const known = Object.keys((reader.raw(['components', 'inputs']) ?? {}) as object)
+  const hint =
+    first === 'components'
+      ? suggestion(third, known)
+      : 'a pointer starts at the root of the document, as #/workflows/0/inputs/$defs/name does'
+  return refused({ code: 'FLOW_REFERENCE', hint }, 'leads nowhere')
 }
 
-function unescaped(token: string): string {
-  return token.replaceAll('~1', '/').replaceAll('~0', '~')
+/** The schemas of the document with that `$anchor`. */
+function anchored(value: unknown, name: string, path: Path): Path[] {
+  if (typeof value !== 'object' || value === null) return []
+  const inside = Object.entries(value).flatMap(([key, member]) =>
+    DATA_KEYWORDS.has(key) ? [] : anchored(member, name, [...path, key]),
+  )
+  return isRecord(value) && value.$anchor === name ? [path, ...inside] : inside
 }
 
 /** Keywords whose values are data, in which nothing is a keyword. */
 const DATA_KEYWORDS = new Set(['default', 'const', 'enum', 'examples', 'x-dcr'])
+/** They make references mean something else than places of the document. */
+const FOREIGN_BASES = ['$id', '$dynamicRef', '$dynamicAnchor']
 const JSON_TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
 
 /**
@@ -242,6 +250,10 @@ function checkedSchema(
     Object.entries(schema).map(([keyword, content]) => {
       const own: Path = [...path, keyword]
       if (DATA_KEYWORDS.has(keyword)) return [keyword, content]
+      if (FOREIGN_BASES.includes(keyword) && typeof content === 'string') {
+        const message = `"${keyword}" in the schema of ${what} is not supported`
+        reader.add({ code: 'FLOW_UNSUPPORTED', message, hint: 'name a schema by "$anchor" or its place' }, own)
+      }
       if (keyword === 'pattern' && typeof content === 'string' && !isPattern(content)) {
         reader.add({ code: 'FLOW_STRUCTURE', message: `the pattern of ${what} is not a regular expression` }, own)
       } else if (keyword === 'type' && (typeof content === 'string' || Array.isArray(content))) {

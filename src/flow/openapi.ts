@@ -158,7 +158,7 @@ function operation({ root, item, raw, operationId, method, path, description }: 
       in: location,
       required: parameter.required === true || location === 'path',
       style,
-      explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form',
+      explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form' || style === 'cookie',
       allowReserved: parameter.allowReserved === true,
       mediaType: Object.keys(record(parameter.content))[0],
       default: deref(parameter.schema).default,

@@ -6,8 +6,9 @@ import { nearest } from '../errors.ts'
 import { placed } from './components.ts'
 import type { Path } from './document.ts'
 import type { Template } from './expression.ts'
+import { bodyKind } from './media-type.ts'
 import type { Parameter } from './model.ts'
-import type { Operation } from './openapi.ts'
+import type { Operation, OperationParameter } from './openapi.ts'
 import { items, type Scope } from './scope.ts'
 import { ARAZZO, isRecord, type Reader } from './structure.ts'
 
@@ -114,7 +115,11 @@ export function checkFit(
     const sameName = (name: string) =>
       parameter.in === 'header' ? name.toLowerCase() === parameter.name.toLowerCase() : name === parameter.name
     const candidates = operation.parameters.filter((one) => one.in === parameter.in)
-    if (candidates.some((one) => sameName(one.name))) continue
+    const documented = candidates.find((one) => sameName(one.name))
+    if (documented !== undefined) {
+      checkContent(reader, parameter, documented, what)
+      continue
+    }
     const meant = nearest(
       parameter.name,
       candidates.map(({ name }) => name),
@@ -128,7 +133,7 @@ export function checkFit(
       parameter.path,
     )
   }
-  for (const { name, in: location, required } of operation.parameters) {
+  for (const { name, in: location, required, default: usual } of operation.parameters) {
     if (!required || (step.url !== undefined && location === 'path')) continue
     if (location === 'header' && CLIENT_HEADERS.has(name.toLowerCase())) continue
     if (
@@ -141,6 +146,10 @@ export function checkFit(
       {
         code: 'FLOW_REFERENCE',
         message: `${what} lacks the ${location} parameter "${name}" that "${operation.operationId}" requires`,
+        hint:
+          usual === undefined
+            ? undefined
+            : `a default is what the server takes where it is not sent, and required means sent: write value: ${JSON.stringify(usual)}`,
       },
       path,
     )
@@ -151,6 +160,20 @@ export function checkFit(
       path,
     )
   }
+}
+
+/** A parameter with `content` is written as its media type: structures as JSON alone, and any other text by the flow. */
+function checkContent(
+  reader: Reader,
+  { name, value, path }: PlacedParameter,
+  documented: OperationParameter,
+  what: string,
+): void {
+  const { mediaType } = documented
+  if (mediaType === undefined || documented.in === 'querystring' || bodyKind(mediaType) === 'json') return
+  if (value.kind !== 'object' && value.kind !== 'array') return
+  const message = `parameter "${name}" of ${what} is no text, and nothing else can be written as "${mediaType}"`
+  reader.add({ code: 'FLOW_UNSUPPORTED', message, expected: 'one text, with expressions in braces' }, path)
 }
 
 /** Headers that OpenAPI describes elsewhere than in its parameters (OpenAPI 3.1 §4.8.12). */

@@ -50,7 +50,19 @@ const later = (type: Type): Member => ({ type, unsupported: true })
 /** JSON Schema keywords that speak about an object as a whole, or pull its rules in from elsewhere. */
 const RULES_OF_THE_WHOLE: Members = Object.fromEntries(
   [
-    ...['$dynamicRef', '$defs', 'allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentRequired'],
+    ...[
+      '$id',
+      '$dynamicRef',
+      '$dynamicAnchor',
+      'allOf',
+      'anyOf',
+      'oneOf',
+      'not',
+      'if',
+      'then',
+      'else',
+      'dependentRequired',
+    ],
     ...['dependentSchemas', 'minProperties', 'maxProperties', 'patternProperties', 'propertyNames'],
     ...['unevaluatedProperties'],
   ].map((keyword) => [keyword, later('any')]),
@@ -131,6 +143,8 @@ export const ARAZZO = {
     description: text,
     additionalProperties: any,
     $ref: text,
+    $anchor: text,
+    $defs: map,
     $schema: text,
     $comment: text,
     examples: any,
@@ -411,7 +425,7 @@ export class Reader {
         },
         path,
       )
-    } else if (rule.required && Array.isArray(content) && content.length === 0) {
+    } else if (rule.required && rule.type !== 'any' && Array.isArray(content) && content.length === 0) {
       this.add({ code: 'FLOW_STRUCTURE', message: `${named} is empty`, expected: 'at least one' }, path)
     }
   }
