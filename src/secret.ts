@@ -5,6 +5,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { inspect } from 'node:util'
+import { Needles, SHORTEST } from './needles.ts'
 import { isPanNumber, withoutPans } from './pan.ts'
 
 /** A text that never prints itself. `reveal()` is called only where its bytes leave us (wire, signature, vault). */
@@ -76,60 +77,28 @@ type Rule = keyof typeof RULES
 /** No fingerprint: of a card number too much is known for one to be safe. */
 const PAN_MASK = '[card_number]'
 
-/** Below this a value would be found everywhere by chance; nothing a server issues is so short. */
-const SHORTEST = 6
-
-/** A hash of the last HEAD characters: five bits are shifted in for each, and what is older has left at the top. */
-const HEAD = 4
-const HEADS = 2 ** (5 * HEAD)
-
-function rolled(hash: number, code: number): number {
-  return ((hash << 5) ^ code) & (HEADS - 1)
-}
-
-function headOf(needle: string): number {
-  return Array.from({ length: HEAD }, (_, index) => needle.charCodeAt(index)).reduce(rolled, 0)
-}
-
-/** Where the next text with a known hash begins, or -1. The loop that every character of every artifact goes through. */
-function nextHead(text: string, from: number, heads: Uint8Array): number {
-  let hash = 0
-  for (let position = from; position < text.length; position += 1) {
-    hash = rolled(hash, text.charCodeAt(position))
-    if (heads[hash] === 1 && position - from >= HEAD - 1) return position + 1 - HEAD
-  }
-  return -1
-}
-
 /** "missing", "is not valid.": what a server says about a secret member is no secret; issued ones are random (RFC 6749 10.10). */
 const WORDS = /^(?:[A-Z]?[a-z]+|[A-Z]+)(?:[\s_.,:;'-]+(?:[A-Z]?[a-z]+|[A-Z]+))*[.!]?$/
 
-const JWT = /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})/g
-/** of a JWT, with or without its signature */
-const CLAIMS = /(?<=\beyJ[A-Za-z0-9_-]{8,}\.)[A-Za-z0-9_-]{16,}(?=\.)/g
+/** Its claims and, where it has one, its signature. */
+const JWT = /\b(eyJ[A-Za-z0-9_-]{8,}\.)([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{16,})?/g
 /** A shorter signature is none, and to mask it wherever its few characters occur would spoil every text. */
 const WHOLE_JWT = /^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{16,})$/
 const PRIVATE_KEY = /-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----[\s\S]*?(?:-----END (?:[A-Z ]+ )?PRIVATE KEY-----|$)/g
 /** Not the parameters of a challenge: `Bearer error="invalid_token"` (RFC 6750 3). */
 const CREDENTIALS = /\b(Bearer|Basic)\s+(?![\w-]+\s*=\s*")([A-Za-z0-9._~+/=-]{6,})/gi
+/** Where nothing of this occurs no rule that goes by the shape applies. */
+const SUSPECT = /eyJ|-----BEGIN|bearer|basic|\d{4}/i
 /** What this redactor puts in the place of a secret. */
 const MASK = /\[[\w-]+(?:#[0-9a-f]{8}|: \w+)\]/
 
-interface Needle {
-  readonly needle: string
-  readonly mask: string
-  /** of the secret */
-  readonly name: string
-}
-
 export class Redactor {
   readonly #fingerprintKey: Uint8Array
-  readonly #known = new Set<string>()
-  /** the first characters of needles → the needles, longest first */
-  readonly #needles = new Map<string, Needle[]>()
-  /** 1 for the hash of each needle's first characters, so that a long text is passed over character by character */
-  readonly #heads = new Uint8Array(HEADS)
+  /** each by its print alone */
+  readonly #known = new Set<number>()
+  readonly #needles = new Needles<{ readonly mask: string; readonly name: string }>()
   readonly #names: ReadonlySet<string>
+  readonly #namedInTexts: readonly string[]
   /** `"client_secret": "…"` in a text that is no JSON or was cut, `client_secret=…` in a form or a sentence */
   readonly #named: RegExp
   readonly #replaced: Record<Rule, number> = { known: 0, named: 0, signature: 0, credentials: 0, key: 0, pan: 0 }
@@ -141,7 +110,8 @@ export class Redactor {
   constructor(fingerprintKey: Uint8Array, names: readonly string[] = []) {
     this.#fingerprintKey = fingerprintKey
     this.#names = new Set([...SECRET_NAMES, ...names.map((name) => name.toLowerCase())])
-    this.#named = namedSecret([...this.#names].filter((name) => !SECRET_HEADERS.includes(name)))
+    this.#namedInTexts = [...this.#names].filter((name) => !SECRET_HEADERS.includes(name))
+    this.#named = namedSecret(this.#namedInTexts)
   }
 
   /** How often each rule has replaced something, by what the rule says. */
@@ -161,19 +131,13 @@ export class Redactor {
 
   add(secret: Secret | { readonly value: string; readonly name: string }): void {
     const value = secret instanceof Secret ? secret.reveal() : secret.value
-    if (value.length < SHORTEST || this.#known.has(value)) return
-    this.#known.add(value)
+    if (value.length < SHORTEST) return
+    const print = this.#needles.print(value)
+    if (this.#known.has(print)) return
+    this.#known.add(print)
     const { name } = secret
-    const mask = this.#mask(value, name)
-    for (const needle of needlesOf(value)) {
-      const beginning = needle.slice(0, SHORTEST)
-      const alike = [...(this.#needles.get(beginning) ?? []), { needle, mask, name }]
-      this.#needles.set(
-        beginning,
-        alike.sort((a, b) => b.needle.length - a.needle.length),
-      )
-      this.#heads[headOf(needle)] = 1
-    }
+    const found = { mask: this.#mask(value, name), name }
+    for (const needle of needlesOf(value)) this.#needles.add(needle, found)
   }
 
   /**
@@ -189,6 +153,8 @@ export class Redactor {
       text: (text) => {
         const parsed = /^\s*[[{]/.test(text) ? parsedJson(text) : undefined
         if (parsed !== undefined) this.learn(parsed)
+        const lower = text.toLowerCase()
+        if (!this.#namedInTexts.some((name) => lower.includes(name))) return
         for (const { groups = {} } of text.matchAll(this.#named))
           this.#learnValue(groups.quoted ?? groups.plain ?? '', groups.name?.toLowerCase() ?? '')
       },
@@ -201,12 +167,19 @@ export class Redactor {
 
   /** The text with every known secret, JWT signature, credential and private key replaced by a fingerprint, and no PAN. */
   text(text: string): string {
-    const cleaned = this.#withoutKnown(text)
-      .replace(CLAIMS, (claims) => (holdsPan(claims) ? this.#count('pan', PAN_MASK) : claims))
+    if (text.length < SHORTEST) return text
+    const unknown = this.#withoutKnown(text)
+    return SUSPECT.test(unknown) ? this.#withoutShapes(unknown) : unknown
+  }
+
+  #withoutShapes(text: string): string {
+    const cleaned = text
       .replace(PRIVATE_KEY, () => this.#count('key', '[private_key]'))
-      .replace(JWT, (jwt, signature: string) =>
-        this.#count('signature', jwt.slice(0, -signature.length) + this.#mask(signature, 'signature')),
-      )
+      .replace(JWT, (_, header: string, claims: string, signature: string | undefined) => {
+        const shown = holdsPan(claims) ? this.#count('pan', PAN_MASK) : claims
+        const masked = signature === undefined ? '' : this.#count('signature', this.#mask(signature, 'signature'))
+        return `${header}${shown}.${masked}`
+      })
       .replace(CREDENTIALS, (whole, scheme: string, token: string) =>
         // A JWT that has just lost its signature, or a word such as in "Basic authentication".
         /^eyJ.*\.$/.test(token) || /^[a-z]{1,15}(?:-[a-z]{1,15}){0,3}\.?$/i.test(token)
@@ -241,7 +214,7 @@ export class Redactor {
    * line of defence over a written artifact, and the only one where the secrets are not known any more.
    */
   find(text: string): readonly string[] {
-    const known = Array.from(this.#occurrences(text), ({ name }) => name)
+    const known = Array.from(this.#needles.in(text), ({ of: { name } }) => name)
     return [...new Set([...known, ...shapesOfSecrets(text)])]
   }
 
@@ -267,23 +240,12 @@ export class Redactor {
   #withoutKnown(text: string): string {
     let masked = ''
     let end = 0
-    for (const { index, needle, mask } of this.#occurrences(text)) {
+    for (const { index, length, of } of this.#needles.in(text)) {
       if (index < end) continue
-      masked += text.slice(end, index) + this.#count('known', mask)
-      end = index + needle.length
+      masked += text.slice(end, index) + this.#count('known', of.mask)
+      end = index + length
     }
-    return masked + text.slice(end)
-  }
-
-  /** At each place the longest needle that begins there. */
-  *#occurrences(text: string): Generator<Needle & { readonly index: number }> {
-    if (this.#needles.size === 0) return
-    for (let index = nextHead(text, 0, this.#heads); index >= 0; index = nextHead(text, index + 1, this.#heads)) {
-      const found = this.#needles
-        .get(text.slice(index, index + SHORTEST))
-        ?.find(({ needle }) => text.startsWith(needle, index))
-      if (found !== undefined) yield { ...found, index }
-    }
+    return end === 0 ? text : masked + text.slice(end)
   }
 
   #mask(value: string, name: string): string {
@@ -296,9 +258,10 @@ export class Redactor {
  * are not among them: they are told from a challenge by its quotes, which formats escape.
  */
 export function shapesOfSecrets(text: string): readonly string[] {
-  const isCard = withoutPans(text, '').found > 0 || [...text.matchAll(CLAIMS)].some(([claims]) => holdsPan(claims))
+  const jwts = [...text.matchAll(JWT)]
+  const isCard = withoutPans(text, '').found > 0 || jwts.some(([, , claims = '']) => holdsPan(claims))
   return [
-    ...(text.search(JWT) === -1 ? [] : [RULES.signature]),
+    ...(jwts.some(([, , , signature]) => signature !== undefined) ? [RULES.signature] : []),
     ...(text.search(PRIVATE_KEY) === -1 ? [] : [RULES.key]),
     ...(isCard ? [RULES.pan] : []),
   ]

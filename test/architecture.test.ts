@@ -8,9 +8,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // vocabulary
   errors: [],
   shape: ['zod'],
+  needles: [],
   pan: [],
   chunks: [],
-  secret: ['pan'],
+  secret: ['needles', 'pan'],
   record: ['errors', 'shape'],
   clauses: ['fixtures'],
   // what is read
