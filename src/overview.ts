@@ -121,7 +121,7 @@ export async function detailsOf(options: OverviewOptions): Promise<readonly Work
       const { overview, planned } = await look(one)
       return {
         ...overview,
-        description: flow.description,
+        description: workflow.description ?? flow.description,
         clauses: workflow.clauses,
         notice: workflow.notice,
         steps: workflow.steps.map((step) => stepDetails(step, environment)),

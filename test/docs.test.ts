@@ -96,5 +96,5 @@ test.each(globSync('flows/*.arazzo.yaml', { cwd: ROOT }))('%s names its schema f
 })
 
 test('every clause of Arazzo has a test that shows it, or an error that says it is not run', () => {
-  expect(clausesOfArazzo().filter(([, shown]) => shown === '')).toEqual([])
+  expect(clausesOfArazzo().flatMap(({ clause, shown }) => (shown.length === 0 ? [clause] : []))).toEqual([])
 })

@@ -35,6 +35,7 @@ export interface WorkflowName {
 export interface Workflow {
   readonly workflowId: string
   readonly summary?: string | undefined
+  readonly description?: string | undefined
   readonly at: SourceLocation
   readonly effect: Effect
   readonly safety?: string | undefined

@@ -279,22 +279,12 @@ export class Scope {
       case 'outputs':
         this.#outputReference(expression.name, expression, path, stage)
         break
+      case 'url':
+      case 'method':
+      case 'request':
       case 'response':
       case 'statusCode':
-        if (stage === 'response' || stage === 'inherited') break
-        this.reader.add(
-          {
-            // Arazzo does not say what a workflow that ran as a step answered; examples of it read that of its last call.
-            code: typeof stage === 'object' ? 'FLOW_UNSUPPORTED' : 'FLOW_REFERENCE',
-            message:
-              typeof stage === 'object'
-                ? `"${expression.text}" is not supported after a workflow that ran as a step`
-                : `there is no answer yet where "${expression.text}" stands`,
-            hint: typeof stage === 'object' ? 'return it as an output of that workflow, and read $outputs' : undefined,
-          },
-          path,
-          expression.offset,
-        )
+        this.#exchangeReference(expression, path, stage)
         break
       case 'self':
         if (this.#reading.self === undefined) {
@@ -305,23 +295,35 @@ export class Scope {
       case 'sourceDescriptions':
         this.#sourceReference(expression, path)
         break
-      default: {
-        const reads = expression.kind === 'request' || expression.kind === 'url' || expression.kind === 'method'
-        if (reads && (stage === 'response' || stage === 'inherited')) break
-        this.reader.add(
-          {
-            code: 'FLOW_UNSUPPORTED',
-            message: `"${expression.text}" is not supported here yet`,
-            hint:
-              expression.kind === 'components'
-                ? 'a component is named by a reference: { reference: $components.… }'
-                : undefined,
-          },
-          path,
-          expression.offset,
-        )
+      case 'components': {
+        const message = `"${expression.text}" has no value`
+        const hint = 'a component is put in place by a reference: { reference: $components.… }'
+        this.reader.add({ code: 'FLOW_UNSUPPORTED', message, hint }, path, expression.offset)
+        break
       }
+      default:
+        expression satisfies never
     }
+  }
+
+  #exchangeReference({ kind, text, offset }: Expression, path: Path, stage: Stage): void {
+    if (stage === 'response' || stage === 'inherited') return
+    const isAnswer = kind === 'response' || kind === 'statusCode'
+    this.reader.add(
+      typeof stage === 'object'
+        ? {
+            // Arazzo does not say what a workflow that ran as a step sent or got; examples of it read that of its last call.
+            code: 'FLOW_UNSUPPORTED',
+            message: `"${text}" is not supported after a workflow that ran as a step`,
+            hint: 'return it as an output of that workflow; this step reads $outputs.<name>, others $steps.<stepId>.outputs.<name>',
+          }
+        : {
+            code: 'FLOW_REFERENCE',
+            message: `there is no ${isAnswer ? 'answer' : 'request'} yet where "${text}" stands`,
+          },
+      path,
+      offset,
+    )
   }
 
   /** A dot is part of a name here; in other tools it leads to a member of the input. */

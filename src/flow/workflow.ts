@@ -44,6 +44,7 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
   return {
     workflowId: String(fields.workflowId),
     summary: textOf(fields.summary),
+    description: textOf(fields.description),
     at: reader.document.at(path),
     effect: (extension?.effect ?? 'delete') as Workflow['effect'],
     safety: textOf(extension?.safety),

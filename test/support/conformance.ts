@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url'
 import { ARAZZO, type Members } from '../../src/flow/structure.ts'
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url))
-/** `Arazzo 1.1 § <clause>: <what is so>`, as a title in quotes of any kind. */
-const CLAUSE = /(['"`])Arazzo 1\.[01] § ([^:\n]+): (.+?)\1,/g
+/** `Arazzo 1.1 § <clause>: <what is so>`, as a title in quotes of any kind; 1.0 where it is about documents of 1.0.x. */
+const CLAUSE = /(['"`])Arazzo (1\.[01]) § ([^:\n]+): (.+?)\1,/g
 const TITLE = /^(?:test|\]\)|test\.each\(.*\))\(\s*(['"`])(.+?)\1,/gm
 
 interface Title {
+  readonly version: string
+  /** one clause, or one with more words, or members of one object: "Workflow Object inputs, Step Object outputs" */
   readonly clause: string
   readonly sentence: string
   readonly file: string
@@ -37,137 +39,164 @@ const SECTIONS: Readonly<Record<string, keyof typeof ARAZZO>> = {
 /** Clauses beside the members of objects. */
 const OTHERS = [
   ...['Versions', 'Format', 'Parsing Documents', 'Relative References in Arazzo Description URIs'],
-  ...['Step Dependencies and Execution Order', 'Literals', 'Operators', 'Runtime Expressions in Conditions'],
-  ...['Simple Conditions', 'Regex Conditions', 'JSONPath Conditions', 'XPath Conditions', 'Evaluation Errors'],
-  ...['Multiple Criteria', 'Expression Type Object', 'Selector Object', 'Runtime Expressions'],
-  ...['Source Description Expression Resolution', 'Specification Extensions'],
+  ...['Resolving URI Fragments', 'Step Dependencies and Execution Order', 'Literals', 'Operators'],
+  ...['Runtime Expressions in Conditions', 'Simple Conditions', 'Regex Conditions', 'JSONPath Conditions'],
+  ...['XPath Conditions', 'Evaluation Errors', 'Multiple Criteria', 'Expression Type Object', 'Selector Object'],
+  ...['Runtime Expressions', 'Source Description Expression Resolution', 'Specification Extensions'],
 ]
 
-/** A file below test/ and a text in it. */
-type Evidence = readonly [file: string, text: string]
+/** What 1.0.x does not have, or has not a word about. */
+const SINCE_1_1 = new Set([
+  ...['Parsing Documents', 'Resolving URI Fragments', 'Step Dependencies and Execution Order'],
+  ...['Runtime Expressions in Conditions', 'Evaluation Errors', 'Multiple Criteria', 'Selector Object'],
+  ...['Source Description Expression Resolution', 'Arazzo Specification Object $self'],
+  ...['channelPath', 'action', 'correlationId', 'timeout', 'dependsOn'].map((member) => `Step Object ${member}`),
+  ...['Success Action Object parameters', 'Failure Action Object parameters'],
+  'Payload Replacement Object targetSelectorType',
+])
 
-const MEMBERS: Evidence = ['flow.test.ts', 'a value of another type is refused']
-const REPEATED = (text: string): Evidence => ['golden/flow/duplicate-ids.txt', text]
-const CONTROL = (text: string): Evidence => ['control.test.ts', text]
-
-/** Clauses that no title names alone. That each text is where it is said to be, is a test. */
-const SHOWN_BY: Readonly<Record<string, Evidence>> = {
-  'Relative References in Arazzo Description URIs': ['documents.test.ts', 'it is the base of relative references'],
-  'Step Dependencies and Execution Order': CONTROL('steps run in an order that satisfies explicit and implicit'),
-  Literals: ['criterion.test.ts', '§ Simple Conditions: null equals itself'],
-  'Runtime Expressions in Conditions': ['criterion.test.ts', "'{$inputs."],
-  'Multiple Criteria': ['prove/arazzo/cases.ts', "id: 'several-criteria'"],
-  'XPath Conditions': ['golden/lint/xpath.txt', 'XPath is not supported'],
-  'Source Description Object name': REPEATED('name "clients" occurs twice'),
-  'Source Description Object url': ['golden/flow/missing-file.txt', 'API description'],
-  'Source Description Object x-serverUrl': ['servers.test.ts', 'Redocly x-serverUrl: it stands for all servers'],
-  'Workflow Object workflowId': REPEATED('workflowId "one" occurs twice'),
-  'Workflow Object inputs': ['golden/flow/inputs.txt', 'input "scopes"'],
-  'Workflow Object steps': ['golden/flow/nothing-in-it.txt', '"steps" of workflow "one" is empty'],
-  'Workflow Object outputs': CONTROL('type end: the workflow ends with the outputs that are applicable'),
-  'Workflow Object parameters': ['golden/flow/parameters.txt', 'no query parameter "tenant"'],
-  'Step Object stepId': REPEATED('stepId "alive" occurs twice'),
-  'Step Object operationId': ['golden/flow/unknown-operation.txt', 'calls operation'],
-  'Step Object parameters': ['golden/flow/parameters.txt', 'lacks the path parameter "client_id"'],
-  'Step Object requestBody': ['golden/flow/body.txt', 'lacks the body that "registerClient" requires'],
-  'Step Object successCriteria': ['prove/arazzo/cases.ts', "id: 'several-criteria'"],
-  'Step Object outputs': CONTROL('outputs: { name: $response.body#/name }'),
-  'Step Object x-operation': ['documents.test.ts', 'Redocly x-operation: a call that no description knows'],
-  'Parameter Object name': REPEATED('path parameter "client_id" occurs twice'),
-  'Parameter Object value': ['documents.test.ts', '§ Selector Object: it stands wherever a value does'],
-  'Success Action Object name': CONTROL('and are overridden by name'),
-  'Success Action Object parameters': CONTROL('a one-way transfer with parameters'),
-  'Success Action Object criteria': CONTROL('the first action whose criteria all hold'),
-  'Failure Action Object name': CONTROL('and are overridden by name'),
-  'Failure Action Object workflowId': CONTROL('retry workflowId: the workflow is executed'),
-  'Failure Action Object stepId': CONTROL('retry stepId: the step is executed'),
-  'Failure Action Object parameters': CONTROL('a one-way transfer with parameters'),
-  'Criterion Object condition': ['criterion.test.ts', '§ Criterion Object'],
-  'Criterion Object context': ['criterion.test.ts', '§ Criterion Object'],
-  'Criterion Object type': ['criterion.test.ts', '§ Criterion Object'],
+/** Clauses that a test shows whose title is about another one: the clause of that title, with as many words as tell it. */
+const SHOWN_BY: Readonly<Record<string, string>> = {
+  'Relative References in Arazzo Description URIs': 'Arazzo Specification Object $self',
+  'Step Dependencies and Execution Order': 'Step Object dependsOn: steps run in an order',
+  Literals: 'Simple Conditions: null equals itself',
+  'Arazzo Specification Object arazzo': 'Versions',
+  'Arazzo Specification Object components': 'Components Object',
+  'Success Action Object name': 'Workflow Object successActions, failureActions',
+  'Failure Action Object name': 'Workflow Object successActions, failureActions',
+  'Success Action Object type': 'Success Action Object type end',
+  'Success Action Object parameters': 'Failure Action Object type goto workflowId: a one-way transfer',
+  'Failure Action Object parameters': 'Failure Action Object type goto workflowId: a one-way transfer',
+  'Success Action Object criteria': 'Success Action Object: the first action whose criteria',
+  'Failure Action Object workflowId': 'Failure Action Object type retry workflowId',
+  'Failure Action Object stepId': 'Failure Action Object type retry stepId',
+  'Reusable Object reference': 'Components Object: inputs, parameters and actions are put in place',
+  'Reusable Object value': 'Components Object: inputs, parameters and actions are put in place',
+  'Request Body Object replacements': 'Payload Replacement Object: … with … becomes',
 }
 
-/** Of which the standard asks no more than their presence and type, or one test shows the whole object. */
-const WHOLE: readonly (readonly [RegExp, Evidence])[] = [
-  [/^Info Object |^(?:Workflow|Step) Object (?:summary|description)$/, MEMBERS],
-  [/^Arazzo Specification Object (?:arazzo|info|sourceDescriptions|workflows|components)$/, MEMBERS],
-  [/^Components Object /, CONTROL('§ Components Object')],
-  [/^Reusable Object /, CONTROL('§ Reusable Object')],
-  [/^Request Body Object /, ['documents.test.ts', '§ Request Body Object']],
-  [/^Payload Replacement Object /, ['documents.test.ts', '§ Payload Replacement Object']],
-  [/ Object x-dcr$/, ['x-dcr.test.ts', 'x-dcr']],
-]
+/** Objects of which one test shows the whole. */
+const WHOLE = ['Components Object', 'Payload Replacement Object']
+
+/** Clauses that are refused as a whole, with a golden that has the words. */
+const REFUSED: Readonly<Record<string, readonly [file: string, words: string]>> = {
+  'XPath Conditions': ['golden/lint/xpath.txt', 'XPath is not supported'],
+}
 
 function titlesOf(): readonly Title[] {
   return globSync('*.test.ts', { cwd: TESTS })
     .sort()
     .flatMap((file) =>
-      [...textOf(file).matchAll(CLAUSE)].map(([, , clause = '', sentence = '']) => ({ clause, sentence, file })),
+      [...textOf(file).matchAll(CLAUSE)].map(([, , version = '', clause = '', sentence = '']) => ({
+        version,
+        clause,
+        sentence: plain(sentence),
+        file,
+      })),
     )
 }
 
-/** Each clause of the standard with what shows it; '' for a gap. */
-export function clausesOfArazzo(): readonly (readonly [clause: string, shown: string])[] {
-  const titles = titlesOf()
-  const shown = (clause: string): string => {
-    const own = titles.filter((title) => isOf(title.clause, clause)).map(({ file }) => `test/${file}`)
-    if (own.length > 0) return [...new Set(own)].join(', ')
-    const [file, text] = SHOWN_BY[clause] ?? WHOLE.find(([form]) => form.test(clause))?.[1] ?? []
-    return file === undefined || text === undefined || !textOf(file).includes(text) ? '' : `test/${file}: ${text}`
-  }
-  const members = Object.entries(SECTIONS).flatMap(([section, object]) =>
-    Object.entries(ARAZZO[object] as Members).map(([name, { unsupported, later = [] }]): [string, string] => {
-      const clause = `${section} ${name}`
-      if (unsupported) return [clause, `refused: "${name}" of … is not supported yet`]
-      const refused = later.map((value) => `refused: "${name}" of … cannot be "${value}" yet`)
-      return [clause, [shown(clause), ...refused].filter((part) => part !== '').join('; ')]
-    }),
-  )
-  return [...OTHERS.map((clause): [string, string] => [clause, shown(clause)]), ...members]
+interface Row {
+  readonly clause: string
+  /** what tests show, each with its file; with the error of what is not run */
+  readonly shown: readonly string[]
 }
 
-/** Whether the clause that a title names is this one: alone, with more words, or as one of several members. */
+/**
+ * Each clause of the standard with what shows it; nothing for a gap. Throws where evidence that is named here is no longer
+ * there, or a title names a clause that the standard does not have.
+ */
+export function clausesOfArazzo(): readonly Row[] {
+  const titles = titlesOf()
+  const shown = (clause: string): readonly string[] => {
+    const own = titles.filter((title) => isOf(title.clause, clause))
+    if (own.length > 0) return own.map(asEvidence)
+    const refused = REFUSED[clause]
+    if (refused !== undefined) return [refusedBy(...refused)]
+    const other = SHOWN_BY[clause] ?? WHOLE.find((object) => clause.startsWith(`${object} `))
+    if (other === undefined) return []
+    const found = titles.filter((title) => `${title.clause}: ${title.sentence}`.startsWith(other))
+    if (found.length === 0) throw new Error(`no test shows "${other}", which is to show "${clause}"`)
+    return found.map(asEvidence)
+  }
+  const members = Object.entries(SECTIONS).flatMap(([section, object]) =>
+    Object.entries(ARAZZO[object] as Members)
+      .filter(([name]) => !name.startsWith('x-'))
+      .map(([name, { unsupported, later = [] }]): Row => {
+        const clause = `${section} ${name}`
+        if (unsupported) return { clause, shown: [`not supported: \`"${name}" of … is not supported yet\``] }
+        const refused = later.map((value) => `not supported: \`"${name}" of … cannot be "${value}" yet\``)
+        const own = shown(clause)
+        return { clause, shown: own.length === 0 ? [] : [...own, ...refused] }
+      }),
+  )
+  const rows = [...OTHERS.map((clause): Row => ({ clause, shown: shown(clause) })), ...members]
+  const strayed = titles.find(({ clause }) => !rows.some((row) => isOf(clause, row.clause)) && !(clause in SECTIONS))
+  if (strayed !== undefined) throw new Error(`"${strayed.clause}" in test/${strayed.file} is no clause of Arazzo`)
+  return rows
+}
+
+function asEvidence({ sentence, file }: Title): string {
+  return `${sentence} (${file})`
+}
+
+function refusedBy(file: string, words: string): string {
+  if (!textOf(file).includes(words)) throw new Error(`test/${file} does not say "${words}"`)
+  return `not supported: \`${words}\` (${file})`
+}
+
+/** Whether the clause that a title names is this one: alone, with more words, or as one of several. */
 function isOf(named: string, clause: string): boolean {
-  if (named === clause || named.startsWith(`${clause} `)) return true
-  const [section = '', members = ''] = named.split(/(?<= Object) /)
-  return members.includes(', ') && members.split(', ').some((member) => `${section} ${member}` === clause)
+  let section = ''
+  return named.split(', ').some((part) => {
+    section = /^.+ Object(?= )/.exec(part)?.[0] ?? section
+    const own = part.startsWith(section) ? part : `${section} ${part}`
+    return own === clause || own.startsWith(`${clause} `)
+  })
 }
 
 export function conformancePage(): string {
-  const titles = titlesOf()
-  const clauses = Map.groupBy(
-    titles.toSorted((a, b) => a.clause.localeCompare(b.clause)),
-    ({ clause }) => clause,
-  )
+  const rows = clausesOfArazzo()
   const extension = 'x-dcr.test.ts'
-  const refused = Object.entries(ARAZZO).flatMap(([object, members]) => refusedOf(object, members))
+  const inputs = Object.entries(ARAZZO.inputs as Members).flatMap(([name, { unsupported }]) =>
+    unsupported ? [name] : [],
+  )
   return `${[
     '# What of Arazzo is run, and where that is shown',
     '<!-- Printed from the titles of the tests and from src/flow/structure.ts. Renew with: UPDATE_GOLDEN=1 npx vitest run test/docs.test.ts -->',
-    'Clauses are sections of [Arazzo 1.1](https://spec.openapis.org/arazzo/latest.html), of which 1.0.1 has a part; both are read by the text and grammar of 1.1.',
+    'Clauses are sections of [Arazzo 1.1](https://spec.openapis.org/arazzo/v1.1.0.html). Each has the titles of the tests that show it, in files of test/ ("…" stands for the values of a table), or "not supported" with the error that a user gets, located in the document and never ignored (`FLOW_UNSUPPORTED`).',
+    '## Documents of 1.0.x',
+    'They are read by the text and the grammar of 1.1, which says in one way what [1.0.1](https://spec.openapis.org/arazzo/v1.0.1.html) leaves open: its grammar takes any character in a name, and gives a JSON Pointer to bodies alone while its examples give one to outputs. What 1.0.1 does not have is marked "1.1" below. Where that decides how a document of 1.0.x is read:',
+    titlesOf()
+      .filter(({ version }) => version === '1.0')
+      .map((title) => `- ${title.clause}: ${asEvidence(title)}`)
+      .join('\n'),
     '## Every clause',
     table(
-      ['clause', 'shown by, or the error'],
-      clausesOfArazzo().map(([clause, shown]) => [clause, shown]),
+      ['clause', 'since', 'what tests show, or the error'],
+      rows.map(({ clause, shown }) => [clause, SINCE_1_1.has(clause) ? '1.1' : '', shown.join('<br>')]),
     ),
-    '## What the tests show',
-    '"…" stands for the values of a table in the test.',
-    table(
-      ['clause', 'what the tests show', 'in'],
-      [...clauses].flatMap(([clause, list]) =>
-        list.map(({ sentence, file }) => [clause, plain(sentence), `test/${file}`]),
-      ),
-    ),
-    '## Refused with its place (`FLOW_UNSUPPORTED`), never ignored',
-    table(['object', 'member'], refused),
+    '## Beside the clauses',
+    `In the schema of inputs, a rule about the object as a whole is not supported, each with its place: ${inputs.map((name) => `\`${name}\``).join(', ')}. Its properties are checked by the whole of JSON Schema 2020-12 but for \`$id\`, \`$dynamicRef\` and \`$dynamicAnchor\`.`,
     "OAI's own schemas accept more than the text does. `thredd lint --structure-only` accepts what they accept; run and lint refuse, with the clause broken: expressions outside the ABNF (`$response.body.name`, `$steps.one.outputs` without a name), a JSONPath that RFC 9535 does not have (`$.a != null`), and `action` or `correlationId` on a step that calls an OpenAPI operation.",
-    'Also: XPath and XML, `$message` and other expressions of AsyncAPI, `x-security`, operations and workflows of documents at a URL.',
+    'Not supported either: XPath, also in selectors and replacements, `$message` and other expressions of AsyncAPI, `x-security`, operations and workflows of documents at a URL.',
+    '## OpenAPI and Redocly',
+    table(['what the tests show', 'in'], titled(/^(?:OpenAPI §|Redocly |Server choice)/)),
     '## x-dcr',
     table(
       ['what the tests show', 'in'],
-      [...textOf(extension).matchAll(TITLE)].map(([, , title = '']) => [plain(title), `test/${extension}`]),
+      [...textOf(extension).matchAll(TITLE)].map(([, , title = '']) => [plain(title), extension]),
     ),
   ].join('\n\n')}\n`
+}
+
+/** Titles of that form, with their files. */
+function titled(form: RegExp): string[][] {
+  return globSync('*.test.ts', { cwd: TESTS })
+    .sort()
+    .flatMap((file) =>
+      [...textOf(file).matchAll(TITLE)].flatMap(([, , title = '']) => (form.test(title) ? [[plain(title), file]] : [])),
+    )
 }
 
 function textOf(file: string): string {
@@ -176,13 +205,6 @@ function textOf(file: string): string {
 
 function plain(title: string): string {
   return title.replace(/%[sijdo]/g, '…').replace(/\\(['"`])/g, '$1')
-}
-
-function refusedOf(object: string, members: Members): string[][] {
-  return Object.entries(members).flatMap(([name, { unsupported, later = [] }]) => [
-    ...(unsupported ? [[object, `\`${name}\``]] : []),
-    ...later.map((value) => [object, `\`${name}: ${value}\``]),
-  ])
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

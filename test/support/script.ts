@@ -42,6 +42,8 @@ export interface Script {
   /** more source descriptions, as YAML of a list, and other members that come before the workflows */
   readonly sources?: string
   readonly head?: string
+  /** of Arazzo; 1.1.0 where it says none */
+  readonly version?: string
   /** files beside the document, by name */
   readonly files?: Readonly<Record<string, string>>
   /** more lines of the environment file */
@@ -95,7 +97,7 @@ export async function problemsOf(workflows: string, script: Script = {}): Promis
   }
 }
 
-const headOf = ({ sources = '', head = '' }: Script) => `arazzo: 1.1.0
+const headOf = ({ sources = '', head = '', version = '1.1.0' }: Script) => `arazzo: ${version}
 info: { title: Scripted, version: 1.0.0 }
 sourceDescriptions: [{ name: clients, url: clients.openapi.yaml }${sources === '' ? '' : `, ${sources}`}]
 ${head === '' ? '' : `${head}\n`}workflows:
