@@ -58,8 +58,9 @@ export async function createArtifacts(reports: string, runFolder: string, redact
 }
 
 /** Searches as the other, and writes nothing: for a record that another process will write. */
-export function withoutFolder(redactor: Redactor): Pick<Artifacts, 'write' | 'publish'> {
+export function withoutFolder(redactor: Redactor): Omit<Artifacts, 'folder'> & { readonly folder: undefined } {
   return {
+    folder: undefined,
     async write(name, chunks) {
       const search = searchWith(redactor)
       for (const chunk of chunks) search.add(chunk)

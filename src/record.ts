@@ -1,5 +1,6 @@
 /**
- * The vocabulary of results: one run record, plain JSON, already redacted. Every report is a pure conversion of it.
+ * The vocabulary of results: one run record, plain JSON, already redacted. Every report is a pure conversion of it. The
+ * `steps` of a run that has just ended are read from the disk when they are asked for: walk them once, workflow by workflow.
  * The schema is the contract with stored records; raise RECORD_VERSION when its meaning changes.
  */
 import { CODES, type ErrorCode, worstExit } from './errors.ts'
@@ -257,7 +258,10 @@ export const runRecord = z.object({
   redaction: z.object({
     rules: z.string(),
     secretsKnown: z.int(),
-    /** how often each rule has replaced something, by what the rule says */
+    /**
+     * how often each rule has replaced something, by what the rule says: while the run was recorded, and once more where a
+     * later answer showed to be a secret what stood in an earlier workflow
+     */
     replaced: optional(z.record(z.string(), z.int())),
     /** names that REDACT adds */
     names: optional(z.array(z.string())),

@@ -8,7 +8,6 @@ import { readFile } from 'node:fs/promises'
 import { join, parse, sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Artifacts, createArtifacts, withoutFolder } from './artifacts.ts'
-import { filled } from './chunks.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
 import { CATALOGUE } from './clauses.ts'
 import { type Environment, type EnvironmentOptions, loadEnvironment } from './environment/index.ts'
@@ -41,6 +40,7 @@ import { readRoles, type ScopeRequest, scopeWarnings } from './roles.ts'
 import { type Circumstances, effectOf, guard, mustConfirm, objections, type Selected, warningsOf } from './safety.ts'
 import { REDACTION_VERSION, Redactor, Secret } from './secret.ts'
 import { folderName, leftOut, type SelectionOptions, select, together } from './selection.ts'
+import { recordText, Spool } from './spool.ts'
 import { inProcess } from './transport/in-process.ts'
 import { createTransport } from './transport/index.ts'
 import type { Transport } from './transport/transport.ts'
@@ -121,6 +121,8 @@ export interface GivenEvent {
 }
 
 const LARGEST_BODY = 10 * 1024 * 1024
+/** In the folder of a run while it goes on: what has ended of it. */
+const SPOOL_FILE = 'record.spool'
 
 /** Throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. */
 export async function run(options: RunOptions): Promise<{ record: RunRecord; file: string }> {
@@ -183,28 +185,29 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     clock: () => performance.now(),
     wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
   })
-  const watch = (event: RunEvent) => {
-    if (event.type === 'workflow-started') keeper.current = event.planned
-    options.onEvent?.(event)
-  }
   const setUp = async (ports: Ports) => {
     const [given, told] = [keeper.current, keeper.changes.length]
     try {
       if (prepared.setUp === undefined) return []
-      return await drain(execute(prepared.setUp, ports, signal), (event) => {
+      const workflows: WorkflowRecord[] = []
+      for await (const event of execute(prepared.setUp, ports, signal)) {
         if (event.type === 'workflow-started') keeper.current = event.planned
-      })
+        if (event.type === 'workflow-finished') workflows.push(event.workflow)
+      }
+      return workflows
     } finally {
       keeper.current = given
       // What a workflow finds is the twin's to say, and nobody has to be told of it.
       keeper.changes.length = told
     }
   }
-  const workflows: WorkflowRecord[] = []
+  const near = nearWithin(options.folders)
+  using spool = new Spool({ file: artifacts.folder && join(artifacts.folder, SPOOL_FILE), redactor, clean: near })
   for (const planned of partsOf(prepared.plan, options, counterparty)) {
     await using part = new AsyncDisposableStack()
     // The first part meets the twin that is there, each other a fresh one, so that no flow finds what another has left.
-    const met = workflows.length === 0 ? counterparty : part.use((await meet(environment, options)) as Counterparty)
+    const met =
+      spool.workflows.length === 0 ? counterparty : part.use((await meet(environment, options)) as Counterparty)
     const ports = portsTo(part.use(open(environment, prepared, met)))
     provider = new Provider({
       fulfil: met?.fulfil,
@@ -218,11 +221,15 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
         options.onEvent?.({ type: 'given', given: redactor.value(one) })
       },
     })
-    workflows.push(...(await drain(execute({ ...prepared.plan, workflows: planned }, ports, signal), watch)))
+    for await (const event of execute({ ...prepared.plan, workflows: planned }, ports, signal)) {
+      if (event.type === 'workflow-started') keeper.current = event.planned
+      if (event.type === 'workflow-finished') spool.add(event.workflow)
+      options.onEvent?.(event)
+    }
   }
   const provenance = await options.provenance
   const messages = messagesToThredd(keeper.changes, applicationOf(environment, options))
-  // Once more as a whole: what a later answer showed to be a secret may stand in an earlier one.
+  spool.redactAgain()
   const told = redactor.value({
     recordVersion: RECORD_VERSION,
     runId,
@@ -250,19 +257,20 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     durationMs: Math.round(performance.now() - start),
     identities: [...prepared.identities.values()].map((identity) => identity.record),
     signingKeys: signingKeyRecords([...prepared.keys.values()], prepared.signingCertificate),
-    warnings: warnings.map((warning) => near(warning, options.folders)),
-    ...(given.length === 0 ? {} : { given: near(given, options.folders) }),
-    workflows: near(workflows, options.folders),
+    warnings: JSON.parse(near(JSON.stringify(warnings))) as string[],
+    ...(given.length === 0 ? {} : { given: JSON.parse(near(JSON.stringify(given))) as GivenRecord[] }),
+    workflows: [],
     messagesToThredd: messages.length === 0 ? undefined : messages,
-    ...verdictOf(workflows),
+    ...verdictOf(spool.workflows),
   } satisfies Omit<RunRecord, 'redaction'>)
   const { size: secretsKnown, replaced, cardNumbers } = redactor
   const record: RunRecord = {
     ...told,
     warnings: [...told.warnings, ...cardNumberWarning(cardNumbers)],
+    workflows: spool.workflows,
     redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
   }
-  return { record, file: await writeReports(record, artifacts, options) }
+  return { record, file: await writeReports(record, artifacts, { ...options, spool }) }
 }
 
 function cardNumberWarning(number: number): string[] {
@@ -306,19 +314,17 @@ function userAgent({ version }: RunOptions): string {
   return `thredd-dcr/${version}`
 }
 
-/** Paths below the folders of the run, relative to them: a record says nothing about the machine it was made on. */
-function near<T>(value: T, folders: readonly string[]): T {
-  if (typeof value === 'string')
-    return (
-      folders
-        .map((folder) => join(folder, sep))
-        // In the root folder every slash would go, those of URLs too.
-        .filter((folder) => folder !== parse(folder).root)
-        .reduce<string>((text, folder) => text.replaceAll(folder, ''), value) as T
-    )
-  if (Array.isArray(value)) return value.map((item) => near(item, folders)) as T
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, near(member, folders)])) as T
+/**
+ * JSON texts without the paths of the run's folders, what lies in them is told relative to them: a record says nothing about
+ * the machine it was made on.
+ */
+function nearWithin(folders: readonly string[]): (json: string) => string {
+  const beginnings = folders
+    .map((folder) => join(folder, sep))
+    // In the root folder every slash would go, those of URLs too.
+    .filter((folder) => folder !== parse(folder).root)
+    .map((folder) => JSON.stringify(folder).slice(1, -1))
+  return (json) => beginnings.reduce((text, beginning) => text.replaceAll(beginning, ''), json)
 }
 
 /** The name of the folder that a run's reports are in. */
@@ -330,34 +336,16 @@ export function runFolder(startedAt: Date, what: string, runId: string): string 
 export async function writeReports(
   record: RunRecord,
   artifacts: Pick<Artifacts, 'write' | 'publish'>,
-  { codeQuality }: Pick<RunOptions, 'codeQuality'>,
+  { codeQuality, spool }: Pick<RunOptions, 'codeQuality'> & { readonly spool?: Spool | undefined },
 ): Promise<string> {
-  const file = await artifacts.write('record.json', recordText(record))
+  const file = await artifacts.write('record.json', spool?.text(record) ?? recordText(record))
+  spool?.movedTo(file)
   for (const [name, chunks] of reports(record)) await artifacts.write(name, chunks)
   const messages = record.messagesToThredd ?? []
   if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.map(({ text }) => text).join('\n---\n\n')])
   if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
   await artifacts.publish()
   return file
-}
-
-function recordText(record: RunRecord): Iterable<string> {
-  return filled({ ...record, workflows: [] }, { name: 'workflows', depth: 1 }, workflowTexts(record))
-}
-
-function* workflowTexts({ workflows }: RunRecord): Generator<string> {
-  for (const workflow of workflows) yield JSON.stringify(workflow, null, 2)
-}
-
-async function drain(
-  events: AsyncGenerator<RunEvent, WorkflowRecord[]>,
-  onEvent: (event: RunEvent) => void,
-): Promise<WorkflowRecord[]> {
-  for (;;) {
-    const { done, value } = await events.next()
-    if (done) return value
-    onEvent(value)
-  }
 }
 
 /** What one counterparty answers: all of a run, or of one that names no flows each file on an embedded twin of its own. */

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   jwt: ['jose', 'errors', 'secret'],
   vault: ['errors', 'jwt', 'secret', 'shape'],
   artifacts: ['chunks', 'errors', 'secret'],
+  spool: ['chunks', 'errors', 'record', 'secret'],
   stored: ['errors', 'record', 'shape'],
   zip: [],
   pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'secret', 'shape', 'zip'],
@@ -61,7 +62,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lint: ['errors', 'flow'],
   run: [
     'artifacts',
-    'chunks',
     'circumstances',
     'clauses',
     'environment',
@@ -81,6 +81,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'safety',
     'secret',
     'selection',
+    'spool',
     'transport',
     'vault',
   ],

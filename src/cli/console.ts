@@ -26,6 +26,8 @@ export interface Screen {
   readonly verbose?: boolean
 }
 
+const NOTHING = { workflows: 0, steps: 0, checks: 0, fail: 0, warn: 0 } as const
+
 type Printable = Parameters<typeof render>[0]
 type Style = Parameters<typeof styleText>[0]
 
@@ -37,6 +39,8 @@ export class Console {
   #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
   /** how many warnings were told before the first call */
   #told = 0
+  /** of the workflows that have ended */
+  #counts: Readonly<Record<keyof typeof NOTHING, number>> = NOTHING
 
   constructor(screen: Screen) {
     this.#screen = screen
@@ -53,8 +57,7 @@ export class Console {
   }
 
   summary(record: RunRecord, file: string): void {
-    const steps = record.workflows.flatMap((workflow) => workflow.steps)
-    const checks = steps.flatMap((step) => step.checks)
+    const { workflows, steps, checks, fail, warn } = this.#counts
     const late = record.warnings.slice(this.#told)
     if (late.length > 0) this.#line('')
     this.#warnings(late)
@@ -62,13 +65,11 @@ export class Console {
     this.#line(
       '',
       `${this.#paint(['bold', style], record.verdict)}  ${[
-        count(record.workflows.length, 'workflow'),
-        count(steps.length, 'step'),
-        count(checks.length, 'check'),
-        ...(['fail', 'warn'] as const).flatMap((status) => {
-          const number = checks.filter((check) => check.status === status).length
-          return number === 0 ? [] : [status === 'fail' ? `${number} failed` : count(number, 'warning')]
-        }),
+        count(workflows, 'workflow'),
+        count(steps, 'step'),
+        count(checks, 'check'),
+        ...(fail === 0 ? [] : [`${fail} failed`]),
+        ...(warn === 0 ? [] : [count(warn, 'warning')]),
         duration(record.durationMs),
       ].join(' · ')}`,
       `record  ${file}`,
@@ -119,6 +120,7 @@ export class Console {
   }
 
   #prepared({ environment, counterparty, warnings, given }: PreparedEvent): void {
+    this.#counts = NOTHING
     const where = {
       network: 'mutual TLS',
       twin: 'offline twin over mutual TLS on this machine',
@@ -234,6 +236,15 @@ export class Console {
   }
 
   #workflow(workflow: WorkflowRecord): void {
+    const checks = workflow.steps.flatMap((step) => step.checks)
+    const number = (status: CheckRecord['status']) => checks.filter((check) => check.status === status).length
+    this.#counts = {
+      workflows: this.#counts.workflows + 1,
+      steps: this.#counts.steps + workflow.steps.length,
+      checks: this.#counts.checks + checks.length,
+      fail: this.#counts.fail + number('fail'),
+      warn: this.#counts.warn + number('warn'),
+    }
     const error = errorBeyondSteps(workflow)
     if (error !== undefined) this.#line(...indent(this.#render(error).replace(/^error\[(\w+)\]: /, '$1: '), 2))
     if (workflow.status === 'passed' && workflow.notice !== undefined)

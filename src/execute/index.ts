@@ -1,6 +1,7 @@
 /**
  * Runs a plan: workflows in their order, and for each the record of its course. Every effect is an argument, every result a
- * value; nothing is printed and nothing is written here. Events tell progress, the return value is the record.
+ * value; nothing is printed and nothing is written here. Events tell progress, the last of a workflow has its record; of
+ * what was told nothing is kept that no expression can read.
  */
 import { type Ports, round } from '../call.ts'
 import type { Plan, PlannedInput, PlannedWorkflow } from '../plan.ts'
@@ -14,16 +15,12 @@ import { WORDS, worst } from './verdict.ts'
 export type { Kept, Ports } from '../call.ts'
 export type { RunEvent } from './course.ts'
 
-export async function* execute(
-  plan: Plan,
-  ports: Ports,
-  signal: AbortSignal,
-): AsyncGenerator<RunEvent, WorkflowRecord[]> {
-  const records: WorkflowRecord[] = []
+export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): AsyncGenerator<RunEvent, void> {
   const before = new EndedWorkflows()
   for (const first of plan.workflows) {
     const budget = { left: STEP_BUDGET }
-    const chain: WorkflowRecord[] = []
+    const statuses: WorkflowRecord['status'][] = []
+    const passed = new Set<string>()
     let outputs: Readonly<Record<string, unknown>> = {}
     // A transfer is one way: the workflow it leads to is one of its own.
     for (let next: Transfer | undefined = { planned: first, inputs: first.inputs }; next !== undefined; ) {
@@ -33,20 +30,18 @@ export async function* execute(
       const blocked = blockedBy(planned, before) ?? (await ports.given(planned.workflow))
       const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blocked)
       yield { type: 'workflow-finished', workflow: record }
-      chain.push(record)
+      statuses.push(record.status)
+      for (const { status, stepId } of record.steps) if (status === 'passed') passed.add(stepId)
       if (planned === first) outputs = course.outputs
       next = course.transfer
     }
-    records.push(...chain)
-    const steps = chain.flatMap((record) => record.steps)
     before.add(first.flow, first.workflow.workflowId, {
-      status: worst(chain.map(({ status }) => status)),
+      status: worst(statuses),
       inputs: plainInputs(first.inputs),
       outputs,
-      passed: new Set(steps.filter(({ status }) => status === 'passed').map(({ stepId }) => stepId)),
+      passed,
     })
   }
-  return records
 }
 
 async function* recorded(

@@ -193,10 +193,9 @@ async function perform(file: string, { names, inputs, answer }: Stage): Promise<
     },
     new AbortController().signal,
   )
-  for (;;) {
-    const { done, value } = await events.next()
-    if (done) return value
-  }
+  const workflows: WorkflowRecord[] = []
+  for await (const event of events) if (event.type === 'workflow-finished') workflows.push(event.workflow)
+  return workflows
 }
 
 /** Each case with both runners against one server. Returns how many outcomes nothing explains. */

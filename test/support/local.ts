@@ -107,7 +107,9 @@ export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promi
       },
     })
     console.summary(record, file)
-    return { record, steps: workflowOf(record).steps, events, screen }
+    // Its steps are read from the folder, which goes.
+    const whole = structuredClone(record)
+    return { record: whole, steps: workflowOf(whole).steps, events, screen }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -60,6 +60,9 @@ export interface RunOnTwinOptions {
   readonly random?: (size: number) => Uint8Array
   readonly now?: () => Date
   readonly vault?: RunOptions['vault']
+  readonly signal?: RunOptions['signal']
+  /** told of each event as it happens, and of the folder of reports */
+  readonly onEvent?: (event: RunEvent | PreparedEvent | GivenEvent, reports: string) => void
 }
 
 /** What the twin received and answered, before faults. */
@@ -144,9 +147,11 @@ export async function attemptOnTwin(
         return await one
       },
       vault: options.vault,
+      signal: options.signal,
       onEvent: (event) => {
         events.push(event)
         console.show(event)
+        options.onEvent?.(event, reports)
       },
     })
     console.summary(record, file)
@@ -280,16 +285,15 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
     watch()
     if (only === undefined) fault()
     const events = execute(planned, portsTo(twin, new Map(found.vault)), new AbortController().signal)
-    for (;;) {
-      const { done, value } = await events.next()
-      if (done) return { workflows: value, steps, traffic }
-      if (value.type === 'step-started' && value.stepId === only) fault()
-      if (value.type !== 'step-finished') continue
-      steps.push(value.step)
-      if (value.step.stepId !== only) continue
-      await events.return([])
-      return { workflows: [], steps, traffic }
+    const workflows: WorkflowRecord[] = []
+    for await (const event of events) {
+      if (event.type === 'step-started' && event.stepId === only) fault()
+      if (event.type === 'workflow-finished') workflows.push(event.workflow)
+      if (event.type !== 'step-finished') continue
+      steps.push(event.step)
+      if (event.step.stepId === only) break
     }
+    return { workflows, steps, traffic }
   }
   return {
     flow,

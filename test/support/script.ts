@@ -194,22 +194,17 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
     stop.signal,
   )
   const seen: RunEvent[] = []
-  for (;;) {
-    const { done, value } = await events.next()
-    if (!done) {
-      seen.push(value)
-      continue
-    }
-    return {
-      course: courseOf(value),
-      sent: requests.map(named),
-      requests,
-      timeouts,
-      waits,
-      signed,
-      events: seen,
-      workflows: value,
-    }
+  for await (const event of events) seen.push(event)
+  const workflows = seen.flatMap((event) => (event.type === 'workflow-finished' ? [event.workflow] : []))
+  return {
+    course: courseOf(workflows),
+    sent: requests.map(named),
+    requests,
+    timeouts,
+    waits,
+    signed,
+    events: seen,
+    workflows,
   }
 }
 

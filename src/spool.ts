@@ -1,0 +1,187 @@
+/**
+ * The finished workflows of a run, redacted. Their steps lie on the disk and are read when somebody asks for them, so that
+ * a run may be longer than the memory is large; what the disk does not take stays in memory. Knows what a record looks
+ * like, nothing of what a run does.
+ */
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { filled } from './chunks.ts'
+import { fail } from './errors.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from './record.ts'
+import type { Redactor } from './secret.ts'
+
+export interface SpoolOptions {
+  /** made when the first workflow has ended, for its owner alone; undefined: everything stays in memory */
+  readonly file: string | undefined
+  readonly redactor: Redactor
+  /** what a record leaves out of texts, such as the folders of a machine; told a JSON text and returns one */
+  readonly clean: (json: string) => string
+  /** for the proof that nothing is lost: a disk that fails */
+  readonly write?: typeof writeSync
+}
+
+/** A workflow's text, or where it is. */
+type Place = { readonly text: string } | { readonly file: string; readonly at: number; readonly bytes: number }
+
+/** Disposing it removes its file, unless the workflows have moved on before. A process that is killed leaves it behind. */
+export class Spool implements Disposable {
+  readonly #options: SpoolOptions
+  readonly #workflows: WorkflowRecord[] = []
+  readonly #places: { place: Place /** when it was redacted */; secretsKnown: number }[] = []
+  /** where the workflows will be, once the file is there that is being made of them */
+  #next: Place[] = []
+  #fd: number | undefined
+  #end = 0
+  #lastRead: { readonly index: number; readonly steps: StepRecord[] } | undefined
+
+  constructor(options: SpoolOptions) {
+    this.#options = options
+  }
+
+  /** As a record has them; `steps` are read whenever they are asked for. */
+  get workflows(): WorkflowRecord[] {
+    return this.#workflows
+  }
+
+  add(workflow: WorkflowRecord): void {
+    this.#put(this.#workflows.length, redactedOnce(workflow, this.#options.redactor))
+  }
+
+  /** Redacts again: what a later answer showed to be a secret may stand in an earlier workflow. */
+  redactAgain(): void {
+    const { redactor } = this.#options
+    for (const [index, { secretsKnown }] of this.#places.entries()) {
+      if (secretsKnown === redactor.size) continue
+      const text = this.#textOf(index)
+      if (redactor.find(text).length > 0) this.#put(index, redactor.value(JSON.parse(text) as WorkflowRecord))
+    }
+  }
+
+  /** The text of the run's record.json, which has these workflows. */
+  *text(record: RunRecord): Generator<string> {
+    const { file = '' } = this.#options
+    this.#next = []
+    let at = 0
+    for (const [index, chunk] of numbered(recordText(record, this.#texts()))) {
+      yield chunk
+      const bytes = Buffer.byteLength(chunk)
+      const comma = index > 1 ? 1 : 0
+      if (index > 0 && index <= this.#places.length) this.#next.push({ file, at: at + comma, bytes: bytes - comma })
+      at += bytes
+    }
+  }
+
+  /** That text is whole and in `file`, where the workflows are from now on. */
+  movedTo(file: string): void {
+    if (this.#options.file === undefined) return
+    for (const [index, place] of this.#next.entries()) {
+      const entry = this.#places[index]
+      if (entry !== undefined) entry.place = { ...place, file }
+    }
+    this[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    const { file } = this.#options
+    if (this.#fd === undefined || file === undefined) return
+    closeSync(this.#fd)
+    this.#fd = undefined
+    rmSync(file, { force: true })
+  }
+
+  #put(index: number, workflow: WorkflowRecord): void {
+    const { redactor, clean } = this.#options
+    const text = clean(JSON.stringify(workflow, null, 2))
+    // A text of its own for each: a part of a long one would keep all of it in memory.
+    const head = JSON.parse(clean(JSON.stringify({ ...workflow, steps: [] }))) as WorkflowRecord
+    const read = () => this.#stepsOf(index)
+    this.#places[index] = { place: this.#onDisk(text) ?? { text }, secretsKnown: redactor.size }
+    this.#workflows[index] = {
+      ...head,
+      get steps() {
+        return read()
+      },
+    }
+    this.#lastRead = undefined
+  }
+
+  /** Undefined where the disk does not take it: a run goes on without its report rather than stop half-way. */
+  #onDisk(text: string): Place | undefined {
+    const { file, write = writeSync } = this.#options
+    if (file === undefined) return undefined
+    try {
+      this.#fd ??= openSync(file, 'wx+', 0o600)
+      const bytes = Buffer.from(text)
+      for (let done = 0; done < bytes.length; )
+        done += write(this.#fd, bytes, done, bytes.length - done, this.#end + done)
+      const at = this.#end
+      this.#end += bytes.length
+      return { file, at, bytes: bytes.length }
+    } catch {
+      return undefined
+    }
+  }
+
+  #stepsOf(index: number): StepRecord[] {
+    if (this.#lastRead?.index !== index)
+      this.#lastRead = { index, steps: (JSON.parse(this.#textOf(index)) as WorkflowRecord).steps }
+    return this.#lastRead.steps
+  }
+
+  *#texts(): Generator<string> {
+    for (const index of this.#places.keys()) yield this.#textOf(index)
+  }
+
+  #textOf(index: number): string {
+    const { place } = this.#places[index] ?? { place: { text: 'null' } }
+    if ('text' in place) return place.text
+    const fd = this.#fd ?? opened(place.file)
+    try {
+      const bytes = Buffer.allocUnsafe(place.bytes)
+      for (let done = 0; done < bytes.length; ) {
+        const more = readSync(fd, bytes, done, bytes.length - done, place.at + done)
+        if (more === 0) return unreadable(place.file, 'it is cut')
+        done += more
+      }
+      return bytes.toString('utf8')
+    } finally {
+      if (fd !== this.#fd) closeSync(fd)
+    }
+  }
+}
+
+/** The text of a record.json: its beginning, each workflow, its end. */
+export function recordText(record: RunRecord, workflows: Iterable<string> = texts(record)): Iterable<string> {
+  return filled({ ...record, workflows: [] }, { name: 'workflows', depth: 1 }, workflows)
+}
+
+function* texts({ workflows }: RunRecord): Generator<string> {
+  for (const workflow of workflows) yield JSON.stringify(workflow, null, 2)
+}
+
+function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
+  let index = 0
+  for (const item of items) yield [index++, item]
+}
+
+/** Exchanges were redacted where they were made; only where something is found they are redacted again. */
+function redactedOnce(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
+  const { steps } = workflow
+  if (redactor.find(JSON.stringify(steps.map(({ exchanges }) => exchanges))).length > 0) return redactor.value(workflow)
+  const told = redactor.value({ ...workflow, steps: steps.map((step) => ({ ...step, exchanges: [] })) })
+  return {
+    ...told,
+    steps: told.steps.map((step, index) => ({ ...step, exchanges: steps[index]?.exchanges ?? [] })),
+  }
+}
+
+function opened(file: string): number {
+  try {
+    return openSync(file, 'r')
+  } catch (cause) {
+    return unreadable(file, (cause as NodeJS.ErrnoException).code ?? 'unknown reason')
+  }
+}
+
+function unreadable(file: string, why: string): never {
+  return fail({ code: 'RECORD_UNREADABLE', message: `"${file}" cannot be read any more: ${why}` })
+}
