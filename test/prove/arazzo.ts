@@ -1,7 +1,7 @@
 /**
- * The engine on documents of other people, and beside the runner of other people. With a folder: every Arazzo document below
- * it is judged as Arazzo judges it, and what has its API descriptions here runs against a server made from them. Always:
- * the cases of arazzo/cases.ts with both runners. `npm ci --prefix test/outside` comes first for the second.
+ * The engine on documents of other people, and beside the runner of other people. Every Arazzo document below the folder is
+ * judged as Arazzo judges it, and what has its API descriptions there runs against a server made from them; without a folder
+ * the flows of this repository are judged, and arazzo/documents runs. Always: the cases of arazzo/cases.ts with both runners. `npm ci --prefix test/outside` comes first for the second.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
@@ -27,6 +27,8 @@ import { made, madeFrom } from './arazzo/made.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const OUTSIDE = join(ROOT, 'test', 'outside')
+/** Documents that are run where no folder is given; each workflow says by x-outcome what comes of it. */
+const OWN = join(ROOT, 'test', 'prove', 'arazzo', 'documents')
 const HOST = 'https://api.example'
 
 /** Requests by the key of /busy. */
@@ -39,7 +41,7 @@ async function prove(given: string | undefined): Promise<number> {
   try {
     const folder = given === undefined ? join(ROOT, 'flows') : resolve(given)
     const wrong = await judged(folder, given === undefined)
-    const failed = given === undefined ? 0 : await ran(folder, work)
+    const failed = await ran(given === undefined ? OWN : folder, work)
     const differing = await beside(work)
     say(`${wrong} misjudged, ${failed} with faults of the engine, ${differing} unexplained differences`)
     return wrong + failed + differing === 0 ? 0 : 1
@@ -84,11 +86,15 @@ async function ran(folder: string, work: string): Promise<number> {
     if (!/^arazzo\s*:/m.test(text)) continue
     const place = await mkdtemp(join(work, 'run-'))
     await cp(dirname(join(folder, file)), place, { recursive: true })
-    const { written, sources } = adapted(text, place)
+    const { written, sources, outcomes } = adapted(text, place)
     if (sources.length === 0 || !sources.every(({ url }) => existsSync(join(place, url)))) continue
     await writeFile(join(place, 'adapted.arazzo.yaml'), written)
     try {
-      const answer = await madeFrom(sources.map(({ url }) => join(place, url)))
+      const refusals: string[] = []
+      const answer = await madeFrom(
+        sources.map(({ url }) => join(place, url)),
+        (reason) => refusals.push(reason),
+      )
       const flow = await readFlow(join(place, 'adapted.arazzo.yaml'))
       const inputs = new Map(
         flow.workflows.flatMap(({ inputs }) =>
@@ -109,6 +115,10 @@ async function ran(folder: string, work: string): Promise<number> {
             .filter(({ id, status }) => status === 'fail' && !/^criterion|^cases|^workflow/.test(id))
             .map(({ id }) => `${stepId}: ${id}`),
         )
+        const expected = outcomes.get(record.workflowId)
+        // A document that says what comes of it has no mistakes, so each request of it that the server refuses is ours.
+        if (expected !== undefined) wrong.push(...refusals.splice(0))
+        if (expected !== undefined && expected !== record.status) wrong.push(`${record.status}, expected ${expected}`)
         // A made answer is documented by its making, so a check against the description that fails is a fault of ours.
         faults += wrong.length
         const course = record.steps
@@ -123,6 +133,7 @@ async function ran(folder: string, work: string): Promise<number> {
       }
     } catch (error) {
       if (!(error instanceof ToolError)) throw error
+      faults += outcomes.size
       say(`refused ${basename(file)}: ${error.problems.map(({ message }) => message).join('; ')}`)
     }
   }
@@ -130,8 +141,9 @@ async function ran(folder: string, work: string): Promise<number> {
 }
 
 /** With an effect on each workflow, since none runs without, and with descriptions at a URL taken from beside the document. */
-function adapted(text: string, place: string): { written: string; sources: { name: string; url: string }[] } {
+function adapted(text: string, place: string): Adapted {
   const document = parseDocument(text)
+  const outcomes = new Map<string, string>()
   const sources: { name: string; url: string }[] = []
   const list = document.get('sourceDescriptions')
   if (isSeq(list)) {
@@ -144,10 +156,22 @@ function adapted(text: string, place: string): { written: string; sources: { nam
     }
   }
   const workflows = document.get('workflows')
-  if (isSeq(workflows))
-    for (const workflow of workflows.items)
-      if (isMap(workflow)) workflow.set('x-dcr', document.createNode({ effect: 'delete' }))
-  return { written: String(document), sources }
+  if (isSeq(workflows)) {
+    for (const workflow of workflows.items) {
+      if (!isMap(workflow)) continue
+      workflow.set('x-dcr', document.createNode({ effect: 'delete' }))
+      const outcome = workflow.get('x-outcome')
+      if (typeof outcome === 'string') outcomes.set(String(workflow.get('workflowId')), outcome)
+    }
+  }
+  return { written: String(document), sources, outcomes }
+}
+
+interface Adapted {
+  readonly written: string
+  readonly sources: readonly { readonly name: string; readonly url: string }[]
+  /** passed or failed by workflowId, where the document says it */
+  readonly outcomes: ReadonlyMap<string, string>
 }
 
 interface Stage {
@@ -279,6 +303,12 @@ async function answerAsPets(request: IncomingMessage, response: ServerResponse):
   } else if (pathname === '/echo') {
     const text = Buffer.concat(chunks).toString()
     const isJson = request.headers['content-type']?.startsWith('application/json')
-    json({ query: search, any: request.headers['x-any'], text, body: isJson ? JSON.parse(text || 'null') : null })
+    const type = request.headers['content-type'] ?? ''
+    const form = type.startsWith('multipart/')
+      ? await new Response(text, { headers: { 'content-type': type } }).formData()
+      : []
+    const parts = [...form].map(([name, value]) => `${name}=${String(value)}`)
+    const body = isJson ? JSON.parse(text || 'null') : null
+    json({ query: search, any: request.headers['x-any'], text, parts, body })
   } else response.writeHead(404).end()
 }

@@ -122,6 +122,65 @@ export const CASES: readonly Case[] = [
     `$response.body#/text == 'name=Rex&id=1'`,
   ),
   echo(
+    'json-like-type',
+    'Request Body Object',
+    'requestBody: { contentType: application/vnd.pets+json, payload: { id: $steps.pet.outputs.id } }',
+    `$response.body#/text == '{"id":7}'`,
+  ),
+  echo(
+    'xml-text',
+    'Request Body Object',
+    "requestBody: { contentType: application/xml, payload: '<id>{$steps.pet.outputs.id}</id>' }",
+    `$response.body#/text == '<id>7</id>'`,
+  ),
+  echo(
+    'parts',
+    'Request Body Object',
+    'requestBody: { contentType: multipart/form-data, payload: { name: $steps.pet.outputs.name, tag: $steps.pet.outputs.tags } }',
+    `$response.body#/parts/0 == 'name=Rex' && $response.body#/parts/1 == 'tag=a' && $response.body#/parts/2 == 'tag=b'`,
+    { known: 'a list becomes one part, a,b; RFC 7578 4.3: multiple values of a field are parts with the same name' },
+  ),
+  echo(
+    'encoding-of-a-form',
+    'Request Body Object',
+    'requestBody: { contentType: application/x-www-form-urlencoded, payload: { deep: { a: 1 }, comma: [1, 2] } }',
+    `$response.body#/text == 'deep%5Ba%5D=1&comma=1,2'`,
+    {
+      known:
+        'an object becomes [object Object]; OpenAPI Encoding Object: style "follows the same values as query parameters"',
+    },
+  ),
+  echo(
+    'style-of-a-parameter',
+    'Parameter Object',
+    'parameters: [{ name: deep, in: query, value: { a: 1 } }, { name: pipe, in: query, value: [1, 2] }]\nrequestBody: { contentType: application/json, payload: {} }',
+    `$response.body#/query == '?deep%5Ba%5D=1&pipe=1%7C2'`,
+    {
+      known: 'an object becomes [object Object]; OpenAPI Parameter Object: style describes how the value is serialised',
+    },
+  ),
+  echo(
+    'content-of-a-parameter',
+    'Parameter Object',
+    'parameters: [{ name: json, in: query, value: { a: [1] } }]\nrequestBody: { contentType: application/json, payload: {} }',
+    `$response.body#/query == '?json=%7B%22a%22%3A%5B1%5D%7D'`,
+    {
+      known:
+        'an object becomes [object Object]; OpenAPI Parameter Object: with content it is serialised as the media type',
+    },
+  ),
+  {
+    id: 'anchor',
+    clause: 'Resolving URI Fragments',
+    main: "    inputs: { type: object, properties: { name: { $ref: '#brief' } }, $defs: { own: { $anchor: brief, type: string, default: told } } }",
+    steps: `      - stepId: echo
+        operationId: echo
+        requestBody: { contentType: application/json, payload: { name: $inputs.name } }
+        successCriteria: [{ condition: $response.body#/body/name == 'told' }]`,
+    expected: 'passed',
+    known: 'the one anchor is found twice; "$ref MUST support … plain-name fragments (defined by $anchor)"',
+  },
+  echo(
     'parameters',
     'Parameter Object',
     'parameters: [{ name: q, in: query, value: $steps.pet.outputs.name }, { name: X-Any, in: header, value: $steps.pet.outputs.id }]\nrequestBody: { contentType: application/json, payload: {} }',
@@ -268,7 +327,20 @@ paths:
   /echo:
     post:
       operationId: echo
-      parameters: [{ name: q, in: query, schema: { type: string } }, { name: X-Any, in: header, schema: { type: string } }]
-      requestBody: { content: { application/json: {}, application/x-www-form-urlencoded: {} } }
+      parameters:
+        - { name: q, in: query, schema: { type: string } }
+        - { name: X-Any, in: header, schema: { type: string } }
+        - { name: deep, in: query, style: deepObject, explode: true, schema: { type: object } }
+        - { name: pipe, in: query, style: pipeDelimited, explode: false, schema: { type: array } }
+        - { name: json, in: query, content: { application/json: { schema: { type: object } } } }
+      requestBody:
+        content:
+          application/json: {}
+          application/vnd.pets+json: {}
+          application/xml: {}
+          multipart/form-data: { schema: { type: object } }
+          application/x-www-form-urlencoded:
+            schema: { type: object }
+            encoding: { deep: { style: deepObject, explode: true }, comma: { style: form, explode: false } }
       responses: { '200': { description: what was sent, content: { application/json: { schema: { type: object } } } } }
 `

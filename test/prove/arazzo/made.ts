@@ -1,4 +1,7 @@
-/** A server made from an OpenAPI description: each operation answers as its first documented success, from schema alone. */
+/**
+ * A server made from OpenAPI descriptions: each operation answers as its first documented success, from schema alone, and
+ * says what of a request the description does not have.
+ */
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import type { Answer, Outgoing } from '../../../src/transport/transport.ts'
@@ -6,17 +9,28 @@ import type { Answer, Outgoing } from '../../../src/transport/transport.ts'
 type Json = Readonly<Record<string, unknown>>
 
 /** Answers for the descriptions; 404 where none has the path. */
-export async function madeFrom(files: readonly string[]): Promise<(request: Outgoing) => Answer> {
+export async function madeFrom(
+  files: readonly string[],
+  refused: (reason: string) => void,
+): Promise<(request: Outgoing) => Answer> {
   const roots = await Promise.all(files.map(async (file) => record(parse(await readFile(file, 'utf8')))))
   const operations = roots.flatMap((root) =>
     Object.entries(record(root.paths)).flatMap(([path, item]) =>
-      Object.entries(record(item)).map(([method, operation]) => ({ root, path, method, operation: record(operation) })),
+      Object.entries(record(item)).map(([method, operation]) => ({
+        ...{ root, path, method, operation: record(operation) },
+        parameters: [...list(record(item).parameters), ...list(record(operation).parameters)],
+      })),
     ),
   )
-  return ({ method, url }) => {
+  return (request) => {
+    const { method, url } = request
     const { pathname } = new URL(url)
     const found = operations.find((one) => one.method === method.toLowerCase() && matcher(one.path).test(pathname))
-    if (found === undefined) return { status: 404, headers: [], body: new Uint8Array() }
+    if (found === undefined) {
+      refused(`no description has ${method} ${pathname}`)
+      return { status: 404, headers: [], body: new Uint8Array() }
+    }
+    for (const reason of lacking(found, request)) refused(`${method} ${found.path} ${reason}`)
     const responses = Object.entries(record(found.operation.responses))
     const [status = '200', response] = responses.find(([code]) => /^[23]/.test(code)) ?? []
     const answer = resolved(found.root, response)
@@ -32,6 +46,43 @@ export async function madeFrom(files: readonly string[]): Promise<(request: Outg
     const text = typeof value === 'string' && !/json/.test(type) ? value : JSON.stringify(value)
     return { status: Number(status), headers: [['content-type', type], ...headers], body: Buffer.from(text) }
   }
+}
+
+interface Described {
+  readonly root: Json
+  readonly operation: Json
+  readonly parameters: readonly unknown[]
+}
+
+/** What the description requires and the request does not have. */
+function lacking({ root, operation, parameters }: Described, { url, headers, body }: Outgoing): string[] {
+  const { searchParams } = new URL(url)
+  const sent = new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+  const missing = parameters
+    .map((one) => resolved(root, one))
+    .filter(({ required, in: place, name }) => {
+      const has = place === 'query' ? searchParams.has(String(name)) : place !== 'header' || sent.has(String(name))
+      return required === true && !has
+    })
+    .map(({ name }) => `lacks ${String(name)}`)
+  if (operation.requestBody === undefined) return body === undefined ? missing : [...missing, 'has a body']
+  const { required, content } = resolved(root, operation.requestBody)
+  if (body === undefined) return required === true ? [...missing, 'lacks its body'] : missing
+  const type = (sent.get('content-type') ?? '').split(';')[0] ?? ''
+  const media = record(content)[type]
+  if (media === undefined) return [...missing, `is of type "${type}"`]
+  const members = membersOf(body, sent.get('content-type') ?? '')
+  const absent = list(resolved(root, record(media).schema).required).filter((name) => !members.includes(String(name)))
+  return [...missing, ...absent.map((name) => `lacks "${String(name)}" in its body`)]
+}
+
+/** Of a body as others would read it. */
+function membersOf(body: string, type: string): readonly string[] {
+  if (type.includes('json')) return Object.keys(record(JSON.parse(body)))
+  if (type.startsWith('multipart/')) {
+    return [...body.matchAll(/^Content-Disposition: form-data; name="([^"]*)"/gm)].map(([, name = '']) => name)
+  }
+  return [...new URLSearchParams(body).keys()]
 }
 
 function matcher(path: string): RegExp {
