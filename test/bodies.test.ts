@@ -195,3 +195,16 @@ test.each([
     error: expect.objectContaining({ code: 'VALUE_UNDEFINED', message }),
   })
 })
+
+test('a secret in a part is no more in the record than one in a form', async () => {
+  const flow = flowOf('parts', '{ payload: { secret: $inputs.key, more: { secret: $inputs.key } } }').replace(
+    'id: { type',
+    'key: { type: string, format: password, default: s3cr3t-"value"-of-ours }, id: { type',
+  )
+  const { workflows, requests } = await play(flow, SCRIPT)
+
+  const recorded = workflows[0]?.steps[0]?.exchanges[0]?.request.body.text ?? ''
+  expect(requests[0]?.body).toContain('s3cr3t-"value"-of-ours')
+  expect(recorded).toContain('name="secret"')
+  expect(recorded).not.toContain('s3cr3t')
+})

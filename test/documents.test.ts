@@ -536,3 +536,43 @@ test('OpenAPI § Parameter Object: headers that are described elsewhere are not 
 
   expect(course).toEqual(['one passed', '  a passed'])
 })
+
+const OLD = `openapi: 3.0.3
+info: { title: Old, version: 1.0.0 }
+paths:
+  /old:
+    get:
+      operationId: old
+      responses:
+        '200':
+          description: ok
+          content:
+            application/json:
+              schema:
+                properties:
+                  name: { type: string, nullable: true, enum: [a] }
+                  count: { type: integer, minimum: 0, exclusiveMinimum: true }
+                  share: { type: number, maximum: 1, exclusiveMaximum: false }
+                  nullable: { type: string, nullable: false }
+                  data: { enum: [{ type: a, nullable: true }] }
+`
+
+test.each([
+  [{ name: null, count: 1, share: 1, nullable: 'x', data: { type: 'a', nullable: true } }, []],
+  [{ name: 'a', count: 0 }, ['schema /count']],
+  [{ name: 'b', share: 2, nullable: null }, ['schema /name', 'schema /share', 'schema /nullable']],
+])('OpenAPI § Schema Object of 3.0: %j is judged by its words for null and for bounds', async (body, failed) => {
+  const flow = `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.old.old }]`
+  const { workflows } = await play(flow, {
+    sources: '{ name: old, url: old.openapi.yaml }',
+    files: { 'old.openapi.yaml': OLD },
+    settings: 'SERVER_OLD=https://old.example',
+    replies: { 'GET /old': [{ body }] },
+  })
+
+  const checks = workflows[0]?.steps[0]?.checks ?? []
+  expect(checks.filter(({ status }) => status === 'fail').map(({ id }) => id)).toEqual(failed)
+})

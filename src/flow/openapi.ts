@@ -3,6 +3,7 @@
  * answers and whether they demand a client certificate. Descriptions are trusted to be OpenAPI; what is used is checked.
  */
 import { nearest, type Problem, type SourceLocation } from '../errors.ts'
+import { EXAMPLES, modernized } from './dialect.ts'
 import { type Document, type Path, readDocument } from './document.ts'
 import { type Encoding, encodingsOf } from './media-type.ts'
 
@@ -65,7 +66,8 @@ export async function readApiDescription(
   at: SourceLocation,
   problems: Problem[],
 ): Promise<ApiDescription> {
-  const document = await readDocument(file, 'API description', at)
+  const read = await readDocument(file, 'API description', at)
+  const document = /^3\.0\./.test(String(record(read.data).openapi)) ? { ...read, data: modernized(read.data) } : read
   const root = record(document.data)
   const operations = new Map<string, Operation>()
   const places = new Map<string, Operation>()
@@ -133,9 +135,6 @@ function checkReferences(document: Document, problems: Problem[]): void {
     }
   }
 }
-
-/** Members whose values are data, in which "$ref" is a name like any other. */
-const EXAMPLES = new Set(['example', 'examples', 'default', 'const', 'enum'])
 
 interface Draft {
   readonly root: Readonly<Record<string, unknown>>
