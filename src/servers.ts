@@ -26,7 +26,7 @@ export class ServerChoice {
     this.#problems = problems
   }
 
-  /** Its base URL; undefined, with the problem said, where there is none or the description means another one. */
+  /** Its base URL, undefined where there is none. A problem is said for that, and where the description means another. */
   serverOf(step: CallStep, flow: Flow): string | undefined {
     const source = flow.sources.get(step.source)
     const setting = settingOf(step.source)
@@ -63,7 +63,7 @@ export class ServerChoice {
     const of = isOfOthers ? 'other operations' : `"${first.operation.operationId}" of step "${first.stepId}"`
     this.#problems.add(`servers of ${step.at.file}:${step.at.line}`, {
       code: 'ENV_INVALID',
-      message: `${variable} is the server of ${of}, and "${operationId}" of step "${step.stepId}" has servers of its own`,
+      message: `${variable} is the server of ${of}, and "${operationId}" of step "${step.stepId}" is served elsewhere`,
       at: step.at,
       expected: listed(servers),
       found: instead,

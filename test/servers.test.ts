@@ -103,13 +103,13 @@ test('Server choice: an operation with servers of its own is not sent to the ser
     await refusal(flowOf('places.a', 'places.upload'), scriptOf('SERVER_PLACES=https://twin.example')),
   ).toMatchObject({
     ...expected,
-    message: 'SERVER_PLACES is the server of "a" of step "s0", and "upload" of step "s1" has servers of its own',
+    message: 'SERVER_PLACES is the server of "a" of step "s0", and "upload" of step "s1" is served elsewhere',
     found: 'https://eu.example/v2 or https://sandbox.example',
     at: { line: 10 },
   })
   expect(await refusal(flowOf('places.upload'), scriptOf('SERVER_PLACES=https://eu.example/v2'))).toMatchObject({
     ...expected,
-    message: 'SERVER_PLACES is the server of other operations, and "upload" of step "s0" has servers of its own',
+    message: 'SERVER_PLACES is the server of other operations, and "upload" of step "s0" is served elsewhere',
     found: 'https://eu.example/v2',
   })
 })
