@@ -61,7 +61,7 @@ export class ServerChoice {
     if (isMeant(first.operation.servers) && !isOfOthers) return
     const instead = isOfOthers ? server : listed(first.operation.servers)
     const of = isOfOthers ? 'other operations' : `"${first.operation.operationId}" of step "${first.stepId}"`
-    this.#problems.add(`servers of ${step.at.file}:${step.at.line}`, {
+    this.#problems.add(`server of operation ${operationId}`, {
       code: 'ENV_INVALID',
       message: `${variable} is the server of ${of}, and "${operationId}" of step "${step.stepId}" is served elsewhere`,
       at: step.at,

@@ -54,6 +54,14 @@ paths:
         - { name: text, in: query, content: { text/plain: {} } }
         - { name: list, in: cookie, explode: false }
       responses: { '200': { description: ok } }
+  /j/{json}:
+    get:
+      operationId: json
+      parameters:
+        - { name: json, in: path, required: true, content: { application/json: {} } }
+        - { name: kept, in: cookie, content: { application/vnd.any+json: {} } }
+        - { name: matrix, in: query, style: form, explode: true, allowReserved: true, schema: { type: array } }
+      responses: { '200': { description: ok } }
   /s:
     get:
       operationId: search
@@ -326,6 +334,19 @@ test('OpenAPI § Style Values: paths, headers and cookies are written by their s
     'x-json': '{"a":[1]}',
     cookie: 'a=1; b=x%3B%20y; raw=a"b; list=1,2',
   })
+})
+
+test('OpenAPI § Parameter Object: one with content is JSON, in a path and in a cookie too', async () => {
+  const { sent, requests } = await play(
+    `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.json, parameters: [{ name: json, in: path, value: { a: '/' } }, { name: kept, in: cookie, value: [1] }, { name: matrix, in: query, value: [a/b, c] }] }]`,
+    WITH_STYLES,
+  )
+
+  expect(sent).toEqual(['GET /base/j/%7B%22a%22%3A%22%2F%22%7D?matrix=a/b&matrix=c'])
+  expect(Object.fromEntries(requests[0]?.headers ?? [])).toMatchObject({ cookie: 'kept=[1]' })
 })
 
 test('OpenAPI § Parameter Object: a structure is not written as a media type that is no JSON', async () => {
