@@ -54,8 +54,13 @@ export interface Encoding {
   readonly isFile: boolean
 }
 
-/** The encodings of a Media Type Object by field; `deref` follows references of the description. */
-export function encodingsOf(media: unknown, deref: (value: unknown) => Fields): ReadonlyMap<string, Encoding> {
+/** The encodings of a form's Media Type Object by field; `deref` follows references of the description. */
+export function encodingsOf(
+  contentType: string,
+  media: unknown,
+  deref: (value: unknown) => Fields,
+): ReadonlyMap<string, Encoding> {
+  if (FORMS[mediaType(contentType)] === undefined) return NONE
   const { schema, encoding } = deref(media)
   const properties = deref(deref(schema).properties)
   const written = deref(encoding)
@@ -68,6 +73,8 @@ export function encodingsOf(media: unknown, deref: (value: unknown) => Fields): 
     }),
   )
 }
+
+const NONE: ReadonlyMap<string, Encoding> = new Map()
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -174,7 +174,10 @@ function operation({ root, item, raw, operationId, method, path, description }: 
     requestBody: body && {
       required: body.required === true,
       content: new Map(
-        Object.entries(record(body.content)).map(([type, media]) => [type.toLowerCase(), encodingsOf(media, deref)]),
+        Object.entries(record(body.content)).map(([type, media]) => [
+          type.toLowerCase(),
+          encodingsOf(type, media, deref),
+        ]),
       ),
     },
     responses: new Map(
