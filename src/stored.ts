@@ -2,7 +2,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
-import { RECORD_VERSION, type RunRecord, runRecord } from './record.ts'
+import { RECORD_VERSION, type RunRecord } from './record.ts'
+import { runRecord } from './record-shape.ts'
 import { shapeOf } from './shape.ts'
 
 export const RECORD_FILE = 'record.json'

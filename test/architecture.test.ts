@@ -12,7 +12,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pan: [],
   chunks: [],
   secret: ['needles', 'pan'],
-  record: ['errors', 'shape'],
+  record: ['errors', 'record-shape'],
+  'record-shape': ['shape'],
   clauses: ['fixtures'],
   // what is read
   environment: ['dotenv', 'errors', 'identity', 'secret', 'shape'],
@@ -34,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vault: ['errors', 'jwt', 'secret', 'shape'],
   artifacts: ['chunks', 'errors', 'secret'],
   spool: ['chunks', 'errors', 'record', 'secret'],
-  stored: ['errors', 'record', 'shape'],
+  stored: ['errors', 'record', 'record-shape', 'shape'],
   zip: [],
   pack: ['clauses', 'errors', 'jwt', 'record', 'report', 'secret', 'shape', 'zip'],
   circumstances: ['environment', 'identity', 'jwt', 'record'],

@@ -7,7 +7,8 @@ import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import documentedRequest from '../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import documentedResponse from '../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
-import { type RunRecord, runRecord } from '../src/record.ts'
+import type { RunRecord } from '../src/record.ts'
+import { runRecord } from '../src/record-shape.ts'
 import { shapeOf } from '../src/shape.ts'
 import { course, notPassed, ROOT, runOnTwin, sharedPki, stepOf, type TwinRun, workflowOf } from './support/run.ts'
 

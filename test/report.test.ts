@@ -7,10 +7,10 @@ import {
   type CheckRecord,
   RECORD_VERSION,
   type RunRecord,
-  runRecord,
   type StepRecord,
   type WorkflowRecord,
 } from '../src/record.ts'
+import { runRecord } from '../src/record-shape.ts'
 import { githubAnnotations, gitlabCodeQuality } from '../src/report/annotations.ts'
 import { shapeOf } from '../src/shape.ts'
 import { expectGolden } from './support/golden.ts'

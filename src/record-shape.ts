@@ -1,0 +1,278 @@
+/**
+ * The shape of a run record, plain JSON, already redacted: the contract with stored records. A run makes records and need not
+ * load it; raise its version when the meaning of a member changes.
+ */
+import { z } from './shape.ts'
+
+const optional = z.optional
+const location = z.object({ file: z.string(), line: z.int(), column: z.int() })
+/** UTC, RFC 3339 with milliseconds */
+const instant = z.iso.datetime()
+const durationMs = z.number()
+
+const errorRecord = z.object({
+  code: z.string(),
+  message: z.string(),
+  at: optional(location),
+  expected: optional(z.string()),
+  found: optional(z.string()),
+  hint: optional(z.string()),
+})
+
+const checkRecord = z.object({
+  /** stable name of the rule: status, content-type, schema, criterion, scopes … */
+  id: z.string(),
+  status: z.enum(['pass', 'fail', 'warn']),
+  level: z.enum(['must', 'should', 'policy']),
+  clauses: z.array(z.string()),
+  /** what was compared, in words or as written in the flow */
+  title: z.string(),
+  expected: z.string(),
+  actual: z.string(),
+  at: optional(location),
+})
+
+const headers = z.array(z.tuple([z.string(), z.string()]))
+
+const body = z.object({
+  /** redacted text; absent for an empty body */
+  text: optional(z.string()),
+  /** size and hash of the bytes on the wire, before redaction; no hash of a text with a card number */
+  bytes: z.int(),
+  sha256: optional(z.string()),
+  truncated: optional(z.boolean()),
+})
+
+/** Type and size ("RSA 2048", "EC P-256"), and the SHA-256 of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). */
+const publicKey = z.object({ kind: z.string(), spkiSha256: z.string() })
+
+const peerCertificate = z.object({
+  subject: z.string(),
+  issuer: z.string(),
+  sha256: z.string(),
+  validFrom: optional(z.string()),
+  validTo: z.string(),
+  key: optional(publicKey),
+})
+
+const exchange = z.object({
+  request: z.object({ method: z.string(), url: z.string(), headers, body }),
+  response: optional(z.object({ status: z.int(), headers, body })),
+  /** "no" only where the failure came before the headers left, or with an explicit TLS alert */
+  sent: z.enum(['yes', 'no', 'unknown']),
+  error: optional(errorRecord),
+  tls: optional(
+    z.object({
+      protocol: z.string(),
+      cipher: z.string(),
+      /** the application protocol agreed on (RFC 7301); absent where the server names none */
+      alpn: optional(z.string()),
+      /** where TCP went; absent behind a proxy, which alone knows */
+      address: optional(z.string()),
+      port: optional(z.int()),
+      server: optional(peerCertificate),
+      /** the issuers above it, up to the root that is trusted */
+      chain: optional(z.array(peerCertificate)),
+      /** the client certificate that was *configured*; whether the server asked for it is not known here */
+      configured: optional(z.object({ identity: z.string(), sha256: z.string() })),
+    }),
+  ),
+  timing: z.object({
+    startedAt: instant,
+    connectMs: optional(z.number()),
+    firstByteMs: optional(z.number()),
+    totalMs: z.number(),
+  }),
+})
+
+const stepRecord = z.object({
+  stepId: z.string(),
+  description: optional(z.string()),
+  at: location,
+  clauses: optional(z.array(z.string())),
+  /** passed and failed are verdicts; errored means none was possible; skipped says why in `because` */
+  status: z.enum(['passed', 'failed', 'errored', 'skipped']),
+  because: optional(z.string()),
+  error: optional(errorRecord),
+  operation: z.object({ source: z.string(), operationId: z.string(), method: z.string(), path: z.string() }),
+  /** the step ran this workflow, whose steps stand before it; its operation is then source "workflow", method "RUN" */
+  workflowId: optional(z.string()),
+  identity: z.string(),
+  /** one run of the step with that id: the unaltered request as the control, or one case of its table */
+  case: optional(z.object({ of: z.string(), id: z.string(), control: z.boolean() })),
+  /** what was changed in the otherwise good request, in words */
+  alterations: optional(z.array(z.string())),
+  startedAt: optional(instant),
+  durationMs,
+  /** the last exchange is the judged one: earlier attempts stay as evidence */
+  exchanges: z.array(exchange),
+  checks: z.array(checkRecord),
+  outputs: z.record(z.string(), z.unknown()),
+  scopes: optional(
+    z.object({
+      requested: z.array(z.string()),
+      granted: z.array(z.string()),
+      missing: z.array(z.string()),
+      unrequested: z.array(z.string()),
+    }),
+  ),
+})
+
+const workflowRecord = z.object({
+  workflowId: z.string(),
+  summary: optional(z.string()),
+  flow: z.object({ file: z.string(), sha256: z.string(), title: z.string() }),
+  effect: z.enum(['read', 'register', 'update', 'delete']),
+  safety: optional(z.string()),
+  clauses: z.array(z.string()),
+  /** what a person must do afterwards */
+  notice: optional(z.string()),
+  status: z.enum(['passed', 'failed', 'errored', 'skipped']),
+  inputs: z.array(z.object({ name: z.string(), source: z.string(), value: z.unknown() })),
+  steps: z.array(stepRecord),
+  outputs: z.record(z.string(), z.unknown()),
+  error: optional(errorRecord),
+  startedAt: instant,
+  durationMs,
+})
+
+const givenRecord = z.object({
+  workflowId: z.string(),
+  /** a word of `given`, and what it means */
+  name: z.string(),
+  means: z.string(),
+  how: z.enum(['made on the twin', 'in the vault', 'not checked']),
+  /** the workflows that were run to make it so; they are no part of the verdict */
+  setUp: optional(z.array(workflowRecord)),
+  /** why it could not be made so */
+  problem: optional(z.string()),
+})
+
+const identityRecord = z.object({
+  name: z.string(),
+  subject: z.string(),
+  issuer: z.string(),
+  serial: z.string(),
+  sha256: z.string(),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  daysLeft: z.int(),
+  key: optional(publicKey),
+})
+
+const signingKeyRecord = z.object({
+  kid: z.string(),
+  /** what it signed, or was ready to sign, in this run */
+  algorithms: z.array(z.string()),
+  key: publicKey,
+  /** of the public key as a JWK, RFC 7638 */
+  thumbprint: z.string(),
+  /** where SIGNING_CERT_FILE names it */
+  certificate: optional(identityRecord),
+})
+
+const messageToThredd = z.object({
+  clientId: z.string(),
+  asks: z.enum(['set-metadata', 'delete-client']),
+  organisation: optional(z.string()),
+  /** when the client was last changed */
+  at: instant,
+  /** absent where none is known */
+  scopesBefore: optional(z.array(z.string())),
+  scopesAfter: optional(z.array(z.string())),
+  text: z.string(),
+})
+
+export const runRecord = z.object({
+  recordVersion: z.literal(1),
+  runId: z.string(),
+  tool: z.object({
+    name: z.string(),
+    version: z.string(),
+    node: z.string(),
+    openssl: z.string(),
+    platform: z.string(),
+    commit: optional(z.string()),
+    /** whether files differed from the commit */
+    dirty: optional(z.boolean()),
+    lockfileSha256: optional(z.string()),
+  }),
+  /** the requirement catalogue that the report refers to */
+  catalogue: optional(z.object({ version: z.string(), requirements: z.int(), sha256: z.string() })),
+  /** who had it run, where a CI system or the user says so */
+  origin: optional(
+    z.object({
+      operator: optional(z.string()),
+      organisation: optional(z.string()),
+      reference: optional(z.string()),
+      job: optional(z.string()),
+      /** the run whose report this one takes the place of */
+      supersedes: optional(z.string()),
+      /** the container image, with its digest where it is named with one */
+      image: optional(z.string()),
+    }),
+  ),
+  environment: z.object({
+    name: z.string(),
+    class: z.enum(['mock', 'uat', 'prod']),
+    files: z.array(z.string()),
+    /** base URLs, and the file and line or variable each came from */
+    servers: optional(z.array(z.object({ source: z.string(), url: z.string(), from: z.string() }))),
+    /** what the run went by: no secret, of a path its last part alone; and the SHA-256 of this table as JSON */
+    settings: optional(z.array(z.object({ name: z.string(), value: z.string(), from: z.string() }))),
+    settingsSha256: optional(z.string()),
+  }),
+  /** how carefully servers were met; their certificates are always checked */
+  security: optional(
+    z.object({
+      minTlsVersion: z.string(),
+      ownAuthorities: z.boolean(),
+      proxy: z.boolean(),
+      /** those of CA_FILE */
+      authorities: optional(z.array(peerCertificate)),
+      /** what makes the evidence weaker than it looks: the setting, and what it means */
+      weaknesses: optional(z.array(z.object({ flag: z.string(), means: z.string() }))),
+    }),
+  ),
+  /** flows and workflows that exist and were not part of the run; none: the run is complete */
+  leftOut: optional(z.array(z.string())),
+  /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
+  counterparty: z.enum(['network', 'twin', 'twin-in-process']),
+  startedAt: instant,
+  durationMs,
+  identities: z.array(identityRecord),
+  signingKeys: optional(z.array(signingKeyRecord)),
+  warnings: z.array(z.string()),
+  /** what workflows were given before they began */
+  given: optional(z.array(givenRecord)),
+  workflows: z.array(workflowRecord),
+  /** what a person must send to Thredd's staff now */
+  messagesToThredd: optional(z.array(messageToThredd)),
+  redaction: z.object({
+    rules: z.string(),
+    secretsKnown: z.int(),
+    /**
+     * how often each rule has replaced something, by what the rule says: while the run was recorded, and once more where a
+     * later answer showed to be a secret what stood in an earlier workflow
+     */
+    replaced: optional(z.record(z.string(), z.int())),
+    /** names that REDACT adds */
+    names: optional(z.array(z.string())),
+    /** numbers with the shape of a card number: there must be none in a test environment (PCI DSS 6.5.5) */
+    cardNumbers: optional(z.int()),
+  }),
+  verdict: z.enum(['conformant', 'non-conformant', 'inconclusive']),
+  exitCode: z.int(),
+})
+
+export type RunRecord = z.infer<typeof runRecord>
+export type WorkflowRecord = z.infer<typeof workflowRecord>
+export type GivenRecord = z.infer<typeof givenRecord>
+export type StepRecord = z.infer<typeof stepRecord>
+export type CheckRecord = z.infer<typeof checkRecord>
+export type Exchange = z.infer<typeof exchange>
+export type ErrorRecord = z.infer<typeof errorRecord>
+export type IdentityRecord = z.infer<typeof identityRecord>
+export type SigningKeyRecord = z.infer<typeof signingKeyRecord>
+export type PublicKeyFacts = z.infer<typeof publicKey>
+export type CertificateFacts = z.infer<typeof peerCertificate>
