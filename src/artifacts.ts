@@ -2,10 +2,10 @@
  * The folder of one run: every artifact is written as it is made, read back and searched for secrets; `latest` is the
  * newest. Nothing is held as a whole.
  */
-import { createReadStream } from 'node:fs'
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { gathered, Search } from './chunks.ts'
+import { StringDecoder } from 'node:string_decoder'
+import { encoded, Search } from './chunks.ts'
 import { fail } from './errors.ts'
 import type { Redactor } from './secret.ts'
 
@@ -28,17 +28,14 @@ export async function createArtifacts(reports: string, runFolder: string, redact
       // Atomic: a report is there whole or not at all.
       await guarded(file, async () => {
         try {
-          await writeFile(draft, gathered(chunks))
+          await written(draft, chunks)
           await rename(draft, file)
         } catch (error) {
           await rm(draft, { force: true })
           throw error
         }
       })
-      const search = searchWith(redactor)
-      for await (const piece of createReadStream(file, { encoding: 'utf8', highWaterMark: READ_AT_ONCE }))
-        search.add(piece as string)
-      const leaked = search.end()
+      const leaked = await searched(file, redactor)
       if (leaked.length > 0) {
         await rm(file, { force: true })
         failLeaked(`"${name}" held a secret after it was written and was removed`, leaked)
@@ -72,7 +69,27 @@ export function withoutFolder(redactor: Redactor): Omit<Artifacts, 'folder'> & {
   }
 }
 
-const READ_AT_ONCE = 256 * 1024
+async function written(file: string, chunks: Iterable<string>): Promise<void> {
+  await using handle = await open(file, 'w')
+  await encoded(chunks, async (bytes) => await handle.writeFile(bytes))
+}
+
+/** Reads what was written, in the same memory piece by piece. */
+async function searched(file: string, redactor: Redactor): Promise<readonly string[]> {
+  const search = searchWith(redactor)
+  const memory = Buffer.allocUnsafeSlow(READ_AT_ONCE)
+  const decoder = new StringDecoder('utf8')
+  await using handle = await open(file, 'r')
+  for (;;) {
+    const { bytesRead } = await handle.read(memory)
+    if (bytesRead === 0) break
+    search.add(decoder.write(memory.subarray(0, bytesRead)))
+  }
+  search.add(decoder.end())
+  return search.end()
+}
+
+const READ_AT_ONCE = 128 * 1024
 
 function searchWith(redactor: Redactor): Search {
   return new Search((text) => redactor.find(text))

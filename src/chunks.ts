@@ -3,13 +3,15 @@
  * pieces of a size worth writing, and the search of a text that is never there as a whole. Knows nothing of what they say.
  */
 
-/** Characters that are written or searched at once. */
-const PIECE = 512 * 1024
+/** Bytes that are written at once. */
+const WRITTEN = 256 * 1024
+/** Characters that are searched at once. */
+const SEARCHED = 256 * 1024
 /**
  * What is searched ends where a line does, so that nothing which stands in one line is ever cut. This much of the end is
- * searched again with what follows: more than the longest secret of several lines, a PEM key, has in any encoding.
+ * searched again with what follows: more than the longest secret of several lines, a PEM key, has.
  */
-const OVERLAP = 64 * 1024
+const OVERLAP = 16 * 1024
 
 /**
  * The JSON of `whole`, indented by two, as if its empty list `name` at `depth` held `items`, each a JSON text indented by
@@ -34,19 +36,23 @@ export function* filled(
   yield `${count === 0 ? '' : indent}${text.slice(start)}`
 }
 
-/** The same text in pieces that are worth a call of the system. */
-export function* gathered(chunks: Iterable<string>): Generator<string, void> {
-  let gathering: string[] = []
-  let length = 0
+/**
+ * Encodes texts one after the other in the same memory, which is told to `write` whenever it is full and at the end: a new
+ * buffer for each piece would stay until the next collection of garbage.
+ */
+export async function encoded(chunks: Iterable<string>, write: (bytes: Uint8Array) => Promise<unknown>): Promise<void> {
+  const memory = Buffer.allocUnsafeSlow(WRITTEN)
+  let end = 0
   for (const chunk of chunks) {
-    gathering.push(chunk)
-    length += chunk.length
-    if (length < PIECE) continue
-    yield gathering.join('')
-    gathering = []
-    length = 0
+    const length = Buffer.byteLength(chunk)
+    if (end + length > memory.length) {
+      await write(memory.subarray(0, end))
+      end = 0
+    }
+    if (length > memory.length) await write(Buffer.from(chunk))
+    else end += memory.write(chunk, end)
   }
-  if (length > 0) yield gathering.join('')
+  await write(memory.subarray(0, end))
 }
 
 /** What `find` finds in a text that comes in pieces of any size: as if it had been searched as a whole. */
@@ -63,7 +69,7 @@ export class Search {
 
   add(piece: string): void {
     this.#text += piece
-    if (this.#text.length - this.#searched < PIECE) return
+    if (this.#text.length - this.#searched < SEARCHED) return
     const end = this.#text.lastIndexOf('\n') + 1
     if (end <= this.#searched) return
     this.#look(this.#text.slice(0, end))

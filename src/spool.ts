@@ -31,6 +31,7 @@ export class Spool implements Disposable {
   #next: Place[] = []
   #fd: number | undefined
   #end = 0
+  #memory = Buffer.alloc(0)
   #lastRead: { readonly index: number; readonly steps: StepRecord[] } | undefined
 
   constructor(options: SpoolOptions) {
@@ -43,7 +44,13 @@ export class Spool implements Disposable {
   }
 
   add(workflow: WorkflowRecord): void {
-    this.#put(this.#workflows.length, redactedOnce(workflow, this.#options.redactor))
+    const { redactor } = this.#options
+    const index = this.#workflows.length
+    const told = redactedOutside(workflow, redactor)
+    const text = this.#cleaned(told)
+    // What a step has shown to be a secret may stand in the exchanges of one before it.
+    if (redactor.find(text).length === 0) this.#put(index, told, text)
+    else this.#put(index, redactor.value(workflow))
   }
 
   /** Redacts again: what a later answer showed to be a secret may stand in an earlier workflow. */
@@ -88,11 +95,14 @@ export class Spool implements Disposable {
     rmSync(file, { force: true })
   }
 
-  #put(index: number, workflow: WorkflowRecord): void {
-    const { redactor, clean } = this.#options
-    const text = clean(JSON.stringify(workflow, null, 2))
+  #cleaned(workflow: WorkflowRecord): string {
+    return this.#options.clean(JSON.stringify(workflow, null, 2))
+  }
+
+  #put(index: number, workflow: WorkflowRecord, text = this.#cleaned(workflow)): void {
+    const { redactor } = this.#options
     // A text of its own for each: a part of a long one would keep all of it in memory.
-    const head = JSON.parse(clean(JSON.stringify({ ...workflow, steps: [] }))) as WorkflowRecord
+    const head = JSON.parse(this.#cleaned({ ...workflow, steps: [] })) as WorkflowRecord
     const read = () => this.#stepsOf(index)
     this.#places[index] = { place: this.#onDisk(text) ?? { text }, secretsKnown: redactor.size }
     this.#workflows[index] = {
@@ -110,15 +120,22 @@ export class Spool implements Disposable {
     if (file === undefined) return undefined
     try {
       this.#fd ??= openSync(file, 'wx+', 0o600)
-      const bytes = Buffer.from(text)
-      for (let done = 0; done < bytes.length; )
-        done += write(this.#fd, bytes, done, bytes.length - done, this.#end + done)
+      const bytes = Buffer.byteLength(text)
+      const memory = this.#memoryFor(bytes)
+      memory.write(text)
+      for (let done = 0; done < bytes; ) done += write(this.#fd, memory, done, bytes - done, this.#end + done)
       const at = this.#end
-      this.#end += bytes.length
-      return { file, at, bytes: bytes.length }
+      this.#end += bytes
+      return { file, at, bytes }
     } catch {
       return undefined
     }
+  }
+
+  /** The same again and again: a new one for each text would stay until the next collection of garbage. */
+  #memoryFor(bytes: number): Buffer {
+    if (this.#memory.length < bytes) this.#memory = Buffer.allocUnsafeSlow(2 * bytes)
+    return this.#memory
   }
 
   #stepsOf(index: number): StepRecord[] {
@@ -136,13 +153,13 @@ export class Spool implements Disposable {
     if ('text' in place) return place.text
     const fd = this.#fd ?? opened(place.file)
     try {
-      const bytes = Buffer.allocUnsafe(place.bytes)
-      for (let done = 0; done < bytes.length; ) {
-        const more = readSync(fd, bytes, done, bytes.length - done, place.at + done)
+      const memory = this.#memoryFor(place.bytes)
+      for (let done = 0; done < place.bytes; ) {
+        const more = readSync(fd, memory, done, place.bytes - done, place.at + done)
         if (more === 0) return unreadable(place.file, 'it is cut')
         done += more
       }
-      return bytes.toString('utf8')
+      return memory.toString('utf8', 0, place.bytes)
     } finally {
       if (fd !== this.#fd) closeSync(fd)
     }
@@ -163,10 +180,9 @@ function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
   for (const item of items) yield [index++, item]
 }
 
-/** Exchanges were redacted where they were made; only where something is found they are redacted again. */
-function redactedOnce(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
+/** All but the exchanges, which were redacted where they were made. */
+function redactedOutside(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
   const { steps } = workflow
-  if (redactor.find(JSON.stringify(steps.map(({ exchanges }) => exchanges))).length > 0) return redactor.value(workflow)
   const told = redactor.value({ ...workflow, steps: steps.map((step) => ({ ...step, exchanges: [] })) })
   return {
     ...told,

@@ -269,7 +269,7 @@ export class Console {
   }
 
   #line(...lines: string[]): void {
-    for (const line of lines) this.#screen.write(`${line}\n`)
+    if (lines.length > 0) this.#screen.write(`${lines.join('\n')}\n`)
   }
 
   #paint(style: Style, text: string): string {

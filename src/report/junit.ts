@@ -135,8 +135,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '\t': '&#9;',
 }
 
+/** Whatever is changed below; most texts have none of it. */
+const REMARKABLE = /[&<>"\p{Cc}\p{Cs}\uFFFE\uFFFF]/u
+
 /** Characters that XML 1.0 cannot hold at all (§2.2) become the replacement character, so that one odd answer spoils no report. */
 function escaped(text: string): string {
+  if (!REMARKABLE.test(text)) return text
   return text
     .toWellFormed()
     .replace(/[&<>"\n\r\t]/g, (character) => ENTITIES[character] ?? character)

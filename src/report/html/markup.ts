@@ -38,8 +38,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
+/** Whatever is changed below; most texts have none of it. */
+const REMARKABLE = /[&<>"'\p{Cc}\p{Cs}\p{Bidi_Control}]/u
+
 /** Control characters and those that turn the direction of writing are shown by number: a text looks like what it is. */
 function escaped(text: string): string {
+  if (!REMARKABLE.test(text)) return text
   return text
     .toWellFormed()
     .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character)

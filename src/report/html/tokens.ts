@@ -38,8 +38,10 @@ export interface Tokens {
 
 /** A signature is a mask; one that is none is a text that only looks like a JWT, or a record of another tool. */
 const JWT =
-  /(?:"(?<member>\w+)":\s*"|(?<scheme>Bearer )|\b(?<field>\w+)[=:]\s*)?(?<jwt>eyJ[\w-]{4,}\.[\w-]{2,}\.(?:\[[\w-]+#[0-9a-f]{8}\]|[\w-]*))/g
+  /(?<=(?:"(?<member>\w+)":\s*"|(?<scheme>Bearer )|\b(?<field>\w+)[=:]\s*|))(?<jwt>eyJ[\w-]{4,}\.[\w-]{2,}\.(?:\[[\w-]+#[0-9a-f]{8}\]|[\w-]*))/g
 
+/** of every JWT: a JSON object in base64url */
+const BEGINNING = 'eyJ'
 const UNNAMED = 'JWT'
 
 const MOST_TOKENS = 500
@@ -60,9 +62,11 @@ export function tokensOf(record: RunRecord): Tokens {
     if (token !== undefined || number > MOST_TOKENS) known.set(key, token)
     return token
   }
-  const find = (text: string) => [
-    ...new Set(Array.from(text.matchAll(JWT), ({ groups = {} }) => tokenIn(groups)).filter((one) => one !== undefined)),
-  ]
+  const find = (text: string) => {
+    if (!text.includes(BEGINNING)) return []
+    const tokens = Array.from(text.matchAll(JWT), ({ groups = {} }) => tokenIn(groups))
+    return [...new Set(tokens.filter((one) => one !== undefined))]
+  }
   const statements: Statement[] = []
   let answers = 0
   for (const { steps } of record.workflows) {
@@ -85,19 +89,19 @@ export function tokensOf(record: RunRecord): Tokens {
     statements,
     moreStatements: answers - statements.length,
     in: find,
-    shortened: (text) =>
-      text.replace(JWT, (whole, ...rest) => {
-        const { jwt = '' } = rest.at(-1) as Record<string, string>
-        const [header = '', , signature = ''] = jwt.split('.')
-        const mask = signature.startsWith('[') ? signature : '[signature]'
-        return `${whole.slice(0, whole.length - jwt.length)}${header.slice(0, 10)}….${mask}`
-      }),
+    shortened: (text) => (text.includes(BEGINNING) ? text.replace(JWT, shortenedOne) : text),
   }
 }
 
 export function textsOf({ request, response }: Exchange): string[] {
   const headers = [...request.headers, ...(response?.headers ?? [])].map(([name, value]) => `${name}: ${value}`)
   return [...headers, request.body.text ?? '', response?.body.text ?? '']
+}
+
+function shortenedOne(jwt: string): string {
+  const [header = '', , signature = ''] = jwt.split('.')
+  const mask = signature.startsWith('[') ? signature : '[signature]'
+  return `${header.slice(0, 10)}….${mask}`
 }
 
 function tokenOf(jwt: string, name: string, number: number): Token | undefined {
