@@ -109,31 +109,45 @@ export async function readApiDescription(
 /** A reference that leads nowhere would silently switch off the check of an answer. */
 function checkReferences(document: Document, problems: Problem[]): void {
   const seen = new Set<object>()
-  const open: { node: unknown; path: Path }[] = [{ node: document.data, path: [] }]
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { node, path } = next
-    if (typeof node !== 'object' || node === null || seen.has(node)) continue
+  const open: Place[] = []
+  const visit = (node: unknown, key: string, above: Place | undefined) => {
+    if (typeof node !== 'object' || node === null || seen.has(node)) return
     seen.add(node)
-    for (const [key, child] of Object.entries(node)) {
-      const own: Path = [...path, Array.isArray(node) ? Number(key) : key]
+    open.push({ node, key, above })
+  }
+  visit(document.data, '', undefined)
+  for (let place = open.pop(); place !== undefined; place = open.pop()) {
+    for (const [key, child] of Object.entries(place.node)) {
       if (key !== '$ref' || typeof child !== 'string') {
-        if (!EXAMPLES.has(key)) open.push({ node: child, path: own })
+        if (!EXAMPLES.has(key)) visit(child, key, place)
       } else if (child !== '#' && !child.startsWith('#/')) {
         problems.push({
           code: 'FLOW_UNSUPPORTED',
           message: `reference "${child}" leads out of the API description`,
-          at: document.at(own),
+          at: document.at([...pathOf(place), key]),
           expected: '#/… within the same file',
         })
       } else if (target(document.data, child) === undefined) {
         problems.push({
           code: 'FLOW_REFERENCE',
           message: `reference "${child}" leads nowhere`,
-          at: document.at(own),
+          at: document.at([...pathOf(place), key]),
         })
       }
     }
   }
+}
+
+/** Its path is put together only where it is asked for: a description has thousands of places and hardly ever a mistake. */
+interface Place {
+  readonly node: object
+  readonly key: string
+  readonly above: Place | undefined
+}
+
+function pathOf({ key, above }: Place): Path {
+  if (above === undefined) return []
+  return [...pathOf(above), Array.isArray(above.node) ? Number(key) : key]
 }
 
 interface Draft {
