@@ -2,10 +2,10 @@
  * The folder of one run: every artifact is written as it is made, read back and searched for secrets; `latest` is the
  * newest. Nothing is held as a whole.
  */
-import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
-import { encoded, Search } from './chunks.ts'
+import { Encoder, Search } from './chunks.ts'
 import { fail } from './errors.ts'
 import type { Redactor } from './secret.ts'
 
@@ -13,34 +13,42 @@ export interface Artifacts {
   readonly folder: string
   /** Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing what was written. Returns the file's path. */
   write(name: string, chunks: Iterable<string>): Promise<string>
+  /** The same for several that are made side by side, chunk by chunk in turns: what all of them read is read once. */
+  writeAll(files: Iterable<Named>): Promise<readonly string[]>
   /** Points `latest` at this run. */
   publish(): Promise<void>
 }
 
+type Named = readonly [name: string, chunks: Iterable<string>]
+
 export async function createArtifacts(reports: string, runFolder: string, redactor: Redactor): Promise<Artifacts> {
   const folder = join(reports, runFolder)
   await guarded(folder, () => mkdir(folder, { recursive: true }))
+  const writeAll = async (files: Iterable<Named>) => {
+    await using stack = new AsyncDisposableStack()
+    const drafts: Draft[] = []
+    for (const [name, chunks] of files) drafts.push(stack.use(await Draft.begin(join(folder, name), chunks)))
+    for (let open = drafts; open.length > 0; ) {
+      const left: Draft[] = []
+      for (const draft of open) if (await draft.next()) left.push(draft)
+      open = left
+    }
+    for (const draft of drafts) {
+      const { file } = draft
+      await draft.finish()
+      const leaked = await searched(file, redactor)
+      if (leaked.length === 0) continue
+      await rm(file, { force: true })
+      failLeaked(`"${basename(file)}" held a secret after it was written and was removed`, leaked)
+    }
+    return drafts.map(({ file }) => file)
+  }
   return {
     folder,
+    writeAll,
     async write(name, chunks) {
-      const file = join(folder, name)
-      const draft = `${file}.part`
-      // Atomic: a report is there whole or not at all.
-      await guarded(file, async () => {
-        try {
-          await written(draft, chunks)
-          await rename(draft, file)
-        } catch (error) {
-          await rm(draft, { force: true })
-          throw error
-        }
-      })
-      const leaked = await searched(file, redactor)
-      if (leaked.length > 0) {
-        await rm(file, { force: true })
-        failLeaked(`"${name}" held a secret after it was written and was removed`, leaked)
-      }
-      return file
+      await writeAll([[name, chunks]])
+      return join(folder, name)
     },
     async publish() {
       const link = join(reports, 'latest')
@@ -56,22 +64,65 @@ export async function createArtifacts(reports: string, runFolder: string, redact
 
 /** Searches as the other, and writes nothing: for a record that another process will write. */
 export function withoutFolder(redactor: Redactor): Omit<Artifacts, 'folder'> & { readonly folder: undefined } {
+  const write = async (name: string, chunks: Iterable<string>) => {
+    const search = searchWith(redactor)
+    for (const chunk of chunks) search.add(chunk)
+    const leaked = search.end()
+    if (leaked.length > 0) failLeaked(`"${name}" would have held a secret and was not written`, leaked)
+    return name
+  }
   return {
     folder: undefined,
-    async write(name, chunks) {
-      const search = searchWith(redactor)
-      for (const chunk of chunks) search.add(chunk)
-      const leaked = search.end()
-      if (leaked.length > 0) failLeaked(`"${name}" would have held a secret and was not written`, leaked)
-      return name
+    write,
+    async writeAll(files) {
+      const names: string[] = []
+      for (const [name, chunks] of files) names.push(await write(name, chunks))
+      return names
     },
     async publish() {},
   }
 }
 
-async function written(file: string, chunks: Iterable<string>): Promise<void> {
-  await using handle = await open(file, 'w')
-  await encoded(chunks, async (bytes) => await handle.writeFile(bytes))
+/** A file while it is made: it is there whole or not at all. */
+class Draft implements AsyncDisposable {
+  readonly file: string
+  readonly #handle: FileHandle
+  readonly #chunks: Iterator<string>
+  readonly #encoder: Encoder
+
+  private constructor(file: string, handle: FileHandle, chunks: Iterator<string>) {
+    this.file = file
+    this.#handle = handle
+    this.#chunks = chunks
+    this.#encoder = new Encoder(async (bytes) => await handle.writeFile(bytes))
+  }
+
+  static async begin(file: string, chunks: Iterable<string>): Promise<Draft> {
+    return new Draft(file, await guarded(file, () => open(partOf(file), 'w')), chunks[Symbol.iterator]())
+  }
+
+  /** False when there is no more. */
+  async next(): Promise<boolean> {
+    const { done, value } = this.#chunks.next()
+    await guarded(this.file, () => (done ? this.#encoder.end() : this.#encoder.add(value)))
+    return !done
+  }
+
+  async finish(): Promise<void> {
+    await guarded(this.file, async () => {
+      await this.#handle.close()
+      await rename(partOf(this.file), this.file)
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle.close().catch(() => undefined)
+    await rm(partOf(this.file), { force: true })
+  }
+}
+
+function partOf(file: string): string {
+  return `${file}.part`
 }
 
 /** Reads what was written, in the same memory piece by piece. */
@@ -103,13 +154,11 @@ function failLeaked(message: string, leaked: readonly string[]): never {
   })
 }
 
-async function guarded(file: string, write: () => Promise<unknown>): Promise<void> {
+async function guarded<T>(file: string, write: () => Promise<T>): Promise<T> {
   try {
-    await write()
+    return await write()
   } catch (cause) {
-    // What is wrong with a text is not wrong with the disk.
-    if (!(cause instanceof Error && 'syscall' in cause)) throw cause
-    fail(
+    return fail(
       {
         code: 'REPORT_UNWRITABLE',
         message: `"${file}" cannot be written: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,

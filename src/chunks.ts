@@ -8,14 +8,15 @@ const WRITTEN = 256 * 1024
 /** Characters that are searched at once. */
 const SEARCHED = 256 * 1024
 /**
- * What is searched ends where a line does, so that nothing which stands in one line is ever cut. This much of the end is
- * searched again with what follows: more than the longest secret of several lines, a PEM key, has.
+ * What is searched begins and ends where a line does, so that nothing which stands in one line is ever cut. This much of
+ * the end is searched again with what follows: more than the longest secret of several lines, a PEM key, has.
  */
 const OVERLAP = 16 * 1024
 
 /**
- * The JSON of `whole`, indented by two, as if its empty list `name` at `depth` held `items`, each a JSON text indented by
- * two. The first chunk is what stands before them, each item is one chunk with the comma before it, the last is the rest.
+ * The JSON of `whole`, indented by two, as if its empty list `name` at `depth` held `items`: each a JSON text indented by
+ * two, or several with ",\n" between them. The first chunk is what stands before them, each text is one chunk with the comma
+ * before it, the last is the rest.
  */
 export function* filled(
   whole: unknown,
@@ -36,23 +37,36 @@ export function* filled(
   yield `${count === 0 ? '' : indent}${text.slice(start)}`
 }
 
+/** One text of several items, as `filled` takes it. */
+export function jsonItems(items: readonly unknown[]): string {
+  return items.map((item) => JSON.stringify(item, null, 2)).join(',\n')
+}
+
 /**
- * Encodes texts one after the other in the same memory, which is told to `write` whenever it is full and at the end: a new
+ * Encodes texts one after the other in the same memory, which is told to `write` when it is full and at the end: a new
  * buffer for each piece would stay until the next collection of garbage.
  */
-export async function encoded(chunks: Iterable<string>, write: (bytes: Uint8Array) => Promise<unknown>): Promise<void> {
-  const memory = Buffer.allocUnsafeSlow(WRITTEN)
-  let end = 0
-  for (const chunk of chunks) {
-    const length = Buffer.byteLength(chunk)
-    if (end + length > memory.length) {
-      await write(memory.subarray(0, end))
-      end = 0
-    }
-    if (length > memory.length) await write(Buffer.from(chunk))
-    else end += memory.write(chunk, end)
+export class Encoder {
+  readonly #write: (bytes: Uint8Array) => Promise<unknown>
+  readonly #memory = Buffer.allocUnsafeSlow(WRITTEN)
+  #end = 0
+
+  constructor(write: (bytes: Uint8Array) => Promise<unknown>) {
+    this.#write = write
   }
-  await write(memory.subarray(0, end))
+
+  async add(text: string): Promise<void> {
+    const length = Buffer.byteLength(text)
+    if (this.#end + length > this.#memory.length) await this.end()
+    if (length > this.#memory.length) await this.#write(Buffer.from(text))
+    else this.#end += this.#memory.write(text, this.#end)
+  }
+
+  async end(): Promise<void> {
+    const bytes = this.#memory.subarray(0, this.#end)
+    this.#end = 0
+    await this.#write(bytes)
+  }
 }
 
 /** What `find` finds in a text that comes in pieces of any size: as if it had been searched as a whole. */
@@ -73,7 +87,8 @@ export class Search {
     const end = this.#text.lastIndexOf('\n') + 1
     if (end <= this.#searched) return
     this.#look(this.#text.slice(0, end))
-    const kept = Math.max(0, end - OVERLAP)
+    // Of a line that is cut the rest may look like what it is not: the decimals of a number like the number of a card.
+    const kept = end <= OVERLAP ? 0 : this.#text.lastIndexOf('\n', end - OVERLAP) + 1
     this.#text = this.#text.slice(kept)
     this.#searched = end - kept
   }

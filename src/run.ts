@@ -335,15 +335,17 @@ export function runFolder(startedAt: Date, what: string, runId: string): string 
 /** Everything that is written of a run. Returns the path of its record. */
 export async function writeReports(
   record: RunRecord,
-  artifacts: Pick<Artifacts, 'write' | 'publish'>,
+  artifacts: Omit<Artifacts, 'folder'>,
   { codeQuality, spool }: Pick<RunOptions, 'codeQuality'> & { readonly spool?: Spool | undefined },
 ): Promise<string> {
   const file = await artifacts.write('record.json', spool?.text(record) ?? recordText(record))
   spool?.movedTo(file)
-  for (const [name, chunks] of reports(record)) await artifacts.write(name, chunks)
   const messages = record.messagesToThredd ?? []
-  if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.map(({ text }) => text).join('\n---\n\n')])
-  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(record))
+  await artifacts.writeAll([
+    ...reports(record),
+    ...(messages.length === 0 ? [] : [[MESSAGE_FILE, [messages.map(({ text }) => text).join('\n---\n\n')]] as const]),
+    ...(codeQuality ? [['gl-code-quality-report.json', gitlabCodeQuality(record)] as const] : []),
+  ])
   await artifacts.publish()
   return file
 }

@@ -19,6 +19,9 @@ export interface SpoolOptions {
   readonly write?: typeof writeSync
 }
 
+/** Workflows whose steps are kept as they were read. */
+const MOST_READ = 2
+
 /** A workflow's text, or where it is. */
 type Place = { readonly text: string } | { readonly file: string; readonly at: number; readonly bytes: number }
 
@@ -32,7 +35,8 @@ export class Spool implements Disposable {
   #fd: number | undefined
   #end = 0
   #memory = Buffer.alloc(0)
-  #lastRead: { readonly index: number; readonly steps: StepRecord[] } | undefined
+  /** the last few, newest first: reports are made side by side, some a workflow ahead of others */
+  #read: readonly { readonly index: number; readonly steps: StepRecord[] }[] = []
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -111,7 +115,7 @@ export class Spool implements Disposable {
         return read()
       },
     }
-    this.#lastRead = undefined
+    this.#read = []
   }
 
   /** Undefined where the disk does not take it: a run goes on without its report rather than stop half-way. */
@@ -139,9 +143,11 @@ export class Spool implements Disposable {
   }
 
   #stepsOf(index: number): StepRecord[] {
-    if (this.#lastRead?.index !== index)
-      this.#lastRead = { index, steps: (JSON.parse(this.#textOf(index)) as WorkflowRecord).steps }
-    return this.#lastRead.steps
+    const known = this.#read.find((one) => one.index === index)
+    if (known !== undefined) return known.steps
+    const { steps } = JSON.parse(this.#textOf(index)) as WorkflowRecord
+    this.#read = [{ index, steps }, ...this.#read].slice(0, MOST_READ)
+    return steps
   }
 
   *#texts(): Generator<string> {

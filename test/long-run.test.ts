@@ -53,6 +53,19 @@ test('a secret longer than any piece is found where it stands in one line', asyn
   expect(search.end()).toEqual(['token'])
 })
 
+test('a number is not taken for that of a card because a file is cut for the search within it', () => {
+  // 4539578763621486 has a valid check digit.
+  const redactor = new Redactor(new Uint8Array(32))
+  const found = Array.from({ length: 64 }, (_, indent) => {
+    const line = `${' '.repeat(indent)}"wait": 2.4539578763621486,\n`
+    const search = new Search((text) => redactor.find(text))
+    for (let count = 0; count < 30; count += 1) search.add(line.repeat(1000))
+    return search.end()
+  })
+
+  expect(found.flat()).toEqual([])
+})
+
 test('an artifact is on the disk in part before it is made to its end', async () => {
   const artifacts = await createArtifacts(folder, 'part', new Redactor(new Uint8Array(32)))
   let largest = 0

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
 test('the record of a run is that of its file, and its steps can be read as long as the folder is there', async () => {
-  await using ran = await runOnTwin({ flows: ['register', 'read-registration'] })
+  await using ran = await runOnTwin({ flows: ['register', 'read-registration', 'access-token'] })
 
   const written = JSON.parse(readFileSync(ran.file, 'utf8')) as RunRecord
   expect(ran.record.workflows.map(({ steps }) => steps.length)).toEqual(

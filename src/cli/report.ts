@@ -69,15 +69,10 @@ function formatsOf(invocation: Invocation): readonly FormatName[] {
   return (names.length === 0 ? known : [...new Set(names)]) as FormatName[]
 }
 
-async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<string[]> {
+async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<readonly string[]> {
   // The secrets of the run are gone with it; its record holds none.
   const artifacts = await createArtifacts(dirname(folder), basename(folder), new Redactor(randomBytes(32)))
-  const paths: string[] = []
-  for (const name of formats) {
-    const { file, convert } = FORMATS[name]
-    paths.push(await artifacts.write(file, convert(record)))
-  }
-  return paths
+  return await artifacts.writeAll(formats.map((name) => [FORMATS[name].file, FORMATS[name].convert(record)] as const))
 }
 
 async function writeEvidence(

@@ -15,6 +15,7 @@ import {
   type WorkflowRecord,
 } from '../record.ts'
 import { Calls } from './calls.ts'
+import { Tokens } from './html/tokens.ts'
 import { decidedBy, Proving, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
 import { wayOut } from './way-out.ts'
 import { count } from './words.ts'
@@ -95,6 +96,7 @@ export interface Account {
   /** what makes the evidence weaker than it looks */
   readonly weaknesses: readonly { readonly flag: string; readonly means: string }[]
   readonly ledger: Calls['ledger']
+  readonly tokens: Tokens
   /** the run's end, and until when its result may be quoted: three months, or until a certificate expires */
   readonly endedAt: string
   readonly validUntil: string
@@ -115,6 +117,7 @@ function accountOf(record: RunRecord): Account {
   const proving = new Proving()
   const calls = new Calls(record)
   const findings = new Findings()
+  const tokens = new Tokens()
   const alike = alikeLists()
   const workflows: WorkflowFacts[] = []
   const steps: StepFacts[] = []
@@ -137,7 +140,10 @@ function accountOf(record: RunRecord): Account {
         levelCounts[level][one] += 1
       }
       for (const finding of findingsOf(step, placed)) findings.add(finding)
-      for (const exchange of step.exchanges) calls.add(placed, step, exchange)
+      for (const exchange of step.exchanges) {
+        calls.add(placed, step, exchange)
+        tokens.add(step, exchange)
+      }
     }
     const error = errorBeyondSteps(workflow)
     if (error !== undefined) findings.addFirst(findingOf(error, workflowId))
@@ -178,6 +184,7 @@ function accountOf(record: RunRecord): Account {
     hosts: calls.hosts,
     certificates: calls.certificates,
     endpoints: calls.endpoints,
+    tokens,
     endedAt,
     validUntil: validUntil(record, endedAt),
   }

@@ -3,7 +3,7 @@
  * are named in `rawStatus` and in `extra`.
  */
 import { createHash } from 'node:crypto'
-import { filled } from '../chunks.ts'
+import { filled, jsonItems } from '../chunks.ts'
 import { render } from '../errors.ts'
 import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
 import { account, STANDINGS, type Standing, standingOf, type WorkflowFacts } from './account.ts'
@@ -90,14 +90,11 @@ export function ctrf(record: RunRecord): Iterable<string> {
 
 /** Those of steps, then those of workflows. */
 function* tests({ workflows }: RunRecord, facts: readonly WorkflowFacts[]): Generator<string> {
-  for (const { workflowId, steps } of workflows) for (const step of steps) yield json(test(step, workflowId))
+  for (const { workflowId, steps } of workflows)
+    if (steps.length > 0) yield jsonItems(steps.map((step) => test(step, workflowId)))
   for (const [index, workflow] of workflows.entries()) {
-    if (facts[index]?.hasOwnError) yield json(wholeWorkflow(workflow))
+    if (facts[index]?.hasOwnError) yield jsonItems([wholeWorkflow(workflow)])
   }
-}
-
-function json(value: unknown): string {
-  return JSON.stringify(value, null, 2)
 }
 
 function test(step: StepRecord, workflowId: string) {

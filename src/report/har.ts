@@ -1,6 +1,6 @@
 /** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
 import { createRequire } from 'node:module'
-import { filled } from '../chunks.ts'
+import { filled, jsonItems } from '../chunks.ts'
 import type { Exchange, RunRecord, StepRecord } from '../record.ts'
 
 /** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
@@ -24,8 +24,8 @@ export function har(record: RunRecord): Iterable<string> {
 
 function* entries({ workflows }: RunRecord): Generator<string> {
   for (const [index, { steps }] of workflows.entries()) {
-    for (const step of steps)
-      for (const exchange of step.exchanges) yield JSON.stringify(entry(exchange, step, pageId(index)), null, 2)
+    const own = steps.flatMap((step) => step.exchanges.map((exchange) => entry(exchange, step, pageId(index))))
+    if (own.length > 0) yield jsonItems(own)
   }
 }
 

@@ -27,7 +27,7 @@ import {
 import { SCRIPT } from './html/script.ts'
 import { stepDetails } from './html/steps.ts'
 import { STYLE } from './html/style.ts'
-import { type Tokens, tokensOf } from './html/tokens.ts'
+import type { Tokens } from './html/tokens.ts'
 import { type JudgedRequirement, type Proofs, REQUIREMENT_STANDINGS } from './proofs.ts'
 import { count } from './words.ts'
 
@@ -35,10 +35,11 @@ export function html(record: RunRecord): Iterable<string> {
   const said = account(record)
   const { name } = record.environment
   const title = `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`
-  return document(title, page(record, said, tokensOf(record)))
+  return document(title, page(record, said))
 }
 
-function* page(record: RunRecord, said: Account, tokens: Tokens): Generator<Markup> {
+function* page(record: RunRecord, said: Account): Generator<Markup> {
+  const { tokens } = said
   yield markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
 <div class="bar"><nav class="page" aria-label="Sections">${SECTIONS.map(([id, title]) => markup`<a href="#${id}">${title}</a>`)}</nav></div>
 <main class="page" id="main">

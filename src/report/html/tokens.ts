@@ -1,10 +1,10 @@
 /**
- * The JWTs of a record: each distinct one once, header and claims decoded, without its signature. Of very many the first
+ * The JWTs of a run: each distinct one once, header and claims decoded, without its signature. Of very many the first
  * are kept.
  */
 import { hash } from 'node:crypto'
 import { decode } from '../../jwt.ts'
-import type { Exchange, RunRecord } from '../../record.ts'
+import type { Exchange, StepRecord } from '../../record.ts'
 
 export interface Token {
   /** counts from 1, in order of occurrence */
@@ -24,18 +24,6 @@ interface Statement {
   readonly hash: string | undefined
 }
 
-export interface Tokens {
-  readonly all: readonly Token[]
-  /** how many others there are */
-  readonly more: number
-  readonly statements: readonly Statement[]
-  readonly moreStatements: number
-  /** those that occur in a text, without repetition */
-  in(text: string): readonly Token[]
-  /** the text with each JWT cut to its beginning and what stands for its signature */
-  shortened(text: string): string
-}
-
 /** A signature is a mask; one that is none is a text that only looks like a JWT, or a record of another tool. */
 const JWT =
   /(?<=(?:"(?<member>\w+)":\s*"|(?<scheme>Bearer )|\b(?<field>\w+)[=:]\s*|))(?<jwt>eyJ[\w-]{4,}\.[\w-]{2,}\.(?:\[[\w-]+#[0-9a-f]{8}\]|[\w-]*))/g
@@ -47,49 +35,61 @@ const UNNAMED = 'JWT'
 const MOST_TOKENS = 500
 const MOST_STATEMENTS = 50
 
-export function tokensOf(record: RunRecord): Tokens {
-  const known = new Map<string, Token | undefined>()
-  const tokenIn = ({ jwt = '', member, scheme, field }: Readonly<Record<string, string | undefined>>) => {
+export class Tokens {
+  readonly statements: Statement[] = []
+  /** by a hash of the text without its signature; of those that are only counted nothing else is known */
+  readonly #known = new Map<string, Token | undefined>()
+  #answers = 0
+
+  add({ operation }: StepRecord, exchange: Exchange): void {
+    const { response, timing } = exchange
+    for (const text of textsOf(exchange)) this.in(text)
+    if (operation?.operationId !== 'getSoftwareStatementAssertion') return
+    const [token] = this.in(response?.body.text ?? '')
+    if (token === undefined) return
+    this.#answers += 1
+    if (this.#answers <= MOST_STATEMENTS)
+      this.statements.push({ token, at: timing.startedAt, hash: response?.body.sha256 })
+  }
+
+  get all(): readonly Token[] {
+    return [...this.#known.values()].filter((one) => one !== undefined)
+  }
+
+  /** how many others there are */
+  get more(): number {
+    return this.#known.size - this.all.length
+  }
+
+  get moreStatements(): number {
+    return this.#answers - this.statements.length
+  }
+
+  /** Those that occur in a text, without repetition. */
+  in(text: string): readonly Token[] {
+    if (!text.includes(BEGINNING)) return []
+    const tokens = Array.from(text.matchAll(JWT), ({ groups = {} }) => this.#token(groups))
+    return [...new Set(tokens.filter((one) => one !== undefined))]
+  }
+
+  /** The text with each JWT cut to its beginning and what stands for its signature. */
+  shortened(text: string): string {
+    return text.includes(BEGINNING) ? text.replace(JWT, shortenedOne) : text
+  }
+
+  #token({ jwt = '', member, scheme, field }: Readonly<Record<string, string | undefined>>): Token | undefined {
     const name = member ?? field ?? (scheme === undefined ? UNNAMED : 'bearer token')
     // Not the text itself: a part of a text keeps the whole of it in memory.
     const key = hash('sha1', jwt.slice(0, jwt.lastIndexOf('.')), 'base64')
-    const seen = known.get(key)
-    if (seen === undefined && known.has(key)) return undefined
-    const number = known.size + 1
-    const fresh = () => (number > MOST_TOKENS ? undefined : tokenOf(jwt, name, number))
+    const seen = this.#known.get(key)
+    if (seen === undefined && this.#known.has(key)) return undefined
+    const number = this.#known.size + 1
+    const isCounted = seen === undefined && number > MOST_TOKENS
     // A name found later is better than none.
-    const token = seen === undefined ? fresh() : seen.name === UNNAMED ? { ...seen, name } : seen
-    if (token !== undefined || number > MOST_TOKENS) known.set(key, token)
+    const known = seen?.name === UNNAMED ? { ...seen, name } : seen
+    const token = isCounted ? undefined : (known ?? tokenOf(jwt, name, number))
+    if (token !== undefined || isCounted) this.#known.set(key, token)
     return token
-  }
-  const find = (text: string) => {
-    if (!text.includes(BEGINNING)) return []
-    const tokens = Array.from(text.matchAll(JWT), ({ groups = {} }) => tokenIn(groups))
-    return [...new Set(tokens.filter((one) => one !== undefined))]
-  }
-  const statements: Statement[] = []
-  let answers = 0
-  for (const { steps } of record.workflows) {
-    for (const { operation, exchanges } of steps) {
-      for (const exchange of exchanges) {
-        for (const text of textsOf(exchange)) find(text)
-        if (operation?.operationId !== 'getSoftwareStatementAssertion') continue
-        const { response, timing } = exchange
-        const [token] = find(response?.body.text ?? '')
-        if (token === undefined) continue
-        answers += 1
-        if (answers <= MOST_STATEMENTS) statements.push({ token, at: timing.startedAt, hash: response?.body.sha256 })
-      }
-    }
-  }
-  const all = [...known.values()].filter((one) => one !== undefined)
-  return {
-    all,
-    more: known.size - all.length,
-    statements,
-    moreStatements: answers - statements.length,
-    in: find,
-    shortened: (text) => (text.includes(BEGINNING) ? text.replace(JWT, shortenedOne) : text),
   }
 }
 
