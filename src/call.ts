@@ -29,7 +29,7 @@ export interface Kept {
   readonly clientId: string
   /** a first registration, or a token that replaces an earlier one */
   readonly news: 'registered' | 'rotated'
-  /** why the answer lies beside the client's record; it is safe all the same */
+  /** what else there is of the client could not be read; the answer is safe all the same */
   readonly problem?: Problem | undefined
 }
 

@@ -135,7 +135,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
 
   const redactor = new Redactor(randomBytes(32), environment.secretNames)
   const { runId = randomUUIDv7() } = options
-  const prepared = await prepare(environment, options, { redactor, counterparty })
+  const prepared = await prepare(environment, options, { redactor, counterparty, stack })
   await confirmed(prepared, options)
   const vault = await prepared.openVault()
   // Before the first call: a run whose record cannot be written should not change anything.
@@ -297,7 +297,8 @@ export async function rehearse(options: RunOptions): Promise<Rehearsal> {
   // Its certificates are made at first use, and a plan reads them.
   const counterparty = await meet(environment, options)
   if (counterparty !== undefined) stack.use(counterparty)
-  const prepared = await prepare(environment, options, { redactor: new Redactor(randomBytes(32)), counterparty })
+  const redactor = new Redactor(randomBytes(32))
+  const prepared = await prepare(environment, options, { redactor, counterparty, stack })
   const { plan: planned, selection, circumstances, given } = prepared
   const refused = objections(selection, circumstances).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
@@ -400,12 +401,20 @@ interface Prepared {
 async function prepare(
   environment: Environment,
   options: RunOptions,
-  { redactor, counterparty }: { readonly redactor: Redactor; readonly counterparty: Counterparty | undefined },
+  {
+    redactor,
+    counterparty,
+    stack,
+  }: {
+    readonly redactor: Redactor
+    readonly counterparty: Counterparty | undefined
+    readonly stack: AsyncDisposableStack
+  },
 ): Promise<Prepared> {
   const warnings = [...environment.warnings]
   const clientId = idOf('client_id', environment, options)
   const isOnTwin = counterparty?.fulfil !== undefined
-  const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor, ports: options.vault })
+  const openIt = () => openPreparedVault(environment, { clientId, warnings, redactor, ports: options.vault, stack })
   const [selection, existing, authorities] = await together(
     select(options, environment),
     existsSync(environment.vault.folder) ? openIt() : Promise.resolve(undefined),
@@ -525,9 +534,17 @@ async function openPreparedVault(
     warnings,
     redactor,
     ports,
-  }: { clientId: string | undefined; warnings: string[]; redactor: Redactor; ports: VaultPorts | undefined },
+    stack,
+  }: {
+    clientId: string | undefined
+    warnings: string[]
+    redactor: Redactor
+    ports: VaultPorts | undefined
+    stack: AsyncDisposableStack
+  },
 ): Promise<Vault> {
   const { vault, ring, warnings: news } = await openVaultOf(environment, { now: () => new Date(), ports })
+  stack.defer(() => vault.close())
   for (const key of ring.keys) redactor.add({ value: Buffer.from(key).toString('base64url'), name: 'vault_key' })
   warnings.push(...news, ...(await vault.prepare(clientId)))
   return vault

@@ -99,6 +99,25 @@ test('history tells what happened, with tokens by fingerprint', async () => {
   )
 })
 
+test('lives of a client that are only counted are told by show and history, and an import brings none of them back', async () => {
+  const { folder, vault, type } = await prompt()
+  for (let life = 0; life < 20; life++) {
+    await register(vault, `token-${life}`)
+    await vault.remove(CLIENT_ID)
+  }
+  await type('export --out=before.jwe')
+  for (let life = 20; life < 25; life++) {
+    await register(vault, `token-${life}`)
+    await vault.remove(CLIENT_ID)
+  }
+  await vault.close()
+
+  const words = 'registrations before: 5, the first of 2026-01-02T03:04:06.000Z; only their number is kept'
+  expect((await type('show')).written).toMatch(new RegExp(`^earlier {19}${words}$`, 'm'))
+  expect((await type('history')).written.split('\n')[0]).toMatch(new RegExp(`^\\S+Z  counted     ${words}$`))
+  expect((await type(`import ${join(folder, 'before.jwe')}`)).written).toBe(`${CLIENT_ID}\n  nothing new\n`)
+})
+
 test('an encrypted export is read by import in another vault, and adds nothing twice', async () => {
   const { folder, vault, type } = await prompt()
   await register(vault)

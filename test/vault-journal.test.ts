@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { chmod, copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { Secret } from '../src/secret.ts'
 import { type Probe, proveToken, recover, registrationEffect, resolveVaultKey, type Vault } from '../src/vault/index.ts'
 import {
+  asLeft,
   body,
   CLIENT_ID,
   call,
@@ -24,6 +25,8 @@ const answers =
   (status: number, text = ''): Probe =>
   async () => ({ kind: 'answered', status, body: text })
 
+const later = () => new Date('2026-01-03T00:00:00.000Z')
+
 /** Leaves a call open, as a process that died would. */
 async function left(vault: Vault, effect: 'register' | 'update' | 'delete', status?: number, text = ''): Promise<void> {
   const intent = await vault.begin(call(effect))
@@ -32,27 +35,33 @@ async function left(vault: Vault, effect: 'register' | 'update' | 'delete', stat
   return intent.close('answered')
 }
 
-test('a call is on disk, encrypted, before it leaves, and gone when its answer is in the record', async () => {
+test('a call is on disk, encrypted, before it leaves, and its answer is in the record when the run ends', async () => {
   const folder = await temporaryFolder()
   const vault = await vaultIn(folder)
 
   const intent = await vault.begin(call('register'))
-  const [name = '', room = '', ...rest] = await filesIn(folder)
-  expect([name, room, rest]).toEqual([
-    expect.stringMatching(/^[0-9a-f]{32}\.[0-9a-f-]{36}\.intent$/),
-    expect.stringMatching(/^[0-9a-f]{32}\.[0-9a-f-]{36}\.room$/),
-    [],
-  ])
+  const [name = '', ...rest] = await filesIn(folder)
+  expect([name, rest]).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.[0-9a-f]{16}-1\.journal$/), []])
   const content = await readFile(join(folder, name), 'latin1')
-  expect(content).toMatch(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
+  // What the file is, and the call.
+  expect(content).toMatch(/^(?:[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+\n){2}$/)
+  const room = (await readdir(folder)).filter((file) => file.endsWith('.room'))
+  expect(room).toEqual([expect.stringMatching(/^[0-9a-f]{16}\.room$/)])
+  expect((await stat(join(folder, room[0] ?? ''))).size).toBe(256 * 1024)
   expect(await vault.unsettled()).toMatchObject([{ id: intent.id, clientId: CLIENT_ID, way: 'wait' }])
 
   const kept = await intent.keep({ status: 201, body: body('token-1') })
   await intent.close('answered')
 
   expect(kept).toMatchObject({ rotated: false, problem: undefined })
-  expect(await filesIn(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
   expect(await vault.unsettled()).toEqual([])
+  expect(await token(vault)).toBe('token-1')
+  await vault.close()
+  expect((await readdir(folder)).sort()).toEqual([
+    expect.stringMatching(/^[0-9a-f]{32}\.jwe$/),
+    expect.stringMatching(/^[0-9a-f]{32}\.lock$/),
+    'vault.lock',
+  ])
   expect(await token(vault)).toBe('token-1')
 })
 
@@ -61,6 +70,8 @@ test('a call that was not sent leaves nothing behind; any other end without an a
   const vault = await vaultIn(folder)
 
   await (await vault.begin(call('register'))).close('not-sent')
+  expect(await vault.unsettled()).toEqual([])
+  await vault.close()
   expect(await filesIn(folder)).toEqual([])
 
   {
@@ -205,39 +216,38 @@ test('an answer that only the journal has is current, and the next start puts it
   await register(vault)
   const intent = await vault.begin(call('update'))
   await intent.keep({ status: 200, body: body('token-2') })
-  const journal = (await filesIn(folder)).find((name) => name.endsWith('.intent')) ?? ''
-  const record = (await filesIn(folder)).find((name) => name.endsWith('.jwe')) ?? ''
   // As if the process had died between the journal and the record.
-  await copyFile(join(folder, journal), join(folder, 'saved'))
-  await intent.close('answered')
-  await copyFile(join(folder, 'saved'), join(folder, journal))
-  await rm(join(folder, 'saved'))
-  await rm(join(folder, record))
+  const left = await asLeft(folder)
 
-  const next = await vaultIn(folder)
+  const next = await vaultIn(left)
   expect(await token(next)).toBe('token-2')
+  expect(await filesIn(left)).toEqual([expect.stringMatching(/\.journal$/)])
   await next.prepare()
-  expect(await filesIn(folder)).toEqual([record])
-  expect(await token(next)).toBe('token-2')
+  expect(await filesIn(left)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
+  expect([await token(next), await fallback(next), await next.unsettled()]).toEqual(['token-2', 'token-1', []])
 })
 
-test('an old DELETE that is concluded late does not bury a client registered after it', async () => {
+test('an old DELETE that is found late does not bury a client registered after it', async () => {
   const folder = await temporaryFolder()
-  const vault = await vaultIn(folder)
+  const [vault, other] = [await vaultIn(folder), await vaultIn(folder, { now: later })]
   await register(vault)
-  const intent = await vault.begin(call('delete'))
-  await intent.keep({ status: 204, body: '' })
-  const journal = (await filesIn(folder)).find((name) => name.endsWith('.intent')) ?? ''
+  await vault.close()
+  await left(vault, 'delete', 204)
+  const journal = (await filesIn(folder)).find((name) => name.endsWith('.journal')) ?? ''
   await copyFile(join(folder, journal), join(folder, 'saved'))
-  await intent.close('answered')
-  await register(vault, 'token-2')
+  await rm(join(folder, journal))
+  await register(other, 'token-2')
+  await other.close()
   await copyFile(join(folder, 'saved'), join(folder, journal))
   await rm(join(folder, 'saved'))
 
-  await vault.prepare()
+  expect(await token(other)).toBe('token-2')
+  await vault.close()
+  await other.prepare()
 
-  expect(await token(vault)).toBe('token-2')
-  expect(await vault.unsettled()).toEqual([])
+  expect(await filesIn(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
+  expect(await token(other)).toBe('token-2')
+  expect(await other.unsettled()).toEqual([])
 })
 
 test('the token before the newest stays until the newest has worked', async () => {
@@ -291,6 +301,7 @@ test('a record that rotates at every answer stays small: old answers are kept by
     await vault.keep(answer)
   }
 
+  await vault.close()
   const [client] = await vault.export()
   const kinds = client?.entries.map((entry) => (entry as { kind: string }).kind) ?? []
   expect(kinds).toEqual(['answer', ...Array(54).fill('reduced'), ...Array(5).fill('answer')])
@@ -356,44 +367,51 @@ test('what a killed process left is put in its place or cleared away at the next
   const folder = await temporaryFolder()
   const vault = await vaultIn(folder)
   await register(vault)
+  await vault.close()
   const [file = ''] = await filesIn(folder)
-  const uuid = '00000000-0000-4000-8000-000000000000'
-  const before = await readFile(join(folder, file))
+  await vault.prepare()
   await vault.keep({ body: body('token-2'), status: 200, step: 's', runId: 'r' })
-  const after = await readFile(join(folder, file))
-  // Killed between writing the new record and putting it in place; in the middle of writing; after making room.
-  await writeFile(join(folder, file), before)
-  await writeFile(join(folder, `${file}.${uuid}.tmp`), after)
-  await writeFile(join(folder, `${file}.${uuid.replace('8', '9')}.tmp`), after.subarray(0, 100))
-  await writeFile(join(folder, `${file.replace('.jwe', '')}.${uuid}.room`), 'room')
-  await writeFile(join(folder, `probe-${uuid}`), 'probe')
+  const copy = await asLeft(folder)
+  // Killed in the middle of writing a record, with its lock and the space that it kept.
+  await writeFile(join(copy, `${file}.00000000-0000-4000-8000-000000000000.tmp`), 'half a reco')
+  const next = await vaultIn(copy)
+  const was = 'was left by a process that died, or is being written'
+  expect((await next.check()).warnings.map((text) => text.replace(/[0-9a-f]{16}\.room/, '….room')).sort()).toEqual([
+    `"${join(copy, `${file}.00000000-0000-4000-8000-000000000000.tmp`)}" ${was}`,
+    `"${join(copy, '….room')}" ${was}`,
+  ])
 
-  const next = await vaultIn(folder)
   await next.prepare()
 
   expect(await token(next)).toBe('token-2')
+  expect((await next.check()).warnings).toEqual([])
   await next.keep({ body: body('token-3'), status: 200, step: 's', runId: 'r' })
-  expect(await filesIn(folder)).toEqual([file])
+  await next.close()
+  expect((await readdir(copy)).sort()).toEqual([file, file.replace('.jwe', '.lock'), 'vault.lock'])
   expect(await fallback(next)).toBe('token-2')
 })
 
-test('a damaged journal entry is reported and left as it is, and stops nothing else', async () => {
+test('a damaged journal stops its client before anything is sent, is left as it is, and stops nothing else', async () => {
   const folder = await temporaryFolder()
   const vault = await vaultIn(folder)
   await register(vault)
+  await vault.close()
   await left(vault, 'update')
-  const name = (await filesIn(folder)).find((file) => file.endsWith('.intent')) ?? ''
-  const content = await readFile(join(folder, name))
+  const copy = await asLeft(folder)
+  const name = (await filesIn(copy)).find((file) => file.endsWith('.journal')) ?? ''
+  const content = await readFile(join(copy, name))
   content[content.length - 30] = (content.at(-30) ?? 0) ^ 1
-  await writeFile(join(folder, name), content)
+  await writeFile(join(copy, name), content)
+  const next = await vaultIn(copy)
+  const is = `line 2 of vault journal "${join(copy, name)}" was changed after it was written`
 
-  const warnings = await vault.prepare(CLIENT_ID)
-
-  expect(warnings).toEqual([
-    `vault record "${join(folder, name)}" was changed after it was written; put the file back from a backup`,
-  ])
-  expect((await vault.list()).unreadable.map(({ message }) => message)).toHaveLength(1)
-  expect(await readFile(join(folder, name))).toEqual(content)
+  for (const ask of [() => next.prepare(CLIENT_ID), () => next.current(CLIENT_ID), () => next.begin(call('update'))])
+    expect((await thrown(ask())).problems).toEqual([
+      { code: 'VAULT_UNREADABLE', message: is, hint: 'put the file back from a backup' },
+    ])
+  expect(await next.prepare('another client')).toEqual([`${is}; put the file back from a backup`])
+  expect((await next.list()).unreadable.map(({ message }) => message)).toEqual([is])
+  expect(await readFile(join(copy, name))).toEqual(content)
 })
 
 test.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
@@ -420,7 +438,9 @@ test('a new key is put before the old one, everything is encrypted with it, and 
   const bystander = await vaultIn(folder, { key: (await resolveVaultKey(where)).ring })
   const old = Buffer.from(ring.keys[0] ?? [])
 
-  expect(await vault.rotateKey()).toEqual({ files: 2, made: true })
+  // The open call stands in the record from now on.
+  expect(await vault.rotateKey()).toEqual({ files: 1, made: true })
+  expect(await vault.unsettled()).toMatchObject([{ effect: 'update' }])
 
   expect((await readFile(where.defaultKeyFile, 'utf8')).split('\n')).toEqual([
     expect.stringMatching(/^[\w-]{43}$/),
@@ -430,6 +450,10 @@ test('a new key is put before the old one, everything is encrypted with it, and 
   // Another process that has the old key alone reads the new one when it needs it, and writes with it.
   expect(await token(bystander)).toBe('token-1')
   await bystander.keep({ body: body('token-2'), status: 200, step: 's', runId: 'r' })
+  expect((await thrown(vault.rotateKey({ dropEarlier: true }))).message).toBe(
+    'the vault key cannot be changed while another process writes to the vault',
+  )
+  await bystander.close()
 
   expect(await vault.rotateKey({ dropEarlier: true })).toMatchObject({ made: false })
   expect(ring.keys).toHaveLength(1)
@@ -459,7 +483,7 @@ test('a change of keys that dies at any moment leaves everything readable and is
       () => false,
       () => true,
     )
-    const next = await vaultIn(folder, { key: (await resolveVaultKey(where)).ring })
+    const next = await vaultIn(await asLeft(folder), { key: (await resolveVaultKey(where)).ring })
 
     expect(await token(next)).toBe('token-1')
     expect(await next.unsettled()).toHaveLength(1)
@@ -473,7 +497,9 @@ test('a change of keys that dies at any moment leaves everything readable and is
 test('a key from a variable is changed by the user: the new one, a comma, the old one', async () => {
   const folder = await temporaryFolder()
   const [old, fresh] = [Buffer.alloc(32, 7), Buffer.alloc(32, 8)].map((key) => key.toString('base64url'))
-  await register(await vaultIn(folder))
+  const vault = await vaultIn(folder)
+  await register(vault)
+  await vault.close()
   const ringOf = async (text: string) =>
     (await resolveVaultKey({ key: new Secret(text, 'VAULT_KEY'), defaultKeyFile: '/none', vaultDir: folder })).ring
 
@@ -494,9 +520,10 @@ test('no key is changed while a call is in flight', async () => {
   const vault = await vaultIn(folder)
   await using _ = await vault.begin(call('register'))
 
-  expect((await thrown((await vaultIn(folder)).rotateKey())).problems[0]).toMatchObject({
-    message: 'the vault key cannot be changed while a call that changes a client is in flight',
-  })
+  for (const one of [vault, await vaultIn(folder)])
+    expect((await thrown(one.rotateKey())).problems[0]).toMatchObject({
+      message: 'the vault key cannot be changed while another process writes to the vault',
+    })
 })
 
 test('forgetting destroys the record, but not while a call is open', async () => {
@@ -509,9 +536,17 @@ test('forgetting destroys the record, but not while a call is open', async () =>
   )
   await vault.worked(CLIENT_ID)
 
+  await vault.close()
+  await register(vault, 'token-2')
+  const other = await vaultIn(folder)
+  expect((await thrown(other.forget(CLIENT_ID))).problems[0]?.message).toBe(
+    `another process has written down answers of client "${CLIENT_ID}"; its record is not destroyed`,
+  )
+
   await vault.forget(CLIENT_ID)
 
-  expect((await readdir(folder)).filter((name) => !name.endsWith('.lock'))).toEqual([])
+  expect(await filesIn(folder)).toEqual([])
+  expect([await token(vault), await token(other)]).toEqual([undefined, undefined])
 })
 
 test.each([

@@ -11,10 +11,13 @@ import type { ToolError } from '../src/errors.ts'
 import { decryptDirect, encryptDirect } from '../src/jwt.ts'
 import { Secret } from '../src/secret.ts'
 import { fingerprint, openVault, type Registration, resolveVaultKey, type Vault } from '../src/vault/index.ts'
+import { filesIn } from './support/vault.ts'
 
 const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59'
 const URI = 'https://auth.example/register/https%3A%2F%2Frp.example%2F0c5b8a59?x=%7e'
 const KEPT_AT = '2026-01-02T03:04:05.678Z'
+/** What is kept next counts as later, also where the clock stands still. */
+const JUST_AFTER = '2026-01-02T03:04:05.679Z'
 const KEY = randomBytes(32)
 const onWindows = process.platform === 'win32'
 
@@ -41,18 +44,14 @@ async function vaultIn(folder: string, more: Partial<Parameters<typeof openVault
   return openVault({ folder, key: KEY, environment: 'uat', now: () => new Date(KEPT_AT), lockWaitMs: 200, ...more })
 }
 
-/** A vault with one registration in it. */
+/** A vault with one registration in its record. */
 async function filled() {
   const folder = join(await temporaryFolder(), 'vault')
   const vault = await vaultIn(folder)
   await vault.keep(answerOf(registered('token-1')))
+  await vault.close()
   const file = (await filesIn(folder)).find((name) => name.endsWith('.jwe')) ?? ''
   return { folder, vault, file: join(folder, file) }
-}
-
-/** All that is in the folder but the lock files, which are empty and stay. */
-async function filesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => !name.endsWith('.lock'))
 }
 
 async function thrown(promise: Promise<unknown>): Promise<ToolError> {
@@ -108,6 +107,7 @@ test('a registration is read back as it was answered, without its credentials am
     step: 'register',
     deletedAt: undefined,
     origin: { at: '2026-01-02T03:04:05.678Z', runId: 'run-1', step: 'register', purpose: 'kept' },
+    past: undefined,
   }
   expect(plain(kept?.registration)).toEqual(expected)
   expect({ rotated: kept?.rotated, problem: kept?.problem }).toEqual({ rotated: false, problem: undefined })
@@ -159,6 +159,7 @@ test.each([
   const vault = await vaultIn(folder)
 
   const kept = await vault.keep(answer)
+  await vault.close()
 
   expect(kept !== undefined).toBe(isKept)
   const files = await filesIn(folder)
@@ -181,6 +182,7 @@ test('a new token becomes the current one and the earlier one stays in the recor
 
   expect(kept?.rotated).toBe(true)
   expect((await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()).toBe('token-2')
+  await vault.close()
   expect(
     (await entriesOf(file)).map(({ runId, body }) => [runId, JSON.parse(String(body)).registration_access_token]),
   ).toEqual([
@@ -212,6 +214,7 @@ test('an answer with unusable members is kept but replaces nothing', async () =>
 
   expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', step: 'register' })
   expect(kept?.rotated).toBe(false)
+  await vault.close()
   expect(await entriesOf(file)).toHaveLength(2)
 })
 
@@ -221,6 +224,7 @@ test('reading a client again and again does not make the record grow', async () 
   const kept = await vault.keep(answerOf(registered('token-1'), { status: 200, step: 'read', runId: 'run-2' }))
 
   expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', runId: 'run-1' })
+  await vault.close()
   expect(await entriesOf(file)).toHaveLength(1)
 })
 
@@ -233,9 +237,15 @@ test('a deleted client is marked, not destroyed, and a new registration takes no
 
   expect(await vault.current(CLIENT_ID)).toBeUndefined()
   expect((await vault.list()).registrations.map(plain)).toEqual([
-    expect.objectContaining({ clientId: CLIENT_ID, registrationAccessToken: 'token-1', deletedAt: KEPT_AT }),
+    expect.objectContaining({ clientId: CLIENT_ID, registrationAccessToken: 'token-1', deletedAt: JUST_AFTER }),
   ])
-  expect((await entriesOf(file)).at(-1)).toEqual({ kind: 'deleted', keptAt: KEPT_AT, runId: 'run-2', step: 'delete' })
+  await vault.close()
+  expect((await entriesOf(file)).at(-1)).toEqual({
+    kind: 'deleted',
+    keptAt: JUST_AFTER,
+    runId: 'run-2',
+    step: 'delete',
+  })
 
   const kept = await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-9' }))
   expect(kept?.rotated).toBe(false)
@@ -299,20 +309,20 @@ test.each([
   ],
   [
     'a record of a newer format',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":3}'), KEY)),
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":4}'), KEY)),
     KEY,
     'was written by a newer version of this tool',
-    { expected: 'format 2', found: 'format 3', hint: 'update the tool; the record is left as it is' },
+    { expected: 'format 3', found: 'format 4', hint: 'update the tool; the record is left as it is' },
   ],
   [
     'a record of a format that is no longer read',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":0}'), KEY)),
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":2}'), KEY)),
     KEY,
     'was written by an older version of this tool, whose format is no longer read',
     {
-      expected: 'format 1 to 2',
-      found: 'format 0',
-      hint: 'export it with that version and import the export with this one; the record is left as it is',
+      expected: 'format 3',
+      found: 'format 2',
+      hint: 'read it with that version; the record is left as it is',
     },
   ],
   [
@@ -324,7 +334,7 @@ test.each([
   ],
   [
     'foreign content under our key',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":1}'), KEY)),
+    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":3}'), KEY)),
     KEY,
     'opens with this key but is no record of this tool',
     { hint: 'move it out of the vault folder' },
@@ -356,9 +366,11 @@ test.each([
     expect(await thrown(vault.current(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
     expect(await thrown(vault.remove(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
 
-    // An answer that comes all the same is kept in a file of its own.
+    // An answer that comes all the same is kept in a journal, and stays there.
     const kept = await vault.keep(answerOf(registered('token-2')))
     expect(kept?.problem).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
+    await vault.close()
+    await vault.prepare()
     expect(await contentOf(file)).toEqual(before)
     const { registrations, unreadable } = await vault.list()
     expect(registrations.map(plain)).toEqual([expect.objectContaining({ registrationAccessToken: 'token-2' })])
@@ -370,15 +382,19 @@ async function contentOf(file: string): Promise<Buffer | string> {
   return (await stat(file)).isDirectory() ? 'a folder' : readFile(file)
 }
 
-test('what had to be set aside joins the record again as soon as that can be read', async () => {
+test('what could not move into the record moves there as soon as that can be read', async () => {
   const { folder, vault, file } = await filled()
   const record = await readFile(file)
   await writeFile(file, record.subarray(0, 100))
   await vault.keep(answerOf(registered('token-2')))
+  await vault.close()
+  expect(await filesIn(folder)).toHaveLength(2)
   await writeFile(file, record)
 
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
   const kept = await vault.keep(answerOf(registered('token-3')))
+  await vault.prepare()
+  await vault.close()
 
   expect(kept).toMatchObject({ rotated: true, problem: undefined })
   expect(await filesIn(folder)).toHaveLength(1)
@@ -386,16 +402,19 @@ test('what had to be set aside joins the record again as soon as that can be rea
   expect(tokens).toEqual(['token-1', 'token-2', 'token-3'])
 })
 
-test('an aside left by a crash after its entries reached the record does not come back as news', async () => {
+test('a journal that comes back after it had moved into the record brings no news', async () => {
   const { folder, vault, file } = await filled()
-  const aside = file.replace('.jwe', '.0123456789abcdef.jwe')
-  const before = await readFile(file)
   await vault.keep(answerOf(registered('token-2')))
-  await writeFile(aside, before)
+  const journal = (await filesIn(folder)).find((name) => name.endsWith('.journal')) ?? ''
+  const content = await readFile(join(folder, journal))
+  await vault.close()
+  await writeFile(join(folder, journal), content)
 
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
   await vault.remove(CLIENT_ID)
-  expect(await entriesOf(file)).toHaveLength(3)
+  await vault.prepare()
+  await vault.close()
+  expect((await entriesOf(file)).map(({ kind }) => kind)).toEqual(['answer', 'answer', 'deleted'])
   expect(await filesIn(folder)).toHaveLength(1)
 })
 
@@ -422,7 +441,9 @@ test('each byte of a record, flipped once, is found', async () => {
 
 test('a record under the name of another one is refused', async () => {
   const { folder, vault, file } = await filled()
-  await (await vaultIn(folder, { environment: 'prod' })).keep(answerOf(registered('token-p')))
+  const production = await vaultIn(folder, { environment: 'prod' })
+  await production.keep(answerOf(registered('token-p')))
+  await production.close()
   const other = (await filesIn(folder)).map((name) => join(folder, name)).find((name) => name !== file) ?? ''
   await rename(other, file)
 
@@ -438,10 +459,12 @@ test('a record under the name of another one is refused', async () => {
 test('members that a later release adds survive a rewrite by this one', async () => {
   const { vault, file } = await filled()
   const [entry] = await entriesOf(file)
-  const record = { vaultVersion: 1, environment: 'uat', clientId: CLIENT_ID, entries: [{ ...entry, proven: true }] }
+  const entries = [{ ...entry, proven: true }]
+  const record = { vaultVersion: 3, environment: 'uat', clientId: CLIENT_ID, entries, intents: [], folded: {} }
   await writeFile(file, await encryptDirect(Buffer.from(JSON.stringify(record)), KEY))
 
   await vault.keep(answerOf(registered('token-2')))
+  await vault.close()
 
   expect((await entriesOf(file))[0]).toEqual({ ...entry, proven: true })
 })
@@ -449,8 +472,10 @@ test('members that a later release adds survive a rewrite by this one', async ()
 test('a prepared vault leaves nothing behind and has nothing to say', async () => {
   const folder = join(await temporaryFolder(), 'deep', 'vault')
 
-  expect(await (await vaultIn(folder)).prepare(CLIENT_ID)).toEqual([])
-  expect(await filesIn(folder)).toEqual([])
+  const vault = await vaultIn(folder)
+  expect(await vault.prepare(CLIENT_ID)).toEqual([])
+  await vault.close()
+  expect(await readdir(folder)).toEqual(['vault.lock'])
 })
 
 test('a folder that cannot be written is refused before anything is sent', async () => {
@@ -497,8 +522,8 @@ test.skipIf(onWindows)(
       'VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n',
     )
     expect(await readFile(file)).toEqual(before)
-    expect((await filesIn(folder)).map((name) => join(folder, name))).toEqual([file])
     expect(await vault.prepare(CLIENT_ID)).toEqual([])
+    expect((await filesIn(folder)).map((name) => join(folder, name))).toEqual([file])
   },
 )
 
@@ -519,9 +544,11 @@ test('answers kept at the same moment in one process all stay, in order', async 
   const tokens = Array.from({ length: 20 }, (_, index) => `token-${index}`)
 
   await Promise.all(tokens.map((token) => one.keep(answerOf(registered(token)))))
+  await one.close()
   await Promise.all(
     ['a', 'b'].flatMap((token) => [one, two].map((vault, n) => vault.keep(answerOf(registered(token + n))))),
   )
+  await Promise.all([one.close(), two.close()])
 
   const [file = '', ...rest] = await filesIn(folder)
   expect(rest).toEqual([])
@@ -539,10 +566,14 @@ test('two processes that keep answers of one client lose none of them', async ()
       const body = JSON.stringify({ ...${JSON.stringify(registered(''))}, registration_access_token: '${name}' + count })
       const kept = await vault.keep({ body, status: 200, step: 'update', runId: '${name}' })
       if (kept.problem !== undefined) throw new Error(kept.problem.message)
-    }`
-  const run = (name: string) => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script(name)])
+    }
+    if (process.argv.at(-1) === 'closed') await vault.close()`
+  const run = (name: string, ...then: string[]) =>
+    promisify(execFile)(process.execPath, ['--input-type=module', '-e', script(name), '--', ...then])
 
-  await Promise.all([run('a'), run('b')])
+  // One ends in order and the other does not.
+  await Promise.all([run('a', 'closed'), run('b')])
+  await (await vaultIn(folder)).prepare()
 
   const [file = '', ...rest] = await filesIn(folder)
   expect(rest).toEqual([])
@@ -580,18 +611,20 @@ test('a lock dies with the process that held it: nobody waits for a dead one', a
   const patient = await vaultIn(folder, { lockWaitMs: 0 })
 
   expect(await patient.keep(answerOf(registered('token-2')))).toMatchObject({ rotated: true, problem: undefined })
+  await patient.close()
   expect(await filesIn(folder)).toHaveLength(1)
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
 })
 
-test('a lock held for too long stops a deletion, and an answer is kept beside the record', async () => {
+test('a lock held for too long stops what destroys, and an answer is kept all the same', async () => {
   const { folder, vault, file } = await filled()
   const lock = join(folder, 'vault.lock')
   const before = await readFile(file)
-  await holder(lock)
+  const other = await holder(lock)
 
-  const error = await thrown(vault.remove(CLIENT_ID))
+  const error = await thrown(vault.forget(CLIENT_ID))
   const kept = await vault.keep(answerOf(registered('token-2')))
+  await vault.close()
 
   const problem = {
     code: 'VAULT_UNWRITABLE',
@@ -600,9 +633,14 @@ test('a lock held for too long stops a deletion, and an answer is kept beside th
     hint: 'let the other run end, or stop it',
   }
   expect(error.problems).toEqual([problem])
-  expect(kept?.problem).toEqual(problem)
+  expect((await thrown(vault.prepare())).problems).toEqual([problem])
+  expect(kept).toMatchObject({ rotated: true, problem: undefined })
   expect(await readFile(file)).toEqual(before)
   expect(await filesIn(folder)).toHaveLength(2)
+  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  await other.kill()
+  await vault.prepare()
+  expect(await filesIn(folder)).toHaveLength(1)
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
 })
 

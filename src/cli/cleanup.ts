@@ -25,6 +25,8 @@ export async function performCleanup(flags: Pick<Invocation, 'has' | 'texts'>, i
   const asJson = flags.has('json')
   const write = (text: string) => (asJson ? undefined : io.write(text.split('\n').map(harmless).join('\n')))
   const vault = await io.openVault()
+  await using stack = new AsyncDisposableStack()
+  stack.defer(async () => await vault?.close())
   const isDry = flags.has('dry-run')
   if (vault !== undefined && !isDry) await vault.prepare()
   const found = vault === undefined ? [] : await leftIn(vault)

@@ -10,6 +10,7 @@ import {
   openBundle,
   type Probe,
   type Proof,
+  pastInWords,
   proveToken,
   type Registration,
   recover,
@@ -74,7 +75,11 @@ export async function performVault(words: readonly string[], flags: VaultFlags, 
   const plain = (write: (text: string) => void) => (text: string) => write(text.split('\n').map(harmless).join('\n'))
   const [write, warn] = [plain(io.write), plain(io.warn)]
   for (const warning of opened.warnings) warn(`warning ${warning}\n`)
-  return action({ ...io, ...opened, write, warn, flags, words: rest, has })
+  try {
+    return await action({ ...io, ...opened, write, warn, flags, words: rest, has })
+  } finally {
+    await opened.vault.close()
+  }
 }
 
 interface Call extends Omit<VaultIo, 'open'>, Omit<Awaited<ReturnType<VaultIo['open']>>, 'warnings'> {
@@ -151,6 +156,7 @@ async function show(call: Call): Promise<number> {
     ['software statement', softwareStatementSha256 && `sha256 ${softwareStatementSha256}`],
     ['answer', `${keptAt}, step "${step}" of run ${runId}`],
     ['deleted', registration.deletedAt],
+    ['earlier', pastInWords(registration.past)],
   ]
   for (const [name, value] of rows) if (value !== undefined) write(`${name.padEnd(26)}${value}\n`)
   write(`metadata\n${JSON.stringify(registration.metadata, null, 2)}\n`)

@@ -5,7 +5,9 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  constants,
   fsyncSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -24,7 +26,7 @@ import { ToolError } from '../errors.ts'
 
 /** The file functions that are used, as `node:fs/promises` has them; a test puts failing ones in their place. */
 export interface FilePort {
-  open(path: string, flags: 'wx' | 'r', mode?: number): Promise<OpenFile>
+  open(path: string, flags: 'wx' | 'r' | typeof APPENDING, mode?: number): Promise<OpenFile>
   readFile(path: string, encoding: 'latin1'): Promise<string>
   readdir(path: string): Promise<string[]>
   stat(path: string): Promise<{ readonly size: number; readonly mode: number }>
@@ -37,9 +39,13 @@ export interface FilePort {
 
 interface OpenFile {
   writeFile(content: string | Uint8Array): Promise<void>
+  truncate(length: number): Promise<void>
   sync(): Promise<void>
   close(): Promise<void>
 }
+
+/** A file that was removed meanwhile is not made again. */
+const APPENDING = constants.O_WRONLY | constants.O_APPEND
 
 /**
  * Small files nearby, a hundred times for each client that is registered: a thread would take ten times as long to be asked
@@ -50,6 +56,7 @@ const FILES: FilePort = {
     const file = openSync(path, flags, mode)
     return {
       writeFile: async (content) => writeFileSync(file, content),
+      truncate: async (length) => ftruncateSync(file, length),
       sync: async () => fsyncSync(file),
       close: async () => closeSync(file),
     }
@@ -112,16 +119,31 @@ export class Disk {
     await this.#checkpoint(`${what}: durable`)
   }
 
-  /** A file of which only the space it takes matters: file systems count it when it is written, not when it is on disk. */
-  async reserve(path: string, content: Uint8Array, what: string): Promise<void> {
-    const handle = await this.#files.open(path, 'wx', 0o600)
+  /**
+   * Adds to a file of `length` bytes (0: a new one), by one write; durable when it resolves, unless it may be lost. What a
+   * failure leaves is taken away as far as that can be done.
+   */
+  async append(
+    path: string,
+    content: string | Uint8Array,
+    { length, durable, what }: { readonly length: number; readonly durable: boolean; readonly what: string },
+  ): Promise<void> {
+    const file = await this.#files.open(path, length === 0 ? 'wx' : APPENDING, 0o600)
     try {
-      await this.#checkpoint(`${what}: made`)
-      await handle.writeFile(content)
+      await this.#checkpoint(`${what}: opened`)
+      await file.writeFile(content)
       await this.#checkpoint(`${what}: written`)
+      if (!durable) return
+      await file.sync()
+      if (length === 0) await this.syncFolder(dirname(path))
+    } catch (error) {
+      if (length === 0) await this.discard(path)
+      else await file.truncate(length).catch(() => undefined)
+      throw error
     } finally {
-      await handle.close()
+      await file.close()
     }
+    await this.#checkpoint(`${what}: durable`)
   }
 
   /** Fails where the file exists. Durable only when its folder is synchronised too. */
@@ -141,10 +163,6 @@ export class Disk {
   /** Gives a file a second name; EEXIST where that is taken. */
   async link(path: string, name: string): Promise<void> {
     await this.#files.link(path, name)
-  }
-
-  async rename(path: string, name: string): Promise<void> {
-    await this.#files.rename(path, name)
   }
 
   /**
@@ -188,21 +206,14 @@ export class Disk {
     }
   }
 
-  /** Durable when it resolves; a file that is not there is no error. */
+  /** Durable when its folder is synchronised; a file that is not there is no error. */
   async remove(path: string, what: string): Promise<void> {
-    if (await this.drop(path, what)) await this.syncFolder(dirname(path))
-  }
-
-  /** The same for what may be there again after a crash and does no harm. Whether it was there. */
-  async drop(path: string, what: string): Promise<boolean> {
     try {
       await this.#files.unlink(path)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return false
-      throw error
+      if (errnoOf(error) !== 'ENOENT') throw error
     }
     await this.#checkpoint(`${what}: removed`)
-    return true
   }
 
   /** Removes what is of no use to anybody; a failure is of no interest. */
@@ -228,15 +239,6 @@ export class Disk {
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined
       throw error
-    }
-  }
-
-  /** Bytes; 0 where there is no such file. */
-  async size(path: string): Promise<number> {
-    try {
-      return (await this.#files.stat(path)).size
-    } catch {
-      return 0
     }
   }
 

@@ -1,50 +1,62 @@
 /**
- * The files of a vault: their names, their locks, their encryption, and what is done about those that a killed process
- * left. Owns the layout of the folder. Knows nothing of what calls and answers mean.
+ * The files of a vault: their names, their locks, their encryption, and how what the journals say moves into the records.
+ * Owns the layout of the folder:
+ *
+ * - `<client>.jwe` the record of a client, whole, put in place by a rename
+ * - `<client>.<writer>-<number>.journal` what an opened vault, the writer, has written down of a client since
+ * - `<writer>.lock`, `<writer>.room` say that the writer lives, and keep space for what it may have to write
+ * - `<client>.lock`, `<client>.run.lock`, `vault.lock` are held while a client is changed, looked after, a record written
+ *
+ * Knows nothing of what calls and answers mean.
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { fail, type Problem, ToolError } from '../errors.ts'
-import type { Undecryptable } from '../jwt.ts'
 import { z } from '../shape.ts'
-import { Disk, found, TEMPORARY, unwritable } from './disk.ts'
-import { readIntent, type StoredIntent } from './journal.ts'
+import { Disk, errnoOf, found, TEMPORARY, unwritable } from './disk.ts'
+import { extended, type Journal, type Line, newJournal, readJournal, UNDECRYPTABLE } from './journal.ts'
 import { decrypted, encrypted, type KeyRing, ringOf } from './key.ts'
 import { type Lock, tryLock, waitForLock } from './lock.ts'
-import { type Entry, readFormat, readRecord, VAULT_VERSION, type VaultRecord } from './record.ts'
+import { compacted, joined, readFormat, VAULT_VERSION } from './record.ts'
+import { recordSchema, type State, stateOf, type VaultRecord } from './state.ts'
 import type { Vault, VaultOptions } from './vault.ts'
 
 const RECORD = '.jwe'
-const INTENT = '.intent'
+const JOURNAL = '.journal'
 const ROOM = '.room'
 const TOKEN = '.token'
-const PROBE = 'probe-'
-const WRITE_LOCK = 'vault.lock'
-const RUN_LOCK = '.run.lock'
+const LOCK = '.lock'
+const WRITE_LOCK = `vault${LOCK}`
+const RUN_LOCK = `.run${LOCK}`
 const LOCK_WAIT_MS = 30_000
-/** A registration answer with its software statement is about 8 KiB. */
-const LARGE_ANSWER_BYTES = 64 * 1024
-/** `<record>.jwe.<uuid>.tmp`, `<record>.<16 hex>.jwe.<uuid>.tmp`, `<record>.<id>.intent.<uuid>.tmp` */
-const LEFTOVER = /^([0-9a-f]{32})((?:\.[\w-]+)?)\.(jwe|intent)\.[0-9a-f-]{36}\.tmp$/
-/** Of files that can be made again. */
-const WORTHLESS = /\.(?:lock|token)\.[0-9a-f-]{36}\.tmp$/
+/** A run that ends does not wait long: what it leaves in its journals, the next one moves. */
+const FOLD_WAIT_MS = 1000
+/** A larger journal moves into the record while the process goes on. */
+const JOURNAL_CHARACTERS = 256 * 1024
+/** A registration answer with its software statement is about 8 KiB; a large one must fit, and what it brings with it. */
+const ROOM_BYTES = 256 * 1024
+/** Journals that are gone, of which a record still knows that it has them all. */
+const REMEMBERED = 20
+const WRITER = /(?:^|\.)([0-9a-f]{16})(?:-\d+\.journal|\.lock|\.room)$/
 
-const UNDECRYPTABLE: Record<Undecryptable, readonly [is: string, hint: string]> = {
-  foreign: ['is not a vault record', 'move it out of the vault folder'],
-  cut: ['is cut short', 'put the file back from a backup'],
-  'other-key': ['was made with another key', 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with'],
-  damaged: ['was changed after it was written', 'put the file back from a backup'],
+/** A vault that was opened and has something to write. */
+interface Writer {
+  readonly id: string
+  readonly lock: Lock
+  hasRoom: boolean
+  journals: number
 }
 
-/** A record, or what lies beside one until it can join it. */
-interface StoredRecord {
-  readonly file: string
-  readonly isAside: boolean
-  readonly record: VaultRecord
+interface Client {
+  readonly environment: string
+  readonly clientId: string
+  readonly record: VaultRecord | undefined
+  readonly journals: readonly Journal[]
+  readonly state: State
 }
 
 const tokenSchema = z.looseObject({
-  vaultVersion: z.int(),
+  vaultVersion: z.literal(VAULT_VERSION),
   accessToken: z.string(),
   receivedAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
@@ -52,11 +64,11 @@ const tokenSchema = z.looseObject({
 })
 type StoredTokenFile = z.infer<typeof tokenSchema>
 
-interface Plain {
-  readonly plaintext: Uint8Array
+/** A record as it was last read or written. */
+interface Held {
+  readonly jwe: string
+  readonly record: VaultRecord
   readonly withFirst: boolean
-  /** what the plaintext says, once it was checked or where it was written here */
-  content?: VaultRecord | StoredIntent | undefined
 }
 
 export class VaultFiles {
@@ -66,11 +78,15 @@ export class VaultFiles {
   readonly #lockWaitMs: number
   readonly #disk: Disk
   readonly #checkpoint: NonNullable<VaultOptions['checkpoint']>
-  /** the last write; saves tasks of one process from waiting for each other's lock */
+  /** the last of what this vault has been asked to write */
   #queue: Promise<unknown> = Promise.resolve()
-  /** what the files held when they were last read or written: a step reads the same record several times */
-  readonly #last = new Map<string, { readonly jwe: string; readonly plain: Plain }>()
-  #room = Buffer.alloc(0)
+  #writer: Writer | undefined
+  /** the file that the next line goes to, by client */
+  readonly #last = new Map<string, string>()
+  // A step asks for the same client several times: what was written here, or read and worked out, is not read again.
+  readonly #journals = new Map<string, Journal>()
+  readonly #records = new Map<string, Held>()
+  readonly #clients = new Map<string, Client>()
   /** clients that a call of this vault is changing, by name of their record */
   readonly #changing = new Set<string>()
 
@@ -83,36 +99,24 @@ export class VaultFiles {
     this.#checkpoint = checkpoint ?? (() => {})
   }
 
-  /** One writer at a time in this folder. Queued before the first await: what came later must end up as the newer. */
-  exclusively<T>(task: () => Promise<T>): Promise<T> {
-    const path = this.#path(WRITE_LOCK)
-    const turn = this.#queue.then(async () => {
-      await this.#disk.makeFolder(this.folder)
-      await this.#disk.makeLockFile(path)
-      const lock = await waitForLock(path, this.#lockWaitMs)
-      if (lock === undefined) {
-        return fail({
-          code: 'VAULT_UNWRITABLE',
-          message: 'the vault has been locked by another process for too long',
-          found: `lock file "${path}", still in use`,
-          hint: 'let the other run end, or stop it',
-        })
-      }
-      using _ = lock
-      // Awaited here, or the lock would be gone before the task begins.
-      return await task()
-    })
-    const result = turn.catch((error: unknown) => {
+  /** One task after the other, in the order in which they were asked for: what came later must end up as the newer. */
+  inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task).catch((error: unknown) => {
       throw unwritable(this.folder, error)
     })
     this.#queue = result.catch(() => undefined)
     return result
   }
 
+  /** In turn, and one process at a time: for what changes other files than the own journals. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.inTurn(() => this.#locked(task, this.#lockWaitMs))
+  }
+
   /** One process at a time changes one client; another waits, then fails. */
   async lockClient(clientId: string): Promise<Lock> {
     const name = this.#name(clientId)
-    const path = this.#path(`${name}.lock`)
+    const path = this.#path(name + LOCK)
     try {
       await this.#disk.makeFolder(this.folder)
       await this.#disk.makeLockFile(path)
@@ -133,18 +137,14 @@ export class VaultFiles {
 
   async withClient<T>(clientId: string, task: () => Promise<T>): Promise<T> {
     using _ = await this.lockClient(clientId)
-    try {
-      return await task()
-    } catch (error) {
-      throw unwritable(this.folder, error)
-    }
+    return await task()
   }
 
   /** Runs `task` unless another process is changing the client. */
   async whileFree(clientId: string, task: () => Promise<void>): Promise<void> {
     const name = this.#name(clientId)
     if (this.#changing.has(name)) return task()
-    const path = this.#path(`${name}.lock`)
+    const path = this.#path(name + LOCK)
     await this.#disk.makeLockFile(path)
     const lock = tryLock(path)
     if (lock === undefined) return
@@ -152,163 +152,130 @@ export class VaultFiles {
     await task()
   }
 
-  isFree(clientId: string): Promise<boolean> {
-    return this.#isFreeName(this.#name(clientId))
+  async isFree(clientId: string): Promise<boolean> {
+    return !this.#changing.has(this.#name(clientId)) && !(await this.#isHeld(this.#name(clientId) + LOCK))
   }
 
   /** Held by a run for as long as it looks after the client; undefined where another one does. */
   async attend(clientId: string): Promise<Lock | undefined> {
-    const path = this.#path(`${this.#name(clientId)}${RUN_LOCK}`)
+    const path = this.#path(this.#name(clientId) + RUN_LOCK)
     await this.#disk.makeFolder(this.folder)
     await this.#disk.makeLockFile(path)
     return tryLock(path)
   }
 
-  async isAttended(clientId: string): Promise<boolean> {
-    const path = this.#path(`${this.#name(clientId)}${RUN_LOCK}`)
-    if (!(await this.#disk.exists(path))) return false
-    const lock = tryLock(path)
-    lock?.release()
-    return lock === undefined
+  isAttended(clientId: string): Promise<boolean> {
+    return this.#isHeld(this.#name(clientId) + RUN_LOCK)
   }
 
-  /** Writes as much as a large answer and takes it away again. */
-  async probe(): Promise<void> {
-    const probe = this.#path(`${PROBE}${randomUUID()}`)
-    try {
-      await this.#disk.writeNew(probe, Buffer.alloc(LARGE_ANSWER_BYTES), 'probe')
-      await this.#disk.syncFolder(this.folder)
-    } finally {
-      await this.#disk.discard(probe)
-    }
+  /** @throws VAULT_UNREADABLE */
+  async load(clientId: string): Promise<State> {
+    const client = await this.#client(this.#name(clientId), await this.#names())
+    return client?.state ?? stateOf(clientId, undefined, [])
   }
 
-  /** Puts what a killed process left in its place; nothing that may still hold an answer is removed. */
-  async sweep(): Promise<void> {
-    for (const file of await this.#names()) {
-      if (file.startsWith(PROBE) || WORTHLESS.test(file)) await this.#disk.discard(this.#path(file))
-      if (file.endsWith(ROOM) && (await this.#isFreeName(nameIn(file)))) await this.#disk.discard(this.#path(file))
-      const leftover = LEFTOVER.exec(file)
-      if (leftover === null) continue
-      const [, name = '', rest = '', kind] = leftover
-      // Records are written under the lock that is held here; journal files under the lock of their client.
-      if (kind === 'intent' && !(await this.#isFreeName(name))) continue
-      const jwe = await this.#disk.read(this.#path(file))
-      const result = jwe ? await decrypted(jwe, this.#ring) : undefined
-      if (result?.ok !== true) {
-        const isCut = result === undefined || (!result.ok && result.because === 'cut')
-        if (isCut && !(kind === 'jwe' && rest !== '')) await this.#disk.discard(this.#path(file))
-      } else if (kind === 'jwe') {
-        await this.#disk.rename(this.#path(file), this.#path(asideOf(name)))
-      } else {
-        const read = readIntent(result.plaintext)
-        if (!read.ok || read.value.answer === undefined) await this.#disk.discard(this.#path(file))
-        else await this.#disk.rename(this.#path(file), this.#path(this.#intentFile(read.value)))
-      }
-    }
-  }
-
-  /** Undefined where there is none. @throws VAULT_UNREADABLE */
-  record(clientId: string): Promise<VaultRecord | undefined> {
-    return this.#record(`${this.#name(clientId)}${RECORD}`)
-  }
-
-  /** What could not join the client's record yet. @throws VAULT_UNREADABLE */
-  async asides(clientId: string): Promise<readonly StoredRecord[]> {
-    const files = (await this.#files(RECORD)).filter((file) => isAside(file) && nameIn(file) === this.#name(clientId))
-    const asides: StoredRecord[] = []
-    for (const file of files) {
-      const record = await this.#record(file)
-      if (record !== undefined) asides.push({ file, isAside: true, record })
-    }
-    return asides
-  }
-
-  /** All of this environment; asides first, since what vanishes from beside a record has moved into it. */
-  async records(): Promise<{
-    readonly records: readonly StoredRecord[]
+  /** All clients of this environment, as far as they can be read. */
+  async scan(): Promise<{
+    readonly clients: ReadonlyMap<string, State>
     readonly unreadable: readonly Problem[]
   }> {
-    const records: StoredRecord[] = []
+    const names = await this.#names()
+    const clients = new Map<string, State>()
     const unreadable: Problem[] = []
-    for (const file of (await this.#files(RECORD)).toSorted((a, b) => Number(isAside(b)) - Number(isAside(a)))) {
-      try {
-        const record = await this.#record(file)
-        if (record?.environment === this.#environment) records.push({ file, isAside: isAside(file), record })
-      } catch (error) {
-        if (!(error instanceof ToolError)) throw error
-        unreadable.push(...error.problems)
-      }
+    for (const name of new Set(names.filter(isContent).map(clientIn))) {
+      const client = await this.#client(name, names, unreadable)
+      if (client?.environment === this.#environment) clients.set(client.clientId, client.state)
     }
-    return { records, unreadable }
+    return { clients, unreadable }
   }
 
-  async writeRecord(clientId: string, entries: readonly Entry[]): Promise<void> {
-    await this.#write(`${this.#name(clientId)}${RECORD}`, this.#recordOf(clientId, entries), 'record')
-  }
-
-  /** For an answer that may exist nowhere else while the record cannot be extended. */
-  async writeAside(clientId: string, entries: readonly Entry[]): Promise<void> {
-    await this.#write(asideOf(this.#name(clientId)), this.#recordOf(clientId, entries), 'aside')
-  }
-
-  async discard(stored: readonly StoredRecord[]): Promise<void> {
-    for (const { file } of stored) await this.#disk.discard(this.#path(file))
-  }
-
-  /** Destroys a client's record and all that lies beside it, durably. */
-  async removeRecord(clientId: string): Promise<void> {
-    const files = [...(await this.asides(clientId)).map(({ file }) => file), `${this.#name(clientId)}${RECORD}`]
-    for (const file of files) await this.#disk.remove(this.#path(file), 'record')
-  }
-
-  /** Of this environment, oldest first; those of one client where one is given. */
-  async intents(
-    clientId?: string,
-  ): Promise<{ readonly intents: readonly StoredIntent[]; readonly unreadable: readonly Problem[] }> {
-    const intents: StoredIntent[] = []
-    const unreadable: Problem[] = []
-    for (const file of await this.#files(INTENT)) {
-      if (clientId !== undefined && nameIn(file) !== this.#name(clientId)) continue
-      try {
-        const intent = await this.#intent(file)
-        if (intent?.environment === this.#environment) intents.push(intent)
-      } catch (error) {
-        if (!(error instanceof ToolError)) throw error
-        unreadable.push(...error.problems)
-      }
+  /**
+   * Writes a line down; in turn. Durable when it resolves, unless nothing is lost with it. A journal that could not be
+   * written to is left alone from then on: the line goes to a new one, into the space that was kept for it.
+   */
+  async append(
+    clientId: string,
+    line: Line,
+    {
+      what,
+      durable = true,
+      environment = this.#environment,
+    }: { readonly what: string; readonly durable?: boolean; readonly environment?: string },
+  ): Promise<void> {
+    const of = { environment, clientId }
+    const name = recordName(environment, clientId)
+    const write = async () => {
+      const writer = await this.#begun()
+      const last = this.#journals.get(this.#last.get(name) ?? '')
+      const before = last ?? newJournal(`${name}.${writer.id}-${++writer.journals}${JOURNAL}`)
+      const { journal, added } = await extended(before, line, of, this.#ring)
+      const length = before.text.length
+      await this.#disk.append(this.#path(journal.file), added, { length, durable: durable || length === 0, what })
+      this.#journals.set(journal.file, journal)
+      this.#last.set(name, journal.file)
+      return journal
     }
-    return { intents: intents.toSorted((a, b) => (a.begunAt < b.begunAt ? -1 : 1)), unreadable }
+    const { text } = await write().catch(async (error: unknown) => {
+      if (errnoOf(error) === undefined) throw error
+      this.#last.delete(name)
+      await this.#giveRoomBack()
+      return await write()
+    })
+    if (text.length > JOURNAL_CHARACTERS) await this.#foldOwn([name], 0)
   }
 
-  async writeIntent(intent: StoredIntent, what: 'intent' | 'answer' = 'intent'): Promise<void> {
-    await this.#write(this.#intentFile(intent), intent, what)
+  /** Keeps disk space for what may have to be written after a call has left; in turn. */
+  async makeRoom(): Promise<void> {
+    const writer = await this.#begun()
+    if (writer.hasRoom) return
+    await this.#disk.append(this.#path(writer.id + ROOM), room(), { length: 0, durable: false, what: 'room' })
+    writer.hasRoom = true
   }
 
-  async removeIntent(intent: StoredIntent): Promise<void> {
-    const file = this.#intentFile(intent)
-    this.#last.delete(file)
-    await this.#disk.remove(this.#path(file), 'intent')
+  /** Moves the journals of dead processes into the records, and clears away what else they left. Proves that room can be made. */
+  async restore(): Promise<void> {
+    await this.exclusively(async () => {
+      using locks = new DisposableStack()
+      const names = await this.#names()
+      const dead = await this.#deadAmong(names, locks)
+      // What cannot be read is left as it is, and said by whoever reads it.
+      for (const name of new Set(names.filter((file) => file.endsWith(JOURNAL)).map(clientIn)))
+        await this.#fold(name, dead).catch(unlessUnreadable)
+      for (const file of names) {
+        const isLeft = !isContent(file) && dead.has(writerIn(file) ?? '')
+        if (isLeft || file.endsWith(TEMPORARY)) await this.#disk.discard(this.#path(file))
+      }
+      await this.makeRoom()
+    })
   }
 
-  /** One of which everything stands in the record: should a crash bring it back, it is concluded once more. */
-  async dropIntent(intent: StoredIntent): Promise<void> {
-    const file = this.#intentFile(intent)
-    this.#last.delete(file)
-    await this.#disk.drop(this.#path(file), 'intent')
+  /** Moves what this vault has written into the records and lets go; what fails is left to the next `restore`. */
+  async close(): Promise<void> {
+    await this.inTurn(async () => {
+      for (let left = true; left; ) {
+        const own = (await this.#names().catch(() => [])).filter((file) => file.endsWith(JOURNAL) && this.#isOwn(file))
+        left = own.length > 0 && (await this.#foldOwn([...new Set(own.map(clientIn))], FOLD_WAIT_MS))
+      }
+      await this.#letGo()
+    })
   }
 
-  /** Sets disk space aside for the answer of a call and what will be written because of it. */
-  async makeRoom(intent: StoredIntent): Promise<void> {
-    const recordBytes = await this.#disk.size(this.#path(`${this.#name(intent.clientId)}${RECORD}`))
-    const size = recordBytes + 4 * LARGE_ANSWER_BYTES
-    // Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it.
-    if (this.#room.length < size) this.#room = randomBytes(size)
-    await this.#disk.reserve(this.#path(this.#roomFile(intent)), this.#room.subarray(0, size), 'room')
-  }
-
-  async giveRoomBack(intent: StoredIntent): Promise<void> {
-    await this.#disk.discard(this.#path(this.#roomFile(intent)))
+  /** Destroys a client's record and all that lies beside it, durably; exclusively. */
+  async forget(clientId: string): Promise<void> {
+    const name = this.#name(clientId)
+    using locks = new DisposableStack()
+    const files = (await this.#names()).filter((file) => isContent(file) && clientIn(file) === name)
+    const dead = await this.#deadAmong(files, locks)
+    if (!files.every((file) => file.endsWith(RECORD) || this.#isOver(file, dead))) {
+      fail({
+        code: 'VAULT_UNWRITABLE',
+        message: `another process has written down answers of client "${clientId}"; its record is not destroyed`,
+        hint: 'let the other run end, or stop it',
+      })
+    }
+    // The record, which sorts last, goes last.
+    for (const file of files) await this.#remove(file)
+    await this.#disk.syncFolder(this.folder)
   }
 
   /** Undefined where there is none that can be read: another one is easily had. */
@@ -321,47 +288,54 @@ export class VaultFiles {
   }
 
   async writeToken(name: string, token: Omit<StoredTokenFile, 'vaultVersion'>): Promise<void> {
-    const content = { vaultVersion: VAULT_VERSION, ...token }
-    await this.#encrypt(name + TOKEN, Buffer.from(JSON.stringify(content)), 'token')
+    await this.#reload()
+    await this.#write(name + TOKEN, { vaultVersion: VAULT_VERSION, ...token }, 'token')
   }
 
-  /** Everything with a new key; see Vault.rotateKey. */
+  /** Everything with a new key; exclusively. See Vault.rotateKey. */
   async rotateKey(dropEarlier: boolean): ReturnType<Vault['rotateKey']> {
-    const files: { readonly file: string; readonly withFirst: boolean }[] = []
     await this.#ring.reload()
-    this.#last.clear()
-    for (const file of await this.#files(RECORD, INTENT)) {
-      if (!(await this.#isFreeName(nameIn(file)))) {
-        fail({
-          code: 'VAULT_UNWRITABLE',
-          message: 'the vault key cannot be changed while a call that changes a client is in flight',
-          hint: 'let the other run end, or stop it',
-        })
+    this.#records.clear()
+    this.#journals.clear()
+    await this.#demandAlone()
+    const records = async () => {
+      const held: (Held & { readonly file: string })[] = []
+      for (const file of (await this.#names()).filter((name) => name.endsWith(RECORD))) {
+        const one = await this.#record(file)
+        if (one !== undefined) held.push({ ...one, file })
       }
-      const plain = await this.#plaintext(file)
-      if (plain !== undefined) files.push({ file, withFirst: plain.withFirst })
+      return held
     }
+    const before = await records()
     // Only to drop the earlier keys, or to finish what was cut short, no new one is needed.
-    const made = !(dropEarlier && this.#ring.keys.length > 1) && files.every(({ withFirst }) => withFirst)
+    const made = !(dropEarlier && this.#ring.keys.length > 1) && before.every(({ withFirst }) => withFirst)
     if (made) await this.#ring.add()
-    this.#last.clear()
     await this.#checkpoint('key: added')
-    for (const { file } of files) {
-      const plain = await this.#plaintext(file)
-      if (plain === undefined || plain.withFirst) continue
-      await this.#encrypt(file, plain.plaintext, 'record')
-    }
+    this.#records.clear()
+    for (const { file, record, withFirst } of await records()) if (!withFirst) await this.#writeRecord(file, record)
+    // Who began to write before the new key was there may still use the old one.
+    await this.#demandAlone()
     if (dropEarlier) await this.#ring.dropEarlier()
-    return { files: files.length, made }
+    return { files: before.length, made }
   }
 
   async count(): Promise<number> {
-    return (await this.#files(RECORD, INTENT)).length
+    return (await this.#names()).filter(isContent).length
   }
 
+  /** What a process that died has left, in words. */
   async leftovers(): Promise<readonly string[]> {
-    const isLeftover = (name: string) => name.endsWith(TEMPORARY) || name.endsWith(ROOM) || name.startsWith(PROBE)
-    return (await this.#names()).filter(isLeftover).map((name) => this.#path(name))
+    using locks = new DisposableStack()
+    const names = await this.#names()
+    const dead = await this.#deadAmong(names, locks)
+    const left = names.filter(
+      (file) => file.endsWith(TEMPORARY) || (file.endsWith(ROOM) && dead.has(writerIn(file) ?? '')),
+    )
+    const torn = [...this.#journals.values()].filter(({ file, isTorn }) => isTorn && names.includes(file))
+    return [
+      ...left.map((file) => `"${this.#path(file)}" was left by a process that died, or is being written`),
+      ...torn.map(({ file }) => `"${this.#path(file)}" ends in an unfinished line, which counts as never written`),
+    ]
   }
 
   /** Warnings in words. */
@@ -373,80 +347,250 @@ export class VaultFiles {
         warnings.push(`${what} "${path}" is open to other users (mode ${mode}); close it with chmod ${close}`)
     }
     await warn('vault folder', this.folder, '700')
-    for (const file of await this.#files(RECORD, INTENT)) await warn('vault record', this.#path(file), '600')
+    for (const file of (await this.#names()).filter(isContent)) await warn('vault record', this.#path(file), '600')
     return warnings
   }
 
-  async #record(file: string): Promise<VaultRecord | undefined> {
-    const plain = await this.#plaintext(file)
-    if (plain === undefined) return undefined
-    if (plain.content !== undefined) return plain.content as VaultRecord
-    const read = readRecord(plain.plaintext)
-    if (!read.ok) return this.#refuse(file, read.is, read.rest)
+  async #locked<T>(task: () => Promise<T>, waitMs: number): Promise<T> {
+    const path = this.#path(WRITE_LOCK)
+    await this.#disk.makeFolder(this.folder)
+    await this.#disk.makeLockFile(path)
+    const lock = await waitForLock(path, waitMs)
+    if (lock === undefined) {
+      return fail({
+        code: 'VAULT_UNWRITABLE',
+        message: 'the vault has been locked by another process for too long',
+        found: `lock file "${path}", still in use`,
+        hint: 'let the other run end, or stop it',
+      })
+    }
+    using _ = lock
+    // Awaited here, or the lock would be gone before the task begins.
+    return await task()
+  }
+
+  /** The writer that this vault is from now on; another one where its files were taken away with the folder. */
+  async #begun(): Promise<Writer> {
+    if (this.#writer !== undefined && (await this.#disk.exists(this.#path(this.#writer.id + LOCK)))) return this.#writer
+    await this.#letGo()
+    await this.#disk.makeFolder(this.folder)
+    for (;;) {
+      const id = randomBytes(8).toString('hex')
+      const path = this.#path(id + LOCK)
+      await this.#disk.makeLockFile(path)
+      const lock = tryLock(path)
+      // Before it was held, another process may have taken it for one that was left.
+      if (lock !== undefined && (await this.#disk.exists(path))) {
+        this.#writer = { id, lock, hasRoom: false, journals: 0 }
+        await this.#reload()
+        return this.#writer
+      }
+      lock?.release()
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    const writer = this.#writer
+    this.#writer = undefined
+    this.#last.clear()
+    if (writer === undefined) return
+    writer.lock.release()
+    for (const extension of [ROOM, LOCK]) await this.#disk.discard(this.#path(writer.id + extension))
+  }
+
+  async #giveRoomBack(): Promise<void> {
+    const writer = this.#writer
+    if (writer?.hasRoom !== true) return
+    // Where it cannot be taken away, it is still there.
+    writer.hasRoom = await this.#disk.remove(this.#path(writer.id + ROOM), 'room').then(
+      () => false,
+      () => true,
+    )
+  }
+
+  /** The writers among these files that are no more; as long as `locks` is held, none of them comes to life. */
+  async #deadAmong(files: readonly string[], locks: DisposableStack): Promise<ReadonlySet<string>> {
+    const dead = new Set<string>()
+    for (const id of new Set(files.map(writerIn))) {
+      if (id === undefined || id === this.#writer?.id) continue
+      const path = this.#path(id + LOCK)
+      const lock = (await this.#disk.exists(path)) ? tryLock(path) : NOTHING
+      if (lock === undefined) continue
+      locks.use(lock)
+      dead.add(id)
+    }
+    return dead
+  }
+
+  #isOwn(file: string): boolean {
+    return this.#writer !== undefined && writerIn(file) === this.#writer.id
+  }
+
+  #isOver(file: string, dead: ReadonlySet<string>): boolean {
+    return this.#isOwn(file) || dead.has(writerIn(file) ?? '')
+  }
+
+  /** False where it has to be left to the next `restore`. */
+  async #foldOwn(names: readonly string[], waitMs: number): Promise<boolean> {
+    try {
+      await this.#locked(async () => {
+        for (const name of names) await this.#fold(name, new Set())
+      }, waitMs)
+      return true
+    } catch (error) {
+      if (error instanceof ToolError || errnoOf(error) !== undefined) return false
+      throw error
+    }
+  }
+
+  /** What the journals of a client say moves into its record, and those go that nobody writes to any more. */
+  async #fold(name: string, dead: ReadonlySet<string>): Promise<void> {
+    const names = await this.#names()
+    const over = names.filter((file) => clientIn(file) === name && file.endsWith(JOURNAL) && this.#isOver(file, dead))
+    const client = over.length === 0 ? undefined : await this.#client(name, names)
+    if (client !== undefined) {
+      const { environment, clientId, record, journals, state } = client
+      for (const { clientId: other, entry } of state.elsewhere) {
+        const known = (await this.#client(recordName(environment, other), names))?.state.entries ?? []
+        if (joined(known, [entry]).length > known.length)
+          await this.append(other, { entries: [entry] }, { what: 'entry', environment })
+      }
+      // A file that is gone may come back with a crash, and a reader may have it still: the last ones are remembered.
+      const gone = Object.entries(record?.folded ?? {}).slice(-REMEMBERED)
+      const folded = Object.fromEntries([...gone, ...journals.map(({ file, lines }) => [file, lines.length] as const)])
+      const { entries, open: intents } = state
+      if (record !== undefined || entries.length + intents.length > 0)
+        await this.#writeRecord(name + RECORD, {
+          vaultVersion: VAULT_VERSION,
+          environment,
+          clientId,
+          entries: [...compacted(entries)],
+          intents: [...intents],
+          folded,
+        })
+    }
+    for (const file of over) await this.#remove(file)
+  }
+
+  async #remove(file: string): Promise<void> {
+    await this.#disk.remove(this.#path(file), file.endsWith(JOURNAL) ? 'journal' : 'record')
+    this.#journals.delete(file)
+    if (this.#last.get(clientIn(file)) === file) this.#last.delete(clientIn(file))
+  }
+
+  /**
+   * Undefined where there is nothing of it. What cannot be read is thrown, or added to `unreadable`.
+   *
+   * @throws VAULT_UNREADABLE
+   */
+  async #client(name: string, names: readonly string[], unreadable?: Problem[]): Promise<Client | undefined> {
+    const read = async <T>(reading: Promise<T>): Promise<T | undefined> =>
+      await reading.catch((error: unknown) => {
+        if (unreadable === undefined || !(error instanceof ToolError)) throw error
+        unreadable.push(...error.problems)
+        return undefined
+      })
+    const journals: Journal[] = []
+    for (const file of names) {
+      if (!file.endsWith(JOURNAL) || clientIn(file) !== name) continue
+      const written = this.#isOwn(file) ? this.#journals.get(file) : undefined
+      const journal = written ?? (await read(this.#journal(file)))
+      if (journal !== undefined) journals.push(journal)
+    }
+    // The record last: what vanishes from a journal in the meantime has moved into it.
+    const record = (await read(this.#record(name + RECORD)))?.record
+    const of = record ?? journals.find((journal) => journal.of !== undefined)?.of
+    if (of === undefined) return undefined
+    const known = this.#clients.get(name)
+    const isKnown =
+      known?.journals.length === journals.length && journals.every((one, at) => one === known.journals[at])
+    if (known !== undefined && known.record === record && isKnown) return known
+    const { environment, clientId } = of
+    const lines = journals.flatMap((journal) => journal.lines.slice(record?.folded[journal.file] ?? 0))
+    const client = { environment, clientId, record, journals, state: stateOf(clientId, record, lines) }
+    this.#clients.set(name, client)
+    return client
+  }
+
+  /** Undefined where there is no such file. */
+  async #journal(file: string): Promise<Journal | undefined> {
+    const text = await this.#text(file, `vault journal "${this.#path(file)}"`)
+    const known = this.#journals.get(file)
+    if (text === undefined) return undefined
+    if (known?.text === text) return known
+    const result = await readJournal(file, text, this.#ring, known)
+    if (!result.ok)
+      return refuse(`line ${result.line} of vault journal "${this.#path(file)}" ${result.is}`, result.rest)
+    this.#journals.set(file, result.journal)
+    return result.journal
+  }
+
+  /** Undefined where there is no such file. */
+  async #record(file: string): Promise<Held | undefined> {
+    const what = `vault record "${this.#path(file)}"`
+    const jwe = await this.#text(file, what)
+    if (jwe === undefined) return undefined
+    const last = this.#records.get(file)
+    if (last?.jwe === jwe) return last
+    if (jwe === '') return refuse(`${what} is empty`, { hint: UNDECRYPTABLE.cut[1] })
+    const result = await decrypted(jwe, this.#ring)
+    if (!result.ok) {
+      const [is, hint] = UNDECRYPTABLE[result.because]
+      return refuse(`${what} ${is}`, { hint })
+    }
+    const read = readFormat(result.plaintext, recordSchema)
+    if (!read.ok) return refuse(`${what} ${read.is}`, read.rest)
     const { environment, clientId } = read.value
-    if (nameIn(file) !== recordName(environment, clientId)) {
-      return this.#refuse(file, 'has the name of another record', {
+    if (file !== recordName(environment, clientId) + RECORD) {
+      return refuse(`${what} has the name of another record`, {
         found: `the record of client "${clientId}" in environment "${environment}"`,
         hint: 'it was renamed or copied; put it back where it came from',
       })
     }
-    plain.content = read.value
-    return read.value
+    const held = { jwe, record: read.value, withFirst: result.withFirst }
+    this.#records.set(file, held)
+    return held
   }
 
-  /** Undefined where there is no such file. */
-  async #intent(file: string): Promise<StoredIntent | undefined> {
-    const plain = await this.#plaintext(file)
-    if (plain === undefined) return undefined
-    if (plain.content !== undefined) return plain.content as StoredIntent
-    const read = readIntent(plain.plaintext)
-    if (!read.ok) return this.#refuse(file, read.is, read.rest)
-    plain.content = read.value
-    return read.value
-  }
-
-  /** Undefined where there is no such file. */
-  async #plaintext(file: string): Promise<Plain | undefined> {
-    let jwe: string | undefined
+  async #text(file: string, what: string): Promise<string | undefined> {
     try {
-      jwe = await this.#disk.read(this.#path(file))
+      return await this.#disk.read(this.#path(file))
     } catch (error) {
-      return this.#refuse(file, 'cannot be read', found(error), error)
+      return refuse(`${what} cannot be read`, found(error), error)
     }
-    if (jwe === undefined) return undefined
-    if (jwe === '') return this.#refuse(file, 'is empty', { hint: UNDECRYPTABLE.cut[1] })
-    const last = this.#last.get(file)
-    if (last?.jwe === jwe) return last.plain
-    const result = await decrypted(jwe, this.#ring)
-    if (result.ok) {
-      this.#last.set(file, { jwe, plain: result })
-      return result
-    }
-    const [is, hint] = UNDECRYPTABLE[result.because]
-    return this.#refuse(file, is, { hint })
   }
 
-  #refuse(file: string, is: string, rest: Partial<Problem>, cause?: unknown): never {
-    return fail({ code: 'VAULT_UNREADABLE', message: `vault record "${this.#path(file)}" ${is}`, ...rest }, cause)
+  async #writeRecord(file: string, record: VaultRecord): Promise<void> {
+    const jwe = await this.#write(file, record, 'record')
+    this.#records.set(file, { jwe, record, withFirst: true })
   }
 
-  async #write(file: string, content: VaultRecord | StoredIntent, what: string): Promise<void> {
-    const plain = await this.#encrypt(file, Buffer.from(JSON.stringify(content)), what)
-    plain.content = content
-  }
-
-  async #encrypt(file: string, plaintext: Uint8Array, what: string): Promise<Plain> {
-    // Another process may have changed the key since this one read it; where it cannot be read now, the one at hand does.
-    await this.#ring.reload().catch(() => undefined)
-    const jwe = await encrypted(plaintext, this.#ring)
+  async #write(file: string, content: object, what: string): Promise<string> {
+    const jwe = await encrypted(Buffer.from(JSON.stringify(content)), this.#ring)
     await this.#disk.write(this.#path(file), jwe, what)
-    const plain = { plaintext, withFirst: true }
-    this.#last.set(file, { jwe, plain })
-    return plain
+    return jwe
   }
 
-  #recordOf(clientId: string, entries: readonly Entry[]): VaultRecord {
-    return { vaultVersion: VAULT_VERSION, environment: this.#environment, clientId, entries: [...entries] }
+  /** Another process may have changed the key; where it cannot be read now, the one at hand does. */
+  async #reload(): Promise<void> {
+    await this.#ring.reload().catch(() => undefined)
+  }
+
+  /** Everything is in the records, and nobody is about to write more. */
+  async #demandAlone(): Promise<void> {
+    using locks = new DisposableStack()
+    const names = await this.#names()
+    const dead = await this.#deadAmong(names, locks)
+    const writers = names.map(writerIn).filter((id) => id !== undefined)
+    if (this.#changing.size > 0 || writers.some((id) => id !== this.#writer?.id && !dead.has(id))) {
+      fail({
+        code: 'VAULT_UNWRITABLE',
+        message: 'the vault key cannot be changed while another process writes to the vault',
+        hint: 'let the other run end, or stop it',
+      })
+    }
+    for (const name of new Set(names.filter((file) => file.endsWith(JOURNAL)).map(clientIn)))
+      await this.#fold(name, dead)
   }
 
   #changed(name: string, lock: Lock): Lock {
@@ -458,36 +602,20 @@ export class VaultFiles {
     return { release, [Symbol.dispose]: release }
   }
 
-  async #isFreeName(name: string): Promise<boolean> {
-    if (this.#changing.has(name)) return false
-    const path = this.#path(`${name}.lock`)
-    if (!(await this.#disk.exists(path))) return true
+  async #isHeld(file: string): Promise<boolean> {
+    const path = this.#path(file)
+    if (!(await this.#disk.exists(path))) return false
     const lock = tryLock(path)
     lock?.release()
-    return lock !== undefined
-  }
-
-  async #files(...extensions: readonly string[]): Promise<readonly string[]> {
-    return (await this.#names()).filter((name) => extensions.some((extension) => name.endsWith(extension)))
+    return lock === undefined
   }
 
   async #names(): Promise<readonly string[]> {
     try {
       return await this.#disk.names(this.folder)
     } catch (error) {
-      return fail(
-        { code: 'VAULT_UNREADABLE', message: `vault folder "${this.folder}" cannot be read`, ...found(error) },
-        error,
-      )
+      return refuse(`vault folder "${this.folder}" cannot be read`, found(error), error)
     }
-  }
-
-  #intentFile({ environment, clientId, id }: StoredIntent): string {
-    return `${recordName(environment, clientId)}.${id}${INTENT}`
-  }
-
-  #roomFile({ environment, clientId, id }: StoredIntent): string {
-    return `${recordName(environment, clientId)}.${id}${ROOM}`
   }
 
   #name(clientId: string): string {
@@ -499,6 +627,17 @@ export class VaultFiles {
   }
 }
 
+const NOTHING: Disposable = { [Symbol.dispose]: () => {} }
+
+/** Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it. */
+const room = (() => {
+  let bytes: Uint8Array | undefined
+  return () => {
+    bytes ??= randomBytes(ROOM_BYTES)
+    return bytes
+  }
+})()
+
 /** Client ids are URLs, and no name in the folder should say who the clients are. */
 function recordName(environment: string, clientId: string): string {
   return createHash('sha256')
@@ -507,15 +646,23 @@ function recordName(environment: string, clientId: string): string {
     .slice(0, 32)
 }
 
-/** The name of the record that a file belongs to. */
-function nameIn(file: string): string {
-  return file.split('.', 1)[0] ?? ''
+function isContent(file: string): boolean {
+  return file.endsWith(RECORD) || file.endsWith(JOURNAL)
 }
 
-function asideOf(name: string): string {
-  return `${name}.${randomBytes(8).toString('hex')}${RECORD}`
+/** The name of the client that a record or journal belongs to. */
+function clientIn(file: string): string {
+  return file.endsWith(RECORD) ? file.slice(0, -RECORD.length) : (file.split('.', 1)[0] ?? '')
 }
 
-function isAside(file: string): boolean {
-  return file.slice(0, -RECORD.length).includes('.')
+function writerIn(file: string): string | undefined {
+  return WRITER.exec(file)?.[1]
+}
+
+function unlessUnreadable(error: unknown): void {
+  if (!(error instanceof ToolError)) throw error
+}
+
+function refuse(message: string, rest: Partial<Problem>, cause?: unknown): never {
+  return fail({ code: 'VAULT_UNREADABLE', message, ...rest }, cause)
 }

@@ -1,6 +1,5 @@
 /**
- * Keeps what is registered: what each call and answer means for a client's record and its journal, in an order that no
- * crash can spoil. Knows nothing of flows or of the network; the files are files.ts's.
+ * Keeps what is registered: what is written down for each call and answer, in an order that no crash can spoil. Knows nothing of flows or of the network; the files are files.ts's.
  */
 import { randomUUID } from 'node:crypto'
 import { homedir } from 'node:os'
@@ -8,24 +7,16 @@ import { join } from 'node:path'
 import { fail, isNonEmpty, type Problem, ToolError } from '../errors.ts'
 import { sha256base64url } from '../jwt.ts'
 import { Secret } from '../secret.ts'
+import { z } from '../shape.ts'
 import { Disk, unwritable } from './disk.ts'
 import { VaultFiles } from './files.ts'
-import {
-  clientOf,
-  entryOf,
-  newIntent,
-  type OpenIntent,
-  openIntent,
-  outcomeOf,
-  type StoredIntent,
-  withAnswer,
-} from './journal.ts'
+import { clientOf, entryOf, type OpenIntent, openIntent, type StoredIntent, withAnswer } from './intent.ts'
 import { type KeyRing, resolveVaultKey } from './key.ts'
 import {
   type AnswerEntry,
-  compacted,
   credentialsIn,
   type Entry,
+  entrySchema,
   fingerprint,
   type HistoryEvent,
   historyOf,
@@ -33,14 +24,16 @@ import {
   isRegistrationAnswer,
   isRepeated,
   joined,
+  pastOf,
   periodsOf,
   type Registration,
   rawBody,
   readableBody,
-  readRecord,
+  readFormat,
   registrationOf,
   VAULT_VERSION,
 } from './record.ts'
+import { type State, settling } from './state.ts'
 import type {
   By,
   Intent,
@@ -54,11 +47,11 @@ import type {
 } from './vault.ts'
 
 export type { FilePort } from './disk.ts'
-export { type OpenIntent, registrationEffect } from './journal.ts'
+export { type OpenIntent, registrationEffect } from './intent.ts'
 export { type KeyRing, resolveVaultKey } from './key.ts'
 export { openBundle, sealBundle, toVariables } from './portable.ts'
 export type { Registration } from './record.ts'
-export { fingerprint } from './record.ts'
+export { fingerprint, pastInWords } from './record.ts'
 export { type Probe, type Proof, proveToken, recover } from './recover.ts'
 export type { LedgerEntry, StoredToken, Vault } from './vault.ts'
 
@@ -106,13 +99,6 @@ export async function openVaultOf(
   }
 }
 
-interface Loaded {
-  readonly entries: readonly Entry[]
-  /** how many of them stand in the record itself; the others were found beside it */
-  readonly stored: number
-  readonly asides: Awaited<ReturnType<VaultFiles['asides']>>
-}
-
 class EncryptedVault implements Vault {
   readonly #files: VaultFiles
   readonly #environment: string
@@ -125,105 +111,48 @@ class EncryptedVault implements Vault {
   }
 
   async prepare(clientId?: string): Promise<readonly string[]> {
-    try {
-      await this.#files.exclusively(async () => {
-        await this.#files.sweep()
-        await this.#files.probe()
-      })
-      if (clientId !== undefined) await this.#load(clientId)
-      const { intents, unreadable } = await this.#files.intents()
-      for (const intent of intents) {
-        if (intent.answer !== undefined) await this.#files.whileFree(intent.clientId, () => this.#conclude(intent))
-      }
-      const open = await this.unsettled()
-      return [
-        ...(await this.#files.openPermissions()),
-        ...unreadable.map(({ message, hint }) => `${message}${hint === undefined ? '' : `; ${hint}`}`),
-        ...open.map(({ effect, clientId: of, known, next }) => `open ${effect} of client "${of}": ${known}; ${next}`),
-      ]
-    } catch (error) {
-      throw unwritable(this.#files.folder, error)
-    }
+    await this.#files.restore()
+    if (clientId !== undefined) await this.#files.load(clientId)
+    const { clients, unreadable } = await this.#files.scan()
+    const open = await this.#openIn(clients)
+    return [
+      ...(await this.#files.openPermissions()),
+      ...unreadable.map(({ message, hint }) => `${message}${hint === undefined ? '' : `; ${hint}`}`),
+      ...open.map(({ effect, clientId: of, known, next }) => `open ${effect} of client "${of}": ${known}; ${next}`),
+    ]
   }
 
   async begin(call: Parameters<Vault['begin']>[0]): Promise<Intent> {
     const { effect, method, url, step, runId, purpose } = call
     const clientId = call.clientId ?? unknownClient(call)
     const lock = await this.#files.lockClient(clientId)
-    const id = randomUUID()
-    let intent = newIntent({
-      environment: this.#environment,
-      clientId,
-      id,
-      effect,
-      method,
-      url,
-      step,
-      runId,
-      begunAt: this.#time(),
-      ...(effect === 'register' ? { purpose: purpose ?? 'kept' } : {}),
-    })
     try {
-      // A record that cannot be read could not take the answer.
-      await this.#load(clientId)
-      await this.#files.makeRoom(intent)
-      await this.#files.writeIntent(intent)
+      return await this.#files.inTurn(async () => {
+        // A record that cannot be read could not take the answer.
+        const known = await this.#files.load(clientId)
+        const intent: StoredIntent = {
+          clientId,
+          id: randomUUID(),
+          effect,
+          method,
+          url,
+          step,
+          runId,
+          begunAt: this.#after(known),
+          ...(effect === 'register' ? { purpose: purpose ?? 'kept' } : {}),
+        }
+        await this.#files.append(clientId, { intent }, { what: 'intent' })
+        try {
+          await this.#files.makeRoom()
+        } catch (error) {
+          await this.#notSent(intent).catch(() => undefined)
+          throw error
+        }
+        return this.#begun(intent, known, lock)
+      })
     } catch (error) {
-      await this.#files.giveRoomBack(intent)
-      await this.#files.removeIntent(intent).catch(() => undefined)
       lock.release()
-      throw unwritable(this.#files.folder, error)
-    }
-
-    let kept = false
-    let closed = false
-    const close = async (outcome: 'answered' | 'not-sent' | 'unknown') => {
-      if (closed) return
-      closed = true
-      try {
-        await this.#files.giveRoomBack(intent)
-        if (outcome === 'not-sent') await this.#files.removeIntent(intent)
-        else if (outcome === 'answered' && kept) await this.#conclude(intent)
-      } catch (error) {
-        throw unwritable(this.#files.folder, error)
-      } finally {
-        lock.release()
-      }
-    }
-    return {
-      id,
-      close,
-      [Symbol.asyncDispose]: () => close('unknown'),
-      keep: async (answer) => {
-        const answered = withAnswer(intent, answer, this.#time())
-        await this.#files.giveRoomBack(intent)
-        let failure: unknown
-        try {
-          await this.#files.writeIntent(answered, 'answer')
-          intent = answered
-          kept = true
-        } catch (error) {
-          failure = error
-        }
-        const entry = entryOf(answered)
-        if (entry === undefined) {
-          if (failure !== undefined) throw unwritable(this.#files.folder, failure)
-          return undefined
-        }
-        try {
-          const result = await this.#addOf(clientOf(answered), entry)
-          intent = answered
-          kept = true
-          return result
-        } catch (error) {
-          // The answer is safe in the journal even if nothing else could be written.
-          if (failure !== undefined || !(error instanceof ToolError)) throw error
-          const { entries } = await this.#load(clientOf(answered)).catch(() => ({ entries: [] }))
-          const earlier = without(entries, entry)
-          if (entry.kind !== 'answer') return undefined
-          return keptOf(clientOf(answered), [...earlier, entry], earlier, error.problems[0])
-        }
-      },
+      throw error
     }
   }
 
@@ -233,28 +162,40 @@ class EncryptedVault implements Vault {
     const body = readableBody(raw)
     if (!isRegistrationAnswer({ status, body })) return undefined
     const clientId = credentialsIn(body).clientId ?? answer.clientId ?? unknownClient(answer)
-    const kept = await this.#keepEntry(clientId, { kind: 'answer', keptAt: this.#time(), runId, step, status, ...raw })
-    if (kept.problem === undefined) await this.#settleAll(clientId, `a later call was answered with status ${status}`)
-    return kept
+    return await this.#files.inTurn(async () => {
+      const { problem, ...known } = await this.#loadIfReadable(clientId)
+      const { entries, open } = known
+      const entry: AnswerEntry = { kind: 'answer', keptAt: this.#after(known), runId, step, status, ...raw }
+      // A server that is only read says the same each time; the record need not grow by it.
+      const isNews = !isRepeated(entries, entry)
+      if (isNews) await this.#files.append(clientId, { entries: [entry] }, { what: 'answer' })
+      await this.#settleFree(clientId, open, `a later call was answered with status ${status}`)
+      return keptOf(clientId, isNews ? [...entries, entry] : entries, entries, problem)
+    })
   }
 
   async worked(clientId: string, by: Partial<Parameters<Vault['worked']>[1]> = {}): Promise<void> {
     const { token, ...who } = by
-    await this.#append(clientId, (entries) => {
-      const registration = registrationOf(clientId, entries)
+    await this.#files.inTurn(async () => {
+      const known = await this.#files.load(clientId)
+      const registration = registrationOf(clientId, known.entries)
       const current = registration?.registrationAccessToken
       const proven = token ?? current
-      if (registration === undefined || registration.deletedAt !== undefined || proven === undefined) return []
-      const known = [current, registration.fallback].some((one) => one?.reveal() === proven.reveal())
-      const isNews = proven.reveal() !== current?.reveal() || registration.workedAt === undefined
-      if (!known || !isNews) return []
-      return [{ kind: 'worked', keptAt: this.#time(), ...who, token: fingerprint(proven.reveal()) }]
+      if (registration?.deletedAt === undefined && proven !== undefined) {
+        const isKnown = [current, registration?.fallback].some((one) => one?.reveal() === proven.reveal())
+        const isNews = proven.reveal() !== current?.reveal() || registration?.workedAt === undefined
+        const print = fingerprint(proven.reveal())
+        const entry: Entry = { kind: 'worked', keptAt: this.#after(known), ...who, token: print }
+        // Should it be lost, an earlier token stays a little longer.
+        if (isKnown && isNews)
+          await this.#files.append(clientId, { entries: [entry] }, { what: 'entry', durable: false })
+      }
+      await this.#settleFree(clientId, known.open, 'the stored token works')
     })
-    await this.#settleAll(clientId, 'the stored token works')
   }
 
   async current(clientId: string): Promise<Registration | undefined> {
-    const registration = registrationOf(clientId, (await this.#load(clientId)).entries)
+    const registration = registrationOf(clientId, (await this.#files.load(clientId)).entries)
     return registration?.deletedAt === undefined ? registration : undefined
   }
 
@@ -271,31 +212,20 @@ class EncryptedVault implements Vault {
   }
 
   async list(): Promise<{ readonly registrations: readonly Registration[]; readonly unreadable: readonly Problem[] }> {
-    const { clients, unreadable } = await this.#scan()
+    const { clients, unreadable } = await this.#files.scan()
     const registrations = [...clients]
-      .map(([clientId, entries]) => registrationOf(clientId, entries))
+      .map(([clientId, { entries }]) => registrationOf(clientId, entries))
       .filter((registration) => registration !== undefined)
       .sort((a, b) => (a.clientId < b.clientId ? -1 : 1))
     return { registrations, unreadable }
   }
 
   async history(clientId: string): Promise<readonly HistoryEvent[]> {
-    return historyOf((await this.#load(clientId)).entries)
+    return historyOf((await this.#files.load(clientId)).entries)
   }
 
   async unsettled(): Promise<readonly OpenIntent[]> {
-    const { intents } = await this.#files.intents()
-    const open: OpenIntent[] = []
-    for (const intent of intents) {
-      const inFlight = !(await this.#files.isFree(intent.clientId))
-      if (outcomeOf(intent) !== 'open' && !inFlight) continue
-      const registration = await this.#load(clientOf(intent)).then(
-        ({ entries }) => registrationOf(intent.clientId, entries),
-        () => undefined,
-      )
-      open.push(openIntent(intent, registration, inFlight))
-    }
-    return open.sort((a, b) => (a.begunAt < b.begunAt ? -1 : 1))
+    return await this.#openIn((await this.#files.scan()).clients)
   }
 
   async attend(clientId: string): Promise<Disposable> {
@@ -307,9 +237,9 @@ class EncryptedVault implements Vault {
   }
 
   async ledger(): Promise<readonly LedgerEntry[]> {
-    const { clients } = await this.#scan()
-    const open = await this.unsettled()
-    const registered = [...clients].flatMap(([clientId, entries]) =>
+    const { clients } = await this.#files.scan()
+    const open = await this.#openIn(clients)
+    const registered = [...clients].flatMap(([clientId, { entries }]) =>
       periodsOf(entries).map((period, index, all) => ({
         clientId,
         ...period,
@@ -337,219 +267,161 @@ class EncryptedVault implements Vault {
   }
 
   async settle(id: string, how: string): Promise<void> {
-    const { intents } = await this.#files.intents()
-    const intent = intents.find((one) => one.id === id)
+    const { clients } = await this.#files.scan()
+    const intent = [...clients.values()].flatMap(({ open }) => open).find((one) => one.id === id)
     if (intent === undefined) fail({ code: 'USAGE', message: `there is no open intent "${id}"` })
-    await this.#files.withClient(intent.clientId, () => this.#settle([intent], how))
+    await this.#files.withClient(intent.clientId, () =>
+      this.#files.inTurn(() => this.#settle(intent.clientId, [intent], how)),
+    )
   }
 
   async remove(clientId: string, by?: By): Promise<void> {
-    try {
-      await this.#append(clientId, (entries) => {
-        const registration = registrationOf(clientId, entries)
-        if (registration === undefined || registration.deletedAt !== undefined) return []
-        return [{ kind: 'deleted', keptAt: this.#time(), ...by }]
-      })
-      await this.#settleAll(clientId, 'the client is deleted')
-    } catch (error) {
-      throw unwritable(this.#files.folder, error)
-    }
+    await this.#files.inTurn(async () => {
+      const known = await this.#files.load(clientId)
+      const registration = registrationOf(clientId, known.entries)
+      const entry: Entry = { kind: 'deleted', keptAt: this.#after(known), ...by }
+      if (registration !== undefined && registration.deletedAt === undefined)
+        await this.#files.append(clientId, { entries: [entry] }, { what: 'entry' })
+      await this.#settleFree(clientId, known.open, 'the client is deleted')
+    })
   }
 
   async forget(clientId: string): Promise<void> {
     await this.#files.withClient(clientId, () =>
       this.#files.exclusively(async () => {
-        const { intents } = await this.#files.intents(clientId)
-        if (intents.length > 0) {
+        if ((await this.#files.load(clientId)).open.length > 0) {
           fail({
             code: 'USAGE',
             message: `a call of client "${clientId}" is open; its record is not destroyed`,
             hint: `settle it first: thredd vault recover "${clientId}"`,
           })
         }
-        await this.#load(clientId)
-        await this.#files.removeRecord(clientId)
+        await this.#files.forget(clientId)
       }),
     )
   }
 
   async export(clientIds?: readonly string[]): Promise<readonly { clientId: string; entries: readonly Entry[] }[]> {
-    const { clients, unreadable } = await this.#scan()
+    const { clients, unreadable } = await this.#files.scan()
     if (isNonEmpty(unreadable)) throw new ToolError(unreadable)
     return [...clients]
       .filter(([clientId]) => clientIds === undefined || clientIds.includes(clientId))
-      .map(([clientId, entries]) => ({ clientId, entries }))
+      .map(([clientId, { entries }]) => ({ clientId, entries }))
   }
 
   async import(clientId: string, imported: readonly unknown[]): Promise<number> {
-    const content = { vaultVersion: VAULT_VERSION, environment: this.#environment, clientId, entries: imported }
-    const read = readRecord(Buffer.from(JSON.stringify(content)))
+    const read = readFormat(
+      Buffer.from(JSON.stringify({ vaultVersion: VAULT_VERSION, entries: imported })),
+      importSchema,
+    )
     if (!read.ok)
       fail({ code: 'VAULT_UNREADABLE', message: `the import of client "${clientId}" ${read.is}`, ...read.rest })
-    let added = 0
-    await this.#append(clientId, (entries) => {
-      const all = joined(entries, read.value.entries)
-      added = all.length - entries.length
-      return added === 0 ? [] : { replaceWith: all }
+    return await this.#files.inTurn(async () => {
+      const { entries } = await this.#files.load(clientId)
+      // What is only counted here is not there, and yet not new.
+      const counted = pastOf(entries)?.lastAt ?? ''
+      const present = new Set(entries)
+      const late = read.value.entries.filter(({ keptAt }) => keptAt > counted)
+      const added = joined(entries, late).filter((entry) => !present.has(entry))
+      if (added.length > 0) await this.#files.append(clientId, { entries: added }, { what: 'entry' })
+      return added.length
     })
-    return added
   }
 
   async rotateKey({ dropEarlier = false }: Parameters<Vault['rotateKey']>[0] = {}): ReturnType<Vault['rotateKey']> {
-    try {
-      return await this.#files.exclusively(() => this.#files.rotateKey(dropEarlier))
-    } catch (error) {
-      throw unwritable(this.#files.folder, error)
-    }
+    return await this.#files.exclusively(() => this.#files.rotateKey(dropEarlier))
   }
 
   async check(): Promise<Awaited<ReturnType<Vault['check']>>> {
-    const { unreadable } = await this.#scan()
-    const leftovers = await this.#files.leftovers()
+    const { unreadable } = await this.#files.scan()
     return {
       files: await this.#files.count(),
       problems: unreadable,
-      warnings: [
-        ...(await this.#files.openPermissions()),
-        ...leftovers.map((path) => `"${path}" was left by a process that died, or is being written`),
-      ],
+      warnings: [...(await this.#files.openPermissions()), ...(await this.#files.leftovers())],
     }
   }
 
-  async #keepEntry(clientId: string, entry: AnswerEntry): Promise<Kept> {
-    let earlier: readonly Entry[] = []
-    try {
-      const entries = await this.#append(clientId, (present) => {
-        // The journal may have it already; here it is the newest, whatever the clock says.
-        earlier = without(present, entry)
-        // A server that is only read says the same each time; the record need not grow by it.
-        return { replaceWith: isRepeated(earlier, entry) ? earlier : [...earlier, entry] }
-      })
-      return keptOf(clientId, entries, earlier)
-    } catch (error) {
-      if (!(error instanceof ToolError)) throw error
-      // The record cannot be extended now, and the answer may exist nowhere else: it gets a file of its own.
+  close(): Promise<void> {
+    return this.#files.close()
+  }
+
+  /** A call that is written down, and may leave; `known` is what was known of its client before. */
+  #begun(intent: StoredIntent, known: State, lock: Disposable): Intent {
+    let isClosed = false
+    const close: Intent['close'] = async (outcome) => {
+      if (isClosed) return
+      isClosed = true
       try {
-        await this.#files.writeAside(clientId, [entry])
-      } catch (cause) {
-        throw unwritable(this.#files.folder, cause)
+        // Any other end follows from the answer that was kept, or from there being none.
+        if (outcome === 'not-sent') await this.#files.inTurn(() => this.#notSent(intent))
+      } finally {
+        lock[Symbol.dispose]()
       }
-      return keptOf(clientId, [...earlier, entry], earlier, error.problems[0])
+    }
+    return {
+      id: intent.id,
+      close,
+      [Symbol.asyncDispose]: () => close('unknown'),
+      keep: (answer) =>
+        this.#files.inTurn(async () => {
+          const answered = withAnswer(intent, answer, this.#after(known))
+          await this.#files.append(intent.clientId, { intent: answered }, { what: 'answer' })
+          const entry = entryOf(answered)
+          if (entry?.kind !== 'answer') return undefined
+          const clientId = clientOf(answered)
+          // It is safe already; under its own name it is found, too.
+          if (clientId !== intent.clientId) await this.#files.append(clientId, { entries: [entry] }, { what: 'entry' })
+          const { entries, problem } = await this.#loadIfReadable(clientId)
+          const earlier = entries.filter((one) => identityOf(one) !== identityOf(entry))
+          return keptOf(clientId, [...earlier, entry], earlier, problem)
+        }),
     }
   }
 
-  async #addOf(clientId: string, entry: Entry): Promise<Kept | undefined> {
-    if (entry.kind === 'answer') return this.#keepEntry(clientId, entry)
-    await this.#append(clientId, (present) => ({ replaceWith: [...without(present, entry), entry] }))
-    return undefined
-  }
-
-  /** Draws the consequences of an answered intent and removes it, or leaves it open. Can be repeated after a crash. */
-  async #conclude(intent: StoredIntent): Promise<void> {
-    const outcome = outcomeOf(intent)
-    const entry = entryOf(intent)
-    const { answer, effect } = intent
-    if (answer === undefined) return
-    const clientId = clientOf(intent)
-    // What is present includes what the journal holds: this writes it into the record, at its time.
-    if (entry !== undefined) await this.#append(clientId, () => [])
-    if (outcome === 'open') return
-    if (outcome === 'done') {
-      await this.#settleOthers(intent, `a later ${effect} was answered with status ${answer.status}`)
-    } else if (effect === 'register') {
-      await this.#noteRefusal(intent, { at: answer.keptAt, status: answer.status })
-    }
-    await this.#files.dropIntent(intent)
-  }
-
-  async #settleOthers(intent: StoredIntent, how: string): Promise<void> {
-    const { intents } = await this.#files.intents(intent.clientId)
-    const others = intents.filter(({ id, begunAt }) => id !== intent.id && begunAt <= intent.begunAt)
-    await this.#settle(others, how)
-  }
-
-  async #noteRefusal(intent: StoredIntent, retried: { readonly at: string; readonly status: number }): Promise<void> {
-    const { intents } = await this.#files.intents(intent.clientId)
-    for (const other of intents) {
-      if (other.id === intent.id || other.effect !== 'register' || other.begunAt > intent.begunAt) continue
-      await this.#files.writeIntent({ ...other, retried })
-    }
+  async #notSent(intent: StoredIntent): Promise<void> {
+    await this.#files.append(intent.clientId, { intent: { ...intent, closed: true } }, { what: 'intent' })
   }
 
   /** What other processes are at is left to them. */
-  async #settleAll(clientId: string, how: string): Promise<void> {
-    const { intents } = await this.#files.intents(clientId)
-    if (intents.length > 0) await this.#files.whileFree(clientId, () => this.#settle(intents, how))
+  async #settleFree(clientId: string, open: readonly StoredIntent[], how: string): Promise<void> {
+    if (open.length > 0) await this.#files.whileFree(clientId, () => this.#settle(clientId, open, how))
   }
 
-  async #settle(intents: readonly StoredIntent[], how: string): Promise<void> {
-    for (const intent of intents) {
-      const { id, effect, begunAt, runId, step, clientId } = intent
-      await this.#append(clientId, (entries) =>
-        entries.some((entry) => entry.kind === 'settled' && entry.intent === id)
-          ? []
-          : [{ kind: 'settled', keptAt: this.#time(), intent: id, effect, begunAt, runId, step, how }],
-      )
-      await this.#files.removeIntent(intent)
+  async #settle(clientId: string, open: readonly StoredIntent[], how: string): Promise<void> {
+    const keptAt = this.#after(await this.#files.load(clientId))
+    const entries = open.map((intent) => settling(intent, how, keptAt))
+    await this.#files.append(clientId, { entries }, { what: 'entry' })
+  }
+
+  async #openIn(clients: ReadonlyMap<string, State>): Promise<readonly OpenIntent[]> {
+    const open: OpenIntent[] = []
+    for (const intent of [...clients.values()].flatMap((state) => state.open)) {
+      const inFlight = !(await this.#files.isFree(intent.clientId))
+      const registration = registrationOf(intent.clientId, clients.get(clientOf(intent))?.entries ?? [])
+      open.push(openIntent(intent, registration, inFlight))
     }
+    return open.sort((a, b) => (a.begunAt < b.begunAt ? -1 : 1))
   }
 
-  async #load(clientId: string): Promise<Loaded> {
-    const asides = await this.#files.asides(clientId)
-    const { intents } = await this.#files.intents(clientId)
-    const late = [
-      ...asides.flatMap(({ record }) => record.entries),
-      ...intents.flatMap((intent) => (clientOf(intent) === clientId ? (entryOf(intent) ?? []) : [])),
-    ]
-    // The record last: what vanishes from beside it in the meantime has moved into it.
-    const stored = (await this.#files.record(clientId))?.entries ?? []
-    return { entries: joined(stored, inOrder(late)), stored: stored.length, asides }
-  }
-
-  async #scan(): Promise<{
-    readonly clients: ReadonlyMap<string, readonly Entry[]>
-    readonly unreadable: readonly Problem[]
-  }> {
-    const whole = new Map<string, readonly Entry[]>()
-    const late = new Map<string, Entry[]>()
-    const { intents, unreadable } = await this.#files.intents()
-    const add = (clientId: string, entries: readonly Entry[]) =>
-      late.set(clientId, [...(late.get(clientId) ?? []), ...entries])
-    for (const intent of intents) add(clientOf(intent), [entryOf(intent) ?? []].flat())
-    const stored = await this.#files.records()
-    for (const { isAside, record } of stored.records) {
-      if (isAside) add(record.clientId, record.entries)
-      else whole.set(record.clientId, record.entries)
-    }
-    const clients = new Map(
-      [...new Set([...whole.keys(), ...late.keys()])].map((clientId) => [
-        clientId,
-        joined(whole.get(clientId) ?? [], inOrder(late.get(clientId) ?? [])),
-      ]),
-    )
-    return { clients, unreadable: [...unreadable, ...stored.unreadable] }
-  }
-
-  /** Adds what `next` makes of the present entries; returns the entries as they are then on disk. */
-  async #append(
+  /** An answer is kept also where nothing that is known of its client can be read. */
+  async #loadIfReadable(
     clientId: string,
-    next: (entries: readonly Entry[]) => readonly Entry[] | { readonly replaceWith: readonly Entry[] },
-  ): Promise<readonly Entry[]> {
-    return this.#files.exclusively(async () => {
-      const { entries, stored, asides } = await this.#load(clientId)
-      const change = next(entries)
-      const all = compacted('replaceWith' in change ? change.replaceWith : [...entries, ...change])
-      // Entries are only ever added.
-      if (all.length > stored) await this.#files.writeRecord(clientId, all)
-      await this.#files.discard(asides)
-      return all
+  ): Promise<Pick<State, 'entries' | 'open'> & { readonly problem?: Problem | undefined }> {
+    return await this.#files.load(clientId).catch((error: unknown) => {
+      if (!(error instanceof ToolError)) throw error
+      return { entries: [], open: [], problem: error.problems[0] }
     })
   }
 
-  #time(): string {
-    return this.#now().toISOString()
+  /** Now, and after all that is known of the client: what is kept later counts as newer, whatever the clock says. */
+  #after({ entries, open }: Pick<State, 'entries' | 'open'>): string {
+    const now = this.#now().toISOString()
+    const newest = [entries.at(-1)?.keptAt ?? '', open.at(-1)?.begunAt ?? ''].toSorted().at(-1) ?? ''
+    return now > newest ? now : new Date(Date.parse(newest) + 1).toISOString()
   }
 }
+
+const importSchema = z.object({ vaultVersion: z.literal(VAULT_VERSION), entries: z.array(entrySchema) })
 
 /** Says nothing of client and scope to whoever sees the folder. */
 function tokenName(environment: string, { clientId, scope, thumbprint }: TokenUse): string {
@@ -558,14 +430,6 @@ function tokenName(environment: string, { clientId, scope, thumbprint }: TokenUs
 
 function unknownClient({ runId, step }: By): string {
   return `unknown (run ${runId}, step ${step})`
-}
-
-function inOrder(entries: readonly Entry[]): readonly Entry[] {
-  return entries.toSorted((a, b) => (a.keptAt < b.keptAt ? -1 : a.keptAt > b.keptAt ? 1 : 0))
-}
-
-function without(entries: readonly Entry[], entry: Entry): readonly Entry[] {
-  return entries.filter((one) => identityOf(one) !== identityOf(entry))
 }
 
 function keptOf(clientId: string, entries: readonly Entry[], earlier: readonly Entry[], problem?: Problem): Kept {

@@ -1,222 +1,139 @@
 /**
- * The intent journal: what a file says about a call that changes a registration, from before it leaves until it is
- * settled, and the documented way out where nobody knows how it ended. Pure: the files are index.ts's.
+ * A journal: what one process has written down of one client, line by line. Owns the form of a line, and how it is bound to
+ * its file and to the line before it, so that none can be changed, moved, doubled or taken out unnoticed. Pure but for the
+ * encryption; the files are files.ts's.
  */
+import type { Problem } from '../errors.ts'
+import type { Undecryptable } from '../jwt.ts'
 import { z } from '../shape.ts'
-import {
-  credentialsIn,
-  type Entry,
-  isRegistrationAnswer,
-  type Purpose,
-  type Registration,
-  rawBody,
-  readableBody,
-  readFormat,
-  VAULT_VERSION,
-} from './record.ts'
+import { intentSchema } from './intent.ts'
+import { decrypted, encrypted, type KeyRing } from './key.ts'
+import { entrySchema, readFormat, VAULT_VERSION } from './record.ts'
 
-/** What a call does to the client's registration: POST, PUT and DELETE of RFC 7591 and 7592. */
-export type Effect = 'register' | 'update' | 'delete'
-
-/** A call that may have changed a registration, and whose result is not known. */
-export interface OpenIntent {
-  readonly id: string
-  readonly clientId: string
-  readonly effect: Effect
-  readonly method: string
-  readonly url: string
-  readonly step: string
-  readonly runId: string
-  /** UTC, RFC 3339 */
-  readonly begunAt: string
-  readonly purpose: Purpose
-  /** the status of an answer that does not say whether the change was made */
-  readonly status: number | undefined
-  /** wait: a process is at it · read: with the stored token · retry: the same call again · ask: Thredd must delete it */
-  readonly way: 'wait' | 'read' | 'retry' | 'ask'
-  /** what is known, in a sentence */
-  readonly known: string
-  /** the documented next step, in words */
-  readonly next: string
+/** What happened: an intent as it is from now on, and what is added to the record. */
+export interface Line {
+  readonly intent?: z.infer<typeof intentSchema> | undefined
+  readonly entries?: readonly z.infer<typeof entrySchema>[] | undefined
 }
 
-const intentSchema = z.looseObject({
-  vaultVersion: z.int(),
+export interface Journal {
+  /** its name; the first line says it too */
+  readonly file: string
+  /** undefined where not even the first line was finished */
+  readonly of: { readonly environment: string; readonly clientId: string } | undefined
+  readonly lines: readonly Line[]
+  /** of the last line, which the next one repeats */
+  readonly tag: string
+  /** the finished lines as they stand in the file */
+  readonly text: string
+  /** the process died while it wrote the last line: that counts as never written */
+  readonly isTorn: boolean
+}
+
+interface Unreadable {
+  readonly ok: false
+  /** counted from 1 */
+  readonly line: number
+  readonly is: string
+  readonly rest: Partial<Problem>
+}
+
+export const UNDECRYPTABLE: Readonly<Record<Undecryptable, readonly [is: string, hint: string]>> = {
+  foreign: ['is not a vault record', 'move it out of the vault folder'],
+  cut: ['is cut short', 'put the file back from a backup'],
+  'other-key': ['was made with another key', 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with'],
+  damaged: ['was changed after it was written', 'put the file back from a backup'],
+}
+
+export function newJournal(file: string): Journal {
+  return { file, of: undefined, lines: [], tag: file, text: '', isTorn: false }
+}
+
+/** The journal with one more line, and the text to be added to its file: for a new one with the line that says what it is. */
+export async function extended(
+  journal: Journal,
+  line: Line,
+  of: { readonly environment: string; readonly clientId: string },
+  ring: KeyRing,
+): Promise<{ readonly journal: Journal; readonly added: string }> {
+  let { tag } = journal
+  const sealed = async (content: object) => {
+    const jwe = await encrypted(Buffer.from(JSON.stringify({ ...content, after: tag })), ring)
+    tag = tagOf(jwe)
+    return `${jwe}\n`
+  }
+  const head = journal.of === undefined ? await sealed({ vaultVersion: VAULT_VERSION, ...of }) : ''
+  const added = head + (await sealed(line))
+  return { added, journal: { ...journal, of, tag, lines: [...journal.lines, line], text: journal.text + added } }
+}
+
+/** What stands in the file. Lines that were read before (`known`) are not decrypted again. */
+export async function readJournal(
+  file: string,
+  text: string,
+  ring: KeyRing,
+  known: Journal = newJournal(file),
+): Promise<{ readonly ok: true; readonly journal: Journal } | Unreadable> {
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+  const tail = text.slice(whole.length)
+  const from = whole.startsWith(known.text) ? known : newJournal(file)
+  let { of, tag } = from
+  const lines = [...from.lines]
+  const refuse = (is: string, rest: Partial<Problem>): Unreadable => {
+    return { ok: false, line: lines.length + (of === undefined ? 1 : 2), is, rest }
+  }
+  for (const jwe of whole.slice(from.text.length).split('\n').slice(0, -1)) {
+    const result = await decrypted(jwe, ring)
+    if (!result.ok) {
+      const [is, hint] = UNDECRYPTABLE[result.because]
+      return refuse(is, { hint })
+    }
+    const read = readFormat(result.plaintext, of === undefined ? headSchema : lineSchema)
+    if (!read.ok) return refuse(read.is, read.rest)
+    if (read.value.after !== tag) {
+      const [is, hint] = of === undefined ? MISPLACED.file : MISPLACED.line
+      return refuse(is, { hint })
+    }
+    if ('clientId' in read.value) of = read.value
+    else lines.push(read.value)
+    tag = tagOf(jwe)
+  }
+  if (!isBeginning(tail)) {
+    const [is, hint] = UNDECRYPTABLE.damaged
+    return refuse(is, { hint })
+  }
+  return { ok: true, journal: { file, of, lines, tag, text: whole, isTorn: tail !== '' } }
+}
+
+const TAG_CHARACTERS = 22
+
+const MISPLACED = {
+  file: ['is of another file', 'it was renamed or copied; put it back where it came from'],
+  line: ['does not follow the line before it', 'put the file back from a backup'],
+} as const
+
+type Read = { readonly after: string } & (NonNullable<Journal['of']> | Line)
+const headSchema: z.ZodMiniType<Read> = z.looseObject({
+  vaultVersion: z.literal(VAULT_VERSION),
   environment: z.string(),
   clientId: z.string(),
-  id: z.string(),
-  effect: z.enum(['register', 'update', 'delete']),
-  method: z.string(),
-  url: z.string(),
-  step: z.string(),
-  runId: z.string(),
-  begunAt: z.string(),
-  /** what is meant to become of the client that a POST registers */
-  purpose: z.optional(z.enum(['kept', 'temporary'])),
-  /** raw, before anything looked at it */
-  answer: z.optional(
-    z.looseObject({
-      keptAt: z.string(),
-      status: z.int(),
-      body: z.string(),
-      encoding: z.optional(z.literal('base64')),
-    }),
-  ),
-  /** a later attempt that was refused */
-  retried: z.optional(z.looseObject({ at: z.string(), status: z.int() })),
+  after: z.string(),
 })
-export type StoredIntent = z.infer<typeof intentSchema>
+const lineSchema: z.ZodMiniType<Read> = z.looseObject({
+  intent: z.optional(intentSchema),
+  entries: z.optional(z.array(entrySchema)),
+  after: z.string(),
+})
+
+/** Random for each line, since each is encrypted with a vector of its own. */
+function tagOf(jwe: string): string {
+  return jwe.slice(-TAG_CHARACTERS)
+}
 
 /**
- * What a request does to a registration, if anything: to be asked before it is sent. Recognised by its content or address,
- * not by its place in a flow, which may be labelled wrong.
+ * Whether a line may have begun so: a changed line break must not make the last line look unfinished. Zeros are space that
+ * the file system had given and not filled.
  */
-export function registrationEffect(
-  request: {
-    readonly method: string
-    readonly url: string
-    /** value of the Authorization header */
-    readonly authorization?: string | undefined
-    /** the payload before it became text */
-    readonly body?: unknown
-  },
-  registration: Registration | undefined,
-): Effect | undefined {
-  const effect = EFFECTS[request.method.toUpperCase()]
-  if (effect === undefined) return undefined
-  if (effect === 'register') {
-    const { body } = request
-    const isMetadata =
-      typeof body === 'object' && body !== null && METADATA.some((member) => Object.hasOwn(body, member))
-    return isMetadata ? effect : undefined
-  }
-  const tokens = [registration?.registrationAccessToken, registration?.fallback].filter((token) => token !== undefined)
-  const bearer = request.authorization?.replace(/^Bearer\s+/i, '')
-  const isManagement =
-    request.url === registration?.registrationClientUri ||
-    tokens.some((token) => token.reveal() === bearer) ||
-    new URL(request.url).pathname.includes('/register/')
-  return isManagement ? effect : undefined
-}
-
-const EFFECTS: Readonly<Record<string, Effect>> = { POST: 'register', PUT: 'update', DELETE: 'delete' }
-/** Members of client metadata (RFC 7591 2) that no other call has. */
-const METADATA = ['software_statement', 'redirect_uris', 'token_endpoint_auth_method', 'grant_types']
-
-export function newIntent(facts: Omit<StoredIntent, 'vaultVersion' | 'answer' | 'retried'>): StoredIntent {
-  return { vaultVersion: VAULT_VERSION, ...facts } as StoredIntent
-}
-
-export function withAnswer(
-  intent: StoredIntent,
-  answer: { readonly status: number; readonly body: string | Uint8Array },
-  keptAt: string,
-): StoredIntent {
-  return { ...intent, answer: { keptAt, status: answer.status, ...rawBody(answer.body) } }
-}
-
-export function readIntent(plaintext: Uint8Array): ReturnType<typeof readFormat<StoredIntent>> {
-  return readFormat(plaintext, intentSchema)
-}
-
-/** What an answer adds to its client's record: itself, or that the client is deleted; undefined where it adds nothing. */
-export function entryOf({ effect, runId, step, answer, purpose }: StoredIntent): Entry | undefined {
-  if (answer === undefined) return undefined
-  const { keptAt, status, body, encoding } = answer
-  const readable = readableBody(answer)
-  // An answer that fails every check may be all that is left of a registration.
-  if (!isSuccess(status)) return undefined
-  if (effect === 'delete' && !isRegistrationAnswer({ status, body: readable }))
-    return { kind: 'deleted', keptAt, runId, step }
-  return {
-    kind: 'answer',
-    keptAt,
-    runId,
-    step,
-    status,
-    body,
-    ...(encoding === undefined ? {} : { encoding }),
-    ...(effect === 'register' && purpose !== undefined ? { purpose } : {}),
-  }
-}
-
-/** The client that the answer says it is about, else the one the call was about. */
-export function clientOf({ clientId, answer }: StoredIntent): string {
-  return (answer && credentialsIn(readableBody(answer)).clientId) ?? clientId
-}
-
-/** What an answer settles: done, refused (nothing was changed), or open (it does not say). */
-export function outcomeOf({ effect, answer }: StoredIntent): 'done' | 'refused' | 'open' {
-  if (answer === undefined) return 'open'
-  const { status } = answer
-  if (isSuccess(status)) {
-    const { parsed, token, uri } = credentialsIn(readableBody(answer))
-    if (effect === 'register') return token !== undefined && uri !== undefined ? 'done' : 'open'
-    // An update without a token leaves the old one in force (RFC 7592 2.2); an unreadable one may hide a new token.
-    return effect === 'delete' || parsed ? 'done' : 'open'
-  }
-  // A gateway that gave up does not know what the server behind it did.
-  return status >= 500 || status === 408 || status < 200 ? 'open' : 'refused'
-}
-
-export function openIntent(
-  intent: StoredIntent,
-  registration: Registration | undefined,
-  inFlight: boolean,
-): OpenIntent {
-  const { id, clientId, effect, method, url, step, runId, begunAt, purpose = 'kept', answer, retried } = intent
-  const live = registration?.deletedAt === undefined ? registration : undefined
-  const readable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
-  const way = inFlight
-    ? 'wait'
-    : readable
-      ? 'read'
-      : effect === 'register' && answer === undefined && retried === undefined
-        ? 'retry'
-        : 'ask'
-  const call = `${method} of step "${step}" in run ${runId} left at ${begunAt}`
-  const came =
-    answer === undefined
-      ? 'no answer was kept'
-      : isSuccess(answer.status)
-        ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
-        : `the answer ${answer.status} does not say whether the change was made`
-  const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
-  return {
-    id,
-    clientId,
-    effect,
-    method,
-    url,
-    step,
-    runId,
-    begunAt,
-    purpose,
-    status: answer?.status,
-    way,
-    known: `${call}; ${came}${then}`,
-    next: NEXT[way](clientId, effect),
-  }
-}
-
-/** What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. */
-export function askThredd(clientId: string): string {
-  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${clientId}" --deleted-by-thredd, then register again`
-}
-
-const NEXT: Readonly<Record<OpenIntent['way'], (clientId: string, effect: Effect) => string>> = {
-  wait: () => 'another process is at it; let it end',
-  read: (clientId, effect) =>
-    `read the client with the stored token: thredd vault recover "${clientId}" --online; ${
-      effect === 'delete'
-        ? 'if the token works, the client was not deleted'
-        : 'if the token no longer works, ask Thredd to delete the client, quoting this Client ID'
-    }`,
-  retry: (clientId) =>
-    `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${clientId}"`,
-  ask: askThredd,
-}
-
-function isSuccess(status: number): boolean {
-  return status >= 200 && status <= 299
+function isBeginning(tail: string): boolean {
+  return /^(?:[\w-]*\.){0,3}[\w-]*\0*$/.test(tail) || /^(?:[\w-]*\.){4}[\w-]{0,22}\0*$/.test(tail)
 }

@@ -62,7 +62,7 @@ export async function resolveVaultKey(place: KeyPlace): Promise<{ readonly ring:
   if (place.keyFile !== undefined) {
     fail({ code: 'VAULT_KEY', message: `vault key file "${file}" does not exist`, hint: MAKE_KEY })
   }
-  const records = (await disk.names(folder)).filter((name) => /\.(?:jwe|intent)$/.test(name)).length
+  const records = (await disk.names(folder)).filter((name) => /\.(?:jwe|journal)$/.test(name)).length
   if (records > 0) {
     fail({
       code: 'VAULT_KEY',

@@ -30,6 +30,17 @@ export interface Registration {
   readonly deletedAt: string | undefined
   /** the answer that this client began with, since it was last deleted */
   readonly origin: Origin
+  /** how often it was registered and deleted before all that is still known of it */
+  readonly past: Past | undefined
+}
+
+/** Lives of a client of which nothing is left but their number. */
+export interface Past {
+  readonly lives: number
+  /** UTC, RFC 3339; when the first began */
+  readonly firstAt: string
+  /** when the last was deleted */
+  readonly lastAt: string
 }
 
 /** The beginning of a client, and what its run meant to do with it. */
@@ -49,7 +60,7 @@ export type Purpose = 'kept' | 'temporary'
 /** One line of a client's history. Tokens by fingerprint only. */
 export interface HistoryEvent {
   readonly at: string
-  readonly what: 'registered' | 'rotated' | 'answered' | 'worked' | 'deleted' | 'settled'
+  readonly what: 'registered' | 'rotated' | 'answered' | 'worked' | 'deleted' | 'settled' | 'counted'
   readonly runId: string | undefined
   readonly step: string | undefined
   readonly status: number | undefined
@@ -58,18 +69,18 @@ export interface HistoryEvent {
   readonly note: string | undefined
 }
 
-export const VAULT_VERSION = 2
-/** Version 1 had only answers and deletions; what it holds means the same today. */
-const READABLE_VERSIONS = [1, VAULT_VERSION] as const
+export const VAULT_VERSION = 3
 /** Raw answers that stay whole: a server that rotates at each GET would add 11 kB every time. */
 const NEWEST_KEPT = 5
+/** Lives that stay in the history: a client of tests is registered and deleted many times a day. */
+const NEWEST_LIVES = 20
 
 const purpose = z.optional(z.enum(['kept', 'temporary']))
 
 // Loose objects: a later release may add members, and an older one must not drop them when it rewrites the record.
 const answerEntry = z.looseObject({
   kind: z.literal('answer'),
-  keptAt: z.string(),
+  keptAt: z.iso.datetime(),
   runId: z.string(),
   step: z.string(),
   status: z.int(),
@@ -83,7 +94,7 @@ const answerEntry = z.looseObject({
 /** An old answer, of which only what may be asked later is left. */
 const reducedEntry = z.looseObject({
   kind: z.literal('reduced'),
-  keptAt: z.string(),
+  keptAt: z.iso.datetime(),
   runId: z.string(),
   step: z.string(),
   status: z.int(),
@@ -93,13 +104,13 @@ const reducedEntry = z.looseObject({
 })
 const deletedEntry = z.looseObject({
   kind: z.literal('deleted'),
-  keptAt: z.string(),
+  keptAt: z.iso.datetime(),
   runId: z.optional(z.string()),
   step: z.optional(z.string()),
 })
 const workedEntry = z.looseObject({
   kind: z.literal('worked'),
-  keptAt: z.string(),
+  keptAt: z.iso.datetime(),
   runId: z.optional(z.string()),
   step: z.optional(z.string()),
   /** fingerprint */
@@ -107,24 +118,31 @@ const workedEntry = z.looseObject({
 })
 const settledEntry = z.looseObject({
   kind: z.literal('settled'),
-  keptAt: z.string(),
+  keptAt: z.iso.datetime(),
   intent: z.string(),
   effect: z.string(),
-  begunAt: z.string(),
+  begunAt: z.iso.datetime(),
   runId: z.optional(z.string()),
   step: z.optional(z.string()),
   how: z.string(),
 })
-const entrySchema = z.discriminatedUnion('kind', [answerEntry, reducedEntry, deletedEntry, workedEntry, settledEntry])
-const recordSchema = z.looseObject({
-  vaultVersion: z.literal(READABLE_VERSIONS),
-  environment: z.string(),
-  clientId: z.string(),
-  entries: z.array(entrySchema),
+/** Stands for all that was before it; `keptAt` is when the last of these lives was deleted. */
+const pastEntry = z.looseObject({
+  kind: z.literal('past'),
+  keptAt: z.iso.datetime(),
+  lives: z.int(),
+  firstAt: z.string(),
 })
+export const entrySchema = z.discriminatedUnion('kind', [
+  answerEntry,
+  reducedEntry,
+  deletedEntry,
+  workedEntry,
+  settledEntry,
+  pastEntry,
+])
 export type Entry = z.infer<typeof entrySchema>
 export type AnswerEntry = z.infer<typeof answerEntry>
-export type VaultRecord = z.infer<typeof recordSchema>
 
 /** Left out of the metadata: credentials, and what a registration holds as members of its own. */
 const WITHHELD = new Set([
@@ -157,14 +175,14 @@ export function readFormat<T>(
       },
     }
   }
-  if (typeof version === 'number' && version < READABLE_VERSIONS[0]) {
+  if (typeof version === 'number' && version < VAULT_VERSION) {
     return {
       ok: false,
       is: 'was written by an older version of this tool, whose format is no longer read',
       rest: {
-        expected: `format ${READABLE_VERSIONS[0]} to ${VAULT_VERSION}`,
+        expected: `format ${VAULT_VERSION}`,
         found: `format ${version}`,
-        hint: 'export it with that version and import the export with this one; the record is left as it is',
+        hint: 'read it with that version; the record is left as it is',
       },
     }
   }
@@ -176,10 +194,6 @@ export function readFormat<T>(
     is: 'opens with this key but is no record of this tool',
     rest: { found: faults, hint: 'move it out of the vault folder' },
   }
-}
-
-export function readRecord(plaintext: Uint8Array): ReturnType<typeof readFormat<VaultRecord>> {
-  return readFormat(plaintext, recordSchema)
 }
 
 /** Generous: an answer that is cut or wrapped may still hold the only copy of the token. */
@@ -236,8 +250,11 @@ export interface Period extends Origin {
 export function historyOf(entries: readonly Entry[]): readonly HistoryEvent[] {
   let before: string | undefined
   return entries.map((entry): HistoryEvent => {
-    const { keptAt: at, runId, step } = entry
-    const event = { at, runId, step, status: undefined, token: undefined, note: undefined }
+    const at = entry.keptAt
+    const unsaid = { runId: undefined, step: undefined, status: undefined, token: undefined, note: undefined }
+    if (entry.kind === 'past') return { ...unsaid, at, what: 'counted', note: pastInWords(pastOf([entry])) }
+    const { runId, step } = entry
+    const event = { ...unsaid, at, runId, step }
     if (entry.kind === 'deleted') {
       before = undefined
       return { ...event, what: 'deleted' }
@@ -261,11 +278,25 @@ export function isRepeated(entries: readonly Entry[], answer: AnswerEntry): bool
   return newest?.kind === 'answer' && newest.body === answer.body && newest.encoding === answer.encoding
 }
 
-/** Old answers by fingerprint; the first, the newest, and all that the registration rests on stay whole. */
-export function compacted(entries: readonly Entry[], newestKept = NEWEST_KEPT): readonly Entry[] {
+/** What there is to say of the lives that are only counted. */
+export function pastOf(entries: readonly Entry[]): Past | undefined {
+  const past = entries.filter((entry) => entry.kind === 'past').toSorted((a, b) => b.lives - a.lives)[0]
+  return past && { lives: past.lives, firstAt: past.firstAt, lastAt: past.keptAt }
+}
+
+export function pastInWords(past: Past | undefined): string | undefined {
+  return past && `registrations before: ${past.lives}, the first of ${past.firstAt}; only their number is kept`
+}
+
+/**
+ * The newest lives; of those before only their number. Old answers by fingerprint; the first, the newest, and all that the
+ * registration rests on stay whole.
+ */
+export function compacted(all: readonly Entry[]): readonly Entry[] {
+  const entries = withoutOldLives(all)
   const answers = entries.filter((entry) => entry.kind === 'answer')
-  if (answers.length <= newestKept + 1) return entries
-  const whole = new Set<Entry>([...answers.slice(0, 1), ...answers.slice(-newestKept)])
+  if (answers.length <= NEWEST_KEPT + 1) return entries
+  const whole = new Set<Entry>([...answers.slice(0, 1), ...answers.slice(-NEWEST_KEPT)])
   for (const source of folded('', entries)?.sources ?? []) whole.add(source)
   return entries.map((entry): Entry => {
     if (entry.kind !== 'answer' || whole.has(entry)) return entry
@@ -273,6 +304,17 @@ export function compacted(entries: readonly Entry[], newestKept = NEWEST_KEPT): 
     const sha256 = sha256base64url(body)
     return { kind: 'reduced', keptAt, runId, step, status, sha256, token: tokenOf(entry), purpose }
   })
+}
+
+function withoutOldLives(entries: readonly Entry[]): readonly Entry[] {
+  const ends = entries.flatMap(({ kind }, index) => (kind === 'deleted' ? [index] : []))
+  const cut = (ends.at(-NEWEST_LIVES - 1) ?? -1) + 1
+  if (cut === 0) return entries
+  const old = entries.slice(0, cut)
+  const [earlier, periods] = [pastOf(old), periodsOf(old)]
+  const firstAt = earlier?.firstAt ?? periods[0]?.at ?? old[0]?.keptAt ?? ''
+  const keptAt = old.at(-1)?.keptAt ?? firstAt
+  return [{ kind: 'past', keptAt, lives: (earlier?.lives ?? 0) + periods.length, firstAt }, ...entries.slice(cut)]
 }
 
 /** Entries found outside the record join it at their time; those it has already, whole or reduced, are dropped. */
@@ -379,6 +421,7 @@ function folded(clientId: string, entries: readonly Entry[]): Folded | undefined
       step: newest.step,
       deletedAt,
       origin: originOf(entries, newest),
+      past: pastOf(entries),
     },
     sources: new Set(
       [newest, token?.from, fallback?.from, lastProven?.from, uri?.from].filter((one) => one !== undefined),
@@ -419,12 +462,12 @@ export const identityOf = onceForEach((entry: Entry): string => {
 
 const issuedBy = onceForEach((entry: AnswerEntry) => credentialsIn(readableBody(entry)))
 
-function onceForEach<E extends Entry, T>(work: (entry: E) => T): (entry: E) => T {
+/** What follows from a thing that never changes is worked out once. */
+export function onceForEach<E extends object, T>(work: (entry: E) => T): (entry: E) => T {
   const known = new WeakMap<E, T>()
   return (entry) => {
-    const result = known.get(entry) ?? work(entry)
-    known.set(entry, result)
-    return result
+    if (!known.has(entry)) known.set(entry, work(entry))
+    return known.get(entry) as T
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Problem } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Vault } from './index.ts'
-import { askThredd, type OpenIntent } from './journal.ts'
+import { askThredd, type OpenIntent } from './intent.ts'
 import type { Registration } from './record.ts'
 
 /** GET of a registration_client_uri, byte for byte, with a registration access token (RFC 7592 2.1). */

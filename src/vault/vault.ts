@@ -7,7 +7,7 @@
 import type { Problem } from '../errors.ts'
 import type { Secret } from '../secret.ts'
 import type { Checkpoint, FilePort } from './disk.ts'
-import type { Effect, OpenIntent } from './journal.ts'
+import type { Effect, OpenIntent } from './intent.ts'
 import type { KeyRing } from './key.ts'
 import type { HistoryEvent, Purpose, Registration } from './record.ts'
 
@@ -26,7 +26,7 @@ export interface Kept {
   readonly registration: Registration
   /** an earlier token was replaced by a different one */
   readonly rotated: boolean
-  /** why the answer had to go to a file of its own beside the record; it is safe all the same */
+  /** what else there is of the client could not be read; the answer is safe all the same */
   readonly problem: Problem | undefined
 }
 
@@ -139,6 +139,11 @@ export interface Vault {
     readonly problems: readonly Problem[]
     readonly warnings: readonly string[]
   }>
+  /**
+   * Moves what was written down into the records, and says that this process is done. Never fails: what is not moved now, the
+   * next `prepare` moves. What is kept after it is safe too.
+   */
+  close(): Promise<void>
 }
 
 /** Whose API access token, for what, and bound to which certificate. */

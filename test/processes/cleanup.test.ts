@@ -293,4 +293,5 @@ async function startAgain(who: Person): Promise<void> {
   for (const { id } of await vault.unsettled()) await vault.settle(id, 'Thredd has deleted the client')
   await vault.remove(CLIENT_ID)
   if ((await vault.list()).registrations.length > 0) await vault.forget(CLIENT_ID)
+  await vault.close()
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { http } from 'msw'
 import { expect, test, vi } from 'vitest'
@@ -192,7 +193,7 @@ test('an answer that cannot be kept leaves the call open, and no later call wait
   const files = {
     ...fs,
     open: (async (...args: Parameters<typeof fs.open>) => {
-      if (isFull && args[1] === 'wx') throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'open' })
+      if (isFull && args[1] !== 'r') throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'open' })
       return await fs.open(...args)
     }) as typeof fs.open,
   }
@@ -268,6 +269,7 @@ test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | 
   ],
   ['a limit on the size of files', process.platform !== 'win32', async () => {}, `ulimit -f 8; ${THREDD} "$@"`],
   ['a full disk', mounts, async () => {}, onTmpfs('size=32k')],
+  ['a disk without room for a call', mounts, async () => {}, onTmpfs('size=200k')],
   ['a read-only disk', mounts, async () => {}, onTmpfs('size=1m', 'mount -o remount,ro vault &&')],
 ])('%s: exit 2, and nothing reaches any server', async ([, isPossible, prepare, script], { skip }) => {
   if (!isPossible) return skip('not possible on this machine')
@@ -288,11 +290,17 @@ test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | 
 test('a disk that fills up before the call refuses that call', async ({ skip }) => {
   if (!mounts) return skip('not possible on this machine')
   const { network, cli } = await person()
-
-  const { stdout, code } = await cli.run(['run', 'register', '--env', 'uat'], {
+  const held = hold(network, 'directoryToken')
+  // As soon as the run has begun; "filled" lies beside the disk.
+  const fill = '(until ls vault/*.room; do sleep 0.02; done; cat /dev/zero > vault/other; touch filled) > ls.txt 2>&1'
+  const running = cli.start(['run', 'register', '--env', 'uat'], {
     variables: network.variables,
-    ...(await throughBash(cli, onTmpfs('size=200k'))),
+    ...(await throughBash(cli, onTmpfs('size=400k', `{ ${fill} & } &&`))),
   })
+  while (!(await readdir(cli.folder)).includes('filled')) await sleep(20)
+  held.release()
+
+  const { stdout, code } = await running.ended
 
   expect(stdout).toContain(
     'VAULT_UNWRITABLE: vault folder "vault" cannot be written\n         = found a full disk (ENOSPC)',

@@ -127,7 +127,7 @@ async function killed(networks: readonly Network[]): Promise<void> {
     const open = await vault.unsettled()
     if (said.length !== open.length) failures.push(`${where}: ${open.length} calls are open, ${said.length} are said`)
     const begun = stdout.includes(`${moment.step}: intent: durable`)
-    if (begun && !stdout.includes(`${moment.step}: answer: made`) && moment.kind !== 'time') {
+    if (begun && !stdout.includes(`${moment.step}: answer: opened`) && moment.kind !== 'time') {
       const named = open.some((one) => one.step === moment.step && one.clientId === CLIENT_ID)
       if (!named) failures.push(`${where}: the call had begun, and the journal does not name it`)
     }
@@ -141,6 +141,7 @@ async function killed(networks: readonly Network[]): Promise<void> {
     const { warnings } = await vault.check()
     if (warnings.length > 0) failures.push(`${where}: ${warnings.join('; ')}`)
     for (const { id } of open) await walkOut(stage, vault, id, where)
+    await vault.close()
     await fs.rm(stage.folder, { recursive: true, force: true })
     return true
   }
@@ -316,37 +317,64 @@ async function race([network]: readonly Network[]): Promise<void> {
   )
 }
 
+/** A record and a journal with each bit flipped once; the journal cut at each byte, as a process leaves it that dies as it writes. */
 async function bits([network]: readonly Network[]): Promise<void> {
   if (network === undefined) return
   const stage = await stageOn(network, 'bits')
-  const members = {
-    client_id: CLIENT_ID,
-    registration_access_token: 'token',
-    registration_client_uri: 'https://localhost',
-  }
+  const answer = (token: string) => ({
+    body: JSON.stringify({
+      client_id: CLIENT_ID,
+      registration_access_token: token,
+      registration_client_uri: 'https://localhost',
+    }),
+    status: 200,
+    step: 'read',
+    runId: 'prove',
+  })
+  const writer = await healthy(stage)
   // The full form flips a whole registration as the twin answers it.
   if (isFull) await runIn(stage, undefined, 'register')
-  else
-    await (await healthy(stage)).keep({ body: JSON.stringify(members), status: 201, step: 'register', runId: 'prove' })
-  const name = (await fs.readdir(stage.vault)).find((file) => file.endsWith('.jwe')) ?? ''
-  const record = await fs.readFile(join(stage.vault, name))
-  let content = record
-  const readFile = (async (path: string, encoding: BufferEncoding) =>
-    path.endsWith(name) ? content.toString(encoding) : fs.readFile(path, encoding)) as unknown as FilePort['readFile']
-  const vault = await healthy(stage, { ...fs, readFile })
-  if ((await vault.current(CLIENT_ID)) === undefined) failures.push('bits: the record itself is not read')
-  let found = 0
-  for (let bit = 0; bit < record.length * 8; bit++) {
-    content = Buffer.from(record)
-    content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-    const code = await vault.current(CLIENT_ID).then(
-      () => undefined,
-      (error: unknown) => (error instanceof ToolError ? error.code : undefined),
+  else await writer.keep(answer('token-1'))
+  await writer.close()
+  const before = (await writer.current(CLIENT_ID))?.registrationAccessToken?.reveal()
+  for (const token of ['token-2', 'token-3']) await writer.keep(answer(token))
+  for (const extension of ['jwe', 'journal']) {
+    const name = (await fs.readdir(stage.vault)).find((file) => file.endsWith(extension)) ?? ''
+    const whole = await fs.readFile(join(stage.vault, name))
+    let content = whole
+    const readFile = (async (path: string, encoding: BufferEncoding) =>
+      path.endsWith(name) ? content.toString(encoding) : fs.readFile(path, encoding)) as unknown as FilePort['readFile']
+    const vault = await healthy(stage, { ...fs, readFile })
+    const token = async () => (await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()
+    if ((await token()) !== 'token-3') failures.push(`bits: the ${extension} itself is not read`)
+    let found = 0
+    for (let bit = 0; bit < whole.length * 8; bit++) {
+      content = Buffer.from(whole)
+      content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      const code = await vault.current(CLIENT_ID).then(
+        () => undefined,
+        (error: unknown) => (error instanceof ToolError ? error.code : undefined),
+      )
+      if (code === 'VAULT_UNREADABLE') found += 1
+      else failures.push(`bits: flipped bit ${bit} of the ${extension} was not found`)
+    }
+    console.log(
+      `bits           ${whole.length * 8} bits of a ${extension} of ${whole.length} bytes flipped, ${found} found`,
     )
-    if (code === 'VAULT_UNREADABLE') found += 1
-    else failures.push(`bits: flipped bit ${bit} was not found`)
+    if (extension === 'jwe') continue
+    const isEnd = (at: number) => whole[at] === '\n'.charCodeAt(0)
+    const [, second = 0, third = 0] = [...whole.keys()].filter(isEnd)
+    for (let length = 0; length <= whole.length; length++) {
+      content = whole.subarray(0, length)
+      const expected = length > third ? 'token-3' : length > second ? 'token-2' : before
+      const read = await token().catch((error: unknown) => String(error))
+      if (read !== expected) failures.push(`cuts: cut at byte ${length} the token is ${read}, not ${expected}`)
+      const says = (await vault.check()).warnings.length > 0
+      if (says === (length === 0 || isEnd(length - 1))) failures.push(`cuts: at byte ${length} check is wrong`)
+    }
+    console.log(`cuts           a journal cut at each of ${whole.length} bytes: what stands before the cut is read`)
   }
-  console.log(`bits           ${record.length * 8} bits of a record of ${record.length} bytes flipped, ${found} found`)
+  await writer.close()
 }
 
 type Held =
@@ -413,7 +441,7 @@ function faulty(errno: 'EIO' | 'ENOSPC', failAt: number, network: Network) {
   }
   const files: FilePort = {
     ...fs,
-    open: (async (path: string, flags: string, mode?: number) => {
+    open: (async (path: string, flags: string | number, mode?: number) => {
       if (flags !== 'r') attempt('open')
       const handle = await fs.open(path, flags, mode)
       const { writeFile, sync } = handle

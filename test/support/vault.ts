@@ -1,5 +1,5 @@
 /** Vaults in temporary folders, and the answers that are kept in them. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
@@ -45,8 +45,16 @@ export async function register(vault: Vault, token = 'token-1'): Promise<void> {
   await intent.close('answered')
 }
 
+/** Records and journals, and what a process that died has left: not the locks, which are empty, nor the space that is kept. */
 export async function filesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => !name.endsWith('.lock'))
+  return (await readdir(folder)).filter((name) => !name.endsWith('.lock') && !name.endsWith('.room'))
+}
+
+/** The folder as it would be if all processes had died now: the locks that they hold are not copied along. */
+export async function asLeft(folder: string): Promise<string> {
+  const copy = join(await temporaryFolder(), 'vault')
+  await cp(folder, copy, { recursive: true })
+  return copy
 }
 
 export async function thrown(promise: Promise<unknown>): Promise<ToolError> {
