@@ -10,7 +10,7 @@ import type { RunRecord } from '../src/record.ts'
 import { account } from '../src/report/account.ts'
 import { FORMATS } from '../src/report/index.ts'
 import { Redactor } from '../src/secret.ts'
-import { check, exchange, html, markdown, registration, sampleRecord, whole } from './support/reports.ts'
+import { check, exchange, html, junit, markdown, registration, sampleRecord, whole } from './support/reports.ts'
 
 /** More than is written, read or searched at once. */
 const LARGE = 3 * 1024 * 1024
@@ -135,6 +135,14 @@ function ofWorkflows(number: number, onRead: (index: number) => void): RunRecord
     })),
   }
 }
+
+test('a warning that names every workflow is cut where each suite repeats it', () => {
+  const record = sampleRecord({ warnings: ['short', 'x'.repeat(2000)] })
+
+  const values = [...junit(record).matchAll(/name="warning" value="([^"]*)"/g)].map(([, value]) => value)
+
+  expect(values).toEqual(['short', `${'x'.repeat(1000)}…`])
+})
 
 test('of very many findings, proofs, workflows and JWTs the reports show the first and count the others', () => {
   const number = 600

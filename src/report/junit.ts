@@ -37,7 +37,7 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
     ['verdict', record.verdict],
     ['flow', workflow.flow.file],
     ...workflow.clauses.map((clause) => ['clause', clause]),
-    ...record.warnings.map((warning) => ['warning', warning]),
+    ...record.warnings.map((warning) => ['warning', cut(warning)]),
     ...workflow.steps.flatMap((step) =>
       step.checks.filter(isWarning).map((check) => [`warning ${step.stepId}: ${check.id}`, sentence(check)]),
     ),
@@ -58,6 +58,13 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
         ]),
     '  </testsuite>',
   ]
+}
+
+/** Each suite repeats the warnings of the run, of which some name all its workflows. */
+const LONGEST_WARNING = 1000
+
+function cut(warning: string): string {
+  return warning.length <= LONGEST_WARNING ? warning : `${warning.slice(0, LONGEST_WARNING)}…`
 }
 
 function testcase(step: StepRecord, workflow: WorkflowRecord): string[] {
