@@ -90,7 +90,7 @@ test.each<readonly [string, (lines: string[]) => string[], number, string]>([
 test('a line of another journal, and a journal under the name of another one, are found', async () => {
   const [one, two] = [await leftFolder(), await leftFolder()]
   await writeFile(one.file, `${[...one.lines.slice(0, 2), two.lines[2], ...one.lines.slice(3)].join('\n')}\n`)
-  const name = two.file.replace('-1.journal', '-2.journal')
+  const name = two.file.replace(/-\d+\.journal$/, '-99.journal')
   await rename(two.file, name)
 
   expect((await thrown((await vaultIn(one.folder)).prepare(CLIENT_ID))).message).toBe(line(one.file, 3, FOLLOWS))

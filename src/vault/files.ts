@@ -9,7 +9,7 @@
  *
  * Knows nothing of what calls and answers mean.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { fail, type Problem, ToolError } from '../errors.ts'
 import { z } from '../shape.ts'
@@ -20,10 +20,10 @@ import { type Lock, tryLock, waitForLock } from './lock.ts'
 import { compacted, joined, readFormat, VAULT_VERSION } from './record.ts'
 import { recordSchema, type State, stateOf, type VaultRecord } from './state.ts'
 import type { Vault, VaultOptions } from './vault.ts'
+import { ROOM, Writer, writerIn } from './writer.ts'
 
 const RECORD = '.jwe'
 const JOURNAL = '.journal'
-const ROOM = '.room'
 const TOKEN = '.token'
 const LOCK = '.lock'
 const WRITE_LOCK = `vault${LOCK}`
@@ -33,19 +33,8 @@ const LOCK_WAIT_MS = 30_000
 const FOLD_WAIT_MS = 1000
 /** A larger journal moves into the record while the process goes on. */
 const JOURNAL_CHARACTERS = 256 * 1024
-/** A registration answer with its software statement is about 8 KiB; a large one must fit, and what it brings with it. */
-const ROOM_BYTES = 256 * 1024
 /** Journals that are gone, of which a record still knows that it has them all. */
 const REMEMBERED = 20
-const WRITER = /(?:^|\.)([0-9a-f]{16})(?:-\d+\.journal|\.lock|\.room)$/
-
-/** A vault that was opened and has something to write. */
-interface Writer {
-  readonly id: string
-  readonly lock: Lock
-  hasRoom: boolean
-  journals: number
-}
 
 interface Client {
   readonly environment: string
@@ -80,7 +69,7 @@ export class VaultFiles {
   readonly #checkpoint: NonNullable<VaultOptions['checkpoint']>
   /** the last of what this vault has been asked to write */
   #queue: Promise<unknown> = Promise.resolve()
-  #writer: Writer | undefined
+  readonly #writer: Writer
   /** the file that the next line goes to, by client */
   readonly #last = new Map<string, string>()
   // A step asks for the same client several times: what was written here, or read and worked out, is not read again.
@@ -97,6 +86,7 @@ export class VaultFiles {
     this.#lockWaitMs = lockWaitMs
     this.#disk = new Disk(files, checkpoint)
     this.#checkpoint = checkpoint ?? (() => {})
+    this.#writer = new Writer(this.#disk, this.folder, () => this.#reload())
   }
 
   /** One task after the other, in the order in which they were asked for: what came later must end up as the newer. */
@@ -205,9 +195,9 @@ export class VaultFiles {
     const of = { environment, clientId }
     const name = recordName(environment, clientId)
     const write = async () => {
-      const writer = await this.#begun()
-      const last = this.#journals.get(this.#last.get(name) ?? '')
-      const before = last ?? newJournal(`${name}.${writer.id}-${++writer.journals}${JOURNAL}`)
+      await this.#writer.begin()
+      const last = this.#written(this.#last.get(name) ?? '')
+      const before = last ?? newJournal(`${name}.${await this.#writer.newName()}${JOURNAL}`)
       const { journal, added } = await extended(before, line, of, this.#ring)
       const length = before.text.length
       await this.#disk.append(this.#path(journal.file), added, { length, durable: durable || length === 0, what })
@@ -218,18 +208,15 @@ export class VaultFiles {
     const { text } = await write().catch(async (error: unknown) => {
       if (errnoOf(error) === undefined) throw error
       this.#last.delete(name)
-      await this.#giveRoomBack()
+      await this.#writer.giveRoomBack()
       return await write()
     })
     if (text.length > JOURNAL_CHARACTERS) await this.#foldOwn([name], 0)
   }
 
   /** Keeps disk space for what may have to be written after a call has left; in turn. */
-  async makeRoom(): Promise<void> {
-    const writer = await this.#begun()
-    if (writer.hasRoom) return
-    await this.#disk.append(this.#path(writer.id + ROOM), room(), { length: 0, durable: false, what: 'room' })
-    writer.hasRoom = true
+  makeRoom(): Promise<void> {
+    return this.#writer.makeRoom()
   }
 
   /** Moves the journals of dead processes into the records, and clears away what else they left. Proves that room can be made. */
@@ -237,7 +224,7 @@ export class VaultFiles {
     await this.exclusively(async () => {
       using locks = new DisposableStack()
       const names = await this.#names()
-      const dead = await this.#deadAmong(names, locks)
+      const dead = await this.#writer.deadAmong(names, locks)
       // What cannot be read is left as it is, and said by whoever reads it.
       for (const name of new Set(names.filter((file) => file.endsWith(JOURNAL)).map(clientIn)))
         await this.#fold(name, dead).catch(unlessUnreadable)
@@ -253,10 +240,12 @@ export class VaultFiles {
   async close(): Promise<void> {
     await this.inTurn(async () => {
       for (let left = true; left; ) {
-        const own = (await this.#names().catch(() => [])).filter((file) => file.endsWith(JOURNAL) && this.#isOwn(file))
+        const own = (await this.#names().catch(() => [])).filter(
+          (file) => file.endsWith(JOURNAL) && this.#writer.isOwn(file),
+        )
         left = own.length > 0 && (await this.#foldOwn([...new Set(own.map(clientIn))], FOLD_WAIT_MS))
       }
-      await this.#letGo()
+      await this.#writer.end()
     })
   }
 
@@ -265,7 +254,7 @@ export class VaultFiles {
     const name = this.#name(clientId)
     using locks = new DisposableStack()
     const files = (await this.#names()).filter((file) => isContent(file) && clientIn(file) === name)
-    const dead = await this.#deadAmong(files, locks)
+    const dead = await this.#writer.deadAmong(files, locks)
     if (!files.every((file) => file.endsWith(RECORD) || this.#isOver(file, dead))) {
       fail({
         code: 'VAULT_UNWRITABLE',
@@ -327,7 +316,7 @@ export class VaultFiles {
   async leftovers(): Promise<readonly string[]> {
     using locks = new DisposableStack()
     const names = await this.#names()
-    const dead = await this.#deadAmong(names, locks)
+    const dead = await this.#writer.deadAmong(names, locks)
     const left = names.filter(
       (file) => file.endsWith(TEMPORARY) || (file.endsWith(ROOM) && dead.has(writerIn(file) ?? '')),
     )
@@ -369,65 +358,8 @@ export class VaultFiles {
     return await task()
   }
 
-  /** The writer that this vault is from now on; another one where its files were taken away with the folder. */
-  async #begun(): Promise<Writer> {
-    if (this.#writer !== undefined && (await this.#disk.exists(this.#path(this.#writer.id + LOCK)))) return this.#writer
-    await this.#letGo()
-    await this.#disk.makeFolder(this.folder)
-    for (;;) {
-      const id = randomBytes(8).toString('hex')
-      const path = this.#path(id + LOCK)
-      await this.#disk.makeLockFile(path)
-      const lock = tryLock(path)
-      // Before it was held, another process may have taken it for one that was left.
-      if (lock !== undefined && (await this.#disk.exists(path))) {
-        this.#writer = { id, lock, hasRoom: false, journals: 0 }
-        await this.#reload()
-        return this.#writer
-      }
-      lock?.release()
-    }
-  }
-
-  async #letGo(): Promise<void> {
-    const writer = this.#writer
-    this.#writer = undefined
-    this.#last.clear()
-    if (writer === undefined) return
-    writer.lock.release()
-    for (const extension of [ROOM, LOCK]) await this.#disk.discard(this.#path(writer.id + extension))
-  }
-
-  async #giveRoomBack(): Promise<void> {
-    const writer = this.#writer
-    if (writer?.hasRoom !== true) return
-    // Where it cannot be taken away, it is still there.
-    writer.hasRoom = await this.#disk.remove(this.#path(writer.id + ROOM), 'room').then(
-      () => false,
-      () => true,
-    )
-  }
-
-  /** The writers among these files that are no more; as long as `locks` is held, none of them comes to life. */
-  async #deadAmong(files: readonly string[], locks: DisposableStack): Promise<ReadonlySet<string>> {
-    const dead = new Set<string>()
-    for (const id of new Set(files.map(writerIn))) {
-      if (id === undefined || id === this.#writer?.id) continue
-      const path = this.#path(id + LOCK)
-      const lock = (await this.#disk.exists(path)) ? tryLock(path) : NOTHING
-      if (lock === undefined) continue
-      locks.use(lock)
-      dead.add(id)
-    }
-    return dead
-  }
-
-  #isOwn(file: string): boolean {
-    return this.#writer !== undefined && writerIn(file) === this.#writer.id
-  }
-
   #isOver(file: string, dead: ReadonlySet<string>): boolean {
-    return this.#isOwn(file) || dead.has(writerIn(file) ?? '')
+    return this.#writer.isOwn(file) || dead.has(writerIn(file) ?? '')
   }
 
   /** False where it has to be left to the next `restore`. */
@@ -493,8 +425,7 @@ export class VaultFiles {
     const journals: Journal[] = []
     for (const file of names) {
       if (!file.endsWith(JOURNAL) || clientIn(file) !== name) continue
-      const written = this.#isOwn(file) ? this.#journals.get(file) : undefined
-      const journal = written ?? (await read(this.#journal(file)))
+      const journal = this.#written(file) ?? (await read(this.#journal(file)))
       if (journal !== undefined) journals.push(journal)
     }
     // The record last: what vanishes from a journal in the meantime has moved into it.
@@ -510,6 +441,11 @@ export class VaultFiles {
     const client = { environment, clientId, record, journals, state: stateOf(clientId, record, lines) }
     this.#clients.set(name, client)
     return client
+  }
+
+  /** What this vault has written itself need not be read. */
+  #written(file: string): Journal | undefined {
+    return this.#writer.isOwn(file) ? this.#journals.get(file) : undefined
   }
 
   /** Undefined where there is no such file. */
@@ -580,9 +516,9 @@ export class VaultFiles {
   async #demandAlone(): Promise<void> {
     using locks = new DisposableStack()
     const names = await this.#names()
-    const dead = await this.#deadAmong(names, locks)
-    const writers = names.map(writerIn).filter((id) => id !== undefined)
-    if (this.#changing.size > 0 || writers.some((id) => id !== this.#writer?.id && !dead.has(id))) {
+    const dead = await this.#writer.deadAmong(names, locks)
+    const isAlive = (file: string) => writerIn(file) !== undefined && !this.#isOver(file, dead)
+    if (this.#changing.size > 0 || names.some(isAlive)) {
       fail({
         code: 'VAULT_UNWRITABLE',
         message: 'the vault key cannot be changed while another process writes to the vault',
@@ -627,17 +563,6 @@ export class VaultFiles {
   }
 }
 
-const NOTHING: Disposable = { [Symbol.dispose]: () => {} }
-
-/** Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it. */
-const room = (() => {
-  let bytes: Uint8Array | undefined
-  return () => {
-    bytes ??= randomBytes(ROOM_BYTES)
-    return bytes
-  }
-})()
-
 /** Client ids are URLs, and no name in the folder should say who the clients are. */
 function recordName(environment: string, clientId: string): string {
   return createHash('sha256')
@@ -653,10 +578,6 @@ function isContent(file: string): boolean {
 /** The name of the client that a record or journal belongs to. */
 function clientIn(file: string): string {
   return file.endsWith(RECORD) ? file.slice(0, -RECORD.length) : (file.split('.', 1)[0] ?? '')
-}
-
-function writerIn(file: string): string | undefined {
-  return WRITER.exec(file)?.[1]
 }
 
 function unlessUnreadable(error: unknown): void {
