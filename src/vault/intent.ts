@@ -4,9 +4,9 @@
  */
 import { z } from '../shape.ts'
 import {
-  credentialsIn,
   type Entry,
   isRegistrationAnswer,
+  issuedBy,
   onceForEach,
   type Purpose,
   type Registration,
@@ -133,7 +133,7 @@ export const entryOf = onceForEach(({ effect, runId, step, answer, purpose }: St
 
 /** The client that the answer says it is about, else the one the call was about. */
 export function clientOf({ clientId, answer }: StoredIntent): string {
-  return (answer && credentialsIn(readableBody(answer)).clientId) ?? clientId
+  return (answer && issuedBy(answer).clientId) ?? clientId
 }
 
 /** What an answer settles: done, refused (nothing was changed), or open (it does not say). */
@@ -141,10 +141,10 @@ export function outcomeOf({ effect, answer }: StoredIntent): 'done' | 'refused' 
   if (answer === undefined) return 'open'
   const { status } = answer
   if (isSuccess(status)) {
-    const { parsed, token, uri } = credentialsIn(readableBody(answer))
+    const { members, token, uri } = issuedBy(answer)
     if (effect === 'register') return token !== undefined && uri !== undefined ? 'done' : 'open'
     // An update without a token leaves the old one in force (RFC 7592 2.2); an unreadable one may hide a new token.
-    return effect === 'delete' || parsed ? 'done' : 'open'
+    return effect === 'delete' || members !== undefined ? 'done' : 'open'
   }
   // A gateway that gave up does not know what the server behind it did.
   return status >= 500 || status === 408 || status < 200 ? 'open' : 'refused'

@@ -207,14 +207,15 @@ export function isRegistrationAnswer({ status, body }: Pick<AnswerEntry, 'status
 
 /** The two members that cannot be fetched again, and the client they belong to, where the answer has them in usable form. */
 export function credentialsIn(body: string): {
-  readonly parsed: boolean
+  /** undefined where it is no JSON object */
+  readonly members: Readonly<Record<string, unknown>> | undefined
   readonly clientId: string | undefined
   readonly token: string | undefined
   readonly uri: string | undefined
 } {
   const members = jsonObject(body)
   return {
-    parsed: members !== undefined,
+    members,
     clientId: text(members?.client_id),
     token: text(members?.registration_access_token),
     uri: text(members?.registration_client_uri),
@@ -403,7 +404,7 @@ function folded(clientId: string, entries: readonly Entry[]): Folded | undefined
     }
   }
   if (newest === undefined) return undefined
-  const members = jsonObject(readableBody(newest)) ?? {}
+  const { members = {} } = issuedBy(newest)
   const statement = text(members.software_statement)
   const fallback = earlier[0]
   return {
@@ -460,7 +461,10 @@ export const identityOf = onceForEach((entry: Entry): string => {
   ])
 })
 
-const issuedBy = onceForEach((entry: AnswerEntry) => credentialsIn(readableBody(entry)))
+/** What an answer that is kept says; each look at a client asks for it again. */
+export const issuedBy = onceForEach((answer: Pick<AnswerEntry, 'body' | 'encoding'>) =>
+  credentialsIn(readableBody(answer)),
+)
 
 /** What follows from a thing that never changes is worked out once. */
 export function onceForEach<E extends object, T>(work: (entry: E) => T): (entry: E) => T {
