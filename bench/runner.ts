@@ -101,18 +101,26 @@ async function flowOf(lifecycles: number): Promise<string> {
   const others = Array.from({ length: lifecycles - 1 }, (_, index) => ({
     workflowId: `again-${index}`,
     'x-dcr': { effect: 'delete', safety: 'B' },
-    inputs: { type: 'object', properties: Object.fromEntries(inputs.map((name) => [name, { type: 'string' }])) },
+    inputs: { $ref: '#/components/inputs/client' },
     steps: [
       {
         stepId: 'six-calls',
         workflowId: 'six-calls',
-        parameters: inputs.map((name) => ({ name, value: `$inputs.${name}` })),
+        parameters: inputs.map((name) => ({ reference: `$components.parameters.${name}` })),
       },
     ],
   }))
+  // Written once, since a document may hold only so many values.
+  const components = {
+    inputs: {
+      client: { type: 'object', properties: Object.fromEntries(inputs.map((name) => [name, { type: 'string' }])) },
+    },
+    parameters: Object.fromEntries(inputs.map((name) => [name, { name, value: `$inputs.${name}` }])),
+  }
   return [
     text.replaceAll('../flows/apis', apis),
     ...others.map((workflow) => `  - ${JSON.stringify(workflow)}\n`),
+    `components: ${JSON.stringify(components)}\n`,
   ].join('')
 }
 
