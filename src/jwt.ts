@@ -12,6 +12,7 @@ import {
   type JsonWebKey,
   type KeyObject,
   sign as signBytes,
+  type webcrypto,
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactDecrypt } from 'jose/jwe/compact/decrypt'
@@ -159,7 +160,8 @@ export function decode(token: string): { readonly header: JsonObject; readonly p
  * @see [RFC 7518 §4.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-4.5)
  */
 export async function encryptDirect(plaintext: Uint8Array, key: Uint8Array): Promise<string> {
-  return new CompactEncrypt(plaintext).setProtectedHeader(directHeader(key)).encrypt(key)
+  const { header, imported } = await directKey(key)
+  return new CompactEncrypt(plaintext).setProtectedHeader(header).encrypt(imported)
 }
 
 /** Why a text cannot be decrypted: no JWE of ours; cut short; made with another key; changed. */
@@ -180,8 +182,9 @@ export async function decryptDirect(jwe: string, key: Uint8Array): Promise<Decry
     return { ok: false, because: 'damaged' }
   }
 
-  const ours = encode(JSON.stringify(directHeader(key)))
-  const plaintext = await opened([ours, ...parts.slice(1)].join('.'), key)
+  const direct = await directKey(key)
+  const ours = encode(JSON.stringify(direct.header))
+  const plaintext = await opened([ours, ...parts.slice(1)].join('.'), direct.imported)
   if (plaintext !== undefined) {
     return header === ours ? { ok: true, plaintext } : { ok: false, because: 'damaged' }
   }
@@ -438,13 +441,28 @@ function bytesOf(text: string): Buffer {
   return Buffer.from(text, 'base64url')
 }
 
-function directHeader(key: Uint8Array): { alg: 'dir'; enc: 'A256GCM'; kid: string } {
-  // RFC 7638 §3.2: the required members of an oct key, in this order
-  const kid = sha256base64url(JSON.stringify({ k: encode(key), kty: 'oct' }))
-  return { alg: 'dir', enc: 'A256GCM', kid }
+interface DirectKey {
+  readonly header: { readonly alg: 'dir'; readonly enc: 'A256GCM'; readonly kid: string }
+  readonly imported: webcrypto.CryptoKey
 }
 
-async function opened(jwe: string, key: Uint8Array): Promise<Uint8Array | undefined> {
+/** By its bytes, which nobody changes: a key is used for each line that is written, and to import it takes longer than that. */
+const directKeys = new WeakMap<Uint8Array, Promise<DirectKey>>()
+
+function directKey(key: Uint8Array): Promise<DirectKey> {
+  const known = directKeys.get(key) ?? importDirect(key)
+  directKeys.set(key, known)
+  return known
+}
+
+async function importDirect(key: Uint8Array): Promise<DirectKey> {
+  // RFC 7638 §3.2: the required members of an oct key, in this order
+  const kid = sha256base64url(JSON.stringify({ k: encode(key), kty: 'oct' }))
+  const imported = await crypto.subtle.importKey('raw', new Uint8Array(key), 'AES-GCM', false, ['encrypt', 'decrypt'])
+  return { header: { alg: 'dir', enc: 'A256GCM', kid }, imported }
+}
+
+async function opened(jwe: string, key: webcrypto.CryptoKey): Promise<Uint8Array | undefined> {
   try {
     const options = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] }
     return (await compactDecrypt(jwe, key, options)).plaintext

@@ -71,7 +71,7 @@ export class Keeper implements Disposable {
     if (effect === undefined) return undefined
     demandEffect(this.current, effect, step)
     if (effect === 'delete') this.#demandOwn()
-    const before = clientId === undefined ? undefined : await vault.current(clientId)
+    const before = registration ?? (clientId === undefined ? undefined : await vault.current(clientId))
     const purpose = this.current !== undefined && deletesItself(this.current) ? 'temporary' : 'kept'
     if (effect === 'register' && purpose === 'temporary' && clientId !== undefined && !this.#attended.has(clientId))
       this.#attended.set(clientId, await vault.attend(clientId))
