@@ -21,6 +21,9 @@ export const RECORD_VERSION: RunRecord['recordVersion'] = 1
 /** In the folder of a run after which Thredd's staff must be told something. */
 export const MESSAGE_FILE = 'message-to-thredd.txt'
 
+/** In the folder of a run while it goes on, and of one that was killed: the workflows that had ended, redacted. */
+export const SPOOL_FILE = 'record.spool'
+
 export type ScopeDifference = NonNullable<StepRecord['scopes']>
 
 /** Where TCP went, as in a URL; undefined where that is not known. */

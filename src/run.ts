@@ -31,6 +31,7 @@ import {
   MESSAGE_FILE,
   RECORD_VERSION,
   type RunRecord,
+  SPOOL_FILE,
   verdictOf,
   type WorkflowRecord,
 } from './record.ts'
@@ -121,8 +122,6 @@ export interface GivenEvent {
 }
 
 const LARGEST_BODY = 10 * 1024 * 1024
-/** In the folder of a run while it goes on: what has ended of it. */
-const SPOOL_FILE = 'record.spool'
 
 /** Throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. */
 export async function run(options: RunOptions): Promise<{ record: RunRecord; file: string }> {

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
-import { RECORD_VERSION, type RunRecord } from './record.ts'
+import { RECORD_VERSION, type RunRecord, SPOOL_FILE } from './record.ts'
 import { runRecord } from './record-shape.ts'
 import { shapeOf } from './shape.ts'
 
@@ -24,6 +24,15 @@ export async function locateRun(run: string | undefined, reports: string): Promi
       code: 'RECORD_UNREADABLE',
       message: `"${reports}" holds no run`,
       hint: 'make one with thredd run, or name a record.json',
+    })
+  }
+  for (const folder of [run, join(reports, run)]) {
+    if (!(await isFile(join(folder, SPOOL_FILE)))) continue
+    fail({
+      code: 'RECORD_UNREADABLE',
+      message: `"${folder}" is of a run that was killed before its record was made, or still goes on`,
+      found: `${SPOOL_FILE}: the workflows that had ended, one JSON text after the other`,
+      hint: 'thredd cleanup says what a killed run has left behind; then run again',
     })
   }
   const alike = names.filter((name) => name.startsWith(run) || name.endsWith(run))

@@ -366,6 +366,20 @@ test('a run that is not there, an ambiguous name and an unknown format are told'
   })
 })
 
+test('of a run that was killed it is said what there is of it', async () => {
+  const killed = join(folder, 'reports', '2026-killed')
+  await mkdir(killed, { recursive: true })
+  await writeFile(join(killed, 'record.spool'), '{}')
+
+  for (const name of ['2026-killed', killed]) {
+    await expect(report(name)).rejects.toMatchObject({
+      code: 'RECORD_UNREADABLE',
+      message: `"${killed}" is of a run that was killed before its record was made, or still goes on`,
+      problems: [{ found: expect.stringContaining('record.spool') }],
+    })
+  }
+})
+
 async function store(name: string, record: RunRecord | string): Promise<string> {
   const file = join(folder, 'reports', name, 'record.json')
   await mkdir(join(file, '..'), { recursive: true })
