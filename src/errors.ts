@@ -175,7 +175,13 @@ export function suggestion(word: string, names: Iterable<string>): string {
   const meant = nearest(word, known)
   if (meant !== undefined) return `did you mean "${meant}"?`
   if (known.length === 0) return 'none is declared'
-  return `known: ${known.slice(0, MOST_NAMES).join(', ')}${known.length > MOST_NAMES ? ', …' : ''}`
+  return `known: ${enumerated(known, MOST_NAMES)}`
+}
+
+/** Names of a sentence, with commas; of very many the first, and how many more there are. */
+export function enumerated(names: readonly string[], most = 20): string {
+  const rest = names.length - most
+  return rest <= 1 ? names.join(', ') : `${names.slice(0, most).join(', ')} and ${rest} more`
 }
 
 /** Hostile files have names without end: so many are compared, and so many shown. */

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fail } from './errors.ts'
+import { enumerated, fail } from './errors.ts'
 import { shapeOf, z } from './shape.ts'
 
 const CATALOGUE = join('fixtures', 'roles', 'roles.json')
@@ -57,7 +57,7 @@ export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: read
     ...(silent.length === 0
       ? []
       : [
-          `ROLES is not set: the scopes of ${silent.map(({ workflowId }) => `"${workflowId}"`).join(', ')} were not compared with the roles of the application`,
+          `ROLES is not set: the scopes of ${enumerated(silent.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
         ]),
     ...[...unknown].map((name) => `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`),
     ...requests.flatMap(({ workflowId, scopes, roles }) => {

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from './environment/index.ts'
-import { isNonEmpty, type Problem, ToolError } from './errors.ts'
+import { enumerated, isNonEmpty, type Problem, ToolError } from './errors.ts'
 import { type Change, changingSteps, effectOfOperation, heavier } from './flow/effect.ts'
 import type { Flow, Workflow } from './flow/index.ts'
 import type { Effect } from './flow/model.ts'
@@ -55,7 +55,7 @@ export function warningsOf(selection: readonly Selected[]): readonly string[] {
   })
   if (updating.length === 0) return []
   return [
-    `${updating.join(', ')} ${updating.length === 1 ? 'sends' : 'send'} a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again`,
+    `${enumerated(updating)} ${updating.length === 1 ? 'sends' : 'send'} a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again`,
   ]
 }
 

@@ -49,6 +49,18 @@ test('elsewhere the role has to stand in ROLES: that a flow needs it does not ma
   )
 })
 
+test('of very many workflows a warning names the first', () => {
+  const requests = Array.from({ length: 200 }, (_, index) => ({
+    workflowId: `w${index}`,
+    scopes: [],
+    roles: undefined,
+  }))
+
+  expect(scopeWarnings(requests, documented.roles as never)).toEqual([
+    expect.stringMatching(/^ROLES is not set: the scopes of "w0", .*, "w19" and 180 more were not compared/),
+  ])
+})
+
 test('without ROLES, and with one that nobody knows, the run says that it cannot compare', () => {
   const request = { workflowId: 'register', scopes: ['cards.read'] }
 
