@@ -5,14 +5,15 @@ import { basename, join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { writeList } from '../src/cli/list.ts'
-import { loadEnvironment } from '../src/environment/index.ts'
-import { detailsOf, overviewOf } from '../src/overview.ts'
-import type { SelectionOptions } from '../src/selection.ts'
-import { Cli, ROOT } from './support/cli.ts'
-import { expectGolden, stable } from './support/golden.ts'
-import { person } from './support/person.ts'
-import { runOnTwin } from './support/run.ts'
+import { writeList } from '../../src/cli/list.ts'
+import { loadEnvironment } from '../../src/environment/index.ts'
+import { detailsOf, overviewOf } from '../../src/overview.ts'
+import type { SelectionOptions } from '../../src/selection.ts'
+import { Cli, ROOT } from '../support/cli.ts'
+import { expectGolden, stable } from '../support/golden.ts'
+import { person } from '../support/person.ts'
+import { runOnTwin } from '../support/run.ts'
+import { temporaryFolder } from '../support/vault.ts'
 
 const GOLDEN = join(ROOT, 'test/golden')
 const UAT = 'ENV_CLASS=uat\nSERVER_CLIENTS=https://clients.example\nCLIENT_ID=https://rp.example/ours\n'
@@ -122,7 +123,9 @@ test('a certificate that cannot be read keeps a flow from being ready', async ()
 const FLOWS = readdirSync(join(ROOT, 'flows')).filter((file) => file.endsWith('.arazzo.yaml'))
 
 test('every flow of the repository is listed, ready on the twin, within 100 columns', async () => {
-  const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables: {} })
+  // Whoever works on this repository has a vault in it, with whatever his runs have left there.
+  const vault = join(await temporaryFolder(), 'vault')
+  const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables: { THREDD_VAULT_DIR: vault } })
   const options = {
     environment,
     inputs: new Map<string, string>(),
