@@ -1,7 +1,7 @@
 /** The import table is the design: a new edge is a decision, and an allowed edge that nobody uses is a lie. */
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
+import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
 
 /** module → modules of src and npm packages it may import. A folder of src is one module. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -124,21 +124,27 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-const IMPORT = /^(?:import|export|\} )[^'\n]*from '([^'\n]+)'|import\('([^'\n]+)'\)/gm
-
 interface Edge {
   readonly file: string
+  readonly line: number
+  /** the module that imports */
   readonly from: string
+  /** a module of src, another folder of the repository, or an npm package */
   readonly to: string
+  /** the file that is imported, from the root of the repository; absent for a package */
+  readonly path?: string | undefined
+  readonly specifier: string
 }
 
-const files = globSync('src/**/*.ts').map((file) => file.replaceAll('\\', '/'))
+const files = sourcesIn('src')
 const edges = files.flatMap(edgesOf)
 
 test.each(files)('%s imports only what its module may', (file) => {
-  const strangers = edges.filter((edge) => edge.file === file && !MAY_IMPORT[edge.from]?.includes(edge.to))
+  const strangers = edges.filter(
+    ({ file: importer, from, to }) => importer === file && from !== to && !MAY_IMPORT[from]?.includes(to),
+  )
 
-  expect(strangers.map(({ from, to }) => `${from} -> ${to}`)).toEqual([])
+  expect(strangers.map(({ line, from, to }) => `line ${line}: ${from} -> ${to}`)).toEqual([])
 })
 
 test('every allowed edge is used', () => {
@@ -149,25 +155,40 @@ test('every allowed edge is used', () => {
 })
 
 test('modules of src form no cycle', () => {
-  const visit = (module: string, path: readonly string[]): string[] => {
-    if (path.includes(module)) return [[...path, module].join(' -> ')]
-    return (MAY_IMPORT[module] ?? []).flatMap((next) => visit(next, [...path, module]))
-  }
+  expect(cyclesOf(new Map(Object.entries(MAY_IMPORT)))).toEqual([])
+})
 
-  expect(Object.keys(MAY_IMPORT).flatMap((module) => visit(module, []))).toEqual([])
+test.each(['src', 'mocks', 'test', 'bench'])('files of %s form no cycle, types included', (folder) => {
+  const all = sourcesIn(folder).map((file): [string, string[]] => [
+    file,
+    edgesOf(file).flatMap(({ path = [] }) => path),
+  ])
+
+  expect(all.length).toBeGreaterThan(1)
+  expect(cyclesOf(new Map(all))).toEqual([])
 })
 
 test('each npm package has one owning module', () => {
   const owners = Map.groupBy(
-    edges.filter(({ to }) => !(to in MAY_IMPORT) && to !== 'mocks'),
+    edges.filter(({ path }) => path === undefined),
     ({ to }) => to,
   )
 
   expect([...owners].filter(([, list]) => new Set(list.map(({ from }) => from)).size > 1)).toEqual([])
 })
 
+test('a package is imported by a name that it exports', () => {
+  const inner = edges.filter(
+    ({ path, to, specifier }) => path === undefined && to !== specifier && !isExported(to, specifier),
+  )
+
+  expect(inner.map(({ file, line, specifier }) => `${file}:${line} ${specifier}`)).toEqual([])
+})
+
 test('the twin shares no code with the client', () => {
-  const shared = globSync('mocks/**/*.ts').filter((file) => /from '[./]+\/src\//.test(readFileSync(file, 'utf8')))
+  const shared = sourcesIn('mocks')
+    .flatMap(edgesOf)
+    .filter(({ path }) => path?.startsWith('src/'))
 
   expect(shared).toEqual([])
 })
@@ -185,28 +206,48 @@ test('no code is generated at run time', () => {
 /** Facts about the process (versions, platform) are data; arguments, environment, streams and exit are effects. */
 const PROCESS = /(?<![-\w/])(?:console\.|process\.(?!versions\b|platform\b|arch\b))/
 
+function sourcesIn(folder: string): string[] {
+  return globSync(`${folder}/**/*.ts`, { exclude: (path) => path.includes('node_modules') })
+    .map((file) => file.replaceAll('\\', '/'))
+    .sort()
+}
+
+/** Modules of Node are left out: everybody may use them. */
 function edgesOf(file: string): Edge[] {
-  const from = moduleOf(file)
-  const specifiers = [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? '')
-  return specifiers
-    .filter((specifier) => !specifier.startsWith('node:'))
-    .map((specifier) => ({ file, from, to: targetOf(specifier, file) }))
-    .filter(({ to }) => to !== from)
+  return importsOf(readFileSync(file, 'utf8'), file).flatMap(({ specifier, line }): Edge[] => {
+    if (specifier === undefined)
+      throw new Error(`${file}:${line}: nobody can say what is imported; write it as a plain text`)
+    if (specifier.startsWith('node:')) return []
+    const path = pathOf(specifier, file)
+    return [
+      {
+        file,
+        line,
+        from: moduleOf(file),
+        to: path === undefined ? packageOf(specifier) : moduleOf(path),
+        path,
+        specifier,
+      },
+    ]
+  })
 }
 
-function targetOf(specifier: string, file: string): string {
-  if (!specifier.startsWith('.')) {
-    return specifier
-      .split('/')
-      .slice(0, specifier.startsWith('@') ? 2 : 1)
-      .join('/')
-  }
-  const path = normalize(join(dirname(file), specifier)).replaceAll('\\', '/')
-  return path.startsWith('mocks/') ? 'mocks' : moduleOf(path)
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
 }
 
+/** Of a file in src the first part of its path below it, of any other its folder at the top. */
 function moduleOf(path: string): string {
   return (path.replace(/^src\//, '').split('/')[0] ?? '').replace(/\.ts$/, '')
+}
+
+function isExported(name: string, specifier: string): boolean {
+  const { exports } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, 'utf8')) as { exports?: object }
+  // Of a package that says what it exports, Node finds nothing else.
+  return exports !== undefined && import.meta.resolve(specifier) !== ''
 }
 
 function code(file: string): string {

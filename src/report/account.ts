@@ -17,20 +17,9 @@ import {
 import { Calls } from './calls.ts'
 import { Tokens } from './html/tokens.ts'
 import { decidedBy, Proving, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
+import { type Placed, STANDINGS, type Standing, standingOf } from './standing.ts'
 import { wayOut } from './way-out.ts'
 import { count } from './words.ts'
-
-export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
-/** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */
-export type Standing = (typeof STANDINGS)[number]
-
-/** Names a step, and where it stands in the record: workflow and step count from 0. */
-export interface Placed {
-  readonly workflowId: string
-  readonly stepId: string
-  readonly place: readonly [workflow: number, step: number]
-  readonly standing: Standing
-}
 
 /** What a list of all steps says of one. */
 export interface StepFacts extends Placed {
@@ -188,12 +177,6 @@ function accountOf(record: RunRecord): Account {
     endedAt,
     validUntil: validUntil(record, endedAt),
   }
-}
-
-export function standingOf(step: StepRecord): Standing {
-  if (step.status !== 'passed')
-    return ({ failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[step.status]
-  return step.checks.some(({ status }) => status === 'warn') ? 'warn' : 'pass'
 }
 
 /** Below this a certificate is a reservation: to get a new one from Thredd takes weeks, not hours. */

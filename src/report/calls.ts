@@ -3,7 +3,7 @@
  * clients. Taken in call by call; what is kept grows with what is different, not with the calls.
  */
 import { type CertificateFacts, type Exchange, peerOf, type RunRecord, type StepRecord } from '../record.ts'
-import type { Placed } from './account.ts'
+import type { Placed } from './standing.ts'
 
 export interface Host {
   readonly host: string

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import { filled, jsonItems } from '../chunks.ts'
 import { render } from '../errors.ts'
 import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
-import { account, STANDINGS, type Standing, standingOf, type WorkflowFacts } from './account.ts'
+import { account, type WorkflowFacts } from './account.ts'
+import { STANDINGS, type Standing, standingOf } from './standing.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {
   pass: 'passed',

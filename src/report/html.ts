@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { RunRecord, WorkflowRecord } from '../record.ts'
-import { type Account, account, type Finding, STANDINGS } from './account.ts'
+import { type Account, account, type Finding } from './account.ts'
 import type { LedgerEntry } from './calls.ts'
 import { certificates } from './html/certificates.ts'
 import { circumstances } from './html/circumstances.ts'
@@ -29,6 +29,7 @@ import { stepDetails } from './html/steps.ts'
 import { STYLE } from './html/style.ts'
 import type { Tokens } from './html/tokens.ts'
 import { type JudgedRequirement, type Proofs, REQUIREMENT_STANDINGS } from './proofs.ts'
+import { STANDINGS } from './standing.ts'
 import { count } from './words.ts'
 
 export function html(record: RunRecord): Iterable<string> {

@@ -4,7 +4,7 @@
  */
 import { type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../clauses.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record.ts'
-import type { Placed } from './account.ts'
+import type { Placed } from './standing.ts'
 import { count } from './words.ts'
 
 export const REQUIREMENT_STANDINGS = [

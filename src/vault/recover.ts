@@ -4,9 +4,9 @@
  */
 import type { Problem } from '../errors.ts'
 import type { Secret } from '../secret.ts'
-import type { Vault } from './index.ts'
 import { askThredd, type OpenIntent } from './intent.ts'
 import type { Registration } from './record.ts'
+import type { Vault } from './vault.ts'
 
 /** GET of a registration_client_uri, byte for byte, with a registration access token (RFC 7592 2.1). */
 export type Probe = (

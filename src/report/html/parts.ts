@@ -1,7 +1,7 @@
 /** Pieces that several sections of the report are made of: verdicts, clauses, code, times. */
 import { type Clause, clauseOf } from '../../clauses.ts'
-import type { Placed, Standing } from '../account.ts'
 import type { RequirementStanding } from '../proofs.ts'
+import type { Placed, Standing } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
 /** Said by a word and a sign, never by colour alone. */

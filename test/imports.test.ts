@@ -1,0 +1,68 @@
+/** What the architecture is checked with, on made-up sources and trees. */
+import { expect, test } from 'vitest'
+import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
+
+const specifiers = (text: string) => importsOf(text, 'src/room/file.ts').map(({ specifier }) => specifier)
+
+test.each([
+  ['a value', `import { a } from './x.ts'`],
+  ['a type', `import type { A } from './x.ts'`],
+  ['a type among values', `import { type A } from './x.ts'`],
+  ['several lines', `import {\n  a,\n  b,\n} from "./x.ts"`],
+  ['everything', `import * as x from './x.ts'`],
+  ['the default', `import x from './x.ts'`],
+  ['data', `import x from './x.ts' with { type: 'json' }`],
+  ['its side effects alone', `import './x.ts'`],
+  ['a re-export', `export { a } from './x.ts'`],
+  ['a re-export of a type', `export type { A } from './x.ts'`],
+  ['a re-export of everything', `export * from './x.ts'`],
+  ['an import at run time', `const a = await import('./x.ts')`],
+  ['an import at run time, over lines', `const a = await import(\n  './x.ts'\n)`],
+  ['a type by its file', `type A = import('./x.ts').A`],
+  ['a type of a module', `let a: typeof import('./x.ts')`],
+  ['require in TypeScript', `import x = require('./x.ts')`],
+  ['a require made and named', `const load = createRequire(import.meta.url)\nload('./x.ts')`],
+  ['a require made by a module', `const load = module.createRequire(import.meta.url)\nload('./x.ts')`],
+  ['a require made and used at once', `const { a } = createRequire(import.meta.url)('./x.ts')`],
+  ['a module of Node', `const a = process.getBuiltinModule('./x.ts')`],
+])('%s is an import', (_, text) => {
+  expect(specifiers(text)).toEqual(['./x.ts'])
+})
+
+test('what only looks like an import is none', () => {
+  const text = `// import './a.ts'\nconst a = "import './b.ts'"\nexport const b = 1\nexport { a }\nload('./c.ts')`
+
+  expect(specifiers(text)).toEqual([])
+})
+
+test('what nobody can read is said with its line', () => {
+  expect(importsOf('const name = 1\nawait import(name)', 'a.ts')).toEqual([{ specifier: undefined, line: 2 }])
+  expect(() => importsOf('import {', 'src/a.ts')).toThrow('src/a.ts cannot be parsed')
+})
+
+test('a relative specifier is a path from the root, a package is none', () => {
+  expect(pathOf('../b/c.ts', 'src/a/x.ts')).toBe('src/b/c.ts')
+  expect(pathOf('../../mocks/index.ts', 'src/a/x.ts')).toBe('mocks/index.ts')
+  expect([pathOf('zod', 'src/a.ts'), pathOf('node:fs', 'src/a.ts')]).toEqual([undefined, undefined])
+})
+
+/** `a>b` is a file that imports another. */
+function treeOf(...edges: readonly string[]) {
+  const pairs = edges.map((edge) => edge.split('>') as [string, string])
+  return new Map([...Map.groupBy(pairs, ([from]) => from)].map(([from, list]) => [from, list.map(([, to]) => to)]))
+}
+
+test.each([
+  ['nothing', [], []],
+  ['a line', ['a>b', 'b>c'], []],
+  ['two ways to one file', ['a>b', 'a>c', 'b>d', 'c>d'], []],
+  ['a file that imports itself', ['a>a'], ['a -> a']],
+  ['two files', ['a>b', 'b>a'], ['a -> b -> a']],
+  ['three files', ['a>b', 'b>c', 'c>a'], ['a -> b -> c -> a']],
+  ['a cycle that others lead to', ['x>a', 'a>b', 'b>a', 'b>y'], ['a -> b -> a']],
+  ['two cycles apart', ['a>b', 'b>a', 'c>d', 'd>c'], ['a -> b -> a', 'c -> d -> c']],
+  ['two cycles with one file in common', ['a>b', 'b>a', 'a>c', 'c>a'], ['a -> b -> a', 'a -> c -> a']],
+  ['a cycle behind a way that was walked', ['a>b', 'b>c', 'a>d', 'd>c', 'c>e', 'e>c'], ['c -> e -> c']],
+])('cycles of a tree with %s', (_, edges, cycles) => {
+  expect(cyclesOf(treeOf(...edges))).toEqual(cycles)
+})

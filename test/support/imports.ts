@@ -1,0 +1,113 @@
+/** What a source file imports, by whatever way, and cycles among files. Read off the syntax tree, so that types count. */
+import { dirname, join, normalize } from 'node:path'
+import { parseSync } from 'rolldown/utils'
+
+export interface Import {
+  /** as it is written; undefined where it is worked out at run time, so that nobody can say what is imported */
+  readonly specifier: string | undefined
+  readonly line: number
+}
+
+/**
+ * Imports, re-exports, side-effect imports, `import()` of values and of types, `import x = require()`, and what a function
+ * made with `createRequire` or `process.getBuiltinModule` loads.
+ *
+ * @throws where the text is not TypeScript
+ */
+export function importsOf(text: string, file: string): readonly Import[] {
+  const { program, errors } = parseSync(file, text)
+  if (errors[0] !== undefined) throw new Error(`${file} cannot be parsed: ${errors[0].message}`)
+  const nodes = [...nodesOf(program)]
+  const loaders = namesOfLoaders(nodes)
+  return nodes.flatMap((node) => {
+    const source = sourceOf(node, loaders)
+    if (source === undefined) return []
+    const line = text.slice(0, node.start).split('\n').length
+    return [{ specifier: typeof source.value === 'string' ? source.value : undefined, line }]
+  })
+}
+
+/** Where a relative specifier leads, from the root of the repository; undefined for a package or a module of Node. */
+export function pathOf(specifier: string, file: string): string | undefined {
+  return specifier.startsWith('.') ? normalize(join(dirname(file), specifier)).replaceAll('\\', '/') : undefined
+}
+
+/**
+ * Cycles of a graph, each as its path with the first node repeated at the end; at least one for each knot of nodes that
+ * reach one another. A node that leads to itself is a cycle too.
+ */
+export function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const cycles: string[] = []
+  const done = new Set<string>()
+  const path: string[] = []
+  const visit = (node: string): void => {
+    const start = path.indexOf(node)
+    if (start >= 0) cycles.push([...path.slice(start), node].join(' -> '))
+    if (start >= 0 || done.has(node)) return
+    path.push(node)
+    for (const next of graph.get(node) ?? []) visit(next)
+    path.pop()
+    done.add(node)
+  }
+  for (const node of graph.keys()) visit(node)
+  return cycles
+}
+
+interface Node {
+  readonly type: string
+  readonly start: number
+  readonly [member: string]: unknown
+}
+
+function* nodesOf(value: unknown): Generator<Node> {
+  if (Array.isArray(value)) for (const one of value) yield* nodesOf(one)
+  else if (typeof value === 'object' && value !== null) {
+    if ('type' in value && typeof value.type === 'string') yield value as Node
+    yield* nodesOf(Object.values(value))
+  }
+}
+
+/** The node that holds the specifier, if this one imports anything. */
+function sourceOf(node: Node, loaders: ReadonlySet<string>): Node | undefined {
+  switch (node.type) {
+    case 'ImportDeclaration':
+    case 'ExportNamedDeclaration':
+    case 'ExportAllDeclaration':
+    case 'ImportExpression':
+    case 'TSImportType':
+      return (node.source as Node | null) ?? undefined
+    case 'TSExternalModuleReference':
+      return node.expression as Node
+    case 'CallExpression': {
+      const { callee, arguments: given } = node as unknown as { callee: Node; arguments: readonly Node[] }
+      const loads = isCallOf(callee, LOADER_MAKERS) || loaders.has(nameOf(callee))
+      return loads ? (given[0] ?? node) : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+const LOADER_MAKERS: ReadonlySet<string> = new Set(['createRequire'])
+const LOADERS: readonly string[] = ['require', 'getBuiltinModule']
+
+/** Names that load what they are called with: those known to everybody, and variables made with createRequire. */
+function namesOfLoaders(nodes: readonly Node[]): ReadonlySet<string> {
+  const made = nodes.flatMap((node) => {
+    if (node.type !== 'VariableDeclarator' || !isCallOf(node.init, LOADER_MAKERS)) return []
+    return [nameOf(node.id)]
+  })
+  return new Set([...LOADERS, ...made])
+}
+
+function isCallOf(node: unknown, names: ReadonlySet<string>): boolean {
+  const { type, callee } = (node ?? {}) as Partial<Node>
+  return type === 'CallExpression' && names.has(nameOf(callee))
+}
+
+/** The last name of `a` or of `b.a`. */
+function nameOf(node: unknown): string {
+  const { type, name, property } = node as Node
+  if (type === 'MemberExpression') return nameOf(property)
+  return type === 'Identifier' ? String(name) : ''
+}
