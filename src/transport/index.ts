@@ -14,9 +14,7 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls'
-import type { Dispatcher } from 'undici'
-// The one class that a run needs: the package as a whole loads fetch, WebSocket and caches too, at each start.
-import Agent from 'undici/lib/dispatcher/agent.js'
+import { Agent, Client, type Dispatcher } from 'undici'
 import { factsOf, type Identity } from '../identity.ts'
 import type { Exchange } from '../record.ts'
 import type { Secret } from '../secret.ts'
@@ -374,7 +372,6 @@ class Connections {
     if (url === null) throw new ConnectFailure({ phase: 'proxy' }, new Error('HTTPS_PROXY is no URL'))
     const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
     const { ca } = this.#options
-    const { Client } = await import('undici')
     const client = new Client(url.origin, {
       allowH2: false,
       connectTimeout: CONNECT_LIMIT_MS,
