@@ -22,20 +22,6 @@ import { compactVerify } from 'jose/jws/compact/verify'
 import { fail } from './errors.ts'
 import { Secret } from './secret.ts'
 
-// ECMAScript has it, Node from version 25 on; without it jose encodes character by character, fifty times slower.
-if (!Object.hasOwn(Uint8Array.prototype, 'toBase64')) {
-  Object.defineProperty(Uint8Array.prototype, 'toBase64', {
-    writable: true,
-    configurable: true,
-    value(this: Uint8Array, options?: { alphabet?: 'base64' | 'base64url'; omitPadding?: boolean }): string {
-      const { alphabet = 'base64', omitPadding = false } = options ?? {}
-      const text = Buffer.from(this.buffer, this.byteOffset, this.byteLength).toString(alphabet)
-      const padding = alphabet === 'base64' || omitPadding ? '' : '='.repeat(-text.length & 3)
-      return alphabet === 'base64' && omitPadding ? text.replace(/=+$/, '') : text + padding
-    },
-  })
-}
-
 export type SigningAlg = 'PS256' | 'RS256' | 'ES256'
 
 /** A private key proven to fit its algorithm. It prints as an empty object. */
