@@ -35,6 +35,8 @@ export interface StartOptions extends TwinOptions {
   /** keeps the servers' memory in this file (JSON, mode 0600) and begins with what it holds */
   readonly stateFile?: string | undefined
   readonly limits?: Partial<ServerLimits>
+  /** the highest version of TLS that it speaks */
+  readonly maxTlsVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
 }
 
 export interface RunningTwin extends AsyncDisposable {
@@ -64,7 +66,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const publish = urls === 'loopback' ? (url: string) => loopbackAddress(url, origin) : (options.publish ?? String)
   const twin = createTwin({ ...options, publish, snapshot: store?.kept ?? options.snapshot })
   const context: Context = { twin, limits, store, isLoopback: urls === 'loopback' }
-  const servers = createServers(context, options.pki)
+  const servers = createServers(context, options)
   const sockets = new Set<Socket>()
 
   // node can demand a certificate per server, not per server name: a look at the ClientHello chooses the server.
@@ -143,13 +145,14 @@ function nameOf(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
-function createServers(context: Context, pki: StartOptions['pki']): Servers {
+function createServers(context: Context, { pki, maxTlsVersion = 'TLSv1.3' }: StartOptions): Servers {
   const { twin, limits } = context
   const base: ServerOptions = {
     cert: pki.server.certificate,
     key: pki.server.key,
     ca: pki.ca,
     minVersion: 'TLSv1.2',
+    maxVersion: maxTlsVersion,
     optimizeEmptyRequests: true,
     handshakeTimeout: limits.timeoutMs,
     headersTimeout: limits.timeoutMs,

@@ -1,6 +1,7 @@
 /** Every way a certificate can be wrong, on either side of the connection; the matrix is printed when all cells are known. */
-import tls from 'node:tls'
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeHeader, startTwin } from '../mocks/index.ts'
 import { createTransport } from '../src/transport/index.ts'
 import type { Delivery, Outgoing, Transport } from '../src/transport/transport.ts'
@@ -16,10 +17,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await made[Symbol.asyncDispose]()
   console.log(matrix())
-})
-
-afterEach(() => {
-  vi.unstubAllEnvs()
 })
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
@@ -137,36 +134,29 @@ const AT_THE_TWIN: Readonly<Record<(typeof CLIENTS)[number][0], readonly [status
 test.for(CLIENTS)('certificate "%s" under %s at the twin: its log proves what it was asked', async (cell) => {
   const [identity, version, outcome, sent, sentence] = cell
   const [status, decision] = AT_THE_TWIN[identity]
-  // The twin speaks every version, so the highest is set for the whole process.
-  const highest = tls.DEFAULT_MAX_VERSION
-  Object.assign(tls, { DEFAULT_MAX_VERSION: version })
-  try {
-    await using running = await startTwin({ pki: made.pki })
-    const closing = changeHeader('directoryToken', 'connection', 'close')
-    running.twin.use(...closing.handlers(running.twin))
-    await using transport = transportTo(running.port, made.pki.ca)
+  await using running = await startTwin({ pki: made.pki, maxTlsVersion: version })
+  const closing = changeHeader('directoryToken', 'connection', 'close')
+  running.twin.use(...closing.handlers(running.twin))
+  await using transport = transportTo(running.port, made.pki.ca)
 
-    for (const attempt of ['fresh', 'resumed'] as const) {
-      const delivery = await send(transport, identity, TOKEN_REQUEST)
-      note(identity, version, attempt, delivery)
-      expect({ attempt, ...told(delivery) }).toEqual({
-        attempt,
-        code: outcome === 'answered' ? String(status) : outcome,
-        sent: sent ?? 'yes',
-        sentence: sentence?.replaceAll(SERVER_NAME, TOKEN_HOST) ?? '',
-      })
-      expect(delivery.tls?.protocol ?? version).toBe(version)
-    }
-    // A second handshake is judged like the first, and no request came in that should not have.
-    await expect.poll(() => running.twin.log.length).toBe(2)
-    for (const entry of running.twin.log) {
-      expect(entry.status).toBe(status)
-      expect(entry.decision).toMatch(decision)
-    }
-    expect(running.twin.log.filter(({ method }) => method !== '-')).toHaveLength(status === 0 ? 0 : 2)
-  } finally {
-    Object.assign(tls, { DEFAULT_MAX_VERSION: highest })
+  for (const attempt of ['fresh', 'resumed'] as const) {
+    const delivery = await send(transport, identity, TOKEN_REQUEST)
+    note(identity, version, attempt, delivery)
+    expect({ attempt, ...told(delivery) }).toEqual({
+      attempt,
+      code: outcome === 'answered' ? String(status) : outcome,
+      sent: sent ?? 'yes',
+      sentence: sentence?.replaceAll(SERVER_NAME, TOKEN_HOST) ?? '',
+    })
+    expect(delivery.tls?.protocol ?? version).toBe(version)
   }
+  // A second handshake is judged like the first, and no request came in that should not have.
+  await expect.poll(() => running.twin.log.length).toBe(2)
+  for (const entry of running.twin.log) {
+    expect(entry.status).toBe(status)
+    expect(entry.decision).toMatch(decision)
+  }
+  expect(running.twin.log.filter(({ method }) => method !== '-')).toHaveLength(status === 0 ? 0 : 2)
 })
 
 const REFUSED_BY_US = `the certificate of "${SERVER_NAME}" was refused: `
@@ -203,11 +193,27 @@ test.for(SERVERS.flatMap(([fault, reason]) => VERSIONS.map((version) => [fault, 
 )
 
 test('an environment variable that disarms TLS checks elsewhere does not disarm ours', async () => {
-  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
   const { certificate, key } = wrong.servers['unknown CA']
   await using server = await startHttps({ cert: certificate, key }, (_, response) => response.end())
-  await using transport = transportTo(server.port, wrong.ca)
-  expect(await send(transport, 'transport')).toMatchObject({ problem: { code: 'TLS_SERVER_UNTRUSTED' } })
+  // In a process of its own: the variable is read when a connection is opened, by all that a process opens.
+  const script = `
+    import { createTransport } from ${JSON.stringify(new URL('../src/transport/index.ts', import.meta.url).href)}
+    await using transport = createTransport({
+      identities: new Map(),
+      ca: [${JSON.stringify(wrong.ca)}],
+      minTlsVersion: 'TLSv1.2',
+      allowedHosts: new Set(['${SERVER_NAME}']),
+      connectTo: () => ({ host: '127.0.0.1', port: ${server.port} }),
+      maxBodyBytes: 1000,
+    })
+    const options = { identity: 'none', timeoutMs: 10_000, signal: new AbortController().signal }
+    const { problem } = await transport.send(${JSON.stringify(GET)}, options)
+    console.log(problem?.code ?? 'the server was trusted')`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+  })
+
+  expect(stdout).toBe('TLS_SERVER_UNTRUSTED\n')
   expect(server.requests).toEqual([])
 })
 
