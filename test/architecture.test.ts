@@ -1,6 +1,7 @@
 /** The import table is the design: a new edge is a decision, and an allowed edge that nobody uses is a lie. */
 import { globSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { changesIn } from './support/changes.ts'
 import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
 
 /** module → modules of src and npm packages it may import. A folder of src is one module. */
@@ -197,6 +198,26 @@ test('only the front ends, command line and vitest, touch the process and the co
   const touching = files.filter((file) => !/^src\/(?:cli|vitest)\//.test(file) && PROCESS.test(code(file)))
 
   expect(touching).toEqual([])
+})
+
+/** What all files of a process share; the exit code is there to be set. */
+const MAY_CHANGE: readonly string[] = [
+  // Its library cannot be loaded without; see there.
+  'mocks/pki.ts Reflect',
+  'src/cli/main.ts process.exitCode',
+  'src/vitest/index.ts process.exitCode',
+  // V8 collects earlier.
+  'src/cli/main.ts setFlagsFromString',
+]
+
+test('nothing changes a prototype, a global, or what another module exports', () => {
+  const all = ['src', 'mocks', 'test', 'bench'].flatMap(sourcesIn).filter((file) => !file.startsWith('test/prove/'))
+  const changes = all.flatMap((file) =>
+    changesIn(readFileSync(file, 'utf8'), file).map(({ line, what }) => ({ change: `${file} ${what}`, line })),
+  )
+
+  expect(changes.filter(({ change }) => !MAY_CHANGE.includes(change))).toEqual([])
+  expect(MAY_CHANGE.filter((one) => !changes.some(({ change }) => change === one))).toEqual([])
 })
 
 test('no code is generated at run time', () => {

@@ -1,12 +1,10 @@
 /** What the command line shows besides the course of a run: plans, wire logs, event streams, annotations, warnings. */
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
-import { WriteStream } from 'node:tty'
-import { stripVTControlCharacters } from 'node:util'
-import { afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { promisify, stripVTControlCharacters } from 'node:util'
+import { beforeAll, expect, test } from 'vitest'
 import { createTwin } from '../../mocks/index.ts'
-import { Console } from '../../src/cli/console.ts'
 import { rehearse } from '../../src/run.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
@@ -20,9 +18,6 @@ const SECRET = 'canary-client-secret-4815162342'
 let pki: LocalPki
 beforeAll(async () => {
   pki = await makeLocalPki()
-})
-afterEach(() => {
-  vi.unstubAllEnvs()
 })
 
 const REGISTER = {
@@ -218,7 +213,7 @@ test('the same secret is recognisable in the wire log without being readable', a
   expect(stdout).toContain(`x-request-id: Bearer ${issued}`)
 })
 
-/** Colour as a stream and the variables decide; the stream stands for a terminal of today. */
+/** Colour as a stream and the variables decide; the stream stands for a terminal of today. In a process for the variables. */
 test.each([
   [true, {}, true],
   [true, { NO_COLOR: '1' }, false],
@@ -227,18 +222,22 @@ test.each([
   [false, {}, false],
   [false, { FORCE_COLOR: '1' }, true],
   [false, { FORCE_COLOR: '0' }, false],
-])('a terminal (%s) with %j is coloured: %s', (isTTY, variables, isColoured) => {
-  const usual = { NO_COLOR: undefined, FORCE_COLOR: undefined, NODE_DISABLE_COLORS: undefined, CI: undefined }
-  for (const [name, value] of Object.entries({ ...usual, TERM: 'xterm-256color', ...variables }))
-    vi.stubEnv(name, value)
-  const stream = Object.assign(new PassThrough(), { isTTY, getColorDepth: WriteStream.prototype.getColorDepth })
-  let text = ''
-  const console = new Console({ stream, write: (part) => (text += part) })
+])('a terminal (%s) with %j is coloured: %s', async (isTTY, variables, isColoured) => {
+  const script = `
+    import { PassThrough } from 'node:stream'
+    import { WriteStream } from 'node:tty'
+    import { Console } from ${JSON.stringify(new URL('../../src/cli/console.ts', import.meta.url).href)}
+    const { getColorDepth } = WriteStream.prototype
+    const stream = Object.assign(new PassThrough(), { isTTY: ${isTTY}, getColorDepth })
+    const console = new Console({ stream, write: (part) => process.stdout.write(part) })
+    console.preview({ environment: 'mock', warnings: ['look'], given: [], workflows: [] })`
 
-  console.preview({ environment: 'mock', warnings: ['look'], given: [], workflows: [] })
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    env: { TERM: 'xterm-256color', ...variables },
+  })
 
-  expect(text.includes('\u001b[')).toBe(isColoured)
-  expect(stripVTControlCharacters(text)).toBe('environment mock · dry run, nothing is sent\nwarning look\n')
+  expect(stdout.includes('\u001b[')).toBe(isColoured)
+  expect(stripVTControlCharacters(stdout)).toBe('environment mock · dry run, nothing is sent\nwarning look\n')
 })
 
 test.each([

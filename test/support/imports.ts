@@ -1,6 +1,6 @@
 /** What a source file imports, by whatever way, and cycles among files. Read off the syntax tree, so that types count. */
 import { dirname, join, normalize } from 'node:path'
-import { parseSync } from 'rolldown/utils'
+import { lineOf, type Node, nameOf, nodesOf } from './syntax.ts'
 
 export interface Import {
   /** as it is written; undefined where it is worked out at run time, so that nobody can say what is imported */
@@ -15,15 +15,12 @@ export interface Import {
  * @throws where the text is not TypeScript
  */
 export function importsOf(text: string, file: string): readonly Import[] {
-  const { program, errors } = parseSync(file, text)
-  if (errors[0] !== undefined) throw new Error(`${file} cannot be parsed: ${errors[0].message}`)
-  const nodes = [...nodesOf(program)]
+  const nodes = nodesOf(text, file)
   const loaders = namesOfLoaders(nodes)
   return nodes.flatMap((node) => {
     const source = sourceOf(node, loaders)
     if (source === undefined) return []
-    const line = text.slice(0, node.start).split('\n').length
-    return [{ specifier: typeof source.value === 'string' ? source.value : undefined, line }]
+    return [{ specifier: typeof source.value === 'string' ? source.value : undefined, line: lineOf(node, text) }]
   })
 }
 
@@ -51,20 +48,6 @@ export function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): readonl
   }
   for (const node of graph.keys()) visit(node)
   return cycles
-}
-
-interface Node {
-  readonly type: string
-  readonly start: number
-  readonly [member: string]: unknown
-}
-
-function* nodesOf(value: unknown): Generator<Node> {
-  if (Array.isArray(value)) for (const one of value) yield* nodesOf(one)
-  else if (typeof value === 'object' && value !== null) {
-    if ('type' in value && typeof value.type === 'string') yield value as Node
-    yield* nodesOf(Object.values(value))
-  }
 }
 
 /** The node that holds the specifier, if this one imports anything. */
@@ -103,11 +86,4 @@ function namesOfLoaders(nodes: readonly Node[]): ReadonlySet<string> {
 function isCallOf(node: unknown, names: ReadonlySet<string>): boolean {
   const { type, callee } = (node ?? {}) as Partial<Node>
   return type === 'CallExpression' && names.has(nameOf(callee))
-}
-
-/** The last name of `a` or of `b.a`. */
-function nameOf(node: unknown): string {
-  const { type, name, property } = node as Node
-  if (type === 'MemberExpression') return nameOf(property)
-  return type === 'Identifier' ? String(name) : ''
 }

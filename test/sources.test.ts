@@ -1,5 +1,6 @@
 /** What the architecture is checked with, on made-up sources and trees. */
 import { expect, test } from 'vitest'
+import { changesIn } from './support/changes.ts'
 import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
 
 const specifiers = (text: string) => importsOf(text, 'src/room/file.ts').map(({ specifier }) => specifier)
@@ -65,4 +66,32 @@ test.each([
   ['a cycle behind a way that was walked', ['a>b', 'b>c', 'a>d', 'd>c', 'c>e', 'e>c'], ['c -> e -> c']],
 ])('cycles of a tree with %s', (_, edges, cycles) => {
   expect(cyclesOf(treeOf(...edges))).toEqual(cycles)
+})
+
+test.each([
+  ['process.exitCode', 'process.exitCode = 1'],
+  ['process.env.NAME', "process.env.NAME = 'x'"],
+  ['process.env.[…]', "delete process.env['NAME']"],
+  ['globalThis.count', 'globalThis.count++'],
+  ['String.prototype.trim', 'String.prototype.trim = () => 1'],
+  ['Thing.prototype', 'class Thing {}\nObject.assign(Thing.prototype, {})'],
+  ['Uint8Array.prototype', "Object.defineProperty(Uint8Array.prototype, 'a', {})"],
+  ['tls', "import tls from 'node:tls'\nObject.assign(tls, { DEFAULT_MAX_VERSION: 'TLSv1.2' })"],
+  ['tls.DEFAULT_MAX_VERSION', "import * as tls from 'node:tls'\n(tls as any).DEFAULT_MAX_VERSION = 'TLSv1.2'"],
+  ['format.uri', "import { format } from 'a-library'\nformat.uri = () => true"],
+  ['stubEnv', "vi.stubEnv('A', 'b')"],
+  ['setFlagsFromString', "setFlagsFromString('--a')"],
+])('a change of what is not its own: %s', (what, text) => {
+  expect(changesIn(text, 'a.ts').map((change) => change.what)).toEqual([what])
+})
+
+test.each([
+  ['a variable of its own', 'let a = 1\na = 2'],
+  ['an object of its own', 'const a = { b: 1 }\na.b = 2\nObject.assign(a, { c: 1 })'],
+  ['a parameter', 'function f(process: { a: number }) { process.a = 1 }'],
+  ['a member of the class', 'class A { #a = 1; b() { this.#a = 2 } }'],
+  ['a name that hides a global', 'const [name, { status }] = f()\nname.a = 1\nstatus.b = 2'],
+  ['a prototype that is read', 'const { toString } = Object.prototype'],
+])('no change of what is not its own: %s', (_, text) => {
+  expect(changesIn(text, 'a.ts')).toEqual([])
 })
