@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Condition, judge, parseCondition } from '../src/flow/criterion.ts'
+import { type Condition, exactCondition, judge, parseCondition } from '../src/flow/criterion.ts'
 import { type Context, ExpressionError } from '../src/flow/expression.ts'
 import { parseSelector, select } from '../src/flow/selector.ts'
 
@@ -256,6 +256,40 @@ test.each<[string, boolean, string]>([
 
   expect(verdict).toMatchObject({ pass, expected: `${condition} selects a node of $response.body` })
   expect(verdict.actual).toContain(part)
+})
+
+test.each([
+  ["$response.body#/error == 'Invalid_Request'", true],
+  ["$response.body#/error == 'invalid_request'", false],
+  ['$inputs.server_directory == $response.body.issuer', true],
+  ["'https://directory.example.com' == $response.body.issuer", false],
+  ['$response.body#/count == 7', true],
+  ["$response.body#/count == '7'", false],
+  ['$response.body#/text == 7', false],
+  ["$response.body#/text == '7'", true],
+  ['$response.body#/yes == true', true],
+  ["$response.body#/yes == 'true'", false],
+  ['$response.body#/nothing == null', true],
+  ['$response.body#/absent == null', false],
+  ["$response.body#/absent == 'x'", false],
+  ['$response.body#/items == $response.body#/items', false],
+] as const)('an exact criterion minds case and type: %s is %s', (condition, pass) => {
+  const exact = exactCondition(parseCondition({ condition }))
+
+  expect(exact && judge(exact, context)).toMatchObject({ pass, expected: `${condition}, in case and type too` })
+})
+
+test.each([
+  { condition: '$statusCode != 400' },
+  { condition: '!($statusCode == 400)' },
+  { condition: '$statusCode == 400 && $response.body.yes' },
+  { condition: '$statusCode == 400 == true' },
+  { condition: '$statusCode >= 400' },
+  { condition: '$response.body.yes' },
+  { condition: '$.error', type: 'jsonpath', context: '$response.body' },
+  { condition: '^a$', type: 'regex', context: '$response.body' },
+])('only a single == can be exact, not $condition', (source) => {
+  expect(exactCondition(parseCondition(source))).toBeUndefined()
 })
 
 test('Arazzo 1.1 § JSONPath Conditions: no body or a null body fails', () => {

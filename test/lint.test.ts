@@ -104,14 +104,28 @@ test.each([
   ["$response.body.keys[0].kid == 'a\\b'", `$[?$.keys[0].kid == 'a\\\\b']`],
   ['$inputs.client_id != $response.body#/a~1b/sub', "$[?$['a/b'].sub != '{$inputs.client_id}']"],
   ['$request.header.ETag == $inputs.client_id', '^\\Q{$inputs.client_id}\\E$'],
-])('what it suggests instead of %s can be pasted', async (condition, better) => {
-  const { findings } = await lintedFlow([{ condition }])
+])('what it suggests in a flow of other tools instead of %s can be pasted', async (condition, better) => {
+  const { findings: all } = await lintedText(flowWith([{ condition }]).replaceAll('x-dcr', 'x-other'))
+  const findings = all.filter(({ rule }) => rule === 'compared-without-case')
   const pasted = findings[0]?.hint?.replace('write: ', '') ?? ''
 
-  expect(findings.map(({ rule }) => rule)).toEqual(['compared-without-case'])
   const again = await lintedText(flowWith([]).replace('successCriteria: []', `successCriteria: [${pasted}]`))
   expect(again.findings).toEqual([])
   expect(pasted).toContain(JSON.stringify(better))
+})
+
+test('in a flow with x-dcr it suggests an exact comparison where one can be, and is silent about it', async () => {
+  const hints = async (criterion: object) => (await lintedFlow([criterion])).findings.map(({ hint }) => hint)
+
+  expect(await hints({ condition: '$response.body#/client_id == $inputs.client_id' })).toEqual([
+    'add to the criterion: x-dcr: { exact: true }',
+  ])
+  expect(
+    await hints({ condition: '$response.body#/client_id == $inputs.client_id', 'x-dcr': { exact: true } }),
+  ).toEqual([])
+  expect(await hints({ condition: "$statusCode == 200 && $response.body#/client_id == 'a'" })).toEqual([
+    expect.stringMatching(/^write: .*jsonpath/),
+  ])
 })
 
 test('a step reached only by a retry, a failure action, a shared action or for cleaning up can run', async () => {

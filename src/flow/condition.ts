@@ -19,6 +19,8 @@ export type SimpleNode =
       readonly left: SimpleNode
       readonly right: SimpleNode
       readonly offset: number
+      /** case and type must match too; with "==" alone */
+      readonly exact?: true
     }
 
 /** A runtime expression and what is de-referenced of it: `$response.body.items[0].id`. */
@@ -37,6 +39,13 @@ type Operator = '==' | '!=' | '<' | '<=' | '>' | '>='
 export function parseSimple(text: string): { root: SimpleNode; references: readonly Expression[] } {
   const parser = new SimpleParser(text)
   return { root: parser.parse(), references: parser.references }
+}
+
+/** The comparison as one of which case and type must match too; undefined where it is not a single `==`. */
+export function exactly(root: SimpleNode): SimpleNode | undefined {
+  if (root.kind !== 'compare' || root.operator !== '==') return undefined
+  const sides = [root.left, root.right]
+  return sides.every(({ kind }) => kind === 'value' || kind === 'literal') ? { ...root, exact: true } : undefined
 }
 
 /**
@@ -271,7 +280,7 @@ class SimpleEvaluator {
     const right = this.evaluate(node.right)
     // Compared with null, what is missing counts as null: the text's own example tests for data with `!= null`.
     // Anywhere else it is an error, since `$response.body#/misspelt != 'x'` must not pass.
-    if (left === null || right === null) {
+    if ((left === null || right === null) && !node.exact) {
       const same = (left ?? null) === (right ?? null)
       return operator === '!=' ? !same : same && operator !== '<' && operator !== '>'
     }
@@ -281,10 +290,11 @@ class SimpleEvaluator {
       [node.left, left],
       [node.right, right],
     ] as const) {
-      if (typeof value === 'object') {
+      if (typeof value === 'object' && value !== null) {
         throw failure(side, `${textOf(side)} is ${kindOf(value)}; only single values are compared`)
       }
     }
+    if (node.exact) return left === right
     const [one, other] = comparables(left, right, operator)
     if (operator === '==') return one === other
     if (operator === '!=') return one !== other

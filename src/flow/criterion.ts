@@ -3,7 +3,7 @@
  * A condition that cannot be evaluated fails and says why; it never passes. Knows nothing of files or of records.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
-import { dereference, evaluateSimple, kindOf, parseSimple, type SimpleNode } from './condition.ts'
+import { dereference, evaluateSimple, exactly, kindOf, parseSimple, type SimpleNode } from './condition.ts'
 import {
   asText,
   type Context,
@@ -100,6 +100,12 @@ export function parseCondition(source: ConditionSource): Condition {
     const pattern = references.length === 1 ? parsePattern(text) : undefined
     return { kind: 'regex', text, size: pattern?.size ?? 0, context, references, parts: embedded, pattern }
   })
+}
+
+/** The condition as one of which case and type must match too; undefined where it is not a simple `==` alone. */
+export function exactCondition(condition: Condition): Condition | undefined {
+  const root = condition.kind === 'simple' ? exactly(condition.root) : undefined
+  return root && { ...condition, kind: 'simple', root }
 }
 
 /** A simple condition reads no context; one that cannot be parsed and has one was meant as another flavour. */
@@ -200,7 +206,7 @@ const JUDGES: { readonly [Kind in Condition['kind']]: Judge<Kind> } = {
 function expectation(condition: Condition): string {
   switch (condition.kind) {
     case 'simple':
-      return condition.text
+      return isExact(condition.root) ? `${condition.text}, in case and type too` : condition.text
     case 'regex':
       return `${condition.context.text} matches ${condition.text}`
     case 'jsonpath':
@@ -210,6 +216,10 @@ function expectation(condition: Condition): string {
     default:
       return condition satisfies never
   }
+}
+
+function isExact(root: SimpleNode): boolean {
+  return root.kind === 'compare' && root.exact === true
 }
 
 /** What the condition read, in its order; operands that were not reached are left out. */

@@ -3,7 +3,7 @@
  * a parser has against a text into a problem at its place. Knows nothing of steps or of how they are run.
  */
 import { suggestion } from '../errors.ts'
-import { type Condition, type ConditionSource, parseCondition } from './criterion.ts'
+import { type Condition, type ConditionSource, exactCondition, parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
 import { type Expression, ExpressionError, parsePointer, parseTemplate, type Template } from './expression.ts'
 import type { Criterion, Input, Value, WorkflowName } from './model.ts'
@@ -213,9 +213,24 @@ export class Scope {
       stage,
       (field = 'condition') => [...path, field],
     )
+    if (condition === undefined) return undefined
+    const exact = extension?.exact === true
+    const judged = exact ? exactCondition(condition) : condition
+    if (judged === undefined) {
+      this.reader.add(
+        {
+          code: 'FLOW_STRUCTURE',
+          message: `"exact" of ${named} has no meaning`,
+          expected: 'a simple condition that is one comparison with "==" and nothing else',
+          found: text,
+          hint: 'jsonpath and regex are exact as they are; a condition of several parts can be several criteria',
+        },
+        [...path, 'x-dcr', 'exact'],
+      )
+    }
     return (
-      condition && {
-        condition,
+      judged && {
+        condition: judged,
         text: fields.context === undefined ? text : `${String(fields.context)}: ${text}`,
         level: (extension?.level ?? 'must') as Criterion['level'],
         clauses: texts(extension?.clauses),

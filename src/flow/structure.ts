@@ -261,6 +261,10 @@ export const X_DCR = {
       oneOf: ['must', 'should', 'policy'],
       about: 'must (default): the step fails; should, policy: a warning.',
     },
+    exact: {
+      type: 'boolean',
+      about: 'On a simple condition that is one comparison with ==: case and type must match too.',
+    },
   },
   input: {
     mint: {

@@ -1,13 +1,15 @@
 /** Criteria that check nothing, or other than what was meant. Looks at conditions only, and at no answer. */
 import { evaluateSimple, type SimpleNode, type SimpleValue } from '../flow/condition.ts'
-import type { Condition } from '../flow/criterion.ts'
+import { type Condition, exactCondition } from '../flow/criterion.ts'
 import { ExpressionError } from '../flow/expression.ts'
 import { items } from '../flow/scope.ts'
 import { CHANNEL_MEMBERS } from './arazzo.ts'
+import { knowsExtension } from './extension.ts'
 import type { Findings } from './findings.ts'
 import { type CriterionView, extensionOf, type View } from './view.ts'
 
-export function lintCriteria({ workflows, sharedActions }: View, findings: Findings): void {
+export function lintCriteria({ root, workflows, sharedActions }: View, findings: Findings): void {
+  const isOurs = knowsExtension(root)
   const steps = workflows.flatMap((workflow) => workflow.steps)
   for (const step of steps) {
     if (NOTHING_TO_CHECK.every((member) => step.fields[member] === undefined))
@@ -29,7 +31,7 @@ export function lintCriteria({ workflows, sharedActions }: View, findings: Findi
       seen.add(criterion.fields)
       constant(criterion, isOfStep, findings)
       nullInFilter(criterion, findings)
-      withoutCase(criterion, findings)
+      withoutCase(criterion, isOurs, findings)
       const { level, clauses } = extensionOf(criterion)
       if (level === 'should' && items(clauses).length === 0) {
         const message = `${criterion.what} is a should of no clause`
@@ -227,10 +229,10 @@ export function wordsOf(name: string): string {
     .toLowerCase()
 }
 
-function withoutCase({ condition, path, what }: CriterionView, findings: Findings): void {
+function withoutCase({ condition, path, what }: CriterionView, isOurs: boolean, findings: Findings): void {
   if (condition?.kind !== 'simple') return
   for (const node of comparisons(condition.root)) {
-    if (node.operator !== '==' && node.operator !== '!=') continue
+    if ((node.operator !== '==' && node.operator !== '!=') || node.exact) continue
     const { left, right } = node
     const named = [left, right].filter((side) => side.kind === 'value').find((side) => isExact(nameOf(side)))
     const literal = [left, right].find((side) => side.kind === 'literal')?.value
@@ -240,10 +242,12 @@ function withoutCase({ condition, path, what }: CriterionView, findings: Finding
       'compared-without-case',
       [...path, 'condition'],
       `${what} compares "${named.text}" without regard to case`,
-      { offset: named.offset, hint: exactForm(node) },
+      { offset: named.offset, hint: isOurs && exactCondition(condition) ? EXACTLY : exactForm(node) },
     )
   }
 }
+
+const EXACTLY = 'add to the criterion: x-dcr: { exact: true }'
 
 type Comparison = Extract<SimpleNode, { kind: 'compare' }>
 

@@ -91,7 +91,8 @@ export const RULES = {
     level: 'warning',
     title: 'an id, token or URL compared with == or != in a simple condition',
     why: 'Arazzo compares text without case: two tokens that differ only in case would count as equal',
-    remedy: 'compare by JSONPath, which is exact',
+    remedy:
+      'add x-dcr: { exact: true } to a comparison with ==, or compare by JSONPath or an anchored regex, which are exact',
   },
   'no-criteria': {
     level: 'hint',

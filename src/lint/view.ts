@@ -2,7 +2,7 @@
  * A flow file as the rules look at it: its raw workflows, steps and criteria with their places, whatever else is wrong with
  * the file. What is not shaped as it should be is left out; reading the flow reports it.
  */
-import { type Condition, type ConditionSource, parseCondition } from '../flow/criterion.ts'
+import { type Condition, type ConditionSource, exactCondition, parseCondition } from '../flow/criterion.ts'
 import type { Document, Path } from '../flow/document.ts'
 import { ExpressionError } from '../flow/expression.ts'
 import { items } from '../flow/scope.ts'
@@ -93,7 +93,8 @@ class Conditions {
     try {
       const condition = parseCondition(fields as unknown as ConditionSource)
       this.#instructions += condition.size
-      return condition
+      const { exact } = isRecord(fields['x-dcr']) ? fields['x-dcr'] : {}
+      return exact === true ? exactCondition(condition) : condition
     } catch (error) {
       if (error instanceof ExpressionError) return undefined
       throw error
