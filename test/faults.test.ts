@@ -112,7 +112,7 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ],
   [
     'authorization-discovery',
-    "$[?$.issuer == '{$inputs.server_authorization}']",
+    '$response.body#/issuer == $inputs.server_authorization',
     changeField('authorizationDiscovery', '/issuer', 'https://elsewhere.example'),
     ['criterion 2'],
   ],
@@ -142,14 +142,14 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ],
   [
     'authorization-discovery',
-    '$[?$.tls_client_certificate_bound_access_tokens == true]',
+    '$response.body#/tls_client_certificate_bound_access_tokens == true',
     changeField('authorizationDiscovery', '/tls_client_certificate_bound_access_tokens', false),
     ['criterion 7'],
   ],
   ['directory-discovery', '$statusCode == 200', changeStatus('directoryDiscovery', 203), ['status', 'criterion 1']],
   [
     'directory-discovery',
-    "$[?$.issuer == '{$inputs.server_directory}']",
+    '$response.body#/issuer == $inputs.server_directory',
     changeField('directoryDiscovery', '/issuer', 'https://elsewhere.example'),
     ['criterion 2'],
   ],
@@ -181,19 +181,19 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ['register', '$statusCode == 201', changeStatus('registerClient', 200), ['status', 'criterion 1']],
   [
     'register',
-    "$[?$.client_id == '{$inputs.client_id}']",
+    '$response.body#/client_id == $inputs.client_id',
     changeField('registerClient', '/client_id', 'another-client'),
     ['criterion 2'],
   ],
   [
     'register',
-    "$[?$.software_id == '{$inputs.software_id}']",
+    '$response.body#/software_id == $inputs.software_id',
     changeField('registerClient', '/software_id', 'another-application'),
     ['criterion 3'],
   ],
   [
     'register',
-    "$[?$.software_statement == '{$steps.software-statement.outputs.software_statement}']",
+    '$response.body#/software_statement == $steps.software-statement.outputs.software_statement',
     changeField(
       'registerClient',
       '/software_statement',
@@ -209,13 +209,13 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ],
   [
     'register',
-    "$[?$.token_endpoint_auth_method == 'private_key_jwt']",
+    "$response.body#/token_endpoint_auth_method == 'private_key_jwt'",
     changeField('registerClient', '/token_endpoint_auth_method', 'client_secret_basic'),
     ['criterion 6'],
   ],
   [
     'register',
-    '$[?$.tls_client_certificate_bound_access_tokens == true]',
+    '$response.body#/tls_client_certificate_bound_access_tokens == true',
     changeField('registerClient', '/tls_client_certificate_bound_access_tokens', false),
     ['criterion 7'],
   ],
@@ -223,13 +223,13 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ['read-back', '$statusCode == 200', changeStatus('readClient', 203), ['status', 'criterion 1']],
   [
     'read-back',
-    "$[?$.client_id == '{$steps.register.outputs.client_id}']",
+    '$response.body#/client_id == $steps.register.outputs.client_id',
     changeField('readClient', '/client_id', 'another-client'),
     ['criterion 2'],
   ],
   [
     'read-back',
-    "$[?$.registration_client_uri == '{$steps.register.outputs.registration_client_uri}']",
+    '$response.body#/registration_client_uri == $steps.register.outputs.registration_client_uri',
     changeField('readClient', '/registration_client_uri', 'https://auth.uat.threddid.com/elsewhere'),
     ['criterion 3'],
   ],

@@ -27,7 +27,7 @@ const RED: readonly (readonly [condition: RegExp, fault: (operation: string) => 
   [/^\$statusCode == (?:201|204)$/, status(200)],
   [/^\$statusCode == 401$/, status(403)],
   [/^\$statusCode == \d+ \|\| \$statusCode == 400$/, status(403)],
-  [/\$\.issuer ==/, field('/issuer', ELSEWHERE)],
+  [/#\/issuer ==/, field('/issuer', ELSEWHERE)],
   [/\$\.registration_endpoint ==/, field('/registration_endpoint', ELSEWHERE)],
   [/^\$response\.body: \$\[\?\$\.token_endpoint ==/, field('/token_endpoint', ELSEWHERE)],
   [/\$\.jwks_uri ==/, field('/jwks_uri', ELSEWHERE)],
@@ -38,21 +38,21 @@ const RED: readonly (readonly [condition: RegExp, fault: (operation: string) => 
   ],
   [/\$\.grant_types_supported/, field('/grant_types_supported', ['implicit'])],
   [/\$\.scopes_supported/, field('/scopes_supported', ['openid'])],
-  [/\$\.tls_client_certificate_bound_access_tokens/, field('/tls_client_certificate_bound_access_tokens', false)],
+  [/#\/tls_client_certificate_bound_access_tokens/, field('/tls_client_certificate_bound_access_tokens', false)],
   [/kty == 'EC'/, field('/keys/0/kty', 'RSA')],
   [/kid == /, field('/keys/0/kid', 'another')],
   [/kid != /, field('/keys/1', undefined)],
   [/\.scopes\[\?@ == 'cards\.write'\]\)\]$/, field('/scopes', ['bulkcard.read', 'bulkcard.write', 'cards.write'])],
   [/\$\.scopes\[\?@/, field('/scopes', ['digitalchannel'])],
-  [/\$\.scope == /, field('/scope', 'digitalchannel')],
-  [/\$\.client_id == /, field('/client_id', 'another-client')],
-  [/\$\.software_id == /, field('/software_id', 'another-application')],
-  [/\$\.software_statement == /, field('/software_statement', 'eyJhbGciOiJQUzI1NiJ9.eyJpc3MiOiJlIn0.c2lnbmF0dXJl')],
-  [/\$\.registration_client_uri == /, field('/registration_client_uri', `${ELSEWHERE}/client`)],
+  [/#\/scope == /, field('/scope', 'digitalchannel')],
+  [/#\/client_id == /, field('/client_id', 'another-client')],
+  [/#\/software_id == /, field('/software_id', 'another-application')],
+  [/#\/software_statement == /, field('/software_statement', 'eyJhbGciOiJQUzI1NiJ9.eyJpc3MiOiJlIn0.c2lnbmF0dXJl')],
+  [/#\/registration_client_uri == /, field('/registration_client_uri', `${ELSEWHERE}/client`)],
   [/\$\.grant_types\[/, field('/grant_types', ['authorization_code'])],
-  [/\$\.token_endpoint_auth_method == /, field('/token_endpoint_auth_method', 'client_secret_basic')],
-  [/\$\.active == true/, field('/active', false)],
-  [/\$\.iss == /, field('/iss', ELSEWHERE)],
+  [/#\/token_endpoint_auth_method == /, field('/token_endpoint_auth_method', 'client_secret_basic')],
+  [/#\/active == true/, field('/active', false)],
+  [/#\/iss == /, field('/iss', ELSEWHERE)],
   [/x5t#S256/, field('/cnf', { 'x5t#S256': 'another' })],
   [/: \$\.pmid$/, field('/pmid', undefined)],
   [/token_type == 'Bearer'/, field('/token_type', 'DPoP')],
@@ -91,5 +91,5 @@ test.for(FLOWS)(
 )
 
 test('a condition that no fault turns red would be found', () => {
-  expect(RED.find(([condition]) => condition.test("$response.body: $[?$.client_name == 'Test']"))).toBeUndefined()
+  expect(RED.find(([condition]) => condition.test("$response.body#/client_name == 'Test'"))).toBeUndefined()
 })

@@ -136,7 +136,7 @@ test('a registration without an answer is told in the overview, with the way out
 })
 
 test('a finding says which requirement is not met', () => {
-  const title = "$response.body: $[?$.token_endpoint_auth_method == 'private_key_jwt']"
+  const title = "$response.body#/token_endpoint_auth_method == 'private_key_jwt'"
   const record = recordOf([
     registration({ status: 'failed', checks: [check({ id: 'criterion 1', status: 'fail', title })] }),
   ])
