@@ -4,6 +4,7 @@
  */
 import { type Schema as DraftSchema, dereference, type OutputUnit, validate } from '@cfworker/json-schema'
 import type { Step } from './flow/index.ts'
+import { mostSpecific } from './flow/media-type.ts'
 import { documentedAnswer, type Operation, type Schema } from './flow/openapi.ts'
 import type { CheckRecord, ScopeDifference } from './record.ts'
 
@@ -47,7 +48,8 @@ export function judgeAnswer(operation: Operation, answer: ParsedAnswer): CheckRe
       check('content-type', 'the answer has no body', answer.body === undefined, 'no body', type ?? 'a body'),
     ]
   }
-  const match = type === undefined ? undefined : matching(documented, type)
+  const key = type === undefined ? undefined : mostSpecific(documented.keys(), type)
+  const match = key === undefined ? undefined : documented.get(key)
   const accepted = [...documented.keys()].join(' or ')
   const checks = [
     status,
@@ -190,17 +192,12 @@ function escapeToken(name: string): string {
 }
 
 function mediaType(headers: readonly (readonly [string, string])[]): string | undefined {
-  const value = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
-  return value?.split(';')[0]?.trim().toLowerCase()
-}
-
-function matching(documented: ReadonlyMap<string, Schema>, type: string): Schema | undefined {
-  return documented.get(type) ?? documented.get(`${type.split('/')[0]}/*`) ?? documented.get('*/*')
+  return headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
 }
 
 /** Whether a media type holds JSON (RFC 6839 §3.1). */
 export function isJson(headers: readonly (readonly [string, string])[]): boolean {
-  return /^application\/(?:[\w.+-]+\+)?json$/.test(mediaType(headers) ?? '')
+  return /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType(headers) ?? '')
 }
 
 /**

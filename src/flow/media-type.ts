@@ -1,6 +1,6 @@
 /**
- * Media types of request bodies: in which of four ways each is written, and what a description says of the fields of a form.
- * Knows no payload and no text of one.
+ * Media types: which entry of a description speaks of an answer, in which of four ways a request body is written, and what
+ * a description says of the fields of a form. Knows no payload and no text of one.
  */
 import { isRecord } from './structure.ts'
 
@@ -37,6 +37,34 @@ export function covers(key: string, contentType: string): boolean {
 
 export function isRange(key: string): boolean {
   return key.includes('*')
+}
+
+/**
+ * The key of a description's `content` that speaks of an answer of that type: "only the most specific key is applicable"
+ * (OpenAPI 3.1 §4.8.17). A parameter in a key must be that of the answer (RFC 9110 §8.3.1); one that only the answer has
+ * is no hindrance.
+ */
+export function mostSpecific(keys: Iterable<string>, contentType: string): string | undefined {
+  const own = parametersOf(contentType)
+  const stars = (key: string) => key.split('*').length
+  const [best] = [...keys]
+    .filter((key) => covers(key, contentType))
+    .filter((key) => [...parametersOf(key)].every(([name, value]) => own.get(name) === value))
+    .toSorted((a, b) => stars(a) - stars(b) || parametersOf(b).size - parametersOf(a).size)
+  return best
+}
+
+/** By names in lower case. A charset has no case, and JSON has none that would mean anything (RFC 8259 §11). */
+function parametersOf(contentType: string): ReadonlyMap<string, string> {
+  const found = contentType.matchAll(/;\s*([^\s;=]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))/g)
+  const isJson = bodyKind(contentType) === 'json'
+  return new Map(
+    [...found].flatMap(([, name = '', quoted, plain = '']): [string, string][] => {
+      const value = quoted?.replace(/\\(.)/g, '$1') ?? plain
+      if (name.toLowerCase() !== 'charset') return [[name.toLowerCase(), value]]
+      return isJson ? [] : [['charset', value.toLowerCase()]]
+    }),
+  )
 }
 
 /**

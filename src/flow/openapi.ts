@@ -277,10 +277,7 @@ export function unescaped(token: string): string {
 
 function content(value: Readonly<Record<string, unknown>>): ReadonlyMap<string, Schema> {
   return new Map(
-    Object.entries(record(value.content)).map(([type, media]) => [
-      type.toLowerCase(),
-      (record(media).schema ?? true) as Schema,
-    ]),
+    Object.entries(record(value.content)).map(([type, media]) => [type, (record(media).schema ?? true) as Schema]),
   )
 }
 
