@@ -147,6 +147,7 @@ export class Call {
     const jwts = await this.#refresh()
     const request = buildRequest(this.#planned, this.#context(), this.#known.inputs, userAgent, jwts)
     this.#request = request
+    for (const key of request.keys) redactor.add(key)
     // A server may echo what it was told.
     redactor.learn(request.body)
     redactor.learn(request.outgoing.url)

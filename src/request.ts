@@ -19,6 +19,8 @@ export interface BuiltRequest {
   readonly query: Readonly<Record<string, unknown>>
   /** the payload before it became text */
   readonly body: unknown
+  /** API keys that it carries (OpenAPI 3.1 §4.8.27) */
+  readonly keys: readonly { readonly name: string; readonly value: string }[]
 }
 
 /** `jwts` are the altered JWTs by what holds them. */
@@ -63,6 +65,10 @@ export function buildRequest(
     path,
     query: Object.fromEntries(query),
     body: payload,
+    keys: step.parameters.flatMap(({ name, in: location, value }) => {
+      const key = documentedAt(step, location, name)?.isKey ? evaluate(value, context, inputs) : OMITTED
+      return key === OMITTED ? [] : [{ name, value: asText(key) }]
+    }),
   }
 }
 
@@ -100,12 +106,15 @@ function wholeQuery(step: CallStep, name: string, value: unknown): string {
 
 const FORM = 'application/x-www-form-urlencoded'
 
+function documentedAt(step: CallStep, place: OperationParameter['in'], name: string): OperationParameter | undefined {
+  const isSame = (other: string) => (place === 'header' ? other.toLowerCase() === name.toLowerCase() : other === name)
+  return step.operation.parameters.find((one) => one.in === place && isSame(one.name))
+}
+
 /** As the description says, else by the defaults of the place. */
 function styleOf(step: CallStep, place: OperationParameter['in'], name: string): Style {
-  const isSame = (other: string) => (place === 'header' ? other.toLowerCase() === name.toLowerCase() : other === name)
-  const documented = step.operation.parameters.find((one) => one.in === place && isSame(one.name))
   const isForm = place === 'query' || place === 'cookie'
-  return documented ?? { style: isForm ? 'form' : 'simple', explode: isForm, allowReserved: false }
+  return documentedAt(step, place, name) ?? { style: isForm ? 'form' : 'simple', explode: isForm, allowReserved: false }
 }
 
 /** The media types that the operation documents for success. */

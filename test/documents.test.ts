@@ -597,3 +597,62 @@ test.each([
   const checks = workflows[0]?.steps[0]?.checks ?? []
   expect(checks.filter(({ status }) => status === 'fail').map(({ id }) => id)).toEqual(failed)
 })
+
+/** Keys of the description's security, of an operation's own, and of none. */
+const KEYS = `openapi: 3.1.0
+info: { title: Keys, version: 1.0.0 }
+security: [{ header: [] }, { query: [], cookie: [] }]
+paths:
+  /all: { get: { operationId: all, responses: { '200': { description: ok } } } }
+  /own: { get: { operationId: own, security: [{ query: [] }], responses: { '200': { description: ok } } } }
+  /none: { get: { operationId: none, security: [], responses: { '200': { description: ok } } } }
+components:
+  securitySchemes:
+    header: { type: apiKey, in: header, name: X-Key }
+    query: { type: apiKey, in: query, name: api_key }
+    cookie: { type: apiKey, in: cookie, name: sid }
+`
+const WITH_KEYS = {
+  sources: '{ name: keys, url: keys.openapi.yaml }',
+  files: { 'keys.openapi.yaml': KEYS },
+  settings: 'SERVER_KEYS=https://keys.example',
+}
+const withKeys = (...steps: readonly string[]) => `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps:
+${steps.map((step) => `      - { ${step} }`).join('\n')}`
+const key = (place: string, name: string) => `{ name: ${name}, in: ${place}, value: key-of-the-test }`
+
+test('OpenAPI 3.1 § Security Scheme Object apiKey: the keys of an operation can be sent as parameters, and are secrets', async () => {
+  const all = [key('header', 'x-key'), key('query', 'api_key'), key('cookie', 'sid')].join(', ')
+  const { requests, workflows } = await play(
+    withKeys(`stepId: a, operationId: $sourceDescriptions.keys.all, parameters: [${all}]`),
+    { ...WITH_KEYS, replies: { 'GET /all?api_key=key-of-the-test': [{ body: { echo: 'key-of-the-test' } }] } },
+  )
+
+  expect(requests[0]?.url).toBe('https://keys.example/all?api_key=key-of-the-test')
+  expect(requests[0]?.headers).toEqual(
+    expect.arrayContaining([
+      ['x-key', 'key-of-the-test'],
+      ['cookie', 'sid=key-of-the-test'],
+    ]),
+  )
+  expect(JSON.stringify(workflows)).not.toContain('key-of-the-test')
+})
+
+test('OpenAPI 3.1 § Operation Object security: its own replaces that of the description, an empty list takes it away', async () => {
+  const problems = await problemsOf(
+    withKeys(
+      `stepId: a, operationId: $sourceDescriptions.keys.own, parameters: [${key('query', 'api_key')}]`,
+      `stepId: b, operationId: $sourceDescriptions.keys.own, parameters: [${key('header', 'X-Key')}]`,
+      `stepId: c, operationId: $sourceDescriptions.keys.none, parameters: [${key('query', 'api_key')}]`,
+    ),
+    WITH_KEYS,
+  )
+
+  expect(problems).toEqual([
+    'FLOW_REFERENCE 6: operation "own" of step "b" has no header parameter "X-Key"',
+    'FLOW_REFERENCE 7: operation "none" of step "c" has no query parameter "api_key"',
+  ])
+})

@@ -46,6 +46,8 @@ export interface OperationParameter {
   readonly explode: boolean
   readonly allowReserved: boolean
   readonly mediaType?: string | undefined
+  /** it holds an API key of the operation's security, which is a secret */
+  readonly isKey: boolean
   /** what the server takes where the parameter is not sent; it never stands in for one that is required */
   readonly default?: unknown
 }
@@ -163,7 +165,13 @@ interface Draft {
 function operation({ root, item, raw, operationId, method, path, description }: Draft): Operation {
   const deref = (value: unknown) => record(resolveReference(root, value))
   const parameters = new Map<string, OperationParameter>()
-  for (const parameter of [...list(item.parameters), ...list(raw.parameters)].map(deref)) {
+  const schemes = record(record(root.components).securitySchemes)
+  const security = list(raw.security ?? root.security)
+    .flatMap((requirement) => Object.keys(record(requirement)))
+    .map((name) => deref(schemes[name]))
+  // An API key goes where a parameter would, and need not be described as one (OpenAPI 3.1 §4.8.27).
+  const keys = security.filter(({ type }) => type === 'apiKey')
+  for (const parameter of [...keys, ...list(item.parameters), ...list(raw.parameters)].map(deref)) {
     const { name, in: location } = parameter as { name: string; in: OperationParameter['in'] }
     const style = typeof parameter.style === 'string' ? parameter.style : DEFAULT_STYLE[location]
     parameters.set(`${location} ${name}`, {
@@ -174,12 +182,11 @@ function operation({ root, item, raw, operationId, method, path, description }: 
       explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form' || style === 'cookie',
       allowReserved: parameter.allowReserved === true,
       mediaType: Object.keys(record(parameter.content))[0],
+      isKey: keys.some((key) => key.in === location && key.name === name),
       default: deref(parameter.schema).default,
     })
   }
   const body = raw.requestBody === undefined ? undefined : deref(raw.requestBody)
-  const schemes = record(record(root.components).securitySchemes)
-  const security = list(raw.security ?? root.security)
   return {
     operationId,
     method: method.toUpperCase(),
@@ -197,9 +204,7 @@ function operation({ root, item, raw, operationId, method, path, description }: 
     responses: new Map(
       Object.entries(record(raw.responses)).map(([status, answer]) => [status, content(deref(answer))]),
     ),
-    mutualTls: security.some((requirement) =>
-      Object.keys(record(requirement)).some((name) => deref(schemes[name]).type === 'mutualTLS'),
-    ),
+    mutualTls: security.some(({ type }) => type === 'mutualTLS'),
     servers: serversOf(raw) ?? serversOf(item) ?? description.servers,
     description,
   }
