@@ -69,3 +69,41 @@ test.each([
 
   expect(await problemsOf(flow, { more: MORE })).toEqual([problem])
 })
+
+test.for([
+  [
+    'required: true',
+    '"required" in the schema of input "id" has the wrong type',
+    'write required: [id] beside "properties"',
+  ],
+  [
+    'required: false',
+    '"required" in the schema of input "id" has the wrong type',
+    'what no list names is not required: leave it out',
+  ],
+  ['required: id', '"required" in the schema of input "id" has the wrong type', undefined],
+  ['enum: abc', '"enum" in the schema of input "id" has the wrong type', undefined],
+  ['minLength: "3"', '"minLength" in the schema of input "id" has the wrong type', undefined],
+  ['exclusiveMinimum: true', '"exclusiveMinimum" in the schema of input "id" has the wrong type', undefined],
+  ['anyOf: []', '"anyOf" in the schema of input "id" has the wrong type', undefined],
+  [
+    'properties: { deep: { required: true } }',
+    '"required" in the schema of input "id" has the wrong type',
+    'write required: [deep] beside "properties"',
+  ],
+] as const)('JSON Schema Validation 2020-12 §6: %s is refused at its place', async ([keyword, message, hint]) => {
+  const refused = play(flowOf(`{ type: object, properties: { id: { ${keyword} } } }`))
+
+  await expect(refused).rejects.toMatchObject({
+    problems: [{ code: 'FLOW_STRUCTURE', message, hint, at: { line: 8 } }],
+  })
+})
+
+test('JSON Schema 2020-12 §10.3.2.1: names of properties are no keywords', async () => {
+  const names =
+    '{ required: true, enum: { type: string }, minLength: false, constructor: true, pattern: { type: string } }'
+
+  expect(
+    await problemsOf(flowOf(`{ type: object, properties: { id: { type: object, properties: ${names} } } }`)),
+  ).toEqual([])
+})

@@ -219,6 +219,31 @@ test.each([
   expect(await levels(true)).toEqual([`warning ${rule}`])
 })
 
+test.each([
+  ['simple', 'simple is the default: leave out the type'],
+  ['regex', undefined],
+  ['jsonpath', undefined],
+])(
+  'Arazzo 1.1 § Criterion Object context: type %s without one is refused, also where just the structure is asked for',
+  async (type, hint) => {
+    const criteria = [{ type, condition: '$statusCode == 200' }]
+    const report = async (structureOnly: boolean) =>
+      (await lintedText(flowWith(criteria), { structureOnly })).findings.filter(({ level }) => level === 'error')
+
+    expect(await report(true)).toMatchObject([{ rule: 'arazzo-structure', hint }])
+    expect(await report(false)).toHaveLength(1)
+  },
+)
+
+test('Arazzo 1.1 § Workflow Object inputs: what is no JSON Schema is refused, also where just the structure is asked for', async () => {
+  const flow = JSON.parse(flowWith([{ condition: '$statusCode == 200' }]))
+  flow.workflows[0].inputs = { type: 'object', properties: { word: { type: 'string', required: true } } }
+  const { findings } = await lintedText(JSON.stringify(flow), { structureOnly: true })
+
+  const errors = findings.filter(({ level }) => level === 'error')
+  expect(errors).toMatchObject([{ rule: 'FLOW_STRUCTURE', hint: 'write required: [word] beside "properties"' }])
+})
+
 const HOSTILE: Readonly<Record<string, () => string>> = {
   'an alias bomb': () =>
     [

@@ -2,13 +2,12 @@
  * The inputs of a workflow: a JSON Schema whose properties are read one by one, with references into the document's
  * components resolved, and what x-dcr adds to each. Knows nothing of where a value comes from.
  */
-import { nearest, type Problem, suggestion } from '../errors.ts'
 import { parseCondition } from './criterion.ts'
 import type { Path } from './document.ts'
-import { resolvePointer } from './expression.ts'
 import type { Input, Mint } from './model.ts'
-import { type Schema, unescaped } from './openapi.ts'
-import { items, type Scope, textOf, texts } from './scope.ts'
+import type { Schema } from './openapi.ts'
+import { checkedSchema, referenced } from './schema.ts'
+import { type Scope, textOf, texts } from './scope.ts'
 import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
 /** Reads the inputs of the workflow at `path` into the scope. */
@@ -157,135 +156,5 @@ function schemaAt(reader: Reader, path: Path, what?: string): Path | undefined {
     }
     seen.add(schema.$ref)
     place = target
-  }
-}
-
-/**
- * The place in this document that a reference means: a JSON Pointer from its root, or the name of an `$anchor`
- * (Arazzo 1.1 Resolving URI Fragments), perhaps after the URI that the document gives itself.
- */
-function referenced(
-  reader: Reader,
-  reference: string,
-  blame: { readonly what: string; readonly path: Path } | undefined,
-): Path | undefined {
-  const refused = (problem: Omit<Problem, 'message'>, reason: string) => {
-    if (blame === undefined) return undefined
-    reader.add({ ...problem, message: `reference "${reference}" of ${blame.what} ${reason}` }, blame.path)
-    return undefined
-  }
-  const [uri = '', fragment = ''] = reference.split('#')
-  if (uri !== '' && uri !== reader.raw(['$self'])) {
-    const hint = 'write the schema out, or put it into the components of this document'
-    return refused(
-      { code: 'FLOW_UNSUPPORTED', expected: '#/components/inputs/<name>', hint },
-      'leads out of the document',
-    )
-  }
-  if (!fragment.startsWith('/')) {
-    const found = anchored(reader.document.data, fragment, [])
-    if (found.length === 1) return found[0]
-    const expected = `one schema with $anchor: ${fragment}`
-    return refused({ code: 'FLOW_REFERENCE', expected, found: `${found.length}` }, 'leads nowhere')
-  }
-  const tokens = fragment.split('/').slice(1).map(unescaped)
-  if (resolvePointer(reader.document.data, tokens) !== undefined) return tokens
-  const [first, , third = ''] = tokens
-  const known = Object.keys((reader.raw(['components', 'inputs']) ?? {}) as object)
-  const hint =
-    first === 'components'
-      ? suggestion(third, known)
-      : 'a pointer starts at the root of the document, as #/workflows/0/inputs/$defs/name does'
-  return refused({ code: 'FLOW_REFERENCE', hint }, 'leads nowhere')
-}
-
-/** The schemas of the document with that `$anchor`. */
-function anchored(value: unknown, name: string, path: Path): Path[] {
-  if (typeof value !== 'object' || value === null) return []
-  const inside = Object.entries(value).flatMap(([key, member]) =>
-    DATA_KEYWORDS.has(key) ? [] : anchored(member, name, [...path, key]),
-  )
-  return isRecord(value) && value.$anchor === name ? [path, ...inside] : inside
-}
-
-/** Keywords whose values are data, in which nothing is a keyword. */
-const DATA_KEYWORDS = new Set(['default', 'const', 'enum', 'examples', 'x-dcr'])
-/** They make references mean something else than places of the document. */
-const FOREIGN_BASES = ['$id', '$dynamicRef', '$dynamicAnchor']
-const JSON_TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
-
-/**
- * The schema with its references resolved. What the validator would otherwise meet in the middle of a run is a problem
- * now; `within` are the references that led here.
- */
-function checkedSchema(
-  reader: Reader,
-  schema: unknown,
-  context: { readonly what: string; readonly path: Path; readonly within: readonly string[] },
-): unknown {
-  const { what, path, within } = context
-  if (Array.isArray(schema)) {
-    return schema.map((item, index) => checkedSchema(reader, item, { ...context, path: [...path, index] }))
-  }
-  if (!isRecord(schema)) return schema
-  if (typeof schema.$ref === 'string') {
-    const reference = schema.$ref
-    if (within.includes(reference)) {
-      const message = `reference "${reference}" of ${what} leads back to itself`
-      reader.add({ code: 'FLOW_STRUCTURE', message }, [...path, '$ref'])
-      return true
-    }
-    const target = referenced(reader, reference, { what, path: [...path, '$ref'] })
-    if (target === undefined) return true
-    const { $ref: _, ...rest } = schema
-    const resolved = checkedSchema(reader, reader.raw(target), {
-      what,
-      path: target,
-      within: [...within, reference],
-    })
-    if (Object.keys(rest).length === 0) return resolved
-    return { ...(checkedSchema(reader, rest, context) as object), allOf: [resolved, ...items(rest.allOf)] }
-  }
-  return Object.fromEntries(
-    Object.entries(schema).map(([keyword, content]) => {
-      const own: Path = [...path, keyword]
-      if (DATA_KEYWORDS.has(keyword)) return [keyword, content]
-      if (FOREIGN_BASES.includes(keyword) && typeof content === 'string') {
-        const message = `"${keyword}" in the schema of ${what} is not supported`
-        reader.add({ code: 'FLOW_UNSUPPORTED', message, hint: 'name a schema by "$anchor" or its place' }, own)
-      }
-      if (keyword === 'pattern' && typeof content === 'string' && !isPattern(content)) {
-        reader.add({ code: 'FLOW_STRUCTURE', message: `the pattern of ${what} is not a regular expression` }, own)
-      } else if (keyword === 'type' && (typeof content === 'string' || Array.isArray(content))) {
-        checkType(reader, content, what, own)
-        return [keyword, content]
-      }
-      return [keyword, checkedSchema(reader, content, { ...context, path: own })]
-    }),
-  )
-}
-
-function checkType(reader: Reader, content: string | readonly unknown[], what: string, path: Path): void {
-  const unknown = [content].flat().find((type) => !JSON_TYPES.includes(String(type)))
-  if (unknown === undefined) return
-  const meant = nearest(String(unknown), JSON_TYPES)
-  reader.add(
-    {
-      code: 'FLOW_STRUCTURE',
-      message: `the schema of ${what} has an unknown type`,
-      expected: JSON_TYPES.join(', '),
-      found: `"${String(unknown)}"`,
-      hint: meant && `did you mean "${meant}"?`,
-    },
-    path,
-  )
-}
-
-function isPattern(text: string): boolean {
-  try {
-    new RegExp(text, 'u')
-    return true
-  } catch {
-    return false
   }
 }

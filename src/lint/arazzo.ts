@@ -66,7 +66,12 @@ function lintStep(step: StepView, findings: Findings): void {
   parameters(step, findings)
   outputs(fields.outputs, [...path, 'outputs'], what, findings)
   for (const criterion of [step.criteria, ...step.cases, ...step.actions.map(({ criteria }) => criteria)].flat()) {
-    type(criterion.fields.type, [...criterion.path, 'type'], CRITERIA, findings)
+    const { type: flavour, context } = criterion.fields
+    type(flavour, [...criterion.path, 'type'], CRITERIA, findings)
+    if (flavour === undefined || context !== undefined) continue
+    const hint = flavour === 'simple' ? 'simple is the default: leave out the type' : undefined
+    const message = `${criterion.what} has a type and no context`
+    structure(findings, [...criterion.path, 'type'], message, { expected: 'context: a runtime expression', hint })
   }
   const body = isRecord(fields.requestBody) ? fields.requestBody : {}
   for (const replacement of places(body.replacements, [...path, 'requestBody', 'replacements'], 'replacement')) {
