@@ -9,7 +9,7 @@ import { isNonEmpty, type Problem, suggestion, ToolError } from './errors.ts'
 import { type Condition, judge } from './flow/criterion.ts'
 import { type Context, render, type Template } from './flow/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from './flow/index.ts'
-import { invocationsOf, withInvoked, workflowOf } from './flow/needs.ts'
+import { invocationsOf, withDependencies, withInvoked, workflowOf } from './flow/needs.ts'
 import { Secret } from './secret.ts'
 import { askFor, hostNamedBy, ServerChoice, serverHint, settingOf, sourcesOf } from './servers.ts'
 
@@ -30,6 +30,8 @@ export interface PlannedWorkflow {
   readonly sources: ReadonlyMap<string, Readonly<Record<string, unknown>>>
   /** the workflows that steps and actions run, planned for what they are told */
   readonly invoked: ReadonlyMap<Invocation, PlannedWorkflow>
+  /** the workflows that must have passed before, at any distance, the first to run first */
+  readonly dependencies: readonly PlannedWorkflow[]
 }
 
 export type PlannedStep = PlannedCall | PlannedWorkflowStep
@@ -159,6 +161,7 @@ class Planner {
     const known = this.planned.get(key)
     if (known?.workflow === workflow) return known
     const invoked = new Map<Invocation, PlannedWorkflow>()
+    const dependencies: PlannedWorkflow[] = []
     const inputs = planInputs(workflow, passed, this.#environment, this.#options, this.problems)
     const sources = sourcesOf(flow, this.#environment)
     const context: Context = { ...knownInputs(inputs), self: flow.self, sourceDescriptions: sources }
@@ -178,12 +181,16 @@ class Planner {
           }) ?? [],
       ),
       invoked,
+      dependencies,
     }
     this.planned.set(key, planned)
     for (const invocation of invocationsOf(workflow)) {
       const called = workflowOf(flow, invocation)
       if (called === undefined) continue
       invoked.set(invocation, this.workflow(called.flow, called.workflow, new Set(invocation.arguments.keys())))
+    }
+    for (const one of withDependencies(flow, workflow)) {
+      if (one.workflow !== workflow) dependencies.push(this.workflow(one.flow, one.workflow, new Set()))
     }
     return planned
   }

@@ -64,7 +64,7 @@ interface Surroundings {
 
 /** Each step as it would be sent; one with cases once for each, one that runs a workflow as the steps of that. */
 function previewSteps(
-  { flow, sources, steps, invoked }: PlannedWorkflow,
+  { flow, sources, steps, invoked, dependencies }: PlannedWorkflow,
   inputs: ReadonlyMap<string, PlannedInput>,
   { userAgent, prefix, within }: Surroundings,
 ): PreviewedStep[] {
@@ -74,6 +74,7 @@ function previewSteps(
     sourceDescriptions: sources,
     steps: new Map(steps.map(({ step }) => [step.stepId, { outputs: expressionsOf(step.stepId, step.outputs) }])),
   }
+  const hasRun = new Set(dependencies)
   return steps.flatMap((planned) => {
     if (planned.kind === 'call') {
       const { cases } = planned.step
@@ -86,8 +87,14 @@ function previewSteps(
     const { stepId, invocation } = planned.step
     const called = invoked.get(invocation)
     if (called === undefined || within.includes(called)) return []
-    const passed = passedInputs(called, invocation, context, inputs)
-    return previewSteps(called, passed, { userAgent, prefix: `${prefix}${stepId}/`, within: [...within, called] })
+    const inside = (one: PlannedWorkflow, known: PlannedWorkflow['inputs'], deeper: string) =>
+      previewSteps(one, known, { userAgent, prefix: `${prefix}${stepId}/${deeper}`, within: [...within, called] })
+    const before = called.dependencies.filter((one) => !hasRun.has(one))
+    for (const one of before) hasRun.add(one)
+    return [
+      ...before.flatMap((one) => inside(one, one.inputs, `dependsOn/${one.workflow.workflowId}/`)),
+      ...inside(called, passedInputs(called, invocation, context, inputs), ''),
+    ]
   })
 }
 

@@ -575,12 +575,12 @@ test('a workflow that is repeated as a step heals as a whole, and its earlier ex
   expect(workflows[0]?.steps[1]?.exchanges.map(({ response }) => response?.status)).toEqual([503])
 })
 
-test('Arazzo 1.1 § Parameter Object in: it has no place where a step runs a workflow, and must be there elsewhere', async () => {
+test('Arazzo 1.1 § Parameter Object in: without it a parameter goes to a workflow alone, and an action must not have it', async () => {
   const problems = await problemsOf(`
   - workflowId: one
     x-dcr: { effect: read }
     steps:
-      - { stepId: a, workflowId: two, parameters: [{ name: id, in: header, value: 1 }] }
+      - { stepId: a, workflowId: two, onSuccess: [{ name: x, type: goto, workflowId: two, parameters: [{ name: id, in: header, value: 1 }] }] }
       - { stepId: b, workflowId: two, parameters: [{ name: idd, value: 1 }], requestBody: { payload: {} }, x-dcr: { identity: none } }
       - { stepId: c, operationId: readClient, parameters: [{ name: client_id, value: 1 }] }
       - { stepId: d, workflowId: twoo }
@@ -594,7 +594,7 @@ test('Arazzo 1.1 § Parameter Object in: it has no place where a step runs a wor
     outputs: { name: $inputs.id }`)
 
   expect(problems).toEqual([
-    'FLOW_STRUCTURE 5: parameter "id" of step "a" says where it goes, but a workflow takes inputs',
+    'FLOW_STRUCTURE 5: parameter "id" of success action 1 of step "a" says where it goes, which one of an action must not',
     'FLOW_REFERENCE 6: there is no input "idd" of workflow "two"',
     'FLOW_UNSUPPORTED 6: "requestBody" of step "b" is not supported, since it runs a workflow',
     'FLOW_STRUCTURE 6: "identity" of step "b" has no meaning, since it runs a workflow',
@@ -806,12 +806,12 @@ test('a workflow that may have changed something is not repeated as a step', asy
     steps: [{ stepId: a, workflowId: two, onFailure: [{ name: again, type: retry }] }]
   - workflowId: two
     x-dcr: { effect: register }
-    dependsOn: [one]
     steps: [{ stepId: b, ${ALIVE} }]`,
     { replies: { 'GET /status': [BUSY] } },
   )
 
-  expect(sent).toEqual(['GET /status'])
+  // The second is that of the workflow by itself.
+  expect(sent).toEqual(['GET /status', 'GET /status'])
 })
 
 test('a workflow that is chosen brings those it depends on; unnamed, only where none of them changes a client', async () => {

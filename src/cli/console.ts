@@ -289,8 +289,10 @@ function rowsOf(planned: Planned, within: readonly Planned[] = []): { readonly i
       return [step.stepId, ...one.step.cases.map((each) => each.step.stepId)].map((id) => ({ id, host }))
     }
     const called = planned.invoked.get(one.step.invocation)
-    const inner = called === undefined ? [] : rowsOf(called, [...within, planned])
-    return [{ id: step.stepId, host: '' }, ...inner.map(({ id, host }) => ({ id: `${step.stepId}/${id}`, host }))]
+    const inside = (other: Planned, prefix: string) =>
+      rowsOf(other, [...within, planned]).map(({ id, host }) => ({ id: `${step.stepId}/${prefix}${id}`, host }))
+    const before = called?.dependencies.flatMap((other) => inside(other, `dependsOn/${other.workflow.workflowId}/`))
+    return [{ id: step.stepId, host: '' }, ...(before ?? []), ...(called === undefined ? [] : inside(called, ''))]
   })
 }
 

@@ -4,14 +4,14 @@
  */
 import { blank, Call, contextOf, type Kept, type Known, type Outcome, type Ports, problemOf, round } from '../call.ts'
 import { fail, type Problem } from '../errors.ts'
-import { asText, type Context } from '../flow/expression.ts'
-import type { Action, Dependency, Invocation, Step, Target } from '../flow/index.ts'
+import { asText, type Context, type Expression } from '../flow/expression.ts'
+import type { Dependency, Invocation, Step, Target } from '../flow/index.ts'
 import { expressionsIn } from '../flow/needs.ts'
 import { type PlannedCall, type PlannedInput, type PlannedStep, type PlannedWorkflow, plainValue } from '../plan.ts'
 import type { Exchange, StepRecord, WorkflowRecord } from '../record.ts'
 import { evaluate } from '../request.ts'
-import type { Ended, EndedWorkflows } from './ended.ts'
-import { type Inside, judgeInner, prepare, type Transfer } from './inner.ts'
+import { type Ended, EndedWorkflows } from './ended.ts'
+import { type Inside, judgeInner, prepare, runInside, type Transfer } from './inner.ts'
 import { delayBefore, followUp, nextAction, type OneWay } from './next.ts'
 import { type CaseResult, casesCheck, WORDS, worst } from './verdict.ts'
 
@@ -25,7 +25,7 @@ export type RunEvent =
 
 /** More steps than any sensible flow takes: an endless loop ends here. */
 export const STEP_BUDGET = 1000
-/** Workflows that run each other, and retries that lead through steps with retries. */
+/** Workflows that run each other. */
 const DEEPEST = 32
 /** How long the steps that always run may take together once the run is interrupted. */
 const LAST_STEPS_MS = 30_000
@@ -35,7 +35,9 @@ interface Surroundings {
   readonly signal: AbortSignal
   /** steps that may still be run, counted over all workflows that run each other */
   readonly budget: { left: number }
-  readonly before: EndedWorkflows
+  /** retries made so far, by step and action, of the steps that are being run */
+  readonly retries: Map<string, Map<string, number>>
+  readonly ended: EndedWorkflows
   /** stands before the step ids of a workflow that runs as a step of another */
   readonly prefix: string
   readonly depth: number
@@ -44,7 +46,8 @@ interface Surroundings {
 /** What came of a step, what happens next, and the steps of the workflow that it ran. */
 type Result = Outcome & { readonly next?: OneWay | undefined }
 
-type Attempt = Outcome & { readonly inner: readonly StepRecord[] }
+/** `ended` are the workflows that it ran: a repetition runs them again. */
+type Attempt = Outcome & { readonly inner: readonly StepRecord[]; readonly ended: EndedWorkflows }
 
 /** One walk through a workflow. */
 export class Course {
@@ -65,7 +68,7 @@ export class Course {
   constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, around: Surroundings) {
     this.#planned = planned
     this.#around = around
-    this.#workflows = new Map(around.before.of(planned.flow))
+    this.#workflows = new Map(around.ended.of(planned.flow))
     this.#known = { inputs, outputs: this.#produced, workflows: this.#workflows, document: planned }
   }
 
@@ -92,6 +95,16 @@ export class Course {
     return 'passed'
   }
 
+  /** What others can read of it. */
+  get ended(): Ended {
+    const { prefix } = this.#around
+    const passed = this.steps
+      .filter((step) => step.status === 'passed')
+      .map(({ stepId }) => stepId.slice(prefix.length))
+    const { status, outputs } = this
+    return { status, inputs: plainInputs(this.#known.inputs), outputs, passed: new Set(passed) }
+  }
+
   /** Runs steps until one of them, or their end, says stop. Returns why the others were not reached. */
   async *#walk(): AsyncGenerator<RunEvent, string> {
     const steps = this.#planned.steps.filter(({ step }) => !step.finally)
@@ -102,7 +115,7 @@ export class Course {
       if (signal.aborted) return this.#interrupted()
       if (budget.left <= 0) return this.#exhausted()
       this.#hasBegun = true
-      const { step, next, context } = yield* this.#step(planned, signal, 0)
+      const { step, next, context } = yield* this.#step(planned, signal)
       if (signal.aborted && step.status === 'errored') return this.#interrupted()
       const name = planned.step.stepId
       if (next?.type === 'end') return `step "${name}" ended the workflow`
@@ -160,7 +173,7 @@ export class Course {
     if (signal.aborted) bound()
     else signal.addEventListener('abort', bound, { once: true })
     try {
-      for (const planned of last) yield* this.#step(planned, own.signal, 0)
+      for (const planned of last) yield* this.#step(planned, own.signal)
     } finally {
       signal.removeEventListener('abort', bound)
       over.abort()
@@ -168,7 +181,7 @@ export class Course {
   }
 
   /** A step with all its cases or retries, and the action that follows. */
-  async *#step(planned: PlannedStep, signal: AbortSignal, depth: number): AsyncGenerator<RunEvent, Result> {
+  async *#step(planned: PlannedStep, signal: AbortSignal): AsyncGenerator<RunEvent, Result> {
     const missing = planned.step.dependsOn.find((one) => !this.#isMet(one))
     if (missing !== undefined) {
       const { workflow, stepId: id } = missing
@@ -180,13 +193,13 @@ export class Course {
       const context = contextOf(this.#known)
       return { step, context, values: {}, next: this.#followUp(planned.step, step, context) }
     }
-    if (planned.kind === 'call' && planned.step.cases.length > 0) return yield* this.#cases(planned, signal, depth)
-    return yield* this.#attempts(planned, signal, depth)
+    if (planned.kind === 'call' && planned.step.cases.length > 0) return yield* this.#cases(planned, signal)
+    return yield* this.#attempts(planned, signal)
   }
 
   #isMet({ workflow, stepId }: Dependency): boolean {
     if (workflow !== undefined)
-      return this.#around.before.find(this.#planned.flow, workflow)?.passed.has(stepId) === true
+      return this.#around.ended.find(this.#planned.flow, workflow)?.passed.has(stepId) === true
     const name = this.#around.prefix + stepId
     return this.steps.findLast((step) => step.stepId === name)?.status === 'passed'
   }
@@ -195,13 +208,31 @@ export class Course {
   async *#attempts(
     planned: PlannedStep,
     signal: AbortSignal,
-    depth: number,
     note: Partial<StepRecord> = {},
+  ): AsyncGenerator<RunEvent, Result> {
+    const { retries } = this.#around
+    const { flow, workflow } = this.#planned
+    const key = JSON.stringify([flow.file, workflow.workflowId, planned.step.stepId])
+    // A step that its own retry leads back to goes on counting: retryLimit bounds the step as a whole.
+    const outer = retries.get(key)
+    const used = outer ?? new Map<string, number>()
+    retries.set(key, used)
+    try {
+      return yield* this.#attempted(planned, signal, note, used)
+    } finally {
+      if (outer === undefined) retries.delete(key)
+    }
+  }
+
+  async *#attempted(
+    planned: PlannedStep,
+    signal: AbortSignal,
+    note: Partial<StepRecord>,
+    used: Map<string, number>,
   ): AsyncGenerator<RunEvent, Result> {
     const { budget, prefix, ports } = this.#around
     const { step } = planned
     const stepId = prefix + step.stepId
-    const used = new Map<Action, number>()
     const earlier: Exchange[] = []
     yield { type: 'step-started', stepId }
     for (;;) {
@@ -211,14 +242,14 @@ export class Course {
       if (outcome.kept !== undefined) {
         yield { type: 'registration-kept', stepId, ...ports.redactor.value(outcome.kept) }
       }
-      const { action, hint } = this.#choose(planned, outcome, { used, signal, depth })
+      const { action, hint } = this.#choose(planned, outcome, used, signal)
       if (action?.type === 'retry') {
-        const attempt = (used.get(action) ?? 0) + 1
-        used.set(action, attempt)
+        const attempt = (used.get(action.name) ?? 0) + 1
+        used.set(action.name, attempt)
         const delayMs = delayBefore(action, outcome.answer, ports.now())
         yield { type: 'retry', stepId, attempt, delayMs }
         await ports.wait(delayMs, signal)
-        const failed = action.through && (yield* this.#through(action.through, planned, signal, depth + 1))
+        const failed = action.through && (yield* this.#through(action.through, planned, signal))
         if (failed === undefined) {
           earlier.push(...outcome.inner.flatMap(({ exchanges }) => exchanges), ...outcome.step.exchanges)
           continue
@@ -237,6 +268,7 @@ export class Course {
       hint,
       next,
       inner,
+      ended,
       ...outcome
     }: Attempt & {
       readonly earlier: readonly Exchange[]
@@ -246,6 +278,7 @@ export class Course {
     },
   ): AsyncGenerator<RunEvent, Result> {
     this.steps.push(...inner)
+    this.#around.ended.take(ended)
     const { step } = outcome
     const exchanges = [...earlier, ...step.exchanges]
     const stepId = this.#around.prefix + step.stepId
@@ -257,18 +290,16 @@ export class Course {
   #choose(
     { step }: PlannedStep,
     outcome: Outcome,
-    {
-      used,
-      signal,
-      depth,
-    }: { readonly used: ReadonlyMap<Action, number>; readonly signal: AbortSignal; readonly depth: number },
+    used: ReadonlyMap<string, number>,
+    signal: AbortSignal,
   ): ReturnType<typeof nextAction> {
     if (signal.aborted) return { action: undefined, hint: undefined }
-    const isBounded = this.#around.budget.left > 0 && depth < DEEPEST
+    const hasBudget = this.#around.budget.left > 0
     const invoked = step.kind === 'workflow' ? this.#planned.invoked.get(step.invocation) : undefined
+    const again = invoked === undefined ? [] : [...this.#around.ended.awaitedBy(invoked), invoked]
     return nextAction(step, outcome, {
-      mayRetry: (action) => action.type === 'retry' && isBounded && (used.get(action) ?? 0) < action.retryLimit,
-      isReadOnly: invoked?.workflow.effect === 'read',
+      mayRetry: (action) => action.type === 'retry' && hasBudget && (used.get(action.name) ?? 0) < action.retryLimit,
+      isReadOnly: again.every(({ workflow }) => workflow.effect === 'read'),
     })
   }
 
@@ -283,27 +314,27 @@ export class Course {
   }
 
   async #call(planned: PlannedCall, signal: AbortSignal): Promise<Attempt> {
-    return { ...(await new Call(planned, this.#known, this.#around.ports, signal).run()), inner: [] }
+    const outcome = await new Call(planned, this.#known, this.#around.ports, signal).run()
+    return { ...outcome, inner: [], ended: new EndedWorkflows() }
   }
 
   /** Runs what a retry leads through and comes back. Returns why the retry has lost its sense, if it has. */
-  async *#through(
-    target: Target,
-    by: PlannedStep,
-    signal: AbortSignal,
-    depth: number,
-  ): AsyncGenerator<RunEvent, string | undefined> {
+  async *#through(target: Target, by: PlannedStep, signal: AbortSignal): AsyncGenerator<RunEvent, string | undefined> {
     const from = `the retry of step "${by.step.stepId}"`
     if (target.kind === 'step') {
       const planned = this.#planned.steps.find(({ step }) => step.stepId === target.stepId)
       if (planned === undefined || signal.aborted) return undefined
-      const { step } = yield* this.#step(planned, signal, depth)
+      const { step } = yield* this.#step(planned, signal)
       return step.status === 'passed' ? undefined : `it was not repeated: step "${target.stepId}" ${step.status}`
     }
     const { workflowId } = target.invocation
     try {
       const transfer = await this.#prepare(target.invocation, from, contextOf(this.#known))
-      const { status, steps } = yield* this.#inside(transfer, `${by.step.stepId}/retry/`, signal)
+      const { status, steps } = yield* this.#inside(transfer, target.invocation, {
+        prefix: `${by.step.stepId}/retry/`,
+        signal,
+        ended: this.#around.ended,
+      })
       this.steps.push(...steps)
       return status === 'passed' ? undefined : `it was not repeated: workflow "${workflowId}" ${WORDS[status]}`
     } catch (error) {
@@ -333,32 +364,34 @@ export class Course {
       })
     }
     const base = { ...blank(planned), startedAt }
+    const ended = new EndedWorkflows(this.#around.ended)
     const took = () => round(ports.clock() - start)
     try {
       const transfer = await this.#prepare(invocation, `step "${step.stepId}"`, contextOf(this.#known))
-      const inside = yield* this.#inside(transfer, `${step.stepId}/`, own.signal)
-      const { outputs } = inside
-      if (invocation.source === undefined)
-        this.#workflows.set(invocation.workflowId, { inputs: plainInputs(transfer.inputs), outputs })
+      const inside = yield* this.#inside(transfer, invocation, { prefix: `${step.stepId}/`, signal: own.signal, ended })
       const late: Problem = {
         code: 'TIMEOUT',
         message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,
         at: step.at,
       }
       const verdict = judgeInner(step, { ...inside, error: isLate ? late : inside.error }, this.#known, ports.redactor)
-      return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, inner: inside.steps }
+      return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, inner: inside.steps, ended }
     } catch (error) {
       const problem = ports.redactor.value(problemOf(error))
       const failed: StepRecord = { ...base, status: 'errored', error: problem, durationMs: took() }
-      return { step: failed, context: contextOf(this.#known), values: {}, inner: [] }
+      return { step: failed, context: contextOf(this.#known), values: {}, inner: [], ended }
     } finally {
       signal.removeEventListener('abort', stop)
       over.abort()
     }
   }
 
-  /** A workflow within this one, and those to which it transfers control: what ends last returns. */
-  async *#inside(first: Transfer, prefix: string, signal: AbortSignal): AsyncGenerator<RunEvent, Inside> {
+  /** A workflow within this one. From now on `$workflows` reads what it returned. */
+  async *#inside(
+    first: Transfer,
+    { source, workflowId }: Invocation,
+    { prefix, ...own }: Pick<Surroundings, 'prefix' | 'signal' | 'ended'>,
+  ): AsyncGenerator<RunEvent, Inside> {
     const { depth } = this.#around
     if (depth >= DEEPEST) {
       fail({
@@ -367,21 +400,13 @@ export class Course {
         hint: 'a workflow runs itself without a way out',
       })
     }
-    const around = { ...this.#around, signal, prefix: this.#around.prefix + prefix, depth: depth + 1 }
-    const courses: Course[] = []
-    for (let next: Transfer | undefined = first; next !== undefined; ) {
-      const course: Course = new Course(next.planned, next.inputs, around)
-      yield* course.run()
-      courses.push(course)
-      next = course.transfer
-    }
-    const steps = courses.flatMap((course) => course.steps)
-    return {
-      steps,
-      status: worst(courses.map(({ status }) => status)),
-      error: courses.findLast(({ error }) => error !== undefined)?.error ?? steps.find(({ error }) => error)?.error,
-      outputs: courses.at(-1)?.outputs ?? {},
-    }
+    const around = { ...this.#around, ...own, depth: depth + 1 }
+    const begin = ({ planned, inputs }: Transfer, deeper: string) =>
+      new Course(planned, inputs, { ...around, prefix: around.prefix + prefix + deeper })
+    const inside = yield* runInside(first, own.ended, begin)
+    if (source === undefined)
+      this.#workflows.set(workflowId, { inputs: plainInputs(first.inputs), outputs: inside.outputs })
+    return inside
   }
 
   async #prepare(invocation: Invocation, by: string, context: Context): Promise<Transfer> {
@@ -394,7 +419,7 @@ export class Course {
    * The runs of a step with cases. A control that does not hold says that the request was never good, so that a refusal of
    * an altered one proves nothing.
    */
-  async *#cases(planned: PlannedCall, signal: AbortSignal, depth: number): AsyncGenerator<RunEvent, Result> {
+  async *#cases(planned: PlannedCall, signal: AbortSignal): AsyncGenerator<RunEvent, Result> {
     const { step } = planned
     const { prefix, ports } = this.#around
     const startedAt = ports.now().toISOString()
@@ -410,7 +435,7 @@ export class Course {
         yield* this.#finished({ ...blank(variant), ...note, stepId, status: 'skipped', because })
         continue
       }
-      const result = yield* this.#attempts(variant, signal, depth, note)
+      const result = yield* this.#attempts(variant, signal, note)
       results.push({ one, result })
       if (signal.aborted) because = 'the run was interrupted'
       else if (one.isControl && result.step.status !== 'passed')
@@ -436,12 +461,14 @@ export class Course {
     return { step: record, context, values, next: this.#followUp(step, record, context) }
   }
 
-  /** Those that read a step which the path did not lead to have no value; Arazzo calls the others applicable. */
+  /** Those that read a step or a workflow which the path did not lead to have no value; Arazzo calls the others applicable. */
   #readOutputs(): void {
     const context = contextOf(this.#known)
-    const applicable = [...this.#planned.workflow.outputs].filter(([, value]) =>
-      expressionsIn(value).every((one) => one.kind !== 'steps' || this.#produced.has(one.stepId)),
-    )
+    const hasRun = (one: Expression) =>
+      one.kind === 'steps'
+        ? this.#produced.has(one.stepId)
+        : one.kind !== 'workflows' || this.#workflows.has(one.workflowId)
+    const applicable = [...this.#planned.workflow.outputs].filter(([, value]) => expressionsIn(value).every(hasRun))
     try {
       this.outputs = Object.fromEntries(
         applicable.map(([name, value]) => [name, evaluate(value, context, this.#known.inputs)]),

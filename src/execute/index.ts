@@ -10,7 +10,7 @@ import type { Redactor } from '../secret.ts'
 import { Course, plainInputs, type RunEvent, STEP_BUDGET } from './course.ts'
 import { EndedWorkflows } from './ended.ts'
 import type { Transfer } from './inner.ts'
-import { WORDS, worst } from './verdict.ts'
+import { worst } from './verdict.ts'
 
 export type { Kept, Ports } from '../call.ts'
 export type { RunEvent } from './course.ts'
@@ -18,22 +18,25 @@ export type { RunEvent } from './course.ts'
 export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): AsyncGenerator<RunEvent, void> {
   const before = new EndedWorkflows()
   for (const first of plan.workflows) {
-    const budget = { left: STEP_BUDGET }
+    const ended = new EndedWorkflows(before)
+    const shared = { ports, signal, budget: { left: STEP_BUDGET }, retries: new Map(), ended, prefix: '', depth: 0 }
     const statuses: WorkflowRecord['status'][] = []
     const passed = new Set<string>()
     let outputs: Readonly<Record<string, unknown>> = {}
-    // A transfer is one way: the workflow it leads to is one of its own.
-    for (let next: Transfer | undefined = { planned: first, inputs: first.inputs }; next !== undefined; ) {
-      const { planned, inputs }: Transfer = next
+    const next = toRun({ planned: first, inputs: first.inputs }, ended)
+    for (let one = next.shift(); one !== undefined; one = next.shift()) {
+      const { planned, inputs } = one
       yield { type: 'workflow-started', planned }
-      const course = new Course(planned, inputs, { ports, signal, budget, before, prefix: '', depth: 0 })
-      const blocked = blockedBy(planned, before) ?? (await ports.given(planned.workflow))
+      const course = new Course(planned, inputs, shared)
+      const blocked = ended.obstacle(planned) ?? (await ports.given(planned.workflow))
       const record: WorkflowRecord = yield* recorded(course, planned, inputs, ports, blocked)
       yield { type: 'workflow-finished', workflow: record }
+      ended.add(planned.flow, planned.workflow.workflowId, { ...course.ended, status: record.status })
       statuses.push(record.status)
       for (const { status, stepId } of record.steps) if (status === 'passed') passed.add(stepId)
       if (planned === first) outputs = course.outputs
-      next = course.transfer
+      // A transfer is one way: the workflow it leads to is one of its own.
+      if (course.transfer !== undefined) next.unshift(...toRun(course.transfer, ended))
     }
     before.add(first.flow, first.workflow.workflowId, {
       status: worst(statuses),
@@ -73,12 +76,10 @@ async function* recorded(
   }
 }
 
-/** Why a workflow cannot begin: one that it depends on has not passed. */
-function blockedBy({ flow, workflow }: PlannedWorkflow, before: EndedWorkflows): string | undefined {
-  const missing = workflow.dependsOn.find((name) => before.find(flow, name)?.status !== 'passed')
-  if (missing === undefined) return undefined
-  const status = before.find(flow, missing)?.status ?? 'skipped'
-  return `it depends on workflow "${missing.workflowId}", which ${WORDS[status]}`
+/** The workflow, after those that it depends on and that have not run (Arazzo 1.1 Workflow Object dependsOn). */
+function toRun(transfer: Transfer, ended: EndedWorkflows): Transfer[] {
+  const before = ended.awaitedBy(transfer.planned).map((planned) => ({ planned, inputs: planned.inputs }))
+  return [...before, transfer]
 }
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {

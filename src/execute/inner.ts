@@ -1,4 +1,7 @@
-/** A workflow that another one runs: the inputs it is told, and what its end says of the step that ran it. */
+/**
+ * A workflow that another one runs: the inputs it is told, what runs before and after it, and what its end says of the step
+ * that ran it.
+ */
 import { contextOf, criterionCheck, freshInputs, type Known, type Outcome, type Ports, problemOf } from '../call.ts'
 import { fail, type Problem } from '../errors.ts'
 import type { Context } from '../flow/expression.ts'
@@ -8,7 +11,8 @@ import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan.ts
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record.ts'
 import { evaluate, OMITTED } from '../request.ts'
 import type { Redactor } from '../secret.ts'
-import { WORDS } from './verdict.ts'
+import type { Ended, EndedWorkflows } from './ended.ts'
+import { WORDS, worst } from './verdict.ts'
 
 /** Where control goes on, with what it is told. */
 export interface Transfer {
@@ -22,6 +26,71 @@ export interface Inside {
   readonly status: WorkflowRecord['status']
   readonly error: Problem | StepRecord['error']
   readonly outputs: Readonly<Record<string, unknown>>
+}
+
+/** One walk through a workflow, with the events of type E that it tells. */
+export interface Walk<E> {
+  run(): AsyncGenerator<E, void>
+  readonly steps: readonly StepRecord[]
+  readonly error: Problem | undefined
+  /** where control goes on instead of back */
+  readonly transfer: Transfer | undefined
+  /** what others can read of it once it has run */
+  readonly ended: Ended
+}
+
+/** How a workflow within another one is begun; the prefix stands before its step ids. */
+export type Begin<E> = (transfer: Transfer, prefix: string) => Walk<E>
+
+/**
+ * Runs a workflow within another, and those to which it transfers control: what ends last returns. Before each of them run
+ * the workflows that it depends on and that have not run.
+ * @see [Arazzo 1.1 Workflow Object dependsOn](https://spec.openapis.org/arazzo/v1.1.0.html#workflow-object)
+ */
+export async function* runInside<E>(
+  first: Transfer,
+  ended: EndedWorkflows,
+  begin: Begin<E>,
+): AsyncGenerator<E, Inside> {
+  const steps: StepRecord[] = []
+  const statuses: WorkflowRecord['status'][] = []
+  let error: Inside['error']
+  let outputs: Inside['outputs'] = {}
+  for (let next: Transfer | undefined = first; next !== undefined; ) {
+    const { planned }: Transfer = next
+    steps.push(...(yield* runDependencies(planned, ended, begin)))
+    const obstacle = ended.obstacle(planned)
+    if (obstacle !== undefined) {
+      const message = `workflow "${planned.workflow.workflowId}" did not begin: ${obstacle}`
+      return { steps, status: 'errored', error: { code: 'VALUE_UNDEFINED', message }, outputs: {} }
+    }
+    const walk = begin(next, '')
+    yield* walk.run()
+    ended.add(planned.flow, planned.workflow.workflowId, walk.ended)
+    steps.push(...walk.steps)
+    statuses.push(walk.ended.status)
+    error = walk.error ?? error
+    outputs = walk.ended.outputs
+    next = walk.transfer
+  }
+  return { steps, status: worst(statuses), error: error ?? steps.find((step) => step.error)?.error, outputs }
+}
+
+/** Stops at the first that does not pass. Returns the steps of all. */
+async function* runDependencies<E>(
+  planned: PlannedWorkflow,
+  ended: EndedWorkflows,
+  begin: Begin<E>,
+): AsyncGenerator<E, readonly StepRecord[]> {
+  const steps: StepRecord[] = []
+  for (const one of ended.awaitedBy(planned)) {
+    const prefix = `dependsOn/${one.workflow.workflowId}/`
+    const transfer = { planned: one, inputs: one.inputs }
+    const result = yield* runInside(transfer, ended, (next, deeper) => begin(next, prefix + deeper))
+    steps.push(...result.steps)
+    if (result.status !== 'passed') break
+  }
+  return steps
 }
 
 /** The workflow with the inputs it is told. Throws ToolError where a value is missing or does not fit. */

@@ -2,11 +2,11 @@
  * What happens after a step: success and failure actions as Arazzo writes them, and what another workflow is told that an
  * action or a step runs. Knows nothing of how a path is walked.
  */
-import { placed } from './components.ts'
+import { placed, writtenAt } from './components.ts'
 import type { Path } from './document.ts'
 import type { Action, Invocation, Target, Value } from './model.ts'
 import { items, type Scope, type Shape, type Stage, textOf } from './scope.ts'
-import { ARAZZO, type Fields } from './structure.ts'
+import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
 
 /** The actions of the list at `path`. */
 export function parseActions(
@@ -27,6 +27,17 @@ export function parseActions(
       reader.add({ code: 'FLOW_STRUCTURE', message: `${kind} action "${name}" of ${what} occurs twice` }, written)
     names.add(name)
     return parseAction(scope, fields, { path: place.path, named, stage })
+  })
+}
+
+/**
+ * The workflows that failure actions of the list at `path` may run before a step is tried again: what follows the step can
+ * read what they returned. Says nothing of mistakes.
+ */
+export function retriedThrough(reader: Reader, path: Path): readonly string[] {
+  return items(reader.raw(path)).flatMap((_, index) => {
+    const action = writtenAt(reader, [...path, index], 'failureActions')
+    return isRecord(action) && action.type === 'retry' ? (textOf(action.workflowId) ?? []) : []
   })
 }
 
@@ -105,11 +116,15 @@ function parseTarget(scope: Scope, fields: Fields, { path, named, stage }: Place
   return undefined
 }
 
-/** The workflow that the object at `path` names, with its `parameters` and those of `more` places as arguments. */
+/**
+ * The workflow that the object at `path` names, with its `parameters` as arguments; of a step, also those of `shared`
+ * places, which its workflow passes to all steps.
+ * @see [Arazzo 1.1 Parameter Object in](https://spec.openapis.org/arazzo/v1.1.0.html#parameter-object)
+ */
 export function parseInvocation(
   scope: Scope,
   name: string,
-  { path, named, stage, more = [] }: Place & { readonly more?: readonly Path[] },
+  { path, named, stage, shared }: Place & { readonly shared?: readonly Path[] },
 ): (Invocation & { readonly shape: Shape }) | undefined {
   const { reader } = scope
   const place: Path = [...path, 'workflowId']
@@ -117,10 +132,12 @@ export function parseInvocation(
   if (target === undefined) return undefined
   const { source, workflowId, shape } = target
   const values = new Map<string, Value>()
+  const mustNotSayPlace = shared === undefined
+  const ambiguous = new Map<string, Path>()
   const own = items(reader.raw([...path, 'parameters'])).map((_, index): Path => [...path, 'parameters', index])
   // A step's own overrides what the workflow passes to all.
   for (const [written, isOwn] of [
-    ...more.map((one) => [one, false] as const),
+    ...(shared ?? []).map((one) => [one, false] as const),
     ...own.map((one) => [one, true] as const),
   ]) {
     const what = `${reader.nameOf(written, 'parameter', 'name')} of ${named}`
@@ -128,12 +145,13 @@ export function parseInvocation(
     const fields = parameter && reader.object(parameter.path, what, ARAZZO.parameter)
     if (parameter === undefined || typeof fields?.name !== 'string') continue
     const { name } = fields
-    if (fields.in !== undefined) {
+    // "All parameters map to workflow inputs", wherever they say that they go; in an action they must not say it.
+    if (fields.in !== undefined && mustNotSayPlace) {
       reader.add(
         {
           code: 'FLOW_STRUCTURE',
-          message: `parameter "${name}" of ${named} says where it goes, but a workflow takes inputs`,
-          hint: 'remove "in"',
+          message: `parameter "${name}" of ${named} says where it goes, which one of an action must not`,
+          hint: 'remove "in": it becomes an input of the workflow',
         },
         [...parameter.path, 'in'],
       )
@@ -144,8 +162,15 @@ export function parseInvocation(
       scope.unknownName('input', name, shape.inputs, written, 0, ` of workflow "${workflowId}"`)
     if (isOwn && own.some((other) => other !== written && isEarlier(other, written) && nameAt(scope, other) === name))
       reader.add({ code: 'FLOW_STRUCTURE', message: `parameter "${name}" of ${named} occurs twice` }, written)
+    if (!isOwn && fields.in !== undefined && values.has(name)) ambiguous.set(name, written)
+    else ambiguous.delete(name)
     const at = parameter.value ?? [...parameter.path, 'value']
     values.set(name, scope.value(reader.raw(at), at, stage))
+  }
+  for (const [name, written] of ambiguous) {
+    const message = `two parameters "${name}" become one input of workflow "${workflowId}"`
+    const hint = `say which on ${named}: parameters: [{ name: ${name}, value: … }]`
+    reader.add({ code: 'FLOW_STRUCTURE', message, hint }, written)
   }
   return { shape, source, workflowId, arguments: values, at: reader.document.at(place) }
 }

@@ -77,6 +77,14 @@ export function placed(reader: Reader, path: Path, what: string, kind: Component
   return { path: ['components', kind, name], value: hasValue ? [...path, 'value'] : undefined }
 }
 
+/** What is written at `path`, or in the component that is named there; says nothing of mistakes. */
+export function writtenAt(reader: Reader, path: Path, kind: ComponentKind): unknown {
+  const raw = reader.raw(path)
+  const start = `$components.${kind}.`
+  const reference = isRecord(raw) ? String(raw.reference) : ''
+  return reference.startsWith(start) ? reader.raw(['components', kind, reference.slice(start.length)]) : raw
+}
+
 function componentName(reader: Reader, reference: string, path: Path, kind: ComponentKind): string | undefined {
   try {
     const expression = parseExpression(reference)

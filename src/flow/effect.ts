@@ -1,6 +1,6 @@
 /** What calls do to a registration, told by method and path before anything is known of an answer. A table and its use. */
 import { EFFECTS, type Effect, type Flow, type Step, type Workflow } from './model.ts'
-import { workflowOf } from './needs.ts'
+import { withDependencies, workflowOf } from './needs.ts'
 import type { Operation } from './openapi.ts'
 
 export type Change = Exclude<Effect, 'read'>
@@ -29,15 +29,19 @@ export interface ChangingStep {
   readonly change: Change
 }
 
-/** In the order in which they run, those of the workflows that steps run in their place. */
+/** In the order in which they run, those of the workflows that steps run, and of what these depend on, in their place. */
 export function changingSteps(flow: Flow, workflow: Workflow, within: readonly Workflow[] = []): ChangingStep[] {
   if (within.includes(workflow)) return []
+  const hasRun = new Set(withDependencies(flow, workflow).map((one) => one.workflow))
   return workflow.steps.flatMap((step): ChangingStep[] => {
     if (step.kind === 'call') {
       const change = effectOfOperation(step.operation)
       return change === 'read' ? [] : [{ step, change }]
     }
     const invoked = workflowOf(flow, step.invocation)
-    return invoked === undefined ? [] : changingSteps(invoked.flow, invoked.workflow, [...within, workflow])
+    const ran = invoked === undefined ? [] : withDependencies(invoked.flow, invoked.workflow)
+    return ran
+      .filter((one) => !hasRun.has(one.workflow))
+      .flatMap((one) => changingSteps(one.flow, one.workflow, [...within, workflow]))
   })
 }

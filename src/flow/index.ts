@@ -6,7 +6,7 @@ import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../errors.t
 import { type Document, readFlowDocument } from './document.ts'
 import { openLibrary, type Volume } from './library.ts'
 import { EFFECTS, type Flow, type Invocation, type Workflow } from './model.ts'
-import { invocationsOf, workflowOf } from './needs.ts'
+import { invocationsOf, withDependencies, workflowOf } from './needs.ts'
 import { namesOf } from './order.ts'
 import { awaitedBy, items, namedIn, textOf } from './scope.ts'
 import { isRecord, type Reader } from './structure.ts'
@@ -119,21 +119,52 @@ function checkDependencies(volume: Volume): void {
 
 /** What a workflow runs must not do more to the client than it says itself; nobody would be warned. */
 function checkInvocations(flow: Flow, problems: Problem[]): void {
-  const weight = ({ effect }: Workflow) => EFFECTS.indexOf(effect)
   for (const workflow of flow.workflows) {
     for (const invocation of invocationsOf(workflow)) {
-      const called = workflowOf(flow, invocation)?.workflow
+      const called = workflowOf(flow, invocation)
       if (called === undefined) continue
-      if (weight(called) > weight(workflow)) {
+      const ran = withDependencies(called.flow, called.workflow)
+      checkEffects(workflow, invocation, ran, problems)
+      if (
+        called.workflow !== workflow &&
+        comesBack(workflow, invocation) &&
+        ran.some((one) => one.workflow === workflow)
+      ) {
         problems.push({
           code: 'FLOW_STRUCTURE',
-          message: `workflow "${workflow.workflowId}" says effect: ${workflow.effect}, but runs "${called.workflowId}" with effect: ${called.effect}`,
+          message: `workflow "${workflow.workflowId}" runs "${called.workflow.workflowId}", which depends on "${workflow.workflowId}" and would have to wait for its end`,
           at: invocation.at,
-          hint: `write effect: ${called.effect} on "${workflow.workflowId}"`,
+          hint: 'run it by an action of type goto, which ends the workflow first, or remove dependsOn',
         })
       }
-      checkArguments(invocation, called, problems)
+      checkArguments(invocation, called.workflow, problems)
     }
+  }
+}
+
+/** By an action of type goto the workflow has ended when the other begins. */
+function comesBack(workflow: Workflow, invocation: Invocation): boolean {
+  const actions = workflow.steps.flatMap((step) => [...step.onSuccess, ...step.onFailure])
+  return !actions.some(
+    (action) => action.type === 'goto' && action.to.kind === 'workflow' && action.to.invocation === invocation,
+  )
+}
+
+function checkEffects(
+  workflow: Workflow,
+  { at }: Invocation,
+  ran: readonly { readonly workflow: Workflow }[],
+  problems: Problem[],
+): void {
+  const weight = ({ effect }: Workflow) => EFFECTS.indexOf(effect)
+  for (const { workflow: one } of ran) {
+    if (weight(one) <= weight(workflow)) continue
+    problems.push({
+      code: 'FLOW_STRUCTURE',
+      message: `workflow "${workflow.workflowId}" says effect: ${workflow.effect}, but runs "${one.workflowId}" with effect: ${one.effect}`,
+      at,
+      hint: `write effect: ${one.effect} on "${workflow.workflowId}"`,
+    })
   }
 }
 

@@ -85,13 +85,14 @@ export function workflowOf(flow: Flow, { source, workflowId }: WorkflowName): Ch
   return place && workflow && { flow: place, workflow }
 }
 
-/** The workflow and all that it can run. */
+/** The workflow and all that it can run, with what those depend on. */
 export function withInvoked(flow: Flow, workflow: Workflow): readonly Workflow[] {
   const found = new Map<Workflow, Flow>([[workflow, flow]])
   for (const [one, place] of found) {
     for (const name of invocationsOf(one)) {
       const called = workflowOf(place, name)
-      if (called !== undefined) found.set(called.workflow, called.flow)
+      const all = called === undefined ? [] : withDependencies(called.flow, called.workflow)
+      for (const each of all) found.set(each.workflow, each.flow)
     }
   }
   return [...found.keys()]

@@ -3,7 +3,7 @@
  * of how they are written into a request.
  */
 import { nearest } from '../errors.ts'
-import { placed } from './components.ts'
+import { placed, writtenAt } from './components.ts'
 import type { Path } from './document.ts'
 import type { Template } from './expression.ts'
 import { bodyKind } from './media-type.ts'
@@ -20,23 +20,22 @@ export interface Shared {
 
 export type PlacedParameter = Parameter & { readonly path: Path }
 
-/** Parameters that a workflow passes to all its steps; one without a place goes to the workflows that they run. */
+/** Parameters that a workflow passes to all its steps; those without a place only to the workflows that they run. */
 export function sharedParameters(scope: Scope, path: Path, what: string, hasWorkflowSteps: boolean): Shared {
   const { reader } = scope
   const all = items(reader.raw([...path, 'parameters'])).map((_, index): Path => [...path, 'parameters', index])
-  const toWorkflows = hasWorkflowSteps ? all.filter((one) => !hasLocation(reader, one)) : []
+  const hasPlace = (one: Path) => {
+    const written = writtenAt(reader, one, 'parameters')
+    return isRecord(written) && written.in !== undefined
+  }
+  const toCalls = all.filter((one) => !hasWorkflowSteps || hasPlace(one))
   const parameters = distinct(
     reader,
-    all.filter((one) => !toWorkflows.includes(one)).flatMap((one) => parseParameter(scope, one, what) ?? []),
+    toCalls.flatMap((one) => parseParameter(scope, one, what) ?? []),
   )
+  // What says no place is meant for workflows, and wins there.
+  const toWorkflows = hasWorkflowSteps ? [...toCalls, ...all.filter((one) => !hasPlace(one))] : []
   return { parameters, toWorkflows }
-}
-
-function hasLocation(reader: Reader, path: Path): boolean {
-  const raw = reader.raw(path)
-  const name = isRecord(raw) ? /^\$components\.parameters\.(.+)$/.exec(String(raw.reference))?.[1] : undefined
-  const object = name === undefined ? raw : reader.raw(['components', 'parameters', name])
-  return isRecord(object) && object.in !== undefined
 }
 
 /** What a step sends: what its workflow passes to all, unless it says the same itself, and its own. */

@@ -283,7 +283,7 @@ export class Scope {
   #reference(expression: Expression, path: Path, stage: Stage): void {
     switch (expression.kind) {
       case 'inputs':
-        if (!this.inputs.has(expression.name)) this.#unknownInput(expression, path)
+        if (!this.inputs.has(expression.name)) this.#unknownValue('input', expression, this.inputs, path)
         break
       case 'steps':
         this.#stepReference(expression, path, stage)
@@ -292,7 +292,7 @@ export class Scope {
         this.#workflowReference(expression, path)
         break
       case 'outputs':
-        this.#outputReference(expression.name, expression, path, stage)
+        this.#outputReference(expression, path, stage)
         break
       case 'url':
       case 'method':
@@ -341,17 +341,6 @@ export class Scope {
     )
   }
 
-  /** A dot is part of a name here; in other tools it leads to a member of the input. */
-  #unknownInput({ name, text, offset }: Expression & { readonly name: string }, path: Path): void {
-    const [first = '', ...members] = name.split('.')
-    if (members.length === 0 || !this.inputs.has(first)) {
-      this.unknownName('input', name, this.inputs.keys(), path, offset)
-      return
-    }
-    const hint = `a member of input "${first}" is read by a pointer: $inputs.${first}#/${members.join('/')}`
-    this.reader.add({ code: 'FLOW_REFERENCE', message: `there is no input "${name}"`, found: text, hint }, path, offset)
-  }
-
   #stepReference(expression: Extract<Expression, { kind: 'steps' }>, path: Path, stage: Stage): void {
     const { stepId, name, text, offset } = expression
     const outputs = this.outputsOf.get(stepId)
@@ -370,7 +359,7 @@ export class Scope {
     } else if (outputs === undefined) {
       this.unknownName('step', stepId, this.outputsOf.keys(), path, offset)
     } else if (!outputs.has(name)) {
-      this.unknownName('output', name, outputs, path, offset, ` of step "${stepId}"`)
+      this.#unknownValue('output', expression, outputs, path, ` of step "${stepId}"`)
     }
   }
 
@@ -393,7 +382,7 @@ export class Scope {
         offset,
       )
     } else if (!shape[field].has(name)) {
-      this.unknownName(field.slice(0, -1), name, shape[field], path, offset, ` of workflow "${workflowId}"`)
+      this.#unknownValue(field.slice(0, -1), expression, shape[field], path, ` of workflow "${workflowId}"`)
     }
   }
 
@@ -416,7 +405,8 @@ export class Scope {
     }
   }
 
-  #outputReference(name: string, { text, offset }: Expression, path: Path, stage: Stage): void {
+  #outputReference(expression: Expression & { readonly name: string }, path: Path, stage: Stage): void {
+    const { name, text, offset } = expression
     if (stage === 'inherited') return
     if (typeof stage !== 'object') {
       this.reader.add(
@@ -429,8 +419,34 @@ export class Scope {
         offset,
       )
     } else if (!stage.called.outputs.has(name)) {
-      this.unknownName('output', name, stage.called.outputs, path, offset, ' of the workflow')
+      this.#unknownValue('output', expression, stage.called.outputs, path, ' of the workflow')
     }
+  }
+
+  /**
+   * A dot is part of a name here; in other tools it leads to a member of the value.
+   * @see [Arazzo 1.1 Runtime Expressions](https://spec.openapis.org/arazzo/v1.1.0.html#runtime-expressions)
+   */
+  #unknownValue(
+    kind: string,
+    { name, text, offset }: Expression & { readonly name: string },
+    names: { has(name: string): boolean; keys(): Iterable<string> },
+    path: Path,
+    of = '',
+  ): void {
+    const parts = name.split('.')
+    const known = parts.findLastIndex((_, index) => index > 0 && names.has(parts.slice(0, index).join('.')))
+    if (known === -1) {
+      this.unknownName(kind, name, names.keys(), path, offset, of)
+      return
+    }
+    const first = parts.slice(0, known).join('.')
+    const [whole = '', pointer = ''] = text.split('#')
+    const start = whole.slice(0, whole.length - name.length)
+    const member = `/${parts.slice(known).join('/')}${pointer}`
+    const hint = `a member of ${kind} "${first}" is read by a pointer: ${start}${first}#${member}`
+    const message = `there is no ${kind} "${name}"${of}`
+    this.reader.add({ code: 'FLOW_REFERENCE', message, found: text, hint }, path, offset)
   }
 
   unknownName(kind: string, name: string, names: Iterable<string>, path: Path, offset?: number, of = ''): void {

@@ -2,7 +2,7 @@
  * One step: what it calls, what it sends and whether the operation takes that, how its answer is judged, and its x-dcr
  * extensions. Knows the steps before it only by what the scope lets it read.
  */
-import { parseActions, parseInvocation } from './actions.ts'
+import { parseActions, parseInvocation, retriedThrough } from './actions.ts'
 import { alterationsAt, casesAt } from './alteration.ts'
 import { parseRequestBody } from './body.ts'
 import type { Path } from './document.ts'
@@ -101,7 +101,7 @@ function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | u
     path,
     named: what,
     stage: 'request',
-    more: shared.toWorkflows,
+    shared: shared.toWorkflows,
   })
   if (invocation?.source === undefined && invocation !== undefined) scope.run.add(invocation.workflowId)
   const base = common(scope, place, { called: invocation?.shape ?? NOTHING })
@@ -116,6 +116,7 @@ const NOTHING: Shape = { workflowId: '', inputs: new Set(), outputs: new Set(), 
 /** What all steps have. The step's outputs are known to the scope from here on. */
 function common(scope: Scope, { path, what, fields, extension, stepId }: Place, stage: Stage) {
   const { reader } = scope
+  for (const workflowId of retriedThrough(reader, [...path, 'onFailure'])) scope.run.add(workflowId)
   const criteria = scope.criteria([...path, 'successCriteria'], what, stage)
   if (Array.isArray(fields.successCriteria) && fields.successCriteria.length === 0) {
     reader.add({ code: 'FLOW_STRUCTURE', message: `"successCriteria" of ${what} is empty`, expected: 'at least one' }, [

@@ -1,5 +1,5 @@
 /** One workflow: its inputs, its steps in the order in which they run, the actions all of them share, its outputs. */
-import { merged, parseActions } from './actions.ts'
+import { merged, parseActions, retriedThrough } from './actions.ts'
 import type { Path } from './document.ts'
 import { inputNames, parseInputs } from './inputs.ts'
 import type { Action, Step, Workflow, WorkflowName } from './model.ts'
@@ -33,6 +33,7 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
     reachable: stepIdsOf(raw.filter((step) => !isFinal(step))),
   })
   parseInputs(scope, path, what)
+  for (const workflowId of retriedThrough(reader, [...path, 'failureActions'])) scope.run.add(workflowId)
   const shared = sharedParameters(scope, path, what, raw.some(runsWorkflow))
   const order = runOrder(reader, raw, [...path, 'steps'])
   const parsed = order.flatMap((index) => parseStep(scope, [...path, 'steps', index], shared) ?? [])
@@ -102,11 +103,23 @@ function withInherited(
   step: Step,
   { onSuccess, onFailure }: { readonly onSuccess: readonly Action[]; readonly onFailure: readonly Action[] },
 ): Step {
-  const shared = { onSuccess: merged(step.onSuccess, onSuccess), onFailure: merged(step.onFailure, onFailure) }
+  const shared = {
+    onSuccess: merged(step.onSuccess, onSuccess),
+    onFailure: merged(step.onFailure, onFailure).map((action) => withoutItself(action, step)),
+  }
   if (step.kind === 'workflow' || step.cases.length === 0) return { ...step, ...shared }
   const retries = shared.onFailure.filter(({ type }) => type === 'retry')
   const cases = step.cases.map((one) => ({ ...one, step: { ...one.step, onFailure: retries } }))
   return { ...step, ...shared, cases }
+}
+
+/**
+ * A retry that names the step itself just repeats it: the execution that it asks for is the repetition.
+ * @see [Arazzo 1.1 Failure Action Object](https://spec.openapis.org/arazzo/v1.1.0.html#failure-action-object)
+ */
+function withoutItself(action: Action, { stepId }: Step): Action {
+  const isItself = action.type === 'retry' && action.through?.kind === 'step' && action.through.stepId === stepId
+  return isItself ? { ...action, through: undefined } : action
 }
 
 /**

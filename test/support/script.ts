@@ -12,6 +12,7 @@ import { execute, type RunEvent } from '../../src/execute/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import type { JwtChanges } from '../../src/jwt.ts'
 import { type AssertionPlan, plan } from '../../src/plan.ts'
+import { preview } from '../../src/preview.ts'
 import type { WorkflowRecord } from '../../src/record.ts'
 import { Redactor, Secret } from '../../src/secret.ts'
 import { select } from '../../src/selection.ts'
@@ -63,6 +64,8 @@ export interface Played {
   readonly signed: readonly { readonly assertion: AssertionPlan; readonly changes: JwtChanges | undefined }[]
   readonly events: readonly RunEvent[]
   readonly workflows: readonly WorkflowRecord[]
+  /** "METHOD /path" of each step as a dry run shows it, by the ids of workflow and step */
+  readonly previewed: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
 /** Runs all workflows of a document whose `workflows` are the given YAML. Rejects with ToolError where it is refused. */
@@ -205,13 +208,19 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
     signed,
     events: seen,
     workflows,
+    previewed: Object.fromEntries(
+      preview(planned, 'test').map(({ workflowId, steps }) => [
+        workflowId,
+        Object.fromEntries(steps.map((step) => [step.stepId, named(step)])),
+      ]),
+    ),
   }
 }
 
 /** Waiting for these ends with an answer that takes as long; all other waiting is done at once. */
 const DEADLINES = [500, 30_000]
 
-function named({ method, url }: Outgoing): string {
+function named({ method, url }: Pick<Outgoing, 'method' | 'url'>): string {
   const { pathname, search } = new URL(url)
   return `${method} ${pathname}${search}`
 }
