@@ -7,16 +7,23 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { createAuthority } from '../mocks/pki.ts'
 import { render, ToolError } from '../src/errors.ts'
 import { type RunOptions, rehearse, run } from '../src/run.ts'
+import { openVault } from '../src/vault/index.ts'
 import { expectGolden } from './support/golden.ts'
 import { type HttpsTestServer, startHttps } from './support/servers.ts'
 
 const DESCRIPTION = fileURLToPath(new URL('golden/flow/clients.openapi.yaml', import.meta.url))
 const EFFECTS = { register: 'registerClient', read: 'status', delete: 'deleteClient' } as const
 
+/** A registration is told from other calls by its members (RFC 7591 section 2). */
+const METADATA = { client_name: '$inputs.client_id', grant_types: ['client_credentials'] }
+
 /** Stands for the platform: answers everything well, and remembers what it was asked. */
 let server: HttpsTestServer
 let ca: string
 let folder: string
+/** what the vault of "uat" held of calls without an answer when the last request came in */
+let openCalls: readonly { readonly effect: string; readonly method: string; readonly way: string }[]
+let losesAnswers: boolean
 
 beforeAll(async () => {
   const day = 86_400_000
@@ -30,11 +37,17 @@ beforeAll(async () => {
     hosts: ['localhost'],
   })
   ca = authority.certificate
-  server = await startHttps({ cert: certificate, key }, ({ method }, response) => {
-    if (method === 'GET') response.end()
+  server = await startHttps({ cert: certificate, key }, async ({ method }, response) => {
+    openCalls = await (await vaultOf('uat')).unsettled()
+    if (losesAnswers) response.destroy()
+    else if (method === 'GET') response.end()
     else if (method === 'DELETE') response.writeHead(204).end()
     else {
-      const registration = { client_id: 'ours', registration_access_token: 'token-of-the-client' }
+      const registration = {
+        client_id: 'ours',
+        registration_access_token: 'token-of-the-client',
+        registration_client_uri: `https://localhost:${server.port}/clients/ours`,
+      }
       response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(registration))
     }
   })
@@ -43,6 +56,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 beforeEach(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
+  losesAnswers = false
   await writeFile(join(folder, 'ca.crt'), ca)
   await flows('register', 'read', 'delete')
   for (const env of ['mock', 'uat', 'prod']) await environment(env)
@@ -85,6 +99,24 @@ test('on uat a named registration runs the first time and must be confirmed once
     'DELETE /clients/ours',
     'GET /status',
   ])
+})
+
+test('a call that changes the client is written down before it leaves, and its answer settles it', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  expect(openCalls).toMatchObject([{ effect: 'register', method: 'POST', way: 'wait' }])
+  await sent({ env: 'uat', flows: ['delete'], confirm: 'ours' })
+  expect(openCalls).toMatchObject([{ effect: 'delete', method: 'DELETE', way: 'wait' }])
+  await sent({ env: 'uat', flows: ['read'] })
+  expect(openCalls).toEqual([])
+})
+
+test('a registration whose answer is lost stays in the vault as one that may have taken place', async () => {
+  losesAnswers = true
+
+  const { record } = await start({ env: 'uat', flows: ['register'] })
+
+  expect(record.verdict).toBe('inconclusive')
+  expect(await (await vaultOf('uat')).unsettled()).toMatchObject([{ effect: 'register', method: 'POST', way: 'retry' }])
 })
 
 test('a registration that the vault holds is not registered over unless that is said', async () => {
@@ -277,6 +309,15 @@ function optionsOf({ env, flows = [], inputs = {}, variables = {}, ...more }: Si
   }
 }
 
+async function vaultOf(env: string) {
+  return await openVault({
+    folder: join(folder, '.vault', env),
+    key: Buffer.alloc(32, 7),
+    environment: env,
+    now: () => new Date(),
+  })
+}
+
 function start(situation: Situation) {
   return run(optionsOf(situation))
 }
@@ -345,9 +386,7 @@ function workflowOf(effect: keyof typeof EFFECTS) {
         operationId: EFFECTS[effect],
         'x-dcr': { identity: 'none' },
         ...(effect === 'delete' ? { parameters: [clientId] } : {}),
-        ...(effect === 'register'
-          ? { requestBody: { contentType: 'application/json', payload: { client_name: '$inputs.client_id' } } }
-          : {}),
+        ...(effect === 'register' ? { requestBody: { contentType: 'application/json', payload: METADATA } } : {}),
       },
     ],
   }
