@@ -270,20 +270,6 @@ interface Expected {
 /** What a server says once the TLS connection stands and the request is there. */
 const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: Socket) => unknown })[] = [
   {
-    title: 'a server that never answers',
-    talk: () => {},
-    timeoutMs: 300,
-    code: 'TIMEOUT',
-    message: '"server.example" did not answer within 300 ms',
-  },
-  {
-    title: 'a server that stops in the middle of its body',
-    talk: (socket: TLSSocket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
-    timeoutMs: 300,
-    code: 'TIMEOUT',
-    message: '"server.example" did not finish its answer within 300 ms',
-  },
-  {
     title: 'a server that closes in the middle of a body of known length',
     talk: (socket: TLSSocket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
     code: 'PEER_CLOSED',
@@ -358,12 +344,36 @@ const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: So
   },
 ]
 
-test.for(ANSWERS)('$title is inconclusive: $code, $message', async ({ talk, code, message, timeoutMs = 10_000 }) => {
+test.for(ANSWERS)('$title is inconclusive: $code, $message', async ({ talk, code, message }) => {
   await using tls = await startTls(server(), (socket, tcp) => {
     socket.once('data', () => talk(socket, tcp))
   })
   await using transport = transportTo(tls.port)
-  expect(failure(await send(transport, {}, { timeoutMs }))).toEqual({ code, sent: 'unknown', message })
+  expect(failure(await send(transport))).toEqual({ code, sent: 'unknown', message })
+})
+
+test.for([
+  ['never answers', '', 'did not answer'],
+  [
+    'stops in the middle of its body',
+    'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf',
+    'did not finish its answer',
+  ],
+])('a server that %s is given up in time', async ([, text = '', what]) => {
+  await using tls = await startTls(server(), (socket) => {
+    socket.once('data', () => {
+      socket.once('data', () => socket.write(text))
+      socket.write('HTTP/1.1 204 No Content\r\n\r\n')
+    })
+  })
+  await using transport = transportTo(tls.port)
+  // The connection stands before time is limited: on a busy machine a handshake takes long.
+  expect((await send(transport)).kind).toBe('answered')
+  expect(failure(await send(transport, {}, { timeoutMs: 1000 }))).toEqual({
+    code: 'TIMEOUT',
+    sent: 'unknown',
+    message: `"server.example" ${what} within 1000 ms`,
+  })
 })
 
 /** What a server does before a TLS connection stands. */
@@ -482,15 +492,17 @@ test('a request given up while connecting never leaves, even when the connection
 })
 
 test('disposing the transport ends what is still running', async () => {
-  await using silent = await startTls(server(), () => {})
-  await using mute = await startTcp(() => {})
-  for (const [port, sent] of [
-    [silent.port, 'unknown'],
-    [mute.port, 'no'],
+  const asked = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<void>()
+  await using silent = await startTls(server(), (socket) => socket.once('data', () => asked.resolve()))
+  await using mute = await startTcp(() => reached.resolve())
+  for (const [port, isThere, sent] of [
+    [silent.port, asked.promise, 'unknown'],
+    [mute.port, reached.promise, 'no'],
   ] as const) {
     const transport = transportTo(port)
     const running = send(transport)
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await isThere
     await transport[Symbol.asyncDispose]()
     const message = 'the request to "server.example" was stopped'
     expect(failure(await running)).toEqual({ code: 'INTERRUPTED', sent, message })

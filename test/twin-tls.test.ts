@@ -249,7 +249,7 @@ test('a body over the limit is answered 413 and never reaches a handler', async 
 })
 
 test('garbage, silence and half a greeting harm nobody', async () => {
-  await using running = await start({ limits: { timeoutMs: 200 } })
+  await using running = await start({ limits: { timeoutMs: 1000 } })
   const talk = async (bytes: Buffer | undefined) => {
     const socket = connectTcp(running.port, '127.0.0.1')
     socket.on('error', () => {})
@@ -277,7 +277,7 @@ test('garbage, silence and half a greeting harm nobody', async () => {
 })
 
 test('who sends bytes one at a time without end is answered 408 where there is TLS, and cut off', async () => {
-  await using running = await start({ limits: { timeoutMs: 200 } })
+  await using running = await start({ limits: { timeoutMs: 1000 } })
   /** What comes back on a connection that never stops sending; resolves when the twin ends it. */
   const trickle = async (socket: Socket, first: Buffer | string, drop: string) => {
     let told = ''
