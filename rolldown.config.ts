@@ -1,9 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import type { BuildOptions, Plugin } from 'rolldown'
 import { isolatedDeclarationSync } from 'rolldown/experimental'
-import { readDocument } from './src/flow/document.ts'
+import { readDocument } from './src/flow/document/document.ts'
 
-const VITEST = 'src/vitest/index.ts'
+const VITEST = 'src/front/vitest/index.ts'
 
 /** The API descriptions of this package as data: to parse them takes longer than the calls that they describe. */
 const documents: Plugin = {
@@ -27,7 +27,7 @@ const types: Plugin = {
 
 /** Bundles with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
 export default {
-  input: { cli: 'src/cli/main.ts', vitest: VITEST },
+  input: { cli: 'src/front/cli/main.ts', vitest: VITEST },
   platform: 'node',
   plugins: [documents, types],
   output: {

@@ -1,13 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
 // By Node itself: vite would bundle all that it leads to, at each start.
-const source = new URL('src/vitest/index.ts', import.meta.url).href
-const { flowProjects, flowReporter } = (await import(source)) as typeof import('./src/vitest/index.ts')
+const source = new URL('src/front/vitest/index.ts', import.meta.url).href
+const { flowProjects, flowReporter } = (await import(source)) as typeof import('./src/front/vitest/index.ts')
 
 export default defineConfig({
   test: {
     projects: [
-      tests('unit', ['test/*.test.ts']),
+      tests('unit', ['test/*.test.ts', 'test/!(processes)/*.test.ts']),
       // Many processes each, started, stopped and killed: minutes of their own, by npm run prove:processes.
       tests('processes', ['test/processes/*.test.ts']),
       // Every flow, over both transports; with THREDD_ENV=uat on UAT too.

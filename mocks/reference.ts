@@ -19,7 +19,7 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
   return `${[
     '# The offline twin',
     '',
-    '<!-- Made from mocks/ and test/twin-reference.test.ts; UPDATE_GOLDEN=1 writes it anew. -->',
+    '<!-- Made from mocks/ and test/mocks/twin-reference.test.ts; UPDATE_GOLDEN=1 writes it anew. -->',
     '',
     "A stateful stand-in for Thredd's servers behind mutual TLS. What a published page documents it does as documented;",
     'what none settles is a switch. `thredd mock` serves it to any client; as a library it answers in-process, behind TLS,',

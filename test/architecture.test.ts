@@ -195,7 +195,7 @@ test('the twin shares no code with the client', () => {
 })
 
 test('only the front ends, command line and vitest, touch the process and the console', () => {
-  const touching = files.filter((file) => !/^src\/(?:cli|vitest)\//.test(file) && PROCESS.test(code(file)))
+  const touching = files.filter((file) => !/^src\/front\//.test(file) && PROCESS.test(code(file)))
 
   expect(touching).toEqual([])
 })
@@ -204,10 +204,10 @@ test('only the front ends, command line and vitest, touch the process and the co
 const MAY_CHANGE: readonly string[] = [
   // Its library cannot be loaded without; see there.
   'mocks/pki.ts Reflect',
-  'src/cli/main.ts process.exitCode',
-  'src/vitest/index.ts process.exitCode',
+  'src/front/cli/main.ts process.exitCode',
+  'src/front/vitest/index.ts process.exitCode',
   // V8 collects earlier.
-  'src/cli/main.ts setFlagsFromString',
+  'src/front/cli/main.ts setFlagsFromString',
 ]
 
 test('nothing changes a prototype, a global, or what another module exports', () => {

@@ -1,6 +1,6 @@
 /** Workflows within workflows: what must run before them, what they are told, how often they run and what they leave. */
 import { expect, test } from 'vitest'
-import type { ToolError } from '../src/errors.ts'
+import type { ToolError } from '../src/record/errors.ts'
 import { play, problemsOf } from './support/script.ts'
 
 const ALIVE = 'operationId: status'

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
-import { fail, nearest, type Problem } from '../errors.ts'
+import { fail, nearest, type Problem } from '../record/errors.ts'
 
 export interface EnvironmentFile {
   readonly file: string

@@ -3,10 +3,10 @@
  * Knows nothing of flows: what a flow needs and does not find is the planner's to say.
  */
 import { basename, dirname, isAbsolute, resolve } from 'node:path'
-import { inReadingOrder, isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../errors.ts'
-import type { IdentitySpec } from '../identity.ts'
-import { Secret } from '../secret.ts'
-import { shapeOf, type z } from '../shape.ts'
+import type { IdentitySpec } from '../identity/certificate.ts'
+import { inReadingOrder, isNonEmpty, nearest, type Problem, type SourceLocation, ToolError } from '../record/errors.ts'
+import { shapeOf, type z } from '../record/shape.ts'
+import { Secret } from '../secret/index.ts'
 import { type EnvironmentFile, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { AUTHORIZATION_HOSTS, FILES_ONLY, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 

@@ -1,5 +1,5 @@
 /** The table of settings: every variable an environment file may hold, its shape, its default and what it is for. */
-import { z } from '../shape.ts'
+import { z } from '../record/shape.ts'
 
 const text = z.string()
 const httpsUrl = z.string().check(

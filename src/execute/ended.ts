@@ -1,7 +1,7 @@
 /** Workflows that have ended, as others can read them: by their document and their name. */
 import type { Flow, WorkflowName } from '../flow/index.ts'
-import type { PlannedWorkflow } from '../plan.ts'
-import type { WorkflowRecord } from '../record.ts'
+import type { PlannedWorkflow } from '../plan/index.ts'
+import type { WorkflowRecord } from '../record/index.ts'
 import { WORDS } from './verdict.ts'
 
 export interface Ended {

@@ -3,17 +3,18 @@
  * value; nothing is printed and nothing is written here. Events tell progress, the last of a workflow has its record; of
  * what was told nothing is kept that no expression can read.
  */
-import { type Ports, round } from '../call.ts'
-import type { Plan, PlannedInput, PlannedWorkflow } from '../plan.ts'
-import type { WorkflowRecord } from '../record.ts'
-import type { Redactor } from '../secret.ts'
-import { Course, plainInputs, type RunEvent, STEP_BUDGET } from './course.ts'
+
+import type { Plan, PlannedInput, PlannedWorkflow } from '../plan/index.ts'
+import type { WorkflowRecord } from '../record/index.ts'
+import type { Redactor } from '../secret/index.ts'
+import { type Ports, round } from './call.ts'
 import { EndedWorkflows } from './ended.ts'
 import type { Transfer } from './inner.ts'
 import { worst } from './verdict.ts'
+import { Course, plainInputs, type RunEvent, STEP_BUDGET } from './workflow-run.ts'
 
-export type { Kept, Ports } from '../call.ts'
-export type { RunEvent } from './course.ts'
+export type { Kept, Ports } from './call.ts'
+export type { RunEvent } from './workflow-run.ts'
 
 export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): AsyncGenerator<RunEvent, void> {
   const before = new EndedWorkflows()

@@ -2,16 +2,17 @@
  * A workflow that another one runs: the inputs it is told, what runs before and after it, and what its end says of the step
  * that ran it.
  */
-import { contextOf, criterionCheck, freshInputs, type Known, type Outcome, type Ports, problemOf } from '../call.ts'
-import { fail, type Problem } from '../errors.ts'
-import type { Context } from '../flow/expression.ts'
+
+import { expressionsIn } from '../flow/arazzo/needs.ts'
+import type { Context } from '../flow/expression/expression.ts'
 import type { Invocation, WorkflowStep } from '../flow/index.ts'
-import { expressionsIn } from '../flow/needs.ts'
-import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan.ts'
-import type { CheckRecord, StepRecord, WorkflowRecord } from '../record.ts'
-import { evaluate, OMITTED } from '../request.ts'
-import type { Redactor } from '../secret.ts'
+import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan/index.ts'
+import { fail, type Problem } from '../record/errors.ts'
+import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
+import type { Redactor } from '../secret/index.ts'
+import { contextOf, criterionCheck, freshInputs, type Known, type Outcome, type Ports, problemOf } from './call.ts'
 import type { Ended, EndedWorkflows } from './ended.ts'
+import { evaluate, OMITTED } from './request.ts'
 import { WORDS, worst } from './verdict.ts'
 
 /** Where control goes on, with what it is told. */

@@ -1,10 +1,11 @@
 /** What comes after a step: the first of its actions that applies, and whether the step may be tried again. Pure. */
-import type { Outcome } from '../call.ts'
-import type { ParsedAnswer } from '../checks.ts'
-import { judge } from '../flow/criterion.ts'
-import type { Context } from '../flow/expression.ts'
+
+import { judge } from '../flow/expression/criterion.ts'
+import type { Context } from '../flow/expression/expression.ts'
 import type { Action, Step } from '../flow/index.ts'
-import type { StepRecord } from '../record.ts'
+import type { StepRecord } from '../record/index.ts'
+import type { Outcome } from './call.ts'
+import type { ParsedAnswer } from './judge.ts'
 
 export type OneWay = Exclude<Action, { type: 'retry' }>
 

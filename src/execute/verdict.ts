@@ -1,7 +1,8 @@
 /** How the ends of several steps, cases or workflows add up to one, and what a sentence calls them. */
-import type { Outcome } from '../call.ts'
+
 import type { Case, Step } from '../flow/index.ts'
-import type { CheckRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
+import type { Outcome } from './call.ts'
 
 export const WORDS = {
   passed: 'passed',

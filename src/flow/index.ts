@@ -2,15 +2,15 @@
  * An Arazzo file to a Flow: structure and references checked, every expression parsed, every operation found. Nothing is
  * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
  */
-import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../errors.ts'
-import { type Document, readFlowDocument } from './document.ts'
-import { openLibrary, type Volume } from './library.ts'
-import { EFFECTS, type Flow, type Invocation, type Workflow } from './model.ts'
-import { invocationsOf, withDependencies, workflowOf } from './needs.ts'
-import { namesOf } from './order.ts'
-import { awaitedBy, items, namedIn, textOf } from './scope.ts'
-import { isRecord, type Reader } from './structure.ts'
-import { parseWorkflow } from './workflow.ts'
+import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import { openLibrary, type Volume } from './arazzo/library.ts'
+import { EFFECTS, type Flow, type Invocation, type Workflow } from './arazzo/model.ts'
+import { invocationsOf, withDependencies, workflowOf } from './arazzo/needs.ts'
+import { awaitedBy, items, namedIn, textOf } from './arazzo/scope.ts'
+import { isRecord, type Reader } from './arazzo/structure.ts'
+import { parseWorkflow } from './arazzo/workflow.ts'
+import { type Document, readFlowDocument } from './document/document.ts'
+import { namesOf } from './document/order.ts'
 
 export type {
   Action,
@@ -31,7 +31,7 @@ export type {
   Workflow,
   WorkflowName,
   WorkflowStep,
-} from './model.ts'
+} from './arazzo/model.ts'
 
 /** Reads a flow file and the API descriptions it names. Throws ToolError with all problems. */
 export async function readFlow(file: string, named = 'flow'): Promise<Flow> {

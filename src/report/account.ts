@@ -3,8 +3,8 @@
  * here, so that every report for people says the same. One walk through the workflows, of which facts are kept and no
  * exchange. Pure; knows no format.
  */
-import { areaOf, CATALOGUE, type Requirement } from '../clauses.ts'
-import { CODES, type ErrorCode } from '../errors.ts'
+import { areaOf, CATALOGUE, type Requirement } from '../record/clauses.ts'
+import { CODES, type ErrorCode } from '../record/errors.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
@@ -13,7 +13,7 @@ import {
   type RunRecord,
   type StepRecord,
   type WorkflowRecord,
-} from '../record.ts'
+} from '../record/index.ts'
 import { Calls } from './calls.ts'
 import { Tokens } from './html/tokens.ts'
 import { decidedBy, Proving, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'

@@ -1,6 +1,6 @@
 /** What went wrong as annotations of the CI system, which shows them at the line of the flow. Nothing for a clean run. */
 import { createHash } from 'node:crypto'
-import { errorBeyondSteps, type RunRecord, type StepRecord, type WorkflowRecord } from '../record.ts'
+import { errorBeyondSteps, type RunRecord, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 
 interface Finding {
   readonly level: 'error' | 'warning'

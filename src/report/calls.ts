@@ -2,7 +2,7 @@
  * What the calls of a run say of the other side: hosts, their certificates, where endpoints are named, what became of
  * clients. Taken in call by call; what is kept grows with what is different, not with the calls.
  */
-import { type CertificateFacts, type Exchange, peerOf, type RunRecord, type StepRecord } from '../record.ts'
+import { type CertificateFacts, type Exchange, peerOf, type RunRecord, type StepRecord } from '../record/index.ts'
 import type { Placed } from './standing.ts'
 
 export interface Host {

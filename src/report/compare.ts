@@ -1,5 +1,5 @@
 /** Two runs side by side: what began to fail, what was fixed, and where the evidence is another. Pure. */
-import type { RunRecord, StepRecord } from '../record.ts'
+import type { RunRecord, StepRecord } from '../record/index.ts'
 import { type Standing, standingOf } from './standing.ts'
 
 export interface Change {

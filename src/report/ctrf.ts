@@ -3,10 +3,10 @@
  * are named in `rawStatus` and in `extra`.
  */
 import { createHash } from 'node:crypto'
-import { filled, jsonItems } from '../chunks.ts'
-import { render } from '../errors.ts'
-import type { RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import { render } from '../record/errors.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import { account, type WorkflowFacts } from './account.ts'
+import { filled, jsonItems } from './chunks.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {

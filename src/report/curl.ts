@@ -2,7 +2,7 @@
  * An exchange as a curl command for a shell: what was masked stands there as a variable, so that a person sets it and
  * nothing secret is in the report.
  */
-import type { Exchange } from '../record.ts'
+import type { Exchange } from '../record/index.ts'
 
 export function curl(
   { request, tls }: Exchange,

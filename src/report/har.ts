@@ -1,7 +1,7 @@
 /** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
 import { createRequire } from 'node:module'
-import { filled, jsonItems } from '../chunks.ts'
-import type { Exchange, RunRecord, StepRecord } from '../record.ts'
+import type { Exchange, RunRecord, StepRecord } from '../record/index.ts'
+import { filled, jsonItems } from './chunks.ts'
 
 /** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
 const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')

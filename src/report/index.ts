@@ -1,8 +1,8 @@
 /** The files that are written for every run, from its record alone, each piece by piece. */
-import type { RunRecord } from '../record.ts'
+import type { RunRecord } from '../record/index.ts'
 import { ctrf } from './ctrf.ts'
 import { har } from './har.ts'
-import { html } from './html.ts'
+import { html } from './html/index.ts'
 import { junit } from './junit.ts'
 import { markdown } from './markdown.ts'
 

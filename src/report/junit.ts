@@ -2,7 +2,7 @@
  * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed check is a failure, a missing
  * verdict an error; warnings, which the format does not know, stand in the suite's properties.
  */
-import { render } from '../errors.ts'
+import { render } from '../record/errors.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
@@ -10,7 +10,7 @@ import {
   type RunRecord,
   type StepRecord,
   type WorkflowRecord,
-} from '../record.ts'
+} from '../record/index.ts'
 import { account } from './account.ts'
 
 export function* junit(record: RunRecord): Generator<string> {

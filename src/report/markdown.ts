@@ -1,5 +1,5 @@
 /** The report in one screen, for pull requests and job summaries. Values stand in code, where Markdown means nothing. */
-import type { RunRecord } from '../record.ts'
+import type { RunRecord } from '../record/index.ts'
 import { type Account, account, type Finding } from './account.ts'
 import { count } from './words.ts'
 

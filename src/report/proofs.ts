@@ -2,8 +2,8 @@
  * Which steps of a run prove which requirement: counted as the steps come by, with the first few by name, so that what is
  * kept does not grow with the run. Knows the catalogue; knows no format.
  */
-import { type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../clauses.ts'
-import type { CheckRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import { type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../record/clauses.ts'
+import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import type { Placed } from './standing.ts'
 import { count } from './words.ts'
 

@@ -1,5 +1,5 @@
 /** Where a step of a run stands: the one word that every report has for it. */
-import type { StepRecord } from '../record.ts'
+import type { StepRecord } from '../record/index.ts'
 
 export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
 /** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */

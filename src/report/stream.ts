@@ -1,6 +1,6 @@
 /** The events of a run as JSON lines for other programs: plain values only, already redacted where they came from. */
-import type { Problem } from '../errors.ts'
-import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record.ts'
+import type { Problem } from '../record/errors.ts'
+import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 
 export type StreamEvent =
   | {

@@ -2,7 +2,7 @@
  * From what happened to the documented way out: one sentence for each situation that the documents foresee. A table, read
  * by the console and by every report for people; knows nothing of how a call was made.
  */
-import type { StepRecord } from '../record.ts'
+import type { StepRecord } from '../record/index.ts'
 
 interface Situation {
   /** operations in which it can come up */

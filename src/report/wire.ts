@@ -1,6 +1,6 @@
 /** An exchange as it was on the wire, redacted as the record is: `>` went out, `<` came back, `*` is said about it. */
-import { render } from '../errors.ts'
-import { type Exchange, peerOf } from '../record.ts'
+import { render } from '../record/errors.ts'
+import { type Exchange, peerOf } from '../record/index.ts'
 
 export function wireLog({ request, response, tls, sent, error, timing }: Exchange): string[] {
   return [

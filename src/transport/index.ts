@@ -15,9 +15,9 @@ import {
   type TLSSocket,
 } from 'node:tls'
 import { Agent, Client, type Dispatcher } from 'undici'
-import { factsOf, type Identity } from '../identity.ts'
-import type { Exchange } from '../record.ts'
-import type { Secret } from '../secret.ts'
+import { factsOf, type Identity } from '../identity/certificate.ts'
+import type { Exchange } from '../record/index.ts'
+import type { Secret } from '../secret/index.ts'
 import { ConnectFailure, failureOf, GaveUp, type Situation } from './failure.ts'
 import { type Gate, type Target, targetOf } from './target.ts'
 import type { Delivery, Outgoing, SendOptions, Transport } from './transport.ts'

@@ -2,8 +2,9 @@
  * The gate before every request: where may it go, and as whom. Both transports ask here first. Pure; what is refused here
  * was not sent.
  */
-import { fail } from '../errors.ts'
-import type { Identity } from '../identity.ts'
+
+import type { Identity } from '../identity/certificate.ts'
+import { fail } from '../record/errors.ts'
 import type { Outgoing } from './transport.ts'
 
 export interface Gate {

@@ -1,6 +1,6 @@
 /** What the executor needs of the network, and what it gets back. No effects here. */
-import type { Problem } from '../errors.ts'
-import type { Exchange } from '../record.ts'
+import type { Problem } from '../record/errors.ts'
+import type { Exchange } from '../record/index.ts'
 
 /** A request as it will be on the wire; the body is UTF-8 text. */
 export interface Outgoing {

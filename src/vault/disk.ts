@@ -22,7 +22,7 @@ import {
 import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { ToolError } from '../errors.ts'
+import { ToolError } from '../record/errors.ts'
 
 /** The file functions that are used, as `node:fs/promises` has them; a test puts failing ones in their place. */
 export interface FilePort {

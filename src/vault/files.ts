@@ -11,8 +11,8 @@
  */
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
-import { fail, type Problem, ToolError } from '../errors.ts'
-import { z } from '../shape.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
+import { z } from '../record/shape.ts'
 import { Disk, errnoOf, found, TEMPORARY, unwritable } from './disk.ts'
 import { extended, type Journal, type Line, newJournal, readJournal, UNDECRYPTABLE } from './journal.ts'
 import { decrypted, encrypted, type KeyRing, ringOf } from './key.ts'

@@ -2,7 +2,7 @@
  * What is written down about a call that changes a registration, from before it leaves until it is settled, and the
  * documented way out where nobody knows how it ended. Pure: the files are files.ts's.
  */
-import { z } from '../shape.ts'
+import { z } from '../record/shape.ts'
 import {
   type Entry,
   isRegistrationAnswer,

@@ -3,9 +3,10 @@
  * its file and to the line before it, so that none can be changed, moved, doubled or taken out unnoticed. Pure but for the
  * encryption; the files are files.ts's.
  */
-import type { Problem } from '../errors.ts'
-import type { Undecryptable } from '../jwt.ts'
-import { z } from '../shape.ts'
+
+import type { Undecryptable } from '../identity/jwt.ts'
+import type { Problem } from '../record/errors.ts'
+import { z } from '../record/shape.ts'
 import { intentSchema } from './intent.ts'
 import { decrypted, encrypted, type KeyRing } from './key.ts'
 import { entrySchema, readFormat, VAULT_VERSION } from './record.ts'

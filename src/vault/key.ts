@@ -4,9 +4,9 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
-import { fail, ToolError } from '../errors.ts'
-import { decryptDirect, encryptDirect, type Undecryptable } from '../jwt.ts'
-import type { Secret } from '../secret.ts'
+import { decryptDirect, encryptDirect, type Undecryptable } from '../identity/jwt.ts'
+import { fail, ToolError } from '../record/errors.ts'
+import type { Secret } from '../secret/index.ts'
 import { Disk, errnoOf, found, TEMPORARY } from './disk.ts'
 
 type Keys = readonly Uint8Array[]

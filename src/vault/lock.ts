@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fail } from '../errors.ts'
+import { fail } from '../record/errors.ts'
 
 // Node can be built or started without it, and then the reason should be one sentence.
 const sqlite = await import('node:sqlite').catch(() => undefined)

@@ -2,10 +2,11 @@
  * Registrations on their way in and out: the encrypted export, and variables as dotenv and Postman have them. Pure texts;
  * knows no file and no key but the passphrase it is given.
  */
-import { fail } from '../errors.ts'
-import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../jwt.ts'
-import type { Secret } from '../secret.ts'
-import { z } from '../shape.ts'
+
+import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../identity/jwt.ts'
+import { fail } from '../record/errors.ts'
+import { z } from '../record/shape.ts'
+import type { Secret } from '../secret/index.ts'
 import { jsonObject, type Registration, readFormat, VAULT_VERSION } from './record.ts'
 
 /** What an export holds: records whole, as the vault has them. */

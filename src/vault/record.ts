@@ -2,10 +2,11 @@
  * What a client's record says: an append-only list of entries, and everything that follows from it. Pure: knows no file,
  * no key, no clock. What is current is worked out when it is read, so nothing derived can go stale.
  */
-import type { Problem } from '../errors.ts'
-import { sha256base64url } from '../jwt.ts'
-import { Secret } from '../secret.ts'
-import { shapeOf, z } from '../shape.ts'
+
+import { sha256base64url } from '../identity/jwt.ts'
+import type { Problem } from '../record/errors.ts'
+import { shapeOf, z } from '../record/shape.ts'
+import { Secret } from '../secret/index.ts'
 
 /** What is known of one client, from the newest answers that said it. */
 export interface Registration {

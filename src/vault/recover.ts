@@ -2,8 +2,8 @@
  * The ways out of an open intent (THREDD-DCR-3.3.3): read the client with the stored token, retry what is safe to retry, or ask
  * Thredd. Owns the decision; the call itself is given. Knows no file.
  */
-import type { Problem } from '../errors.ts'
-import type { Secret } from '../secret.ts'
+import type { Problem } from '../record/errors.ts'
+import type { Secret } from '../secret/index.ts'
 import { askThredd, type OpenIntent } from './intent.ts'
 import type { Registration } from './record.ts'
 import type { Vault } from './vault.ts'

@@ -2,7 +2,7 @@
  * What is known of a client: its record, and what the journals add to it. Pure. Whatever follows from an answer is worked out
  * here each time, so nothing has to be written down to draw a consequence, and nothing is lost between two writes.
  */
-import { z } from '../shape.ts'
+import { z } from '../record/shape.ts'
 import { clientOf, entryOf, intentSchema, outcomeOf, type StoredIntent } from './intent.ts'
 import type { Line } from './journal.ts'
 import { type Entry, entrySchema, joined, VAULT_VERSION } from './record.ts'

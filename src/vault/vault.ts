@@ -4,8 +4,8 @@
  *
  * Nothing that cannot be read is ever overwritten. Readers need no lock: they see a file before or after, never half.
  */
-import type { Problem } from '../errors.ts'
-import type { Secret } from '../secret.ts'
+import type { Problem } from '../record/errors.ts'
+import type { Secret } from '../secret/index.ts'
 import type { Checkpoint, FilePort } from './disk.ts'
 import type { Effect, OpenIntent } from './intent.ts'
 import type { KeyRing } from './key.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify, stripVTControlCharacters } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { createTwin } from '../../mocks/index.ts'
-import { rehearse } from '../../src/run.ts'
+import { rehearse } from '../../src/run/index.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { type LocalPki, localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
@@ -226,7 +226,7 @@ test.each([
   const script = `
     import { PassThrough } from 'node:stream'
     import { WriteStream } from 'node:tty'
-    import { Console } from ${JSON.stringify(new URL('../../src/cli/console.ts', import.meta.url).href)}
+    import { Console } from ${JSON.stringify(new URL('../../src/front/cli/console.ts', import.meta.url).href)}
     const { getColorDepth } = WriteStream.prototype
     const stream = Object.assign(new PassThrough(), { isTTY: ${isTTY}, getColorDepth })
     const console = new Console({ stream, write: (part) => process.stdout.write(part) })

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { serveMock } from '../../src/cli/mock.ts'
+import { serveMock } from '../../src/front/cli/mock.ts'
 
 const OUTSIDE = fileURLToPath(new URL('../outside', import.meta.url))
 const FORMS = [

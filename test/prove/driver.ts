@@ -5,7 +5,7 @@
 import { createHook } from 'node:async_hooks'
 import { readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../../src/run.ts'
+import { run } from '../../src/run/index.ts'
 import { openVault } from '../../src/vault/index.ts'
 
 export interface Job {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { RunRecord } from '../../src/record.ts'
-import { runRecord } from '../../src/record-shape.ts'
+import type { RunRecord } from '../../src/record/index.ts'
+import { runRecord } from '../../src/record/schema.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -4,7 +4,7 @@
  */
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { ARAZZO, type Members } from '../../src/flow/structure.ts'
+import { ARAZZO, type Members } from '../../src/flow/arazzo/structure.ts'
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url))
 /** `Arazzo 1.1 § <clause>: <what is so>`, as a title in quotes of any kind; 1.0 where it is about documents of 1.0.x. */
@@ -84,7 +84,7 @@ const REFUSED: Readonly<Record<string, readonly [file: string, words: string]>> 
 }
 
 function titlesOf(): readonly Title[] {
-  return globSync('*.test.ts', { cwd: TESTS })
+  return globSync('{*,*/*}.test.ts', { cwd: TESTS })
     .sort()
     .flatMap((file) =>
       [...textOf(file).matchAll(CLAUSE)].map(([, , version = '', clause = '', sentence = '']) => ({
@@ -157,13 +157,13 @@ function isOf(named: string, clause: string): boolean {
 
 export function conformancePage(): string {
   const rows = clausesOfArazzo()
-  const extension = 'x-dcr.test.ts'
+  const extension = 'execute/x-dcr.test.ts'
   const inputs = Object.entries(ARAZZO.inputs as Members).flatMap(([name, { unsupported }]) =>
     unsupported ? [name] : [],
   )
   return `${[
     '# What of Arazzo is run, and where that is shown',
-    '<!-- Printed from the titles of the tests and from src/flow/structure.ts. Renew with: UPDATE_GOLDEN=1 npx vitest run test/docs.test.ts -->',
+    '<!-- Printed from the titles of the tests and from src/flow/arazzo/structure.ts. Renew with: UPDATE_GOLDEN=1 npx vitest run test/docs.test.ts -->',
     'Clauses are sections of [Arazzo 1.1](https://spec.openapis.org/arazzo/v1.1.0.html). Each has the titles of the tests that show it, in files of test/ ("…" stands for the values of a table), or "not supported" with the error that a user gets, located in the document and never ignored (`FLOW_UNSUPPORTED`).',
     '## Documents of 1.0.x',
     'They are read by the text and the grammar of 1.1, which says in one way what [1.0.1](https://spec.openapis.org/arazzo/v1.0.1.html) leaves open: its grammar takes any character in a name, and gives a JSON Pointer to bodies alone while its examples give one to outputs. What 1.0.1 does not have is marked "1.1" below. Where that decides how a document of 1.0.x is read:',
@@ -192,7 +192,7 @@ export function conformancePage(): string {
 
 /** Titles of that form, with their files. */
 function titled(form: RegExp): string[][] {
-  return globSync('*.test.ts', { cwd: TESTS })
+  return globSync('{*,*/*}.test.ts', { cwd: TESTS })
     .sort()
     .flatMap((file) =>
       [...textOf(file).matchAll(TITLE)].flatMap(([, , title = '']) => (form.test(title) ? [[plain(title), file]] : [])),

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { createAuthority } from '../../mocks/pki.ts'
-import { Console } from '../../src/cli/console.ts'
 import type { RunEvent } from '../../src/execute/index.ts'
-import type { RunRecord, StepRecord } from '../../src/record.ts'
-import { type GivenEvent, type PreparedEvent, run } from '../../src/run.ts'
+import { Console } from '../../src/front/cli/console.ts'
+import type { RunRecord, StepRecord } from '../../src/record/index.ts'
+import { type GivenEvent, type PreparedEvent, run } from '../../src/run/index.ts'
 import { ROOT, workflowOf } from './run.ts'
 
 const DAY_MS = 86_400_000

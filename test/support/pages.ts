@@ -1,9 +1,10 @@
 /** Pages of docs/ that are printed from tables of the source, so that they cannot say anything else. */
-import { COMMANDS, type Command, EXITS, type Flag } from '../../src/cli/commands.ts'
+
 import { FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
-import { CODES } from '../../src/errors.ts'
-import { MOST_FINDINGS } from '../../src/lint/findings.ts'
-import { RULES } from '../../src/lint/rules.ts'
+import { MOST_FINDINGS } from '../../src/flow/lint/findings.ts'
+import { RULES } from '../../src/flow/lint/rules.ts'
+import { COMMANDS, type Command, EXITS, type Flag } from '../../src/front/cli/commands.ts'
+import { CODES } from '../../src/record/errors.ts'
 
 /** By path from the root of the repository. */
 export const PAGES: Readonly<Record<string, () => string>> = {
@@ -15,7 +16,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
 
 function cliPage(): string {
   const commands: readonly (readonly [string, Command])[] = Object.entries(COMMANDS)
-  return page('Command line', 'src/cli/commands.ts', [
+  return page('Command line', 'src/front/cli/commands.ts', [
     ...commands.flatMap(([name, command]) => commandSection(name, command)),
     '## Exit codes',
     'Of several outcomes the first of 70, 2, 1, 3, 0 counts. What leads to which is in [errors.md](errors.md).',
@@ -74,7 +75,7 @@ function environmentPage(): string {
 }
 
 function errorsPage(): string {
-  return page('Error codes', 'src/errors.ts', [
+  return page('Error codes', 'src/record/errors.ts', [
     'A failed check is no error: it is in the record, and the exit code is 1.',
     table(
       ['code', 'exit code', 'meaning'],
@@ -84,7 +85,7 @@ function errorsPage(): string {
 }
 
 function lintPage(): string {
-  return page('Lint', 'src/lint/rules.ts', [
+  return page('Lint', 'src/flow/lint/rules.ts', [
     '`thredd lint [file|folder|flow…]` finds every mistake of all files at once: what reading a flow refuses (with the ' +
       'code of [errors.md](errors.md)), and what the rules below have against it. Below a folder it reads every ' +
       '`*.arazzo.yaml`, `*.arazzo.yml` and `*.arazzo.json`, and other YAML and JSON files with a top-level member `arazzo`.',

@@ -1,7 +1,13 @@
 /** Records to make reports of: one with every outcome, one whose servers are hostile, one that is long. */
 import { parseArgs } from 'node:util'
-import type { Invocation } from '../../src/cli/commands.ts'
-import { type CheckRecord, type Exchange, RECORD_VERSION, type RunRecord, type StepRecord } from '../../src/record.ts'
+import type { Invocation } from '../../src/front/cli/commands.ts'
+import {
+  type CheckRecord,
+  type Exchange,
+  RECORD_VERSION,
+  type RunRecord,
+  type StepRecord,
+} from '../../src/record/index.ts'
 import { FORMATS } from '../../src/report/index.ts'
 
 export const SIGNED = {

@@ -16,19 +16,19 @@ import {
   startTwin,
   type Twin,
 } from '../../mocks/index.ts'
-import { Console } from '../../src/cli/console.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute, type Ports, type RunEvent } from '../../src/execute/index.ts'
-import { GIVEN, type Given } from '../../src/flow/given.ts'
+import { GIVEN, type Given } from '../../src/flow/arazzo/given.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
-import { loadIdentity } from '../../src/identity.ts'
-import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/jwt.ts'
-import { plan, type VaultMember } from '../../src/plan.ts'
-import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record.ts'
-import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run.ts'
-import { Redactor, Secret } from '../../src/secret.ts'
+import { Console } from '../../src/front/cli/console.ts'
+import { fulfilOn } from '../../src/front/twin.ts'
+import { loadIdentity } from '../../src/identity/certificate.ts'
+import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/identity/jwt.ts'
+import { plan, type VaultMember } from '../../src/plan/index.ts'
+import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
+import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run/index.ts'
+import { Redactor, Secret } from '../../src/secret/index.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
-import { fulfilOn } from '../../src/twin.ts'
 
 /** The folder of the repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))

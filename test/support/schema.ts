@@ -1,5 +1,5 @@
 /** The JSON Schema of flow files as this tool reads them, made from the tables of the reader, for editors. */
-import { ARAZZO, type Members, X_DCR } from '../../src/flow/structure.ts'
+import { ARAZZO, type Members, X_DCR } from '../../src/flow/arazzo/structure.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
-import type { ToolError } from '../../src/errors.ts'
+import type { ToolError } from '../../src/record/errors.ts'
 import { openVault, type Vault } from '../../src/vault/index.ts'
 
 export const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59'

@@ -1,5 +1,5 @@
 /** The section on certificates, keys and TLS: our inventory, and what servers showed. */
-import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record.ts'
+import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record/index.ts'
 import { type Account, isExpiring } from '../account.ts'
 import type { ServerCertificate } from '../calls.ts'
 import { count } from '../words.ts'

@@ -1,5 +1,5 @@
 /** The section on who ran what, when, where and with which settings. */
-import type { RunRecord } from '../../record.ts'
+import type { RunRecord } from '../../record/index.ts'
 import type { Account } from '../account.ts'
 import type { Endpoint } from '../calls.ts'
 import { count } from '../words.ts'

@@ -1,5 +1,5 @@
 /** Who called whom, in which order and for how long: drawings of one workflow. Only calls of this client are known. */
-import type { Exchange, StepRecord, WorkflowRecord } from '../../record.ts'
+import type { Exchange, StepRecord, WorkflowRecord } from '../../record/index.ts'
 import { type Placed, type Standing, standingOf } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { duration, signOf, stepId, toneOf } from './parts.ts'

@@ -1,5 +1,5 @@
 /** Pieces that several sections of the report are made of: verdicts, clauses, code, times. */
-import { type Clause, clauseOf } from '../../clauses.ts'
+import { type Clause, clauseOf } from '../../record/clauses.ts'
 import type { RequirementStanding } from '../proofs.ts'
 import type { Placed, Standing } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'

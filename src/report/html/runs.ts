@@ -1,7 +1,7 @@
 /** The list of stored runs, newest first, each with a link to its report. */
-import type { RunRecord } from '../../record.ts'
+import type { RunRecord } from '../../record/index.ts'
 import { account } from '../account.ts'
-import { document } from '../html.ts'
+import { document } from './index.ts'
 import { type Markup, markup } from './markup.ts'
 import { badge, duration, time } from './parts.ts'
 

@@ -1,6 +1,6 @@
 /** One step in full: checks with expected and actual, what was on the wire, scopes, JWTs, the same call with curl. */
-import { render } from '../../errors.ts'
-import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecord } from '../../record.ts'
+import { render } from '../../record/errors.ts'
+import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecord } from '../../record/index.ts'
 import { curl } from '../curl.ts'
 import { type Placed, standingOf } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'

@@ -3,8 +3,8 @@
  * are kept.
  */
 import { hash } from 'node:crypto'
-import { decode } from '../../jwt.ts'
-import type { Exchange, StepRecord } from '../../record.ts'
+import { decode } from '../../identity/jwt.ts'
+import type { Exchange, StepRecord } from '../../record/index.ts'
 
 export interface Token {
   /** counts from 1, in order of occurrence */

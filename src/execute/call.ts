@@ -1,0 +1,461 @@
+/**
+ * One call of a step: values made fresh, the request built, altered and sent, the answer kept before it is judged. Knows
+ * nothing of the steps around it; every effect is an argument.
+ */
+
+import { inputsReadBy } from '../flow/arazzo/needs.ts'
+import { judge } from '../flow/expression/criterion.ts'
+import { type Context, ExpressionError } from '../flow/expression/expression.ts'
+import type { CallStep, Criterion, JwtHolder, Workflow, WorkflowStep } from '../flow/index.ts'
+import type { JwtChanges } from '../identity/jwt.ts'
+import {
+  type AssertionPlan,
+  type PlannedCall,
+  type PlannedInput,
+  type PlannedStep,
+  type PlannedWorkflow,
+  plainValue,
+  type VaultMember,
+} from '../plan/index.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
+import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
+import type { Redactor, Secret } from '../secret/index.ts'
+import type { Delivery, Transport } from '../transport/transport.ts'
+import { exchangeOf, parseAnswer } from './exchange.ts'
+import { compareScopes, judgeAnswer, type ParsedAnswer, refusalCheck, scopeCheck } from './judge.ts'
+import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn, nameIn } from './request.ts'
+
+/** What the vault made of an answer. */
+export interface Kept {
+  readonly clientId: string
+  /** a first registration, or a token that replaces an earlier one */
+  readonly news: 'registered' | 'rotated'
+  /** what else there is of the client could not be read; the answer is safe all the same */
+  readonly problem?: Problem | undefined
+}
+
+/** A call that is written down until it is known how it ended. */
+export interface Intent {
+  /** Durable before anything looks at it. */
+  keep(answer: { readonly body: Uint8Array; readonly status: number }): Promise<Kept | undefined>
+  close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
+}
+
+/** Effects the executor needs; golden records are byte-stable because time and ids come from here too. */
+export interface Ports {
+  readonly transport: Transport
+  /** a freshly signed client assertion with an unused jti */
+  readonly sign: (assertion: AssertionPlan, changes?: JwtChanges) => Promise<Secret>
+  /** a JWT that others signed, with another signature */
+  readonly alter: (jwt: string, changes: JwtChanges) => Promise<Secret>
+  readonly vault: {
+    /** Writes a call down that changes a registration, durably, before it leaves; undefined for any other call. */
+    begin(call: {
+      readonly method: string
+      readonly url: string
+      readonly authorization: string | undefined
+      /** the payload before it became text */
+      readonly body: unknown
+      readonly step: string
+    }): Promise<Intent | undefined>
+    /** Durable when it resolves; undefined for an answer that registers nothing new. */
+    keep(answer: {
+      readonly body: Uint8Array
+      readonly status: number
+      readonly step: string
+    }): Promise<Kept | undefined>
+    /** A call with these credentials succeeded and brought no new ones. */
+    worked(authorization: string, step: string): Promise<void>
+    read(member: VaultMember): Promise<string | undefined>
+  }
+  /** Sees to it that a workflow finds what it is given; why it cannot begin, where that is not so. */
+  readonly given: (workflow: Workflow) => Promise<string | undefined>
+  readonly redactor: Redactor
+  readonly userAgent: string
+  readonly now: () => Date
+  /** monotonic milliseconds */
+  readonly clock: () => number
+  /** Resolves after that time or, at once, when the signal is aborted. */
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+}
+
+/** What a workflow knows at one moment. */
+export interface Known {
+  readonly inputs: ReadonlyMap<string, PlannedInput>
+  readonly outputs: ReadonlyMap<string, { readonly outputs: Readonly<Record<string, unknown>> }>
+  readonly workflows: NonNullable<Context['workflows']>
+  /** what the document says of itself and of its sources */
+  readonly document: {
+    readonly flow: { readonly self?: string | undefined }
+    readonly sources: PlannedWorkflow['sources']
+  }
+}
+
+export interface Outcome {
+  readonly step: StepRecord
+  readonly kept?: Kept | undefined
+  /** what the criteria of actions may read */
+  readonly context: Context
+  readonly answer?: ParsedAnswer | undefined
+  /** the outputs, unredacted */
+  readonly values: Readonly<Record<string, unknown>>
+}
+
+/** One attempt at a step that calls an operation. */
+export class Call {
+  readonly #planned: PlannedCall
+  readonly #step: CallStep
+  readonly #known: Known
+  readonly #ports: Ports
+  readonly #signal: AbortSignal
+  /** minted and stored inputs, read once for this step */
+  #fresh: ReadonlyMap<string, string | undefined> = new Map()
+  readonly #exchanges: Exchange[] = []
+  #kept: Kept | undefined
+  #answer: ParsedAnswer | undefined
+  #request: BuiltRequest | undefined
+  #values: Readonly<Record<string, unknown>> = {}
+
+  constructor(planned: PlannedCall, known: Known, ports: Ports, signal: AbortSignal) {
+    this.#planned = planned
+    this.#step = planned.step
+    this.#known = known
+    this.#ports = ports
+    this.#signal = signal
+  }
+
+  async run(): Promise<Outcome> {
+    const startedAt = this.#ports.now().toISOString()
+    const start = this.#ports.clock()
+    let result: Verdict
+    try {
+      result = await this.#exchange()
+    } catch (error) {
+      result = { status: 'errored', error: this.#redacted(problemOf(error)) }
+    }
+    const durationMs = round(this.#ports.clock() - start)
+    return {
+      step: { ...blank(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
+      kept: this.#kept,
+      context: this.#context(),
+      answer: this.#answer,
+      values: this.#values,
+    }
+  }
+
+  async #exchange(): Promise<Verdict> {
+    const { redactor, vault, userAgent } = this.#ports
+    const jwts = await this.#refresh()
+    const request = buildRequest(this.#planned, this.#context(), this.#known.inputs, userAgent, jwts)
+    this.#request = request
+    for (const key of request.keys) redactor.add(key)
+    // A server may echo what it was told.
+    redactor.learn(request.body)
+    redactor.learn(request.outgoing.url)
+    for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
+    const { method, url, headers } = request.outgoing
+    const authorization = headers.find(([name]) => name === 'authorization')?.[1]
+    const step = this.#step.stepId
+    const intent = await vault.begin({ method, url, authorization, body: request.body, step })
+    const delivery = await this.#send(request, intent)
+    if (delivery.kind === 'failed') {
+      await intent?.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
+      this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
+      return this.#judgeFailure(delivery)
+    }
+    // Before anything else looks at it: what this answer registers must survive whatever happens next.
+    const { status, body } = delivery.answer
+    const [kept] = await Promise.allSettled([this.#keep({ status, body, step }, intent)])
+    const text = new TextDecoder().decode(body)
+    const answer = parseAnswer(delivery.answer, text)
+    this.#answer = answer
+    this.#learn(answer)
+    this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
+    if (kept.status === 'rejected') throw kept.reason
+    this.#kept = kept.value
+    if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
+      await vault.worked(authorization, step)
+    return this.#judge(request, answer)
+  }
+
+  async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
+    try {
+      return await this.#ports.transport.send(request.outgoing, {
+        identity: this.#step.identity,
+        timeoutMs: this.#planned.timeoutMs,
+        signal: this.#signal,
+      })
+    } catch (error) {
+      // A transport rejects only before anything left.
+      await intent?.close('not-sent')
+      throw error
+    }
+  }
+
+  async #keep(
+    answer: { readonly status: number; readonly body: Uint8Array; readonly step: string },
+    intent: Intent | undefined,
+  ): Promise<Kept | undefined> {
+    if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
+    try {
+      return await intent.keep(answer)
+    } finally {
+      // Also where it could not be kept: the call then stays open, but no later one may wait for it.
+      await intent.close('answered')
+    }
+  }
+
+  /** Reads what is fresh for each step, and returns the altered JWTs by what holds them. */
+  async #refresh(): Promise<ReadonlyMap<JwtHolder, string>> {
+    const { redactor, sign, alter } = this.#ports
+    const { inputs } = this.#known
+    this.#fresh = await freshInputs(inputsReadBy(this.#step), inputs, this.#ports)
+    const jwts = new Map<JwtHolder, string>()
+    for (const [holder, alterations] of jwtAlterations(this.#step)) {
+      const [first] = alterations
+      if (first === undefined) continue
+      const context = this.#context()
+      const changes = jwtChanges(alterations, context, inputs)
+      const input = first.input === undefined ? undefined : inputs.get(first.input)
+      if (input?.kind !== 'minted' && (changes.header.size + changes.claims.size > 0 || changes.key === 'public')) {
+        fail({
+          code: 'VALUE_UNDEFINED',
+          message: `the JWT in "${nameIn(holder)}" is not minted in this run, so it cannot be signed anew`,
+          at: first.at,
+        })
+      }
+      const altered =
+        input?.kind === 'minted'
+          ? await sign(input.assertion, changes)
+          : await alter(jwtIn(this.#step, first, context, inputs), changes)
+      redactor.add(altered)
+      jwts.set(holder, altered.reveal())
+    }
+    return jwts
+  }
+
+  #context(): Context {
+    const request = this.#request
+    const answer = this.#answer
+    return {
+      ...contextOf(this.#known, this.#fresh),
+      ...(request && {
+        url: request.outgoing.url,
+        method: request.outgoing.method,
+        request: { headers: request.outgoing.headers, query: request.query, path: request.path, body: request.body },
+      }),
+      ...(answer && { statusCode: answer.status, response: { headers: answer.headers, body: answer.body } }),
+    }
+  }
+
+  /** Secrets that the server issues are secrets from the moment they arrive. */
+  #learn(answer: ParsedAnswer): void {
+    const { redactor } = this.#ports
+    redactor.learn(answer.body)
+    for (const [name, value] of answer.headers) redactor.learn({ [name]: value })
+    if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
+      redactor.add({ value: answer.body, name: 'jwt' })
+  }
+
+  /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
+  #judgeFailure({ problem, timing, tls }: Extract<Delivery, { kind: 'failed' }>): Verdict {
+    // A connection that carried an earlier exchange was accepted with this certificate; its end refuses nothing.
+    const reused = tls !== undefined && timing.connectMs === undefined
+    const closed = problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined && !reused
+    const refused = problem.code === 'TLS_CLIENT_REFUSED' || closed
+    if (!this.#step.expectRefused || !refused) return { status: 'errored', error: this.#redacted(problem) }
+    return { status: 'passed', checks: this.#ports.redactor.value([refusalCheck(true, problem.message, this.#step)]) }
+  }
+
+  #judge(request: BuiltRequest, answer: ParsedAnswer): Verdict {
+    const { redactor } = this.#ports
+    const context = this.#context()
+    const checks: CheckRecord[] = this.#step.expectRefused
+      ? [refusalCheck(isRefusal(answer), refusalFacts(answer), this.#step)]
+      : judgeAnswer(this.#step.operation, answer)
+    if (this.#step.criteria.length === 0 && !this.#step.expectRefused)
+      checks.push(successCheck(answer.status, this.#step))
+    for (const [index, criterion] of this.#step.criteria.entries())
+      checks.push(criterionCheck(criterion, index, context))
+    const scopes = compareScopes(request.body, answer.body)
+    if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
+
+    if (checks.some((check) => check.status === 'fail')) {
+      const problem = noVerdict(answer, request.outgoing.url, this.#step)
+      if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
+      return { status: 'failed', checks: redactor.value(checks), scopes: redactor.value(scopes) }
+    }
+    const judged = { checks: redactor.value(checks), scopes: redactor.value(scopes) }
+    try {
+      const outputs = Object.fromEntries(
+        [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#known.inputs)]),
+      )
+      this.#values = outputs
+      return { status: 'passed', ...judged, outputs: redactor.value(outputs) }
+    } catch (error) {
+      return { status: 'errored', ...judged, error: this.#redacted(problemOf(error)) }
+    }
+  }
+
+  #redacted(problem: Problem): Problem {
+    return this.#ports.redactor.value(problem)
+  }
+}
+
+/** What expressions can read before a request is made; `fresh` are the values of minted and stored inputs. */
+export function contextOf(
+  { inputs, outputs, workflows, document }: Known,
+  fresh: ReadonlyMap<string, string | undefined> = new Map(),
+): Context {
+  return {
+    inputs: (name) => (fresh.has(name) ? fresh.get(name) : plainValue(inputs.get(name))),
+    steps: outputs,
+    workflows,
+    self: document.flow.self,
+    sourceDescriptions: document.sources,
+  }
+}
+
+/** Minted inputs signed and stored ones read anew; the others have plain values. */
+export async function freshInputs(
+  names: Iterable<string>,
+  inputs: ReadonlyMap<string, PlannedInput>,
+  { redactor, sign, vault }: Ports,
+): Promise<ReadonlyMap<string, string | undefined>> {
+  const fresh = new Map<string, string | undefined>()
+  for (const name of names) {
+    const input = inputs.get(name)
+    if (input?.kind === 'minted') {
+      const assertion = await sign(input.assertion)
+      redactor.add(assertion)
+      fresh.set(name, assertion.reveal())
+    } else if (input?.kind === 'vault') {
+      const value = await vault.read(input.member)
+      if (value !== undefined && input.member === 'registration_access_token')
+        redactor.add({ value, name: input.member })
+      fresh.set(name, value)
+    }
+  }
+  return fresh
+}
+
+type Verdict = Partial<StepRecord> & Pick<StepRecord, 'status'>
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}
+
+/** A 4xx that gives nothing away. Throttling is no refusal. */
+function isRefusal({ status, body }: ParsedAnswer): boolean {
+  if (status < 400 || status >= 500 || status === 408 || status === 429) return false
+  const members = typeof body === 'object' && body !== null ? Object.keys(body) : []
+  return !members.some((name) => ['access_token', 'client_id', 'registration_access_token'].includes(name))
+}
+
+function refusalFacts({ status, body }: ParsedAnswer): string {
+  const error =
+    typeof body === 'object' && body !== null && 'error' in body ? `, error ${JSON.stringify(body.error)}` : ''
+  return `${status}${error}`
+}
+
+/**
+ * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
+ * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
+ */
+function noVerdict({ status, headers }: ParsedAnswer, url: string, step: CallStep): Problem | undefined {
+  const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
+  const host = URL.parse(url)?.host ?? url
+  const wait = header('retry-after')
+  const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
+  if (status === 408) return { code: 'TIMEOUT', message: `"${host}" answered 408: the request took too long` }
+  if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
+  if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
+  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
+    return {
+      code: 'TLS_CLIENT_REFUSED',
+      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to ${
+        step.identity === 'none'
+          ? 'demand a client certificate, and none was presented'
+          : `refuse the certificate of identity "${step.identity}"`
+      }`,
+      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
+    }
+  }
+  return undefined
+}
+
+/** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
+function successCheck(status: number, step: CallStep): CheckRecord {
+  return {
+    id: 'success',
+    status: isSuccess(status) ? 'pass' : 'fail',
+    level: 'must',
+    clauses: [],
+    title: 'the call succeeds',
+    expected: 'a 2xx status',
+    actual: String(status),
+    at: step.at,
+  }
+}
+
+export function criterionCheck(criterion: Criterion, index: number, context: Context): CheckRecord {
+  const verdict = judge(criterion.condition, context)
+  return {
+    id: `criterion ${index + 1}`,
+    status: verdict.pass ? 'pass' : criterion.level === 'must' ? 'fail' : 'warn',
+    level: criterion.level,
+    clauses: [...criterion.clauses],
+    title: criterion.text,
+    expected: verdict.expected,
+    actual: verdict.error === undefined ? verdict.actual : `${verdict.actual} (${verdict.error})`,
+    at: criterion.at,
+  }
+}
+
+/** The record of a step that has not run. */
+export function blank({ step }: PlannedStep): StepRecord {
+  return {
+    stepId: step.stepId,
+    description: step.description,
+    at: step.at,
+    clauses: step.clauses.length === 0 ? undefined : [...step.clauses],
+    status: 'skipped',
+    ...(step.kind === 'workflow' ? invoked(step) : called(step)),
+    durationMs: 0,
+    exchanges: [],
+    checks: [],
+    outputs: {},
+  }
+}
+
+function invoked({ invocation: { workflowId } }: WorkflowStep) {
+  const operation = { source: 'workflow', operationId: workflowId, method: 'RUN', path: workflowId }
+  return { operation, workflowId, identity: 'none' }
+}
+
+/** What asks for other scopes on purpose says in its criteria which it expects. */
+function altersScopes({ alterations }: CallStep): boolean {
+  return alterations.some(
+    ({ place, ...change }) => place === 'body' && 'tokens' in change && change.tokens[0] === 'scopes',
+  )
+}
+
+function called({ operation, source, identity, alterations }: CallStep) {
+  const { operationId, method, path } = operation
+  return {
+    operation: { source, operationId, method, path },
+    identity,
+    alterations: alterations.length === 0 ? undefined : alterations.map(({ text }) => text),
+  }
+}
+
+/** Anticipated errors become data; anything else is a bug and goes on. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ToolError) return error.problems[0]
+  if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
+  throw error
+}
+
+export function round(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10
+}

@@ -1,0 +1,288 @@
+/** Owns yaml: a YAML or JSON text as plain data in which every value knows its line and column. Knows no format. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument as parseYaml,
+  Scalar,
+  visit,
+  type YAMLMap,
+} from 'yaml'
+import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../../record/errors.ts'
+
+export type Path = readonly (string | number)[]
+
+export interface Document {
+  readonly file: string
+  readonly text: string
+  /** of the text, hex */
+  readonly sha256: string
+  readonly data: unknown
+  /** Where the value at `path` stands (or the nearest place above it); `offset` counts characters into its text. */
+  at(path: Path, offset?: number): SourceLocation
+  /** Where the last member name of `path` stands. */
+  keyAt(path: Path): SourceLocation
+}
+
+/** More than any hand-written flow or API description; a bound for hostile files. */
+const LARGEST = 4 * 1024 * 1024
+/** Aliases may not multiply the document ("billion laughs"). */
+const MOST_ALIASES = 100
+/** Objects and lists within each other; what reads a document may recurse. */
+const DEEPEST = 100
+/** Objects, lists and other values of a flow, those behind aliases each time; ten times what a long one has. */
+const MOST_VALUES = 50_000
+const TWICE = 'not valid YAML: a member occurs twice in one object'
+const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
+
+export async function readDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code
+    return fail(
+      {
+        code: 'FLOW_FILE',
+        message: `${named} "${file}" cannot be read: ${FILE_FAULTS[reason ?? ''] ?? reason ?? 'unknown reason'}`,
+        at,
+        hint: at === undefined ? 'check the path' : 'check the path; it starts at the folder of the file that names it',
+      },
+      cause,
+    )
+  }
+  return parseDocument(text, file)
+}
+
+/** A flow: of so many values that whatever is done for each of them or for each pair ends soon. */
+export async function readFlowDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
+  const document = await readDocument(file, named, at)
+  let left = MOST_VALUES
+  const open: { readonly value: unknown; readonly path: Path }[] = [{ value: document.data, path: [] }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value, path } = next
+    if (--left < 0) {
+      fail({
+        code: 'FLOW_STRUCTURE',
+        message: 'the document is too large',
+        at: document.at(path),
+        expected: `at most ${MOST_VALUES} values`,
+        hint: 'divide it into several flows',
+      })
+    }
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, child] of Object.entries(value).reverse())
+      open.push({ value: child, path: [...path, Array.isArray(value) ? Number(key) : key] })
+  }
+  return document
+}
+
+const FILE_FAULTS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'access is denied',
+}
+
+/** Throws ToolError FLOW_SYNTAX with every syntax problem of the text. */
+function parseDocument(text: string, file: string): Document {
+  if (text.length > LARGEST) {
+    fail({
+      code: 'FLOW_SYNTAX',
+      message: `"${file}" is too large`,
+      expected: `at most ${LARGEST} characters`,
+      found: `${text.length}`,
+    })
+  }
+  const sha256 = createHash('sha256').update(text).digest('hex')
+  const compiled = compiledData(sha256)
+  return compiled === undefined ? parsed(text, file, sha256) : deferred(text, file, sha256, compiled)
+}
+
+/**
+ * The data of a description that this package brings along, made when it was built; by the hash of its text, so a changed
+ * file is parsed anew. Parsing one takes longer than a call.
+ */
+function compiledData(sha256: string): unknown {
+  try {
+    return JSON.parse(readFileSync(new URL(`../documents/${sha256}.json`, import.meta.url), 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Places are asked for only where something is wrong. */
+function deferred(text: string, file: string, sha256: string, data: unknown): Document {
+  let whole: Document | undefined
+  const document = () => (whole ??= parsed(text, file, sha256))
+  return {
+    file,
+    text,
+    sha256,
+    data,
+    at: (path, offset) => document().at(path, offset),
+    keyAt: (path) => document().keyAt(path),
+  }
+}
+
+function parsed(text: string, file: string, sha256: string): Document {
+  const lines = new LineCounter()
+  const place = (offset: number): SourceLocation => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  const { document, faults, data } = guarded(file, () => {
+    const document = parseYaml(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, version: '1.2' })
+    const faults = faultsOf(document)
+    return { document, faults, data: faults.length > 0 ? undefined : document.toJS({ maxAliasCount: MOST_ALIASES }) }
+  })
+  const problems = faults.map(
+    ({ offset, words }): Problem => ({ code: 'FLOW_SYNTAX', message: words, at: place(offset) }),
+  )
+  // The first mistake of a line makes nonsense of its rest.
+  const first = problems.filter(({ at }, index) => problems.findIndex((other) => other.at?.line === at?.line) === index)
+  if (isNonEmpty(first)) throw new ToolError(first)
+
+  const pairs = new WeakMap<object, ReadonlyMap<string, Pair>>()
+  /** By an index for each object, since looking through a hundred thousand members for each of them takes minutes. */
+  const pairOf = (map: YAMLMap, key: string | number): Pair | undefined => {
+    const known =
+      pairs.get(map) ??
+      new Map(map.items.map((pair): [string, Pair] => [isScalar(pair.key) ? String(pair.key.value) : '', pair]))
+    pairs.set(map, known)
+    return known.get(String(key))
+  }
+  const childOf = (node: unknown, key: string | number): unknown => {
+    if (isMap(node)) return pairOf(node, key)?.value
+    return isSeq(node) ? node.items[Number(key)] : undefined
+  }
+  const nodeAt = (path: Path): { node: Node | undefined; whole: boolean } => {
+    let node: unknown = document.contents
+    let nearest = { node: document.contents as Node | null, length: 0 }
+    for (const [index, key] of path.entries()) {
+      node = childOf(node, key)
+      if (!isNode(node)) break
+      if (node.range) nearest = { node, length: index + 1 }
+    }
+    return { node: nearest.node ?? undefined, whole: nearest.length === path.length }
+  }
+  return {
+    file,
+    text,
+    sha256,
+    data,
+    at(path, offset = 0) {
+      const { node, whole } = nodeAt(path)
+      return place(
+        (node?.range?.[0] ?? 0) + (whole && offset > 0 && isScalar(node) ? intoScalar(node, offset, text) : 0),
+      )
+    },
+    keyAt(path) {
+      const parent = path.slice(0, -1).reduce<unknown>(childOf, document.contents)
+      const pair = isMap(parent) ? pairOf(parent, path.at(-1) ?? '') : undefined
+      return isScalar(pair?.key) && pair.key.range ? place(pair.key.range[0]) : this.at(path)
+    },
+  }
+}
+
+interface Fault {
+  /** characters from the start of the text */
+  readonly offset: number
+  readonly words: string
+}
+
+/** What keeps a text from being data. What the parser only warns of (a tag like !include) would be data nobody meant. */
+function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
+  const faults: Fault[] = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
+    offset: pos[0],
+    words: code === 'RESOURCE_EXHAUSTION' ? TOO_DEEP : `not valid YAML: ${FAULTS[code] ?? firstLine(message)}`,
+  }))
+  const tooDeep = faults.find(({ words }) => words === TOO_DEEP)
+  if (tooDeep !== undefined) return [tooDeep]
+  const anchors = new Map<string, Node>()
+  visit(document, {
+    Node(_, node, path) {
+      const offset = node.range?.[0] ?? 0
+      if (isMap(node)) faults.push(...repeatedNames(node))
+      if (isAlias(node)) {
+        const [start = 0, end = 0] = anchors.get(node.source)?.range ?? []
+        const words = end === 0 ? 'nothing above it' : offset < end ? 'something that it is part of' : undefined
+        if (words !== undefined && start <= offset)
+          faults.push({ offset, words: `not valid YAML: the alias "*${node.source}" stands for ${words}` })
+      } else if (node.anchor !== undefined) anchors.set(node.anchor, node)
+      if (path.filter(isCollection).length < DEEPEST) return undefined
+      faults.push({ offset, words: TOO_DEEP })
+      return visit.BREAK
+    },
+  })
+  return faults
+}
+
+/** The parser's own check compares each name with all others, which takes minutes for a hundred thousand. */
+function repeatedNames({ items }: YAMLMap): Fault[] {
+  const names = new Set<unknown>()
+  return items.flatMap(({ key }) => {
+    const name = isScalar(key) ? key.value : key
+    if (!names.has(name)) {
+      names.add(name)
+      return []
+    }
+    return [{ offset: isNode(key) ? (key.range?.[0] ?? 0) : 0, words: TWICE }]
+  })
+}
+
+/**
+ * From the start of a scalar to a character of its value. Lines are followed through the text, since a line break and the
+ * white space around it are one character of the value; an escape in double quotes is counted as one.
+ */
+function intoScalar(node: Scalar, offset: number, text: string): number {
+  const [start = 0, end = 0] = node.range ?? []
+  const isBlock = node.type === Scalar.BLOCK_FOLDED || node.type === Scalar.BLOCK_LITERAL
+  const isQuoted = node.type === Scalar.QUOTE_DOUBLE || node.type === Scalar.QUOTE_SINGLE
+  let position = isBlock ? text.indexOf('\n', start) + 1 : start + (isQuoted ? 1 : 0)
+  const indentAt = (from: number) => /^[ \t]*/.exec(text.slice(from, from + 1024))?.[0].length ?? 0
+  let indent = isBlock ? indentAt(position) : 0
+  for (let left = offset; ; ) {
+    const found = text.indexOf('\n', position)
+    const lineEnd = found === -1 ? text.length : found
+    const length = Math.max(0, text.slice(position + indent, lineEnd).trimEnd().length)
+    if (left <= length || lineEnd + 1 >= end) return position + indent + left - start
+    const isFolded = node.type !== Scalar.BLOCK_LITERAL && /^[ \t]*\r?\n/.test(text.slice(lineEnd + 1, lineEnd + 1024))
+    left -= length + (isFolded ? 0 : 1)
+    position = lineEnd + 1
+    if (!isBlock) indent = indentAt(position)
+  }
+}
+
+function guarded<T>(file: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    // The two that the parser throws: a text too deep for its own recursion, and aliases beyond MOST_ALIASES.
+    if (!(cause instanceof RangeError || cause instanceof ReferenceError)) throw cause
+    const message = cause instanceof RangeError ? TOO_DEEP : 'the aliases of the file multiply it beyond all measure'
+    return fail({ code: 'FLOW_SYNTAX', message, at: { file, line: 1, column: 1 } }, cause)
+  }
+}
+
+/** Where the parser's own words do not say what a person did. */
+const FAULTS: Readonly<Record<string, string>> = {
+  BLOCK_AS_IMPLICIT_KEY: 'a member starts in the middle of a line; a text with ": " in it needs quotes',
+  MULTIPLE_DOCS: 'the file holds more than one document',
+  TAB_AS_INDENT: 'a tab stands where only spaces may indent',
+}
+
+function firstLine(message: string): string {
+  const unclosed = /^Flow (?:map|sequence) .*end with a ([}\]])$/.exec(message)?.[1]
+  if (unclosed !== undefined) return `a "${unclosed === '}' ? '{' : '['}" above this line has no "${unclosed}"`
+  const line = (message.split('\n')[0] ?? message).replace(/[.:]$/, '')
+  return line.charAt(0).toLowerCase() + line.slice(1)
+}

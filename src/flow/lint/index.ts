@@ -1,0 +1,227 @@
+/**
+ * Flow files to findings: what reading them refuses, and what the rules have against them, all files at once. Sends nothing,
+ * knows no environment, and shows no secret that is written into a file.
+ */
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { type Problem, ToolError } from '../../record/errors.ts'
+import { type Document, readFlowDocument } from '../document/document.ts'
+import { parseFlow } from '../index.ts'
+import { type ApiDescription, readApiDescription } from '../openapi/description.ts'
+import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
+import { lintCriteria } from './criteria.ts'
+import { knowsExtension, lintExtension } from './extension.ts'
+import { locate } from './files.ts'
+import { type Finding, Findings, MOST_FINDINGS } from './findings.ts'
+import { RULES } from './rules.ts'
+import { blotted, blottedUnread, lintSecrets, MOST_SECRETS } from './secrets.ts'
+import { lintUsage } from './usage.ts'
+import { type View, viewOf } from './view.ts'
+
+export type { Finding } from './findings.ts'
+
+export interface LintOptions {
+  /** files, folders, or names of flows; none: the folder `flows` */
+  readonly paths: readonly string[]
+  /** folders that hold `flows/`, first match wins; the first is the one that relative paths start at */
+  readonly folders: readonly string[]
+  /** as the JSON Schemas of Arazzo judge: no API description is needed, and names, expressions and rules only warn */
+  readonly structureOnly?: boolean
+}
+
+export interface LintReport {
+  /** absolute paths, sorted */
+  readonly files: readonly string[]
+  /** file by file, each from its top to its end; what belongs to no file comes first */
+  readonly findings: readonly Finding[]
+  /** findings of a file beyond the number that is listed */
+  readonly beyond: ReadonlyMap<string, number>
+  /** texts of the files by path, secrets blotted out */
+  readonly sources: ReadonlyMap<string, string>
+}
+
+export async function lint({ paths, folders, structureOnly = false }: LintOptions): Promise<LintReport> {
+  const { files, problems } = await locate(paths, folders)
+  const findings = new Map<string, Finding>()
+  const sources = new Map<string, string>()
+  const beyond = new Map<string, number>()
+  const unshown = new Set<string>()
+  const take = (list: Iterable<Finding>) => {
+    // Two flows may find the same fault in one API description.
+    for (const finding of list) findings.set(JSON.stringify([finding.at, finding.rule, finding.message]), finding)
+  }
+  take(problems.map(findingOf))
+  for (const file of files) {
+    const result = await lintFile(file, structureOnly)
+    take(result.findings)
+    if (result.text !== undefined) sources.set(file, result.text)
+    if (result.isUnshown) unshown.add(file)
+    if (result.beyond > 0) beyond.set(file, result.beyond)
+  }
+  const sorted = [...findings.values()].toSorted(byPlace)
+  return { files, findings: sorted, beyond, sources: await withOthers(sources, sorted, unshown) }
+}
+
+/** What a CI job goes by: 2 where there is an error, or with `strict` a warning. */
+export function exitCode({ findings }: LintReport, { strict }: { readonly strict: boolean }): 0 | 2 {
+  return findings.some(({ level }) => level === 'error' || (strict && level === 'warning')) ? 2 : 0
+}
+
+interface FileResult {
+  readonly findings: readonly Finding[]
+  readonly beyond: number
+  readonly text?: string
+  /** nothing of the file may be shown */
+  readonly isUnshown?: true
+}
+
+async function lintFile(file: string, structureOnly: boolean): Promise<FileResult> {
+  let document: Document
+  try {
+    document = await readFlowDocument(file, 'flow')
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return { findings: error.problems.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
+  }
+  const refused = await problemsOf(() => parseFlow(document))
+  const view = viewOf(document)
+  const findings = new Findings(document)
+  const secrets = lintSecrets(view, findings)
+  lintArazzo(view, findings)
+  lintCriteria(view, findings)
+  lintUsage(view, findings)
+  lintExtension(view, await descriptionsOf(view), findings)
+  const read = readingFindings(refused, view, structureOnly)
+  const byName = placesRefusedByName(view, findings.list)
+  const own = findings.list
+    .filter((finding) => !isSaid(finding, read))
+    .map((finding) => (structureOnly ? lowered(finding) : finding))
+  const listed = [...read.filter(({ rule, at }) => rule !== 'not-run' || !byName.has(lineOf(at))), ...own].toSorted(
+    byPlace,
+  )
+  const shown = listed.slice(0, MOST_FINDINGS)
+  const beyond = listed.length - shown.length + findings.beyond
+  // So many secrets are not found one by one: nothing of the text is shown.
+  if (secrets.size >= MOST_SECRETS) {
+    return { findings: shown.map(({ expected, found, ...finding }) => finding), beyond, isUnshown: true }
+  }
+  const text = blotted(document.text, secrets)
+  return { findings: shown.map((finding) => withoutSecrets(finding, secrets)), beyond, text }
+}
+
+async function problemsOf(read: () => Promise<unknown>): Promise<readonly Problem[]> {
+  try {
+    await read()
+    return []
+  } catch (error) {
+    if (error instanceof ToolError) return error.problems
+    throw error
+  }
+}
+
+/** What reading the flow has against it, as findings. */
+function readingFindings(problems: readonly Problem[], view: View, structureOnly: boolean): Finding[] {
+  const { document, workflows, sources } = view
+  const keyOf = ({ at }: Pick<Problem, 'at'>) => JSON.stringify(at)
+  const urls = new Set(sources.map(({ path }) => keyOf({ at: document.at([...path, 'url']) })))
+  const silent = new Set(
+    workflows.filter(({ fields }) => !('x-dcr' in fields)).map(({ path }) => keyOf({ at: document.at(path) })),
+  )
+  const isForeign = !knowsExtension(view.root)
+  return problems.flatMap((problem) => {
+    const isOfSource = urls.has(keyOf(problem)) || (problem.at !== undefined && problem.at.file !== document.file)
+    if (structureOnly && isOfSource) return []
+    if (structureOnly && BEYOND_STRUCTURE.has(problem.code)) return [{ ...findingOf(problem), level: 'warning' }]
+    if (problem.code === 'FLOW_UNSUPPORTED') return [notRun(problem, isForeign || structureOnly)]
+    const isEffect = silent.has(keyOf(problem)) && problem.expected?.startsWith('x-dcr: { effect')
+    if (isForeign && isEffect) {
+      const { level, remedy } = RULES['effect-missing']
+      return [{ ...findingOf(problem), rule: 'effect-missing', level, expected: undefined, hint: remedy }]
+    }
+    return [findingOf(problem)]
+  })
+}
+
+/** What the JSON Schemas of Arazzo cannot see. */
+const BEYOND_STRUCTURE = new Set(['FLOW_REFERENCE', 'FLOW_EXPRESSION'])
+const OF_STRUCTURE = new Set(['arazzo-structure', 'asyncapi', 'xpath', 'secret-literal'])
+
+/** Where just the structure is asked for, a rule about what is written in it does not fail. */
+function lowered(finding: Finding): Finding {
+  return finding.level !== 'error' || OF_STRUCTURE.has(finding.rule) ? finding : { ...finding, level: 'warning' }
+}
+
+function isRemote(url: unknown): boolean {
+  return typeof url === 'string' && /^[a-z][a-z0-9+.-]+:/i.test(url)
+}
+
+function findingOf({ code, ...problem }: Problem): Finding {
+  return { rule: code, level: 'error', ...problem }
+}
+
+/** Good Arazzo of another tool is only worth a warning; a flow of ours that cannot run is a mistake. */
+function notRun({ code, ...problem }: Problem, isForeign: boolean): Finding {
+  const message = `valid, but this version does not run it: ${problem.message}`
+  return { rule: 'not-run', level: isForeign ? RULES['not-run'].level : 'error', ...problem, message }
+}
+
+/** A rule of Arazzo that reading the flow has reported at the same line already. */
+function isSaid({ rule, at }: Finding, read: readonly Finding[]): boolean {
+  return rule === 'arazzo-structure' && read.some((other) => other.level === 'error' && other.at?.line === at?.line)
+}
+
+/** Lines of what is refused by its name, which need no word that it does not run yet. */
+function placesRefusedByName({ document, workflows }: View, findings: readonly Finding[]): ReadonlySet<string> {
+  const refused = findings.filter(({ rule }) => rule === 'asyncapi' || rule === 'xpath' || rule === 'arazzo-structure')
+  const steps = workflows.flatMap((workflow) => workflow.steps)
+  const channels = steps.flatMap(({ path, fields }) =>
+    CHANNEL_MEMBERS.flatMap((member) => (fields[member] === undefined ? [] : [document.keyAt([...path, member])])),
+  )
+  return new Set([...refused.map(({ at }) => at), ...channels].map(lineOf))
+}
+
+function lineOf(at: Finding['at']): string {
+  return `${at?.file}:${at?.line}`
+}
+
+/** The API descriptions that can be read; what is wrong with them is reported by reading the flow. */
+async function descriptionsOf({ document, sources }: View): Promise<ReadonlyMap<string, ApiDescription>> {
+  const found = new Map<string, ApiDescription>()
+  for (const { path, fields } of sources) {
+    const { name, url } = fields
+    if (typeof name !== 'string' || typeof url !== 'string' || isRemote(url) || found.has(name)) continue
+    const file = resolve(dirname(document.file), url)
+    await problemsOf(async () => found.set(name, await readApiDescription(file, document.at([...path, 'url']), [])))
+  }
+  return found
+}
+
+function withoutSecrets(finding: Finding, secrets: ReadonlySet<string>): Finding {
+  const { rule, level, at, ...words } = finding
+  // Its words are the rule's own, and hold a name at most.
+  if (rule === 'secret-literal') return finding
+  const safe = Object.entries(words).map(([member, text]) => [member, text && blotted(text, secrets)])
+  return { ...finding, ...(Object.fromEntries(safe) as Partial<Finding>) }
+}
+
+/** Adds the texts of other files that findings point into, and of flows that could not be read as YAML. */
+async function withOthers(
+  sources: ReadonlyMap<string, string>,
+  findings: readonly Finding[],
+  unshown: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, string>> {
+  const all = new Map(sources)
+  const files = new Set(findings.flatMap(({ at }) => (at === undefined ? [] : [at.file])))
+  for (const file of files) {
+    if (all.has(file) || unshown.has(file)) continue
+    const text = await readFile(file, 'utf8').catch(() => '')
+    all.set(file, blottedUnread(text))
+  }
+  return all
+}
+
+function byPlace({ at: a }: Finding, { at: b }: Finding): number {
+  if (a === undefined || b === undefined) return Number(a !== undefined) - Number(b !== undefined)
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1
+  return a.line - b.line || a.column - b.column
+}

@@ -1,0 +1,295 @@
+/**
+ * What a step needs of an OpenAPI 3.1 description: its operations by operationId, their request shape, their documented
+ * answers and whether they demand a client certificate. Descriptions are trusted to be OpenAPI; what is used is checked.
+ */
+import { nearest, type Problem, type SourceLocation } from '../../record/errors.ts'
+import { type Document, type Path, readDocument } from '../document/document.ts'
+import { EXAMPLES, modernized } from './dialect.ts'
+import { type Encoding, encodingsOf } from './media-type.ts'
+
+export interface ApiDescription {
+  readonly document: Document
+  readonly operations: ReadonlyMap<string, Operation>
+  /** all of them, also those without an operationId, by `placeOf` */
+  readonly places: ReadonlyMap<string, Operation>
+  /** where it says that it is served, with the defaults of variables in place; nothing is called there unasked */
+  readonly servers: readonly string[]
+}
+
+export interface Operation {
+  readonly operationId: string
+  /** upper-case */
+  readonly method: string
+  /** path template, relative to the server */
+  readonly path: string
+  readonly parameters: readonly OperationParameter[]
+  /** media type or range of them → its form's fields, if the operation takes a body */
+  readonly requestBody: { readonly required: boolean; readonly content: ReadonlyMap<string, Encodings> } | undefined
+  /** "200", "4XX" or "default" → media type → schema; no media types means no body */
+  readonly responses: ReadonlyMap<string, ReadonlyMap<string, Schema>>
+  /** the operation's security names OpenAPI's own mutualTLS scheme */
+  readonly mutualTls: boolean
+  /** its own or its path's, else those of the description */
+  readonly servers: readonly string[]
+  /** absent for a call that no description knows */
+  readonly description?: ApiDescription | undefined
+}
+
+type Encodings = ReadonlyMap<string, Encoding>
+
+/** How a value is written (OpenAPI 3.1 §4.8.12): by style, or as its media type where the parameter has `content`. */
+export interface OperationParameter {
+  readonly name: string
+  readonly in: 'path' | 'query' | 'querystring' | 'header' | 'cookie'
+  readonly required: boolean
+  readonly style: string
+  readonly explode: boolean
+  readonly allowReserved: boolean
+  readonly mediaType?: string | undefined
+  /** it holds an API key of the operation's security, which is a secret */
+  readonly isKey: boolean
+  /** what the server takes where the parameter is not sent; it never stands in for one that is required */
+  readonly default?: unknown
+}
+
+/** Paths stand with their parameters in braces. */
+export function placeOf(method: string, path: string): string {
+  return `${method.toUpperCase()} ${path}`
+}
+
+/** A JSON Schema as it stands in the description; `#/…` references point into `description.document.data`. */
+export type Schema = boolean | Readonly<Record<string, unknown>>
+
+const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
+
+/** Reads a description; problems are added to `problems`, so that all files report at once. */
+export async function readApiDescription(
+  file: string,
+  at: SourceLocation,
+  problems: Problem[],
+): Promise<ApiDescription> {
+  const read = await readDocument(file, 'API description', at)
+  const document = /^3\.0\./.test(String(record(read.data).openapi)) ? { ...read, data: modernized(read.data) } : read
+  const root = record(document.data)
+  const operations = new Map<string, Operation>()
+  const places = new Map<string, Operation>()
+  const description: ApiDescription = { document, operations, places, servers: serversOf(root) ?? ['/'] }
+  if (typeof root.openapi !== 'string' || !/^3\.[0-2]\.\d+/.test(root.openapi)) {
+    problems.push({
+      code: 'FLOW_STRUCTURE',
+      message: `"${file}" is not an OpenAPI 3 description`,
+      at: document.at(['openapi']),
+      expected: 'openapi: 3.1.x',
+      found: root.openapi === undefined ? 'no member "openapi"' : `openapi: ${JSON.stringify(root.openapi)}`,
+    })
+    return description
+  }
+  checkReferences(document, problems)
+  for (const [path, written] of Object.entries(record(root.paths))) {
+    const item = record(resolveReference(root, written))
+    for (const method of METHODS) {
+      if (item[method] === undefined) continue
+      const raw = record(item[method])
+      const { operationId } = raw
+      const name = typeof operationId === 'string' ? operationId : placeOf(method, path)
+      const found = operation({ root, item, raw, operationId: name, method, path, description })
+      places.set(placeOf(method, path), found)
+      if (typeof operationId !== 'string') continue
+      if (operations.has(operationId)) {
+        problems.push({
+          code: 'FLOW_STRUCTURE',
+          message: `operationId "${operationId}" occurs twice`,
+          at: document.at(['paths', path, method, 'operationId']),
+        })
+      }
+      operations.set(operationId, found)
+    }
+  }
+  return description
+}
+
+/** A reference that leads nowhere would silently switch off the check of an answer. */
+function checkReferences(document: Document, problems: Problem[]): void {
+  const seen = new Set<object>()
+  const open: Place[] = []
+  const visit = (node: unknown, key: string, above: Place | undefined) => {
+    if (typeof node !== 'object' || node === null || seen.has(node)) return
+    seen.add(node)
+    open.push({ node, key, above })
+  }
+  visit(document.data, '', undefined)
+  for (let place = open.pop(); place !== undefined; place = open.pop()) {
+    for (const [key, child] of Object.entries(place.node)) {
+      if (key !== '$ref' || typeof child !== 'string') {
+        if (!EXAMPLES.has(key)) visit(child, key, place)
+      } else if (child !== '#' && !child.startsWith('#/')) {
+        problems.push({
+          code: 'FLOW_UNSUPPORTED',
+          message: `reference "${child}" leads out of the API description`,
+          at: document.at([...pathOf(place), key]),
+          expected: '#/… within the same file',
+        })
+      } else if (target(document.data, child) === undefined) {
+        problems.push({
+          code: 'FLOW_REFERENCE',
+          message: `reference "${child}" leads nowhere`,
+          at: document.at([...pathOf(place), key]),
+        })
+      }
+    }
+  }
+}
+
+/** Its path is put together only where it is asked for: a description has thousands of places and hardly ever a mistake. */
+interface Place {
+  readonly node: object
+  readonly key: string
+  readonly above: Place | undefined
+}
+
+function pathOf({ key, above }: Place): Path {
+  if (above === undefined) return []
+  return [...pathOf(above), Array.isArray(above.node) ? Number(key) : key]
+}
+
+interface Draft {
+  readonly root: Readonly<Record<string, unknown>>
+  readonly item: Readonly<Record<string, unknown>>
+  readonly raw: Readonly<Record<string, unknown>>
+  readonly operationId: string
+  readonly method: string
+  readonly path: string
+  readonly description: ApiDescription
+}
+
+function operation({ root, item, raw, operationId, method, path, description }: Draft): Operation {
+  const deref = (value: unknown) => record(resolveReference(root, value))
+  const parameters = new Map<string, OperationParameter>()
+  const schemes = record(record(root.components).securitySchemes)
+  const security = list(raw.security ?? root.security)
+    .flatMap((requirement) => Object.keys(record(requirement)))
+    .map((name) => deref(schemes[name]))
+  // An API key goes where a parameter would, and need not be described as one (OpenAPI 3.1 §4.8.27).
+  const keys = security.filter(({ type }) => type === 'apiKey')
+  for (const parameter of [...keys, ...list(item.parameters), ...list(raw.parameters)].map(deref)) {
+    const { name, in: location } = parameter as { name: string; in: OperationParameter['in'] }
+    const style = typeof parameter.style === 'string' ? parameter.style : DEFAULT_STYLE[location]
+    parameters.set(`${location} ${name}`, {
+      name,
+      in: location,
+      required: parameter.required === true || location === 'path',
+      style,
+      explode: typeof parameter.explode === 'boolean' ? parameter.explode : style === 'form' || style === 'cookie',
+      allowReserved: parameter.allowReserved === true,
+      mediaType: Object.keys(record(parameter.content))[0],
+      isKey: keys.some((key) => key.in === location && key.name === name),
+      default: deref(parameter.schema).default,
+    })
+  }
+  const body = raw.requestBody === undefined ? undefined : deref(raw.requestBody)
+  return {
+    operationId,
+    method: method.toUpperCase(),
+    path,
+    parameters: [...parameters.values()],
+    requestBody: body && {
+      required: body.required === true,
+      content: new Map(
+        Object.entries(record(body.content)).map(([type, media]) => [
+          type.toLowerCase(),
+          encodingsOf(type, media, deref),
+        ]),
+      ),
+    },
+    responses: new Map(
+      Object.entries(record(raw.responses)).map(([status, answer]) => [status, content(deref(answer))]),
+    ),
+    mutualTls: security.some(({ type }) => type === 'mutualTLS'),
+    servers: serversOf(raw) ?? serversOf(item) ?? description.servers,
+    description,
+  }
+}
+
+const DEFAULT_STYLE: Readonly<Record<OperationParameter['in'], string>> = {
+  path: 'simple',
+  header: 'simple',
+  query: 'form',
+  cookie: 'form',
+  querystring: 'form',
+}
+
+/** With the defaults of their variables in place (OpenAPI 3.1 §4.8.5); an empty list says nothing. */
+function serversOf({ servers }: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  const urls = list(servers).map((server) => {
+    const { url, variables } = record(server)
+    const filled = String(url).replace(/\{([^}]+)\}/g, (whole, name: string) =>
+      String(record(record(variables)[name]).default ?? whole),
+    )
+    return filled.replace(/(?<=.)\/+$/, '')
+  })
+  return urls.length === 0 ? undefined : urls
+}
+
+/** "200" before "2XX" before "default" (OpenAPI 3.1 §4.8.16). */
+export function documentedAnswer(operation: Operation, status: number): ReadonlyMap<string, Schema> | undefined {
+  return (
+    operation.responses.get(String(status)) ??
+    operation.responses.get(`${Math.floor(status / 100)}XX`) ??
+    operation.responses.get('default')
+  )
+}
+
+/** The operation a name means, or what to tell the author. */
+export function findOperation(description: ApiDescription, operationId: string): Operation | { readonly hint: string } {
+  const found = description.operations.get(operationId)
+  if (found !== undefined) return found
+  const meant = nearest(operationId, description.operations.keys())
+  if (meant === undefined)
+    return { hint: `it has ${[...description.operations.keys()].map((id) => `"${id}"`).join(', ')}` }
+  const { path = '', method = '' } = description.operations.get(meant) ?? {}
+  const { file, line } = description.document.at(['paths', path, method.toLowerCase(), 'operationId'])
+  return { hint: `did you mean "${meant}" (${file}:${line})?` }
+}
+
+/** Follows `#/…` references, a bounded number of times. */
+function resolveReference(root: Readonly<Record<string, unknown>>, value: unknown, hops = 0): unknown {
+  const reference = record(value).$ref
+  if (typeof reference !== 'string' || !reference.startsWith('#/') || hops > 16) return value
+  return resolveReference(root, target(root, reference), hops + 1)
+}
+
+function target(root: unknown, reference: string): unknown {
+  if (reference === '#') return root
+  return reference
+    .slice(2)
+    .split('/')
+    .map(unescaped)
+    .reduce<unknown>((node, name) => {
+      if (Array.isArray(node)) return node[Number(name)]
+      return Object.hasOwn(record(node), name) ? record(node)[name] : undefined
+    }, root)
+}
+
+/** A token of a JSON Pointer in a URI fragment (RFC 6901 §6). */
+export function unescaped(token: string): string {
+  const plain = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~')
+  try {
+    return plain(decodeURIComponent(token))
+  } catch {
+    return plain(token)
+  }
+}
+
+function content(value: Readonly<Record<string, unknown>>): ReadonlyMap<string, Schema> {
+  return new Map(
+    Object.entries(record(value.content)).map(([type, media]) => [type, (record(media).schema ?? true) as Schema]),
+  )
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}

@@ -1,0 +1,44 @@
+/**
+ * Schemas of OpenAPI 3.0 in the words of JSON Schema 2020-12, which is what later versions speak and what validates. Knows
+ * nothing else of a description.
+ * @see [OpenAPI 3.0 Schema Object](https://spec.openapis.org/oas/v3.0.4.html#schema-object)
+ */
+import { isRecord } from '../arazzo/structure.ts'
+
+/** Members whose values are data, in which nothing is a keyword. */
+export const EXAMPLES = new Set(['example', 'examples', 'default', 'const', 'enum'])
+
+/** A whole description of 3.0, with `nullable` and the two flags of exclusive bounds as 2020-12 says them. */
+export function modernized(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(modernized)
+  if (!isRecord(value)) return value
+  const { nullable, exclusiveMinimum, exclusiveMaximum, ...rest } = value
+  const members = Object.entries(rest).map(([key, member]) => [key, EXAMPLES.has(key) ? member : modernized(member)])
+  return {
+    ...Object.fromEntries(members),
+    ...withNull(nullable, value),
+    ...bound('exclusiveMinimum', exclusiveMinimum, 'minimum', value),
+    ...bound('exclusiveMaximum', exclusiveMaximum, 'maximum', value),
+  }
+}
+
+/** Beside a type alone; without one, 3.0 gives it no meaning. */
+function withNull(nullable: unknown, { type, enum: values }: Readonly<Record<string, unknown>>): object {
+  if (typeof nullable !== 'boolean') return nullable === undefined ? {} : { nullable: modernized(nullable) }
+  if (!nullable || typeof type !== 'string') return {}
+  return {
+    type: [type, 'null'],
+    ...(Array.isArray(values) && !values.includes(null) ? { enum: [...values, null] } : {}),
+  }
+}
+
+/** A flag is about the bound beside it; anything else is a property by that name. */
+function bound(
+  name: string,
+  flag: unknown,
+  limit: string,
+  { [limit]: value }: Readonly<Record<string, unknown>>,
+): object {
+  if (typeof flag !== 'boolean') return flag === undefined ? {} : { [name]: modernized(flag) }
+  return flag ? { [name]: value } : {}
+}

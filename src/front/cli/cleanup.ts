@@ -1,0 +1,111 @@
+/**
+ * `thredd cleanup`: what runs have left behind, and its removal. The vault's ledger says what that is; each deletion is a run
+ * of a flow, with the guards and the record of any other. A client that was registered to stay is never looked at.
+ */
+import { render, ToolError, worstExit } from '../../record/errors.ts'
+import { count } from '../../report/words.ts'
+import { type LedgerEntry, type Probe, recover, type Vault } from '../../vault/index.ts'
+import type { Invocation } from './commands.ts'
+import { harmless } from './console.ts'
+
+export interface CleanupIo {
+  readonly write: (text: string) => void
+  readonly environment: string
+  /** the clients of this environment are gone as soon as a run ends */
+  readonly forgets: boolean
+  /** undefined where there is none yet */
+  readonly openVault: () => Promise<Vault | undefined>
+  readonly openReader: () => Promise<AsyncDisposable & { readonly probe: Probe }>
+  /** Deletes with the stored token and returns the exit code. Throws ToolError where a guard refuses it. */
+  readonly remove: (clientId: string, confirm: string | undefined) => Promise<number>
+}
+
+/** Exit code: 0 where nothing is left, else the worst of what went wrong; 3 where something is still left or open. */
+export async function performCleanup(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
+  const asJson = flags.has('json')
+  const write = (text: string) => (asJson ? undefined : io.write(text.split('\n').map(harmless).join('\n')))
+  const vault = await io.openVault()
+  await using stack = new AsyncDisposableStack()
+  stack.defer(async () => await vault?.close())
+  const isDry = flags.has('dry-run')
+  if (vault !== undefined && !isDry) await vault.prepare()
+  const found = vault === undefined ? [] : await leftIn(vault)
+  if (found.length === 0) write(`nothing was left behind on "${io.environment}"\n`)
+  for (const entry of found) write(inWords(entry))
+
+  const exits: number[] = []
+  if (vault !== undefined && !isDry && found.length > 0) {
+    const problems = io.forgets ? await forget(vault, found) : await remove(vault, flags, { ...io, write })
+    exits.push(...problems)
+  }
+  const left = vault === undefined ? [] : await leftIn(vault)
+  if (!isDry && found.length > 0)
+    write(left.length === 0 ? 'nothing is left behind\n' : `${count(left.length, 'client')} still left or unknown\n`)
+  if (asJson) {
+    const removed = found.filter((entry) => !left.some(({ clientId }) => clientId === entry.clientId))
+    const { environment } = io
+    io.write(`${JSON.stringify({ environment, dryRun: isDry, found, removed: removed.map(idOf), left }, null, 2)}\n`)
+  }
+  return worstExit([...exits, left.length === 0 ? 0 : 3])
+}
+
+async function leftIn(vault: Vault): Promise<readonly LedgerEntry[]> {
+  const states: readonly LedgerEntry['state'][] = ['left behind', 'unknown', 'announced', 'registered']
+  return (await vault.ledger()).filter(({ state }) => states.includes(state))
+}
+
+/** The embedded twin has ended, and its clients with it: what remains to be done is in the vault alone. */
+async function forget(vault: Vault, entries: readonly LedgerEntry[]): Promise<readonly number[]> {
+  for (const { clientId, state, open } of entries) {
+    if (state === 'announced' || state === 'registered') continue
+    for (const { id } of open) await vault.settle(id, 'the embedded twin has ended')
+    await vault.remove(clientId, { runId: 'cleanup', step: 'cleanup' })
+  }
+  return []
+}
+
+async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: CleanupIo): Promise<readonly number[]> {
+  const exits: number[] = []
+  // What nobody knows the end of is read first: it may be a client that was left behind.
+  const open = (await vault.unsettled()).filter(({ way }) => way === 'read')
+  if (open.length > 0) {
+    await using reader = await io.openReader()
+    for (const { id } of open) {
+      const intent = (await vault.unsettled()).find((one) => one.id === id)
+      if (intent === undefined) continue
+      const { settled, words } = await recover(vault, intent, { probe: reader.probe, runId: 'cleanup' })
+      io.write(`${intent.effect} of ${intent.clientId}\n  ${settled ? 'settled' : 'open'}: ${words}\n`)
+    }
+  }
+  for (const { clientId, state } of await vault.ledger()) {
+    if (state !== 'left behind') continue
+    try {
+      const confirmations = flags.texts('confirm')
+      exits.push(await io.remove(clientId, confirmations.find((one) => one === clientId) ?? confirmations[0]))
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error
+      for (const problem of error.problems) io.write(`${render(problem)}\n`)
+      exits.push(2)
+    }
+  }
+  return exits
+}
+
+function inWords({ clientId, state, at, step, runId, purpose, open }: LedgerEntry): string {
+  const plan = purpose === 'temporary' ? ', which was to delete it' : ''
+  const what = {
+    announced: `a run is registering it now: step "${step}" of run ${runId}`,
+    registered: `registered ${at} by step "${step}" of run ${runId}, which is still at it and will delete it`,
+    'left behind': `registered ${at} by step "${step}" of run ${runId}${plan}`,
+    unknown: '',
+    kept: '',
+    deleted: '',
+  }[state]
+  const calls = open.flatMap(({ known, next }) => [known, `next: ${next}`])
+  const lines = state === 'unknown' ? calls : [what]
+  return `${state.padEnd(11)}  ${clientId}\n${lines.map((line) => `  ${line}\n`).join('')}`
+}
+
+function idOf({ clientId }: LedgerEntry): string {
+  return clientId
+}

@@ -1,0 +1,440 @@
+/** The table of commands and flags: the parser, --help and docs/cli.md come from it. */
+import { parseArgs } from 'node:util'
+import { fail, nearest } from '../../record/errors.ts'
+
+export interface Flag {
+  readonly short?: string
+  /** the value's name in help; absent for a switch */
+  readonly value?: string
+  readonly many?: true
+  readonly about: string
+}
+
+export interface Command {
+  readonly usage: string
+  readonly about: string
+  readonly flags: Readonly<Record<string, Flag>>
+  readonly examples: readonly (readonly [command: string, about: string])[]
+  /** how many words may follow the command */
+  readonly words: 'any' | 'none'
+}
+
+const HELP: Flag = { short: 'h', about: 'explain the command' }
+
+const ENV: Flag = { value: 'name|path', about: 'environment: mock (default), uat, prod, or the path of a file' }
+const SERVER: Flag = {
+  value: 'source=url',
+  many: true,
+  about: 'base URL of a source description; wins over SERVER_<SOURCE>',
+}
+const TAG: Flag = { value: 'word', many: true, about: 'only workflows with this tag' }
+const SAFETY: Flag = {
+  value: 'class',
+  many: true,
+  about: 'only workflows of this safety class: A reads, B registers and deletes, C is refused, D may harm, X twin only',
+}
+
+export const COMMANDS = {
+  run: {
+    usage: 'thredd run [flow…]',
+    about: 'run flows; without --env on the offline twin, without names every flow that may run unnamed',
+    words: 'any',
+    flags: {
+      env: ENV,
+      input: {
+        short: 'i',
+        value: 'name=value',
+        many: true,
+        about: 'value of a workflow input; wins over the environment',
+      },
+      server: SERVER,
+      workflow: { value: 'id', about: 'run only this workflow of the named flows' },
+      tag: TAG,
+      safety: SAFETY,
+      step: { value: 'id', about: 'run only this step, with just the steps it needs' },
+      confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
+      'register-again': { about: 'register although the vault holds a registration of the client' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
+      verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },
+      json: { about: 'one JSON object a line for each event, instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd run register', 'the documented registration on the offline twin'],
+      ['thredd run register --env uat', 'the same on UAT, with .env.uat and .env.uat.local'],
+      ['thredd run register --input scopes=cards.read,pin.read', 'with other scopes'],
+      ['thredd run lifecycle --dry-run', 'what would be sent'],
+      ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
+    ],
+  },
+  list: {
+    usage: 'thredd list [flow…]',
+    about: 'what each flow does, changes and needs, and whether the environment is ready for it',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      tag: TAG,
+      safety: SAFETY,
+      effect: { value: 'effect', many: true, about: 'only workflows with this effect: read, register, update, delete' },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd list', 'every flow, on the offline twin'],
+      ['thredd list --env uat', 'what UAT lacks for each'],
+      ['thredd list --env uat --effect read', 'what changes nothing'],
+    ],
+  },
+  show: {
+    usage: 'thredd show <flow…>',
+    about: 'the story, steps, inputs and criteria of a flow, and where each value comes from',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      workflow: { value: 'id', about: 'only this workflow of the flows' },
+      input: { short: 'i', value: 'name=value', many: true, about: 'value of a workflow input, as with run' },
+      json: { about: 'one JSON array instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd show register', 'all of it'],
+      ['thredd show lifecycle --env uat', 'with the hosts and values of UAT'],
+    ],
+  },
+  token: {
+    usage: 'thredd token',
+    about: 'an API access token: what it is, or with --reveal the token itself; kept in the vault while it lives',
+    words: 'none',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      scope: {
+        value: 'scope',
+        many: true,
+        about: 'only this scope; several with commas (default: all registered ones)',
+      },
+      reveal: { about: 'print the token alone on stdout, and what it is on stderr' },
+      fresh: { about: 'get a new one, whatever is kept' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      json: { about: 'one JSON object instead of text; with --reveal it holds the token' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd token --env uat', 'expiry, scopes and certificate of the current token'],
+      ['curl -H "Authorization: Bearer $(thredd token --env uat --reveal)" …', 'in a script'],
+      ['thredd token --env uat --scope cards.read', 'a token for one scope alone'],
+    ],
+  },
+  report: {
+    usage: 'thredd report [run]',
+    about: 'render a stored run again, compare two, pack one as evidence, or list all',
+    words: 'any',
+    flags: {
+      format: {
+        value: 'name',
+        many: true,
+        about: 'html, md, junit, ctrf, har; several with commas (default: all)',
+      },
+      out: { value: 'folder', about: 'where to write (default: the folder of the run)' },
+      reports: { value: 'folder', about: 'where runs are stored (default: reports)' },
+      compare: { value: 'run', about: 'the earlier run; exit code 1 for a new failure' },
+      index: { about: 'write index.html, a list of the stored runs' },
+      pack: { value: 'folder|file.zip', about: 'write a signed evidence pack' },
+      key: { value: 'file', about: 'PEM key that signs the pack (default: a made one)' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd report', 'the newest run again, in every format'],
+      ['thredd report --compare <run>', 'what has changed since'],
+      ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
+    ],
+  },
+  verify: {
+    usage: 'thredd verify <pack>',
+    about: 'is an evidence pack whole and unchanged',
+    words: 'any',
+    flags: { signer: { value: 'key id', about: 'the key that must have signed it' }, help: HELP },
+    examples: [['thredd verify evidence.zip', 'recompute every hash and the signature']],
+  },
+  mock: {
+    usage: 'thredd mock',
+    about: "the offline twin of Thredd's servers as a server for any client, until Ctrl-C",
+    words: 'none',
+    flags: {
+      out: {
+        value: 'folder',
+        about: 'where CA, client certificates, keys, an env file and curl lines go (default: .twin)',
+      },
+      urls: {
+        value: 'form',
+        about: 'loopback (default): everything on https://localhost:PORT; or documented host names',
+      },
+      port: { value: 'number', about: 'default 8443, with documented names 443; 0 takes any free one' },
+      host: { value: 'address', about: 'address to listen on (default: 127.0.0.1)' },
+      switch: { value: 'name=value', many: true, about: 'a fact that no page settles, see below' },
+      switches: { value: 'file', about: 'switches from a file: JSON, or lines of name=value' },
+      fault: { value: 'name[:operation][=value]', many: true, about: 'misbehave, see below' },
+      seed: { value: 'file', about: 'further applications, each with certificates and an env file (JSON)' },
+      state: { value: 'file', about: 'keep what is registered over a restart' },
+      admin: { value: 'port', about: "open a port for what Thredd's staff and the CA's dashboard do" },
+      help: HELP,
+    },
+    examples: [
+      ['thredd mock', 'then: thredd run register --env .twin/.env.twin'],
+      ['thredd mock --switch scopeMode=strict --state twin.json', 'refuse scopes beyond the roles; remember clients'],
+      ['thredd mock --fault answer-lost:registerClient', 'lose the answer of a registration that takes effect'],
+      ['thredd mock --urls documented', 'under the documented names; prints the line for /etc/hosts'],
+    ],
+  },
+  vault: {
+    usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [client|file]',
+    about: 'look after the stored registrations; without a word list them',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      json: { about: 'list, show, history, check: JSON instead of text' },
+      reveal: { about: 'show secrets: on a terminal, or in an export that holds them in clear' },
+      format: { value: 'name', about: 'export: encrypted (default), dotenv or postman' },
+      out: { value: 'file', about: 'export: the new file' },
+      'passphrase-file': { value: 'file', about: 'export, import: file whose first line is the passphrase' },
+      'from-other-environment': { about: 'import: take an export of another environment' },
+      online: { about: 'check, recover: read the client with the stored token' },
+      'deleted-by-thredd': { about: 'recover: Thredd has confirmed that it deleted the client' },
+      'drop-earlier': { about: 'rotate-key: remove the earlier keys from the key file' },
+      confirm: { value: 'client_id', about: 'forget: the whole client id' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd vault list --env uat', 'clients, and calls that are open with their next step'],
+      ['thredd vault show --env uat --reveal', 'one registration with its token'],
+      ['thredd vault check --env uat --online', 'prove that every record decrypts and every token works'],
+      ['thredd vault recover --env uat --online', 'settle calls whose answer was lost'],
+      ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
+      ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
+    ],
+  },
+  cleanup: {
+    usage: 'thredd cleanup',
+    about: 'delete the clients that a run was to delete and did not; what "register" made on purpose is never touched',
+    words: 'none',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      confirm: { value: 'client_id', many: true, about: 'repeat the client id of a live client that is to be deleted' },
+      out: { value: 'folder', about: 'where reports go (default: reports)' },
+      'dry-run': { about: 'list what was left behind, and send nothing' },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd cleanup --env uat --dry-run', 'what runs have left behind, and calls whose end nobody knows'],
+      ['thredd cleanup --env uat', 'delete it; at a terminal each client id is typed'],
+      ['thredd cleanup --env uat --confirm <client_id>', 'the same in a CI job'],
+    ],
+  },
+  lint: {
+    usage: 'thredd lint [file|folder|flow…]',
+    about: 'find every mistake in flow files before anything is sent; without names in the folder flows',
+    words: 'any',
+    flags: {
+      strict: { about: 'warnings fail too' },
+      'structure-only': {
+        about:
+          'judge as the JSON Schemas of Arazzo do: no API description is needed; names, expressions and rules only warn',
+      },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd lint', 'every flow of the folder flows'],
+      ['thredd lint ./my-flow.arazzo.yaml', 'a flow of your own'],
+      ['thredd lint specs --structure-only', 'every Arazzo document below a folder, without its API descriptions'],
+      ['thredd lint --strict --json', 'for a CI job'],
+    ],
+  },
+} as const satisfies Record<string, Command>
+
+/** What the process ends with; of several outcomes the first of 70, 2, 1, 3, 0. */
+export const EXITS = {
+  0: 'conformant',
+  1: 'non-conformant',
+  2: 'the input is wrong',
+  3: 'inconclusive',
+  70: 'bug',
+} as const
+
+export type CommandName = keyof typeof COMMANDS
+
+export interface Invocation {
+  readonly command: CommandName | 'help' | 'version'
+  /** the command that help is asked for */
+  readonly topic?: CommandName | undefined
+  readonly words: readonly string[]
+  has(flag: string): boolean
+  text(flag: string): string | undefined
+  texts(flag: string): readonly string[]
+  pairs(flag: string): ReadonlyMap<string, string>
+}
+
+/** A table below the help of a command. */
+export interface Section {
+  readonly title: string
+  readonly rows: readonly (readonly [string, string])[]
+}
+
+/** What the user typed, validated and without effect. Throws ToolError USAGE. */
+export function parseCommandLine(argv: readonly string[]): Invocation {
+  const [first, ...rest] = argv
+  if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
+    return invocation('help', [], {}, rest[0] === undefined ? undefined : commandNamed(rest[0]))
+  }
+  if (first === '--version' || first === '-V' || first === 'version') return invocation('version', [], {})
+  const command = commandNamed(first)
+  const { flags, words } = COMMANDS[command] as Command
+  const { values, positionals, tokens } = parseArgs({
+    args: [...rest],
+    options: Object.fromEntries(
+      Object.entries(flags).map(([name, { short, value, many }]) => [
+        name,
+        {
+          type: value === undefined ? ('boolean' as const) : ('string' as const),
+          ...(short === undefined ? {} : { short }),
+          ...(many ? { multiple: true } : {}),
+        },
+      ]),
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  })
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined
+    if (flag === undefined) {
+      const meant = nearest(token.name, Object.keys(flags))
+      fail({
+        code: 'USAGE',
+        message: `"thredd ${command}" has no flag "${token.rawName}"`,
+        hint: meant === undefined ? `see thredd ${command} --help` : `did you mean "--${meant}"?`,
+      })
+    }
+    if (flag.value === undefined) {
+      if (token.value === undefined) continue
+      fail({ code: 'USAGE', message: `flag "${token.rawName}" takes no value` })
+    }
+    // What looks like the next flag is the next flag: the value was forgotten. --flag=-x is the way to mean it.
+    const isNextFlag = token.inlineValue === false && token.value.startsWith('-') && token.value !== '-'
+    if (token.value === undefined || token.value === '' || isNextFlag) {
+      fail({
+        code: 'USAGE',
+        message: `flag "${token.rawName}" needs a value`,
+        expected: `${token.rawName} <${flag.value}>`,
+        found: isNextFlag ? `"${token.value}"` : undefined,
+      })
+    }
+  }
+  if (values.help === true) return invocation('help', [], {}, command)
+  if (words === 'none' && positionals.length > 0)
+    fail({ code: 'USAGE', message: `"thredd ${command}" takes no "${positionals[0]}"` })
+  return invocation(command, positionals, values)
+}
+
+function commandNamed(name: string): CommandName {
+  if (Object.hasOwn(COMMANDS, name)) return name as CommandName
+  if (name.startsWith('-')) {
+    fail({
+      code: 'USAGE',
+      message: `flag "${name.replace(/=.*/s, '')}" stands before the command`,
+      hint: 'write the command first, as in thredd run register --env uat',
+    })
+  }
+  const meant = nearest(name, Object.keys(COMMANDS))
+  return fail({
+    code: 'USAGE',
+    message: `there is no command "${name}"`,
+    hint:
+      meant === undefined
+        ? `there is ${Object.keys(COMMANDS).join(', ')}; see thredd --help`
+        : `did you mean "thredd ${meant}"?`,
+  })
+}
+
+function invocation(
+  command: Invocation['command'],
+  words: readonly string[],
+  values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>,
+  topic?: CommandName,
+): Invocation {
+  const texts = (flag: string) => [values[flag] ?? []].flat().filter((value) => typeof value === 'string')
+  return {
+    command,
+    topic,
+    words,
+    has: (flag) => values[flag] === true,
+    texts,
+    text: (flag) => texts(flag).at(-1),
+    pairs: (flag) =>
+      new Map(
+        texts(flag).map((text, index): [string, string] => {
+          const split = text.indexOf('=')
+          if (split < 1)
+            fail({
+              code: 'USAGE',
+              message: `flag "--${flag}"${texts(flag).length === 1 ? '' : `, number ${index + 1},`} needs a value with "="`,
+              // Not what was found: it may be a secret whose name was forgotten.
+              expected: `--${flag} <${formOf(command, flag)}>`,
+            })
+          return [text.slice(0, split), text.slice(split + 1)]
+        }),
+      ),
+  }
+}
+
+function formOf(command: Invocation['command'], flag: string): string | undefined {
+  const { flags } = COMMANDS[command as CommandName] as Command
+  return flags[flag]?.value
+}
+
+export function helpText(topic: CommandName | undefined, version: string, appendix: readonly Section[] = []): string {
+  if (topic === undefined) {
+    return [
+      `thredd ${version} — register, update, delete and prove OAuth clients on Thredd's platform`,
+      '',
+      'Commands',
+      ...table(Object.entries(COMMANDS).map(([name, { about }]) => [name, about])),
+      '',
+      'thredd <command> --help explains each with examples.',
+      `Exit codes: ${Object.entries(EXITS)
+        .map(([code, means]) => `${code} ${means}`)
+        .join(', ')}.`,
+      '',
+    ].join('\n')
+  }
+  const { usage, about, flags, examples } = COMMANDS[topic] as Command
+  return [
+    usage,
+    about,
+    '',
+    'Flags',
+    ...table(
+      Object.entries(flags).map(([name, flag]) => [
+        `${flag.short === undefined ? '    ' : `-${flag.short}, `}--${name}${flag.value === undefined ? '' : ` <${flag.value}>`}`,
+        `${flag.about}${flag.many ? ' (may be repeated)' : ''}`,
+      ]),
+    ),
+    '',
+    'Examples',
+    ...table(examples),
+    '',
+    ...appendix.flatMap(({ title, rows }) => [title, ...table(rows), '']),
+  ].join('\n')
+}
+
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+}

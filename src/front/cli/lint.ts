@@ -1,0 +1,63 @@
+/** `thredd lint`: findings as a compiler prints them, or as JSON. */
+import { relative } from 'node:path'
+import type { Finding, LintReport } from '../../flow/lint/index.ts'
+import { count } from '../../report/words.ts'
+import type { Invocation } from './commands.ts'
+import type { Console } from './console.ts'
+
+interface Surroundings {
+  /** the current folder, where relative paths start */
+  readonly here: string
+  /** the folder of the package, whose flows stand in where the current folder has none */
+  readonly root: string
+  readonly out: Console
+  readonly write: (text: string) => void
+}
+
+/** Returns the exit code. Throws ToolError for what is wrong with the command itself. */
+export async function performLint(invocation: Invocation, { here, root, out, write }: Surroundings): Promise<number> {
+  const { lint, exitCode } = await import('../../flow/lint/index.ts')
+  const report = await lint({
+    paths: invocation.words,
+    folders: [here, root],
+    structureOnly: invocation.has('structure-only'),
+  })
+  const code = exitCode(report, { strict: invocation.has('strict') })
+  if (invocation.has('json')) write(`${JSON.stringify(asJson(report, code, here), null, 2)}\n`)
+  else {
+    const problems = report.findings.map(({ rule, ...finding }) => ({ code: rule, ...finding }))
+    if (problems.length > 0) out.problems(problems, report.sources)
+    for (const [file, number] of report.beyond) write(`\n… and ${number} more in ${relative(here, file)}\n`)
+    write(`${problems.length > 0 ? '\n' : ''}${summary(report)}\n`)
+  }
+  return code
+}
+
+const LEVELS = ['error', 'warning', 'hint'] as const
+
+function summary({ files, findings }: LintReport): string {
+  const parts = LEVELS.flatMap((level) => {
+    const number = findings.filter((finding) => finding.level === level).length
+    return number === 0 ? [] : [count(number, level)]
+  })
+  return `${count(files.length, 'file')}: ${parts.length === 0 ? 'nothing found' : parts.join(', ')}`
+}
+
+/** The shape is documented in docs/lint.md; members are added, never changed. */
+function asJson({ files, findings, beyond }: LintReport, code: number, here: string) {
+  const near = (file: string) => relative(here, file).replaceAll('\\', '/')
+  const place = ({ at }: Finding) => (at === undefined ? {} : { file: near(at.file), line: at.line, column: at.column })
+  return {
+    exitCode: code,
+    files: files.map(near),
+    ...Object.fromEntries(LEVELS.map((level) => [`${level}s`, findings.filter((one) => one.level === level).length])),
+    notListed: [...beyond.values()].reduce((sum, number) => sum + number, 0),
+    findings: findings.map(({ at, rule, level, message, ...more }) => ({
+      rule,
+      level,
+      message: message.replaceAll(`${here}/`, ''),
+      ...place({ at, rule, level, message }),
+      ...more,
+    })),
+  }
+}

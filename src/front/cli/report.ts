@@ -1,0 +1,124 @@
+/** `thredd report`: stored runs again, in any format, compared, packed as evidence, or as a list. Sends nothing. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { fail, nearest, ToolError } from '../../record/errors.ts'
+import type { RunRecord } from '../../record/index.ts'
+import { locateRun, readRecord, runNames } from '../../record/stored.ts'
+import { createArtifacts } from '../../report/artifacts.ts'
+import { compare, comparisonText } from '../../report/compare.ts'
+import { runsPage } from '../../report/html/runs.ts'
+import { FORMATS } from '../../report/index.ts'
+import { reportKey, writePack } from '../../report/pack.ts'
+import { Redactor } from '../../secret/index.ts'
+import type { Invocation } from './commands.ts'
+
+type FormatName = keyof typeof FORMATS
+
+interface Surroundings {
+  readonly here: string
+  readonly write: (text: string) => void
+  /** default: the user's own */
+  readonly home?: string
+  readonly now?: () => Date
+}
+
+/** Resolves to 1 where a comparison finds a new failure, else to 0. Everything is read before anything is written. */
+export async function performReport(invocation: Invocation, surroundings: Surroundings): Promise<number> {
+  const { here, write } = surroundings
+  const reports = resolve(here, invocation.text('reports') ?? 'reports')
+  if (invocation.words.length > 1)
+    fail({ code: 'USAGE', message: 'thredd report takes one run', hint: 'compare two with --compare <run>' })
+  if (invocation.has('index')) return await writeIndex(reports, surroundings)
+
+  const formats = formatsOf(invocation)
+  const file = await locateRun(located(invocation.words[0], here), reports)
+  const record = await readRecord(file)
+  const other = invocation.text('compare')
+  if (other !== undefined) {
+    const before = await readRecord(await locateRun(located(other, here), reports))
+    const comparison = compare(before, record)
+    write(`${before.runId} -> ${record.runId}\n${comparisonText(comparison)}`)
+    return comparison.failing.length > 0 ? 1 : 0
+  }
+  const pack = invocation.text('pack')
+  if (pack !== undefined) return await writeEvidence(record, resolve(here, pack), invocation.text('key'), surroundings)
+  const out = resolve(here, invocation.text('out') ?? dirname(file))
+  for (const path of await render(record, out, formats)) write(`${relative(here, path)}\n`)
+  return 0
+}
+
+/** A path as it was typed is one from here; a bare name is looked for among the reports too. */
+function located(run: string | undefined, here: string): string | undefined {
+  return run !== undefined && existsSync(resolve(here, run)) ? resolve(here, run) : run
+}
+
+function formatsOf(invocation: Invocation): readonly FormatName[] {
+  const names = invocation.texts('format').flatMap((text) => text.split(','))
+  const known = Object.keys(FORMATS)
+  for (const name of names) {
+    if (known.includes(name)) continue
+    const meant = nearest(name, known)
+    fail({
+      code: 'USAGE',
+      message: `there is no format "${name}"`,
+      hint: meant === undefined ? `formats: ${known.join(', ')}` : `did you mean "${meant}"?`,
+    })
+  }
+  return (names.length === 0 ? known : [...new Set(names)]) as FormatName[]
+}
+
+async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<readonly string[]> {
+  // The secrets of the run are gone with it; its record holds none.
+  const artifacts = await createArtifacts(dirname(folder), basename(folder), new Redactor(randomBytes(32)))
+  return await artifacts.writeAll(formats.map((name) => [FORMATS[name].file, FORMATS[name].convert(record)] as const))
+}
+
+async function writeEvidence(
+  record: RunRecord,
+  pack: string,
+  keyFile: string | undefined,
+  { here, write, home = homedir(), now = () => new Date() }: Surroundings,
+): Promise<number> {
+  const file = keyFile === undefined ? join(home, '.config', 'thredd-dcr', 'report.key') : resolve(here, keyFile)
+  if (keyFile !== undefined && !existsSync(file))
+    fail({
+      code: 'KEY_UNUSABLE',
+      message: `report key "${file}" does not exist`,
+      hint: 'leave out --key, and a key of reports is made',
+    })
+  const key = await reportKey(file)
+  const signer = await writePack(record, { pack, key, now: now() })
+  if (key.made) write(`a report key was made: ${file}\n`)
+  write(
+    `${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)}\n`,
+  )
+  return 0
+}
+
+async function writeIndex(reports: string, { here, write }: Surroundings): Promise<number> {
+  const names = await runNames(reports)
+  if (names.length === 0)
+    fail({ code: 'RECORD_UNREADABLE', message: `"${reports}" holds no run`, hint: 'make one with thredd run' })
+  const runs = await Promise.all(
+    names.map(async (folder) => ({ folder, run: await readOrSay(join(reports, folder, 'record.json')) })),
+  )
+  for (const { folder, run } of runs) {
+    if (!('problem' in run) && !existsSync(join(reports, folder, FORMATS.html.file)))
+      await render(run, join(reports, folder), ['html'])
+  }
+  const artifacts = await createArtifacts(dirname(reports), basename(reports), new Redactor(randomBytes(32)))
+  write(`${relative(here, await artifacts.write('index.html', runsPage(runs)))}\n`)
+  return 0
+}
+
+/** One bad record must not hide the others. */
+async function readOrSay(file: string): Promise<RunRecord | { readonly problem: string }> {
+  try {
+    return await readRecord(file)
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return { problem: error.message.replace(file, basename(file)) }
+  }
+}

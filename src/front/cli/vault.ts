@@ -1,0 +1,394 @@
+/** `thredd vault …`: what is asked of the vault, in words. Effects on the process are arguments, so that a test sees all. */
+import { open, readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { CODES, fail, nearest, render, worstExit } from '../../record/errors.ts'
+import type { Secret } from '../../secret/index.ts'
+import {
+  fingerprint,
+  type KeyRing,
+  type OpenIntent,
+  openBundle,
+  type Probe,
+  type Proof,
+  pastInWords,
+  proveToken,
+  type Registration,
+  recover,
+  sealBundle,
+  toVariables,
+  type Vault,
+} from '../../vault/index.ts'
+import { harmless } from './console.ts'
+
+export interface VaultIo {
+  readonly write: (text: string) => void
+  /** warnings and questions; never data */
+  readonly warn: (text: string) => void
+  /** whether a person reads what is written: secrets are shown to nobody else */
+  readonly isTerminal: boolean
+  /** relative paths start here */
+  readonly folder: string
+  readonly now: () => Date
+  readonly runId: string
+  /** `makeKey`: a vault that does not exist yet is about to be written */
+  readonly open: (options: { readonly makeKey: boolean }) => Promise<{
+    readonly vault: Vault
+    readonly ring: KeyRing
+    readonly environment: string
+    /** CLIENT_ID of the environment: meant where no client is named */
+    readonly clientId?: string | undefined
+    readonly warnings: readonly string[]
+  }>
+  /** asks without echo, or reads the file of --passphrase-file */
+  readonly passphrase: (question: string) => Promise<Secret>
+  /** present with --online */
+  readonly probe?: Probe | undefined
+}
+
+/** As `Invocation` has them: switches, and flags with a value. */
+export interface VaultFlags {
+  has(flag: string): boolean
+  text(flag: string): string | undefined
+}
+
+/** Exit code: 0, 1 where a token is refused, 2 where a file cannot be read, 3 where something is still open or unknown. */
+export async function performVault(words: readonly string[], flags: VaultFlags, io: VaultIo): Promise<number> {
+  const [name = 'list', ...rest] = words
+  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name as keyof typeof ACTIONS] : undefined
+  if (action === undefined) {
+    const meant = nearest(name, Object.keys(ACTIONS))
+    return fail({
+      code: 'USAGE',
+      message: `there is no "thredd vault ${name}"`,
+      hint: meant === undefined ? `there is ${Object.keys(ACTIONS).join(', ')}` : `did you mean "${meant}"?`,
+    })
+  }
+  const has = (flag: string) => flags.has(flag)
+  if (has('json') && !WITH_JSON.includes(name)) {
+    fail({
+      code: 'USAGE',
+      message: `"thredd vault ${name}" has no JSON form`,
+      expected: `--json with ${WITH_JSON.join(', ')}`,
+    })
+  }
+  const opened = await io.open({ makeKey: WRITING.includes(name) })
+  const plain = (write: (text: string) => void) => (text: string) => write(text.split('\n').map(harmless).join('\n'))
+  const [write, warn] = [plain(io.write), plain(io.warn)]
+  for (const warning of opened.warnings) warn(`warning ${warning}\n`)
+  try {
+    return await action({ ...io, ...opened, write, warn, flags, words: rest, has })
+  } finally {
+    await opened.vault.close()
+  }
+}
+
+interface Call extends Omit<VaultIo, 'open'>, Omit<Awaited<ReturnType<VaultIo['open']>>, 'warnings'> {
+  readonly flags: VaultFlags
+  readonly words: readonly string[]
+  has(flag: string): boolean
+}
+
+const ACTIONS = {
+  list,
+  show,
+  history,
+  export: exportClients,
+  import: importClients,
+  'rotate-key': rotateKey,
+  forget,
+  recover: recoverClients,
+  check,
+} as const satisfies Record<string, (call: Call) => Promise<number>>
+
+const WITH_JSON: readonly string[] = ['list', 'show', 'history', 'check'] satisfies (keyof typeof ACTIONS)[]
+/** What may write into a vault that does not exist yet; the others find it empty and leave no key behind. */
+const WRITING: readonly string[] = ['import', 'rotate-key'] satisfies (keyof typeof ACTIONS)[]
+
+async function list(call: Call): Promise<number> {
+  const { vault, write, environment } = call
+  const { registrations, unreadable } = await vault.list()
+  const open = await vault.unsettled()
+  const ledger = await vault.ledger()
+  const exit = worstExit([...unreadable.map(({ code }) => CODES[code].exit), open.length > 0 ? 3 : 0])
+  if (call.has('json')) {
+    const clients = registrations.map(({ clientId, keptAt, deletedAt, ...one }) => ({
+      clientId,
+      keptAt,
+      deletedAt,
+      complete: one.registrationAccessToken !== undefined && one.registrationClientUri !== undefined,
+    }))
+    writeJson(call, { environment, clients, ledger, open, unreadable })
+    return exit
+  }
+  if (registrations.length === 0) write(`the vault of "${environment}" holds no client\n`)
+  for (const registration of registrations) {
+    const { clientId, keptAt, deletedAt, registrationAccessToken: token, registrationClientUri } = registration
+    const state = deletedAt !== undefined ? `deleted ${deletedAt}` : `registered, answer of ${keptAt}`
+    const missing = deletedAt === undefined && (token === undefined || registrationClientUri === undefined)
+    write(`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
+    const left = ledger.find((entry) => entry.clientId === clientId && entry.state === 'left behind')
+    if (left !== undefined) write(`  left behind by run ${left.runId}, which was to delete it: thredd cleanup\n`)
+  }
+  for (const intent of open) write(inWords(intent))
+  for (const problem of unreadable) call.warn(`${render(problem)}\n`)
+  return exit
+}
+
+async function show(call: Call): Promise<number> {
+  const { write } = call
+  const registration = await chosen(call)
+  const { clientId, registrationClientUri, scopes, softwareStatementSha256, keptAt, runId, step } = registration
+  if (call.has('json')) {
+    const { registrationAccessToken, fallback } = registration
+    const token = (one: Secret | undefined) =>
+      one && { fingerprint: fingerprint(one.reveal()), ...(isRevealed(call) ? { value: one.reveal() } : {}) }
+    const tokens = { registrationAccessToken: token(registrationAccessToken), fallback: token(fallback) }
+    writeJson(call, { environment: call.environment, ...registration, ...tokens })
+    return 0
+  }
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['client_id', clientId],
+    ['registration_client_uri', registrationClientUri],
+    ['registration_access_token', shown(call, registration.registrationAccessToken)],
+    ['token before it', registration.fallback && shown(call, registration.fallback)],
+    ['token last proven', registration.workedAt ?? 'not yet'],
+    ['scopes', scopes.join(' ')],
+    ['software statement', softwareStatementSha256 && `sha256 ${softwareStatementSha256}`],
+    ['answer', `${keptAt}, step "${step}" of run ${runId}`],
+    ['deleted', registration.deletedAt],
+    ['earlier', pastInWords(registration.past)],
+  ]
+  for (const [name, value] of rows) if (value !== undefined) write(`${name.padEnd(26)}${value}\n`)
+  write(`metadata\n${JSON.stringify(registration.metadata, null, 2)}\n`)
+  return 0
+}
+
+async function history(call: Call): Promise<number> {
+  const { clientId } = await chosen(call)
+  const events = await call.vault.history(clientId)
+  const open = (await call.vault.unsettled()).filter((intent) => intent.clientId === clientId)
+  if (call.has('json')) {
+    writeJson(call, { environment: call.environment, clientId, events, open })
+    return 0
+  }
+  for (const { at, what, step, runId, status, token, note } of events) {
+    const facts = [
+      status === undefined ? undefined : `status ${status}`,
+      token === undefined ? undefined : `token #${token}`,
+      step === undefined ? undefined : `step "${step}" of run ${runId}`,
+      note,
+    ]
+    call.write(`${at}  ${what.padEnd(10)}  ${facts.filter((fact) => fact !== undefined).join('  ')}\n`)
+  }
+  for (const intent of open) call.write(inWords(intent))
+  return 0
+}
+
+async function exportClients(call: Call): Promise<number> {
+  const { vault, flags, environment, now } = call
+  const format = flags.text('format') ?? 'encrypted'
+  if (format === 'dotenv' || format === 'postman') {
+    const registration = await chosen(call)
+    const out = flags.text('out')
+    if (!call.has('reveal') || (out === undefined && !call.isTerminal)) {
+      fail({
+        code: 'USAGE',
+        message: `format "${format}" holds the registration access token in clear`,
+        expected: '--reveal, and --out <file> or a terminal',
+        hint: 'the default format is encrypted',
+      })
+    }
+    const text = toVariables(registration, format, environment)
+    if (out === undefined) call.write(text)
+    else await writeNew(call, out, text)
+    return 0
+  }
+  if (format !== 'encrypted') {
+    fail({ code: 'USAGE', message: `there is no export format "${format}"`, expected: 'encrypted, dotenv or postman' })
+  }
+  const out = flags.text('out')
+  if (out === undefined) fail({ code: 'USAGE', message: 'the export needs a file', expected: '--out <file>' })
+  const clientIds = call.words.length === 0 ? undefined : [(await chosen(call)).clientId]
+  const clients = await vault.export(clientIds)
+  const passphrase = await call.passphrase('passphrase of the export: ')
+  await writeNew(call, out, await sealBundle({ environment, exportedAt: now().toISOString(), clients }, passphrase))
+  call.write(`${clients.length} client(s) exported to ${out}\n`)
+  return 0
+}
+
+async function importClients(call: Call): Promise<number> {
+  const { vault, folder, environment, now } = call
+  const [name] = call.words
+  if (name === undefined)
+    fail({ code: 'USAGE', message: 'the import needs a file', expected: 'thredd vault import <file>' })
+  const text = await readFile(resolve(folder, name), 'utf8').catch((cause: NodeJS.ErrnoException) =>
+    fail({ code: 'USAGE', message: `file "${name}" cannot be read: ${cause.code}` }, cause),
+  )
+  const bundle = await openBundle(text, {
+    name,
+    passphrase: () => call.passphrase('passphrase of the export: '),
+    clientId: call.clientId,
+    now: now(),
+  })
+  if (bundle.environment !== undefined && bundle.environment !== environment && !call.has('from-other-environment')) {
+    fail({
+      code: 'USAGE',
+      message: `"${name}" was exported from environment "${bundle.environment}", not "${environment}"`,
+      hint: 'name the environment with --env, or say --from-other-environment',
+    })
+  }
+  for (const { clientId, entries } of bundle.clients) {
+    const added = await vault.import(clientId, entries)
+    call.write(`${clientId}\n  ${added === 0 ? 'nothing new' : added === 1 ? '1 new entry' : `${added} new entries`}\n`)
+  }
+  return 0
+}
+
+async function rotateKey(call: Call): Promise<number> {
+  const dropEarlier = call.has('drop-earlier')
+  const { files, made } = await call.vault.rotateKey({ dropEarlier })
+  call.write(`${files} file(s) encrypted with ${made ? 'a new key' : 'the first key'} of ${call.ring.source}\n`)
+  if (call.ring.keys.length > 1)
+    call.write('earlier keys are kept for other vaults that share the file; remove them with --drop-earlier\n')
+  return 0
+}
+
+async function forget(call: Call): Promise<number> {
+  const { clientId, deletedAt } = await chosen(call)
+  if (call.flags.text('confirm') !== clientId) {
+    fail({
+      code: 'USAGE',
+      message:
+        deletedAt === undefined
+          ? `client "${clientId}" is registered: without its record only Thredd can delete it`
+          : `the record of client "${clientId}" and its history would be destroyed`,
+      expected: '--confirm <client_id> with the whole client id',
+    })
+  }
+  await call.vault.forget(clientId)
+  call.write(`forgotten: ${clientId}\n`)
+  return 0
+}
+
+async function recoverClients(call: Call): Promise<number> {
+  const { vault, write, probe, runId } = call
+  await vault.prepare()
+  const [named] = call.words
+  const all = await vault.unsettled()
+  const open = named === undefined ? all : all.filter(({ clientId }) => clientId === matching(named, all))
+  if (call.has('deleted-by-thredd')) {
+    const clientId = named ?? fail({ code: 'USAGE', message: 'which client has Thredd deleted? name it' })
+    const settled = open.filter(({ way }) => way !== 'wait')
+    await vault.remove(settled[0]?.clientId ?? clientId, { runId, step: 'recover' })
+    write(`${settled[0]?.clientId ?? clientId}\n  marked deleted by Thredd; ${settled.length} open call(s) settled\n`)
+    return 0
+  }
+  if (open.length === 0) write('nothing is open: every call that changed a registration is settled\n')
+  let left = 0
+  for (const { id } of open) {
+    // Settling one may have settled the next.
+    const intent = (await vault.unsettled()).find((one) => one.id === id)
+    if (intent === undefined) continue
+    write(inWords(intent, false))
+    const { settled, words } = await recover(vault, intent, { probe, runId })
+    write(`  ${settled ? 'settled' : 'open'}: ${words}\n`)
+    if (!settled) left += 1
+  }
+  return left === 0 ? 0 : 3
+}
+
+async function check(call: Call): Promise<number> {
+  const { vault, write, probe, runId, environment } = call
+  const { files, problems, warnings } = await vault.check()
+  const tokens: ({ readonly clientId: string } & Proof)[] = []
+  for (const registration of probe === undefined ? [] : (await vault.list()).registrations) {
+    if (probe === undefined || registration.deletedAt !== undefined) continue
+    const { clientId } = registration
+    tokens.push({ clientId, ...(await proveToken(vault, registration, probe, runId)) })
+  }
+  // After the reading, which may have settled some.
+  const open = await vault.unsettled()
+  if (call.has('json')) {
+    const online = probe === undefined ? {} : { tokens }
+    writeJson(call, { environment, files, decrypted: files - problems.length, problems, warnings, open, ...online })
+  } else {
+    write(`${files - problems.length} of ${files} file(s) decrypt\n`)
+    for (const problem of problems) write(`${render(problem)}\n`)
+    for (const warning of warnings) write(`warning ${warning}\n`)
+    for (const intent of open) write(inWords(intent))
+    for (const { clientId, words } of tokens) write(`${clientId}\n  ${words}\n`)
+  }
+  return worstExit([
+    ...problems.map(({ code }) => CODES[code].exit),
+    open.length > 0 ? 3 : 0,
+    ...tokens.map(({ token }) => ({ works: 0, refused: 1, unknown: 3 })[token]),
+  ])
+}
+
+/** The client that is named, by its whole id or the end of it; else that of the environment, else the only one. */
+async function chosen({ vault, words, clientId }: Call): Promise<Registration> {
+  const { registrations, unreadable } = await vault.list()
+  const [named = clientId] = words
+  const found =
+    named === undefined
+      ? registrations.length === 1
+        ? registrations[0]
+        : undefined
+      : registrations.find((one) => one.clientId === matching(named, registrations))
+  if (found !== undefined) return found
+  const hints = registrations.map((one) => `"${one.clientId}"`).join(', ')
+  return fail({
+    code: 'USAGE',
+    message: named === undefined ? 'which client? name it' : `the vault holds no client "${named}"`,
+    found: unreadable.length === 0 ? undefined : `${unreadable.length} file(s) that cannot be read`,
+    hint: hints === '' ? 'the vault is empty' : `there is ${hints}`,
+  })
+}
+
+function matching(named: string, candidates: readonly { readonly clientId: string }[]): string {
+  const ids = [...new Set(candidates.map(({ clientId }) => clientId))]
+  const ending = ids.filter((id) => id === named || id.endsWith(`/${named}`))
+  return ending.length === 1 ? (ending[0] ?? named) : named
+}
+
+function shown(call: Call, token: Secret | undefined): string {
+  if (token === undefined) return 'missing'
+  if (isRevealed(call)) return token.reveal()
+  return `#${fingerprint(token.reveal())} (${call.has('reveal') ? 'shown on a terminal only' : 'hidden; --reveal shows it'})`
+}
+
+/** A secret is for the eyes of the person who asked for it. */
+function isRevealed({ has, isTerminal }: Call): boolean {
+  return has('reveal') && isTerminal
+}
+
+function writeJson({ write }: Call, value: unknown): void {
+  write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+function inWords({ clientId, effect, known, next }: OpenIntent, withNext = true): string {
+  return `open ${effect} of ${clientId}\n  ${known}\n${withNext ? `  next: ${next}\n` : ''}`
+}
+
+/** For the owner only; a file that exists is never overwritten. */
+async function writeNew({ folder }: Call, name: string, text: string): Promise<void> {
+  try {
+    const handle = await open(resolve(folder, name), 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    fail(
+      {
+        code: 'USAGE',
+        message: `file "${name}" cannot be written: ${code === 'EEXIST' ? 'it exists' : code}`,
+        hint: 'name a new file',
+      },
+      cause,
+    )
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The vitest front end, as a configuration sees it: flow files are test files, and a reporter writes what `thredd run`
+ * writes. Owns what vitest is told of a flow before it runs; what a flow does is not known here.
+ */
+import { randomUUIDv7 } from 'node:crypto'
+import { basename, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Plugin, TestProjectInlineConfiguration } from 'vitest/config'
+import type { Reporter, Vitest } from 'vitest/node'
+import type { Problem } from '../../record/errors.ts'
+import type { FlowTests, Settings } from './tests.ts'
+
+export interface FlowProjectsOptions {
+  /** globs of flow files (default: flows/ and all folders in it) */
+  readonly include?: readonly string[]
+  /** a name or path as of `--env`; its project has that name (default: THREDD_ENV; without it there is none) */
+  readonly environment?: string
+}
+
+/**
+ * The projects of a vitest configuration that run flow files: `offline` on the twin in this process, `mtls` on the twin
+ * over mutual TLS, and one for the named environment, in which only flows that are named on the command line may change
+ * something.
+ */
+export function flowProjects(options: FlowProjectsOptions = {}): TestProjectInlineConfiguration[] {
+  const { include = ['flows/**/*.arazzo.yaml'], environment = process.env.THREDD_ENV ?? '' } = options
+  const project = (name: string, settings: ProjectSettings): TestProjectInlineConfiguration => ({
+    plugins: [flows(settings)],
+    test: {
+      name,
+      include: [...include],
+      // One application has one client: where it is real, flows wait for each other.
+      fileParallelism: settings.twin !== undefined,
+      // They leave nothing behind that another would meet.
+      isolate: false,
+      // Made and complete: nothing of it is for vite to transform.
+      ...(SELF.endsWith('.js') && { server: { deps: { external: [join(SELF, '..')] } } }),
+    },
+  })
+  const named = environment === '' || environment === 'mock' ? undefined : environment
+  return [
+    project('offline', { environment: 'mock', twin: 'twin-in-process' }),
+    project('mtls', { environment: 'mock', twin: 'twin' }),
+    ...(named === undefined ? [] : [project(basename(named).replace(/^\.env\./, ''), { environment: named })]),
+  ]
+}
+
+export interface FlowReporterOptions {
+  /** the reports folder (default: reports) */
+  readonly out?: string
+}
+
+/** A vitest reporter that writes record, HTML, JUnit, CTRF, Markdown and HAR as `thredd run` does, a folder for each project. */
+export function flowReporter({ out = 'reports' }: FlowReporterOptions = {}): Reporter {
+  let vitest: Vitest | undefined
+  return {
+    onInit: (started) => {
+      vitest = started
+    },
+    onTestRunEnd: async (modules) => {
+      if (vitest === undefined) return
+      const { report } = await import('./reporter.ts')
+      const { config, logger } = vitest
+      const projects = vitest.projects.map(({ name }) => name)
+      await report(modules, { projects, root: config.root, out, log: (text) => logger.log(text) })
+    },
+  }
+}
+
+/** For the test modules that flow files become. @internal */
+export async function flowTests(settings: Settings): Promise<FlowTests> {
+  return (await import('./tests.ts')).flowTests(settings)
+}
+
+/** For those of files that are no flow. @internal */
+export async function flowProblems(problems: readonly Problem[], settings: Settings): Promise<Error> {
+  return (await import('./tests.ts')).errorOf(problems, settings)
+}
+
+type ProjectSettings = Pick<Settings, 'environment' | 'twin'>
+
+const FLOW = /\.arazzo\.yaml$/
+
+const SELF = fileURLToPath(import.meta.url)
+
+function flows(project: ProjectSettings): Plugin {
+  const runId = randomUUIDv7()
+  let settingsOf: ((file: string) => Settings) | undefined
+  return {
+    name: 'thredd-flows',
+    async configureVitest({ vitest, defineCacheKeyGenerator }) {
+      endOnSignal(vitest)
+      const { root: folder, watch } = vitest.config
+      const root = packageFolder(SELF)
+      const { provenanceOf, versionOf } = await import('../provenance.ts')
+      const tool = { version: versionOf(root), provenance: await provenanceOf(root, process.env) }
+      // What runs again is another run.
+      const known = { ...project, ...tool, folder, root, runId: watch ? undefined : runId }
+      settingsOf = (file) => ({ ...known, file, isNamed: isNamed(file, vitest) })
+      // What a module says depends on the command line too.
+      defineCacheKeyGenerator(({ id }) => (FLOW.test(id) ? false : undefined))
+    },
+    transform: {
+      filter: { id: FLOW },
+      async handler(_, file) {
+        if (settingsOf === undefined) return undefined
+        const { moduleOf } = await import('./module.ts')
+        const { code, files } = await moduleOf(settingsOf(file), SELF)
+        for (const other of files) this.addWatchFile(other)
+        return { code, map: null }
+      },
+    },
+  }
+}
+
+/** By its whole name or path, as `thredd run` takes it. A save of a file must not change a client: watching names nothing. */
+function isNamed(file: string, vitest: Vitest): boolean {
+  const { filenamePattern = [] } = vitest as { readonly filenamePattern?: readonly string[] }
+  const name = basename(file).replace(FLOW, '')
+  return !vitest.config.watch && filenamePattern.some((one) => one === name || resolve(one) === file)
+}
+
+const listening = new WeakSet<Vitest>()
+
+/** Vitest ends at once on a signal; a run that changes a client first does what it always does. A second signal ends it. */
+function endOnSignal(vitest: Vitest): void {
+  if (listening.has(vitest)) return
+  listening.add(vitest)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const others = process.listeners(signal)
+    process.removeAllListeners(signal)
+    process.once(signal, async () => {
+      for (const other of others) process.once(signal, other)
+      await vitest.cancelCurrentRun('keyboard-input')
+      process.exitCode = 130
+      await vitest.exit(true)
+    })
+  }
+}
+
+/** From src/front/vitest as from dist. */
+function packageFolder(self: string): string {
+  return self.endsWith('.ts') ? resolve(self, '../../../..') : join(self, '../..')
+}

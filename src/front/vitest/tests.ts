@@ -1,0 +1,223 @@
+/**
+ * The tests of one flow file, in a worker of vitest: its workflows run once, as `thredd run` runs them, and each step and each
+ * case becomes the outcome of a test. The record is handed to the reporter as the file's meta data.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import type { RunnerTestFile, RunnerTestSuite, TestContext } from 'vitest'
+import { loadEnvironment } from '../../environment/index.ts'
+import type { RunEvent } from '../../execute/index.ts'
+import { readFlow } from '../../flow/index.ts'
+import { effectOf } from '../../guard/confirmation.ts'
+import { CODES, type ErrorCode, type Problem, render, type SourceLocation, ToolError } from '../../record/errors.ts'
+import { type CheckRecord, errorBeyondSteps, type RunRecord, type StepRecord } from '../../record/index.ts'
+import {
+  type Counterparty,
+  type GivenEvent,
+  type PreparedEvent,
+  type Provenance,
+  type RunOptions,
+  run,
+} from '../../run/index.ts'
+import { mayRunUnnamed } from '../../run/selection.ts'
+import { proxyOf } from '../provenance.ts'
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** of a flow file: the record of its run, redacted and searched for secrets */
+    thredd?: RunRecord
+  }
+}
+
+export interface Settings {
+  readonly file: string
+  /** the folder of the vitest project, where environment files are looked for first */
+  readonly folder: string
+  /** the folder of this package */
+  readonly root: string
+  readonly environment: string
+  /** how the embedded twin is met; absent: the environment is a real one */
+  readonly twin?: Counterparty['kind'] | undefined
+  /** whether a person named the flow, so that it may change a client */
+  readonly isNamed: boolean
+  readonly version: string
+  readonly provenance: Provenance | undefined
+  readonly runId?: string | undefined
+}
+
+export interface FlowTests {
+  /** Before all tests: starts the run of the workflows of which a test was chosen. */
+  begin(file: Readonly<RunnerTestSuite>): Promise<void>
+  /** The test of one step or case. */
+  step(workflowId: string, stepId: string): (context: TestContext) => Promise<void>
+  /** After the tests of a workflow: throws what none of them could say. */
+  workflow(workflowId: string): Promise<void>
+  /** After all tests: waits for the last steps and hands over the record. */
+  end(file: Readonly<RunnerTestSuite>): Promise<void>
+}
+
+export function flowTests(settings: Settings): FlowTests {
+  const live = new Map<string, PromiseWithResolvers<StepRecord | undefined>>()
+  const left = new Map<string, string>()
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  let running: Promise<RunRecord> | undefined
+
+  const finished = (workflowId: string, stepId: string) => {
+    const key = JSON.stringify([workflowId, stepId])
+    const promise = live.get(key) ?? Promise.withResolvers<StepRecord | undefined>()
+    live.set(key, promise)
+    return promise
+  }
+
+  async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord> {
+    const { file, folder, root, twin, version, provenance, runId } = settings
+    // Registrations on the twin end with it: flows that run at the same time share none.
+    const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
+    let current = ''
+    const follow = (event: RunEvent | PreparedEvent | GivenEvent) => {
+      if (event.type === 'prepared') prepared()
+      if (event.type === 'workflow-started') current = event.planned.workflow.workflowId
+      if (event.type === 'step-finished') finished(current, event.step.stepId).resolve(event.step)
+    }
+    process.on('SIGINT', interrupt)
+    process.on('SIGTERM', interrupt)
+    try {
+      const { record } = await run({
+        environment: environmentOf(settings, own && join(own, 'vault')),
+        flows: [file],
+        workflow: workflows,
+        inputs: new Map(),
+        folders: [folder, root],
+        confirm: process.env.THREDD_CONFIRM,
+        registerAgain: process.env.THREDD_REGISTER_AGAIN === 'true',
+        version,
+        provenance: provenance && Promise.resolve(provenance),
+        runId,
+        proxy: proxyOf(process.env),
+        twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
+        signal: stop.signal,
+        onEvent: follow,
+      })
+      return record
+    } finally {
+      process.off('SIGINT', interrupt)
+      process.off('SIGTERM', interrupt)
+      for (const { resolve } of live.values()) resolve(undefined)
+      if (own !== undefined) await rm(own, { recursive: true, force: true })
+    }
+  }
+
+  return {
+    begin: async (file) => {
+      const chosen = file.tasks.filter((task) => task.mode !== 'skip').map(({ name }) => name)
+      const { promise: prepared, resolve } = Promise.withResolvers<void>()
+      try {
+        for (const [workflowId, because] of await leftAlone(settings)) left.set(workflowId, because)
+        const workflows = chosen.filter((name) => !left.has(name))
+        if (workflows.length === 0) return
+        running = start(workflows, resolve)
+        await Promise.race([prepared, running])
+      } catch (error) {
+        running = undefined
+        throw error instanceof ToolError ? errorOf(error.problems, settings) : error
+      }
+    },
+
+    step: (workflowId, stepId) => async (context) => {
+      const because = left.get(workflowId)
+      if (because !== undefined) context.skip(because)
+      context.signal.addEventListener('abort', interrupt)
+      const early = await Promise.race([finished(workflowId, stepId).promise, running?.then(() => undefined)])
+      if (early?.status === 'skipped') context.skip(early.because)
+      if (early?.status === 'passed') return await annotate(early, context)
+      // Only the end of the run shows all that is secret in an answer.
+      const step = stepsOf(await running, workflowId).find((one) => one.stepId === stepId)
+      if (step === undefined) return context.skip('the path taken did not lead here')
+      throw failureOf(step, settings)
+    },
+
+    async workflow(workflowId) {
+      const record = await running
+      const workflow = record?.workflows.findLast((one) => one.workflowId === workflowId)
+      const error = workflow && errorBeyondSteps(workflow)
+      if (error !== undefined) throw errorOf([error], settings, workflowId)
+    },
+
+    async end(file) {
+      const record = await running
+      if (record !== undefined) (file as RunnerTestFile).meta.thredd = record
+    },
+  }
+}
+
+/** Nothing by accident: the workflows that would change a client and that nobody named, each with the reason. */
+async function leftAlone(settings: Settings): Promise<ReadonlyMap<string, string>> {
+  if (settings.isNamed) return new Map()
+  const environment = await loadEnvironment(environmentOf(settings))
+  const flow = await readFlow(settings.file)
+  const name = basename(settings.file).replace(/\.arazzo\.yaml$/, '')
+  const theirs = flow.workflows.map((workflow) => ({ flow, workflow }))
+  return new Map(
+    theirs
+      .filter((one) => !mayRunUnnamed(one, environment))
+      .map((one) => [
+        one.workflow.workflowId,
+        `would ${effectOf(one)} a client on "${environment.name}": name it, as in vitest run ${name}`,
+      ]),
+  )
+}
+
+function environmentOf({ environment, folder, root }: Settings, vault?: string): RunOptions['environment'] {
+  const key = () => ({ THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY: randomBytes(32).toString('base64url') })
+  const variables = vault === undefined ? process.env : { ...process.env, ...key() }
+  return { env: environment, folder, fallback: root, variables }
+}
+
+function stepsOf(record: RunRecord | undefined, workflowId: string): readonly StepRecord[] {
+  return (record?.workflows ?? []).filter((one) => one.workflowId === workflowId).flatMap(({ steps }) => steps)
+}
+
+/** A rule that should hold and does not: a test passes with it, and says so. */
+async function annotate(step: StepRecord, context: TestContext): Promise<void> {
+  for (const check of step.checks) if (check.status === 'warn') await context.annotate(sentence(check), 'warning')
+}
+
+/** One error for each failed check, at its place in the flow file. */
+function failureOf({ stepId, status, error, checks, at }: StepRecord, settings: Settings): Error {
+  if (status === 'errored')
+    return errorOf([{ at, ...(error ?? { code: 'VALUE_UNDEFINED', message: 'no verdict' }) }], settings, stepId)
+  const failed = checks.filter((check) => check.status === 'fail')
+  return new AggregateError(failed.map((check) => located(sentence(check), check.at ?? at, settings, stepId)))
+}
+
+/** What is no verdict, and says so where it came of the server or the way to it. */
+export function errorOf(problems: readonly Told[], settings: Settings, where?: string): Error {
+  return new AggregateError(
+    problems.map(({ at, ...problem }) => {
+      const isInconclusive = !(problem.code in CODES) || CODES[problem.code as ErrorCode].exit === 3
+      return located(`${isInconclusive ? 'inconclusive: ' : ''}${render(problem)}`, at, settings, where)
+    }),
+  )
+}
+
+type Told = Omit<Problem, 'code'> & { readonly code: string }
+
+/** An error whose stack is the place in the file, for editors and for vitest's excerpt. */
+function located(message: string, at: SourceLocation | undefined, { folder, root }: Settings, where = 'flow'): Error {
+  const error = new Error(message)
+  error.name = 'FlowError'
+  error.stack = `${error.name}: ${message}`
+  if (at === undefined) return error
+  const file = [folder, root].map((one) => resolve(one, at.file)).find(existsSync) ?? at.file
+  error.stack += `\n    at ${where} (${file}:${at.line}:${at.column})`
+  return error
+}
+
+function sentence({ title, expected, actual, clauses }: CheckRecord): string {
+  const where = clauses.length === 0 ? '' : ` [${clauses.join(', ')}]`
+  return `${title}${where}\n  expected ${expected}\n  found ${actual}`
+}

@@ -1,0 +1,162 @@
+/**
+ * Nothing by accident: what a selection would do to the customer's one client, and what must be said to have it done. One
+ * application has one client, and its id comes from the software statement, so each change touches what runs there today.
+ */
+import { basename } from 'node:path'
+import type { Environment } from '../environment/index.ts'
+import type { Effect } from '../flow/arazzo/model.ts'
+import { withInvoked } from '../flow/arazzo/needs.ts'
+import type { Flow, Workflow } from '../flow/index.ts'
+import { type Change, changingSteps, effectOfOperation, heavier } from '../flow/openapi/effect.ts'
+import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import type { Registration } from '../vault/index.ts'
+
+/** What an effect means for the client, as a person reads it. */
+export const EFFECT_WORDS: Readonly<Record<Effect, string>> = {
+  read: 'changes nothing',
+  register: 'registers the client (POST)',
+  update: 'updates the client (PUT)',
+  delete: 'deletes the client (DELETE)',
+}
+
+export interface Selected {
+  readonly flow: Flow
+  readonly workflow: Workflow
+}
+
+/** The heaviest thing a workflow can do: what it says of itself, and what it and the workflows that it runs call. */
+export function effectOf({ flow, workflow }: Selected): Effect {
+  return withInvoked(flow, workflow).reduce<Effect>((effect, one) => {
+    const called = one.steps.flatMap((step) => (step.kind === 'call' ? [effectOfOperation(step.operation)] : []))
+    return [one.effect, ...called].reduce(heavier, effect)
+  }, 'read')
+}
+
+/** Whether the workflow means to delete what it registers: a DELETE follows the POST. */
+export function deletesItself({ flow, workflow }: Selected): boolean {
+  const changes = changesOf({ flow, workflow })
+  const first = changes.indexOf('register')
+  return first !== -1 && changes.lastIndexOf('delete') > first
+}
+
+/** What the workflow does to the client, in order; what it says of itself where its calls do not show it. */
+export function changesOf({ flow, workflow }: Selected): readonly Change[] {
+  const changes = changingSteps(flow, workflow).map(({ change }) => change)
+  return changes.length > 0 || workflow.effect === 'read' ? changes : [workflow.effect]
+}
+
+/** What a person must know before anything is sent, in words. */
+export function warningsOf(selection: readonly Selected[]): readonly string[] {
+  const updating = selection.flatMap(({ flow, workflow }) => {
+    const steps = changingSteps(flow, workflow).filter(({ change }) => change === 'update')
+    const ids = [...new Set(steps.map(({ step }) => step.stepId))]
+    if (ids.length === 0 && workflow.effect !== 'update') return []
+    return [ids.length === 0 ? `"${workflow.workflowId}"` : `"${workflow.workflowId}" (step ${ids.join(', ')})`]
+  })
+  if (updating.length === 0) return []
+  return [
+    `${enumerated(updating)} ${updating.length === 1 ? 'sends' : 'send'} a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again`,
+  ]
+}
+
+export interface Circumstances {
+  readonly environment: Environment
+  /** the client that the run is about */
+  readonly clientId: string | undefined
+  /** what the vault holds of it */
+  readonly registration: Registration | undefined
+  /** the client id, repeated by the user */
+  readonly confirm: string | undefined
+  /** the user knows that the vault holds a registration */
+  readonly registerAgain: boolean
+  /** the counterparty begins without clients at each run, whatever the vault holds */
+  readonly forgets: boolean
+}
+
+/** Why the selection may not run as it was asked for; empty where nothing speaks against it. */
+export function objections(selection: readonly Selected[], circumstances: Circumstances): readonly Problem[] {
+  return [
+    ...classObjections(selection, circumstances),
+    ...registerObjections(selection, circumstances),
+    ...(mustConfirm(selection, circumstances) ? [unconfirmed(selection, circumstances)] : []),
+  ]
+}
+
+/** Whether the client id must be repeated, and was not. */
+export function mustConfirm(
+  selection: readonly Selected[],
+  { environment, registration, clientId, confirm }: Circumstances,
+): boolean {
+  const isLive = environment.class === 'prod' || (environment.class === 'uat' && registration !== undefined)
+  const changes = selection.some((one) => effectOf(one) !== 'read')
+  return isLive && changes && (confirm === undefined || confirm !== clientId)
+}
+
+/** Throws what speaks against the selection. */
+export function guard(selection: readonly Selected[], circumstances: Circumstances): void {
+  const problems = objections(selection, circumstances)
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+}
+
+/** `"register" (register), "lifecycle" (delete)` */
+export function inWords(selection: readonly Selected[]): string {
+  return selection.map((one) => `"${one.workflow.workflowId}" (${effectOf(one)})`).join(', ')
+}
+
+function unconfirmed(selection: readonly Selected[], { environment, confirm }: Circumstances): Problem {
+  const changing = selection.filter((one) => effectOf(one) !== 'read')
+  return {
+    code: 'USAGE',
+    message: `${inWords(changing)} would change a live client on "${environment.name}"; nothing was sent`,
+    expected: '--confirm <client_id> with the CLIENT_ID of the environment',
+    found: confirm === undefined ? 'no --confirm' : 'another client id',
+    hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
+  }
+}
+
+/** The first change of all decides: what deletes first does not register over anything. */
+function registerObjections(
+  selection: readonly Selected[],
+  { registration, registerAgain, forgets, environment }: Circumstances,
+): readonly Problem[] {
+  if (registration === undefined || registerAgain || forgets) return []
+  const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
+  if (first?.change !== 'register') return []
+  const { clientId, keptAt, scopes } = registration
+  return [
+    {
+      code: 'USAGE',
+      message: `"${first.one.workflow.workflowId}" would register over the client that the vault of "${environment.name}" holds; nothing was sent`,
+      expected: `no registration of "${clientId}"`,
+      found: `one of ${keptAt}${scopes.length === 0 ? '' : ` with the scopes ${scopes.join(' ')}`}`,
+      hint: 'the documented ways to change a client: a PUT (thredd run add-scope-with-put), delete and recreate (thredd run delete-and-recreate), or ask Thredd to delete it (thredd show recreate-after-thredd-deletes). Once Thredd has: thredd vault recover <client_id> --deleted-by-thredd. --register-again registers all the same',
+    },
+  ]
+}
+
+/** Requirement classes: D may cost the client its credentials, X is for the twin alone. */
+function classObjections(selection: readonly Selected[], { environment }: Circumstances): readonly Problem[] {
+  if (environment.class === 'mock') return []
+  const isSacrificial = environment.setting('sacrificial_client')?.value === 'true'
+  return selection.flatMap(({ flow, workflow }): Problem[] => {
+    const name = `"${workflow.workflowId}"`
+    if (workflow.safety === 'X') {
+      return [
+        {
+          code: 'USAGE',
+          message: `${name} is of safety class X: it runs on the offline twin alone; nothing was sent`,
+          hint: `thredd run ${basename(flow.file).replace(/\.arazzo\.\w+$/, '')}`,
+        },
+      ]
+    }
+    if (workflow.safety !== 'D' || isSacrificial) return []
+    return [
+      {
+        code: 'USAGE',
+        message: `${name} is of safety class D: it may cost the client its credentials; nothing was sent`,
+        expected: 'SACRIFICIAL_CLIENT=true in the environment, for a client that nobody uses',
+        found: 'no such setting',
+      },
+    ]
+  })
+}

@@ -1,0 +1,111 @@
+/**
+ * What Thredd's staff must be told after a change: the exact text, and the facts behind it. A DCR POST makes a client
+ * without Programme Manager (or Issuer) metadata and a PUT wipes it; a client whose token is lost only Thredd can delete.
+ * Pure.
+ */
+import type { Change } from '../flow/openapi/effect.ts'
+import type { RunRecord } from '../record/index.ts'
+
+export type MessageToThredd = NonNullable<RunRecord['messagesToThredd']>[number]
+
+/** A call of the run that changed a registration, or may have. */
+export interface ChangeMade {
+  readonly change: Change
+  /** exists: a POST was refused because the server has the client, whose token is lost */
+  readonly outcome: 'done' | 'unknown' | 'exists'
+  readonly clientId: string
+  /** UTC, RFC 3339, with seconds */
+  readonly at: string
+  /** of the client as it was known before the call; undefined: none was known */
+  readonly scopesBefore: readonly string[] | undefined
+  /** of the answer */
+  readonly scopesAfter: readonly string[] | undefined
+}
+
+export interface Application {
+  readonly environment: string
+  /** base URL */
+  readonly authorizationServer: string | undefined
+  readonly organisation: string | undefined
+  readonly application: string | undefined
+}
+
+/** One message for each client that Thredd has to act on; a client that the run deleted again needs nothing. */
+export function messagesToThredd(changes: readonly ChangeMade[], application: Application): MessageToThredd[] {
+  return [...Map.groupBy(changes, ({ clientId }) => clientId)].flatMap(([clientId, made]) => {
+    const last = made.at(-1)
+    const asks = last === undefined || last.change === 'delete' ? undefined : ASKS[last.outcome][last.change]
+    if (last === undefined || asks === undefined) return []
+    const facts = {
+      clientId,
+      asks,
+      organisation: application.organisation,
+      at: last.at,
+      // Of the client that others know: what stood before the first change of the run.
+      scopesBefore: made[0]?.scopesBefore === undefined ? undefined : [...made[0].scopesBefore],
+      scopesAfter: last.scopesAfter === undefined ? undefined : [...last.scopesAfter],
+    }
+    return [{ ...facts, text: textOf(facts, made, application) }]
+  })
+}
+
+const ASKS: Readonly<Record<ChangeMade['outcome'], Partial<Record<Change, MessageToThredd['asks']>>>> = {
+  done: { register: 'set-metadata', update: 'set-metadata' },
+  // A registration whose answer was lost is registered again first; a PUT has wiped the metadata all the same.
+  unknown: { update: 'set-metadata' },
+  exists: { register: 'delete-client' },
+}
+
+const WORDS: Readonly<Record<MessageToThredd['asks'], { readonly subject: string; readonly request: string }>> = {
+  'set-metadata': {
+    subject: 'Please set the Programme Manager (or Issuer) metadata of an OAuth client',
+    request:
+      'Please set the Programme Manager (or Issuer) metadata of this OAuth client, and tell us when it is done:\nuntil then its access tokens lack it, and the APIs may refuse them.',
+  },
+  'delete-client': {
+    subject: 'Please delete an OAuth client',
+    request:
+      'Please delete this OAuth client, and tell us when it is done: its registration_access_token is lost, so\nthat we can neither update nor delete it. We will then register it again.',
+  },
+}
+
+const DONE: Readonly<Record<Change, string>> = {
+  register: 'registered with a DCR POST',
+  update: 'updated with a DCR PUT, which deletes its metadata',
+  delete: 'deleted with a DCR DELETE',
+}
+
+function textOf(
+  { asks, clientId, scopesBefore, scopesAfter }: Omit<MessageToThredd, 'text'>,
+  made: readonly ChangeMade[],
+  { environment, authorizationServer, organisation, application }: Application,
+): string {
+  const { subject, request } = WORDS[asks]
+  const scopes = (list: readonly string[] | undefined, unknown: string) => (list ? list.join(' ') || 'none' : unknown)
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['Client ID', clientId],
+    ['Organisation', organisation],
+    ['Application', application],
+    ['Environment', [environment, authorizationServer].filter((part) => part !== undefined).join(', ')],
+    ['Scopes before', scopes(scopesBefore, 'no earlier client is known')],
+    ['Scopes now', asks === 'delete-client' ? undefined : scopes(scopesAfter, 'not known')],
+    ...made.map(({ change, outcome, at }): readonly [string, string] => [`${at.slice(0, 19)}Z`, said(change, outcome)]),
+  ]
+  const width = Math.max(...rows.map(([name]) => name.length)) + 1
+  return [
+    `Subject: ${subject}`,
+    '',
+    ...rows.flatMap(([name, value]) => (value === undefined ? [] : [`${`${name}:`.padEnd(width)} ${value}`])),
+    '',
+    request,
+    '',
+  ].join('\n')
+}
+
+function said(change: Change, outcome: ChangeMade['outcome']): string {
+  if (outcome === 'done') return DONE[change]
+  const call = { register: 'a DCR POST', update: 'a DCR PUT', delete: 'a DCR DELETE' }[change]
+  return outcome === 'exists'
+    ? `${call} was refused: the client exists`
+    : `${call} was sent, and its answer was lost; it may have taken effect`
+}

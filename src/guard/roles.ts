@@ -1,0 +1,82 @@
+/**
+ * Which requested scopes no role of the application covers, by an editable catalogue. Part of it is inferred, so the answer
+ * is a warning and never a refusal: the authorization server decides.
+ */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { enumerated, fail } from '../record/errors.ts'
+import { shapeOf, z } from '../record/shape.ts'
+
+const CATALOGUE = join('fixtures', 'roles', 'roles.json')
+
+const catalogue = z.object({
+  about: z.string(),
+  roles: z.array(
+    z.object({
+      name: z.string(),
+      mark: z.enum(['documented', 'inferred']),
+      origin: z.string(),
+      scopes: z.array(z.string()),
+    }),
+  ),
+})
+
+export type Role = z.infer<typeof catalogue>['roles'][number]
+
+/** The scopes that one workflow asks for. */
+export interface ScopeRequest {
+  readonly workflowId: string
+  readonly scopes: readonly string[]
+  /** the roles of the application; undefined where nobody has said */
+  readonly roles: readonly string[] | undefined
+}
+
+/** The catalogue of the first folder that has one. Throws ENV_INVALID for one that cannot be read as such. */
+export async function readRoles(folders: readonly string[]): Promise<readonly Role[]> {
+  const file = folders.map((folder) => join(folder, CATALOGUE)).find((one) => existsSync(one))
+  if (file === undefined) return []
+  const shaped = shapeOf(catalogue, parsed(await readFile(file, 'utf8')))
+  if (shaped.ok) return shaped.value.roles
+  const [fault] = shaped.faults
+  return fail({
+    code: 'ENV_INVALID',
+    message: `the role catalogue "${file}" cannot be used`,
+    expected: fault && `${fault.path}: ${fault.message}`,
+    hint: 'compare it with fixtures/roles/roles.json of the repository',
+  })
+}
+
+/** In words, for a person who can still stop the run. */
+export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: readonly Role[]): readonly string[] {
+  const silent = requests.filter(({ roles }) => roles === undefined)
+  const unknown = new Set(
+    requests.flatMap(({ roles = [] }) => roles.filter((name) => !catalogue.some((role) => role.name === name))),
+  )
+  return [
+    ...(silent.length === 0
+      ? []
+      : [
+          `ROLES is not set: the scopes of ${enumerated(silent.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
+        ]),
+    ...[...unknown].map((name) => `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`),
+    ...requests.flatMap(({ workflowId, scopes, roles }) => {
+      const own = roles && catalogue.filter(({ name }) => roles.includes(name))
+      const beyond = own === undefined ? [] : scopes.filter((scope) => !own.some((role) => role.scopes.includes(scope)))
+      if (beyond.length === 0) return []
+      const needed = catalogue.filter((role) => role.scopes.some((scope) => beyond.includes(scope)))
+      const by = needed.map(({ name, mark }) => `${name} (${mark})`).join(', ')
+      return [
+        `"${workflowId}" asks for scopes that no role of ROLES covers: ${beyond.join(' ')}${by === '' ? '' : `; they belong to ${by}`}. Expect the server to refuse the registration or to leave them out`,
+      ]
+    }),
+  ]
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

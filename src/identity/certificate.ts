@@ -1,0 +1,475 @@
+/**
+ * Owns client identities: reads certificate and key files, proves that they belong together and may be used today, and
+ * states the facts a report prints. Everything wrong with an identity is found here, before a run sends anything.
+ * Refuses to know which step or host uses an identity.
+ */
+import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { PassThrough } from 'node:stream'
+import { createSecureContext, TLSSocket } from 'node:tls'
+import { fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import type { CertificateFacts, IdentityRecord, PublicKeyFacts } from '../record/index.ts'
+import { Secret } from '../secret/index.ts'
+
+/** Where an environment says an identity lies: a certificate and a key file, or one PFX file. */
+export interface IdentitySpec {
+  readonly name: string
+  /** PEM (the chain may follow) or DER */
+  readonly certificateFile?: string | undefined
+  /** PEM or DER; PKCS#8, PKCS#1 or SEC1, encrypted or not */
+  readonly keyFile?: string | undefined
+  /** PKCS#12 */
+  readonly pfxFile?: string | undefined
+  readonly passphrase?: Secret | undefined
+  /** for tests of refusal: an expired or not yet valid certificate is then no problem */
+  readonly allowInvalidDates?: boolean | undefined
+}
+
+type Credentials =
+  /** `chain` is PEM with the identity's own certificate first; `key` is PKCS#8 PEM */
+  | { readonly kind: 'pem'; readonly chain: string; readonly key: Secret }
+  | { readonly kind: 'pfx'; readonly pfx: Uint8Array; readonly passphrase: Secret | undefined }
+
+/** A certificate and its key, proven to fit. */
+export interface Identity {
+  readonly name: string
+  /** the identity's own certificate, without its chain */
+  readonly certificate: X509Certificate
+  readonly credentials: Credentials
+  readonly record: IdentityRecord
+}
+
+/** At this many days left or fewer every run warns; Thredd's CA writes to the owner at the same mark. */
+const WARN_DAYS = 60
+
+/**
+ * Reads one identity; a warning is a plain sentence about a near expiry.
+ *
+ * @throws ToolError with every problem at once: IDENTITY_UNREADABLE, IDENTITY_MISMATCH, IDENTITY_USAGE, IDENTITY_EXPIRED,
+ *   or ENV_MISSING where a file is not named
+ */
+export async function loadIdentity(
+  spec: IdentitySpec,
+  now: Date,
+): Promise<{ readonly identity: Identity; readonly warnings: readonly string[] }> {
+  const problems: Problem[] = []
+  const found =
+    spec.pfxFile === undefined ? await readPair(spec, problems) : await readArchive(spec, spec.pfxFile, problems)
+  if (found !== undefined) problems.push(...checkUse(spec, found.certificate, now))
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  if (found === undefined) throw new Error('an identity without a problem was not read')
+  const { certificate, credentials, issuers } = found
+  const record = describe(spec.name, certificate, now)
+  return {
+    identity: { name: spec.name, certificate, credentials, record },
+    warnings: [...expiryWarning(record), ...chainWarnings(spec.name, certificate, issuers, now)],
+  }
+}
+
+/**
+ * The certificate of the signing key: no part of a signature, but when it expires the key store drops the key. Since a run
+ * can do without it, whatever is wrong with it is a warning.
+ */
+export async function loadSigningCertificate(
+  file: string,
+  key: KeyObject,
+  now: Date,
+): Promise<{ readonly record?: IdentityRecord; readonly warnings: readonly string[] }> {
+  const problems: Problem[] = []
+  const bytes = await readBytes(file, `signing certificate file "${file}"`, 'correct SIGNING_CERT_FILE', problems)
+  if (bytes === undefined) return { warnings: problems.map(({ message }) => message) }
+  let certificates: readonly X509Certificate[]
+  try {
+    certificates = parseCertificates(bytes)
+  } catch {
+    return { warnings: [`signing certificate file "${file}" holds no certificate, but ${sniff(bytes)}`] }
+  }
+  const certificate = certificates.find((one) => one.checkPrivateKey(key))
+  if (certificate === undefined) return { warnings: [`the certificate in "${file}" is not that of the signing key`] }
+  const record = describe('signing', certificate, now)
+  const expired = record.daysLeft < 0 ? [`the signing certificate ${validity(certificate, now)}`] : []
+  return { record, warnings: [...expired, ...expiryWarning(record)] }
+}
+
+/**
+ * The certificates in a CA file, each as PEM.
+ *
+ * @throws ToolError IDENTITY_UNREADABLE
+ */
+export async function loadAuthorities(file: string): Promise<readonly string[]> {
+  const problems: Problem[] = []
+  const bytes = await readBytes(file, `CA file "${file}"`, 'set CA_FILE to the CA certificate of the server', problems)
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  try {
+    return parseCertificates(bytes ?? Buffer.of()).map((certificate) => certificate.toString())
+  } catch (cause) {
+    const message = `CA file "${file}" holds no certificate`
+    fail(
+      { code: 'IDENTITY_UNREADABLE', message, expected: CERTIFICATE_FORM, found: sniff(bytes ?? Buffer.of()) },
+      cause,
+    )
+  }
+}
+
+/** One sentence part on the dates of a certificate: what a reader needs beside a refusal. Dates are UTC. */
+export function validity(certificate: X509Certificate, now: Date): string {
+  if (now > certificate.validToDate) return `expired on ${day(certificate.validToDate)}`
+  if (now < certificate.validFromDate) return `not valid before ${day(certificate.validFromDate)}`
+  return `valid until ${day(certificate.validToDate)}`
+}
+
+/** SHA-256 of the certificate's DER form: lower-case hexadecimal without colons, as in every record. */
+export function sha256Of(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+}
+
+/** What a report says of a certificate that is not ours. */
+export function factsOf(certificate: X509Certificate): CertificateFacts {
+  return {
+    subject: nameOnOneLine(certificate.subject),
+    issuer: nameOnOneLine(certificate.issuer),
+    sha256: sha256Of(certificate),
+    validFrom: certificate.validFromDate.toISOString(),
+    validTo: certificate.validToDate.toISOString(),
+    key: publicKeyFacts(certificate.publicKey),
+  }
+}
+
+export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
+  const spki = key.export({ type: 'spki', format: 'der' })
+  return { kind: keyKindAndSize(key), spkiSha256: createHash('sha256').update(spki).digest('hex') }
+}
+
+/** The names that standards have for what OpenSSL calls otherwise. */
+const CURVES: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
+
+function keyKindAndSize(key: KeyObject): string {
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
+  const size = modulusLength ?? CURVES[namedCurve ?? ''] ?? namedCurve
+  return size === undefined ? keyKind(key) : `${keyKind(key)} ${size}`
+}
+
+/** A distinguished name on one line: `C=GB, O=thredd, CN=…`. */
+export function nameOnOneLine(name: string): string {
+  return name.split('\n').join(', ')
+}
+
+interface Found extends Pick<Identity, 'certificate' | 'credentials'> {
+  /** what stands beside the own certificate in its file; nobody can look into a PFX file for them */
+  readonly issuers: readonly X509Certificate[]
+}
+
+async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found | undefined> {
+  const { name, certificateFile, keyFile } = spec
+  if (certificateFile === undefined || keyFile === undefined) {
+    const missing = certificateFile === undefined ? 'certificate' : 'key'
+    problems.push({
+      code: 'ENV_MISSING',
+      message: `identity "${name}" has no ${missing} file`,
+      hint: `set ${setting(name, missing === 'key' ? 'KEY_FILE' : 'CERT_FILE')}, or ${setting(name, 'PFX_FILE')} alone`,
+    })
+    return undefined
+  }
+  const [certificateBytes, keyBytes] = await Promise.all([
+    readBytes(
+      certificateFile,
+      `certificate file "${certificateFile}" of identity "${name}"`,
+      `correct ${setting(name, 'CERT_FILE')}`,
+      problems,
+    ),
+    readBytes(keyFile, `key file "${keyFile}" of identity "${name}"`, `correct ${setting(name, 'KEY_FILE')}`, problems),
+  ])
+  const certificates = certificateBytes && parseChain(spec, certificateFile, certificateBytes, problems)
+  const key = keyBytes && parseKey(spec, keyFile, keyBytes, problems)
+  if (certificates === undefined || key === undefined) return undefined
+
+  // A chain may be written in either order; TLS wants the identity's own certificate first.
+  const certificate = certificates.find((candidate) => candidate.checkPrivateKey(key))
+  if (certificate === undefined) {
+    problems.push({
+      code: 'IDENTITY_MISMATCH',
+      message: `the key of identity "${name}" does not belong to its certificate`,
+      expected: `the private key of certificate "${nameOnOneLine(certificates[0].subject)}" in "${certificateFile}"`,
+      found: `another ${keyKind(key)} key in "${keyFile}"`,
+      hint: 'take the key file that was made together with the certificate signing request',
+    })
+    return undefined
+  }
+  const issuers = certificates.filter((other) => other !== certificate)
+  const cert = [certificate, ...issuers].map((each) => each.toString()).join('')
+  const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  try {
+    createSecureContext({ cert, key: pem })
+  } catch (error) {
+    const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'no reason given'
+    problems.push({
+      code: 'IDENTITY_USAGE',
+      message: `the certificate of identity "${name}" cannot be used for TLS: ${reason}`,
+      hint: 'OpenSSL refuses weak keys and signatures; request a certificate with an RSA key of 2048 bits',
+    })
+    return undefined
+  }
+  return { certificate, credentials: { kind: 'pem', chain: cert, key: new Secret(pem, `${name}_key`) }, issuers }
+}
+
+function parseChain(
+  { name }: IdentitySpec,
+  file: string,
+  bytes: Buffer,
+  problems: Problem[],
+): readonly [X509Certificate, ...X509Certificate[]] | undefined {
+  try {
+    return parseCertificates(bytes)
+  } catch {
+    problems.push({
+      code: 'IDENTITY_UNREADABLE',
+      message: `certificate file "${file}" of identity "${name}" holds no certificate`,
+      expected: CERTIFICATE_FORM,
+      found: sniff(bytes),
+      hint: `name the downloaded certificate in ${setting(name, 'CERT_FILE')}`,
+    })
+    return undefined
+  }
+}
+
+function parseCertificates(bytes: Buffer): readonly [X509Certificate, ...X509Certificate[]] {
+  const text = bytes.toString('latin1')
+  const blocks = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[\s\S]+?-----END [A-Z0-9 ]+-----/g) ?? []
+  const certificates = blocks.map((block) => new X509Certificate(block))
+  return isNonEmpty(certificates) ? certificates : [new X509Certificate(bytes)]
+}
+
+function parseKey(spec: IdentitySpec, file: string, bytes: Buffer, problems: Problem[]): KeyObject | undefined {
+  const passphrase = spec.passphrase?.reveal()
+  const forms = bytes.includes('-----BEGIN')
+    ? [{ format: 'pem' as const }]
+    : (['pkcs8', 'pkcs1', 'sec1'] as const).map((type) => ({ format: 'der' as const, type }))
+  let reason: KeyFault | undefined
+  for (const form of forms) {
+    try {
+      return createPrivateKey({ key: bytes, ...form, ...(passphrase === undefined ? {} : { passphrase }) })
+    } catch (error) {
+      // Of three DER attempts only the one that recognised the file knows that a passphrase is the matter.
+      reason ??= KEY_FAULTS[codeOf(error)]
+    }
+  }
+  problems.push({
+    code: 'IDENTITY_UNREADABLE',
+    message: `key file "${file}" of identity "${spec.name}" ${KEY_FAULT_WORDS[reason ?? 'form']}`,
+    ...(reason === undefined
+      ? { expected: 'a private key in PEM or DER (PKCS#8, PKCS#1 or SEC1)', found: sniff(bytes) }
+      : {}),
+    hint:
+      reason === undefined
+        ? `name the private key in ${setting(spec.name, 'KEY_FILE')}`
+        : `set ${setting(spec.name, 'PASSPHRASE')}`,
+  })
+  return undefined
+}
+
+type KeyFault = 'needs' | 'wrong'
+
+/** How OpenSSL, through Node, says that a key is encrypted. */
+const KEY_FAULTS: Readonly<Record<string, KeyFault>> = {
+  ERR_MISSING_PASSPHRASE: 'needs',
+  ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED: 'needs',
+  ERR_OSSL_BAD_DECRYPT: 'wrong',
+  ERR_OSSL_EVP_BAD_DECRYPT: 'wrong',
+}
+
+const KEY_FAULT_WORDS = {
+  needs: 'is encrypted and no passphrase is set',
+  wrong: 'cannot be decrypted with the passphrase that is set',
+  form: 'holds no private key',
+} as const satisfies Record<KeyFault | 'form', string>
+
+async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]): Promise<Found | undefined> {
+  const { name, passphrase } = spec
+  const what = `PFX file "${file}" of identity "${name}"`
+  const pfx = await readBytes(file, what, `correct ${setting(name, 'PFX_FILE')}`, problems)
+  if (pfx === undefined) return undefined
+  try {
+    return { certificate: certificateOf(pfx, passphrase), credentials: { kind: 'pfx', pfx, passphrase }, issuers: [] }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : ''
+    if (codeOf(error) === 'ERR_CRYPTO_UNSUPPORTED_OPERATION') {
+      problems.push({
+        code: 'IDENTITY_UNREADABLE',
+        message: `${what} is encrypted with an outdated cipher (usually RC2)`,
+        expected: 'a PFX file encrypted with AES or triple DES',
+        // Two steps through an encrypted file, so that the key never lies bare on the disk.
+        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${setting(name, 'PFX_FILE')}`,
+      })
+    } else if (reason.includes('mac verify failure')) {
+      const fault = passphrase === undefined ? 'needs' : 'wrong'
+      problems.push({
+        code: 'IDENTITY_UNREADABLE',
+        message: `${what} ${KEY_FAULT_WORDS[fault].replace('decrypted', 'opened')}`,
+        hint: `set ${setting(name, 'PASSPHRASE')}`,
+      })
+    } else {
+      problems.push({
+        code: 'IDENTITY_UNREADABLE',
+        message: `${what} holds no certificate with its private key`,
+        expected: 'a PKCS#12 archive (.pfx or .p12) with one certificate and its private key',
+        found: sniff(pfx),
+      })
+    }
+    return undefined
+  }
+}
+
+/** Node reads PFX files for TLS alone; a TLS socket that never speaks tells which certificate is in one. */
+function certificateOf(pfx: Buffer, passphrase: Secret | undefined): X509Certificate {
+  const secureContext = createSecureContext({
+    pfx,
+    ...(passphrase === undefined ? {} : { passphrase: passphrase.reveal() }),
+  })
+  const socket = new TLSSocket(new PassThrough(), { secureContext })
+  const certificate = socket.getX509Certificate()
+  socket.destroy()
+  if (certificate === undefined) throw new Error('no certificate')
+  return certificate
+}
+
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+const ANY_USAGE = '2.5.29.37.0'
+
+function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): Problem[] {
+  const problems: Problem[] = []
+  // Both usages may be absent, then everything is allowed; the documented signing certificates have no extended one.
+  const extended: readonly string[] | undefined = certificate.keyUsage
+  if (extended !== undefined && !extended.includes(CLIENT_AUTH) && !extended.includes(ANY_USAGE)) {
+    problems.push({
+      code: 'IDENTITY_USAGE',
+      message: `the certificate of identity "${spec.name}" is not made for TLS clients`,
+      expected: `extended key usage clientAuth (${CLIENT_AUTH})`,
+      found: extended.join(', '),
+      hint: 'take the transport certificate',
+    })
+  } else if (!allowsSignatures(certificate)) {
+    problems.push({
+      code: 'IDENTITY_USAGE',
+      message: `the certificate of identity "${spec.name}" is not made for TLS clients`,
+      expected: 'key usage digitalSignature',
+      found: 'a key usage without it',
+      hint: 'take the transport certificate',
+    })
+  }
+  const { validFromDate, validToDate } = certificate
+  if (spec.allowInvalidDates !== true && (now < validFromDate || now > validToDate)) {
+    problems.push({
+      code: 'IDENTITY_EXPIRED',
+      message: `the certificate of identity "${spec.name}" ${now > validToDate ? '' : 'is '}${validity(certificate, now)}`,
+      expected: `${now.toISOString()} between ${validFromDate.toISOString()} and ${validToDate.toISOString()}`,
+      hint:
+        now > validToDate
+          ? `request a new certificate from Thredd's CA and name it in ${setting(spec.name, spec.pfxFile === undefined ? 'CERT_FILE' : 'PFX_FILE')}`
+          : 'check the clock of this machine, or take the certificate that is valid now',
+    })
+  }
+  return problems
+}
+
+/**
+ * Whether key usage, where present, has the digitalSignature bit (RFC 5280 section 4.2.1.3). Node shows only the extended
+ * usage, so the extension is found by its object identifier: id-ce-keyUsage, maybe critical, OCTET STRING, BIT STRING.
+ */
+function allowsSignatures({ raw }: X509Certificate): boolean {
+  const identifier = raw.indexOf(Buffer.from('0603551d0f', 'hex'))
+  if (identifier === -1) return true
+  const rest = raw.subarray(identifier + 5)
+  const value = rest[0] === 0x01 ? rest.subarray(3) : rest
+  return ((value[5] ?? 0) & 0x80) !== 0
+}
+
+function describe(name: string, certificate: X509Certificate, now: Date): IdentityRecord {
+  return {
+    name,
+    subject: nameOnOneLine(certificate.subject),
+    issuer: nameOnOneLine(certificate.issuer),
+    serial: certificate.serialNumber,
+    sha256: sha256Of(certificate),
+    notBefore: certificate.validFromDate.toISOString(),
+    notAfter: certificate.validToDate.toISOString(),
+    daysLeft: Math.floor((certificate.validToDate.getTime() - now.getTime()) / 86_400_000),
+    key: publicKeyFacts(certificate.publicKey),
+  }
+}
+
+function expiryWarning({ name, daysLeft, notAfter }: IdentityRecord): string[] {
+  if (daysLeft > WARN_DAYS || daysLeft < 0) return []
+  const when = daysLeft === 0 ? 'today' : daysLeft === 1 ? 'in 1 day' : `in ${daysLeft} days`
+  return [`the certificate of identity "${name}" expires ${when} (${notAfter.slice(0, 16)}Z); request its replacement`]
+}
+
+/** A server may accept such a file all the same, since it can know the issuers itself: worth a word, no reason to stop. */
+function chainWarnings(
+  name: string,
+  own: X509Certificate,
+  others: readonly X509Certificate[],
+  now: Date,
+): readonly string[] {
+  const chain = [own]
+  for (;;) {
+    const last = chain.at(-1)
+    const issuer = others.find(
+      (other) => !chain.includes(other) && last?.checkIssued(other) && last.verify(other.publicKey),
+    )
+    if (issuer === undefined) break
+    chain.push(issuer)
+  }
+  return others.flatMap((other) => {
+    const subject = nameOnOneLine(other.subject)
+    if (!chain.includes(other) && other.fingerprint256 !== own.fingerprint256)
+      return [`the certificate file of identity "${name}" holds "${subject}", which is no issuer of its certificate`]
+    if (now >= other.validFromDate && now <= other.validToDate) return []
+    const verb = now > other.validToDate ? '' : 'is '
+    return [`the issuer "${subject}" in the chain of identity "${name}" ${verb}${validity(other, now)}`]
+  })
+}
+
+async function readBytes(
+  file: string,
+  what: string,
+  hint: string,
+  problems: Problem[],
+): Promise<Buffer<ArrayBuffer> | undefined> {
+  try {
+    return await readFile(file)
+  } catch (error) {
+    const reason = { ENOENT: 'does not exist', EACCES: 'may not be read by this user', EISDIR: 'is a folder' }
+    const words = Object.entries(reason).find(([code]) => code === codeOf(error))?.[1] ?? 'cannot be read'
+    problems.push({ code: 'IDENTITY_UNREADABLE', message: `${what} ${words}`, hint })
+    return undefined
+  }
+}
+
+const CERTIFICATE_FORM = 'an X.509 certificate in PEM or DER'
+
+/** What people name by mistake, told by its first bytes and never by its content. */
+function sniff(bytes: Buffer): string {
+  if (bytes.length === 0) return 'an empty file'
+  const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1]
+  if (label !== undefined) return `a PEM file with "${label}"`
+  if (/^\s*<(?:!doctype|html|\?xml)/i.test(bytes.toString('latin1', 0, 200))) return 'an HTML or XML page'
+  return bytes[0] === 0x30 ? 'another binary (ASN.1) structure' : 'neither PEM nor DER'
+}
+
+/** The setting that names a part of an identity (design of the environment: TRANSPORT_…, IDENTITY_<NAME>_…). */
+function setting(identity: string, part: 'CERT_FILE' | 'KEY_FILE' | 'PFX_FILE' | 'PASSPHRASE'): string {
+  if (identity === 'transport') return `TRANSPORT_${part}`
+  return `IDENTITY_${identity.replaceAll('-', '_').toUpperCase()}_${part}`
+}
+
+function keyKind(key: KeyObject): string {
+  return (key.asymmetricKeyType ?? 'private').toUpperCase()
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10)
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}

@@ -1,0 +1,159 @@
+/**
+ * Where a step's request goes. Hosts belong to the environment: what a description says of servers is a hint, and a reason
+ * to refuse a server that it means for other operations.
+ */
+import type { Environment } from '../environment/index.ts'
+import { OPEN_QUESTIONS } from '../environment/variables.ts'
+import { asText, type Context, evaluate, render, type Template } from '../flow/expression/expression.ts'
+import type { CallStep, Flow } from '../flow/index.ts'
+import type { Problem } from '../record/errors.ts'
+
+/** `subject` is what is wrong: a variable, an identity, a host. */
+interface Problems {
+  add(subject: string, problem: Problem): void
+}
+
+type Sources = ReadonlyMap<string, Readonly<Record<string, unknown>>>
+
+/** One server for each source description; it remembers which operation of a description it met there first. */
+export class ServerChoice {
+  readonly #environment: Environment
+  readonly #problems: Problems
+  readonly #first = new Map<string, CallStep>()
+
+  constructor(environment: Environment, problems: Problems) {
+    this.#environment = environment
+    this.#problems = problems
+  }
+
+  /** Its base URL, undefined where there is none. A problem is said for that, and where the description means another. */
+  serverOf(step: CallStep, flow: Flow): string | undefined {
+    const source = flow.sources.get(step.source)
+    const setting = settingOf(step.source)
+    const own = source?.['x-serverUrl']
+    const documented = typeof own === 'string' ? [own] : step.operation.servers
+    const server = this.#environment.servers.get(setting)
+    const variable = `SERVER_${setting.toUpperCase()}`
+    if (server === undefined) {
+      this.#problems.add(variable, {
+        code: 'ENV_MISSING',
+        message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
+        at: step.at,
+        expected: documented.every((url) => url === '/')
+          ? undefined
+          : `a URL; the description says ${listed(documented)}`,
+        hint: serverHint(step.source, this.#environment, documented),
+      })
+    } else if (typeof own !== 'string' && step.url === undefined)
+      this.#checkMeant(step, { server, variable, url: String(source?.url) })
+    return server
+  }
+
+  /** An operation or a path may have servers of its own, and the environment has one for its source. */
+  #checkMeant(step: CallStep, { server, variable, url }: { server: string; variable: string; url: string }): void {
+    const { operationId, servers, description } = step.operation
+    const key = `${variable} ${description?.document.file}`
+    const first = this.#first.get(key) ?? step
+    this.#first.set(key, first)
+    const isMeant = (other: readonly string[]) => servers.some((one) => other.includes(one))
+    const others = description?.servers ?? []
+    const isOfOthers = others.includes(server) && !servers.includes(server)
+    if (isMeant(first.operation.servers) && !isOfOthers) return
+    const instead = isOfOthers ? server : listed(first.operation.servers)
+    const of = isOfOthers ? 'other operations' : `"${first.operation.operationId}" of step "${first.stepId}"`
+    this.#problems.add(`server of operation ${operationId}`, {
+      code: 'ENV_INVALID',
+      message: `${variable} is the server of ${of}, and "${operationId}" of step "${step.stepId}" is served elsewhere`,
+      at: step.at,
+      expected: listed(servers),
+      found: instead,
+      hint: `name the description once more, sourceDescriptions: [{ name: other, url: ${url} }], call $sourceDescriptions.other.${operationId}, and ${serverHint('other', this.#environment, servers)}`,
+    })
+  }
+}
+
+/** The host of a URL that the step itself names; before the run, since a host must be allowed. */
+export function hostNamedBy(
+  step: CallStep,
+  around: { readonly environment: Environment; readonly problems: Problems; readonly known: Context },
+): string | undefined {
+  const { environment, problems, known } = around
+  const start = step.url === undefined ? '' : startOf(step.url, known)
+  const origin = /^(https?:\/\/[^/?#]+)(?:[/?#]|$)/.exec(start)?.[1]
+  if (origin !== undefined && URL.canParse(origin)) return origin
+  const source = step.url?.references.find(
+    (one) => one.kind === 'sourceDescriptions' && SERVER_FIELD.test(one.reference),
+  )
+  if (source?.kind === 'sourceDescriptions' && evaluate(source, known) === undefined) {
+    const variable = `SERVER_${settingOf(source.source).toUpperCase()}`
+    problems.add(variable, {
+      code: 'ENV_MISSING',
+      message: `${variable} is not set; step "${step.stepId}" calls "${step.url?.text}"`,
+      at: step.at,
+      hint: serverHint(source.source, environment),
+    })
+    return undefined
+  }
+  problems.add(`${step.at.file}:${step.at.line}`, {
+    code: 'INPUT_MISSING',
+    message: `the host that step "${step.stepId}" calls is not known before the run`,
+    at: step.at,
+    found: step.url?.text,
+    hint: 'write it, or read it from an input or from $sourceDescriptions.<name>.servers.0.url',
+  })
+  return undefined
+}
+
+/** A server by the ways in which expressions name it; the environment decides which it is. */
+export function sourcesOf({ sources }: Flow, environment: Environment): Sources {
+  return new Map(
+    [...sources].map(([name, fields]) => {
+      const url = environment.servers.get(settingOf(name))
+      return [name, url === undefined ? fields : { ...fields, 'servers.0': url, 'servers.0.url': url }]
+    }),
+  )
+}
+
+const SERVER_FIELD = /^servers\.0(?:\.url)?$/
+
+/** A variable has no hyphens and no case. */
+export function settingOf(source: string): string {
+  return source.toLowerCase().replaceAll('-', '_')
+}
+
+/** What to write for a server, with the documented URL where there is a whole one. */
+export function serverHint(source: string, { localFile }: Environment, documented: readonly string[] = []): string {
+  const variable = `SERVER_${settingOf(source).toUpperCase()}`
+  const [first = ''] = documented
+  const whole = documented.find((url) => URL.canParse(url) && /^https?:/.test(url))
+  const url = whole ?? `https://…${/^\/./.test(first) ? first : ''}`
+  return `write ${variable}=${url} into ${localFile}, or use --server ${source}=${url}${askFor(variable)}`
+}
+
+/** For a value that no public page has. */
+export function askFor(variable: string): string {
+  const question = OPEN_QUESTIONS[variable]
+  return question === undefined
+    ? ''
+    : `; where no page documents it, ask Thredd: docs/ask-thredd.md, question ${question}`
+}
+
+function listed(urls: readonly string[]): string {
+  const [last = ''] = urls.slice(-1)
+  return urls.length < 2 ? last : `${urls.slice(0, -1).join(', ')} or ${last}`
+}
+
+/** A template as far as it has a value. */
+function startOf(template: Template, context: Context): string {
+  if (template.kind !== 'embedded') {
+    const whole = render(template, context)
+    return whole.ok ? asText(whole.value) : ''
+  }
+  let text = ''
+  for (const part of template.parts) {
+    const value = typeof part === 'string' ? part : evaluate(part, context)
+    if (value === undefined) return text
+    text += asText(value)
+  }
+  return text
+}

@@ -1,0 +1,125 @@
+/** Stored runs: finds them, reads their records, and says what is wrong with one. Writes nothing. */
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { fail, nearest } from './errors.ts'
+import { RECORD_VERSION, type RunRecord, SPOOL_FILE } from './index.ts'
+import { runRecord } from './schema.ts'
+import { shapeOf } from './shape.ts'
+
+export const RECORD_FILE = 'record.json'
+
+/**
+ * The record file of a run: by the path of the file or of its folder, or by the name (or its beginning or end) of a folder
+ * in `reports`; the newest run for undefined. Throws RECORD_UNREADABLE.
+ */
+export async function locateRun(run: string | undefined, reports: string): Promise<string> {
+  const latest = join(reports, 'latest', RECORD_FILE)
+  const named = run === undefined ? [latest] : [run, join(run, RECORD_FILE), join(reports, run, RECORD_FILE)]
+  for (const file of named) if (await isFile(file)) return file
+  const names = await runNames(reports)
+  if (run === undefined) {
+    const newest = names[0]
+    if (newest !== undefined) return join(reports, newest, RECORD_FILE)
+    return fail({
+      code: 'RECORD_UNREADABLE',
+      message: `"${reports}" holds no run`,
+      hint: 'make one with thredd run, or name a record.json',
+    })
+  }
+  for (const folder of [run, join(reports, run)]) {
+    if (!(await isFile(join(folder, SPOOL_FILE)))) continue
+    fail({
+      code: 'RECORD_UNREADABLE',
+      message: `"${folder}" is of a run that was killed before its record was made, or still goes on`,
+      found: `${SPOOL_FILE}: the workflows that had ended, one JSON text after the other`,
+      hint: 'thredd cleanup says what a killed run has left behind; then run again',
+    })
+  }
+  const alike = names.filter((name) => name.startsWith(run) || name.endsWith(run))
+  if (alike.length === 1) return join(reports, alike[0] ?? '', RECORD_FILE)
+  const meant = nearest(run, names)
+  return fail({
+    code: 'RECORD_UNREADABLE',
+    message: alike.length > 1 ? `"${run}" is the name of ${alike.length} runs` : `there is no run "${run}"`,
+    found: alike.length > 1 ? alike.join(', ') : undefined,
+    hint:
+      meant === undefined ? 'name a record.json, its folder, or a folder of the reports' : `did you mean "${meant}"?`,
+  })
+}
+
+/** Folders in `reports` that hold a record, newest first: their names begin with the time. */
+export async function runNames(reports: string): Promise<readonly string[]> {
+  const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  const found = await Promise.all(
+    folders.map(async (name) => ((await isFile(join(reports, name, RECORD_FILE))) ? [name] : [])),
+  )
+  return found.flat().toSorted().reverse()
+}
+
+/** Throws RECORD_UNREADABLE: not there, cut, of another version, or not a record. */
+export async function readRecord(file: string): Promise<RunRecord> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    return fail(
+      {
+        code: 'RECORD_UNREADABLE',
+        message: `"${file}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+      },
+      cause,
+    )
+  }
+  return parseRecord(text, file)
+}
+
+export function parseRecord(text: string, file: string): RunRecord {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    const cut = !/\}\s*$/.test(text)
+    return fail(
+      {
+        code: 'RECORD_UNREADABLE',
+        message: cut ? `"${file}" is cut: it ends before the record does` : `"${file}" is not JSON`,
+        found: text === '' ? 'an empty file' : `${text.length} characters`,
+        hint: 'take the file from a backup, or run again',
+      },
+      cause,
+    )
+  }
+  const version =
+    typeof value === 'object' && value !== null && 'recordVersion' in value ? value.recordVersion : undefined
+  if (version !== RECORD_VERSION) {
+    return fail({
+      code: 'RECORD_UNREADABLE',
+      message: version === undefined ? `"${file}" is no run record` : `"${file}" is a record of another version`,
+      expected: `recordVersion ${RECORD_VERSION}`,
+      found: version === undefined ? 'no recordVersion' : `recordVersion ${JSON.stringify(version)}`,
+      hint:
+        version === undefined
+          ? `name the ${RECORD_FILE} of a run`
+          : typeof version === 'number' && version > RECORD_VERSION
+            ? 'use the newer version of this tool that wrote it'
+            : 'use the version of this tool that wrote it',
+    })
+  }
+  const shaped = shapeOf(runRecord, value)
+  if (shaped.ok) return shaped.value
+  const [first] = shaped.faults
+  return fail({
+    code: 'RECORD_UNREADABLE',
+    message: `"${file}" does not have the shape of a run record`,
+    found: `${shaped.faults.length} ${shaped.faults.length === 1 ? 'fault' : 'faults'}, the first at ${first?.path === '' ? 'the root' : first?.path}: ${first?.message}`,
+    hint: `was "${basename(file)}" edited? take it from a backup, or run again`,
+  })
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (entry) => entry.isFile(),
+    () => false,
+  )
+}

@@ -1,0 +1,352 @@
+/**
+ * The report for people: one file that needs nothing else, under a policy that admits its own style and script by hash
+ * and no request at all. A conversion of the record, workflow by workflow; what it says is decided in account.ts.
+ */
+import { createHash } from 'node:crypto'
+import type { RunRecord, WorkflowRecord } from '../../record/index.ts'
+import { type Account, account, type Finding } from '../account.ts'
+import type { LedgerEntry } from '../calls.ts'
+import { type JudgedRequirement, type Proofs, REQUIREMENT_STANDINGS } from '../proofs.ts'
+import { STANDINGS } from '../standing.ts'
+import { count } from '../words.ts'
+import { certificates } from './certificates.ts'
+import { circumstances } from './circumstances.ts'
+import { sequence, waterfall } from './diagram.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+import {
+  badge,
+  clauseLink,
+  clauses,
+  code,
+  duration,
+  expectedAndActual,
+  pairs,
+  readable,
+  stepLink,
+  time,
+  toneOf,
+  wordOf,
+} from './parts.ts'
+import { SCRIPT } from './script.ts'
+import { stepDetails } from './steps.ts'
+import { STYLE } from './style.ts'
+import type { Tokens } from './tokens.ts'
+
+export function html(record: RunRecord): Iterable<string> {
+  const said = account(record)
+  const { name } = record.environment
+  const title = `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`
+  return document(title, page(record, said))
+}
+
+function* page(record: RunRecord, said: Account): Generator<Markup> {
+  const { tokens } = said
+  yield markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
+<div class="bar"><nav class="page" aria-label="Sections">${SECTIONS.map(([id, title]) => markup`<a href="#${id}">${title}</a>`)}</nav></div>
+<main class="page" id="main">
+${overview(record, said)}
+${findings(said)}
+<section id="workflows"><h2>Workflows</h2>
+${tools(said)}
+`
+  for (const [index, workflow] of record.workflows.entries()) yield workflowSection(workflow, index, { record, tokens })
+  yield markup`</section>
+${requirements(said)}
+${certificates(record, said, tokens)}
+${circumstances(record, said)}
+${clients(said)}
+${jwts(tokens)}
+${limits(record, said)}
+</main>
+<footer class="page">Made from record.json of run ${record.runId}, version ${record.recordVersion}, ended ${readable(said.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`
+}
+
+/** A page of the same make: used for the list of runs too. */
+export function* document(title: string, body: Iterable<Markup>): Generator<string> {
+  const policy = [
+    "default-src 'none'",
+    `style-src '${hashOf(STYLE)}'`,
+    `script-src '${hashOf(SCRIPT)}'`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
+  const head = markup`<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer"><title>${title}</title>`
+  yield `<!doctype html>\n<html lang="en"><head>${head}<style>${STYLE}</style></head>\n<body><a class="skip-link" href="#main">Skip to the content</a>\n`
+  for (const part of body) yield part.toString()
+  yield `\n<script>${SCRIPT}</script></body></html>\n`
+}
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`
+}
+
+const SECTIONS = [
+  ['overview', 'Overview'],
+  ['findings', 'Findings'],
+  ['workflows', 'Workflows'],
+  ['requirements', 'Requirements'],
+  ['certificates', 'Certificates and TLS'],
+  ['circumstances', 'Circumstances'],
+  ['clients', 'Clients'],
+  ['tokens', 'JWTs'],
+  ['limits', 'Redaction and limits'],
+] as const
+
+const COUNTERPARTIES: Readonly<Record<RunRecord['counterparty'], string>> = {
+  network: 'the named servers, over mutual TLS',
+  twin: 'the offline twin on this machine, over mutual TLS',
+  'twin-in-process': 'the offline twin in the same process, without TLS',
+}
+
+function overview(record: RunRecord, said: Account): Markup {
+  const { tone, headline, because } = said.answer
+  const { name } = record.environment
+  return markup`<section id="overview"><h2 class="unseen">Overview</h2>
+<div class="card answer ${tone}"><p class="question">May we go live?</p><p class="headline">${headline}</p>
+${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason}</li>`)}</ul>`}
+<dl class="facts">
+<div><dt>Scope</dt><dd>${said.complete ? markup`<span class="stamp">COMPLETE</span>` : markup`<span class="stamp partial">PARTIAL</span>`}</dd></div>
+<div><dt>Verdict</dt><dd><strong>${record.verdict}</strong>, exit code ${record.exitCode}</dd></div>
+<div><dt>Environment</dt><dd><strong>${name}</strong>, class ${record.environment.class}</dd></div>
+<div><dt>Answered by</dt><dd>${COUNTERPARTIES[record.counterparty]}</dd></div>
+<div><dt>Run</dt><dd>${time(record.startedAt)}, ${duration(record.durationMs)}</dd></div>
+<div><dt>May be quoted until</dt><dd>${time(said.validUntil)}</dd></div>
+</dl></div>
+${warnings(record, said)}
+<div class="tallies">${tallies(said)}</div>
+${toBeDone(record, said)}
+</section>`
+}
+
+/** What was not checked before the run, what to tell Thredd, and what else a flow asks of a person. */
+function toBeDone({ given = [], messagesToThredd = [] }: RunRecord, { notices }: Account): Content {
+  const unchecked = given.filter(({ how }) => how === 'not checked')
+  if (notices.length + messagesToThredd.length + unchecked.length === 0) return undefined
+  return markup`<div class="card"><h3>To be done by a person</h3>
+${unchecked.map(({ workflowId, means }) => markup`<p><strong>${workflowId}</strong>, given and not checked: ${means}</p>`)}
+${notices.map(({ workflowId, text }) => markup`<p><strong>${workflowId}</strong>: ${text}</p>`)}
+${messagesToThredd.map(
+  ({ clientId, text }, index) =>
+    markup`<details class="more"><summary>Message to Thredd about <span class="mono wrap">${clientId}</span></summary>${code(text, `message ${index + 1} to Thredd`)}</details>`,
+)}</div>`
+}
+
+/** What makes the evidence weaker stands where nobody can miss it. */
+function warnings({ warnings, redaction: { cardNumbers = 0 } }: RunRecord, { weaknesses }: Account): Content {
+  const box = (title: string, tone: string, lines: readonly Content[]) =>
+    lines.length > 0 &&
+    markup`<div class="alert ${tone}"><strong>${title}</strong><ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul></div>`
+  return [
+    box(
+      'This weakens the evidence',
+      'fail',
+      weaknesses.map(({ flag, means }) => markup`<span class="mono">${flag}</span>: ${means}`),
+    ),
+    box('Card numbers', 'fail', cardNumbers === 0 ? [] : [CARD_NUMBERS(cardNumbers)]),
+    box('Warnings of the run', 'warn', warnings),
+  ]
+}
+
+const CARD_NUMBERS = (number: number) =>
+  `${count(number, 'number')} with the shape of a card number stood in requests or answers and cannot be found here any more. Find out where they come from: live ones have no place in a test environment (PCI DSS 6.5.5).`
+
+function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
+  const by = (standing: JudgedRequirement['standing']) => requirements.filter((one) => one.standing === standing).length
+  return [
+    tally(
+      'Steps',
+      STANDINGS.map((standing) => [standing, stepCounts[standing]]),
+    ),
+    tally('Checks', [
+      ['fail', checkCounts.fail],
+      ['warn', checkCounts.warn],
+      ['pass', checkCounts.pass],
+    ]),
+    tally(
+      'Requirements',
+      REQUIREMENT_STANDINGS.map((one) => [one, by(one)]),
+    ),
+  ]
+}
+
+function tally(title: string, counts: readonly (readonly [Parameters<typeof badge>[0], number])[]): Markup {
+  const all = counts.reduce((sum, [, number]) => sum + number, 0)
+  let x = 0
+  const order = counts.toReversed()
+  return markup`<div class="card tally"><h3>${title}</h3><div class="number">${all}</div><div class="meter"><svg viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">${order.map(
+    ([verdict, number]) => {
+      const width = (1000 * number) / Math.max(1, all)
+      const rectangle = markup`<rect class="${toneOf(verdict)}" x="${x.toFixed(1)}" width="${width.toFixed(1)}" height="8"/>`
+      x += width
+      return number > 0 && rectangle
+    },
+  )}</svg></div><ul class="legend">${counts
+    .filter(([, number]) => number > 0)
+    .map(
+      ([verdict, number]) =>
+        markup`<li class="${toneOf(verdict)}"><span class="mark">${number}</span> ${wordOf(verdict)}</li>`,
+    )}</ul></div>`
+}
+
+function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Account): Markup {
+  const more = fail + inconclusive + warn - findings.length
+  return markup`<section id="findings"><h2>Findings</h2>${
+    findings.length === 0
+      ? markup`<p class="soft">None: no check failed, warned or was without a verdict.</p>`
+      : markup`<ul class="findings">${findings.map(finding)}</ul>${more > 0 && markup`<p>And ${count(more, 'more finding')}, which stand at their steps.</p>`}`
+  }</section>`
+}
+
+function finding({
+  standing,
+  workflowId,
+  at,
+  title,
+  expected,
+  found,
+  impact,
+  remedy,
+  level,
+  clauses: ids,
+  requirements,
+}: Finding): Markup {
+  return markup`<li class="card ${toneOf(standing)}">${badge(standing)} <strong class="wrap">${title}</strong>
+${requirements.map(({ id, text }) => markup`<p><a href="#requirement-${id}">${id}</a> ${text}</p>`)}
+<p>${impact}${remedy !== undefined && markup`. <strong>Remedy:</strong> ${remedy}`}</p>
+${expected !== undefined && found !== undefined && expectedAndActual(expected, found, standing)}
+<p class="soft small">${at === undefined ? workflowId : stepLink(at)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
+}
+
+function tools({ stepCounts, steps }: Account): Markup {
+  return markup`<div class="tools" id="tools" hidden role="search"><fieldset><legend>Show steps with the verdict</legend>${STANDINGS.filter(
+    (standing) => stepCounts[standing] > 0,
+  ).map(
+    (standing) =>
+      markup`<label class="chip ${toneOf(standing)}"><input type="checkbox" value="${standing}" checked>${wordOf(standing)} ${stepCounts[standing]}</label>`,
+  )}</fieldset><input type="search" id="search" placeholder="Search steps: id, header, value, clause" aria-label="Search steps"><button type="button" id="open">Open all</button><button type="button" id="close">Close all</button><output id="found" aria-live="polite">${count(steps.length, 'step')}</output></div>`
+}
+
+function workflowSection(
+  workflow: WorkflowRecord,
+  index: number,
+  { record, tokens }: { readonly record: RunRecord; readonly tokens: Tokens },
+): Markup {
+  const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs } = workflow
+  const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
+  return markup`<section id="workflow-${index + 1}" aria-label="Workflow ${workflowId}"><div class="card"><div class="workflow-head">${badge(verdict)}<h3>${workflowId}</h3><span class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} · ${duration(workflow.durationMs)}</span></div>
+${summary !== undefined && markup`<p>${summary}</p>`}${clauses(ids)}
+${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
+<h4>Who called whom</h4>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}
+<details class="more" open><summary>Timing</summary>${waterfall(workflow, index)}</details>
+<details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${workflowId}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
+    ({ name, source, value }) =>
+      markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
+  )}</tbody></table></div></details>
+<p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span></p></div>
+${workflow.steps.map((step, number) => stepDetails(step, [index, number], { record, tokens }))}</section>`
+}
+
+function requirements(said: Account): Markup {
+  const { requirements, otherClauses, levelCounts, catalogueChanged, steps } = said
+  const groups = Map.groupBy(requirements, ({ clause }) => clause.id)
+  return markup`<section id="requirements"><h2>Requirements</h2>
+<p>Each requirement of the catalogue with the checks that decide it. A requirement without a check is a gap and stays visible; “not tested” has a check that this run did not reach.</p>
+${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The catalogue has changed since the run; this page judges by the present one.</p>`}
+<p class="soft small">Checks by level: ${(['must', 'should', 'policy'] as const).map((level) => markup`${level} ${levelCounts[level].pass} passed, ${levelCounts[level].warn} warned, ${levelCounts[level].fail} failed${level !== 'policy' && '; '}`)}</p>
+<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by area">${areas(said)}</div></div>
+<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by clause"><table><caption>From requirement to checks</caption><thead><tr><th scope="col">verdict</th><th scope="col">requirement</th></tr></thead>${[
+    ...groups.values(),
+  ].map(
+    (rows) =>
+      markup`<tbody><tr><th scope="rowgroup" colspan="2">${rows[0] !== undefined && markup`${clauseLink(rows[0].clause.id)} <span class="soft">${rows[0].clause.title}</span>`}</th></tr>${rows.map(requirementRow)}</tbody>`,
+  )}</table></div></div>
+${
+  otherClauses.length > 0 &&
+  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.steps === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
+}
+<div class="card"><details class="more" id="by-step"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
+    (one) =>
+      markup`<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`,
+  )}</tbody></table></div></details></div></section>`
+}
+
+function areas({ areas }: Account): Markup {
+  const used = REQUIREMENT_STANDINGS.filter((standing) => areas.some(({ counts }) => counts[standing] > 0))
+  return markup`<table><caption>By area</caption><thead><tr><th scope="col">area</th>${used.map((standing) => markup`<th scope="col" class="number">${wordOf(standing)}</th>`)}</tr></thead><tbody>${areas.map(
+    ({ area, counts }) =>
+      markup`<tr><th scope="row">${area}</th>${used.map((standing) => markup`<td class="number">${counts[standing] === 0 ? markup`<span class="soft">–</span>` : markup`<span class="mark ${toneOf(standing)}">${counts[standing]}</span>`}</td>`)}</tr>`,
+  )}</tbody></table>`
+}
+
+function requirementRow({ requirement, standing, because, proofs }: JudgedRequirement): Markup {
+  const { id, text, level, kind, safety } = requirement
+  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.steps === 0 ? because : proofLinks(proofs)}</div></td></tr>`
+}
+
+/** A bad one is never among those that are left out. */
+function proofLinks({ steps, first }: Proofs): Content {
+  const links = first.map((placed, index) => markup`${index > 0 && ', '}${stepLink(placed)}`)
+  const more = steps - first.length
+  return more === 0 ? links : [...links, markup` and <a href="#by-step">${count(more, 'more step')}</a>`]
+}
+
+function clients({ ledger }: Account): Markup {
+  return markup`<section id="clients"><h2>Clients</h2><p>Every OAuth client that this run registered, changed or deleted, and how it was left.</p>${
+    ledger.length === 0 ? markup`<p class="soft">None.</p>` : ledger.map(entry)
+  }</section>`
+}
+
+function entry({ client, uri, events, disposition }: LedgerEntry): Markup {
+  const tone = (
+    { 'left registered': 'warn', deleted: 'pass', 'deleted and found dead': 'pass', unknown: 'fail' } as const
+  )[disposition]
+  return markup`<div class="card"><p><span class="badge ${tone}">${disposition}</span> <span class="mono wrap">${client}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, at }) => markup`<li>${what} in ${stepLink(at)}</li>`)}</ol></div>`
+}
+
+function jwts({ all, more }: Tokens): Markup {
+  return markup`<section id="tokens"><h2>JWTs</h2><p>Header and claims of every JWT that was seen, without its signature: they can be read and not used.</p>${
+    all.length === 0
+      ? markup`<p class="soft">None.</p>`
+      : all.map(
+          ({ number, name, header, claims }) =>
+            markup`<details class="step" id="token-${number}"><summary><span class="badge other">${String(header.alg ?? 'no alg')}</span><span class="title">${name} (${number})</span><span class="soft small"></span><span class="call">${tokenTimes(claims)}</span></summary><div class="inner"><h4>Header</h4>${code(JSON.stringify(header, null, 2), `header of JWT ${number}`)}<h4>Claims</h4>${code(JSON.stringify(claims, null, 2), `claims of JWT ${number}`)}</div></details>`,
+        )
+  }${more > 0 && markup`<p>And ${count(more, 'more JWT')}, in record.json.</p>`}</section>`
+}
+
+function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
+  return (['iat', 'nbf', 'exp'] as const)
+    .flatMap((name) => {
+      const seconds = claims[name]
+      const date = new Date(typeof seconds === 'number' ? seconds * 1000 : Number.NaN)
+      return Number.isNaN(date.getTime()) ? [] : [`${name} ${readable(date.toISOString())}`]
+    })
+    .join(' · ')
+}
+
+function limits({ redaction, leftOut }: RunRecord, { findingCounts, steps }: Account): Markup {
+  const skipped = steps.filter(({ standing }) => standing === 'skip')
+  const deviations = findingCounts.warn
+  return markup`<section id="limits"><h2>Redaction and limits</h2>
+<div class="card"><h3>Redaction</h3>${pairs([
+    ['rules', redaction.rules],
+    ['secrets known to the run', String(redaction.secretsKnown)],
+    ['further secret names', redaction.names?.join(', ')],
+    [
+      'replaced',
+      redaction.replaced &&
+        Object.entries(redaction.replaced).map(([rule, number]) => markup`<div>${number} × ${rule}</div>`),
+    ],
+    [
+      'method',
+      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Card numbers are removed without one, and the text around them has no hash. Every file of the run is read back and searched for each known secret in all encodings, and for whatever these rules would replace; a hit removes the file and fails the run.',
+    ],
+  ])}</div>
+<div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${
+    skipped.length > 0 &&
+    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((placed) => markup`<li>${stepLink(placed)}: ${placed.because ?? 'no reason given'}</li>`)}</ul>`
+  }${leftOut !== undefined && leftOut.length > 0 && markup`<p>Not part of the run: ${leftOut.join(', ')}.</p>`}</div>
+<div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;pack&gt;</code> recomputes all of it; signer.jwk.json is the key, and its kid is to be compared with the one its maker names. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
+<div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not. Keep it as long as your audit asks for, which is twelve months in many schemes.</p></div>
+<div class="sign"><div>Approved by</div><div>Role</div><div>Date and signature</div></div></section>`
+}

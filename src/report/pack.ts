@@ -1,0 +1,351 @@
+/**
+ * The evidence pack of a run: reports in a folder or a zip archive, a manifest with the hash of each file, and a signature
+ * over it. Needs no environment and no network, neither to make nor to verify.
+ */
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, sep } from 'node:path'
+import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from '../identity/jwt.ts'
+import { REQUIREMENTS } from '../record/clauses.ts'
+import { fail } from '../record/errors.ts'
+import type { RunRecord } from '../record/index.ts'
+import { shapeOf, z } from '../record/shape.ts'
+import { shapesOfSecrets } from '../secret/index.ts'
+import { reports } from './index.ts'
+import { unzip, zip } from './zip.ts'
+
+const MANIFEST = 'manifest.json'
+const SIGNATURE = 'manifest.jws'
+const SIGNER = 'signer.jwk.json'
+
+const manifestShape = z.object({
+  manifestVersion: z.literal(1),
+  runId: z.string(),
+  verdict: z.string(),
+  createdAt: z.string(),
+  /** relative paths with "/" */
+  files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
+  /** over the exchanges in the order of the run: each link is the hash of the one before and of the file */
+  chain: z.array(z.object({ path: z.string(), link: z.string() })),
+})
+
+type Manifest = z.infer<typeof manifestShape>
+
+export interface ReportKey {
+  readonly alg: SigningAlg
+  readonly privateKey: KeyObject
+}
+
+/**
+ * Writes a folder, or an archive where the name ends in ".zip"; what is there already is left as it is. Returns the key that
+ * signed. Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing what was written.
+ */
+export async function writePack(
+  record: RunRecord,
+  { pack, key, now }: { readonly pack: string; readonly key: ReportKey; readonly now: Date },
+): Promise<PublicKey> {
+  const signer = publicKeyOf(key)
+  const evidence = evidenceOf(record)
+  const files = new Map<string, string>([
+    ['record.json', json(record)],
+    ...Array.from(reports(record), ([file, chunks]): [string, string] => [file, [...chunks].join('')]),
+    ['requirements.json', json(REQUIREMENTS)],
+    [SIGNER, json(signer.jwk)],
+    ...evidence,
+  ])
+  const manifest: Manifest = {
+    manifestVersion: 1,
+    runId: record.runId,
+    verdict: record.verdict,
+    createdAt: now.toISOString(),
+    files: [...files].map(([path, text]) => ({ path, bytes: Buffer.byteLength(text), sha256: sha256(text) })),
+    chain: chainOf(evidence.map(([path, text]) => ({ path, sha256: sha256(text) }))),
+  }
+  const signed = json(manifest)
+  files.set(MANIFEST, signed)
+  files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), key)}\n`)
+  await write(pack, files)
+  await scan(pack)
+  return signer
+}
+
+/** What was written is read back and searched; the secrets of a stored run are not known any more, but their shapes are. */
+async function scan(pack: string): Promise<void> {
+  const { paths, read } = await open(pack, [])
+  for (const path of paths) {
+    const found = shapesOfSecrets(Buffer.from(await read(path)).toString('utf8'))
+    if (found.length === 0) continue
+    await rm(pack, { recursive: true, force: true })
+    fail({
+      code: 'SECRET_LEAK',
+      message: `"${path}" of the evidence pack held ${found.join(', ')}; the pack was removed`,
+      hint: 'was the record edited, or written by another version? run again, and pack that run',
+    })
+  }
+}
+
+export interface Verification {
+  /** empty for a pack that is whole and unchanged */
+  readonly problems: readonly string[]
+  readonly files: number
+  readonly runId: string
+  readonly verdict: string
+  readonly createdAt: string
+  /** whose signature holds; absent where none does */
+  readonly signer?: PublicKey | undefined
+}
+
+/**
+ * Recomputes everything: the signature over the manifest, the size and hash of each file, the chain; nothing may be
+ * missing, nothing added. Throws PACK_UNREADABLE where there is no manifest to go by.
+ */
+export async function verifyPack(
+  pack: string,
+  expected: { readonly kid?: string | undefined } = {},
+): Promise<Verification> {
+  const problems: string[] = []
+  const { paths: present, read } = await open(pack, problems)
+  const bytes = await read(MANIFEST)
+  const manifest = manifestOf(bytes, pack)
+  const listed = new Set([MANIFEST, SIGNATURE])
+  for (const { path, bytes: size, sha256: hash } of manifest.files) {
+    if (listed.has(path)) problems.push(`"${path}" is listed twice`)
+    listed.add(path)
+    // Only names that a listing of the folder gives are opened: a manifest cannot lead out of it.
+    if (!present.has(path)) problems.push(`"${path}" is missing`)
+    else problems.push(...differences(path, await read(path), { size, hash }))
+  }
+  for (const path of present) if (!listed.has(path)) problems.push(`"${path}" is not part of the pack`)
+
+  const signer = await signerOf({ paths: present, read }, bytes)
+  if (signer === undefined) problems.push(`${SIGNATURE} is not a signature over ${MANIFEST} by the key in ${SIGNER}`)
+  if (expected.kid !== undefined && signer !== undefined && signer.kid !== expected.kid)
+    problems.push(`it was signed by another key: expected "${expected.kid}", found "${signer.kid}"`)
+  const hashes = new Map(manifest.files.map((file) => [file.path, file.sha256]))
+  const chain = chainOf(manifest.chain.map(({ path }) => ({ path, sha256: hashes.get(path) ?? '' })))
+  if (JSON.stringify(chain) !== JSON.stringify(manifest.chain)) problems.push('the chain of exchanges is broken')
+  const { runId, verdict, createdAt } = manifest
+  return { problems, files: manifest.files.length, runId, verdict, createdAt, signer }
+}
+
+/** The key of reports: read from `file`, or made there on first use. Throws KEY_UNUSABLE. */
+export async function reportKey(file: string): Promise<ReportKey & { readonly made: boolean }> {
+  const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT' ? undefined : unusable(file, error),
+  )
+  if (stored !== undefined) return { ...parsedKey(stored, file), made: false }
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+    await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    return unusable(file, error)
+  }
+  return { alg: 'ES256', privateKey, made: true }
+}
+
+function parsedKey(pem: string, file: string): ReportKey {
+  let privateKey: KeyObject
+  try {
+    privateKey = createPrivateKey(pem)
+  } catch (error) {
+    return unusable(file, error)
+  }
+  const { modulusLength = 0, namedCurve } = privateKey.asymmetricKeyDetails ?? {}
+  if (privateKey.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return { alg: 'ES256', privateKey }
+  if (privateKey.asymmetricKeyType === 'rsa' && modulusLength >= 2048) return { alg: 'PS256', privateKey }
+  return unusable(file, undefined)
+}
+
+function unusable(file: string, cause: unknown): never {
+  return fail(
+    {
+      code: 'KEY_UNUSABLE',
+      message: `report key "${file}" cannot be used`,
+      expected: 'an unencrypted PEM key, EC on P-256 or RSA of at least 2048 bits',
+      hint: 'make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out <file>',
+    },
+    cause,
+  )
+}
+
+/** One file for each exchange, numbered in the order of the run. */
+function evidenceOf(record: RunRecord): [path: string, text: string][] {
+  const exchanges = record.workflows.flatMap(({ workflowId, steps }) =>
+    steps.flatMap(({ stepId, exchanges }) =>
+      exchanges.map((exchange, index) => ({ workflowId, stepId, attempt: index + 1, exchange })),
+    ),
+  )
+  const width = String(exchanges.length).length
+  return exchanges.map((one, index) => {
+    const name = [
+      String(index + 1).padStart(width, '0'),
+      one.workflowId,
+      one.stepId,
+      ...(one.attempt > 1 ? [one.attempt] : []),
+    ]
+    return [
+      `evidence/${name
+        .join('-')
+        .replace(/[^A-Za-z0-9_-]/g, '_')
+        .slice(0, 120)}.json`,
+      json(one),
+    ]
+  })
+}
+
+function chainOf(files: readonly { readonly path: string; readonly sha256: string }[]): Manifest['chain'] {
+  let link = ''
+  return files.map(({ path, sha256: hash }) => {
+    link = sha256(`${link}\n${hash}`)
+    return { path, link }
+  })
+}
+
+async function write(pack: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const draft = `${pack}.part`
+  try {
+    // Whole or not at all, and never over something else.
+    await rm(draft, { recursive: true, force: true })
+    if (isArchive(pack)) {
+      await mkdir(dirname(pack), { recursive: true })
+      await writeFile(draft, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))))
+      await writeFile(pack, '', { flag: 'wx' })
+      await rename(draft, pack)
+      return
+    }
+    for (const [path, text] of files) {
+      const file = join(draft, path)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, text)
+    }
+    if ((await readdir(pack).catch(() => [])).length > 0)
+      throw Object.assign(new Error('the folder is not empty'), { code: 'EEXIST' })
+    await rename(draft, pack)
+  } catch (cause) {
+    await rm(draft, { recursive: true, force: true }).catch(() => undefined)
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
+    fail(
+      {
+        code: 'REPORT_UNWRITABLE',
+        message: `"${pack}" cannot be written: ${code === 'EEXIST' ? 'there is something of that name' : code}`,
+        hint: 'choose another name with --pack',
+      },
+      cause,
+    )
+  }
+}
+
+function isArchive(pack: string): boolean {
+  return pack.endsWith('.zip')
+}
+
+function manifestOf(bytes: Uint8Array, pack: string): Manifest {
+  let value: unknown
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch {
+    value = undefined
+  }
+  const shaped = shapeOf(manifestShape, value)
+  if (shaped.ok) return shaped.value
+  return fail({
+    code: 'PACK_UNREADABLE',
+    message: `the ${MANIFEST} of "${pack}" is cut or changed: it cannot be read`,
+    found: shaped.faults[0] && `${shaped.faults[0].path || 'the root'}: ${shaped.faults[0].message}`,
+    hint: 'take the pack from where it was first kept',
+  })
+}
+
+async function signerOf({ paths, read }: Contents, manifest: Uint8Array): Promise<PublicKey | undefined> {
+  if (!paths.has(SIGNATURE) || !paths.has(SIGNER)) return undefined
+  const jws = Buffer.from(await read(SIGNATURE)).toString('latin1')
+  // Exactly one line: white space that a reader would ignore is a change too.
+  if (!/^[\w.-]+\n$/.test(jws)) return undefined
+  try {
+    return await verifyDetached(jws.trim(), manifest, JSON.parse(Buffer.from(await read(SIGNER)).toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+function differences(path: string, bytes: Uint8Array, { size, hash }: { size: number; hash: string }): string[] {
+  if (bytes.length !== size) return [`"${path}" has changed: expected ${size} bytes, found ${bytes.length}`]
+  return sha256(bytes) === hash ? [] : [`"${path}" has changed: its SHA-256 is another`]
+}
+
+/** The files of a pack, wherever they lie. */
+interface Contents {
+  /** with "/" */
+  readonly paths: ReadonlySet<string>
+  /** Throws PACK_UNREADABLE. */
+  readonly read: (path: string) => Promise<Uint8Array>
+}
+
+/** More than a pack of thousands of calls has, and less than fills a memory. */
+const LARGEST_ARCHIVE = 512 * 1024 * 1024
+
+async function open(pack: string, problems: string[]): Promise<Contents> {
+  const entry = await stat(pack).catch((cause) => unreadable(pack, cause))
+  if (entry.isDirectory())
+    return { paths: await filesBelow(pack, problems), read: async (path) => await readIn(pack, path) }
+  if (entry.size > LARGEST_ARCHIVE) return damaged(pack, `it is larger than ${LARGEST_ARCHIVE} bytes`)
+  const files = unzip(await readFile(pack).catch((cause) => unreadable(pack, cause)))
+  if ('problem' in files) return damaged(pack, files.problem)
+  return { paths: new Set(files.keys()), read: async (path) => files.get(path) ?? unreadable(pack, { code: 'ENOENT' }) }
+}
+
+function damaged(pack: string, why: string): never {
+  return fail({
+    code: 'PACK_UNREADABLE',
+    message: `"${pack}" is no archive of an evidence pack as this tool writes it: ${why}`,
+    hint: 'take it from where it was first kept; one that was packed anew can be unpacked and verified as a folder',
+  })
+}
+
+/** Every file below the folder. A link is no file: what it leads to could be changed without a trace. */
+async function filesBelow(folder: string, problems: string[]): Promise<ReadonlySet<string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause) =>
+    unreadable(folder, cause),
+  )
+  const found = new Set<string>()
+  for (const entry of entries) {
+    const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
+    if (entry.isFile()) found.add(path)
+    else if (!entry.isDirectory()) problems.push(`"${path}" is no file`)
+  }
+  return found
+}
+
+async function readIn(folder: string, path: string): Promise<Uint8Array> {
+  const file = join(folder, path)
+  try {
+    if (!(await lstat(file)).isFile()) throw Object.assign(new Error('no file'), { code: 'EINVAL' })
+    return await readFile(file)
+  } catch (cause) {
+    return unreadable(folder, cause)
+  }
+}
+
+function unreadable(pack: string, cause: unknown): never {
+  const { code } = cause as NodeJS.ErrnoException
+  return fail(
+    {
+      code: 'PACK_UNREADABLE',
+      message:
+        code === 'ENOENT'
+          ? `"${pack}" is no evidence pack: it has no ${MANIFEST}`
+          : `"${pack}" cannot be read: ${code ?? 'unknown reason'}`,
+      hint: 'name the folder or archive that thredd report --pack has written',
+    },
+    cause,
+  )
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}

@@ -1,0 +1,120 @@
+/**
+ * What a record says of the circumstances of its run: environment and settings, how carefully servers were met and what
+ * makes the evidence weaker than it looks, the keys that signed. Facts and a table; decides nothing.
+ */
+import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
+import { basename } from 'node:path'
+import { type Environment, hostsOf, type Origin } from '../environment/index.ts'
+import { factsOf, publicKeyFacts } from '../identity/certificate.ts'
+import { publicKeyOf, type SigningKey } from '../identity/jwt.ts'
+import type { IdentityRecord, RunRecord, SigningKeyRecord } from '../record/index.ts'
+
+/** Base URLs and settings, each with the file and line or the variable it came from. */
+export function environmentRecord(environment: Environment): RunRecord['environment'] {
+  const settings = environment.settings.map(({ name, value, origin }) => ({ name, value, from: placeOf(origin) }))
+  return {
+    name: environment.name,
+    class: environment.class,
+    files: environment.files.map((file) => basename(file)),
+    servers: [...environment.servers].map(([source, url]) => {
+      const { origin } = environment.setting(`server_${source}`) ?? {}
+      return { source, url, from: origin === undefined ? 'default' : placeOf(origin) }
+    }),
+    settings,
+    settingsSha256: createHash('sha256').update(JSON.stringify(settings)).digest('hex'),
+  }
+}
+
+function placeOf({ label, at }: Origin): string {
+  return at === undefined ? label : `${basename(at.file)}:${at.line}`
+}
+
+/** `authorities` are the certificates of CA_FILE as PEM. */
+export function securityRecord(
+  circumstances: Circumstances & { readonly authorities: readonly string[] },
+): NonNullable<RunRecord['security']> {
+  const { environment, authorities, proxy } = circumstances
+  return {
+    minTlsVersion: environment.minTlsVersion,
+    ownAuthorities: environment.caFile !== undefined,
+    authorities: authorities.map((pem) => factsOf(new X509Certificate(pem))),
+    proxy,
+    weaknesses: weaknessesOf(circumstances),
+  }
+}
+
+/** One entry for each key, whatever it signs with. */
+export function signingKeyRecords(
+  keys: readonly SigningKey[],
+  certificate: IdentityRecord | undefined,
+): SigningKeyRecord[] {
+  const [key] = keys
+  if (key === undefined) return []
+  const algorithms = keys.map(({ alg }) => alg)
+  const facts = publicKeyFacts(createPublicKey(key.privateKey))
+  return [{ kid: key.kid, algorithms, key: facts, thumbprint: publicKeyOf(key).kid, certificate }]
+}
+
+type Weakness = NonNullable<NonNullable<RunRecord['security']>['weaknesses']>[number]
+
+interface Circumstances {
+  readonly environment: Environment
+  readonly counterparty: RunRecord['counterparty']
+  readonly proxy: boolean
+  /** those of the process */
+  readonly variables: Readonly<Record<string, string | undefined>>
+}
+
+function weaknessesOf(circumstances: Circumstances): Weakness[] {
+  const { counterparty } = circumstances
+  // The embedded twin is no server of anybody: how carefully it was met says nothing.
+  if (counterparty !== 'network') return [COUNTERPARTY[counterparty], ...ofNode(circumstances)]
+  return [...ofEnvironment(circumstances), ...ofNode(circumstances)]
+}
+
+const COUNTERPARTY: Readonly<Record<'twin' | 'twin-in-process', Weakness>> = {
+  twin: { flag: 'offline twin', means: 'the twin on this machine answered in place of the named servers' },
+  'twin-in-process': {
+    flag: 'offline twin without TLS',
+    means: 'the twin answered within the process: nothing here is evidence for mutual TLS',
+  },
+}
+
+function ofEnvironment({ environment, proxy }: Circumstances): Weakness[] {
+  const usual = new Set(hostsOf(environment))
+  const wider = [...environment.allowedHosts].filter((host) => !usual.has(host))
+  const lowered = environment.settings.some(
+    ({ name, value, instead }) => name === 'TLS_MIN_VERSION' && value === '1.2' && instead === '1.3',
+  )
+  // What a file says can be looked up; what was typed or set for one run is gone with it.
+  const typed = environment.settings.filter(({ name, origin }) => name.startsWith('SERVER_') && origin.at === undefined)
+  return [
+    ...typed.map(({ name, value, origin, instead }) => ({
+      flag: `${name} by ${origin.label}`,
+      means: `"${value}" was called${instead === undefined ? '' : ` in place of "${instead}"`}`,
+    })),
+    ...(wider.length === 0 ? [] : [{ flag: 'ALLOWED_HOSTS', means: `calls to ${wider.join(', ')} were allowed too` }]),
+    ...(lowered ? [{ flag: 'TLS_MIN_VERSION', means: 'lowered to 1.2, where the environment asks for 1.3' }] : []),
+    ...(environment.caFile === undefined
+      ? []
+      : [{ flag: 'CA_FILE', means: 'servers with certificates of further authorities were trusted' }]),
+    ...(proxy ? [{ flag: 'HTTPS_PROXY', means: 'calls went through a proxy, whose own checks nobody sees here' }] : []),
+  ]
+}
+
+/** Variables by which Node.js itself is told to be less careful, or loads what nobody reviewed. */
+const OF_NODE: readonly (readonly [variable: string, pattern: RegExp, means: string])[] = [
+  ['NODE_TLS_REJECT_UNAUTHORIZED', /^0$/, 'set, without effect: server certificates were verified all the same'],
+  ['NODE_EXTRA_CA_CERTS', /./, 'servers with certificates of further authorities were trusted'],
+  ['NODE_USE_SYSTEM_CA', /^1$/, 'the authorities of the operating system were trusted too'],
+  ['OPENSSL_CONF', /./, 'another configuration of OpenSSL may allow weak keys and ciphers'],
+  [
+    'NODE_OPTIONS',
+    /--(?:tls-|openssl|use-(?:openssl|system)-ca|require|import|loader|experimental-loader|inspect)|(?:^|\s)-r\b/,
+    'options that change TLS, load further code or open a debugger',
+  ],
+]
+
+function ofNode({ variables }: Circumstances): Weakness[] {
+  return OF_NODE.flatMap(([flag, pattern, means]) => (pattern.test(variables[flag] ?? '') ? [{ flag, means }] : []))
+}

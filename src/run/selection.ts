@@ -1,0 +1,194 @@
+/** Which flows run: names to files and workflows, and what may run unnamed. */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { Environment } from '../environment/index.ts'
+import { namesOfStep, onlyStep, withDependencies } from '../flow/arazzo/needs.ts'
+import { type Flow, readFlow } from '../flow/index.ts'
+import { effectOf, inWords, type Selected } from '../guard/confirmation.ts'
+import { fail, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
+
+export interface SelectionOptions {
+  /** names (`register`) or paths; none: what the environment allows to run unnamed */
+  readonly flows: readonly string[]
+  /** run only these workflows of the flows */
+  readonly workflow?: string | readonly string[] | undefined
+  /** run only this step, with the steps it needs */
+  readonly step?: string | undefined
+  /** only workflows with one of these words */
+  readonly tags?: readonly string[] | undefined
+  /** only workflows of these classes of the requirement catalogue */
+  readonly safety?: readonly string[] | undefined
+  /** only workflows that do this to the client */
+  readonly effects?: readonly string[] | undefined
+  /** folders that hold `flows/`, first match wins */
+  readonly folders: readonly string[]
+}
+
+export async function select(options: SelectionOptions, environment: Environment): Promise<Selected[]> {
+  const { flows: names, step } = options
+  const chosen = await choose(options)
+  const wanted = step === undefined ? chosen : withStep(chosen, step)
+  if (names.length > 0) return completed(wanted)
+  const harmless = wanted.filter((one) => mayRunUnnamed(one, environment))
+  if (harmless.length > 0) return completed(harmless)
+  return fail({
+    code: 'USAGE',
+    message: `nothing may run unnamed on "${environment.name}": ${inWords(chosen)} would change a client`,
+    hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
+  })
+}
+
+/** Only what changes nothing runs unnamed where something could be changed. */
+export function mayRunUnnamed(one: Selected, environment: Environment): boolean {
+  return environment.class === 'mock' || completed([one]).every((other) => effectOf(other) === 'read')
+}
+
+/** The workflows that the options name, as they are: nothing that must run before, nothing left out. */
+export async function choose({
+  flows: names,
+  workflow,
+  folders,
+  tags = [],
+  safety = [],
+  effects = [],
+}: SelectionOptions): Promise<readonly Selected[]> {
+  const files =
+    names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
+  const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
+  const all = flows.flatMap((flow) => flow.workflows.map((one) => ({ flow, workflow: one })))
+  const filters: readonly Filter[] = [
+    { what: 'workflow', wanted: [workflow ?? []].flat(), of: (one) => [one.workflow.workflowId] },
+    { what: 'workflow with the tag', wanted: tags, of: (one) => one.workflow.tags },
+    { what: 'workflow of safety class', wanted: safety, of: (one) => [one.workflow.safety ?? ''] },
+    { what: 'workflow with the effect', wanted: effects, of: (one) => [effectOf(one)] },
+  ]
+  return filters.reduce(filtered, all)
+}
+
+interface Filter {
+  readonly what: string
+  /** any of them will do; none: all will */
+  readonly wanted: readonly string[]
+  readonly of: (one: Selected) => readonly string[]
+}
+
+function filtered(all: readonly Selected[], { what, wanted, of }: Filter): readonly Selected[] {
+  if (wanted.length === 0) return all
+  const found = all.filter((one) => of(one).some((word) => wanted.includes(word)))
+  if (found.length > 0) return found
+  const known = [...new Set(all.flatMap(of))].filter((word) => word !== '')
+  const meant = nearest(wanted[0] ?? '', known)
+  return fail({
+    code: 'USAGE',
+    message: `no ${what} "${wanted.join('" or "')}" in the selected flows`,
+    hint:
+      meant !== undefined
+        ? `did you mean "${meant}"?`
+        : known.length === 0
+          ? 'there is none'
+          : `there are ${known.join(', ')}`,
+  })
+}
+
+/** The workflows that have the step, reduced to it and what it needs. */
+function withStep(chosen: readonly Selected[], step: string): readonly Selected[] {
+  const found = chosen.flatMap(({ flow, workflow }) => {
+    const reduced = onlyStep(workflow, step)
+    return reduced === undefined ? [] : [{ flow, workflow: reduced }]
+  })
+  if (found.length > 0) return found
+  const ids = chosen.flatMap(({ workflow }) => workflow.steps.flatMap(namesOfStep))
+  const meant = nearest(step, ids)
+  return fail({
+    code: 'USAGE',
+    message: `no step "${step}" in the selected workflows`,
+    hint: meant === undefined ? `there are ${[...new Set(ids)].join(', ')}` : `did you mean "${meant}"?`,
+  })
+}
+
+/** With the workflows that must have passed before; each stands once and before those that depend on it. */
+function completed(chosen: readonly Selected[]): Selected[] {
+  const all: Selected[] = []
+  for (const { flow, workflow } of chosen) {
+    for (const one of withDependencies(flow, workflow)) {
+      const isSame = (other: Selected) =>
+        other.flow.file === one.flow.file && other.workflow.workflowId === one.workflow.workflowId
+      if (!all.some(isSame)) all.push(chosen.find(isSame) ?? one)
+    }
+  }
+  return all
+}
+
+/** Flows, workflows and steps that lie beside the selected ones and were not chosen: with any, a run is partial. */
+export async function leftOut(selection: readonly Selected[], { folders }: SelectionOptions): Promise<string[]> {
+  const flows = [...new Set(selection.map(({ flow }) => flow))]
+  const files = (await allFlows(folders).catch(() => [])).filter((file) => flows.every((flow) => flow.file !== file))
+  const parts = flows.flatMap((flow) =>
+    flow.workflows.flatMap(({ workflowId, steps }) => {
+      const chosen = selection.find((one) => one.flow === flow && one.workflow.workflowId === workflowId)
+      const name = `${basename(flow.file, ENDING)} / ${workflowId}`
+      if (chosen === undefined) return [name]
+      const kept = new Set(chosen.workflow.steps.flatMap(namesOfStep))
+      const parts = steps.flatMap((step) => (kept.has(step.stepId) ? namesOfStep(step) : [step.stepId]))
+      return parts.filter((part) => !kept.has(part)).map((part) => `${name} / ${part}`)
+    }),
+  )
+  return [...files.map((file) => basename(file, ENDING)), ...parts]
+}
+
+const ENDING = '.arazzo.yaml'
+
+async function locate(name: string, folders: readonly string[]): Promise<string> {
+  const direct = resolve(folders[0] ?? '.', name)
+  if (/[\\/]|\.(?:ya?ml|json)$/.test(name)) return direct
+  for (const folder of folders) {
+    const file = join(folder, 'flows', `${name}${ENDING}`)
+    if (existsSync(file)) return file
+  }
+  const known = (await allFlows(folders)).map((file) => basename(file, ENDING))
+  const meant = nearest(name, known)
+  return fail({
+    code: 'FLOW_FILE',
+    message: `there is no flow "${name}"`,
+    hint: meant === undefined ? `flows: ${known.join(', ')}; or give the path of a file` : `did you mean "${meant}"?`,
+  })
+}
+
+async function allFlows(folders: readonly string[]): Promise<string[]> {
+  for (const folder of folders) {
+    const flows = join(folder, 'flows')
+    if (!existsSync(flows)) continue
+    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
+    if (names.length > 0) return names.map((name) => join(flows, name))
+  }
+  return fail({
+    code: 'FLOW_FILE',
+    message: 'there is no folder "flows" here',
+    hint: 'run in a clone of the repository, or name a flow file',
+  })
+}
+
+export function folderName(selection: readonly Selected[]): string {
+  const ids = [...new Set(selection.map(({ workflow }) => workflow.workflowId.replace(/[^A-Za-z0-9_-]/g, '_')))]
+  const joined = ids.join('+')
+  return joined.length <= 60
+    ? joined
+    : `${ids.length}-workflows-${createHash('sha256').update(joined).digest('hex').slice(0, 6)}`
+}
+
+/** Runs independent readings to their ends and reports the problems of all of them at once. */
+export async function together<T extends readonly unknown[]>(
+  ...work: { readonly [K in keyof T]: Promise<T[K]> }
+): Promise<T> {
+  const results = await Promise.allSettled(work)
+  const problems: Problem[] = []
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue
+    if (!(result.reason instanceof ToolError)) throw result.reason
+    problems.push(...result.reason.problems)
+  }
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
+}

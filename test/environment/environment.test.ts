@@ -1,0 +1,323 @@
+/** What an environment says, from where, and what is said about one that cannot be used. */
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type EnvironmentOptions, loadEnvironment } from '../../src/environment/index.ts'
+import { render, ToolError } from '../../src/record/errors.ts'
+import { Secret } from '../../src/secret/index.ts'
+import { expectGolden } from '../support/golden.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+let folder: string
+
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-environment-')))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+test('a value comes from --server, then a THREDD_ variable, then the local file, then the file, then the default', async () => {
+  await files({
+    '.env.uat':
+      'ENV_CLASS=uat\nSERVER_CARDS=https://file.example\nTIMEOUT_MS=1000\nSIGNING_ALG=RS256\nTLS_MIN_VERSION=1.3',
+    '.env.uat.local': 'SERVER_CARDS=https://local.example\nTIMEOUT_MS=2000\nSIGNING_ALG=ES256',
+  })
+
+  const { setting } = await load({
+    env: 'uat',
+    variables: { THREDD_SERVER_CARDS: 'https://variable.example', THREDD_TIMEOUT_MS: '3000' },
+    servers: new Map([['cards', 'https://flag.example']]),
+  })
+
+  const names = ['server_cards', 'timeout_ms', 'signing_alg', 'tls_min_version', 'directory_signing_alg']
+  expect(names.map((name) => [name, setting(name)?.value, setting(name)?.origin])).toEqual([
+    ['server_cards', 'https://flag.example', { label: '--server' }],
+    ['timeout_ms', '3000', { label: 'THREDD_TIMEOUT_MS' }],
+    [
+      'signing_alg',
+      'ES256',
+      { label: '.env.uat.local', at: { file: join(folder, '.env.uat.local'), line: 3, column: 1 } },
+    ],
+    ['tls_min_version', '1.3', { label: '.env.uat', at: { file: join(folder, '.env.uat'), line: 5, column: 1 } }],
+    ['directory_signing_alg', 'PS256', { label: 'default' }],
+  ])
+})
+
+test('a variable without the prefix is nobody’s', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat' })
+
+  const { setting } = await load({ env: 'uat', variables: { CLIENT_ID: 'ambient', THREDD_ENV: 'prod' } })
+
+  expect([setting('client_id'), setting('env')]).toEqual([undefined, undefined])
+})
+
+test('what arms the guards is read from the files alone, and who tries otherwise is told', async () => {
+  await files({ '.env.prod': 'ENV_CLASS=prod\nALLOWED_HOSTS=api.example' })
+
+  const environment = await load({
+    env: 'prod',
+    variables: { THREDD_ENV_CLASS: 'mock', THREDD_ALLOWED_HOSTS: 'elsewhere.example' },
+  })
+
+  expect([environment.class, [...environment.allowedHosts]]).toEqual(['prod', ['api.example']])
+  expect(environment.warnings).toEqual([
+    'THREDD_ENV_CLASS is ignored: ENV_CLASS is read from the environment files alone',
+    'THREDD_ALLOWED_HOSTS is ignored: ALLOWED_HOSTS is read from the environment files alone',
+  ])
+})
+
+test('a relative path starts at the file that names it, that of a variable at the current folder', async () => {
+  await files({
+    'bank/.env.uat': 'ENV_CLASS=uat\nCA_FILE=ca.pem\nTRANSPORT_CERT_FILE=../pki/t.crt\nTRANSPORT_KEY_FILE=/keys/t.key',
+    'bank/.env.uat.local': 'SIGNING_KEY_FILE=signing.key',
+  })
+
+  const environment = await load({ env: 'bank/.env.uat', variables: { THREDD_VAULT_DIR: 'vault' } })
+
+  expect(environment.caFile).toBe(join(folder, 'bank/ca.pem'))
+  expect(environment.identities.get('transport')).toEqual({
+    name: 'transport',
+    certificateFile: join(folder, 'pki/t.crt'),
+    keyFile: '/keys/t.key',
+  })
+  expect(environment.signing.keyFile).toBe(join(folder, 'bank/signing.key'))
+  expect(environment.vault.folder).toBe(join(folder, 'vault'))
+})
+
+test('an empty value is not a value and hides none', async () => {
+  await files({
+    '.env.uat': 'ENV_CLASS=uat\nCLIENT_ID=from the file\nORG_ID=\nTIMEOUT_MS=',
+    '.env.uat.local': 'CLIENT_ID=\nTRANSPORT_CERT_FILE=',
+  })
+
+  const environment = await load({ env: 'uat', variables: { THREDD_CLIENT_ID: '' } })
+
+  expect(environment.setting('client_id')?.value).toBe('from the file')
+  expect(environment.setting('org_id')).toBeUndefined()
+  expect(environment.timeoutMs).toBe(30_000)
+  expect(environment.identities.size).toBe(0)
+})
+
+test('any input of a flow may be set by its name in upper case', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat\nCONTACT_EMAIL=somebody@example.com' })
+
+  const { setting, warnings } = await load({ env: 'uat' })
+
+  expect(setting('contact_email')?.value).toBe('somebody@example.com')
+  expect(warnings).toEqual([])
+})
+
+test('audiences follow the servers unless they are set', async () => {
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=uat',
+      'SERVER_DIRECTORY_MTLS=https://matls.example/',
+      'SERVER_AUTHORIZATION=https://as.example/tenant',
+      'ASSERTION_AUDIENCE_AUTHORIZATION=https://as.example/other',
+    ].join('\n'),
+  })
+
+  const { setting, servers } = await load({ env: 'uat' })
+
+  expect([...servers]).toEqual([
+    ['directory_mtls', 'https://matls.example'],
+    ['authorization', 'https://as.example/tenant'],
+  ])
+  expect(setting('assertion_audience_directory')?.value).toBe('https://matls.example/token')
+  expect(setting('assertion_audience_authorization')?.value).toBe('https://as.example/other')
+})
+
+test('allowed hosts are those of the servers and the documented names, or exactly those that are named', async () => {
+  await files({
+    '.env.uat': 'ENV_CLASS=uat\nSERVER_CARDS=https://API.example:8443/v1',
+    '.env.named':
+      'ENV_CLASS=uat\nSERVER_CARDS=https://api.example\nALLOWED_HOSTS=API.example:443, other.example:8443 [::1]',
+  })
+
+  expect([...(await load({ env: 'uat' })).allowedHosts]).toEqual([
+    'api.example:8443',
+    'uat-thredd.mtls.eu.authz.cloudentity.io',
+    'auth.uat.threddid.com',
+  ])
+  expect([...(await load({ env: 'named' })).allowedHosts]).toEqual(['api.example', 'other.example:8443', '[::1]'])
+})
+
+test('further identities have their own files', async () => {
+  await files({
+    '.env.uat': 'ENV_CLASS=uat\nIDENTITY_OTHER_BANK_PFX_FILE=other.pfx\nIDENTITY_OTHER_BANK_PASSPHRASE=hush',
+  })
+
+  const { identities } = await load({ env: 'uat' })
+
+  expect([...identities.values()]).toEqual([
+    { name: 'other-bank', pfxFile: join(folder, 'other.pfx'), passphrase: expect.any(Secret) },
+  ])
+})
+
+test('secrets are never printed with the environment that holds them', async () => {
+  const secrets = ['canary-key', 'canary-passphrase', 'canary-vault', 'canary-token', 'canary-identity']
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=uat',
+      'SIGNING_KEY=canary-key',
+      'TRANSPORT_CERT_FILE=t.crt',
+      'TRANSPORT_KEY_FILE=t.key',
+      'TRANSPORT_PASSPHRASE=canary-passphrase',
+      'VAULT_KEY=canary-vault',
+      'REGISTRATION_ACCESS_TOKEN=canary-token',
+      'IDENTITY_X_PFX_FILE=x.pfx',
+      'IDENTITY_X_PASSPHRASE=canary-identity',
+    ].join('\n'),
+  })
+
+  const environment = await load({ env: 'uat' })
+
+  const held = [
+    environment.signing.key,
+    environment.identities.get('transport')?.passphrase,
+    environment.vault.key,
+    environment.setting('registration_access_token')?.value,
+    environment.identities.get('x')?.passphrase,
+  ]
+  expect(held.map((secret) => (secret instanceof Secret ? secret.reveal() : secret))).toEqual(secrets)
+  const printed = `${JSON.stringify(environment)}${inspect(environment, { depth: 9 })}${inspect(held)}${held.join()}`
+  expect(secrets.filter((secret) => printed.includes(secret))).toEqual([])
+})
+
+test('a name that is nearly a setting is asked about, with its place', async () => {
+  await files({
+    '.env.uat': 'ENV_CLASS=uat\nCLIENT-ID=1\nTIMEOUT_MSS=5\nORG_ID=1\nORG_IDS=2\nSOMETHING_ELSE=3',
+  })
+
+  const { warnings } = await load({ env: 'uat', variables: { THREDD_SIGNING_KDI: 'k' } })
+
+  expect(warnings).toEqual([
+    'THREDD_SIGNING_KDI: SIGNING_KDI is not a setting; did you mean SIGNING_KID?',
+    '.env.uat:2: CLIENT-ID is not a setting; did you mean CLIENT_ID?',
+    '.env.uat:3: TIMEOUT_MSS is not a setting; did you mean TIMEOUT_MS?',
+  ])
+})
+
+test('a value that the file format cuts or overrules is pointed out', async () => {
+  await files({
+    '.env.uat': 'ENV_CLASS=uat\nCONTACT=abc#def\nORG_ID=1 # a comment\nORG_ID=2\nROLES="a#b" # fine',
+  })
+
+  const { setting, warnings } = await load({ env: 'uat' })
+
+  expect(setting('roles')?.value).toBe('a#b')
+  expect(warnings).toEqual([
+    '.env.uat:2: the value of CONTACT ends before "#"; put it into quotes if "#" is part of it',
+    '.env.uat:4: ORG_ID is set again; line 3 no longer counts',
+  ])
+})
+
+test('a value of several lines in quotes is one value', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat\nSIGNING_KEY="first\nNAME=second\nthird"\nSIGNING_KID=kid\n' })
+
+  const environment = await load({ env: 'uat' })
+
+  expect(environment.signing.key?.reveal()).toBe('first\nNAME=second\nthird')
+  expect(environment.setting('name')).toBeUndefined()
+  expect(environment.setting('signing_kid')?.origin.at?.line).toBe(5)
+})
+
+test('everything wrong with an environment is said at once, each with file, line and remedy', async () => {
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=test',
+      'SERVER_CARDS=http://cards.example',
+      'SERVER_API_HUB=https://user:canary-password@hub.example/?key=canary-query',
+      'SERVER_KEYSTORE=keystore.example',
+      'TIMEOUT_MS=30s',
+      'SIGNING_ALG=HS256',
+      'ALLOWED_HOSTS=https://cards.example, hub.example',
+      'TRANSPORT_CERT_FILE=transport.crt',
+      'a line that sets nothing',
+      'ROLES="bulk-cards',
+    ].join('\n'),
+    '.env.uat.local': [
+      'TLS_MIN_VERSION=1.1',
+      'IDENTITY_OTHER_CERT_FILE=other.crt',
+      'IDENTITY_OTHER_KEY_FILE=other.key',
+      'IDENTITY_OTHER_PFX_FILE=other.pfx',
+      'IDENTITY_LONELY_PASSPHRASE=canary-lonely',
+      'SIGNING_KEY_FILE="-----BEGIN PRIVATE KEY-----\ncanary-file\n-----END PRIVATE KEY-----"',
+      'SIGNING_KEY=-----BEGIN PRIVATE KEY-----',
+      'canary-line',
+    ].join('\n'),
+  })
+
+  const said = await refusal({
+    env: 'uat',
+    variables: { THREDD_TIMEOUT_MS: '1', THREDD_CA_FILE: '-----BEGIN CERTIFICATE----- canary-variable' },
+    servers: new Map([['directory', 'ftp://directory.example']]),
+  })
+
+  expect(said).not.toContain('canary')
+  expectGolden(said, 'environment/problems.txt')
+})
+
+test('an environment without a class is refused', async () => {
+  await files({ '.env.uat': 'CLIENT_ID=1' })
+
+  expectGolden(await refusal({ env: 'uat' }), 'environment/no-class.txt')
+})
+
+test('an environment that does not exist is refused with what there is', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat', '.env.prod': '', '.env.uat.local': '' })
+
+  const near = await refusal({ env: 'uta' })
+  const far = await refusal({ env: 'staging' })
+  const path = await refusal({ env: './elsewhere/bank.env' })
+
+  expectGolden([near, far, path].join('\n'), 'environment/missing.txt')
+})
+
+test('an environment file that cannot be read is refused, also one that need not be there', async () => {
+  await mkdir(join(folder, '.env.folder'))
+  await files({ '.env.uat': 'ENV_CLASS=uat' })
+  await mkdir(join(folder, '.env.uat.local'))
+
+  expectGolden(
+    [await refusal({ env: 'folder' }), await refusal({ env: 'uat' })].join('\n'),
+    'environment/unreadable.txt',
+  )
+})
+
+test.each(['mock', 'uat', 'prod'])(
+  'the committed environment "%s" has nothing wrong and holds no secret',
+  async (env) => {
+    const environment = await loadEnvironment({ env: join(ROOT, `.env.${env}`), folder, variables: {} })
+
+    expect([environment.name, environment.class, environment.warnings]).toEqual([env, env, []])
+    expect([
+      environment.signing.key,
+      environment.vault.key,
+      environment.identities.get('transport')?.passphrase,
+    ]).toEqual([undefined, undefined, undefined])
+  },
+)
+
+async function files(texts: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(texts)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), text)
+  }
+}
+
+function load(options: Partial<EnvironmentOptions> & { env: string }) {
+  return loadEnvironment({ folder, variables: {}, ...options })
+}
+
+/** What the command line would print in the test's folder. */
+async function refusal(options: Partial<EnvironmentOptions> & { env: string }): Promise<string> {
+  const error = await load(options).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof ToolError)) throw error ?? new Error('the environment was not refused')
+  return `${error.problems.map((problem) => render(problem)).join('\n\n')}\n`.replaceAll(`${folder}/`, '')
+}

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import { violationsOf } from '../../src/execute/judge.ts'
+import { mostSpecific } from '../../src/flow/openapi/media-type.ts'
+import { play } from '../support/script.ts'
+
+const URIS: readonly (readonly [uri: string, isOne: boolean])[] = [
+  ['https://as.example/register/client?a=b%20c#d', true],
+  ['urn:ietf:params:oauth:client-assertion-type:jwt-bearer', true],
+  ['https://[::1]:8443/token', true],
+  ['mailto:ops@example.com', true],
+  ['/register/client', false],
+  ['//as.example/register', false],
+  ['https://as.example/a client', false],
+  ['https://as.example/%zz', false],
+  ['https://as.example/ü', false],
+  ['https://as.example/#a#b', false],
+  ['https://[::zz]/', false],
+]
+
+test.for(URIS)('by the format "uri", %s: %s (RFC 3986)', ([uri, isOne]) => {
+  const schema = { type: 'string', format: 'uri' }
+
+  expect(violationsOf(schema, uri, schema).length === 0).toBe(isOne)
+})
+
+const TYPES: readonly (readonly [answer: string, documented: readonly string[], key: string | undefined])[] = [
+  ['application/json', ['application/json'], 'application/json'],
+  ['application/json; charset=utf-8', ['application/json'], 'application/json'],
+  ['application/json; charset=utf-8', ['application/json; charset=utf-8'], 'application/json; charset=utf-8'],
+  ['Application/JSON;Charset="UTF-8"', ['application/json; charset=utf-8'], 'application/json; charset=utf-8'],
+  // RFC 8259 §11: a charset of JSON has no meaning.
+  ['application/json', ['application/json; charset=utf-8'], 'application/json; charset=utf-8'],
+  ['text/plain', ['text/plain; charset=utf-8'], undefined],
+  ['text/plain; charset=latin1', ['text/plain; charset=utf-8'], undefined],
+  ['text/plain; charset=utf-8', ['text/plain', 'text/plain; charset=utf-8'], 'text/plain; charset=utf-8'],
+  ['text/plain; charset=latin1', ['text/plain; charset=utf-8', 'text/plain'], 'text/plain'],
+  [
+    'application/ld+json; profile="https://a.example/B"',
+    ['application/ld+json; profile="https://a.example/b"'],
+    undefined,
+  ],
+  ['text/html', ['*/*', 'text/*', 'application/json'], 'text/*'],
+  ['text/html', ['*/*', 'text/html; level=1'], '*/*'],
+  ['image/png', ['text/*'], undefined],
+]
+
+test.for(TYPES)(
+  'of an answer %s the documented %j that speaks is %s (OpenAPI 3.1 §4.8.17, RFC 9110 §8.3.1)',
+  ([answer, documented, key]) => {
+    expect(mostSpecific(documented, answer)).toBe(key)
+  },
+)
+
+const PAGE = (type: string) => `openapi: 3.1.0
+info: { title: Page, version: 1.0.0 }
+paths:
+  /page:
+    get:
+      operationId: page
+      responses: { '200': { description: ok, content: { '${type}': { schema: { type: object, required: [id] } } } } }
+`
+const flow = `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.page.page }]`
+const judged = async (documented: string, type: string, body: unknown) => {
+  const { workflows } = await play(flow, {
+    sources: '{ name: page, url: page.openapi.yaml }',
+    files: { 'page.openapi.yaml': PAGE(documented) },
+    settings: 'SERVER_PAGE=https://page.example',
+    replies: { 'GET /page': [{ headers: { 'content-type': type }, body }] },
+  })
+  return workflows[0]?.steps[0]?.checks.map(({ id, status, actual }) => `${id} ${status}: ${actual}`)
+}
+
+test('an answer of a media type that is documented with a charset is judged by that schema', async () => {
+  const type = 'application/json; charset=utf-8'
+
+  expect(await judged(type, type, { id: 1 })).toContain('schema pass: fits')
+  expect(await judged(type, type, {})).toContain('schema /id fail: absent')
+  expect(await judged('text/plain; charset=utf-8', 'text/plain; charset=latin1', 'x')).toContain(
+    'content-type fail: text/plain; charset=latin1',
+  )
+})

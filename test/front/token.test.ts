@@ -1,0 +1,183 @@
+/** Postman's daily "Get Access Token": one command, kept in the vault while it lives, and printed for nobody unasked. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { changeStatus } from '../../mocks/index.ts'
+import { performToken, type TokenIo } from '../../src/front/cli/token.ts'
+import { Cli } from '../support/cli.ts'
+import { person, spoil } from '../support/person.ts'
+import { CLIENT_ID } from '../support/twin.ts'
+import { temporaryFolder, vaultIn } from '../support/vault.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const THUMBPRINT = 'A'.repeat(43)
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const jwt = (claims: object) => `${part({ alg: 'ES256' })}.${part(claims)}.${'s'.repeat(86)}`
+
+/** `thredd token` at a vault of its own and a server that numbers its tokens. */
+async function prompt(answer: (number: number) => object | undefined = bound) {
+  const vault = await vaultIn(await temporaryFolder())
+  let asked = 0
+  let time = Date.parse('2026-01-02T03:04:05.000Z')
+  const type = async (line = '', more: Partial<TokenIo> = {}) => {
+    const parts = line.split(' ').filter((word) => word !== '')
+    let [out, err] = ['', '']
+    const code = await performToken(
+      {
+        has: (flag) => parts.includes(`--${flag}`),
+        texts: (flag) => parts.flatMap((one) => (one.startsWith(`--${flag}=`) ? [one.slice(flag.length + 3)] : [])),
+      },
+      {
+        write: (text) => (out += text),
+        warn: (text) => (err += text),
+        now: () => new Date(time),
+        clientId: 'ours',
+        thumbprint: THUMBPRINT,
+        openVault: async () => vault,
+        request: async (scope) => {
+          asked += 1
+          const body = answer(asked)
+          return { body: body && Buffer.from(JSON.stringify({ ...body, ...(scope && { scope }) })), exitCode: 1 }
+        },
+        ...more,
+      },
+    )
+    return { code, out, err }
+  }
+  return { type, asked: () => asked, pass: (seconds: number) => (time += seconds * 1000) }
+}
+
+function bound(number: number) {
+  const access_token = jwt({ jti: number, scp: ['cards.read'], cnf: { 'x5t#S256': THUMBPRINT } })
+  return { access_token, token_type: 'bearer', expires_in: 600 }
+}
+
+test('it says what the token is, and the token itself only when asked', async () => {
+  const { type } = await prompt()
+
+  expect(await type()).toEqual({
+    code: 0,
+    err: '',
+    out: expect.stringMatching(
+      new RegExp(
+        [
+          '^client   ours',
+          'expires  2026-01-02T03:14:05.000Z, in 600 s',
+          'scopes   cards.read',
+          `bound to certificate ${THUMBPRINT}`,
+          'token    #[\\w-]{16}, new \\(hidden; --reveal prints it\\)\\n$',
+        ].join('\n'),
+      ),
+    ),
+  })
+  const shown = await type('--reveal')
+  expect(shown.out).toBe(`${bound(1).access_token}\n`)
+  expect(shown.err).toContain('token    #')
+  expect(shown.err).toContain('kept from before\n')
+  const json = JSON.parse((await type('--json')).out)
+  expect(json).toEqual({
+    clientId: 'ours',
+    expiresAt: '2026-01-02T03:14:05.000Z',
+    expiresIn: 600,
+    scopes: ['cards.read'],
+    cnf: { 'x5t#S256': THUMBPRINT },
+    fingerprint: expect.stringMatching(/^[\w-]{16}$/),
+    new: false,
+  })
+  expect(JSON.parse((await type('--json --reveal')).out).accessToken).toBe(bound(1).access_token)
+})
+
+test('a token is used again until a tenth of its life is left, and by nobody with another scope or certificate', async () => {
+  const { type, asked, pass } = await prompt()
+  await type()
+  pass(539)
+  await type()
+  expect(asked()).toBe(1)
+  pass(2)
+  await type()
+  expect(asked()).toBe(2)
+  await type('--scope=cards.read')
+  await type('--scope=pin.read,cards.read')
+  await type('--scope=cards.read --scope=pin.read')
+  expect(asked()).toBe(4)
+  await type('', { thumbprint: 'B'.repeat(43) })
+  await type('', { clientId: 'theirs' })
+  expect(asked()).toBe(6)
+  await type('--fresh')
+  expect(asked()).toBe(7)
+  // A clock that was put back.
+  pass(-3600)
+  await type()
+  expect(asked()).toBe(8)
+})
+
+test('a token whose end the server does not tell is not kept', async () => {
+  const { type, asked } = await prompt((number) => ({ access_token: `opaque-${number}` }))
+
+  expect((await type()).out).toContain('expires  the server did not say\nscopes   none that can be read\n')
+  await type()
+  expect(asked()).toBe(2)
+})
+
+test('a token of another certificate is told', async () => {
+  const { type } = await prompt(() => ({ ...bound(1), access_token: jwt({ cnf: { 'x5t#S256': 'C'.repeat(43) } }) }))
+
+  expect((await type()).err).toBe(
+    'warning the token is bound to another certificate than the one of this environment\n',
+  )
+})
+
+test('where no token comes the exit code is that of the run, and never 0', async () => {
+  const { type } = await prompt(() => undefined)
+
+  expect(await type()).toEqual({ code: 1, out: '', err: '' })
+  expect((await type('', { request: async () => ({ body: Buffer.from('<html>'), exitCode: 0 }) })).code).toBe(3)
+  await expect(type('', { clientId: undefined })).rejects.toThrow('CLIENT_ID is not set')
+})
+
+test('the real command: one call of the server, then none; nothing in clear but what was asked for', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  const calls = () =>
+    who.network.twin.log.filter(({ url }) => url.endsWith('/oauth2/token') && url.includes('authz')).length
+  const before = calls()
+
+  const first = await who.thredd('token', '--reveal')
+  const second = await who.thredd('token', '--reveal')
+
+  expect([first.code, calls() - before, second.stdout]).toEqual([0, 1, first.stdout])
+  const token = first.stdout.trim()
+  expect(token).toMatch(/^eyJ[\w.-]+$/)
+  expect(first.stderr).not.toContain(token)
+  expect((await who.thredd('token')).stdout).not.toContain(token)
+  const files = await readdir(who.cli.folder, { recursive: true, withFileTypes: true })
+  for (const file of files.filter((one) => one.isFile()))
+    expect(await readFile(join(file.parentPath, file.name), 'utf8')).not.toContain(token)
+  expect((await who.thredd('vault', 'check')).code).toBe(0)
+
+  const narrow = JSON.parse((await who.thredd('token', '--scope', 'cards.read', '--json')).stdout)
+  expect(narrow).toMatchObject({ clientId: CLIENT_ID, scopes: ['cards.read'], new: true })
+})
+
+test('a client that was registered elsewhere gets its token too; a refusal is shown on stderr alone', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  await (await who.vault()).forget(CLIENT_ID)
+
+  expect((await who.thredd('token', '--reveal')).stdout).toMatch(/^eyJ[\w.-]+\n$/)
+
+  spoil(who.network, changeStatus('token', 401))
+  const { code, stdout, stderr } = await who.thredd('token', '--fresh', '--reveal')
+  expect([code, stdout]).toEqual([1, ''])
+  expect(stderr).toContain('✗ api-token')
+})
+
+test('the embedded twin has a token too, which nothing keeps', async () => {
+  await using cli = await Cli.make()
+
+  const { stdout, stderr, code } = await cli.run(['token'])
+
+  expect([stderr, code]).toEqual(['', 0])
+  expect(stdout).toMatch(/^client {3}https:\S+\nexpires {2}\S+Z, in \d+ s\n/)
+})

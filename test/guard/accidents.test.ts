@@ -1,0 +1,402 @@
+/** Nothing by accident: one application has one client, and what touches it must be asked for. */
+import { cp, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createAuthority } from '../../mocks/pki.ts'
+import { render, ToolError } from '../../src/record/errors.ts'
+import { type RunOptions, rehearse, run } from '../../src/run/index.ts'
+import { openVault } from '../../src/vault/index.ts'
+import { expectGolden } from '../support/golden.ts'
+import { type HttpsTestServer, startHttps } from '../support/servers.ts'
+
+const DESCRIPTION = fileURLToPath(new URL('../golden/flow/clients.openapi.yaml', import.meta.url))
+const EFFECTS = { register: 'registerClient', read: 'status', delete: 'deleteClient' } as const
+
+/** A registration is told from other calls by its members (RFC 7591 section 2). */
+const METADATA = { client_name: '$inputs.client_id', grant_types: ['client_credentials'] }
+
+/** Stands for the platform: answers everything well, and remembers what it was asked. */
+let server: HttpsTestServer
+let ca: string
+let folder: string
+/** what the vault of "uat" held of calls without an answer when the last request came in */
+let openCalls: readonly { readonly effect: string; readonly method: string; readonly way: string }[]
+let losesAnswers: boolean
+
+beforeAll(async () => {
+  const day = 86_400_000
+  const [notBefore, notAfter] = [new Date(Date.now() - day), new Date(Date.now() + day)]
+  const authority = await createAuthority('CN=Test CA', notBefore, notAfter)
+  const { certificate, key } = await authority.issue({
+    subject: 'CN=localhost',
+    use: 'server',
+    notBefore,
+    notAfter,
+    hosts: ['localhost'],
+  })
+  ca = authority.certificate
+  server = await startHttps({ cert: certificate, key }, async ({ method }, response) => {
+    openCalls = await (await vaultOf('uat')).unsettled()
+    if (losesAnswers) response.destroy()
+    else if (method === 'GET') response.end()
+    else if (method === 'DELETE') response.writeHead(204).end()
+    else {
+      const registration = {
+        client_id: 'ours',
+        registration_access_token: 'token-of-the-client',
+        registration_client_uri: `https://localhost:${server.port}/clients/ours`,
+      }
+      response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(registration))
+    }
+  })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
+  losesAnswers = false
+  await writeFile(join(folder, 'ca.crt'), ca)
+  await flows('register', 'read', 'delete')
+  for (const env of ['mock', 'uat', 'prod']) await environment(env)
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+test('without names everything runs on class mock', async () => {
+  expect(await sent({ env: 'mock' })).toEqual(['DELETE /clients/ours', 'GET /status', 'POST /clients'])
+})
+
+test.each(['uat', 'prod'])('without names only what reads runs on %s', async (env) => {
+  expect(await sent({ env })).toEqual(['GET /status'])
+})
+
+test.each(['uat', 'prod'])('a named flow that reads runs on %s unasked', async (env) => {
+  expect(await sent({ env, flows: ['read'] })).toEqual(['GET /status'])
+})
+
+test.each(['register', 'delete'])(
+  'on prod flow "%s" is refused without --confirm, and nothing is sent',
+  async (flow) => {
+    expectGolden(await refusal({ env: 'prod', flows: [flow] }), `accidents/prod-${flow}.txt`)
+  },
+)
+
+test('on prod another client id does not confirm, and the right one does', async () => {
+  const wrong = await refusal({ env: 'prod', flows: ['register'], confirm: 'theirs' })
+
+  expectGolden(wrong, 'accidents/other-client.txt')
+  expect(await sent({ env: 'prod', flows: ['register'], confirm: 'ours' })).toEqual(['POST /clients'])
+})
+
+test('on uat a named registration runs the first time and must be confirmed once the vault holds the client', async () => {
+  expect(await sent({ env: 'uat', flows: ['register'] })).toEqual(['POST /clients'])
+
+  const again = await refusal({ env: 'uat', flows: ['register'] })
+
+  expectGolden(again, 'accidents/uat-again.txt')
+  expect(await sent({ env: 'uat', flows: ['delete', 'read'], confirm: 'ours' })).toEqual([
+    'DELETE /clients/ours',
+    'GET /status',
+  ])
+})
+
+test('a call that changes the client is written down before it leaves, and its answer settles it', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  expect(openCalls).toMatchObject([{ effect: 'register', method: 'POST', way: 'wait' }])
+  await sent({ env: 'uat', flows: ['delete'], confirm: 'ours' })
+  expect(openCalls).toMatchObject([{ effect: 'delete', method: 'DELETE', way: 'wait' }])
+  await sent({ env: 'uat', flows: ['read'] })
+  expect(openCalls).toEqual([])
+})
+
+test('a registration whose answer is lost stays in the vault as one that may have taken place', async () => {
+  losesAnswers = true
+
+  const { record } = await start({ env: 'uat', flows: ['register'] })
+
+  expect(record.verdict).toBe('inconclusive')
+  expect(await (await vaultOf('uat')).unsettled()).toMatchObject([{ effect: 'register', method: 'POST', way: 'retry' }])
+})
+
+test('a registration that the vault holds is not registered over unless that is said', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+
+  const said = await refusal({ env: 'uat', flows: ['register'], confirm: 'ours' })
+
+  expectGolden(said, 'accidents/register-over.txt')
+  expect(await sent({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })).toEqual([
+    'POST /clients',
+  ])
+})
+
+test('what deletes first registers over nothing', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+
+  expect(await sent({ env: 'uat', flows: ['delete', 'register'], confirm: 'ours' })).toEqual([
+    'DELETE /clients/ours',
+    'POST /clients',
+  ])
+})
+
+test('a workflow that says it reads is judged by what it calls, and by the workflows that it runs', async () => {
+  await rm(join(folder, 'flows'), { recursive: true })
+  await flows('read')
+  await flow('mislabelled', { ...workflowOf('delete'), 'x-dcr': { effect: 'read' } })
+  await flow(
+    'indirect',
+    { workflowId: 'indirect', 'x-dcr': { effect: 'read' }, steps: [{ stepId: 'run', workflowId: 'register' }] },
+    { ...workflowOf('register'), 'x-dcr': { effect: 'read' } },
+  )
+
+  expect(await sent({ env: 'uat' })).toEqual(['GET /status'])
+  for (const name of ['mislabelled', 'indirect'])
+    expect(await refusal({ env: 'prod', flows: [name] })).toContain('would change a live client on "prod"')
+})
+
+test('client metadata at an address that nobody knows are refused in a workflow that says it reads', async () => {
+  const step = {
+    stepId: 'call',
+    operationId: 'token',
+    'x-dcr': { identity: 'none' },
+    requestBody: { contentType: 'application/x-www-form-urlencoded', payload: { grant_types: 'client_credentials' } },
+  }
+  await flow('odd', { ...workflowOf('read'), steps: [step] })
+  const before = server.requests.length
+
+  const { record } = await start({ env: 'uat', flows: ['odd'] })
+
+  expect([record.exitCode, server.requests.length - before]).toEqual([2, 0])
+  expect(record.workflows[0]?.steps[0]?.error).toMatchObject({
+    code: 'FLOW_STRUCTURE',
+    message: 'step "call" would register a client, but workflow "read" says that it only reads; nothing was sent',
+  })
+})
+
+test.each([
+  ['ours', true],
+  ['theirs', false],
+  [undefined, false],
+])('at a terminal the client id is asked for: "%s" typed, and it runs: %s', async (typed, runs) => {
+  const asked: unknown[] = []
+  const ask = async (question: unknown) => {
+    asked.push(question)
+    return typed
+  }
+  const situation = { env: 'prod', flows: ['register', 'read'], ask }
+
+  if (runs) expect(await sent(situation)).toEqual(['POST /clients', 'GET /status'])
+  else expect(await refusal(situation)).toContain('would change a live client on "prod"')
+  const changes = [{ workflowId: 'register', effect: 'register' }]
+  expect(asked).toEqual([{ environment: 'prod', clientId: 'ours', changes }])
+})
+
+test('nobody is asked where no answer could help, where nothing is at stake, and where --confirm is given', async () => {
+  const ask = () => expect.unreachable('it was asked')
+  await sent({ env: 'uat', flows: ['register'], ask })
+  await sent({ env: 'uat', flows: ['read'], ask })
+
+  expect(await refusal({ env: 'uat', flows: ['register'], ask })).toContain('would register over the client')
+  expect(await refusal({ env: 'prod', flows: ['delete'], confirm: 'theirs', ask })).toContain('another client id')
+})
+
+test('a dry run shows what it would take instead of refusing', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  const before = server.requests.length
+
+  const { warnings, workflows } = await rehearse(optionsOf({ env: 'uat', flows: ['register'] }))
+
+  expect(workflows.map(({ workflowId }) => workflowId)).toEqual(['register'])
+  expect(warnings).toEqual([
+    '"register" would register over the client that the vault of "uat" holds; expected no registration of "ours"',
+    '"register" (register) would change a live client on "uat"; expected --confirm <client_id> with the CLIENT_ID of the environment',
+  ])
+  expect(server.requests.length).toBe(before)
+})
+
+test('a PUT says before it is sent that it wipes what Thredd keeps of the client', async () => {
+  const update = { ...workflowOf('read'), workflowId: 'change', 'x-dcr': { effect: 'update' } }
+  await flow('change', update)
+  const seen: string[] = []
+  const options = optionsOf({ env: 'uat', flows: ['change'] })
+  const said =
+    '"change" sends a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again'
+
+  const { record } = await run({
+    ...options,
+    onEvent: (event) => {
+      if (event.type === 'prepared') seen.push(...event.warnings)
+      if (event.type === 'step-started') seen.push('sent')
+    },
+  })
+
+  expect(seen).toEqual([said, 'sent'])
+  expect(record.warnings).toEqual([said])
+  expect((await rehearse(options)).warnings).toEqual([said])
+})
+
+test('a flow that may cost the client its credentials needs a client that nobody uses, and some run on the twin alone', async () => {
+  const classed = (safety: string) => ({ ...workflowOf('read'), 'x-dcr': { effect: 'read', safety } })
+  await flow('risky', classed('D'))
+  await flow('attack', classed('X'))
+
+  expect(await refusal({ env: 'uat', flows: ['risky'] })).toContain('expected SACRIFICIAL_CLIENT=true')
+  expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
+  expect(await sent({ env: 'mock', flows: ['risky', 'attack'] })).toEqual(['GET /status', 'GET /status'])
+  await environment('uat', 'SACRIFICIAL_CLIENT=true')
+  expect(await sent({ env: 'uat', flows: ['risky'] })).toEqual(['GET /status'])
+  expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
+})
+
+test('where nothing may run unnamed, that is said instead of a verdict about nothing', async () => {
+  await rm(join(folder, 'flows', 'read.arazzo.yaml'))
+
+  const all = await refusal({ env: 'uat' })
+  const one = await refusal({ env: 'uat', workflow: 'register' })
+
+  expect([all, one].map((said) => said.split(':')[0])).toEqual(['error[USAGE]', 'error[USAGE]'])
+})
+
+test('a client named with --input is as well guarded as the one of the environment', async () => {
+  await flows('register')
+  await sent({ env: 'uat', flows: ['register'], inputs: { client_id: 'ours' } })
+
+  const said = await refusal({
+    env: 'uat',
+    flows: ['register'],
+    inputs: { client_id: 'ours' },
+    variables: { THREDD_CLIENT_ID: 'theirs' },
+  })
+
+  expect(said).toContain('error[USAGE]')
+})
+
+test('no process variable makes prod a mock or opens another host', async () => {
+  const variables = { THREDD_ENV_CLASS: 'mock', THREDD_ALLOWED_HOSTS: 'localhost' }
+
+  expect(await refusal({ env: 'prod', flows: ['register'], variables })).toContain('would change a live client')
+  await environment('prod', 'ALLOWED_HOSTS=api.example')
+  expect(await refusal({ env: 'prod', flows: ['read'], variables })).toContain('error[HOST_NOT_ALLOWED]')
+})
+
+test('while one flow of several has a mistake nothing of any is sent', async () => {
+  const broken = join(folder, 'flows', 'delete.arazzo.yaml')
+  await writeFile(broken, flowText('delete').replace('deleteClient', 'deleteCleint'))
+
+  expect(await refusal({ env: 'mock' })).toContain('error[FLOW_REFERENCE]')
+})
+
+interface Situation {
+  readonly env: string
+  readonly flows?: readonly string[]
+  readonly workflow?: string
+  readonly confirm?: string
+  readonly inputs?: Readonly<Record<string, string>>
+  readonly variables?: Readonly<Record<string, string>>
+  readonly ask?: RunOptions['ask']
+  readonly registerAgain?: boolean
+}
+
+function optionsOf({ env, flows = [], inputs = {}, variables = {}, ...more }: Situation): RunOptions {
+  return {
+    flows,
+    ...more,
+    environment: { env, folder, variables },
+    inputs: new Map(Object.entries(inputs)),
+    folders: [folder],
+    out: join(folder, 'reports'),
+    version: '0.0.0-test',
+  }
+}
+
+async function vaultOf(env: string) {
+  return await openVault({
+    folder: join(folder, '.vault', env),
+    key: Buffer.alloc(32, 7),
+    environment: env,
+    now: () => new Date(),
+  })
+}
+
+function start(situation: Situation) {
+  return run(optionsOf(situation))
+}
+
+/** What the server was asked by a run that passes. */
+async function sent(situation: Situation): Promise<string[]> {
+  const before = server.requests.length
+  const { record } = await start(situation)
+  expect(record.verdict).toBe('conformant')
+  return server.requests.slice(before).map(({ method, path }) => `${method} ${path}`)
+}
+
+/** What is said of a run that is refused; nothing may have been sent. */
+async function refusal(situation: Situation): Promise<string> {
+  const before = server.requests.length
+  const error = await start(situation).then(
+    ({ record }) => new Error(`it ran, and the verdict is ${record.verdict}`),
+    (reason: unknown) => reason,
+  )
+  expect(server.requests.length).toBe(before)
+  if (!(error instanceof ToolError)) throw error
+  return `${error.problems.map((problem) => render(problem)).join('\n\n')}\n`
+    .replaceAll(`${folder}/`, '')
+    .replaceAll(/\d{4}-\S+Z/g, '<time>')
+}
+
+async function environment(name: string, ...more: readonly string[]): Promise<void> {
+  const lines = [
+    `ENV_CLASS=${name}`,
+    `SERVER_CLIENTS=https://localhost:${server.port}`,
+    'CA_FILE=ca.crt',
+    'CLIENT_ID=ours',
+    'VAULT_KEY_FILE=vault.key',
+    ...more,
+  ]
+  await writeFile(join(folder, `.env.${name}`), lines.join('\n'))
+  await writeFile(join(folder, 'vault.key'), Buffer.alloc(32, 7).toString('base64url'), { mode: 0o600 })
+}
+
+async function flows(...names: readonly (keyof typeof EFFECTS)[]): Promise<void> {
+  await cp(DESCRIPTION, join(folder, 'flows', 'clients.openapi.yaml'))
+  for (const name of names) await writeFile(join(folder, 'flows', `${name}.arazzo.yaml`), flowText(name))
+}
+
+async function flow(name: string, ...workflows: readonly object[]): Promise<void> {
+  await writeFile(join(folder, 'flows', `${name}.arazzo.yaml`), documentOf(...workflows))
+}
+
+function flowText(effect: keyof typeof EFFECTS): string {
+  return documentOf(workflowOf(effect))
+}
+
+function workflowOf(effect: keyof typeof EFFECTS) {
+  const clientId = { name: 'client_id', in: 'path', value: '$inputs.client_id' }
+  return {
+    workflowId: effect,
+    'x-dcr': { effect },
+    inputs: {
+      type: 'object',
+      required: ['client_id'],
+      properties: { client_id: { type: 'string' }, extended: { type: 'string', 'x-dcr': { when: '1 == 2' } } },
+    },
+    steps: [
+      {
+        stepId: 'call',
+        operationId: EFFECTS[effect],
+        'x-dcr': { identity: 'none' },
+        ...(effect === 'delete' ? { parameters: [clientId] } : {}),
+        ...(effect === 'register' ? { requestBody: { contentType: 'application/json', payload: METADATA } } : {}),
+      },
+    ],
+  }
+}
+
+function documentOf(...workflows: readonly object[]): string {
+  return JSON.stringify({
+    arazzo: '1.1.0',
+    info: { title: 'Own', version: '1.0.0' },
+    sourceDescriptions: [{ name: 'clients', url: 'clients.openapi.yaml' }],
+    workflows,
+  })
+}

@@ -1,0 +1,100 @@
+/** What a workflow is given before it begins: made on the embedded twin, demanded elsewhere, and told either way. */
+import { expect, test } from 'vitest'
+import { changeField, changeStatus } from '../../mocks/index.ts'
+import { ToolError } from '../../src/record/errors.ts'
+import { attemptOnTwin, course, ROOT, runOnTwin } from '../support/run.ts'
+
+test('on the embedded twin a registration is made first, told in one line and recorded beside the verdict', async () => {
+  await using ran = await runOnTwin({ flows: ['read-registration'] })
+
+  expect(ran.record.verdict).toBe('conformant')
+  expect(ran.record.workflows.map(({ workflowId }) => workflowId)).toEqual(['read-registration'])
+  expect(ran.record.given).toMatchObject([
+    {
+      workflowId: 'read-registration',
+      name: 'registration',
+      means: 'a registration of this application is in the vault',
+      how: 'made on the twin',
+      setUp: [{ workflowId: 'register', status: 'passed' }],
+    },
+  ])
+  expect(ran.screen).toContain(
+    '  given  a registration of this application is in the vault: made on the twin by flow "register", 8 steps\n',
+  )
+  expect(ran.screen).not.toContain('✓ register')
+})
+
+test('where it cannot be made, the workflow is skipped with the reason, the run has no verdict, and the steps are shown', async () => {
+  await using ran = await runOnTwin({ flows: ['read-registration'], faults: [changeStatus('registerClient', 418)] })
+
+  expect(ran.record).toMatchObject({ verdict: 'inconclusive', exitCode: 3 })
+  expect(course(ran.record)).toEqual([
+    'read skipped: it could not be made so on the twin that a registration of this application is in the vault: workflow "register" failed',
+  ])
+  expect(ran.screen).toContain('✗ register')
+})
+
+test('a server that is not the embedded twin is asked nothing without a registration in the vault', async () => {
+  const attempt = await attemptOnTwin({ flows: ['read-registration'], unaided: true })
+
+  expect(attempt.traffic).toEqual([])
+  const { problems } = (attempt as { error: ToolError }).error
+  expect(problems.map(({ code, message }) => `${code}: ${message}`)).toEqual([
+    'INPUT_MISSING: workflow "read-registration" needs a registration of this application, and the vault of "mock" holds none; nothing was sent',
+  ])
+  expect(problems[0]?.hint).toContain('thredd run register')
+})
+
+test('there the registration of an earlier run is used', async () => {
+  await using first = await runOnTwin({ unaided: true })
+  const { folder, twin } = first
+  await using second = await runOnTwin({ flows: ['read-registration'], unaided: true, folder, twin })
+
+  expect(second.record.verdict).toBe('conformant')
+  expect(second.record.given?.map(({ how }) => how)).toEqual(['in the vault'])
+})
+
+test('there a flow named before it may register; where that fails, the other is skipped', async () => {
+  const flows = ['register', 'read-registration']
+  await using good = await runOnTwin({ flows, unaided: true })
+  await using bad = await runOnTwin({
+    flows,
+    unaided: true,
+    faults: [changeField('authorizationDiscovery', '/issuer', 'https://elsewhere.example')],
+  })
+
+  expect(good.record.workflows.map(({ status }) => status)).toEqual(['passed', 'passed'])
+  expect(bad.record.workflows.map(({ status }) => status)).toEqual(['failed', 'skipped'])
+})
+
+test('flows that are named together share the twin: what one has registered the next is given', async () => {
+  await using ran = await runOnTwin({ flows: ['register', 'read-registration'] })
+
+  expect(ran.record.verdict).toBe('conformant')
+  expect(ran.record.given?.map(({ how }) => how)).toEqual(['in the vault'])
+})
+
+test('a run that names no flow runs each on a twin of its own, and all are conformant', {
+  timeout: 60_000,
+}, async () => {
+  await using ran = await runOnTwin({ flows: [], kind: 'tls' })
+
+  const notPassed = ran.record.workflows.filter(({ status }) => status !== 'passed').map(({ workflowId }) => workflowId)
+  expect(notPassed).toEqual([])
+  expect(ran.record.exitCode).toBe(0)
+  expect(ran.record.leftOut).toEqual([])
+  // Three files that register the same application would collide on one twin.
+  expect(ran.record.workflows.length).toBeGreaterThan(2)
+})
+
+test('a problem with an input is said without the one that is given', async () => {
+  const attempt = await attemptOnTwin({
+    flows: [`${ROOT}/flows/read-registration.arazzo.yaml`],
+    inputs: { regitration_client_uri: 'x' },
+  })
+
+  expect((attempt as { error: ToolError }).error).toBeInstanceOf(ToolError)
+  expect((attempt as { error: ToolError }).error.problems.map(({ message }) => message)).toEqual([
+    '--input regitration_client_uri is no input of a selected workflow',
+  ])
+})

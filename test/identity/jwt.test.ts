@@ -1,0 +1,428 @@
+import { createDecipheriv, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+import { CompactEncrypt, jwtVerify } from 'jose'
+import { expect, test } from 'vitest'
+import {
+  alterJwt,
+  decode,
+  decryptDirect,
+  encryptDirect,
+  type JwtChanges,
+  loadSigningKey,
+  mintClientAssertion,
+  type SigningAlg,
+  sha256base64url,
+} from '../../src/identity/jwt.ts'
+import type { ToolError } from '../../src/record/errors.ts'
+import { Secret } from '../../src/secret/index.ts'
+
+const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59-4f0b-4f6b-9d2c-4a6e3a1c7a11'
+const AUDIENCE = 'https://auth.example/oauth2/token'
+const NOW = new Date('2026-01-02T03:04:05.678Z')
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+const pkcs8 = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }).toString()
+const load = (pem: string, alg: SigningAlg = 'PS256', passphrase?: string) =>
+  loadSigningKey({
+    pem: new Secret(pem, 'SIGNING_KEY'),
+    alg,
+    kid: 'kid-1',
+    passphrase: passphrase === undefined ? undefined : new Secret(passphrase, 'SIGNING_PASSPHRASE'),
+  })
+const problemOf = async (promise: Promise<unknown>) => {
+  const error = (await promise.then(
+    () => expect.unreachable('nothing was thrown'),
+    (thrown: unknown) => thrown,
+  )) as ToolError
+  return error.problems[0]
+}
+
+test.each([
+  ['PS256', rsa],
+  ['RS256', rsa],
+  ['ES256', p256],
+] as const)(
+  'a client assertion signed with %s holds the claims of RFC 7523 section 3 and verifies',
+  async (alg, key) => {
+    const signingKey = await load(pkcs8(key), alg)
+
+    const assertion = await mintClientAssertion(
+      signingKey,
+      { clientId: CLIENT_ID, audience: AUDIENCE, lifetimeSeconds: 300 },
+      { now: NOW, jti: 'jti-1' },
+    )
+
+    const verified = await jwtVerify(assertion.reveal(), createPublicKey(key), { currentDate: NOW })
+    expect(verified.protectedHeader).toEqual({ alg, kid: 'kid-1', typ: 'JWT' })
+    expect(verified.payload).toEqual({
+      iss: CLIENT_ID,
+      sub: CLIENT_ID,
+      aud: AUDIENCE,
+      jti: 'jti-1',
+      iat: 1767323045,
+      exp: 1767323345,
+    })
+  },
+)
+
+const UNCHANGED: JwtChanges = { header: new Map(), claims: new Map() }
+const CLAIMS = { clientId: CLIENT_ID, audience: AUDIENCE, lifetimeSeconds: 300 }
+const MINTED = { now: NOW, jti: 'jti-1' }
+
+test.each([
+  ['PS256', rsa],
+  ['RS256', rsa],
+  ['ES256', p256],
+] as const)('an assertion with other claims and another header is signed with %s as it then is', async (alg, key) => {
+  const changes = {
+    header: new Map<string, unknown>([
+      ['kid', 'nobody'],
+      ['typ', undefined],
+    ]),
+    claims: new Map<string, unknown>([
+      ['exp', 1],
+      ['sub', undefined],
+      ['extra', { a: [1] }],
+    ]),
+  }
+
+  const altered = await mintClientAssertion(await load(pkcs8(key), alg), CLAIMS, MINTED, changes)
+
+  // Its time is over, which is what the change is for.
+  const currentDate = new Date(0)
+  const verified = await jwtVerify(altered.reveal(), createPublicKey(key), { currentDate })
+  expect(verified.protectedHeader).toEqual({ alg, kid: 'nobody' })
+  expect(verified.payload).toEqual({
+    iss: CLIENT_ID,
+    aud: AUDIENCE,
+    jti: 'jti-1',
+    iat: Math.floor(NOW.getTime() / 1000),
+    exp: 1,
+    extra: { a: [1] },
+  })
+})
+
+test.each([
+  ['PS256', rsa],
+  ['ES256', p256],
+] as const)('an assertion with another signature keeps header and claims: %s', async (alg, key) => {
+  const signingKey = await load(pkcs8(key), alg)
+  const original = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal().split('.')
+  const verify = (jwt: string) => jwtVerify(jwt, createPublicKey(key), { currentDate: NOW })
+
+  for (const changes of [{ signature: 'damaged' }, { key: 'other' }] as const) {
+    const minted = (await mintClientAssertion(signingKey, CLAIMS, MINTED, { ...UNCHANGED, ...changes })).reveal()
+    const altered = (await alterJwt(original.join('.'), { ...UNCHANGED, ...changes })).reveal()
+    for (const jwt of [minted, altered]) {
+      const parts = jwt.split('.')
+      expect(parts.slice(0, 2)).toEqual(original.slice(0, 2))
+      expect(parts[2]).toHaveLength(original[2]?.length ?? 0)
+      await expect(verify(jwt)).rejects.toThrow('signature verification failed')
+    }
+  }
+})
+
+test('an unsigned JWT says so in its header and has nothing after the last dot', async () => {
+  const signingKey = await load(pkcs8(rsa))
+  const changes = { ...UNCHANGED, signature: 'none' } as const
+  const minted = (await mintClientAssertion(signingKey, CLAIMS, MINTED, changes)).reveal()
+  const signed = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal()
+  const altered = (await alterJwt(signed, changes)).reveal()
+
+  expect(decode(minted)?.header).toEqual({ alg: 'none', kid: 'kid-1', typ: 'JWT' })
+  expect(minted).toBe(altered)
+  expect(minted.split('.').slice(1)).toEqual([signed.split('.')[1], ''])
+})
+
+test('what cannot be altered is refused: no JWT, an algorithm that we have no keys for', async () => {
+  const foreign = [{ alg: 'EdDSA' }, {}].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+
+  expect(await problemOf(alterJwt('nothing', { ...UNCHANGED, signature: 'damaged' }))).toEqual({
+    code: 'VALUE_UNDEFINED',
+    message: 'what is to be changed is not a JWT',
+  })
+  expect(await problemOf(alterJwt(`${foreign.join('.')}.c2ln`, { ...UNCHANGED, key: 'other' }))).toEqual({
+    code: 'KEY_UNUSABLE',
+    message: 'a JWT with alg "EdDSA" cannot be signed with another key',
+    expected: 'PS256, RS256, ES256',
+  })
+})
+
+test('an assertion and a signing key print neither themselves nor the key', async () => {
+  const signingKey = await load(pkcs8(rsa))
+  const assertion = await mintClientAssertion(
+    signingKey,
+    { clientId: CLIENT_ID, audience: AUDIENCE, lifetimeSeconds: 300 },
+    { now: NOW, jti: 'jti-1' },
+  )
+
+  expect([String(assertion), JSON.stringify({ assertion }), inspect({ assertion })]).toEqual([
+    '[client_assertion]',
+    '{"assertion":"[client_assertion]"}',
+    '{ assertion: [client_assertion] }',
+  ])
+  expect(JSON.stringify(signingKey)).toBe('{"alg":"PS256","kid":"kid-1","privateKey":{}}')
+  expect(inspect(signingKey, { depth: 9, showHidden: true })).not.toContain('PRIVATE KEY')
+})
+
+test.each([
+  ['PKCS#8', pkcs8(rsa), 'PS256'],
+  ['PKCS#1', rsa.export({ type: 'pkcs1', format: 'pem' }).toString(), 'PS256'],
+  ['SEC 1', p256.export({ type: 'sec1', format: 'pem' }).toString(), 'ES256'],
+  ['with line ends written as \\n, as a CI variable has them', pkcs8(rsa).replaceAll('\n', '\\n'), 'PS256'],
+  ['with Windows line ends', pkcs8(rsa).replaceAll('\n', '\r\n'), 'PS256'],
+  [
+    'behind its certificate in one file',
+    `-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n${pkcs8(rsa)}`,
+    'PS256',
+  ],
+] as const)('a private key is read: %s', async (_, pem, alg) => {
+  const signingKey = await load(pem, alg)
+
+  expect(signingKey.privateKey.equals(alg === 'PS256' ? rsa : p256)).toBe(true)
+})
+
+test('an encrypted private key is read with its passphrase', async () => {
+  const pem = rsa.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open sesame' }).toString()
+
+  expect((await load(pem, 'PS256', 'open sesame')).privateKey.equals(rsa)).toBe(true)
+  expect(await problemOf(load(pem))).toMatchObject({ code: 'KEY_UNUSABLE', found: 'an encrypted private key' })
+  expect(await problemOf(load(pem, 'PS256', 'wrong'))).toMatchObject({
+    code: 'KEY_UNUSABLE',
+    found: 'an encrypted private key that the passphrase does not open',
+    hint: 'check the passphrase',
+  })
+})
+
+test.each([
+  [
+    'a certificate',
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    'a certificate',
+    'name the private key that was made with its certificate signing request',
+  ],
+  [
+    'a certificate signing request',
+    '-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n',
+    'a certificate signing request',
+    'name the private key that was made with it',
+  ],
+  [
+    'a public key',
+    createPublicKey(rsa).export({ type: 'spki', format: 'pem' }).toString(),
+    'a public key',
+    'name the private key that belongs to it',
+  ],
+  [
+    'an OpenSSH key',
+    '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
+    'an OpenSSH key',
+    'convert a copy with: ssh-keygen -p -m PKCS8 -f <copy>',
+  ],
+  ['an empty text', ' \n', 'nothing', 'name the private key that was made with the signing certificate'],
+  [
+    'a key cut short',
+    pkcs8(rsa).slice(0, 900),
+    'a PEM block without its end',
+    'copy the key file again, every line of it',
+  ],
+  [
+    'a key with a missing line',
+    pkcs8(rsa)
+      .split('\n')
+      .filter((_, line) => line !== 5)
+      .join('\n'),
+    'a damaged PEM block',
+    'copy the key file again, every line of it',
+  ],
+  ['a JWK', '{"kty":"RSA"}', 'something else', 'convert the key with: openssl pkey -in <file> -out <new file>'],
+])('%s in place of the private key is recognised', async (_, pem, found, hint) => {
+  expect(await problemOf(load(pem))).toEqual({
+    code: 'KEY_UNUSABLE',
+    message: 'signing key "SIGNING_KEY" is not a usable private key',
+    expected: 'a private key in PEM (PKCS#8, "-----BEGIN PRIVATE KEY-----")',
+    found,
+    hint,
+  })
+})
+
+const NEW_KEY = 'make a new key and signing certificate; the CA asks for RSA 2048'
+const RSA_2048 = 'an RSA key of at least 2048 bits'
+test.each([
+  [
+    'PS256',
+    'RSA 1024',
+    generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey,
+    RSA_2048,
+    'an RSA key of 1024 bits',
+    NEW_KEY,
+  ],
+  [
+    'RS256',
+    'a PSS-only key',
+    generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey,
+    RSA_2048,
+    'an RSA key limited to PSS by its own parameters',
+    NEW_KEY,
+  ],
+  [
+    'ES256',
+    'P-384',
+    generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey,
+    'an EC key on the curve P-256',
+    'an EC key on the curve secp384r1',
+    NEW_KEY,
+  ],
+  ['PS256', 'Ed25519', generateKeyPairSync('ed25519').privateKey, RSA_2048, 'a key of type ed25519', NEW_KEY],
+  [
+    'PS256',
+    'P-256',
+    p256,
+    RSA_2048,
+    'an EC key on the curve prime256v1',
+    'this key can sign ES256: change the algorithm, or name the other key',
+  ],
+  [
+    'ES256',
+    'RSA 2048',
+    rsa,
+    'an EC key on the curve P-256',
+    'an RSA key of 2048 bits',
+    'this key can sign PS256: change the algorithm, or name the other key',
+  ],
+] as const)('%s refuses %s and says what it needs', async (alg, _, key, expected, found, hint) => {
+  expect(await problemOf(load(pkcs8(key), alg))).toEqual({
+    code: 'KEY_UNUSABLE',
+    message: `signing key "SIGNING_KEY" does not fit ${alg}`,
+    expected,
+    found,
+    hint,
+  })
+})
+
+test('a JWT is decoded for reading without being verified; anything else is not', () => {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+  expect(decode(`${part({ alg: 'PS256' })}.${part({ iss: 'thredd sandbox SSA issuer' })}.AAAA`)).toEqual({
+    header: { alg: 'PS256' },
+    payload: { iss: 'thredd sandbox SSA issuer' },
+  })
+  const others = [
+    '',
+    'opaque',
+    'a.b',
+    'a.b.c',
+    `${part([])}.${part({})}.x`,
+    `${part({})}.${part('text')}.x`,
+    'a.b.c.d.e',
+  ]
+  expect(others.map(decode)).toEqual(others.map(() => undefined))
+})
+
+test('what is encrypted is a standard JWE that node:crypto alone can open', async () => {
+  const key = randomBytes(32)
+
+  const jwe = await encryptDirect(Buffer.from('registration'), key)
+
+  const [header = '', encryptedKey, iv = '', ciphertext = '', tag = ''] = jwe.split('.')
+  const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'))
+    .setAAD(Buffer.from(header))
+    .setAuthTag(Buffer.from(tag, 'base64url'))
+  expect(decipher.update(Buffer.from(ciphertext, 'base64url'), undefined, 'utf8') + decipher.final('utf8')).toBe(
+    'registration',
+  )
+  expect(encryptedKey).toBe('')
+  expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toEqual({
+    alg: 'dir',
+    enc: 'A256GCM',
+    kid: sha256base64url(`{"k":"${key.toString('base64url')}","kty":"oct"}`),
+  })
+  expect(await decryptDirect(jwe, key)).toEqual({ ok: true, plaintext: new Uint8Array(Buffer.from('registration')) })
+})
+
+test('the same plaintext is never encrypted to the same text twice', async () => {
+  const key = randomBytes(32)
+
+  expect(await encryptDirect(Buffer.from('same'), key)).not.toBe(await encryptDirect(Buffer.from('same'), key))
+})
+
+test('every flipped bit, every cut and every added character of a JWE is found', async () => {
+  const key = randomBytes(32)
+  const jwe = await encryptDirect(Buffer.from('regist'), key)
+  const bytes = Buffer.from(jwe, 'latin1')
+  const changed: string[] = []
+  for (let index = 0; index < bytes.length; index++) {
+    changed.push(jwe.slice(0, index))
+    for (let bit = 0; bit < 8; bit++) {
+      const copy = Buffer.from(bytes)
+      copy[index] = (copy[index] ?? 0) ^ (1 << bit)
+      changed.push(copy.toString('latin1'))
+    }
+  }
+  changed.push(`${jwe}A`, `${jwe}=`, `${jwe}\n`, ` ${jwe}`, `${jwe}.`)
+
+  const survivors = []
+  for (const text of changed) if ((await decryptDirect(text, key)).ok) survivors.push(text)
+
+  expect(survivors).toEqual([])
+})
+
+test('a spelling that decodes to the same bytes is refused before decryption', async () => {
+  const key = randomBytes(32)
+  const jwe = await encryptDirect(Buffer.from('regist'), key)
+  const [header, , iv, ciphertext, tag = ''] = jwe.split('.')
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const sameBytes = tag.slice(0, -1) + alphabet[alphabet.indexOf(tag.slice(-1)) + 1]
+
+  expect(Buffer.from(sameBytes, 'base64url')).toEqual(Buffer.from(tag, 'base64url'))
+  expect(await decryptDirect([header, '', iv, ciphertext, sameBytes].join('.'), key)).toEqual({
+    ok: false,
+    because: 'damaged',
+  })
+})
+
+test('another key, damage, a cut and a foreign text are told apart', async () => {
+  const key = randomBytes(32)
+  const jwe = await encryptDirect(Buffer.from('registration'), key)
+  const [header = '', ...rest] = jwe.split('.')
+  const headerText = Buffer.from(header, 'base64url').toString()
+  const otherKid = headerText.replace(/"kid":"./, (start) => start.slice(0, -1) + (start.endsWith('A') ? 'B' : 'A'))
+  const flippedKid = [Buffer.from(otherKid).toString('base64url'), ...rest].join('.')
+  const rsaHeader = Buffer.from('{"alg":"RSA-OAEP-256","enc":"A256GCM"}').toString('base64url')
+  const otherKind = await new CompactEncrypt(Buffer.from('x'))
+    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+    .encrypt(randomBytes(32))
+  const reason = async (text: string, candidate = key) => {
+    const decrypted = await decryptDirect(text, candidate)
+    return decrypted.ok ? 'ok' : decrypted.because
+  }
+
+  expect({
+    anotherKey: await reason(jwe, randomBytes(32)),
+    flippedCiphertext: await reason(
+      jwe.replace(/\.[^.]*\.[^.]*$/, (end) => end.replace(/[A-Z]/, (c) => c.toLowerCase())),
+    ),
+    flippedKid: await reason(flippedKid),
+    cut: await reason(jwe.slice(0, -30)),
+    text: await reason('{"registration_access_token":"x"}'),
+    anotherAlgorithm: await reason([rsaHeader, ...rest].join('.')),
+    anotherTool: await reason(otherKind),
+    keyOfWrongLength: await reason(jwe, randomBytes(16)),
+  }).toEqual({
+    anotherKey: 'other-key',
+    flippedCiphertext: 'damaged',
+    flippedKid: 'damaged',
+    cut: 'cut',
+    text: 'foreign',
+    anotherAlgorithm: 'damaged',
+    anotherTool: 'foreign',
+    keyOfWrongLength: 'other-key',
+  })
+})
+
+// https://csrc.nist.gov/projects/cryptographic-standards-and-guidelines/example-values: SHA-256 of "abc"
+test('a SHA-256 in base64url has the published value', () => {
+  expect(sha256base64url('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0')
+  expect(sha256base64url(new Uint8Array([0x61, 0x62, 0x63]))).toBe(sha256base64url('abc'))
+})

@@ -1,0 +1,118 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ensurePki } from '../../mocks/pki.ts'
+
+const DAY_MS = 86_400_000
+let parent: string
+let folder: string
+
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'thredd-pki-'))
+  folder = join(parent, 'pki')
+})
+afterEach(async () => {
+  await rm(parent, { recursive: true, force: true })
+})
+
+test('several starters at once end with one and the same PKI, and leave nothing beside it', async () => {
+  const made = await Promise.all([1, 2, 3].map(() => ensurePki(folder)))
+  expect(new Set(made.map(({ ca }) => ca)).size).toBe(1)
+  expect(made[1]).toEqual(made[0])
+  expect(made[2]).toEqual(made[0])
+  expect(await readdir(parent)).toEqual(['pki'])
+})
+
+test('a kept PKI is reused until its reserve begins, and then remade as a whole', async () => {
+  const now = new Date('2030-01-01T00:00:00Z')
+  const first = await ensurePki(folder, { now })
+  const later = (days: number) => new Date(now.getTime() + days * DAY_MS)
+  expect(await ensurePki(folder, { now: later(288) })).toEqual(first)
+  const second = await ensurePki(folder, { now: later(289) })
+  expect(second.ca).not.toBe(first.ca)
+  expect(new X509Certificate(second.server.certificate).validFromDate).toEqual(later(289))
+})
+
+test('a new host remakes it for all hosts asked so far', async () => {
+  await ensurePki(folder, { hosts: ['one.example'] })
+  const { server } = await ensurePki(folder, { hosts: ['two.example'] })
+  const certificate = new X509Certificate(server.certificate)
+  for (const host of ['one.example', 'two.example', 'localhost']) expect(certificate.checkHost(host)).toBe(host)
+  expect(certificate.checkIP('127.0.0.1')).toBe('127.0.0.1')
+  expect(certificate.checkIP('::1')).toBe('::1')
+  expect((await ensurePki(folder, { hosts: ['one.example'] })).server).toEqual(server)
+})
+
+test('a damaged folder is made anew', async () => {
+  const first = await ensurePki(folder)
+  await rm(join(folder, 'transport.crt'))
+  const second = await ensurePki(folder)
+  expect(second.ca).not.toBe(first.ca)
+  await writeFile(join(folder, 'pki.json'), '{ half')
+  expect((await ensurePki(folder)).ca).not.toBe(second.ca)
+})
+
+test('keys are readable by their owner alone and stay out of version control', async () => {
+  await ensurePki(folder)
+  const modes = await Promise.all(
+    (await readdir(folder)).map(async (name) => [name, ((await stat(join(folder, name))).mode & 0o077) === 0] as const),
+  )
+  expect(modes.filter(([name, isPrivate]) => name.endsWith('.key') && !isPrivate)).toEqual([])
+  expect((await stat(folder)).mode & 0o777).toBe(0o700)
+  expect(await readFile(join(folder, '.gitignore'), 'utf8')).toBe('*\n')
+})
+
+test('certificates are laid out as documented, and each wrong one is wrong in one way', async () => {
+  const { ca, identities, ssaSigner } = await ensurePki(folder)
+  const authority = new X509Certificate(ca)
+  const read = (name: keyof typeof identities) => new X509Certificate(identities[name].certificate)
+  const now = new Date()
+  const facts = Object.fromEntries(
+    Object.keys(identities).map((name) => {
+      const certificate = read(name as keyof typeof identities)
+      return [
+        name,
+        {
+          isOurs: certificate.subject === read('transport').subject,
+          claimsOurIssuer: certificate.issuer === authority.subject,
+          isSigned: certificate.verify(authority.publicKey),
+          isValid: certificate.validFromDate <= now && now < certificate.validToDate,
+          days: (certificate.validToDate.getTime() - certificate.validFromDate.getTime()) / DAY_MS,
+          usage: certificate.keyUsage,
+        },
+      ]
+    }),
+  )
+  const right = {
+    isOurs: true,
+    claimsOurIssuer: true,
+    isSigned: true,
+    isValid: true,
+    days: 350,
+    usage: ['1.3.6.1.5.5.7.3.2'],
+  }
+  expect(facts).toEqual({
+    transport: right,
+    signing: { ...right, usage: undefined },
+    renewed: right,
+    other: { ...right, isOurs: false },
+    expired: { ...right, isValid: false },
+    'not-yet-valid': { ...right, isValid: false },
+    clone: { ...right, isSigned: false },
+    rogue: { ...right, isOurs: false, claimsOurIssuer: false, isSigned: false },
+  })
+  const [transport, clone] = [read('transport'), read('clone')]
+  expect(transport.subject).toBe(
+    'C=GB\nO=thredd\nOU=99b2b599-8cc2-499e-b805-e3d84233ae8e\nCN=b9f04639-cdeb-425b-a310-450d3d293fd4',
+  )
+  expect([clone.serialNumber, clone.validFrom, clone.validTo]).toEqual([
+    transport.serialNumber,
+    transport.validFrom,
+    transport.validTo,
+  ])
+  expect(transport.publicKey.asymmetricKeyDetails).toMatchObject({ modulusLength: 2048 })
+  expect(createPrivateKey(ssaSigner.privateKey).asymmetricKeyType).toBe('rsa')
+  expect(transport.checkPrivateKey(createPrivateKey(await readFile(identities.transport.keyFile)))).toBe(true)
+})

@@ -1,0 +1,138 @@
+/** Every fault of the catalogue turns red what it says, over TLS and in-process, and nothing before it. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FAULTS, faultsOf, type Pki, startTwin } from '../../mocks/index.ts'
+import { outsideClient } from '../support/outside.ts'
+import { course, type Kind, notPassed, runOnTwin, stepOf } from '../support/run.ts'
+import { CLIENT_ID, makeBench, makePki, URLS } from '../support/twin.ts'
+
+let made: Awaited<ReturnType<typeof makePki>>
+let pki: Pki
+beforeAll(async () => {
+  made = await makePki()
+  pki = made.pki
+})
+afterAll(async () => await made[Symbol.asyncDispose]())
+
+const KINDS: readonly Kind[] = ['tls', 'in-process']
+
+/** Each fault as it is written, the step it hits, and what becomes of that step: red checks, or an error. */
+const RED: {
+  readonly [Name in keyof typeof FAULTS]: readonly [text: string, step: string, red: readonly string[] | RegExp]
+} = {
+  handshake: ['handshake:cardsSmoke', 'cards-call', /^(?:TLS_CLIENT_REFUSED|PEER_CLOSED)$/],
+  html400: ['html400:token', 'api-token', /^TLS_CLIENT_REFUSED$/],
+  slow: ['slow:token=1500', 'api-token', /^TIMEOUT$/],
+  cut: ['cut:token', 'api-token', /^PEER_CLOSED$/],
+  reset: ['reset:token', 'api-token', /^PEER_CLOSED$/],
+  'answer-lost': ['answer-lost:registerClient', 'register', /^PEER_CLOSED$/],
+  throttled: ['throttled:token=7', 'api-token', /^THROTTLED$/],
+  unavailable: ['unavailable:token=500', 'api-token', /^SERVER_ERROR$/],
+  'unavailable-once': ['unavailable-once:token', 'api-token', /^SERVER_ERROR$/],
+  status: ['status:registerClient=200', 'register', ['status', 'criterion 1']],
+  'content-type': ['content-type:token', 'api-token', ['content-type', 'criterion 2', 'criterion 3']],
+  'no-header': ['no-header:token', 'api-token', ['criterion 4']],
+  huge: ['huge:token=12', 'api-token', /^TOO_LARGE$/],
+  malformed: ['malformed:token', 'api-token', ['schema', 'criterion 2', 'criterion 3']],
+  empty: ['empty:token', 'api-token', ['schema', 'criterion 2', 'criterion 3']],
+  missing: ['missing:token=/access_token', 'api-token', ['schema /access_token']],
+  member: ['member:token=/expires_in=0', 'api-token', ['schema /expires_in', 'criterion 3']],
+}
+
+const rows = Object.values(RED).flatMap((row) => KINDS.map((kind) => [...row, kind] as const))
+
+test.for(rows)('fault %s turns step %s red: %s, %s', async ([text, stepId, red, kind]) => {
+  const faults = faultsOf(text, makeBench(pki).twin.operations)
+  await using ran = await runOnTwin({ faults, kind, settings: { TIMEOUT_MS: '1000' } })
+
+  const steps = course(ran.record)
+  const index = steps.findIndex((line) => line.startsWith(`${stepId} `))
+  expect(steps.slice(0, index).filter((line) => !line.endsWith(' passed'))).toEqual([])
+  const step = stepOf(ran.record, stepId)
+  if (red instanceof RegExp) {
+    expect(step).toMatchObject({ status: 'errored', checks: [], error: { code: expect.stringMatching(red) } })
+    expect(ran.record.exitCode).toBe(3)
+  } else {
+    expect(notPassed(step).map(({ id }) => id)).toEqual(red)
+    expect(ran.record.exitCode).toBe(1)
+  }
+})
+
+test('every fault of the catalogue has a check that it turns red', () => {
+  expect(Object.keys(RED)).toEqual(Object.keys(FAULTS))
+})
+
+test('a fault in place of an operation leaves the memory alone, and one after it does not', async () => {
+  const clientsAfter = async (text: string) => {
+    const bench = makeBench(pki)
+    for (const fault of faultsOf(text, bench.twin.operations)) bench.twin.use(...fault.handlers(bench.twin))
+    await bench.askRegistration()
+    return bench.twin.state.clients.size
+  }
+
+  for (const text of ['reset', 'html400', 'throttled', 'unavailable', 'unavailable-once', 'handshake']) {
+    expect([text, await clientsAfter(`${text}:registerClient`)]).toEqual([text, 0])
+  }
+  for (const text of ['answer-lost', 'status=500', 'malformed', 'content-type', 'empty']) {
+    const [name, value] = text.split('=')
+    const written = `${name}:registerClient${value === undefined ? '' : `=${value}`}`
+    expect([text, await clientsAfter(written)]).toEqual([text, 1])
+  }
+})
+
+test('what a fault answers: a refused certificate, a rate limit, an outage that ends', async () => {
+  const bench = makeBench(pki)
+  const use = (text: string) => {
+    bench.twin.reset()
+    for (const fault of faultsOf(text, bench.twin.operations)) bench.twin.use(...fault.handlers(bench.twin))
+  }
+  const ask = () => bench.askDirectoryToken()
+
+  use('html400:directoryToken')
+  const html = await ask()
+  expect([html.status, html.headers.get('content-type')]).toEqual([400, 'text/html'])
+  expect(await html.text()).toContain('No required SSL certificate was sent')
+  use('throttled:directoryToken=30')
+  const throttled = await ask()
+  expect([throttled.status, throttled.headers.get('retry-after')]).toEqual([429, '30'])
+  use('unavailable-once:directoryToken=502')
+  expect([(await ask()).status, (await ask()).status]).toEqual([502, 200])
+  use('member:directoryToken=/token_type=DPoP')
+  expect(await (await ask()).json()).toMatchObject({ token_type: 'DPoP' })
+})
+
+test('a fault without an operation is at every one, and a refused handshake at the names of one server', async () => {
+  await using running = await startTwin({ pki })
+  const ask = outsideClient(pki, running.port)
+  const form = { grant_type: 'client_credentials', client_id: CLIENT_ID }
+  const everywhere = faultsOf('unavailable', running.twin.operations)
+  expect(everywhere).toHaveLength(running.twin.operations.size)
+  for (const fault of everywhere) running.twin.use(...fault.handlers(running.twin))
+  for (const url of [`${URLS.old}/.well-known/jwks.json`, `${URLS.keystore}/application.jwks`, URLS.cards]) {
+    expect((await ask(url)).status).toBe(503)
+  }
+  running.twin.reset()
+
+  for (const fault of faultsOf('handshake:token', running.twin.operations)) {
+    running.twin.use(...fault.handlers(running.twin))
+  }
+  await expect(ask(`${URLS.old}/.well-known/jwks.json`)).rejects.toThrow()
+  await expect(ask(`${URLS.custom}/.well-known/jwks.json`, { as: 'none' })).rejects.toThrow()
+  expect(running.twin.log.at(-2)?.decision).toMatch(/^handshake refused: /)
+  expect((await ask(`${URLS.directoryMtls}/token`, { form })).status).toBe(200)
+  running.twin.reset()
+  expect((await ask(`${URLS.old}/.well-known/jwks.json`)).status).toBe(200)
+})
+
+test('a fault that cannot be is named', () => {
+  const { operations } = makeBench(pki).twin
+  const wrong = (text: string) => () => faultsOf(text, operations)
+
+  expect(wrong('explode')).toThrow('unknown fault "explode"; there are handshake, html400,')
+  expect(wrong('constructor')).toThrow('unknown fault "constructor"')
+  expect(wrong('cut:nowhere')).toThrow('unknown operation "nowhere"; there are directoryDiscovery,')
+  expect(wrong('cut:token=1')).toThrow('fault "cut" takes no value')
+  expect(wrong('status:token')).toThrow('fault "status" needs a value: status')
+  expect(wrong('slow:token=soon')).toThrow('fault "slow" needs a whole number; found "soon"')
+  expect(wrong('unavailable=200')).toThrow('fault "unavailable" needs a status from 500 to 599, not 200')
+  expect(wrong('member:token=/a')).toThrow('fault "member" needs a value: /pointer=value; found "/a"')
+})

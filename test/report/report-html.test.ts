@@ -1,0 +1,604 @@
+/** The report for people: what it says, that it needs nothing else, and that a hostile server cannot speak through it. */
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { clauseOf, REQUIREMENTS } from '../../src/record/clauses.ts'
+import type { RunRecord } from '../../src/record/index.ts'
+import { account } from '../../src/report/account.ts'
+import { curl } from '../../src/report/curl.ts'
+import { runsPage } from '../../src/report/html/runs.ts'
+import {
+  CONFIGURATION_URL,
+  check,
+  everyOutcome,
+  exchange,
+  HOSTILE,
+  hostileRecord,
+  html,
+  markdown,
+  recordOf,
+  registration,
+  sampleRecord,
+  whole,
+} from '../support/reports.ts'
+import { runOnTwin } from '../support/run.ts'
+
+test('the report is one file under a policy that admits its own style and script and nothing else', () => {
+  const page = html(everyOutcome())
+
+  const [policy = ''] = /(?<=http-equiv="Content-Security-Policy" content=")[^"]+/.exec(page) ?? []
+  const [style = ''] = /(?<=<style>)[\s\S]*?(?=<\/style>)/.exec(page) ?? []
+  const [script = ''] = /(?<=<script>)[\s\S]*?(?=<\/script>)/.exec(page) ?? []
+  expect(policy.replaceAll('&#39;', "'")).toBe(
+    `default-src 'none'; style-src '${hashOf(style)}'; script-src '${hashOf(script)}'; base-uri 'none'; form-action 'none'`,
+  )
+  expect(tagsOf(page).filter(({ name }) => ['link', 'img', 'iframe', 'base', 'object'].includes(name))).toEqual([])
+  expect(page).not.toMatch(/\s(?:src|style|on\w+)=|@import|url\(/)
+  expect(
+    linksOf(page).filter((href) => !/^#|^https:\/\/(?:www\.rfc-editor\.org|docs\.thredd\.com)\//.test(href)),
+  ).toEqual([])
+})
+
+test('nothing that a hostile server answers becomes markup', () => {
+  const page = html(hostileRecord())
+
+  const allowed = new Set(tagsOf(html(everyOutcome())).map(({ name }) => name))
+  expect(tagsOf(page).filter(({ name }) => !allowed.has(name))).toEqual([])
+  expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'style')).toHaveLength(2)
+  expect(tagsOf(page).filter(({ text }) => /\son\w+\s*=/.test(withoutValues(text)))).toEqual([])
+  expect(linksOf(page).filter((href) => /^(?!#|https:)/.test(href))).toEqual([])
+  expect(page).toContain('&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;')
+  // What turns the direction of writing is shown by number.
+  expect(page).not.toContain('\u202e')
+  expect(page).not.toContain('\u0000')
+  expect(page).toContain('\\u202e')
+})
+
+test('the list of runs escapes what it shows, and says what is wrong with a run', () => {
+  const page = whole(
+    runsPage([
+      { folder: '2026 "a"/<b>', run: sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } }) },
+      { folder: 'cut', run: { problem: '"record.json" is cut' } },
+    ]),
+  )
+
+  expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'img' || name === 'b')).toHaveLength(1)
+  expect(page).toContain('href="2026%20%22a%22/%3Cb%3E/report.html"')
+  expect(page).toContain('&quot;record.json&quot; is cut')
+})
+
+const failing = () => registration({ status: 'failed', checks: [check({ status: 'fail' })] })
+const stopped = () =>
+  registration({ status: 'errored', checks: [], error: { code: 'INTERRUPTED', message: 'stopped' } })
+
+const ANSWERS: readonly (readonly [title: string, record: RunRecord, headline: string, because: readonly string[]])[] =
+  [
+    [
+      'a failed check',
+      recordOf([failing()]),
+      'No',
+      ['1 failed check, the first in register / register', expect.stringMatching(/not tested/)],
+    ],
+    [
+      'no verdict',
+      recordOf([stopped()]),
+      'Not known',
+      [
+        '1 call ended without a verdict, the first in register / register',
+        'PARTIAL: not all flows ran',
+        expect.any(String),
+      ],
+    ],
+    [
+      'the offline twin',
+      sampleRecord({ environment: { name: 'mock', class: 'mock', files: [] }, counterparty: 'twin' }),
+      'Not answered here: ready for UAT',
+      [expect.stringMatching(/^everything passed on the offline twin/), expect.any(String)],
+    ],
+    [
+      'a filtered run',
+      sampleRecord({ leftOut: ['lifecycle'] }),
+      'Not yet: what ran has passed',
+      ['PARTIAL: not all flows ran', expect.any(String)],
+    ],
+    [
+      'a record that does not say what was left out',
+      sampleRecord({ leftOut: undefined }),
+      'Not yet: what ran has passed',
+      ['PARTIAL: the record does not say whether all flows ran', expect.any(String)],
+    ],
+    [
+      'requirements without a test',
+      sampleRecord(),
+      'Nothing found against it, with reservations',
+      [expect.stringMatching(/^\d+ mandatory requirements not tested/)],
+    ],
+  ]
+
+test.for(ANSWERS)('may we go live? %s', ([, record, headline, because]) => {
+  const { answer } = account(record)
+
+  expect(answer).toMatchObject({ headline, because })
+  expect(html(record)).toContain(`<p class="headline">${headline}</p>`)
+})
+
+test('a registration without an answer is told in the overview, with the way out among the findings', () => {
+  const { response: _, ...lost } = exchange()
+  const error = { code: 'PEER_CLOSED', message: '"auth.example" closed the connection' }
+  const record = recordOf([
+    registration({ status: 'errored', checks: [], error, exchanges: [{ ...lost, sent: 'unknown', error }] }),
+  ])
+
+  expect(account(record).answer.because).toContain('1 call may have registered a client, and nobody knows')
+  expect(account(record).findings).toMatchObject([{ remedy: 'thredd vault list says what is open, and the way out' }])
+  expect(html(record)).toMatch(/<path class="lost"/)
+  expect(html(sampleRecord())).not.toMatch(/<path class="lost"/)
+})
+
+test('a finding says which requirement is not met', () => {
+  const title = "$response.body#/token_endpoint_auth_method == 'private_key_jwt'"
+  const record = recordOf([
+    registration({ status: 'failed', checks: [check({ id: 'criterion 1', status: 'fail', title })] }),
+  ])
+
+  expect(html(record)).toMatch(
+    /<p><a href="#requirement-THREDD-DCR-3\.3\.2-07">THREDD-DCR-3\.3\.2-07<\/a> token_endpoint_auth_method private_key_jwt is registered\.<\/p>/,
+  )
+  expect(markdown(record)).toContain('  requirements: THREDD-DCR-3.3.2-07')
+})
+
+test('a requirement with many proofs names the worst and counts the rest', () => {
+  const bad = registration({
+    stepId: 'bad',
+    status: 'failed',
+    checks: [check({ id: 'status', status: 'fail' }), check({ status: 'fail' })],
+  })
+  const page = html(
+    recordOf([
+      ...Array.from({ length: 20 }, (_, index) => registration({ stepId: `good-${index}`, checks: [check()] })),
+      bad,
+    ]),
+  )
+  const [row = ''] = /<tr id="requirement-THREDD-DCR-3\.3\.3-07">.*?<\/tr>/.exec(page) ?? []
+
+  expect(row).toContain('register / bad</a>, ')
+  expect([...row.matchAll(/href="#step-/g)]).toHaveLength(8)
+  expect(row).toContain('and <a href="#by-step">13 more steps</a>')
+})
+
+test('what a person has to do stands in the overview: messages to Thredd, and what nobody checked', () => {
+  const page = html(
+    sampleRecord({
+      given: [{ workflowId: 'read', name: 'registration', means: 'a client is registered', how: 'not checked' }],
+      messagesToThredd: [
+        {
+          clientId: 'client-1',
+          asks: 'set-metadata',
+          at: '2026-01-02T03:04:05.000Z',
+          text: 'Please set <the> metadata.',
+        },
+      ],
+    }),
+  )
+
+  expect(page).toMatch(/<p><strong>read<\/strong>, given and not checked: a client is registered<\/p>/)
+  expect(page).toMatch(
+    /Message to Thredd about <span class="mono wrap">client-1<\/span>.*Please set &lt;the&gt; metadata\./,
+  )
+})
+
+test('an expiring certificate is a reservation', () => {
+  const [identity] = sampleRecord().identities
+  const record = sampleRecord({ identities: identity === undefined ? [] : [{ ...identity, daysLeft: 9 }] })
+
+  expect(account(record).answer.because).toContain('certificate "transport" expires in 9 days')
+  expect(html(record)).toContain('<span class="badge warn">9 days left</span>')
+})
+
+test('a partial run says so in its title, its overview and the list of what was left out', () => {
+  const page = html(sampleRecord({ leftOut: ['lifecycle'] }))
+
+  expect(page).toContain('<title>PARTIAL · uat')
+  expect(page).toContain('<span class="stamp partial">PARTIAL</span>')
+  expect(page).not.toContain('COMPLETE</span>')
+  expect(page).toMatch(/not part of the run<\/dt><dd>lifecycle</)
+})
+
+test('what weakens the evidence stands in red, and is a reservation', () => {
+  const { security, tool, ...record } = sampleRecord()
+  const weaknesses = [{ flag: 'CA_FILE', means: 'further authorities' }]
+  const weak = { ...record, tool: { ...tool, dirty: true }, security: security && { ...security, weaknesses } }
+
+  const page = html(weak)
+
+  expect(page).toMatch(
+    /<div class="alert fail"><strong>This weakens the evidence<\/strong><ul><li><span class="mono">changed files<\/span>: the tool was run from files that differ from its commit<\/li><li><span class="mono">CA_FILE<\/span>: further authorities<\/li><\/ul>/,
+  )
+  expect(page).toMatch(/<dt>weakened evidence<\/dt><dd><div><span class="mark fail">changed files</)
+  expect(account(weak).answer.because).toContain('weakened evidence: changed files, CA_FILE')
+  expect(html(sampleRecord())).toMatch(/<dt>weakened evidence<\/dt><dd>by nothing/)
+  expect(html({ ...record, tool })).toMatch(/<dt>weakened evidence<\/dt><dd>the record does not say/)
+})
+
+test('a clock that is off weakens the evidence', () => {
+  const late = exchange()
+  const response = late.response && {
+    ...late.response,
+    headers: [['date', 'Fri, 02 Jan 2026 03:04:45 GMT'] as [string, string]],
+  }
+
+  expect(account(recordOf([registration({ exchanges: [{ ...late, response }] })])).weaknesses).toEqual([
+    { flag: 'clock', means: 'the clock of this machine is off: 40 s to that of auth.example' },
+  ])
+  expect(account(sampleRecord()).weaknesses).toEqual([])
+})
+
+test('each endpoint says where it came from: a setting, an answer, or the flow', () => {
+  const metadata = {
+    token_endpoint: 'https://auth.example/oauth2/register',
+    aliases: { other: 'https://elsewhere.example/x' },
+  }
+  const answering = (url: string, body: unknown) => {
+    const one = exchange()
+    const text = JSON.stringify(body)
+    return {
+      ...one,
+      request: { ...one.request, url },
+      response: { status: 200, headers: [], body: { text, bytes: text.length } },
+    }
+  }
+  const { endpoints } = account(
+    recordOf([
+      registration({ stepId: 'discovery', exchanges: [answering('https://auth.example/.well-known', metadata)] }),
+      registration(),
+      registration({ stepId: 'elsewhere', exchanges: [answering('https://elsewhere.example/x', {})] }),
+      registration({ stepId: 'typed', exchanges: [answering('https://typed.example/', {})] }),
+    ]),
+  )
+
+  const configured = { source: 'authorization', from: '.env.uat:12' }
+  expect(endpoints.map(({ named, ...rest }) => ({ ...rest, named: named && [named.member, named.at.stepId] }))).toEqual(
+    [
+      { method: 'POST', url: 'https://auth.example/.well-known', configured, named: undefined },
+      {
+        method: 'POST',
+        url: 'https://auth.example/oauth2/register',
+        configured,
+        named: ['token_endpoint', 'discovery'],
+      },
+      {
+        method: 'POST',
+        url: 'https://elsewhere.example/x',
+        configured: undefined,
+        named: ['aliases.other', 'discovery'],
+      },
+      { method: 'POST', url: 'https://typed.example/', configured: undefined, named: undefined },
+    ],
+  )
+})
+
+test('the inventory has every certificate and key with its type, size and days left', () => {
+  const [identity] = sampleRecord().identities
+  const [key] = sampleRecord().signingKeys ?? []
+  const page = html(
+    sampleRecord({ signingKeys: key && [{ ...key, certificate: identity && { ...identity, daysLeft: 12 } }] }),
+  )
+
+  expect(page).toMatch(/<dt>key<\/dt><dd>RSA 2048<\/dd>/)
+  expect(page).toMatch(/<h4>signing-1<\/h4>.*RSA 3072.*PS256, RS256.*NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/)
+  expect(page).toContain('<span class="badge warn">12 days left</span>')
+  expect(page).toMatch(
+    /Server certificate<\/h3>.*shown by.*auth\.example.*EC P-256.*1 issuer up to the trusted root.*CN=Public CA/s,
+  )
+  expect(page).toContain('<div>192.0.2.7:443</div>')
+  expect(page).toContain('<div>TLSv1.3, TLS_AES_256_GCM_SHA384, http/1.1</div>')
+  expect(html(sampleRecord())).toContain('not known: SIGNING_CERT_FILE names it')
+})
+
+test('a step names what the other side can find it by', () => {
+  const one = exchange()
+  const response = one.response && {
+    ...one.response,
+    headers: [...one.response.headers, ['x-request-id', 'r-1'] as [string, string]],
+  }
+
+  expect(html(recordOf([registration({ exchanges: [{ ...one, response }] })]))).toContain(
+    'To ask the other side about this call: <span class="mono">date: Fri, 02 Jan 2026 03:04:07 GMT</span>, <span class="mono">x-request-id: r-1</span>',
+  )
+})
+
+test('findings come worst first, each with what it means and where it is', () => {
+  const { findings } = account(everyOutcome())
+
+  expect(
+    findings.map(({ standing, title, impact, remedy, at }) => [standing, at?.stepId, title, impact, remedy]),
+  ).toEqual([
+    ['fail', 'fails', '$statusCode == 201', 'a condition of the flow does not hold', undefined],
+    [
+      'inconclusive',
+      'errs',
+      '"auth.example" did not answer within 300 ms',
+      'the answer did not come in time',
+      'raise TIMEOUT_MS',
+    ],
+    [
+      'warn',
+      'warns',
+      'the granted scopes are the requested ones',
+      expect.stringMatching(/^calls that need a missing scope/),
+      expect.stringMatching(/^the server left out scopes that no role of the application covers: /),
+    ],
+  ])
+})
+
+test('a step shows requested and granted scopes, expected beside found, and links to its clauses', () => {
+  const page = html(everyOutcome())
+
+  expect(page).toContain('<li class="fail">✗ not granted: pin.read</li>')
+  expect(page).toContain('<li class="warn">! not requested: internal.read</li>')
+  expect(page).toContain(
+    '<span>expected</span>$statusCode == 201</div><div class="differs fail"><span>found</span>$statusCode is 200</div>',
+  )
+  expect(page).toContain('href="https://www.rfc-editor.org/rfc/rfc7591.html#section-3.2.1"')
+  expect(page).toContain('client to authorization server, POST, status 201, fail.')
+})
+
+test('a JWT is shown once, decoded, and without its signature or that of a JWT within it', () => {
+  const page = html(recordOf([registration(), registration({ stepId: 'again' })]))
+
+  expect(page.match(/id="token-\d+"/g)).toEqual(['id="token-1"'])
+  expect(page).toContain('<span class="title">software_statement (1)</span>')
+  expect(page).toContain('iat 2026-11-23 14:10:26 UTC')
+  expect(page).toContain('eyJhbGciOiJub25lIn0.eyJhIjoxfQ.[signature]')
+  expect(page).not.toContain('c2lnbmF0dXJlLW9mLW5lc3RlZA')
+})
+
+test('the ledger names each client and how it was left', () => {
+  const manage = (stepId: string, method: string, status: number) =>
+    registration({
+      stepId,
+      operation: { source: 'authorization', operationId: stepId, method, path: '/' },
+      exchanges: [
+        exchange({
+          request: { method, url: CONFIGURATION_URL, headers: [], body: { bytes: 0 } },
+          response: { status, headers: [], body: { bytes: 0 } },
+        }),
+      ],
+    })
+  const dispositions = (...steps: Parameters<typeof recordOf>[0]) =>
+    account(recordOf(steps)).ledger.map(({ disposition, events }) => [disposition, events.map(({ what }) => what)])
+
+  expect(dispositions(registration())).toEqual([['left registered', ['registered']]])
+  expect(dispositions(registration(), manage('update', 'PUT', 200), manage('delete', 'DELETE', 204))).toEqual([
+    ['deleted', ['registered', 'updated', 'deleted']],
+  ])
+  expect(dispositions(registration(), manage('delete', 'DELETE', 204), manage('read', 'GET', 401))).toEqual([
+    ['deleted and found dead', ['registered', 'deleted', 'found dead (401)']],
+  ])
+  expect(dispositions(manage('delete', 'DELETE', 204))).toEqual([['deleted', ['deleted']]])
+  const { response: _, ...lost } = exchange()
+  expect(dispositions(registration({ exchanges: [{ ...lost, sent: 'unknown' }] }))).toEqual([
+    ['unknown', ['asked for, no answer']],
+  ])
+  expect(dispositions(registration({ exchanges: [{ ...lost, sent: 'no' }] }))).toEqual([])
+})
+
+test('the clock of a server is compared with ours', () => {
+  const [host] = account(sampleRecord()).hosts
+
+  // Date 03:04:07 is on average half a second old; the answer came at 03:04:05.200.
+  expect(host).toMatchObject({ host: 'auth.example', calls: 1, clockOffsetSeconds: 2.3 })
+})
+
+test('a report may be quoted for three months, or until a certificate expires', () => {
+  const [identity] = sampleRecord().identities
+  const soon = identity === undefined ? [] : [{ ...identity, notAfter: '2026-02-01T00:00:00.000Z' }]
+
+  expect(account(sampleRecord()).validUntil).toBe('2026-04-02T03:04:06.000Z')
+  expect(account(sampleRecord({ identities: soon })).validUntil).toBe('2026-02-01T00:00:00.000Z')
+})
+
+test('a requirement has the verdict of its worst check, and without a check it is a gap', () => {
+  const standing = (record: RunRecord, id: string) =>
+    account(record).requirements.find(({ requirement }) => requirement.id === id)?.standing
+  const with_ = (status: 'pass' | 'warn' | 'fail') =>
+    recordOf([
+      registration({
+        status: status === 'fail' ? 'failed' : 'passed',
+        checks: [check({ title: '$statusCode == 201', status })],
+      }),
+    ])
+
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-05')).toBe('pass')
+  expect(standing(with_('warn'), 'THREDD-DCR-3.3.2-05')).toBe('warn')
+  expect(standing(with_('fail'), 'THREDD-DCR-3.3.2-05')).toBe('fail')
+  expect(standing(recordOf([stopped()]), 'THREDD-DCR-3.3.2-05')).toBe('inconclusive')
+  expect(standing(recordOf([]), 'THREDD-DCR-3.3.2-05')).toBe('not tested')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.1-04')).toBe('gap')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-03')).toBe('not tested')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.2-15')).toBe('review')
+  expect(standing(with_('pass'), 'THREDD-DCR-3.3.3-02')).toBe('by design')
+})
+
+test('a check may name a requirement, and a request that was spoilt on purpose proves none by its title', () => {
+  const standing = (step: ReturnType<typeof registration>, id: string) =>
+    account(recordOf([step])).requirements.find(({ requirement }) => requirement.id === id)?.standing
+
+  expect(standing(registration({ checks: [check({ clauses: ['THREDD-DCR-3.3.2-03'] })] }), 'THREDD-DCR-3.3.2-03')).toBe(
+    'pass',
+  )
+  expect(standing(registration({ case: { of: 'register', id: 'bad', control: false } }), 'THREDD-DCR-3.3.2-05')).toBe(
+    'not tested',
+  )
+  expect(standing(registration({ case: { of: 'register', id: 'good', control: true } }), 'THREDD-DCR-3.3.2-05')).toBe(
+    'pass',
+  )
+})
+
+test('each requirement is in the report, with the steps that decide it and the other way round', () => {
+  const page = html(sampleRecord())
+
+  for (const { id } of REQUIREMENTS) expect(page).toContain(`id="requirement-${id}"`)
+  expect(page).toMatch(
+    /id="requirement-THREDD-DCR-3\.3\.2-05"><td><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
+  )
+  expect(page).toMatch(
+    /id="requirement-THREDD-DCR-3\.3\.1-04"><td><span class="badge other">.*?nobody has written a check/,
+  )
+  expect(page).toMatch(
+    /<th scope="row"><a href="#step-1-1">register \/ register<\/a><\/th><td>[^<]*THREDD-DCR-3\.3\.2-05/,
+  )
+})
+
+test('every clause of the flows is in the catalogue, and every proof of the catalogue is a check of a run', async () => {
+  await using ran = await runOnTwin({ flows: [] })
+  const { record } = ran
+  const steps = record.workflows.flatMap((workflow) => workflow.steps)
+  const named = [
+    ...record.workflows.flatMap(({ clauses }) => clauses),
+    ...steps.flatMap((step) => [...(step.clauses ?? []), ...step.checks.flatMap(({ clauses }) => clauses)]),
+  ]
+
+  expect([...new Set(named)].filter((id) => clauseOf(id).href === undefined)).toEqual([])
+  expect(
+    account(record)
+      .requirements.filter(({ standing }) => !['pass', 'gap', 'review', 'by design'].includes(standing))
+      .map(({ requirement, because }) => `${requirement.id}: ${because}`),
+  ).toEqual([])
+  const flowsNaming = (id: string) =>
+    record.workflows
+      .filter(({ steps }) => steps.some((step) => step.checks.some(({ clauses }) => clauses.includes(id))))
+      .map(({ workflowId }) => workflowId)
+  expect(REQUIREMENTS.map(({ id, flows = [] }) => [id, flows.toSorted()])).toEqual(
+    REQUIREMENTS.map(({ id }) => [id, flowsNaming(id).toSorted()]),
+  )
+  const checks = new Set(
+    steps.flatMap((step) =>
+      step.checks.flatMap(({ id, title }) => [id, title].map((one) => `${step.operation?.operationId} ${one}`)),
+    ),
+  )
+  expect(
+    REQUIREMENTS.flatMap(({ id, proof }) =>
+      proof
+        .filter((one) => !checks.has(`${one.operation} ${one.check}`))
+        .map((one) => `${id}: ${one.operation} ${one.check}`),
+    ),
+  ).toEqual([])
+})
+
+test('ids of requirements are unique, and a clause that is not in the table still leads somewhere', () => {
+  expect(new Set(REQUIREMENTS.map(({ id }) => id)).size).toBe(REQUIREMENTS.length)
+  expect(clauseOf('RFC9700-2.2.1')).toMatchObject({
+    title: 'RFC 9700, section 2.2.1',
+    href: 'https://www.rfc-editor.org/rfc/rfc9700.html#section-2.2.1',
+  })
+  expect(clauseOf('RFC7592-B').href).toBe('https://www.rfc-editor.org/rfc/rfc7592.html#appendix-B')
+  expect(clauseOf('THREDD-DCR-3.3.2-05').id).toBe('THREDD-DCR-3.3.2')
+  expect(clauseOf('HOUSE-1')).toEqual({ id: 'HOUSE-1', title: 'HOUSE-1' })
+})
+
+const VARIABLES = {
+  SOFTWARE_STATEMENT: 'the statement',
+  ACCESS_TOKEN: 'the "token"',
+  CLIENT_ASSERTION: 'the assertion',
+  TRANSPORT_CERT_FILE: 'cert.pem',
+  TRANSPORT_KEY_FILE: 'key.pem',
+  IDENTITY_ROGUE_CERT_FILE: 'rogue.pem',
+  IDENTITY_ROGUE_KEY_FILE: 'rogue.key',
+  CA_FILE: 'ca.pem',
+}
+
+test('a copied curl command says the same to a shell, with secrets as variables', () => {
+  const command = curl(exchange(), { identity: 'transport', ownAuthorities: true })
+
+  expect(argumentsOf(command)).toEqual([
+    '--request',
+    'POST',
+    'https://auth.example/oauth2/register?probe=1',
+    '--cert',
+    'cert.pem',
+    '--key',
+    'key.pem',
+    '--cacert',
+    'ca.pem',
+    '--header',
+    'accept: application/json',
+    '--header',
+    'content-type: application/json',
+    '--header',
+    'authorization: Bearer the "token"',
+    '--data-raw',
+    '{"scopes":["cards.read"],"software_statement":"the statement"}',
+  ])
+})
+
+test('a form is a form again, another identity has its own variables, and a quote ends nothing', () => {
+  const { tls: _, ...rest } = exchange()
+  const text = JSON.stringify({
+    client_assertion: 'eyJhbGciOiJFUzI1NiJ9.e30.[signature#00000000]',
+    note: "it's $HOME `id` $(id)",
+    scope: ['a', 'b'],
+  })
+  const command = curl(
+    {
+      ...rest,
+      request: {
+        method: 'POST',
+        url: "https://auth.example/'$(id)",
+        headers: [['content-type', 'application/x-www-form-urlencoded']],
+        body: { text, bytes: 100_000, sha256: '33'.repeat(32), truncated: true },
+      },
+    },
+    { identity: 'rogue', ownAuthorities: false },
+  )
+
+  expect(command.split('\n')[0]).toBe(`# the body is cut; it had 100000 bytes, sha256 ${'33'.repeat(32)}`)
+  expect(argumentsOf(command)).toEqual([
+    '--request',
+    'POST',
+    "https://auth.example/'$(id)",
+    '--cert',
+    'rogue.pem',
+    '--key',
+    'rogue.key',
+    '--header',
+    'content-type: application/x-www-form-urlencoded',
+    '--data-urlencode',
+    'client_assertion=the assertion',
+    '--data-urlencode',
+    "note=it's $HOME `id` $(id)",
+    '--data-urlencode',
+    'scope=a',
+    '--data-urlencode',
+    'scope=b',
+  ])
+})
+
+/** What a real shell makes of the command. */
+function argumentsOf(command: string): string[] {
+  const shown = execFileSync('bash', ['-c', `curl() { printf '%s\\0' "$@"; }\n${command}`], {
+    env: { ...VARIABLES, PATH: process.env.PATH },
+  })
+  return shown.toString().split('\0').slice(0, -1)
+}
+
+function hashOf(text: string): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`
+}
+
+/** Start tags as a browser reads them; attribute values may hold ">". */
+function tagsOf(page: string): { name: string; text: string }[] {
+  const body = page.replace(/(<style>)[\s\S]*?(<\/style>)/, '$1$2').replace(/(<script>)[\s\S]*?(<\/script>)/, '$1$2')
+  return [...body.matchAll(/<([a-z][\w-]*)(?:[^"'>]|"[^"]*"|'[^']*')*>/gi)].map(([text, name = '']) => ({
+    name: name.toLowerCase(),
+    text,
+  }))
+}
+
+function withoutValues(tag: string): string {
+  return tag.replace(/"[^"]*"|'[^']*'/g, '""')
+}
+
+function linksOf(page: string): string[] {
+  return [...page.matchAll(/\s(?:href|action|src|xlink:href)="([^"]*)"/g)].map(([, href = '']) => href)
+}

@@ -1,0 +1,175 @@
+/** What a run of any length leaves is made, written and searched piece by piece. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { RunRecord } from '../../src/record/index.ts'
+import { account } from '../../src/report/account.ts'
+import { createArtifacts, withoutFolder } from '../../src/report/artifacts.ts'
+import { filled, Search } from '../../src/report/chunks.ts'
+import { FORMATS } from '../../src/report/index.ts'
+import { Redactor } from '../../src/secret/index.ts'
+import { check, exchange, html, junit, markdown, registration, sampleRecord, whole } from '../support/reports.ts'
+
+/** More than is written, read or searched at once. */
+const LARGE = 3 * 1024 * 1024
+const LINE = `${'.'.repeat(1023)}\n`
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'thredd-long-'))
+})
+afterAll(async () => await rm(folder, { recursive: true, force: true }))
+
+test.each([
+  ['in one line', 'correct-horse-battery-staple-in-one-line'],
+  ['over several lines', 'correct horse\nbattery staple\nover several lines'],
+])('a secret %s is found wherever a file is cut for the search', async (_, secret) => {
+  const redactor = new Redactor(new Uint8Array(32))
+  redactor.add({ value: secret, name: 'passphrase' })
+  const artifacts = await createArtifacts(folder, 'cut', redactor)
+
+  // Around each place where a piece may end: at its start, within it, at its end.
+  for (const place of [128, 256, 512].map((kib) => kib * 1024)) {
+    for (const shift of [0, 10, 41]) {
+      const before = LINE.repeat(LARGE / LINE.length).slice(0, place - shift)
+      const text = [before, secret, LINE.repeat(64)]
+      await expect(artifacts.write('report.html', text)).rejects.toMatchObject({ problems: [{ code: 'SECRET_LEAK' }] })
+      await expect(withoutFolder(redactor).write('report.html', text)).rejects.toThrow('would have held a secret')
+    }
+  }
+  expect(readdirSync(artifacts.folder)).toEqual([])
+})
+
+test('a secret longer than any piece is found where it stands in one line', async () => {
+  const secret = Array.from({ length: 100_000 }, (_, index) => `${index}-`).join('')
+  const search = new Search((text) => (text.includes(secret) ? ['token'] : []))
+
+  for (const piece of [LINE.repeat(400), 'x', ...(secret.match(/.{1,9999}/g) ?? []), '\n', LINE.repeat(2000)])
+    search.add(piece)
+
+  expect(search.end()).toEqual(['token'])
+})
+
+test('a number is not taken for that of a card because a file is cut for the search within it', () => {
+  // 4539578763621486 has a valid check digit.
+  const redactor = new Redactor(new Uint8Array(32))
+  const found = Array.from({ length: 64 }, (_, indent) => {
+    const line = `${' '.repeat(indent)}"wait": 2.4539578763621486,\n`
+    const search = new Search((text) => redactor.find(text))
+    for (let count = 0; count < 30; count += 1) search.add(line.repeat(1000))
+    return search.end()
+  })
+
+  expect(found.flat()).toEqual([])
+})
+
+test('an artifact is on the disk in part before it is made to its end', async () => {
+  const artifacts = await createArtifacts(folder, 'part', new Redactor(new Uint8Array(32)))
+  let largest = 0
+  function* text() {
+    for (let line = 0; line < LARGE / LINE.length; line += 1) {
+      yield LINE
+      const draft = join(artifacts.folder, 'run.har.part')
+      if (line % 256 === 0 && existsSync(draft)) largest = Math.max(largest, statSync(draft).size)
+    }
+  }
+
+  const file = await artifacts.write('run.har', text())
+
+  expect(largest).toBeGreaterThan(LARGE / 2)
+  expect(readFileSync(file, 'utf8')).toBe(LINE.repeat(LARGE / LINE.length))
+  expect(readdirSync(dirname(file))).toEqual(['run.har'])
+})
+
+test.each(Object.entries(FORMATS).filter(([name]) => name !== 'md'))(
+  'the %s report comes workflow by workflow',
+  (_, { convert }) => {
+    const walks: number[] = []
+    const record = ofWorkflows(20, (index) => walks.push(index))
+
+    const chunks = convert(record)[Symbol.iterator]()
+    let largest = 0
+    let [walked, count] = [0, 0]
+    for (let next = chunks.next(); !next.done; next = chunks.next(), count += 1) {
+      largest = Math.max(largest, next.value.length)
+      if (count === 10) walked = walks.length
+    }
+
+    expect(count).toBeGreaterThan(20)
+    expect(largest).toBeLessThan(whole(convert(record)).length / 2)
+    // At the tenth chunk the last workflows have been read for the account alone.
+    expect(walks.length).toBeGreaterThan(walked)
+  },
+)
+
+test('a list in a JSON text is written as JSON.stringify writes it', () => {
+  const around = { before: ['"tests": []', { tests: 1 }], results: { tests: [] as unknown[], after: { tests: [] } } }
+  for (const items of [[], [{ a: [1, { b: 'x\ny' }] }], ['one', 2, null, { 'tests": []': [] }]]) {
+    const text = whole(
+      filled(
+        around,
+        { name: 'tests', depth: 2 },
+        items.map((item) => JSON.stringify(item, null, 2)),
+      ),
+    )
+    const meant = { ...around, results: { ...around.results, tests: items } }
+    expect(text).toBe(`${JSON.stringify(meant, null, 2)}\n`)
+  }
+})
+
+/** A record whose steps are read when somebody looks. */
+function ofWorkflows(number: number, onRead: (index: number) => void): RunRecord {
+  const { workflows, ...rest } = sampleRecord()
+  return {
+    ...rest,
+    workflows: Array.from({ length: number }, (_, index) => ({
+      ...(workflows[0] as RunRecord['workflows'][number]),
+      workflowId: `workflow-${index}`,
+      get steps() {
+        onRead(index)
+        return [registration({ stepId: `step-${index}` })]
+      },
+    })),
+  }
+}
+
+test('a warning that names every workflow is cut where each suite repeats it', () => {
+  const record = sampleRecord({ warnings: ['short', 'x'.repeat(2000)] })
+
+  const values = [...junit(record).matchAll(/name="warning" value="([^"]*)"/g)].map(([, value]) => value)
+
+  expect(values).toEqual(['short', `${'x'.repeat(1000)}…`])
+})
+
+test('of very many findings, proofs, workflows and JWTs the reports show the first and count the others', () => {
+  const number = 600
+  const { workflows, ...rest } = sampleRecord()
+  const [workflow] = workflows
+  if (workflow === undefined) throw new Error('the sample has a workflow')
+  const record: RunRecord = {
+    ...rest,
+    workflows: Array.from({ length: number }, (_, index) => {
+      const claims = Buffer.from(JSON.stringify({ jti: `jwt-${index}` })).toString('base64url')
+      const headers: [string, string][] = [['x-token', `eyJhbGciOiJub25lIn0.${claims}.[signature#01234567]`]]
+      const { request, ...others } = exchange()
+      const one = { ...others, request: { ...request, headers, body: { bytes: 0 } } }
+      const checks = [check({ status: 'warn', clauses: ['RFC7591-3.2.1'], title: `rule ${index}` })]
+      return { ...workflow, workflowId: `workflow-${index}`, steps: [registration({ exchanges: [one], checks })] }
+    }),
+  }
+
+  const page = html(record)
+
+  expect(account(record)).toMatchObject({ findingCounts: { fail: 0, inconclusive: 0, warn: number } })
+  expect(page.match(/<li class="card warn">/g)).toHaveLength(300)
+  expect(page).toContain('<p>And 300 more findings, which stand at their steps.</p>')
+  expect(page).toContain('600 checks ended in a warning')
+  expect(page).toContain(`and <a href="#by-step">${number - 8} more steps</a>`)
+  expect(page).toContain('<summary><span class="badge other">none</span><span class="title">token (500)</span>')
+  expect(page).toContain('<p>And 100 more JWTs, in record.json.</p>')
+  expect(markdown(record)).toContain('… and 550 more in report.html')
+  expect(markdown(record)).toContain('\n\n… and 400 more in report.html')
+})
