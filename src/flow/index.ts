@@ -7,9 +7,10 @@ import { openLibrary, type Volume } from './arazzo/library.ts'
 import { EFFECTS, type Flow, type Invocation, type Workflow } from './arazzo/model.ts'
 import { invocationsOf, withDependencies, workflowOf } from './arazzo/needs.ts'
 import { awaitedBy, items, namedIn, textOf } from './arazzo/scope.ts'
-import { isRecord, type Reader } from './arazzo/structure.ts'
+import type { Reader } from './arazzo/structure.ts'
 import { parseWorkflow } from './arazzo/workflow.ts'
 import { type Document, readFlowDocument } from './document/document.ts'
+import { isRecord } from './document/fields.ts'
 import { namesOf } from './document/order.ts'
 
 export type {

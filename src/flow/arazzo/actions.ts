@@ -4,10 +4,11 @@
  */
 
 import type { Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { placed, writtenAt } from './components.ts'
 import type { Action, Invocation, Target, Value } from './model.ts'
 import { items, type Scope, type Shape, type Stage, textOf } from './scope.ts'
-import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 /** The actions of the list at `path`. */
 export function parseActions(

@@ -3,6 +3,7 @@
  * changed; how a JWT is signed anew is not known here.
  */
 import type { Path } from '../document/document.ts'
+import type { Fields } from '../document/fields.ts'
 import type {
   Alteration,
   CallStep,
@@ -15,7 +16,7 @@ import type {
   Value,
 } from './model.ts'
 import { items, type Scope, textOf, texts } from './scope.ts'
-import { type Fields, X_DCR } from './structure.ts'
+import { X_DCR } from './structure.ts'
 
 /** What the unaltered request would carry. */
 interface Request {

@@ -1,12 +1,13 @@
 /** The body of a request as a flow describes it: media type, payload, and replacements within it. */
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import { parseJsonPath } from '../expression/jsonpath.ts'
 import { type ExpressionType, selectorKind } from '../expression/selector.ts'
 import type { Operation } from '../openapi/description.ts'
 import { bodyKind, boundaryOf, covers, isRange } from '../openapi/media-type.ts'
 import type { Replacement, RequestBody, Value } from './model.ts'
 import { items, type Scope, textOf } from './scope.ts'
-import { ARAZZO, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 export function parseRequestBody(
   scope: Scope,

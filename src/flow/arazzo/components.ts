@@ -1,8 +1,9 @@
 /** Reusable objects: what stands in the components of a document and is put in place by reference. */
 import { suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import { ExpressionError, parseExpression } from '../expression/expression.ts'
-import { ARAZZO, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 /** Kinds of components that a Reusable Object can name. Inputs are named by `$ref`, as JSON Schema has it. */
 export type ComponentKind = 'parameters' | 'successActions' | 'failureActions'

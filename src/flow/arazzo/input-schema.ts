@@ -4,10 +4,11 @@
  */
 import { nearest, type Problem, suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import { resolvePointer } from '../expression/expression.ts'
 import { unescaped } from '../openapi/description.ts'
 import { items } from './scope.ts'
-import { isRecord, type Reader } from './structure.ts'
+import type { Reader } from './structure.ts'
 
 /**
  * The place in this document that a reference means: a JSON Pointer from its root, or the name of an `$anchor`

@@ -4,12 +4,13 @@
  */
 
 import type { Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { parseCondition } from '../expression/criterion.ts'
 import type { Schema } from '../openapi/description.ts'
 import { checkedSchema, referenced } from './input-schema.ts'
 import type { Input, Mint } from './model.ts'
 import { type Scope, textOf, texts } from './scope.ts'
-import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 /** Reads the inputs of the workflow at `path` into the scope. */
 export function parseInputs(scope: Scope, path: Path, what: string): void {

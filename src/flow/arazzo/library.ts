@@ -9,10 +9,11 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Problem, ToolError } from '../../record/errors.ts'
 import { type Document, type Path, readFlowDocument } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { type ApiDescription, readApiDescription } from '../openapi/description.ts'
 import { checkComponents } from './components.ts'
 import { items, type Reading, textOf, unique } from './scope.ts'
-import { ARAZZO, type Fields, isRecord, Reader } from './structure.ts'
+import { ARAZZO, Reader } from './structure.ts'
 import { shapesOf } from './workflow.ts'
 
 /** One Arazzo document of a library. */

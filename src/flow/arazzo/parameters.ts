@@ -4,13 +4,14 @@
  */
 import { nearest } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import type { Template } from '../expression/expression.ts'
 import type { Operation, OperationParameter } from '../openapi/description.ts'
 import { bodyKind } from '../openapi/media-type.ts'
 import { placed, writtenAt } from './components.ts'
 import type { Parameter } from './model.ts'
 import { items, type Scope } from './scope.ts'
-import { ARAZZO, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 /** What a workflow passes to all its steps: parameters of calls, and places of those that other workflows take. */
 export interface Shared {

@@ -4,6 +4,7 @@
  */
 import { suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import { inOrder } from '../document/order.ts'
 import { type Condition, type ConditionSource, exactCondition, parseCondition } from '../expression/criterion.ts'
 import {
@@ -16,7 +17,7 @@ import {
 import { parseSelector, type Selector, type SelectorSource } from '../expression/selector.ts'
 import type { ApiDescription } from '../openapi/description.ts'
 import type { Criterion, Input, Value, WorkflowName } from './model.ts'
-import { ARAZZO, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 /** The names that other workflows can say of a workflow, known before any of them is parsed. */
 export interface Shape {

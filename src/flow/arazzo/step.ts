@@ -4,13 +4,14 @@
  */
 
 import type { Path } from '../document/document.ts'
+import type { Fields } from '../document/fields.ts'
 import { parseActions, parseInvocation, retriedThrough } from './actions.ts'
 import { alterationsAt, casesAt } from './alteration.ts'
 import { parseRequestBody } from './body.ts'
 import type { CallStep, Dependency, Step } from './model.ts'
 import { checkFit, parametersOf, type Shared } from './parameters.ts'
 import { type Scope, type Shape, type Stage, textOf, texts } from './scope.ts'
-import { ARAZZO, type Fields } from './structure.ts'
+import { ARAZZO } from './structure.ts'
 import { findCall, TARGETS } from './target.ts'
 
 export function parseStep(scope: Scope, path: Path, shared: Shared): Step | undefined {

@@ -4,6 +4,7 @@
  */
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
 import type { Document, Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
 
 /** Each with the words a message has for it. */
@@ -279,8 +280,6 @@ export const X_DCR = {
   },
 } as const satisfies Record<string, Members>
 
-export type Fields = Readonly<Record<string, unknown>>
-
 /** More mistakes than a person reads at once; the rest is not looked for. */
 const MOST_PROBLEMS = 200
 /** Instructions of all regular expressions of a document; compiling them takes less than a second. */
@@ -471,10 +470,6 @@ function unknownIn(content: unknown, allowed: readonly string[]): string | undef
 
 function quoted(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(', ')
-}
-
-export function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function valueAt(data: unknown, path: Path): unknown {

@@ -3,10 +3,11 @@
  * of what is sent to it.
  */
 import type { Path } from '../document/document.ts'
+import type { Fields } from '../document/fields.ts'
 import type { Template } from '../expression/expression.ts'
 import { findOperation, type Operation, placeOf, unescaped } from '../openapi/description.ts'
 import { type Scope, sourceNames } from './scope.ts'
-import { ARAZZO, type Fields } from './structure.ts'
+import { ARAZZO } from './structure.ts'
 
 export interface Called {
   /** name of the source description, which names the server; '' for a URL of the step's own */

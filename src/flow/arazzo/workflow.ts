@@ -1,6 +1,7 @@
 /** One workflow: its inputs, its steps in the order in which they run, the actions all of them share, its outputs. */
 
 import type { Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { inOrder, namesOf } from '../document/order.ts'
 import { merged, parseActions, retriedThrough } from './actions.ts'
 import { inputNames, parseInputs } from './inputs.ts'
@@ -8,7 +9,7 @@ import type { Action, Step, Workflow, WorkflowName } from './model.ts'
 import { sharedParameters } from './parameters.ts'
 import { items, type Reading, Scope, type Shape, textOf, texts, unique } from './scope.ts'
 import { parseStep } from './step.ts'
-import { ARAZZO, type Fields, isRecord, type Reader } from './structure.ts'
+import { ARAZZO, type Reader } from './structure.ts'
 
 export function parseWorkflow(reading: Reading, path: Path): Workflow | undefined {
   const { reader } = reading

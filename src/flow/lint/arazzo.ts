@@ -5,9 +5,9 @@
  */
 
 import { items } from '../arazzo/scope.ts'
-import { type Fields, isRecord } from '../arazzo/structure.ts'
 import { TARGETS } from '../arazzo/target.ts'
 import type { Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { ExpressionError } from '../expression/expression.ts'
 import { selectorKind } from '../expression/selector.ts'
 import type { Findings } from './findings.ts'

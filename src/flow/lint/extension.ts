@@ -1,8 +1,8 @@
 /** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
 
 import { EFFECTS, type Effect } from '../arazzo/model.ts'
-import { isRecord } from '../arazzo/structure.ts'
 import type { Path } from '../document/document.ts'
+import { isRecord } from '../document/fields.ts'
 import { type ApiDescription, findOperation, type Operation } from '../openapi/description.ts'
 import { effectOfOperation } from '../openapi/effect.ts'
 import type { Findings } from './findings.ts'

@@ -1,7 +1,7 @@
 /** What looks like a secret in a flow, and a text of the file in which none can be read. */
 import type { SourceLocation } from '../../record/errors.ts'
-import { type Fields, isRecord } from '../arazzo/structure.ts'
 import type { Document, Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { wordsOf } from './criteria.ts'
 import { type Findings, MOST_FINDINGS } from './findings.ts'
 import { extensionOf, PROSE, type View } from './view.ts'

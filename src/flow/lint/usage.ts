@@ -1,5 +1,5 @@
 /** What is declared and has no effect: inputs, outputs and steps; and hosts, which belong to the environment. */
-import { isRecord } from '../arazzo/structure.ts'
+import { isRecord } from '../document/fields.ts'
 import { wordsOf } from './criteria.ts'
 import type { Findings } from './findings.ts'
 import { extensionOf, type InputView, PROSE, type StepView, texts, type View, type WorkflowView } from './view.ts'

@@ -4,8 +4,9 @@
  */
 
 import { items } from '../arazzo/scope.ts'
-import { type Fields, isRecord, MOST_INSTRUCTIONS } from '../arazzo/structure.ts'
+import { MOST_INSTRUCTIONS } from '../arazzo/structure.ts'
 import type { Document, Path } from '../document/document.ts'
+import { type Fields, isRecord } from '../document/fields.ts'
 import { type Condition, type ConditionSource, exactCondition, parseCondition } from '../expression/criterion.ts'
 import { ExpressionError } from '../expression/expression.ts'
 

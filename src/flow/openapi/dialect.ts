@@ -3,7 +3,7 @@
  * nothing else of a description.
  * @see [OpenAPI 3.0 Schema Object](https://spec.openapis.org/oas/v3.0.4.html#schema-object)
  */
-import { isRecord } from '../arazzo/structure.ts'
+import { isRecord } from '../document/fields.ts'
 
 /** Members whose values are data, in which nothing is a keyword. */
 export const EXAMPLES = new Set(['example', 'examples', 'default', 'const', 'enum'])

@@ -2,7 +2,7 @@
  * Media types: which entry of a description speaks of an answer, in which of four ways a request body is written, and what
  * a description says of the fields of a form. Knows no payload and no text of one.
  */
-import { isRecord } from '../arazzo/structure.ts'
+import { isRecord } from '../document/fields.ts'
 
 /** What is data in a flow becomes text by these; for any other media type a flow writes the text itself. */
 export type BodyKind = 'json' | 'form' | 'multipart' | 'text'
