@@ -4,7 +4,7 @@
  */
 import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { openLibrary, type Volume } from './arazzo/library.ts'
-import { EFFECTS, type Flow, type Invocation, type Workflow } from './arazzo/model.ts'
+import type { Flow, Invocation, Workflow } from './arazzo/model.ts'
 import { invocationsOf, withDependencies, workflowOf } from './arazzo/needs.ts'
 import { awaitedBy, items, namedIn, textOf } from './arazzo/scope.ts'
 import type { Reader } from './arazzo/structure.ts'
@@ -12,6 +12,7 @@ import { parseWorkflow } from './arazzo/workflow.ts'
 import { type Document, readFlowDocument } from './document/document.ts'
 import { isRecord } from './document/fields.ts'
 import { namesOf } from './document/order.ts'
+import { EFFECTS } from './openapi/effect.ts'
 
 export type {
   Action,

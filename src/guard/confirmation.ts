@@ -4,10 +4,10 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import type { Effect } from '../flow/arazzo/model.ts'
 import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
-import { type Change, changingSteps, effectOfOperation, heavier } from '../flow/openapi/effect.ts'
+import { type Change, type Effect, effectOfOperation, heavier } from '../flow/openapi/effect.ts'
+import { changingSteps } from '../plan/effect.ts'
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { Registration } from '../vault/index.ts'
 

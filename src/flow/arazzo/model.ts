@@ -5,6 +5,7 @@ import type { Template } from '../expression/expression.ts'
 import type { JsonPath } from '../expression/jsonpath.ts'
 import type { Selector } from '../expression/selector.ts'
 import type { Operation, Schema } from '../openapi/description.ts'
+import type { Effect } from '../openapi/effect.ts'
 import type { Encoding } from '../openapi/media-type.ts'
 import type { Given } from './given.ts'
 
@@ -53,10 +54,6 @@ export interface Workflow {
   readonly steps: readonly Step[]
   readonly outputs: ReadonlyMap<string, Value>
 }
-
-/** What a workflow does to the customer's one client, the lightest first. */
-export const EFFECTS = ['read', 'register', 'update', 'delete'] as const
-export type Effect = (typeof EFFECTS)[number]
 
 export interface Input {
   readonly name: string

@@ -1,10 +1,9 @@
 /** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
 
-import { EFFECTS, type Effect } from '../arazzo/model.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
 import { type ApiDescription, findOperation, type Operation } from '../openapi/description.ts'
-import { effectOfOperation } from '../openapi/effect.ts'
+import { EFFECTS, type Effect, effectOfOperation } from '../openapi/effect.ts'
 import type { Findings } from './findings.ts'
 import { extensionOf, type StepView, type View, type WorkflowView } from './view.ts'
 

@@ -1,7 +1,9 @@
-/** What calls do to a registration, told by method and path before anything is known of an answer. A table and its use. */
-import { EFFECTS, type Effect, type Flow, type Step, type Workflow } from '../arazzo/model.ts'
-import { withDependencies, workflowOf } from '../arazzo/needs.ts'
+/** What a call does to a registration, by method and path, before anything is known of an answer. */
 import type { Operation } from './description.ts'
+
+/** What a call or a workflow does to the customer's one client, the lightest first. */
+export const EFFECTS = ['read', 'register', 'update', 'delete'] as const
+export type Effect = (typeof EFFECTS)[number]
 
 export type Change = Exclude<Effect, 'read'>
 
@@ -21,27 +23,4 @@ export function effectOfOperation({ method, path }: Pick<Operation, 'method' | '
 /** The heavier of two. */
 export function heavier(one: Effect, other: Effect): Effect {
   return EFFECTS.indexOf(one) < EFFECTS.indexOf(other) ? other : one
-}
-
-/** A step that changes a registration. */
-export interface ChangingStep {
-  readonly step: Step
-  readonly change: Change
-}
-
-/** In the order in which they run, those of the workflows that steps run, and of what these depend on, in their place. */
-export function changingSteps(flow: Flow, workflow: Workflow, within: readonly Workflow[] = []): ChangingStep[] {
-  if (within.includes(workflow)) return []
-  const hasRun = new Set(withDependencies(flow, workflow).map((one) => one.workflow))
-  return workflow.steps.flatMap((step): ChangingStep[] => {
-    if (step.kind === 'call') {
-      const change = effectOfOperation(step.operation)
-      return change === 'read' ? [] : [{ step, change }]
-    }
-    const invoked = workflowOf(flow, step.invocation)
-    const ran = invoked === undefined ? [] : withDependencies(invoked.flow, invoked.workflow)
-    return ran
-      .filter((one) => !hasRun.has(one.workflow))
-      .flatMap((one) => changingSteps(one.flow, one.workflow, [...within, workflow]))
-  })
 }
