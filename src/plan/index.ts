@@ -5,11 +5,11 @@
 
 import type { Environment, Origin } from '../environment/index.ts'
 import { SIGNING_ALGORITHMS } from '../environment/variables.ts'
-import { violationsOf } from '../execute/judge.ts'
 import { invocationsOf, withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
 import { type Condition, judge } from '../flow/expression/criterion.ts'
 import { type Context, render, type Template } from '../flow/expression/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from '../flow/index.ts'
+import { violationsOf } from '../flow/openapi/validator.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import { askFor, hostNamedBy, ServerChoice, serverHint, settingOf, sourcesOf } from './servers.ts'

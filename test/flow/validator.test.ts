@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { violationsOf } from '../../src/execute/judge.ts'
 import { mostSpecific } from '../../src/flow/openapi/media-type.ts'
+import { violationsOf } from '../../src/flow/openapi/validator.ts'
 import { play } from '../support/script.ts'
 
 const URIS: readonly (readonly [uri: string, isOne: boolean])[] = [
