@@ -1,6 +1,6 @@
 /** Generated pages are what a fresh generation gives, and what a page shows as a flow runs. */
 
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -125,4 +125,14 @@ test.each(globSync('flows/*.arazzo.yaml', { cwd: ROOT }))('%s names its schema f
 
 test('every clause of Arazzo has a test that shows it, or an error that says it is not run', () => {
   expect(clausesOfArazzo().flatMap(({ clause, shown }) => (shown.length === 0 ? [clause] : []))).toEqual([])
+})
+
+test.each(['docs/architecture.md', 'CONTRIBUTING.md'])('each file that %s names is there', (page) => {
+  const text = readFileSync(join(ROOT, page), 'utf8')
+  const named = [...text.matchAll(/`((?:src|mocks|test|flows|fixtures|docs|bin)\/[\w./-]+)`/g)].map(
+    ([, file = '']) => file,
+  )
+
+  expect(named.length).toBeGreaterThan(0)
+  expect(named.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
 })
