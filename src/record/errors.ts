@@ -83,6 +83,11 @@ export class ToolError extends Error {
   get code(): ErrorCode {
     return this.problems[0].code
   }
+
+  /** What the process ends with: the worst of the problems' codes. */
+  get exitCode(): number {
+    return worstExit(this.problems.map(({ code }) => CODES[code].exit))
+  }
 }
 
 /** Shorthand for the usual case of a single problem. */

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { changeStatus } from '../../mocks/index.ts'
-import { performToken, type TokenIo } from '../../src/front/cli/token.ts'
+import { printToken, type TokenIo } from '../../src/front/cli/token.ts'
 import { Cli } from '../support/cli.ts'
 import { person, spoil } from '../support/person.ts'
 import { CLIENT_ID } from '../support/twin.ts'
@@ -23,7 +23,7 @@ async function prompt(answer: (number: number) => object | undefined = bound) {
   const type = async (line = '', more: Partial<TokenIo> = {}) => {
     const parts = line.split(' ').filter((word) => word !== '')
     let [out, err] = ['', '']
-    const code = await performToken(
+    const code = await printToken(
       {
         has: (flag) => parts.includes(`--${flag}`),
         texts: (flag) => parts.flatMap((one) => (one.startsWith(`--${flag}=`) ? [one.slice(flag.length + 3)] : [])),

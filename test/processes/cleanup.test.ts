@@ -209,7 +209,7 @@ test('the client of a run that is still going is left to that run', async () => 
 
   expect([code, changes(who)]).toEqual([3, []])
   expect(stdout).toMatch(
-    /^registered {3}\S+\n {2}registered \S+ by step "register" of run \S+, which is still at it and will delete it\n/,
+    /^registered {3}\S+\n {2}registered \S+ by step "register" of run \S+, which is still running and will delete it\n/,
   )
   held.release()
   expect((await running.ended).code).toBe(0)

@@ -135,7 +135,7 @@ test('every flow of the repository is listed, ready on the twin, within 100 colu
   }
   let text = ''
   const overview = await overviewOf(options)
-  writeList(overview, { write: (part) => (text += part), stream: new PassThrough(), near: (path) => path })
+  writeList(overview, { write: (part) => (text += part), stream: new PassThrough() })
 
   const listed = new Set(overview.workflows.map(({ file }) => basename(file)))
   expect(FLOWS.filter((file) => !listed.has(file))).toEqual([])

@@ -3,7 +3,9 @@
 import { FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
 import { MOST_FINDINGS } from '../../src/flow/lint/findings.ts'
 import { RULES } from '../../src/flow/lint/rules.ts'
-import { COMMANDS, type Command, EXITS, type Flag } from '../../src/front/cli/commands.ts'
+import type { Command, Flag } from '../../src/front/cli/command.ts'
+import { COMMANDS } from '../../src/front/cli/commands.ts'
+import { EXITS } from '../../src/front/cli/help.ts'
 import { CODES } from '../../src/record/errors.ts'
 
 /** By path from the root of the repository. */

@@ -1,6 +1,6 @@
 /** Records to make reports of: one with every outcome, one whose servers are hostile, one that is long. */
 import { parseArgs } from 'node:util'
-import type { Invocation } from '../../src/front/cli/commands.ts'
+import type { Invocation } from '../../src/front/cli/command.ts'
 import {
   type CheckRecord,
   type Exchange,
@@ -298,7 +298,6 @@ export function asked(...args: string[]): Invocation {
   const texts = (flag: string) =>
     [values[flag as keyof typeof values] ?? []].flat().filter((one) => typeof one === 'string')
   return {
-    command: 'run',
     words,
     has: (flag) => values[flag as keyof typeof values] === true,
     texts,

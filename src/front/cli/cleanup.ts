@@ -1,27 +1,65 @@
 /**
- * `thredd cleanup`: what runs have left behind, and its removal. The vault's ledger says what that is; each deletion is a run
- * of a flow, with the guards and the record of any other. A client that was registered to stay is never looked at.
+ * `thredd cleanup`: deletes the clients that earlier runs were to delete and did not, as listed in the vault's ledger. Each
+ * deletion is a run of a flow, with the guards and the record of any other run. A client that was registered to stay is left alone.
  */
+import { existsSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { loadEnvironment } from '../../environment/index.ts'
 import { render, ToolError, worstExit } from '../../record/errors.ts'
 import { count } from '../../report/words.ts'
-import { type LedgerEntry, type Probe, recover, type Vault } from '../../vault/index.ts'
-import type { Invocation } from './commands.ts'
-import { harmless } from './console.ts'
+import { forgets, openReader, run } from '../../run/index.ts'
+import { type LedgerEntry, openVaultOf, type Probe, recover, type Vault } from '../../vault/index.ts'
+import { proxyOf } from '../provenance.ts'
+import type { Invocation, Program } from './command.ts'
+import { consoleOn } from './console.ts'
+import { harmless } from './printer.ts'
+import { environmentOptions, runOptions, untilStopped } from './run-options.ts'
 
-export interface CleanupIo {
+interface CleanupIo {
   readonly write: (text: string) => void
   readonly environment: string
-  /** the clients of this environment are gone as soon as a run ends */
-  readonly forgets: boolean
-  /** undefined where there is none yet */
+  /** on the embedded twin, whose clients end with the run */
+  readonly isOnTwin: boolean
+  /** undefined where the environment has no vault yet */
   readonly openVault: () => Promise<Vault | undefined>
   readonly openReader: () => Promise<AsyncDisposable & { readonly probe: Probe }>
   /** Deletes with the stored token and returns the exit code. Throws ToolError where a guard refuses it. */
   readonly remove: (clientId: string, confirm: string | undefined) => Promise<number>
 }
 
+export async function performCleanup(invocation: Invocation, program: Program): Promise<number> {
+  const { root, version, here, variables, write, stdout } = program
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  const out = invocation.has('json') ? undefined : consoleOn(stdout, program)
+  return await untilStopped(async (signal) => {
+    const options = runOptions(invocation, program, signal)
+    return await cleanUp(invocation, {
+      write,
+      environment: environment.name,
+      isOnTwin: forgets(environment),
+      openVault: async () =>
+        existsSync(environment.vault.folder)
+          ? (await openVaultOf(environment, { now: () => new Date(), makeKey: false })).vault
+          : undefined,
+      openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
+      remove: async (clientId, confirm) => {
+        const { record, file } = await run({
+          ...options,
+          // The flow of the package, even where the current folder has one of the same name.
+          flows: [join(root, 'flows', 'delete-registration.arazzo.yaml')],
+          environment: { ...options.environment, variables: { ...variables, THREDD_CLIENT_ID: clientId } },
+          confirm,
+          onEvent: (event) => out?.show(event),
+        })
+        out?.summary(record, relative(here, file))
+        return record.exitCode
+      },
+    })
+  })
+}
+
 /** Exit code: 0 where nothing is left, else the worst of what went wrong; 3 where something is still left or open. */
-export async function performCleanup(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
+async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
   const asJson = flags.has('json')
   const write = (text: string) => (asJson ? undefined : io.write(text.split('\n').map(harmless).join('\n')))
   const vault = await io.openVault()
@@ -35,7 +73,7 @@ export async function performCleanup(flags: Pick<Invocation, 'has' | 'texts'>, i
 
   const exits: number[] = []
   if (vault !== undefined && !isDry && found.length > 0) {
-    const problems = io.forgets ? await forget(vault, found) : await remove(vault, flags, { ...io, write })
+    const problems = io.isOnTwin ? await markRemoved(vault, found) : await remove(vault, flags, { ...io, write })
     exits.push(...problems)
   }
   const left = vault === undefined ? [] : await leftIn(vault)
@@ -54,8 +92,8 @@ async function leftIn(vault: Vault): Promise<readonly LedgerEntry[]> {
   return (await vault.ledger()).filter(({ state }) => states.includes(state))
 }
 
-/** The embedded twin has ended, and its clients with it: what remains to be done is in the vault alone. */
-async function forget(vault: Vault, entries: readonly LedgerEntry[]): Promise<readonly number[]> {
+/** The clients ended with the embedded twin, so there is nothing to send: the vault is brought up to date. */
+async function markRemoved(vault: Vault, entries: readonly LedgerEntry[]): Promise<readonly number[]> {
   for (const { clientId, state, open } of entries) {
     if (state === 'announced' || state === 'registered') continue
     for (const { id } of open) await vault.settle(id, 'the embedded twin has ended')
@@ -66,7 +104,7 @@ async function forget(vault: Vault, entries: readonly LedgerEntry[]): Promise<re
 
 async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: CleanupIo): Promise<readonly number[]> {
   const exits: number[] = []
-  // What nobody knows the end of is read first: it may be a client that was left behind.
+  // Calls without an answer come first: each may have registered a client that is to be deleted as well.
   const open = (await vault.unsettled()).filter(({ way }) => way === 'read')
   if (open.length > 0) {
     await using reader = await io.openReader()
@@ -95,7 +133,7 @@ function inWords({ clientId, state, at, step, runId, purpose, open }: LedgerEntr
   const plan = purpose === 'temporary' ? ', which was to delete it' : ''
   const what = {
     announced: `a run is registering it now: step "${step}" of run ${runId}`,
-    registered: `registered ${at} by step "${step}" of run ${runId}, which is still at it and will delete it`,
+    registered: `registered ${at} by step "${step}" of run ${runId}, which is still running and will delete it`,
     'left behind': `registered ${at} by step "${step}" of run ${runId}${plan}`,
     unknown: '',
     kept: '',

@@ -1,23 +1,5 @@
-/** The table of commands and flags: the parser, --help and docs/cli.md come from it. */
-import { parseArgs } from 'node:util'
-import { fail, nearest } from '../../record/errors.ts'
-
-export interface Flag {
-  readonly short?: string
-  /** the value's name in help; absent for a switch */
-  readonly value?: string
-  readonly many?: true
-  readonly about: string
-}
-
-export interface Command {
-  readonly usage: string
-  readonly about: string
-  readonly flags: Readonly<Record<string, Flag>>
-  readonly examples: readonly (readonly [command: string, about: string])[]
-  /** how many words may follow the command */
-  readonly words: 'any' | 'none'
-}
+/** The table of commands and flags; parser, --help and docs/cli.md are made from it. A new command is a row here and a file. */
+import type { Command, Flag } from './command.ts'
 
 const HELP: Flag = { short: 'h', about: 'explain the command' }
 
@@ -67,6 +49,7 @@ export const COMMANDS = {
       ['thredd run lifecycle --dry-run', 'what would be sent'],
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
     ],
+    handler: async () => (await import('./run.ts')).performRun,
   },
   list: {
     usage: 'thredd list [flow…]',
@@ -86,6 +69,7 @@ export const COMMANDS = {
       ['thredd list --env uat', 'what UAT lacks for each'],
       ['thredd list --env uat --effect read', 'what changes nothing'],
     ],
+    handler: async () => (await import('./list.ts')).performList,
   },
   show: {
     usage: 'thredd show <flow…>',
@@ -103,6 +87,7 @@ export const COMMANDS = {
       ['thredd show register', 'all of it'],
       ['thredd show lifecycle --env uat', 'with the hosts and values of UAT'],
     ],
+    handler: async () => (await import('./list.ts')).performShow,
   },
   token: {
     usage: 'thredd token',
@@ -127,6 +112,7 @@ export const COMMANDS = {
       ['curl -H "Authorization: Bearer $(thredd token --env uat --reveal)" …', 'in a script'],
       ['thredd token --env uat --scope cards.read', 'a token for one scope alone'],
     ],
+    handler: async () => (await import('./token.ts')).performToken,
   },
   report: {
     usage: 'thredd report [run]',
@@ -151,6 +137,7 @@ export const COMMANDS = {
       ['thredd report --compare <run>', 'what has changed since'],
       ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
     ],
+    handler: async () => (await import('./report.ts')).performReport,
   },
   verify: {
     usage: 'thredd verify <pack>',
@@ -158,6 +145,7 @@ export const COMMANDS = {
     words: 'any',
     flags: { signer: { value: 'key id', about: 'the key that must have signed it' }, help: HELP },
     examples: [['thredd verify evidence.zip', 'recompute every hash and the signature']],
+    handler: async () => (await import('./verify.ts')).performVerify,
   },
   mock: {
     usage: 'thredd mock',
@@ -188,6 +176,8 @@ export const COMMANDS = {
       ['thredd mock --fault answer-lost:registerClient', 'lose the answer of a registration that takes effect'],
       ['thredd mock --urls documented', 'under the documented names; prints the line for /etc/hosts'],
     ],
+    handler: async () => (await import('./mock.ts')).performMock,
+    sections: async () => (await import('./mock.ts')).mockSections(),
   },
   vault: {
     usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [client|file]',
@@ -216,6 +206,7 @@ export const COMMANDS = {
       ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
       ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
     ],
+    handler: async () => (await import('./vault-command.ts')).performVaultCommand,
   },
   cleanup: {
     usage: 'thredd cleanup',
@@ -235,6 +226,7 @@ export const COMMANDS = {
       ['thredd cleanup --env uat', 'delete it; at a terminal each client id is typed'],
       ['thredd cleanup --env uat --confirm <client_id>', 'the same in a CI job'],
     ],
+    handler: async () => (await import('./cleanup.ts')).performCleanup,
   },
   lint: {
     usage: 'thredd lint [file|folder|flow…]',
@@ -255,186 +247,8 @@ export const COMMANDS = {
       ['thredd lint specs --structure-only', 'every Arazzo document below a folder, without its API descriptions'],
       ['thredd lint --strict --json', 'for a CI job'],
     ],
+    handler: async () => (await import('./lint.ts')).performLint,
   },
 } as const satisfies Record<string, Command>
 
-/** What the process ends with; of several outcomes the first of 70, 2, 1, 3, 0. */
-export const EXITS = {
-  0: 'conformant',
-  1: 'non-conformant',
-  2: 'the input is wrong',
-  3: 'inconclusive',
-  70: 'bug',
-} as const
-
 export type CommandName = keyof typeof COMMANDS
-
-export interface Invocation {
-  readonly command: CommandName | 'help' | 'version'
-  /** the command that help is asked for */
-  readonly topic?: CommandName | undefined
-  readonly words: readonly string[]
-  has(flag: string): boolean
-  text(flag: string): string | undefined
-  texts(flag: string): readonly string[]
-  pairs(flag: string): ReadonlyMap<string, string>
-}
-
-/** A table below the help of a command. */
-export interface Section {
-  readonly title: string
-  readonly rows: readonly (readonly [string, string])[]
-}
-
-/** What the user typed, validated and without effect. Throws ToolError USAGE. */
-export function parseCommandLine(argv: readonly string[]): Invocation {
-  const [first, ...rest] = argv
-  if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
-    return invocation('help', [], {}, rest[0] === undefined ? undefined : commandNamed(rest[0]))
-  }
-  if (first === '--version' || first === '-V' || first === 'version') return invocation('version', [], {})
-  const command = commandNamed(first)
-  const { flags, words } = COMMANDS[command] as Command
-  const { values, positionals, tokens } = parseArgs({
-    args: [...rest],
-    options: Object.fromEntries(
-      Object.entries(flags).map(([name, { short, value, many }]) => [
-        name,
-        {
-          type: value === undefined ? ('boolean' as const) : ('string' as const),
-          ...(short === undefined ? {} : { short }),
-          ...(many ? { multiple: true } : {}),
-        },
-      ]),
-    ),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  })
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue
-    const flag = Object.hasOwn(flags, token.name) ? flags[token.name] : undefined
-    if (flag === undefined) {
-      const meant = nearest(token.name, Object.keys(flags))
-      fail({
-        code: 'USAGE',
-        message: `"thredd ${command}" has no flag "${token.rawName}"`,
-        hint: meant === undefined ? `see thredd ${command} --help` : `did you mean "--${meant}"?`,
-      })
-    }
-    if (flag.value === undefined) {
-      if (token.value === undefined) continue
-      fail({ code: 'USAGE', message: `flag "${token.rawName}" takes no value` })
-    }
-    // What looks like the next flag is the next flag: the value was forgotten. --flag=-x is the way to mean it.
-    const isNextFlag = token.inlineValue === false && token.value.startsWith('-') && token.value !== '-'
-    if (token.value === undefined || token.value === '' || isNextFlag) {
-      fail({
-        code: 'USAGE',
-        message: `flag "${token.rawName}" needs a value`,
-        expected: `${token.rawName} <${flag.value}>`,
-        found: isNextFlag ? `"${token.value}"` : undefined,
-      })
-    }
-  }
-  if (values.help === true) return invocation('help', [], {}, command)
-  if (words === 'none' && positionals.length > 0)
-    fail({ code: 'USAGE', message: `"thredd ${command}" takes no "${positionals[0]}"` })
-  return invocation(command, positionals, values)
-}
-
-function commandNamed(name: string): CommandName {
-  if (Object.hasOwn(COMMANDS, name)) return name as CommandName
-  if (name.startsWith('-')) {
-    fail({
-      code: 'USAGE',
-      message: `flag "${name.replace(/=.*/s, '')}" stands before the command`,
-      hint: 'write the command first, as in thredd run register --env uat',
-    })
-  }
-  const meant = nearest(name, Object.keys(COMMANDS))
-  return fail({
-    code: 'USAGE',
-    message: `there is no command "${name}"`,
-    hint:
-      meant === undefined
-        ? `there is ${Object.keys(COMMANDS).join(', ')}; see thredd --help`
-        : `did you mean "thredd ${meant}"?`,
-  })
-}
-
-function invocation(
-  command: Invocation['command'],
-  words: readonly string[],
-  values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>,
-  topic?: CommandName,
-): Invocation {
-  const texts = (flag: string) => [values[flag] ?? []].flat().filter((value) => typeof value === 'string')
-  return {
-    command,
-    topic,
-    words,
-    has: (flag) => values[flag] === true,
-    texts,
-    text: (flag) => texts(flag).at(-1),
-    pairs: (flag) =>
-      new Map(
-        texts(flag).map((text, index): [string, string] => {
-          const split = text.indexOf('=')
-          if (split < 1)
-            fail({
-              code: 'USAGE',
-              message: `flag "--${flag}"${texts(flag).length === 1 ? '' : `, number ${index + 1},`} needs a value with "="`,
-              // Not what was found: it may be a secret whose name was forgotten.
-              expected: `--${flag} <${formOf(command, flag)}>`,
-            })
-          return [text.slice(0, split), text.slice(split + 1)]
-        }),
-      ),
-  }
-}
-
-function formOf(command: Invocation['command'], flag: string): string | undefined {
-  const { flags } = COMMANDS[command as CommandName] as Command
-  return flags[flag]?.value
-}
-
-export function helpText(topic: CommandName | undefined, version: string, appendix: readonly Section[] = []): string {
-  if (topic === undefined) {
-    return [
-      `thredd ${version} — register, update, delete and prove OAuth clients on Thredd's platform`,
-      '',
-      'Commands',
-      ...table(Object.entries(COMMANDS).map(([name, { about }]) => [name, about])),
-      '',
-      'thredd <command> --help explains each with examples.',
-      `Exit codes: ${Object.entries(EXITS)
-        .map(([code, means]) => `${code} ${means}`)
-        .join(', ')}.`,
-      '',
-    ].join('\n')
-  }
-  const { usage, about, flags, examples } = COMMANDS[topic] as Command
-  return [
-    usage,
-    about,
-    '',
-    'Flags',
-    ...table(
-      Object.entries(flags).map(([name, flag]) => [
-        `${flag.short === undefined ? '    ' : `-${flag.short}, `}--${name}${flag.value === undefined ? '' : ` <${flag.value}>`}`,
-        `${flag.about}${flag.many ? ' (may be repeated)' : ''}`,
-      ]),
-    ),
-    '',
-    'Examples',
-    ...table(examples),
-    '',
-    ...appendix.flatMap(({ title, rows }) => [title, ...table(rows), '']),
-  ].join('\n')
-}
-
-function table(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(...rows.map(([left]) => left.length))
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
-}

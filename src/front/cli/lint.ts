@@ -1,24 +1,16 @@
-/** `thredd lint`: findings as a compiler prints them, or as JSON. */
+/** `thredd lint`: findings in the form of compiler messages, or as JSON. */
 import { relative } from 'node:path'
-import type { Finding, LintReport } from '../../flow/lint/index.ts'
+import { exitCode, type Finding, type LintReport, lint } from '../../flow/lint/index.ts'
 import { count } from '../../report/words.ts'
-import type { Invocation } from './commands.ts'
-import type { Console } from './console.ts'
+import type { Invocation, Program } from './command.ts'
+import { consoleOn } from './console.ts'
 
-interface Surroundings {
-  /** the current folder, where relative paths start */
-  readonly here: string
-  /** the folder of the package, whose flows stand in where the current folder has none */
-  readonly root: string
-  readonly out: Console
-  readonly write: (text: string) => void
-}
-
-/** Returns the exit code. Throws ToolError for what is wrong with the command itself. */
-export async function performLint(invocation: Invocation, { here, root, out, write }: Surroundings): Promise<number> {
-  const { lint, exitCode } = await import('../../flow/lint/index.ts')
+/** Rejects with ToolError where the command itself is wrong, such as a path that does not exist. */
+export async function performLint(invocation: Invocation, program: Program): Promise<number> {
+  const { here, root, stdout, write } = program
   const report = await lint({
     paths: invocation.words,
+    // The flows of the package are used where the current folder has none.
     folders: [here, root],
     structureOnly: invocation.has('structure-only'),
   })
@@ -26,7 +18,7 @@ export async function performLint(invocation: Invocation, { here, root, out, wri
   if (invocation.has('json')) write(`${JSON.stringify(asJson(report, code, here), null, 2)}\n`)
   else {
     const problems = report.findings.map(({ rule, ...finding }) => ({ code: rule, ...finding }))
-    if (problems.length > 0) out.problems(problems, report.sources)
+    if (problems.length > 0) consoleOn(stdout, program).problems(problems, report.sources)
     for (const [file, number] of report.beyond) write(`\n… and ${number} more in ${relative(here, file)}\n`)
     write(`${problems.length > 0 ? '\n' : ''}${summary(report)}\n`)
   }
@@ -45,11 +37,11 @@ function summary({ files, findings }: LintReport): string {
 
 /** The shape is documented in docs/lint.md; members are added, never changed. */
 function asJson({ files, findings, beyond }: LintReport, code: number, here: string) {
-  const near = (file: string) => relative(here, file).replaceAll('\\', '/')
-  const place = ({ at }: Finding) => (at === undefined ? {} : { file: near(at.file), line: at.line, column: at.column })
+  const path = (file: string) => relative(here, file).replaceAll('\\', '/')
+  const place = ({ at }: Finding) => (at === undefined ? {} : { file: path(at.file), line: at.line, column: at.column })
   return {
     exitCode: code,
-    files: files.map(near),
+    files: files.map(path),
     ...Object.fromEntries(LEVELS.map((level) => [`${level}s`, findings.filter((one) => one.level === level).length])),
     notListed: [...beyond.values()].reduce((sum, number) => sum + number, 0),
     findings: findings.map(({ at, rule, level, message, ...more }) => ({

@@ -1,72 +1,110 @@
-/** `thredd list` and `thredd show`: flows as a person chooses and reads them. Text only, at most 100 columns. */
-import { styleText } from 'node:util'
+/** `thredd list` and `thredd show`: the flows there are, and all of one. As text of at most 100 columns, or as JSON. */
+import { loadEnvironment } from '../../environment/index.ts'
 import { EFFECT_WORDS } from '../../guard/confirmation.ts'
+import { fail } from '../../record/errors.ts'
 import { count } from '../../report/words.ts'
-import type { InputDetails, Overview, StepDetails, WorkflowDetails, WorkflowOverview } from '../../run/survey.ts'
-import { harmless } from './console.ts'
+import { forgets } from '../../run/index.ts'
+import {
+  detailsOf,
+  type InputDetails,
+  type Overview,
+  overviewOf,
+  type StepDetails,
+  type WorkflowDetails,
+  type WorkflowOverview,
+} from '../../run/survey.ts'
+import type { Invocation, Program } from './command.ts'
+import { harmless, Printer, type Screen } from './printer.ts'
+import { environmentOptions, listed } from './run-options.ts'
 
 const COLUMNS = 100
 
-type Style = Parameters<typeof styleText>[0]
+export async function performList(invocation: Invocation, program: Program): Promise<number> {
+  const overview = await overviewOf(await surveyOptions(invocation, program))
+  if (invocation.has('json')) program.write(`${JSON.stringify(overview, null, 2)}\n`)
+  else writeList(overview, screenOf(program))
+  return 0
+}
 
-export interface Page {
-  readonly write: (text: string) => void
-  /** the stream that decides about colour */
-  readonly stream: NodeJS.WritableStream
-  /** paths as the person at this prompt would write them */
-  readonly near: (text: string) => string
+export async function performShow(invocation: Invocation, program: Program): Promise<number> {
+  if (invocation.words.length === 0)
+    fail({ code: 'USAGE', message: 'which flow? name it', hint: 'thredd list shows all of them' })
+  const details = await detailsOf(await surveyOptions(invocation, program))
+  if (invocation.has('json')) program.write(`${JSON.stringify(details, null, 2)}\n`)
+  else writeDetails(details, screenOf(program))
+  return 0
+}
+
+async function surveyOptions(invocation: Invocation, program: Program): Promise<Parameters<typeof overviewOf>[0]> {
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  return {
+    environment,
+    inputs: invocation.pairs('input'),
+    isOnTwin: forgets(environment),
+    now: () => new Date(),
+    selection: {
+      flows: invocation.words,
+      workflow: invocation.text('workflow'),
+      tags: listed(invocation, 'tag'),
+      safety: listed(invocation, 'safety'),
+      effects: listed(invocation, 'effect'),
+      folders: [program.here, program.root],
+    },
+  }
+}
+
+function screenOf({ write, stdout, here }: Program): Screen {
+  return { write, stream: stdout, here }
 }
 
 /** One block a workflow: what it does, changes and needs, and what is missing here. */
-export function writeList({ environment, workflows }: Overview, page: Page): void {
-  const { line, paint } = printer(page)
+export function writeList({ environment, workflows }: Overview, screen: Screen): void {
+  const out = new Printer(screen)
   const ready = workflows.filter((one) => one.ready).length
   const width = Math.max(0, ...workflows.map((one) => nameOf(one).length))
-  line(
-    `environment ${paint('bold', environment)} · ${ready === workflows.length ? 'ready for all of' : `ready for ${ready} of`} ${count(workflows.length, 'workflow')}`,
+  out.line(
+    `environment ${out.paint('bold', environment)} · ${ready === workflows.length ? 'ready for all of' : `ready for ${ready} of`} ${count(workflows.length, 'workflow')}`,
   )
   for (const one of workflows) {
-    const mark = one.ready ? paint('green', '✓') : paint('red', '✗')
-    line('', `${mark} ${paint('bold', nameOf(one).padEnd(width))}  ${changesOf(one)}`)
-    line(...wrapped(one.summary ?? one.title, '    '))
-    if (one.tags.length > 0) line(...labelled('tags', one.tags.join(', '), 4, 9))
-    for (const [label, text] of needsOf(one)) line(...labelled(label, text, 4, 9))
+    const mark = one.ready ? out.paint('green', '✓') : out.paint('red', '✗')
+    out.line('', `${mark} ${out.paint('bold', nameOf(one).padEnd(width))}  ${changesOf(one)}`)
+    out.line(...wrapped(one.summary ?? one.title, '    '))
+    if (one.tags.length > 0) out.line(...labelled('tags', one.tags.join(', '), 4, 9))
+    for (const [label, text] of needsOf(one)) out.line(...labelled(label, text, 4, 9))
     if (!one.ready) {
       const [first = '', ...rest] = labelled('missing', one.missing.map(({ what }) => what).join(', '), 4, 9)
-      line(paint('red', first), ...rest.map((text) => paint('red', text)))
+      out.line(out.paint('red', first), ...rest.map((text) => out.paint('red', text)))
     }
   }
-  line('', 'thredd show <flow> tells all of one: its story, steps, inputs and criteria')
+  out.line('', 'thredd show <flow> tells all of one: its story, steps, inputs and criteria')
 }
 
-/** Everything that stands in the file of each workflow, and where its values come from here. */
-export function writeDetails(details: readonly WorkflowDetails[], page: Page): void {
-  const { line, paint } = printer(page)
+/** Everything the file says of each workflow, and the source of each value in this environment. */
+function writeDetails(details: readonly WorkflowDetails[], screen: Screen): void {
+  const out = new Printer(screen)
   for (const [index, one] of details.entries()) {
-    if (index > 0) line('')
-    line(`${paint('bold', nameOf(one))}  ${one.title}`, paint('dim', page.near(one.file)))
-    line('', ...wrapped(one.description ?? one.summary ?? '', '  '))
-    line('')
-    line(...labelled('changes', changesOf(one), 2, 9))
-    if (one.tags.length > 0) line(...labelled('tags', one.tags.join(', '), 2, 9))
-    for (const [label, text] of needsOf(one)) line(...labelled(label, text, 2, 9))
-    if (one.clauses.length > 0) line(...labelled('clauses', one.clauses.join(', '), 2, 9))
-    if (one.ready) line(...labelled('ready', 'yes', 2, 9))
+    if (index > 0) out.line('')
+    out.line(`${out.paint('bold', nameOf(one))}  ${one.title}`, out.paint('dim', out.relative(one.file)))
+    out.line('', ...wrapped(one.description ?? one.summary ?? '', '  '))
+    out.line('')
+    out.line(...labelled('changes', changesOf(one), 2, 9))
+    if (one.tags.length > 0) out.line(...labelled('tags', one.tags.join(', '), 2, 9))
+    for (const [label, text] of needsOf(one)) out.line(...labelled(label, text, 2, 9))
+    if (one.clauses.length > 0) out.line(...labelled('clauses', one.clauses.join(', '), 2, 9))
+    if (one.ready) out.line(...labelled('ready', 'yes', 2, 9))
     for (const { message, hint } of one.missing) {
-      line(...labelled('missing', page.near(message), 2, 9).map((text) => paint('red', text)))
-      if (hint !== undefined) line(...wrapped(page.near(hint), '           '))
+      out.line(...labelled('missing', out.relative(message), 2, 9).map((text) => out.paint('red', text)))
+      if (hint !== undefined) out.line(...wrapped(out.relative(hint), '           '))
     }
-    writeSteps(one.steps, { line, paint })
-    writeInputs(one.inputs, { line, paint })
-    if (one.outputs.length > 0) line('', paint('bold', '  returns'), ...wrapped(one.outputs.join(', '), '    '))
-    if (one.notice !== undefined) line('', paint('bold', '  afterwards'), ...wrapped(one.notice, '    '))
+    writeSteps(one.steps, out)
+    writeInputs(one.inputs, out)
+    if (one.outputs.length > 0) out.line('', out.paint('bold', '  returns'), ...wrapped(one.outputs.join(', '), '    '))
+    if (one.notice !== undefined) out.line('', out.paint('bold', '  afterwards'), ...wrapped(one.notice, '    '))
   }
 }
 
-type Printer = ReturnType<typeof printer>
-
-function writeSteps(steps: readonly StepDetails[], { line, paint }: Printer): void {
-  line('', paint('bold', '  steps'))
+function writeSteps(steps: readonly StepDetails[], out: Printer): void {
+  out.line('', out.paint('bold', '  steps'))
   const digits = String(steps.length).length
   for (const [index, step] of steps.entries()) {
     const { stepId, method, url, identity, description, cases } = step
@@ -75,34 +113,37 @@ function writeSteps(steps: readonly StepDetails[], { line, paint }: Printer): vo
       step.finally ? 'always runs' : undefined,
       identity && (identity === 'none' ? 'no certificate' : `certificate ${identity}`),
     ]
-    line(`  ${number} ${paint('bold', stepId)}  ${paint('dim', about.filter(Boolean).join(' · '))}`.trimEnd())
+    out.line(
+      `  ${number} ${out.paint('bold', stepId)}  ${out.paint('dim', about.filter(Boolean).join(' · '))}`.trimEnd(),
+    )
     const indent = ' '.repeat(digits + 3)
-    if (description !== undefined) line(...wrapped(description, indent))
-    line(`${indent}${method} ${harmless(url)}`)
-    if (cases.length > 0) line(...wrapped(`cases: ${cases.join(', ')}`, indent))
-    if (step.clauses.length > 0) line(...wrapped(step.clauses.join(', '), indent).map((text) => paint('dim', text)))
+    if (description !== undefined) out.line(...wrapped(description, indent))
+    out.line(`${indent}${method} ${harmless(url)}`)
+    if (cases.length > 0) out.line(...wrapped(`cases: ${cases.join(', ')}`, indent))
+    if (step.clauses.length > 0)
+      out.line(...wrapped(step.clauses.join(', '), indent).map((text) => out.paint('dim', text)))
     for (const { text, level, clauses } of step.criteria) {
       const note = [level === 'must' ? undefined : level, ...clauses].filter(Boolean).join(', ')
-      line(...wrapped(text, `${indent}  `, `${indent}- `))
-      if (note !== '') line(...wrapped(note, `${indent}  `).map((one) => paint('dim', one)))
+      out.line(...wrapped(text, `${indent}  `, `${indent}- `))
+      if (note !== '') out.line(...wrapped(note, `${indent}  `).map((one) => out.paint('dim', one)))
     }
   }
 }
 
-function writeInputs(inputs: readonly InputDetails[], { line, paint }: Printer): void {
+function writeInputs(inputs: readonly InputDetails[], out: Printer): void {
   if (inputs.length === 0) return
-  line('', paint('bold', '  inputs'))
+  out.line('', out.paint('bold', '  inputs'))
   const width = Math.max(...inputs.map(({ name }) => name.length))
   const sources = Math.max(...inputs.map(({ source }) => source.length))
   for (const { name, source, value, required, description } of inputs) {
     const text = harmless(textOf(value))
-    const head = `  ${required ? '*' : ' '} ${name.padEnd(width)}  ${paint('dim', source.padEnd(sources))}`
+    const head = `  ${required ? '*' : ' '} ${name.padEnd(width)}  ${out.paint('dim', source.padEnd(sources))}`
     const fits = width + sources + text.length + 8 <= COLUMNS
-    line(`${head}${fits ? `  ${text}` : ''}`.trimEnd())
-    if (!fits) line(...wrapped(text, '      '))
-    if (description !== undefined) line(...wrapped(description, '      ').map((one) => paint('dim', one)))
+    out.line(`${head}${fits ? `  ${text}` : ''}`.trimEnd())
+    if (!fits) out.line(...wrapped(text, '      '))
+    if (description !== undefined) out.line(...wrapped(description, '      ').map((one) => out.paint('dim', one)))
   }
-  line(paint('dim', '  * required; --input name=value sets any'))
+  out.line(out.paint('dim', '  * required; --input name=value sets any'))
 }
 
 function textOf(value: unknown): string {
@@ -128,25 +169,16 @@ function needsOf(one: WorkflowOverview): readonly (readonly [string, string])[] 
   ]
 }
 
-/** Who sees to it that a word holds. */
+/** Who makes sure that the state holds before the workflow runs. */
 const SEEN_TO: Readonly<Record<WorkflowOverview['given'][number]['how'], string>> = {
   'made on the twin': ' (made so on the twin)',
   'in the vault': '',
   'not checked': ' (yours to see to)',
 }
 
-/** The name of the file where it says all: a file may hold several workflows. */
+/** The name of the flow, with that of the workflow where they differ, since a file may hold several. */
 function nameOf({ flow, workflowId }: WorkflowOverview): string {
   return flow === workflowId ? flow : `${flow} --workflow ${workflowId}`
-}
-
-function printer({ write, stream }: Page) {
-  return {
-    line: (...lines: readonly string[]) => {
-      for (const text of lines) write(`${text}\n`)
-    },
-    paint: (style: Style, text: string) => styleText(style, text, { stream: stream as NodeJS.WriteStream }),
-  }
 }
 
 function labelled(label: string, text: string, indent: number, width: number): string[] {
@@ -154,7 +186,7 @@ function labelled(label: string, text: string, indent: number, width: number): s
   return wrapped(text, rest, `${' '.repeat(indent)}${label.padEnd(width)}`)
 }
 
-/** Paragraphs stay; what stands on several lines of one is one. What is too long, such as an address, stays whole. */
+/** Wraps each paragraph of a text anew. A word that is too long for a line, such as an address, stays whole. */
 function wrapped(text: string, indent: string, first = indent): string[] {
   return text
     .trim()

@@ -1,11 +1,11 @@
 /**
- * `thredd mock`: the twin as a server for any client. Writes what a client needs into a folder, says where it listens, and
- * shows one line a request until it is told to stop. Beside twin.ts the only bridge from src to mocks.
+ * `thredd mock`: the twin as a server for any client. Writes the files that a client needs into a folder, prints the address it
+ * listens on, and prints one line a request until Ctrl-C. Beside ../twin.ts the only import of mocks/ in src.
  */
 import { readFileSync } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { basename, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import {
   type CatalogueEntry,
   describe,
@@ -14,7 +14,6 @@ import {
   faultsOf,
   HOSTS,
   type LogEntry,
-  type Pki,
   type RunningAdmin,
   type RunningTwin,
   readSeed,
@@ -26,6 +25,9 @@ import {
   switchesOf,
 } from '../../../mocks/index.ts'
 import { fail } from '../../record/errors.ts'
+import type { Invocation, Program, Section } from './command.ts'
+import { CURL_FILE, DOCUMENTED, POSTMAN_FILE, writeClientFiles } from './mock-files.ts'
+import { untilStopped } from './run-options.ts'
 
 export interface MockOptions {
   /** where CA, certificates, keys and settings are written; made if missing */
@@ -44,20 +46,36 @@ export interface MockOptions {
   readonly faults?: readonly string[]
   /** further applications, with certificates and an env file of their own */
   readonly seedFile?: string | undefined
-  /** keeps what is registered; in memory without */
+  /** the file that keeps the registrations over a restart; without it they are kept in memory only */
   readonly stateFile?: string | undefined
   /** opens the admin port; "0" takes any free one */
   readonly adminPort?: string | undefined
 }
 
-export interface MockIo {
+interface MockIo {
   write(text: string): void
-  /** aborted to stop */
+  /** aborted to stop the server */
   readonly signal: AbortSignal
 }
 
+export async function performMock(invocation: Invocation, { write }: Program): Promise<number> {
+  const options: MockOptions = {
+    folder: invocation.text('out') ?? '.twin',
+    host: invocation.text('host'),
+    port: invocation.text('port'),
+    urls: invocation.text('urls'),
+    switches: invocation.texts('switch'),
+    switchesFile: invocation.text('switches'),
+    faults: invocation.texts('fault'),
+    seedFile: invocation.text('seed'),
+    stateFile: invocation.text('state'),
+    adminPort: invocation.text('admin'),
+  }
+  return await untilStopped((signal) => serveMock(options, { write, signal }))
+}
+
 /** The twin's switches and faults for `thredd mock --help`. */
-export function mockSections(): { readonly title: string; readonly rows: readonly (readonly [string, string])[] }[] {
+export function mockSections(): readonly Section[] {
   return [
     {
       title: 'Switches (default in brackets)',
@@ -124,14 +142,14 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     adminPort === undefined
       ? undefined
       : stack.use(await started(() => startAdmin(running.twin, { port: adminPort, onChange: () => running.keep() })))
-  await writeFiles(folder, running, pki, applications)
+  await writeClientFiles(folder, running, pki, applications)
   io.write(`${greeting({ folder, running, urls, applications, admin, faults: faults.map(({ what }) => what) })}\n`)
   await stopped(io.signal)
   io.write('stopped\n')
   return 0
 }
 
-/** Who asked for what, and what was decided; the log entry holds no token and no secret. */
+/** A request as one line: time, status, request, certificate and the twin's decision. A log entry holds no secret. */
 function line({ time, method, url, certificate, status, decision }: LogEntry): string {
   const common = /CN=([^,]+)/.exec(certificate)?.[1]
   const who = common === undefined ? 'no certificate' : `CN=${common}`
@@ -166,165 +184,6 @@ function greeting({
   return lines.join('\n')
 }
 
-const CURL_FILE = 'curl.sh'
-const POSTMAN_FILE = 'twin.postman_environment.json'
-const AUTHORIZATION = 'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients'
-/** The application of the documentation's sample response (Using DCR Endpoint Data, 3.3.3). */
-const SOFTWARE_ID = 'b9f04639-cdeb-425b-a310-450d3d293fd4'
-const ORG_ID = '99b2b599-8cc2-499e-b805-e3d84233ae8e'
-const CLIENT_ID = `https://rp.directory.sandbox.threddid.com/openid_relying_party/${SOFTWARE_ID}`
-const DOCUMENTED: SeededApplication = {
-  name: 'twin',
-  roles: ['ws', 'programme-manager', 'bulk-cards'],
-  claims: { client_id: CLIENT_ID, org_id: ORG_ID, software_id: SOFTWARE_ID },
-}
-const SERVERS = {
-  DIRECTORY: 'https://auth.directory.sandbox.threddid.com',
-  DIRECTORY_MTLS: 'https://matls-auth.directory.sandbox.threddid.com',
-  DIRECTORY_API: '',
-  KEYSTORE: 'https://keystore.directory.sandbox.threddid.com',
-  AUTHORIZATION,
-  CARDS: 'https://api.uat.threddpay.com',
-  API_HUB: 'https://api-uat.thredd.com',
-}
-
-async function writeFiles(
-  folder: string,
-  running: RunningTwin,
-  pki: Pki,
-  applications: readonly SeededApplication[],
-): Promise<void> {
-  // Where software statements are to be had is a switch of the twin.
-  const [directoryApi = ''] = running.twin.operations.get('getSoftwareStatementAssertion') ?? []
-  const documented = { ...SERVERS, DIRECTORY_API: `https://${directoryApi}` }
-  const servers = Object.entries(documented).map(([name, url]) => [name, running.publish(url)] as const)
-  const at = Object.fromEntries(servers) as Record<keyof typeof SERVERS, string>
-  const files = {
-    ...Object.fromEntries(
-      applications.map((application) => [`.env.${application.name}`, environment(servers, running, pki, application)]),
-    ),
-    [CURL_FILE]: curlLines(at, pki),
-    [POSTMAN_FILE]: postman(at, pki, await readFile(pki.identities.signing.keyFile, 'utf8')),
-  }
-  for (const [name, text] of Object.entries(files)) {
-    const made = join(folder, `.${name}.tmp`)
-    await writeFile(made, text, { mode: name.endsWith('.sh') ? 0o700 : 0o600 })
-    await rename(made, join(folder, name))
-  }
-}
-
-function environment(
-  servers: readonly (readonly [string, string])[],
-  running: RunningTwin,
-  pki: Pki,
-  { name, roles, claims }: SeededApplication,
-): string {
-  const { transport, signing, signingKid } = pki.applications[name] ?? { ...pki.identities, signingKid: pki.signingKid }
-  const place = (file: string) => `pki/${basename(file)}`
-  return `# Written by thredd mock: the offline twin on ${running.origin}.
-ENV_CLASS=mock
-
-${servers.map(([source, url]) => `SERVER_${source}=${url}`).join('\n')}
-
-CLIENT_ID=${claims.client_id}
-ORG_ID=${claims.org_id}
-SOFTWARE_ID=${claims.software_id}
-ROLES=${roles.join(' ')}
-
-TRANSPORT_CERT_FILE=${place(transport.certificateFile)}
-TRANSPORT_KEY_FILE=${place(transport.keyFile)}
-CA_FILE=pki/ca.crt
-IDENTITY_RENEWED_CERT_FILE=pki/renewed.crt
-IDENTITY_RENEWED_KEY_FILE=pki/renewed.key
-
-SIGNING_KEY_FILE=${place(signing.keyFile)}
-SIGNING_KID=${signingKid}
-EXPECTED_TOKEN_ISSUER=${running.publish(AUTHORIZATION.replace('.mtls', ''))}
-VAULT_DIR=vault
-SACRIFICIAL_CLIENT=true
-`
-}
-
-/** The documented calls as shell commands, each using what the one before has answered. */
-function curlLines(at: Record<keyof typeof SERVERS, string>, pki: Pki): string {
-  return `#!/bin/sh
-# Written by thredd mock: the documented registration with curl and openssl, then an API access token and a call.
-set -eu
-cd "$(dirname "$0")"
-client_id='${CLIENT_ID}'
-call() { curl --silent --show-error --fail-with-body --path-as-is --cacert pki/ca.crt --cert pki/transport.crt --key pki/transport.key "$@"; }
-member() { sed -n 's/.*"'"$1"'":"\\([^"]*\\)".*/\\1/p'; }
-base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
-
-# 2.1 RC Access Token
-directory_token=$(call --data grant_type=client_credentials --data scope=directory:software --data-urlencode "client_id=$client_id" \\
-  '${at.DIRECTORY_MTLS}/token' | member access_token)
-
-# 2.2 Get RC SSA
-ssa=$(call --header "Authorization: Bearer $directory_token" \\
-  '${at.DIRECTORY_API}/organisations/${ORG_ID}/softwarestatements/${SOFTWARE_ID}/assertion')
-
-# 2.3 Dynamic Client Registration
-registration=$(call --header 'Content-Type: application/json' --data '{
-  "grant_types": ["client_credentials"], "application_types": ["service", "dcr"], "application_type": "service",
-  "token_endpoint_auth_method": "private_key_jwt", "id_token_signed_response_alg": "RS256",
-  "scopes": ["cards.read", "cards.write", "pin.read"], "tls_client_certificate_bound_access_tokens": true,
-  "request_object_signing_alg": "RS256", "response_types": "token", "software_statement": "'"$ssa"'"}' \\
-  '${at.AUTHORIZATION}/oauth2/register')
-echo "$registration"
-registration_access_token=$(echo "$registration" | member registration_access_token)
-registration_client_uri=$(echo "$registration" | member registration_client_uri)
-
-# Get Access Token
-now=$(date +%s)
-header=$(printf '{"alg":"PS256","typ":"JWT","kid":"${pki.signingKid}"}' | base64url)
-claims=$(printf '{"iss":"%s","sub":"%s","aud":"%s","jti":"%s","iat":%s,"exp":%s}' "$client_id" "$client_id" \\
-  '${at.AUTHORIZATION}/oauth2/token' "$(openssl rand -hex 16)" "$now" "$((now + 300))" | base64url)
-signature=$(printf '%s.%s' "$header" "$claims" | openssl dgst -sha256 -sign pki/signing.key \\
-  -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32 -binary | base64url)
-access_token=$(call --data grant_type=client_credentials \\
-  --data client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \\
-  --data "client_assertion=$header.$claims.$signature" '${at.AUTHORIZATION}/oauth2/token' | member access_token)
-
-call --header "Authorization: Bearer $access_token" '${at.CARDS}/api/v1/cards'
-echo
-
-# DCR DELETE, so that the script can be run again
-call --request DELETE --header "Authorization: Bearer $registration_access_token" "$registration_client_uri"
-`
-}
-
-/** Variables by the names of the documented Postman collection. Holds the signing key, as that collection does. */
-function postman(at: Record<keyof typeof SERVERS, string>, pki: Pki, signingKey: string): string {
-  const values = {
-    org_id: ORG_ID,
-    ssa_id: SOFTWARE_ID,
-    client_id: CLIENT_ID,
-    kid: pki.signingKid,
-    private_key: signingKey,
-    directory: at.DIRECTORY,
-    directory_mtls: at.DIRECTORY_MTLS,
-    directory_api: at.DIRECTORY_API,
-    authorization: at.AUTHORIZATION,
-    cards: at.CARDS,
-    ssa: '',
-    registration_access_token: '',
-    registration_client_uri: '',
-  }
-  const secret = ['private_key', 'ssa', 'registration_access_token']
-  const document = {
-    name: 'Offline twin',
-    values: Object.entries(values).map(([key, value]) => ({
-      key,
-      value,
-      type: secret.includes(key) ? 'secret' : 'default',
-      enabled: true,
-    })),
-    _postman_variable_scope: 'environment',
-  }
-  return `${JSON.stringify(document, undefined, 2)}\n`
-}
-
 function withPort(url: string, port: number): string {
   return url.replace(/^https:\/\/[^/:]+(?=\/|$)/, (origin) => `${origin}:${port}`)
 }
@@ -354,7 +213,7 @@ function portOf(flag: string, text: string): number {
   })
 }
 
-/** The twin's own words for a wrong setting are what a person should read. */
+/** Turns an error of the twin's readers into ToolError USAGE with the same message. */
 function asUsage<T>(read: () => T): T {
   try {
     return read()

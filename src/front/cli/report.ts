@@ -12,7 +12,7 @@ import { runsPage } from '../../report/html/runs.ts'
 import { FORMATS } from '../../report/index.ts'
 import { reportKey, writePack } from '../../report/pack.ts'
 import { Redactor } from '../../secret/index.ts'
-import type { Invocation } from './commands.ts'
+import type { Invocation } from './command.ts'
 
 type FormatName = keyof typeof FORMATS
 

@@ -1,67 +1,118 @@
 /**
  * `thredd token`: an API access token in one command, from the vault while it lives, else by a step of the flow
- * "access-token". Without --reveal it says what the token is; with it, the token alone is data and all else goes to stderr.
+ * "access-token". Without --reveal it prints facts about the token; with it, the token alone on stdout and the facts on stderr.
  */
-
+import { join, relative } from 'node:path'
+import { loadEnvironment } from '../../environment/index.ts'
 import { decode } from '../../identity/jwt.ts'
 import { fail } from '../../record/errors.ts'
+import { forgets, type RunOptions, run } from '../../run/index.ts'
+import { transportThumbprint } from '../../run/survey.ts'
 import { Secret } from '../../secret/index.ts'
-import { fingerprint, type StoredToken, type Vault } from '../../vault/index.ts'
-import { harmless } from './console.ts'
+import { fingerprint, openVaultOf, type StoredToken, type Vault } from '../../vault/index.ts'
+import type { Invocation, Program } from './command.ts'
+import { type Console, consoleOn } from './console.ts'
+import { harmless } from './printer.ts'
+import { clientIdOf, environmentOptions, runOptions, untilStopped } from './run-options.ts'
 
 export interface TokenIo {
   readonly write: (text: string) => void
-  /** never data */
+  /** to stderr: everything but the token and the facts about it */
   readonly warn: (text: string) => void
   readonly now: () => Date
   readonly clientId: string | undefined
   /** x5t#S256 of the certificate that a token is bound to */
   readonly thumbprint: string | undefined
-  /** undefined where a token dies with the run that got it */
+  /** undefined on the embedded twin, whose tokens end with the run */
   readonly openVault: () => Promise<Vault | undefined>
-  /** Asks for a token. What went wrong is said by then; the body is undefined where no token came. */
+  /** Asks the server for a token and prints what went wrong; the body is undefined where no token came. */
   readonly request: (
     scope: string | undefined,
   ) => Promise<{ readonly body: Uint8Array | undefined; readonly exitCode: number }>
 }
 
-interface Flags {
-  has(flag: string): boolean
-  texts(flag: string): readonly string[]
+type Flags = Pick<Invocation, 'has' | 'texts'>
+
+export async function performToken(invocation: Invocation, program: Program): Promise<number> {
+  const { write, warn } = program
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  const isOnTwin = forgets(environment)
+  return await untilStopped(async (signal) => {
+    const options = runOptions(invocation, program, signal)
+    return await printToken(invocation, {
+      write,
+      warn,
+      now: () => new Date(),
+      clientId: clientIdOf(environment),
+      thumbprint: isOnTwin ? undefined : await transportThumbprint(environment, new Date()),
+      openVault: async () => (isOnTwin ? undefined : (await openVaultOf(environment, { now: () => new Date() })).vault),
+      request: (scope) => requestToken(scope, options, program),
+    })
+  })
+}
+
+/** The body of the token response. Events of the run are printed only where it went wrong, since a token was asked for. */
+async function requestToken(scope: string | undefined, options: RunOptions, program: Program) {
+  const step = scope === undefined ? 'api-token' : 'narrow-token'
+  const events: Parameters<Console['show']>[0][] = []
+  let body: Uint8Array | undefined
+  const { record, file } = await run({
+    ...options,
+    // The flow of the package, even where the current folder has one of the same name.
+    flows: [join(program.root, 'flows', 'access-token.arazzo.yaml')],
+    step,
+    inputs: new Map(scope === undefined ? [] : [['scope', scope]]),
+    registeredElsewhere: true,
+    onAnswer: (answer) => {
+      if (answer.step === step) body = answer.body
+    },
+    onEvent: (event) => events.push(event),
+  })
+  const { exitCode } = record
+  if (exitCode !== 0) {
+    const out = consoleOn(program.stderr, program)
+    for (const event of events) out.show(event)
+    out.summary(record, relative(program.here, file))
+  }
+  return { body, exitCode }
 }
 
 /** Exit code: 0 with a token, else that of the run which got none. */
-export async function performToken(flags: Flags, io: TokenIo): Promise<number> {
+export async function printToken(flags: Flags, io: TokenIo): Promise<number> {
   const { clientId, thumbprint, now } = io
   if (clientId === undefined)
-    fail({ code: 'ENV_MISSING', message: 'CLIENT_ID is not set', hint: 'an API access token is of one client' })
+    fail({
+      code: 'ENV_MISSING',
+      message: 'CLIENT_ID is not set',
+      hint: 'set it in the environment: a token is issued to one client',
+    })
   const scopes = flags.texts('scope').flatMap((text) => text.split(/[\s,]+/).filter((word) => word !== ''))
   const scope = scopes.length === 0 ? undefined : [...new Set(scopes)].sort().join(' ')
   const use = { clientId, scope, thumbprint: thumbprint ?? 'none' }
   const vault = await io.openVault()
   const stored = flags.has('fresh') ? undefined : await vault?.accessToken(use)
-  if (stored !== undefined && isGood(stored, now())) return tell(stored, { flags, io, clientId, isNew: false })
+  if (stored !== undefined && isGood(stored, now())) return print(stored, { flags, io, clientId, isNew: false })
 
   const receivedAt = now()
   const { body, exitCode } = await io.request(scope)
   const token = body && tokenIn(body, receivedAt)
   if (token === undefined) return exitCode === 0 ? 3 : exitCode
-  // One whose end nobody knows is not worth keeping.
+  // Without expires_in it cannot be told whether a stored token is still good.
   if (token.expiresAt !== token.receivedAt) await vault?.keepAccessToken(use, token)
-  return tell(token, { flags, io, clientId, isNew: true })
+  return print(token, { flags, io, clientId, isNew: true })
 }
 
-/** It must outlive the call that it is meant for, and clocks differ. */
+/** A token must outlive the call that it is used for, and clocks differ. */
 const LEAST_LIFE_MS = 30_000
 
 function isGood({ receivedAt, expiresAt }: StoredToken, now: Date): boolean {
   const life = Date.parse(expiresAt) - Date.parse(receivedAt)
   const left = Date.parse(expiresAt) - now.getTime()
-  // A clock that was put back says nothing good.
+  // Before the moment it was received the clock has been put back, and the rest of its life is unknown.
   return left > Math.max(LEAST_LIFE_MS, life / 10) && now.getTime() >= Date.parse(receivedAt)
 }
 
-/** Counted from before the request, so that it is never thought to live longer than it does (RFC 6749 §5.1). */
+/** The life of the token is counted from before the request, so that it is never taken for longer than it is (RFC 6749 §5.1). */
 function tokenIn(body: Uint8Array, receivedAt: Date): StoredToken | undefined {
   const answer = jsonIn(body)
   const { access_token: accessToken, expires_in: seconds, scope } = answer
@@ -84,7 +135,7 @@ function jsonIn(body: Uint8Array): Readonly<Record<string, unknown>> {
   }
 }
 
-function tell(
+function print(
   { accessToken, receivedAt, expiresAt, scope }: StoredToken,
   { flags, io, clientId, isNew }: { flags: Flags; io: TokenIo; clientId: string; isNew: boolean },
 ): number {
@@ -94,7 +145,6 @@ function tell(
   const scopes = Array.isArray(claims.scp) ? claims.scp.map(String) : (scope?.split(' ') ?? [])
   const known = expiresAt !== receivedAt
   const seconds = Math.round((Date.parse(expiresAt) - io.now().getTime()) / 1000)
-  const print = fingerprint(accessToken.reveal())
   const isRevealed = flags.has('reveal')
   if (bound !== undefined && io.thumbprint !== undefined && bound !== io.thumbprint)
     io.warn('warning the token is bound to another certificate than the one of this environment\n')
@@ -104,7 +154,7 @@ function tell(
       ...(known ? { expiresAt, expiresIn: seconds } : {}),
       scopes,
       cnf,
-      fingerprint: print,
+      fingerprint: fingerprint(accessToken.reveal()),
       new: isNew,
       ...(isRevealed ? { accessToken: accessToken.reveal() } : {}),
     }
@@ -116,7 +166,10 @@ function tell(
     ['expires', known ? `${expiresAt}, in ${seconds} s` : 'the server did not say'],
     ['scopes', scopes.length === 0 ? 'none that can be read' : scopes.join(' ')],
     ['bound to', bound === undefined ? 'no certificate that can be read' : `certificate ${bound}`],
-    ['token', `#${print}, ${isNew ? 'new' : 'kept from before'}${isRevealed ? '' : ' (hidden; --reveal prints it)'}`],
+    [
+      'token',
+      `#${fingerprint(accessToken.reveal())}, ${isNew ? 'new' : 'kept from before'}${isRevealed ? '' : ' (hidden; --reveal prints it)'}`,
+    ],
   ]
   const facts = rows.map(([name, value]) => `${name.padEnd(9)}${harmless(value)}\n`).join('')
   if (isRevealed) io.write(`${accessToken.reveal()}\n`)

@@ -18,7 +18,8 @@ import {
   toVariables,
   type Vault,
 } from '../../vault/index.ts'
-import { harmless } from './console.ts'
+import type { Invocation } from './command.ts'
+import { harmless } from './printer.ts'
 
 export interface VaultIo {
   readonly write: (text: string) => void
@@ -45,11 +46,8 @@ export interface VaultIo {
   readonly probe?: Probe | undefined
 }
 
-/** As `Invocation` has them: switches, and flags with a value. */
-export interface VaultFlags {
-  has(flag: string): boolean
-  text(flag: string): string | undefined
-}
+/** Switches, and flags with a value. */
+export type VaultFlags = Pick<Invocation, 'has' | 'text'>
 
 /** Exit code: 0, 1 where a token is refused, 2 where a file cannot be read, 3 where something is still open or unknown. */
 export async function performVault(words: readonly string[], flags: VaultFlags, io: VaultIo): Promise<number> {

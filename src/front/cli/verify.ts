@@ -1,13 +1,13 @@
-/** `thredd verify`: is an evidence pack whole and unchanged, and who signed it. Needs the pack alone. */
+/** `thredd verify`: whether an evidence pack is whole and unchanged, and who signed it. Reads nothing but the pack. */
 import { relative, resolve } from 'node:path'
 import { fail } from '../../record/errors.ts'
 import { verifyPack } from '../../report/pack.ts'
-import type { Invocation } from './commands.ts'
+import type { Invocation, Program } from './command.ts'
 
 /** Resolves to 0 for a pack that is whole and unchanged, to 1 for any other. */
 export async function performVerify(
   invocation: Invocation,
-  { here, write }: { readonly here: string; readonly write: (text: string) => void },
+  { here, write }: Pick<Program, 'here' | 'write'>,
 ): Promise<number> {
   const [pack, ...rest] = invocation.words
   if (pack === undefined || rest.length > 0)

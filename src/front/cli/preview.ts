@@ -1,0 +1,37 @@
+/** What a dry run and the beginning of a run print: the requests that would be sent, and what must be so before. */
+import type { Rehearsal } from '../../run/index.ts'
+import { indent, type Printer } from './printer.ts'
+
+/** Every request of a dry run, and the source of each input. */
+export function printPreview({ environment, warnings, given, workflows }: Rehearsal, out: Printer): void {
+  out.line(`environment ${out.paint('bold', environment)} · dry run, nothing is sent`)
+  out.warnings(warnings)
+  printGiven(given, out)
+  for (const workflow of workflows) printWorkflow(workflow, out)
+}
+
+/** The states that the workflows presuppose, each with what to do where this run does not bring it about itself. */
+export function printGiven(given: Rehearsal['given'], out: Printer): void {
+  for (const { workflowId, means, remedy, how } of given) {
+    const text = how === 'not checked' ? `${means}; if not: ${remedy}` : `${means} (${how})`
+    out.line(`${out.paint('cyan', 'before this run')} ${out.paint('bold', workflowId)}: ${text}`)
+  }
+}
+
+function printWorkflow(
+  { workflowId, summary, effect, inputs, steps }: Rehearsal['workflows'][number],
+  out: Printer,
+): void {
+  out.line('', `${out.paint('bold', workflowId)}  ${summary ?? ''} (effect: ${effect})`, '', '  inputs')
+  const width = Math.max(0, ...inputs.map(({ name }) => name.length))
+  for (const { name, value, source } of inputs) {
+    const text = value === undefined ? '(none)' : typeof value === 'string' ? value : JSON.stringify(value)
+    out.line(`    ${name.padEnd(width)}  ${out.plain(text)}  ${out.paint('dim', source)}`)
+  }
+  for (const { stepId, identity, method, url, headers, body, unknown } of steps) {
+    out.line('', `  ${out.paint('bold', stepId)}  identity ${identity}`, `    ${method} ${out.plain(url)}`)
+    for (const [name, value] of headers) out.line(`    ${name}: ${out.plain(value)}`)
+    if (body !== undefined) out.line(...indent(body, 4).map((line) => out.plain(line)))
+    if (unknown !== undefined) out.line(`    ${out.paint('dim', out.plain(unknown))}`)
+  }
+}

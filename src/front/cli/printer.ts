@@ -1,0 +1,76 @@
+/** Lines of text on a stream: colours where the stream wants them, and texts of files and servers without control characters. */
+import { sep } from 'node:path'
+import { styleText } from 'node:util'
+import { render } from '../../record/errors.ts'
+
+export interface Screen {
+  readonly write: (text: string) => void
+  /** the stream that decides about colour (NO_COLOR, FORCE_COLOR, no terminal) */
+  readonly stream: NodeJS.WritableStream
+  /** the current folder: paths in it are printed relative to it (default: paths are printed whole) */
+  readonly here?: string
+}
+
+export type Printable = Parameters<typeof render>[0]
+type Style = Parameters<typeof styleText>[0]
+
+export class Printer {
+  readonly #screen: Screen
+
+  constructor(screen: Screen) {
+    this.#screen = screen
+  }
+
+  line(...lines: readonly string[]): void {
+    if (lines.length > 0) this.#screen.write(`${lines.join('\n')}\n`)
+  }
+
+  paint(style: Style, text: string): string {
+    return styleText(style, text, { stream: this.#screen.stream as NodeJS.WriteStream })
+  }
+
+  /** A text of a file or a server: paths made relative, control characters escaped. */
+  plain(text: string): string {
+    return harmless(this.relative(text))
+  }
+
+  /** The text with its paths into the current folder made relative. */
+  relative(text: string): string {
+    const { here } = this.#screen
+    return here === undefined ? text : text.replaceAll(`${here}${sep}`, '')
+  }
+
+  /** `source` is the text of the file that the problem points into. */
+  problem(problem: Printable, source?: string): string {
+    const { at, ...texts } = problem
+    const plain = Object.entries(texts).map(([member, text]) => [member, text && this.plain(text)])
+    return render(
+      { ...problem, ...Object.fromEntries(plain), at: at && { ...at, file: this.relative(at.file) } },
+      source?.split('\n').map(harmless).join('\n'),
+    )
+  }
+
+  /** The same below the line that it belongs to, where "error" is plain already. */
+  problemBelow(problem: Printable, indentation: number): void {
+    this.line(...indent(this.problem(problem).replace(/^error\[(\w+)\]: /, '$1: '), indentation))
+  }
+
+  warnings(warnings: readonly string[]): void {
+    for (const warning of warnings) this.line(`${this.paint('yellow', 'warning')} ${this.plain(warning)}`)
+  }
+}
+
+export function indent(text: string, by: number): string[] {
+  return text.split('\n').map((line) => ' '.repeat(by) + line)
+}
+
+export function duration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
+/** Escapes control characters, so that no text of a file or a server can steer the terminal. */
+export function harmless(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (character) =>
+    character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,86 @@
+/** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
+import { join, resolve } from 'node:path'
+import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
+import type { Question, RunOptions } from '../../run/index.ts'
+import { provenanceOf, proxyOf } from '../provenance.ts'
+import type { Invocation, Program } from './command.ts'
+import { harmless } from './printer.ts'
+
+export function environmentOptions(invocation: Invocation, { root, here, variables }: Program): EnvironmentOptions {
+  return {
+    env: invocation.text('env') ?? (variables.THREDD_ENV || 'mock'),
+    folder: here,
+    // Used for the environments that the current folder does not have.
+    fallback: root,
+    variables,
+    servers: invocation.pairs('server'),
+  }
+}
+
+export function runOptions(invocation: Invocation, program: Program, signal: AbortSignal): RunOptions {
+  const { root, version, here, variables, stdin, stderr } = program
+  const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
+  return {
+    flows: invocation.words,
+    workflow: invocation.text('workflow'),
+    tags: listed(invocation, 'tag'),
+    safety: listed(invocation, 'safety'),
+    step: invocation.text('step'),
+    inputs: invocation.pairs('input'),
+    environment: environmentOptions(invocation, program),
+    folders: [here, root],
+    out: resolve(here, invocation.text('out') ?? 'reports'),
+    confirm: invocation.text('confirm'),
+    ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
+    registerAgain: invocation.has('register-again'),
+    version,
+    proxy: proxyOf(variables),
+    codeQuality: variables.GITLAB_CI === 'true',
+    twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
+    provenance: provenanceOf(root, variables),
+    signal,
+  }
+}
+
+/** The values of a flag that may be repeated and may hold several values with commas. */
+export function listed(invocation: Invocation, flag: string): readonly string[] {
+  return invocation.texts(flag).flatMap((text) => text.split(',').filter((word) => word !== ''))
+}
+
+/** CLIENT_ID of the environment. */
+export function clientIdOf(environment: Environment): string | undefined {
+  const value = environment.setting('client_id')?.value
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The first Ctrl-C (or SIGTERM) aborts the signal, so that the work ends in good order; the second ends the process. */
+export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, interrupt)
+  try {
+    return await work(stop.signal)
+  } finally {
+    for (const signal of signals) process.off(signal, interrupt)
+  }
+}
+
+/** Asks at the terminal for what a script says with --confirm. Ctrl-C and Ctrl-D give undefined. */
+async function askClientId(
+  { environment, clientId, changes }: Question,
+  { stdin, stderr, warn }: Program,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline/promises')
+  const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
+  warn(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
+  const lines = createInterface({ input: stdin, output: stderr, terminal: false })
+  const closed = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
+  try {
+    const typed = lines.question('Type its client id to go on: ', { signal }).catch(() => undefined)
+    return (await Promise.race([typed, closed]))?.trim()
+  } finally {
+    lines.close()
+  }
+}

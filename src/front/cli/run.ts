@@ -1,0 +1,86 @@
+/** `thredd run`: a run on this terminal, or as one JSON object a line. */
+import { relative } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import type { RunEvent } from '../../execute/index.ts'
+import { ToolError } from '../../record/errors.ts'
+import { jsonLine, type StreamEvent } from '../../report/stream.ts'
+import { type GivenEvent, type PreparedEvent, type RunOptions, rehearse, run } from '../../run/index.ts'
+import type { Invocation, Program } from './command.ts'
+import { consoleOn } from './console.ts'
+import { runOptions, untilStopped } from './run-options.ts'
+
+export async function performRun(invocation: Invocation, program: Program): Promise<number> {
+  keepMemoryFlat()
+  return await untilStopped(async (signal) => {
+    const options = runOptions(invocation, program, signal)
+    return invocation.has('json')
+      ? await runAsJson(invocation, options, program)
+      : await runOnScreen(invocation, options, program)
+  })
+}
+
+async function runOnScreen(invocation: Invocation, options: RunOptions, program: Program): Promise<number> {
+  const { stdout, here, variables, write } = program
+  const out = consoleOn(stdout, program, invocation.has('verbose'))
+  if (invocation.has('dry-run')) {
+    out.preview(await rehearse(options))
+    return 0
+  }
+  const { record, file } = await run({ ...options, onEvent: (event) => out.show(event) })
+  out.summary(record, relative(here, file))
+  if (variables.GITHUB_ACTIONS === 'true') {
+    const { githubAnnotations } = await import('../../report/annotations.ts')
+    for (const line of githubAnnotations(record)) write(`${line}\n`)
+  }
+  return record.exitCode
+}
+
+async function runAsJson(invocation: Invocation, options: RunOptions, { here, write }: Program): Promise<number> {
+  const stream = (event: StreamEvent) => write(jsonLine(event))
+  try {
+    if (invocation.has('dry-run')) {
+      write(`${JSON.stringify({ type: 'dry-run', ...(await rehearse(options)) })}\n`)
+      return 0
+    }
+    const { record, file } = await run({ ...options, onEvent: (event) => stream(streamed(event)) })
+    const { verdict, exitCode, messagesToThredd = [] } = record
+    stream({ type: 'run-finished', verdict, exitCode, record: relative(here, file), messagesToThredd })
+    return exitCode
+  } catch (error) {
+    if (error instanceof ToolError) stream({ type: 'refused', exitCode: error.exitCode, problems: error.problems })
+    throw error
+  }
+}
+
+/**
+ * Nearly all that a call makes is garbage when it ends. Node would let it pile up to hundreds of megabytes before it is
+ * collected; collected early it takes no longer.
+ */
+function keepMemoryFlat(): void {
+  for (const flag of ['--semi-space-growth-factor=1', '--heap-growing-percent=25']) setFlagsFromString(flag)
+}
+
+/** An event as it is printed for other programs, without the plan that it carries within this one. */
+function streamed(event: RunEvent | PreparedEvent | GivenEvent): StreamEvent {
+  switch (event.type) {
+    case 'prepared': {
+      const { environment, counterparty, warnings, given } = event
+      const { name, class: kind } = environment
+      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given }
+    }
+    case 'given': {
+      const { setUp, ...given } = event.given
+      return { type: event.type, given: { ...given, setUp: setUp?.map(({ workflowId }) => workflowId) } }
+    }
+    case 'workflow-started': {
+      const { workflow, steps } = event.planned
+      return { type: event.type, workflowId: workflow.workflowId, steps: steps.map(({ step }) => step.stepId) }
+    }
+    case 'workflow-finished': {
+      const { steps: _, ...workflow } = event.workflow
+      return { type: event.type, workflow }
+    }
+    default:
+      return event
+  }
+}

@@ -1,0 +1,55 @@
+/** Opens the vault of an environment for `thredd vault`, and reads the passphrase of its exports. */
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline/promises'
+import { Writable } from 'node:stream'
+import { loadEnvironment } from '../../environment/index.ts'
+import { fail } from '../../record/errors.ts'
+import { Secret } from '../../secret/index.ts'
+import { openVaultOf } from '../../vault/index.ts'
+import { proxyOf } from '../provenance.ts'
+import type { Invocation, Program } from './command.ts'
+import { clientIdOf, environmentOptions } from './run-options.ts'
+import { performVault } from './vault.ts'
+
+export async function performVaultCommand(invocation: Invocation, program: Program): Promise<number> {
+  const { version, here, variables, write, warn, stdout } = program
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  await using stack = new AsyncDisposableStack()
+  const reader = !invocation.has('online')
+    ? undefined
+    : stack.use(
+        await (await import('../../run/index.ts')).openReader(environment, { version, proxy: proxyOf(variables) }),
+      )
+  return await performVault(invocation.words, invocation, {
+    write,
+    warn,
+    isTerminal: stdout.isTTY === true,
+    folder: here,
+    now: () => new Date(),
+    runId: 'vault',
+    open: async ({ makeKey }) => ({
+      ...(await openVaultOf(environment, { now: () => new Date(), makeKey })),
+      environment: environment.name,
+      clientId: clientIdOf(environment),
+    }),
+    passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file'), program),
+    probe: reader?.probe,
+  })
+}
+
+/** The first line of a file, or what a person types without echo. */
+async function readPassphrase(question: string, file: string | undefined, { stdin, warn }: Program): Promise<Secret> {
+  if (file !== undefined) return new Secret(readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '', 'passphrase')
+  if (!stdin.isTTY) {
+    fail({ code: 'USAGE', message: 'no terminal to ask for the passphrase', expected: '--passphrase-file <file>' })
+  }
+  warn(question)
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const lines = createInterface({ input: stdin, output: silent, terminal: true })
+  try {
+    return new Secret(await lines.question(''), 'passphrase')
+  } finally {
+    lines.close()
+    warn('\n')
+  }
+}
