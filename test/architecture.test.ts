@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   flow: ['@cfworker/json-schema', 'json-p3', 're2js', 'record', 'yaml'],
   environment: ['dotenv', 'identity', 'record', 'secret'],
   transport: ['identity', 'record', 'secret', 'undici'],
-  plan: ['environment', 'flow', 'record', 'secret'],
+  plan: ['environment', 'flow', 'identity', 'record', 'secret'],
   execute: ['flow', 'identity', 'plan', 'record', 'secret', 'transport'],
   vault: ['identity', 'record', 'secret'],
   guard: ['environment', 'execute', 'flow', 'plan', 'record', 'vault'],

@@ -1,6 +1,6 @@
 /**
- * One environment file: its values with their lines, and what in it cannot be meant as it stands. Owns dotenv, which
- * passes over what it does not understand; here a line that sets nothing is a problem with a place. Knows no setting.
+ * Reads one environment file with dotenv: its values with their lines. dotenv skips a line that it cannot parse; here such a line
+ * is a problem with file and line, and a value that may not be what was meant is a warning.
  */
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ export interface EnvironmentFile {
 
 /**
  * The file that a name (`uat` for `.env.uat`) or a path means: the first of `folders` that has it; a path starts at the first.
- * Throws ToolError ENV_FILE with what there is.
+ * Throws ToolError ENV_FILE that names the environments found.
  */
 export async function locateEnvironmentFile(named: string, folders: readonly string[]): Promise<string> {
   const isPath = /[\\/]|^\.env/.test(named)
@@ -47,7 +47,7 @@ export async function readEnvironmentFile(file: string): Promise<EnvironmentFile
   }
 }
 
-/** The same for a file that need not be there. */
+/** The same; undefined where the file does not exist. */
 export async function readOptionalFile(file: string): Promise<EnvironmentFile | undefined> {
   return existsSync(file) ? await readEnvironmentFile(file) : undefined
 }
@@ -90,7 +90,7 @@ function parseEnvironmentFile(text: string, file: string): EnvironmentFile {
     if (/^\s*(?:#|$)/.test(source)) continue
     const [, name, value = ''] = ASSIGNMENT.exec(source) ?? []
     if (name === undefined) {
-      // Never the line itself: it may be the second line of a key.
+      // The line is not quoted: it may be the second line of a key.
       problem(line, `this line of ${basename(file)} sets nothing`, {
         expected: 'NAME=value, or # before a comment',
         hint: 'put a value of several lines into quotes',

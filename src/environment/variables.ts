@@ -12,7 +12,7 @@ const list = z.pipe(
   text,
   z.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
 )
-/** A path; not the key itself, which people paste here and which would then stand in messages. */
+/** A path. The key itself, which people paste here, is refused: messages print paths. */
 const path = text.check(z.refine((value) => !/-----BEGIN|[\r\n]/.test(value), 'the path of a file, not its content'))
 const hosts = z.pipe(
   text,
@@ -47,7 +47,7 @@ const oneOf = <const T extends readonly [string, ...string[]]>(...values: T) =>
 export const SIGNING_ALGORITHMS = ['PS256', 'RS256', 'ES256'] as const
 const signingAlgorithm = oneOf(...SIGNING_ALGORITHMS)
 
-/** Settings by name. `default` is the text that stands when the variable is not set. */
+/** Settings by name. `default` is used where the variable is not set. */
 export const VARIABLES = {
   ENV_CLASS: {
     shape: oneOf('mock', 'uat', 'prod'),
@@ -108,7 +108,7 @@ export const VARIABLES = {
   SACRIFICIAL_CLIENT: {
     shape: oneOf('true', 'false'),
     default: 'false',
-    about: 'true only for a client nobody uses: allows tests that may cost it its token',
+    about: 'true only for a client that is used for tests alone: allows tests after which its token may be lost',
   },
   TRANSPORT_CERT_FILE: { shape: path, about: 'client certificate for mutual TLS, PEM or DER', file: true },
   TRANSPORT_KEY_FILE: { shape: path, about: 'its private key', file: true },
@@ -137,13 +137,9 @@ interface Variable {
 
 export type VariableName = keyof typeof VARIABLES
 
-/** Families of variables: `SERVER_<SOURCE>` and further identities. */
+/** Families of variables: `SERVER_<SOURCE>`, and `IDENTITY_<NAME>_<PART>`, whose names identity/settings.ts makes and reads. */
 export const SERVER = { pattern: /^SERVER_([A-Z0-9_]+)$/, shape: httpsUrl, about: 'base URL of a source description' }
-export const IDENTITY = {
-  pattern: /^IDENTITY_([A-Z0-9_]+)_(CERT_FILE|KEY_FILE|PFX_FILE|PASSPHRASE)$/,
-  shape: path,
-  about: 'a further identity for a step that names it',
-}
+export const IDENTITY = { shape: path, about: 'a further identity for a step that names it' }
 
 /** Settings for which no public page has a value everywhere, with the question of docs/ask-thredd.md that asks for it. */
 export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
@@ -155,7 +151,7 @@ export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
   ROLES: 10,
 }
 
-/** Read from the files alone, so that nothing ambient can disarm a guard. */
+/** Read from the files alone, so that a variable left over in a shell cannot switch a guard off. */
 export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS', 'REDACT'] satisfies VariableName[]
 
 /** The documented names of the authorization server; registration_client_uri may carry either. */

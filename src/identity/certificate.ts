@@ -1,17 +1,18 @@
 /**
- * Owns client identities: reads certificate and key files, proves that they belong together and may be used today, and
- * states the facts a report prints. Everything wrong with an identity is found here, before a run sends anything.
- * Refuses to know which step or host uses an identity.
+ * Reads the files of client identities: certificate and key, their match, and whether they may be used today. Everything that
+ * is wrong with an identity is found here, before a run sends anything.
  */
-import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
-import type { CertificateFacts, IdentityRecord, PublicKeyFacts } from '../record/index.ts'
+import type { IdentityRecord } from '../record/index.ts'
 import { Secret } from '../secret/index.ts'
+import { chainWarnings, expiryWarning, keyKind, nameOnOneLine, recordOf, validity } from './facts.ts'
+import { identitySetting } from './settings.ts'
 
-/** Where an environment says an identity lies: a certificate and a key file, or one PFX file. */
+/** The files of an identity as an environment names them: a certificate and a key file, or one PFX file. */
 export interface IdentitySpec {
   readonly name: string
   /** PEM (the chain may follow) or DER */
@@ -39,9 +40,6 @@ export interface Identity {
   readonly record: IdentityRecord
 }
 
-/** At this many days left or fewer every run warns; Thredd's CA writes to the owner at the same mark. */
-const WARN_DAYS = 60
-
 /**
  * Reads one identity; a warning is a plain sentence about a near expiry.
  *
@@ -59,7 +57,7 @@ export async function loadIdentity(
   if (isNonEmpty(problems)) throw new ToolError(problems)
   if (found === undefined) throw new Error('an identity without a problem was not read')
   const { certificate, credentials, issuers } = found
-  const record = describe(spec.name, certificate, now)
+  const record = recordOf(spec.name, certificate, now)
   return {
     identity: { name: spec.name, certificate, credentials, record },
     warnings: [...expiryWarning(record), ...chainWarnings(spec.name, certificate, issuers, now)],
@@ -67,8 +65,8 @@ export async function loadIdentity(
 }
 
 /**
- * The certificate of the signing key: no part of a signature, but when it expires the key store drops the key. Since a run
- * can do without it, whatever is wrong with it is a warning.
+ * The certificate of the signing key. A signature does not need it, but Thredd's key store drops the key when it expires. Since
+ * a run can do without it, everything wrong with it is a warning.
  */
 export async function loadSigningCertificate(
   file: string,
@@ -86,7 +84,7 @@ export async function loadSigningCertificate(
   }
   const certificate = certificates.find((one) => one.checkPrivateKey(key))
   if (certificate === undefined) return { warnings: [`the certificate in "${file}" is not that of the signing key`] }
-  const record = describe('signing', certificate, now)
+  const record = recordOf('signing', certificate, now)
   const expired = record.daysLeft < 0 ? [`the signing certificate ${validity(certificate, now)}`] : []
   return { record, warnings: [...expired, ...expiryWarning(record)] }
 }
@@ -111,51 +109,8 @@ export async function loadAuthorities(file: string): Promise<readonly string[]> 
   }
 }
 
-/** One sentence part on the dates of a certificate: what a reader needs beside a refusal. Dates are UTC. */
-export function validity(certificate: X509Certificate, now: Date): string {
-  if (now > certificate.validToDate) return `expired on ${day(certificate.validToDate)}`
-  if (now < certificate.validFromDate) return `not valid before ${day(certificate.validFromDate)}`
-  return `valid until ${day(certificate.validToDate)}`
-}
-
-/** SHA-256 of the certificate's DER form: lower-case hexadecimal without colons, as in every record. */
-export function sha256Of(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
-}
-
-/** What a report says of a certificate that is not ours. */
-export function factsOf(certificate: X509Certificate): CertificateFacts {
-  return {
-    subject: nameOnOneLine(certificate.subject),
-    issuer: nameOnOneLine(certificate.issuer),
-    sha256: sha256Of(certificate),
-    validFrom: certificate.validFromDate.toISOString(),
-    validTo: certificate.validToDate.toISOString(),
-    key: publicKeyFacts(certificate.publicKey),
-  }
-}
-
-export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
-  const spki = key.export({ type: 'spki', format: 'der' })
-  return { kind: keyKindAndSize(key), spkiSha256: createHash('sha256').update(spki).digest('hex') }
-}
-
-/** The names that standards have for what OpenSSL calls otherwise. */
-const CURVES: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
-
-function keyKindAndSize(key: KeyObject): string {
-  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
-  const size = modulusLength ?? CURVES[namedCurve ?? ''] ?? namedCurve
-  return size === undefined ? keyKind(key) : `${keyKind(key)} ${size}`
-}
-
-/** A distinguished name on one line: `C=GB, O=thredd, CN=…`. */
-export function nameOnOneLine(name: string): string {
-  return name.split('\n').join(', ')
-}
-
 interface Found extends Pick<Identity, 'certificate' | 'credentials'> {
-  /** what stands beside the own certificate in its file; nobody can look into a PFX file for them */
+  /** the other certificates of the file; empty for a PFX file, of which Node shows the identity's own certificate only */
   readonly issuers: readonly X509Certificate[]
 }
 
@@ -166,7 +121,7 @@ async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found 
     problems.push({
       code: 'ENV_MISSING',
       message: `identity "${name}" has no ${missing} file`,
-      hint: `set ${setting(name, missing === 'key' ? 'KEY_FILE' : 'CERT_FILE')}, or ${setting(name, 'PFX_FILE')} alone`,
+      hint: `set ${identitySetting(name, missing === 'key' ? 'KEY_FILE' : 'CERT_FILE')}, or ${identitySetting(name, 'PFX_FILE')} alone`,
     })
     return undefined
   }
@@ -174,10 +129,15 @@ async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found 
     readBytes(
       certificateFile,
       `certificate file "${certificateFile}" of identity "${name}"`,
-      `correct ${setting(name, 'CERT_FILE')}`,
+      `correct ${identitySetting(name, 'CERT_FILE')}`,
       problems,
     ),
-    readBytes(keyFile, `key file "${keyFile}" of identity "${name}"`, `correct ${setting(name, 'KEY_FILE')}`, problems),
+    readBytes(
+      keyFile,
+      `key file "${keyFile}" of identity "${name}"`,
+      `correct ${identitySetting(name, 'KEY_FILE')}`,
+      problems,
+    ),
   ])
   const certificates = certificateBytes && parseChain(spec, certificateFile, certificateBytes, problems)
   const key = keyBytes && parseKey(spec, keyFile, keyBytes, problems)
@@ -226,7 +186,7 @@ function parseChain(
       message: `certificate file "${file}" of identity "${name}" holds no certificate`,
       expected: CERTIFICATE_FORM,
       found: sniff(bytes),
-      hint: `name the downloaded certificate in ${setting(name, 'CERT_FILE')}`,
+      hint: `name the downloaded certificate in ${identitySetting(name, 'CERT_FILE')}`,
     })
     return undefined
   }
@@ -249,7 +209,7 @@ function parseKey(spec: IdentitySpec, file: string, bytes: Buffer, problems: Pro
     try {
       return createPrivateKey({ key: bytes, ...form, ...(passphrase === undefined ? {} : { passphrase }) })
     } catch (error) {
-      // Of three DER attempts only the one that recognised the file knows that a passphrase is the matter.
+      // Three DER forms are tried; only for the form that the file has does OpenSSL report a missing or wrong passphrase.
       reason ??= KEY_FAULTS[codeOf(error)]
     }
   }
@@ -261,15 +221,15 @@ function parseKey(spec: IdentitySpec, file: string, bytes: Buffer, problems: Pro
       : {}),
     hint:
       reason === undefined
-        ? `name the private key in ${setting(spec.name, 'KEY_FILE')}`
-        : `set ${setting(spec.name, 'PASSPHRASE')}`,
+        ? `name the private key in ${identitySetting(spec.name, 'KEY_FILE')}`
+        : `set ${identitySetting(spec.name, 'PASSPHRASE')}`,
   })
   return undefined
 }
 
 type KeyFault = 'needs' | 'wrong'
 
-/** How OpenSSL, through Node, says that a key is encrypted. */
+/** Node's error codes for an encrypted key without its passphrase. */
 const KEY_FAULTS: Readonly<Record<string, KeyFault>> = {
   ERR_MISSING_PASSPHRASE: 'needs',
   ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED: 'needs',
@@ -286,7 +246,7 @@ const KEY_FAULT_WORDS = {
 async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]): Promise<Found | undefined> {
   const { name, passphrase } = spec
   const what = `PFX file "${file}" of identity "${name}"`
-  const pfx = await readBytes(file, what, `correct ${setting(name, 'PFX_FILE')}`, problems)
+  const pfx = await readBytes(file, what, `correct ${identitySetting(name, 'PFX_FILE')}`, problems)
   if (pfx === undefined) return undefined
   try {
     return { certificate: certificateOf(pfx, passphrase), credentials: { kind: 'pfx', pfx, passphrase }, issuers: [] }
@@ -297,15 +257,15 @@ async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]
         code: 'IDENTITY_UNREADABLE',
         message: `${what} is encrypted with an outdated cipher (usually RC2)`,
         expected: 'a PFX file encrypted with AES or triple DES',
-        // Two steps through an encrypted file, so that the key never lies bare on the disk.
-        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${setting(name, 'PFX_FILE')}`,
+        // Two steps with an encrypted file between them, so that the key is never on the disk unencrypted.
+        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${identitySetting(name, 'PFX_FILE')}`,
       })
     } else if (reason.includes('mac verify failure')) {
       const fault = passphrase === undefined ? 'needs' : 'wrong'
       problems.push({
         code: 'IDENTITY_UNREADABLE',
         message: `${what} ${KEY_FAULT_WORDS[fault].replace('decrypted', 'opened')}`,
-        hint: `set ${setting(name, 'PASSPHRASE')}`,
+        hint: `set ${identitySetting(name, 'PASSPHRASE')}`,
       })
     } else {
       problems.push({
@@ -319,7 +279,7 @@ async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]
   }
 }
 
-/** Node reads PFX files for TLS alone; a TLS socket that never speaks tells which certificate is in one. */
+/** Node reads PFX files for TLS only, so the certificate is read off a TLS socket that is never connected. */
 function certificateOf(pfx: Buffer, passphrase: Secret | undefined): X509Certificate {
   const secureContext = createSecureContext({
     pfx,
@@ -364,7 +324,7 @@ function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): 
       expected: `${now.toISOString()} between ${validFromDate.toISOString()} and ${validToDate.toISOString()}`,
       hint:
         now > validToDate
-          ? `request a new certificate from Thredd's CA and name it in ${setting(spec.name, spec.pfxFile === undefined ? 'CERT_FILE' : 'PFX_FILE')}`
+          ? `request a new certificate from Thredd's CA and name it in ${identitySetting(spec.name, spec.pfxFile === undefined ? 'CERT_FILE' : 'PFX_FILE')}`
           : 'check the clock of this machine, or take the certificate that is valid now',
     })
   }
@@ -381,52 +341,6 @@ function allowsSignatures({ raw }: X509Certificate): boolean {
   const rest = raw.subarray(identifier + 5)
   const value = rest[0] === 0x01 ? rest.subarray(3) : rest
   return ((value[5] ?? 0) & 0x80) !== 0
-}
-
-function describe(name: string, certificate: X509Certificate, now: Date): IdentityRecord {
-  return {
-    name,
-    subject: nameOnOneLine(certificate.subject),
-    issuer: nameOnOneLine(certificate.issuer),
-    serial: certificate.serialNumber,
-    sha256: sha256Of(certificate),
-    notBefore: certificate.validFromDate.toISOString(),
-    notAfter: certificate.validToDate.toISOString(),
-    daysLeft: Math.floor((certificate.validToDate.getTime() - now.getTime()) / 86_400_000),
-    key: publicKeyFacts(certificate.publicKey),
-  }
-}
-
-function expiryWarning({ name, daysLeft, notAfter }: IdentityRecord): string[] {
-  if (daysLeft > WARN_DAYS || daysLeft < 0) return []
-  const when = daysLeft === 0 ? 'today' : daysLeft === 1 ? 'in 1 day' : `in ${daysLeft} days`
-  return [`the certificate of identity "${name}" expires ${when} (${notAfter.slice(0, 16)}Z); request its replacement`]
-}
-
-/** A server may accept such a file all the same, since it can know the issuers itself: worth a word, no reason to stop. */
-function chainWarnings(
-  name: string,
-  own: X509Certificate,
-  others: readonly X509Certificate[],
-  now: Date,
-): readonly string[] {
-  const chain = [own]
-  for (;;) {
-    const last = chain.at(-1)
-    const issuer = others.find(
-      (other) => !chain.includes(other) && last?.checkIssued(other) && last.verify(other.publicKey),
-    )
-    if (issuer === undefined) break
-    chain.push(issuer)
-  }
-  return others.flatMap((other) => {
-    const subject = nameOnOneLine(other.subject)
-    if (!chain.includes(other) && other.fingerprint256 !== own.fingerprint256)
-      return [`the certificate file of identity "${name}" holds "${subject}", which is no issuer of its certificate`]
-    if (now >= other.validFromDate && now <= other.validToDate) return []
-    const verb = now > other.validToDate ? '' : 'is '
-    return [`the issuer "${subject}" in the chain of identity "${name}" ${verb}${validity(other, now)}`]
-  })
 }
 
 async function readBytes(
@@ -447,27 +361,13 @@ async function readBytes(
 
 const CERTIFICATE_FORM = 'an X.509 certificate in PEM or DER'
 
-/** What people name by mistake, told by its first bytes and never by its content. */
+/** What a file is that is no certificate or key, by its first bytes. Its content is not quoted. */
 function sniff(bytes: Buffer): string {
   if (bytes.length === 0) return 'an empty file'
   const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1]
   if (label !== undefined) return `a PEM file with "${label}"`
   if (/^\s*<(?:!doctype|html|\?xml)/i.test(bytes.toString('latin1', 0, 200))) return 'an HTML or XML page'
   return bytes[0] === 0x30 ? 'another binary (ASN.1) structure' : 'neither PEM nor DER'
-}
-
-/** The setting that names a part of an identity (design of the environment: TRANSPORT_…, IDENTITY_<NAME>_…). */
-function setting(identity: string, part: 'CERT_FILE' | 'KEY_FILE' | 'PFX_FILE' | 'PASSPHRASE'): string {
-  if (identity === 'transport') return `TRANSPORT_${part}`
-  return `IDENTITY_${identity.replaceAll('-', '_').toUpperCase()}_${part}`
-}
-
-function keyKind(key: KeyObject): string {
-  return (key.asymmetricKeyType ?? 'private').toUpperCase()
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10)
 }
 
 function codeOf(error: unknown): string {

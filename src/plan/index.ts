@@ -3,13 +3,14 @@
  * the vault is not read here, only named. After planning nothing can be "not found".
  */
 
-import type { Environment, Origin } from '../environment/index.ts'
+import type { Environment, ValueOrigin } from '../environment/index.ts'
 import { SIGNING_ALGORITHMS } from '../environment/variables.ts'
 import { invocationsOf, withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
 import { type Condition, judge } from '../flow/expression/criterion.ts'
 import { type Context, render, type Template } from '../flow/expression/expression.ts'
 import type { CallStep, Flow, Input, Invocation, Step, Workflow, WorkflowStep } from '../flow/index.ts'
 import { violationsOf } from '../flow/openapi/validator.ts'
+import { identitySetting } from '../identity/settings.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import { askFor, hostNamedBy, ServerChoice, serverHint, settingOf, sourcesOf } from './servers.ts'
@@ -56,11 +57,11 @@ interface PlannedWorkflowStep {
  * workflow runs this one.
  */
 export type PlannedInput =
-  | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: Origin }
-  | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: Origin }
-  | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: Origin }
-  | { readonly kind: 'passed'; readonly secret: boolean; readonly origin: Origin }
-  | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: Origin }
+  | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: ValueOrigin }
+  | { readonly kind: 'passed'; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: ValueOrigin }
 
 /** RFC 7523 §3: what a client assertion will say. */
 export interface AssertionPlan {
@@ -242,13 +243,11 @@ function runsOf(step: CallStep): readonly CallStep[] {
 
 function checkIdentity(step: CallStep, environment: Environment, problems: Problems): void {
   if (step.identity !== 'none' && !environment.identities.has(step.identity)) {
-    const prefix =
-      step.identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${step.identity.toUpperCase().replaceAll('-', '_')}`
     problems.add(`identity ${step.identity}`, {
       code: 'IDENTITY_MISSING',
       message: `step "${step.stepId}" presents identity "${step.identity}", which environment "${environment.name}" does not have`,
       at: step.identityAt,
-      hint: `write ${prefix}_CERT_FILE and ${prefix}_KEY_FILE into ${environment.localFile}`,
+      hint: `write ${identitySetting(step.identity, 'CERT_FILE')} and ${identitySetting(step.identity, 'KEY_FILE')} into ${environment.localFile}`,
     })
   }
   if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused) {
@@ -373,7 +372,7 @@ function planAssertion(
 }
 
 /** Text from outside becomes what the input's schema asks for, and must fit it. */
-function typed(input: Input, text: string, secret: boolean, origin: Origin, problems: Problems): PlannedInput {
+function typed(input: Input, text: string, secret: boolean, origin: ValueOrigin, problems: Problems): PlannedInput {
   const value = fromText(text, typeof input.schema === 'object' ? input.schema.type : undefined)
   for (const { pointer, problem } of misfits(input, value, secret, origin))
     problems.add(`input ${input.name} ${pointer} ${origin.label}`, problem)
@@ -392,7 +391,7 @@ function misfits(
   input: Input,
   value: unknown,
   secret: boolean,
-  origin: Origin,
+  origin: ValueOrigin,
 ): readonly { readonly pointer: string; readonly problem: Problem }[] {
   return violationsOf(input.schema, value, input.root).map(({ pointer, expected, actual }) => ({
     pointer,
@@ -406,7 +405,7 @@ function misfits(
   }))
 }
 
-function valued(input: Input, value: unknown, secret: boolean, origin: Origin): PlannedInput {
+function valued(input: Input, value: unknown, secret: boolean, origin: ValueOrigin): PlannedInput {
   return {
     kind: 'value',
     value: secret && typeof value === 'string' ? new Secret(value, input.name) : value,

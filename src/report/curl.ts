@@ -2,6 +2,7 @@
  * An exchange as a curl command for a shell: what was masked stands there as a variable, so that a person sets it and
  * nothing secret is in the report.
  */
+import { identitySetting } from '../identity/settings.ts'
 import type { Exchange } from '../record/index.ts'
 
 export function curl(
@@ -28,9 +29,7 @@ const LEFT_TO_CURL = new Set(['connection', 'content-length', 'host', 'transfer-
 
 function certificate(identity: string): string[] {
   if (identity === 'none') return []
-  const name = identity.toUpperCase().replace(/[^A-Z0-9]/g, '_')
-  const prefix = identity === 'transport' ? 'TRANSPORT' : `IDENTITY_${name}`
-  return [`--cert "$${prefix}_CERT_FILE" --key "$${prefix}_KEY_FILE"`]
+  return [`--cert "$${identitySetting(identity, 'CERT_FILE')}" --key "$${identitySetting(identity, 'KEY_FILE')}"`]
 }
 
 function isForm(headers: Exchange['request']['headers']): boolean {

@@ -4,8 +4,8 @@
  */
 import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
 import { basename } from 'node:path'
-import { type Environment, hostsOf, type Origin } from '../environment/index.ts'
-import { factsOf, publicKeyFacts } from '../identity/certificate.ts'
+import { type Environment, hostsOf, type ValueOrigin } from '../environment/index.ts'
+import { factsOf, publicKeyFacts } from '../identity/facts.ts'
 import { publicKeyOf, type SigningKey } from '../identity/jwt.ts'
 import type { IdentityRecord, RunRecord, SigningKeyRecord } from '../record/index.ts'
 
@@ -25,7 +25,7 @@ export function environmentRecord(environment: Environment): RunRecord['environm
   }
 }
 
-function placeOf({ label, at }: Origin): string {
+function placeOf({ label, at }: ValueOrigin): string {
   return at === undefined ? label : `${basename(at.file)}:${at.line}`
 }
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { Environment, Origin } from '../environment/index.ts'
+import type { Environment, ValueOrigin } from '../environment/index.ts'
 import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Criterion, Flow, Step, Workflow } from '../flow/index.ts'
 import type { Effect } from '../flow/openapi/effect.ts'
@@ -311,6 +311,6 @@ function inputDetails(name: string, input: PlannedInput, workflow: Workflow): In
   }
 }
 
-function sourceOf({ label, at }: Origin): string {
+function sourceOf({ label, at }: ValueOrigin): string {
   return at === undefined ? label : `${basename(at.file)}:${at.line}`
 }

@@ -3,7 +3,8 @@
  * Pure; holds the tables of codes. Claims no more than the wire shows: a bare close only *may* be a refusal.
  */
 import type { X509Certificate } from 'node:crypto'
-import { type Identity, nameOnOneLine, validity } from '../identity/certificate.ts'
+import type { Identity } from '../identity/certificate.ts'
+import { nameOnOneLine, validity } from '../identity/facts.ts'
 import type { Problem } from '../record/errors.ts'
 
 /** Thrown by the connector: undici must not see the original code, since it acts on some of them. */

@@ -15,7 +15,8 @@ import {
   type TLSSocket,
 } from 'node:tls'
 import { Agent, Client, type Dispatcher } from 'undici'
-import { factsOf, type Identity } from '../identity/certificate.ts'
+import type { Identity } from '../identity/certificate.ts'
+import { factsOf } from '../identity/facts.ts'
 import type { Exchange } from '../record/index.ts'
 import type { Secret } from '../secret/index.ts'
 import { ConnectFailure, failureOf, GaveUp, type Situation } from './failure.ts'

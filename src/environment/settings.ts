@@ -1,0 +1,104 @@
+/**
+ * The value of each setting and its origin. Highest first: --server, THREDD_ variables, the .local file, the file, the
+ * default. An empty value sets nothing.
+ */
+import { basename, dirname, isAbsolute, resolve } from 'node:path'
+import type { SourceLocation } from '../record/errors.ts'
+import { Secret } from '../secret/index.ts'
+import type { EnvironmentFile } from './file.ts'
+import { FILES_ONLY, VARIABLES, type VariableName } from './variables.ts'
+
+export interface EnvironmentOptions {
+  /** a name (`uat` for `.env.uat`) or a path to a file */
+  readonly env: string
+  /** where the file is looked for, and where relative paths of process variables start */
+  readonly folder: string
+  /** where an environment is looked for that `folder` does not have */
+  readonly fallback?: string | undefined
+  /** process variables; those with the prefix THREDD_ win over the files */
+  readonly variables: Readonly<Record<string, string | undefined>>
+  /** `--server source=url`; wins over everything */
+  readonly servers?: ReadonlyMap<string, string> | undefined
+}
+
+/** Where a value came from: a file and line, or a process variable. */
+export interface ValueOrigin {
+  readonly label: string
+  readonly at?: SourceLocation | undefined
+}
+
+export interface Setting {
+  readonly value: string | Secret
+  readonly origin: ValueOrigin
+  /** where a relative path in the value starts */
+  readonly folder: string
+  /** the value of the layer below that this one overrides, where they differ */
+  readonly instead: string | undefined
+}
+
+export type Settings = ReadonlyMap<string, Setting>
+
+const PREFIX = 'THREDD_'
+export const DEFAULT: ValueOrigin = { label: 'default' }
+
+/** `files`: the one that wins comes first. */
+export function settingsOf(
+  files: readonly EnvironmentFile[],
+  { folder, servers, variables }: EnvironmentOptions,
+): { readonly settings: Settings; readonly warnings: string[] } {
+  const settings = new Map<string, Setting>()
+  const warnings: string[] = []
+  const put = (key: string, text: string, origin: ValueOrigin, start: string) => {
+    if (text === '') return
+    const above = settings.get(key)
+    if (above === undefined)
+      settings.set(key, {
+        value: isSecret(key) ? new Secret(text, key) : text,
+        origin,
+        folder: start,
+        instead: undefined,
+      })
+    else if (above.value !== text && origin !== DEFAULT && above.instead === undefined)
+      settings.set(key, { ...above, instead: text })
+  }
+  for (const [source, url] of servers ?? [])
+    put(`SERVER_${source.toUpperCase().replaceAll('-', '_')}`, url, { label: '--server' }, folder)
+  for (const [variable, text] of Object.entries(variables)) {
+    if (!variable.startsWith(PREFIX) || variable === `${PREFIX}ENV` || text === undefined) continue
+    const key = variable.slice(PREFIX.length)
+    if (FILES_ONLY.includes(key))
+      warnings.push(`${variable} is ignored: ${key} is read from the environment files alone`)
+    else put(key, text, { label: variable }, folder)
+  }
+  for (const { file, values } of files) {
+    for (const [key, { text, line }] of values)
+      put(key, text, { label: basename(file), at: { file, line, column: 1 } }, dirname(file))
+  }
+  for (const [key, variable] of Object.entries(VARIABLES)) {
+    if ('default' in variable) put(key, variable.default, DEFAULT, folder)
+  }
+  return { settings, warnings }
+}
+
+export function isDefault(setting: Setting | undefined): boolean {
+  return setting === undefined || setting.origin === DEFAULT
+}
+
+export function isSecret(key: string): boolean {
+  if (Object.hasOwn(VARIABLES, key)) return 'secret' in VARIABLES[key as VariableName]
+  return /(?:PASSPHRASE|PASSWORD|SECRET|TOKEN|PRIVATE_KEY)$/.test(key)
+}
+
+export function reveal(value: string | Secret): string {
+  return value instanceof Secret ? value.reveal() : value
+}
+
+export function secretOf(setting: Setting | undefined): Secret | undefined {
+  return setting?.value instanceof Secret ? setting.value : undefined
+}
+
+/** The value as an absolute path. */
+export function pathOf(setting: Setting | undefined): string | undefined {
+  if (setting === undefined || setting.value instanceof Secret) return undefined
+  return isAbsolute(setting.value) ? setting.value : resolve(setting.folder, setting.value)
+}
