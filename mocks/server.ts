@@ -11,7 +11,7 @@ import { readGreeting } from './client-hello.ts'
 import { contentOf } from './content.ts'
 import { documentedAddress, loopbackAddress } from './loopback.ts'
 import { openStore, type Store } from './store.ts'
-import { type Arrival, createTwin, type Twin, type TwinOptions } from './twin.ts'
+import { createTwin, type ReceivedRequest, type Twin, type TwinOptions } from './twin.ts'
 
 interface ServerLimits {
   /** of a request body; a larger one is answered 413 */
@@ -283,7 +283,7 @@ function addressOf({ method, url = '', headers }: IncomingMessage, { twin, isLoo
 }
 
 /** What came in on one connection, as the twin wants it. */
-class Received implements Arrival {
+class Received implements ReceivedRequest {
   readonly method: string
   readonly address: string
   readonly certificate: X509Certificate | undefined

@@ -1,32 +1,34 @@
 /**
- * The counterparty in one function: a request and the certificate it came with go in, the answer of the documented
- * server comes out. Owns routing, the certificate gate, faults and the log; knows nothing of sockets.
+ * The counterparty in one function: a request and its client certificate go in, the answer of the documented server comes
+ * out. Applies the faults in use and writes the log.
  */
-import { randomBytes, X509Certificate } from 'node:crypto'
+import { randomBytes, type X509Certificate } from 'node:crypto'
 import { getResponse, http, type RequestHandler } from 'msw'
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
+import {
+  type CertificateJudge,
+  certificateJudge,
+  type Demand,
+  type PresentedCertificate,
+} from './client-certificate.ts'
 import { json, text, whole } from './content.ts'
 import { HandshakeRefusal, RouteHandler } from './handler.ts'
-import { apiRoutes } from './handlers/apis.ts'
-import { authorizationRoutes } from './handlers/authorization.ts'
-import { directoryRoutes } from './handlers/directory.ts'
-import { directoryApiRoutes } from './handlers/directory-api.ts'
-import { keystoreRoutes } from './handlers/keystore.ts'
-import { AUTHORIZATION, HOSTS, hostOf, MTLS_DIRECTORY } from './hosts.ts'
+import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
-import type { Call, Route } from './route.ts'
+import type { Call } from './route.ts'
+import { createRouter, type Match, type Router, type Target } from './routing.ts'
 import type { Seed } from './seed.ts'
-import { BoundedMap, type Snapshot, State } from './state.ts'
+import { type Snapshot, State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
 export interface TwinOptions {
   readonly pki: Pki
-  /** what differs from the defaults of SWITCHES */
+  /** the switches that differ from the defaults of SWITCHES */
   readonly switches?: Partial<Switches>
-  /** what there is beside the documented; the PKI must have been made for its applications too */
+  /** applications and roles beside the documented ones; the PKI must have been made for its applications too */
   readonly seed?: Seed | undefined
-  /** what an earlier twin remembered, of `state.snapshot()` */
+  /** the state of an earlier twin, from `state.snapshot()` */
   readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
   readonly now?: () => Date
@@ -38,7 +40,7 @@ export interface TwinOptions {
   readonly onRequest?: (entry: LogEntry) => void
 }
 
-/** One request and what became of it. Holds no token, no secret and no query value. */
+/** One request and its outcome. Holds no token, no secret and no query value. */
 export interface LogEntry {
   /** RFC 3339, by the twin's clock */
   readonly time: string
@@ -49,18 +51,16 @@ export interface LogEntry {
   readonly certificate: string
   /** 0 where the connection was ended without an answer */
   readonly status: number
-  /** what was decided, in words */
+  /** the twin's decision, in words */
   readonly decision: string
 }
 
-/** A request that has come in, of which a Request is made only where somebody reads more of it. */
-export interface Arrival {
+/** A request as a server received it. */
+export interface ReceivedRequest extends PresentedCertificate {
   readonly method: string
-  /** byte for byte, where a parsed URL may differ */
+  /** as sent, byte for byte; a parsed URL may differ from it */
   readonly address: string
-  readonly certificate: X509Certificate | undefined
-  /** why the TLS layer does not trust the certificate, or the lack of one */
-  readonly distrust?: string | undefined
+  /** made when it is first read: most handlers need neither headers nor body */
   readonly request: Request
 }
 
@@ -77,11 +77,11 @@ export interface Twin {
    */
   answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
   /**
-   * The same for a server of its own: a body that is known as a whole lies beside the response, for `contentOf`. Undefined
-   * where the address is none.
+   * The same for server.ts: the body may lie beside the response, where `contentOf` finds it. Undefined where the address is
+   * not one that a web request can have.
    */
-  exchange(arrival: Arrival): Promise<Response | undefined>
-  /** For a handler given to `use`: what would have been answered without it and those before it. */
+  exchange(received: ReceivedRequest): Promise<Response | undefined>
+  /** For a handler given to `use`: the answer of the handlers after it and of the documented server. */
   pass(request: Request): Promise<Response>
   /** The operationId a request is for, if any. */
   operationOf(request: Request): string | undefined
@@ -91,62 +91,35 @@ export interface Twin {
   refusesHandshake(host: string): boolean
   /** Puts handlers before all others; the last given come first. */
   use(...handlers: readonly RequestHandler[]): void
-  /** Takes away what `use` added. What the servers remember stays. */
+  /** Removes what `use` added. The servers' state stays. */
   reset(): void
   /** Whether the host's TLS demands, merely asks for, or never asks for a client certificate. */
-  demandOf(host: string): 'required' | 'optional' | 'none'
-  /** Logs what never became a request. */
+  demandOf(host: string): Demand
+  /** Logs something that is no request, such as a refused handshake. */
   record(entry: Omit<LogEntry, 'time'>): void
 }
 
-/** In any order: the first path and method that match are the only ones that do. */
-const ROUTES: readonly Route[] = [
-  ...directoryRoutes,
-  ...directoryApiRoutes,
-  ...keystoreRoutes,
-  ...authorizationRoutes,
-  ...apiRoutes,
-]
-
 const LOG_LIMIT = 10_000
-/** Addresses that are kept in mind, and how long they may be. */
-const PLACE_LIMIT = 1000
-const PLACE_LENGTH = 1000
 
-/** What an address means. */
-interface Place {
-  readonly url: URL
-  /** for the log */
-  readonly printed: string
-  readonly demand: ReturnType<Twin['demandOf']>
-  /** the operations offered there, whatever their method */
-  readonly offers: readonly Offer[]
-}
+type Servers = Pick<Call, 'state' | 'switches' | 'publish'>
 
-interface Offer {
-  readonly route: Route
-  readonly handler: RouteHandler<Passage>
-  readonly params: Call['params']
-}
-
-/** One request on its way through the twin, and all that its handler is given. */
-class Passage implements Call {
-  readonly arrival: Arrival
-  readonly place: Place
-  readonly offer: Offer | undefined
-  readonly overrides: readonly RequestHandler[]
+/** One request while the twin answers it, with everything its handler may use. */
+class ActiveCall implements Call {
+  readonly received: ReceivedRequest
+  readonly target: Target
+  readonly match: Match | undefined
   readonly state: State
   readonly switches: Switches
   readonly publish: Call['publish']
   certificate: X509Certificate | undefined
-  /** how far down the list of overrides it has come */
-  next = 0
+  /** the handlers of faults and tests that have not been tried yet */
+  overrides: readonly RequestHandler[]
   decision = ''
 
-  constructor(arrival: Arrival, place: Place, overrides: readonly RequestHandler[], servers: Servers) {
-    this.arrival = arrival
-    this.place = place
-    this.offer = place.offers.find(({ route }) => route.method === arrival.method)
+  constructor(received: ReceivedRequest, target: Target, overrides: readonly RequestHandler[], servers: Servers) {
+    this.received = received
+    this.target = target
+    this.match = target.matches.find(({ route }) => route.method === received.method)
     this.overrides = overrides
     this.state = servers.state
     this.switches = servers.switches
@@ -154,15 +127,15 @@ class Passage implements Call {
   }
 
   get request(): Request {
-    return this.arrival.request
+    return this.received.request
   }
 
   get url(): URL {
-    return this.place.url
+    return this.target.url
   }
 
   get params(): Call['params'] {
-    return this.offer?.params ?? {}
+    return this.match?.params ?? {}
   }
 
   note(decision: string): void {
@@ -170,174 +143,152 @@ class Passage implements Call {
   }
 }
 
-type Servers = Pick<Call, 'state' | 'switches' | 'publish'>
-
-/** A fresh set of servers that remember nothing but the two sample applications. */
+/** A fresh set of servers, with the two sample applications and no registered client. */
 export function createTwin(options: TwinOptions): Twin {
-  const { pki, now = () => new Date(), random = randomBytes, publish = (url) => url, onRequest } = options
-  const switches = settle(options.switches)
-  const state = new State({ pki, now, random, snapshot: options.snapshot, seed: options.seed })
-  const servers: Servers = { state, switches, publish }
-  const inspect = inspection(authoritiesOf(pki.ca))
-  const log: LogEntry[] = []
-  const written = timestamps()
-  const passages = new WeakMap<Request, Passage>()
-  let overrides: readonly RequestHandler[] = []
+  return new OfflineTwin(options)
+}
 
-  // One msw handler a route, found by host and path, so that no request walks the whole list.
-  const offered = ROUTES.flatMap((route) => {
-    const handler = new RouteHandler<Passage>(route.operation, (passage) => route.handle(passage))
-    return route.hosts.map((host) => ({ host: answering(host, switches), route, handler }))
-  })
-  const byHost = Map.groupBy(offered, ({ host }) => host)
-  const operations = new Map(
-    [...Map.groupBy(offered, ({ route }) => route.operation)].map(([operation, offers]) => [
-      operation,
-      [...new Set(offers.map(({ host }) => host))],
-    ]),
-  )
-  const unanswered = new RouteHandler<Passage>('unanswered', explainUnanswered)
-  const places = new BoundedMap<string, Place>(PLACE_LIMIT)
+class OfflineTwin implements Twin {
+  readonly hosts = HOSTS
+  readonly state: State
+  readonly switches: Switches
+  readonly log: LogEntry[] = []
+  readonly #publish: Call['publish']
+  readonly #onRequest: TwinOptions['onRequest']
+  readonly #router: Router
+  readonly #judge: CertificateJudge
+  readonly #unanswered = new RouteHandler<ActiveCall>('unanswered', explainUnanswered)
+  /** of the requests that a handler given to `use` has seen, so that it can ask for the answer without it */
+  readonly #calls = new WeakMap<Request, ActiveCall>()
+  #overrides: readonly RequestHandler[] = []
 
-  /** Found once: clients ask for the same few addresses again and again. */
-  function placeOf(address: string): Place | undefined {
-    const known = places.get(address)
-    if (known !== undefined) return known
-    const url = URL.parse(address)
-    // https://fetch.spec.whatwg.org/#dom-request: an address with a user is none.
-    if (url === null || url.username !== '' || url.password !== '') return undefined
-    const offers = (byHost.get(url.hostname) ?? []).flatMap(({ route, handler }) => {
-      const match = route.path.exec(url.pathname)
-      return match === null ? [] : [{ route, handler, params: { ...match.groups } }]
-    })
-    const place = { url, printed: withoutValues(address), demand: twin.demandOf(url.hostname), offers }
-    if (address.length <= PLACE_LENGTH) places.set(address, place)
-    return place
+  constructor(options: TwinOptions) {
+    const { pki, now = () => new Date(), random = randomBytes, snapshot, seed } = options
+    this.switches = settle(options.switches)
+    this.state = new State({ pki, now, random, snapshot, seed })
+    this.#publish = options.publish ?? String
+    this.#onRequest = options.onRequest
+    this.#router = createRouter(this.switches)
+    this.#judge = certificateJudge(pki.ca, this.state)
   }
 
-  /** Of a Request that somebody else made: its address is one. */
-  function passageOf(request: Request): Passage {
-    const known = passages.get(request)
-    if (known !== undefined) return known
+  get operations(): Twin['operations'] {
+    return this.#router.operations
+  }
+
+  async answer(request: Request, certificate: X509Certificate | undefined): Promise<Response> {
     const { method, url } = request
-    const place = placeOf(url)
-    if (place === undefined) throw new Error(`"${url}" is no address of a documented server`)
-    const passage = new Passage({ method, address: url, certificate: undefined, request }, place, overrides, servers)
-    passages.set(request, passage)
-    return passage
+    const response = await this.exchange({ method, address: url, certificate, request })
+    return response === undefined ? Response.error() : whole(response)
   }
 
-  async function proceed(passage: Passage): Promise<Response> {
+  async exchange(received: ReceivedRequest): Promise<Response | undefined> {
+    const call = this.#begin(received)
+    if (call === undefined) return undefined
+    const { method, certificate } = received
+    const response = await this.#answered(call, this.demandOf(call.url.hostname))
+    this.record({
+      method,
+      url: call.target.printed,
+      certificate: certificate === undefined ? 'none' : this.#judge.subjectOf(certificate),
+      status: response.status,
+      decision: call.decision === '' ? 'answered' : call.decision,
+    })
+    return response
+  }
+
+  async pass(request: Request): Promise<Response> {
+    return whole(await this.#proceed(this.#callOf(request)))
+  }
+
+  operationOf(request: Request): string | undefined {
+    return this.#callOf(request).match?.route.operation
+  }
+
+  refusesHandshake(host: string): boolean {
+    return this.#overrides.some((handler) => handler instanceof HandshakeRefusal && handler.hosts.includes(host))
+  }
+
+  use(...added: readonly RequestHandler[]): void {
+    this.#overrides = [...added, ...this.#overrides]
+  }
+
+  reset(): void {
+    this.#overrides = []
+  }
+
+  demandOf(host: string): Demand {
+    if (host === 'auth.uat.threddid.com') return this.switches.customDomainCertificate
+    return hostOf(host)?.certificate ?? 'none'
+  }
+
+  record(entry: Omit<LogEntry, 'time'>): void {
+    const complete = { time: this.state.now().toISOString(), ...entry, decision: printable(entry.decision) }
+    if (this.log.length >= LOG_LIMIT) this.log.splice(0, LOG_LIMIT / 10)
+    this.log.push(complete)
+    this.#onRequest?.(complete)
+  }
+
+  #begin(received: ReceivedRequest): ActiveCall | undefined {
+    const target = this.#router.targetOf(received.address)
+    const { state, switches } = this
+    return target && new ActiveCall(received, target, this.#overrides, { state, switches, publish: this.#publish })
+  }
+
+  #callOf(request: Request): ActiveCall {
+    const known = this.#calls.get(request)
+    if (known !== undefined) return known
+    const { method, url: address } = request
+    const call = this.#begin({ method, address, certificate: undefined, request })
+    if (call === undefined) throw new Error(`"${address}" is no address of a documented server`)
+    this.#calls.set(request, call)
+    return call
+  }
+
+  /** The answer, or the refusal of the certificate. Never rejects. */
+  async #answered(call: ActiveCall, demand: Demand): Promise<Response> {
+    const { certificate } = call.received
+    const objection = this.#judge.objection(demand, call.received)
+    if (objection !== undefined) {
+      call.note(`certificate refused: ${objection}`)
+      return this.switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
+    }
+    if (demand !== 'none') call.certificate = certificate
+    try {
+      return await this.#proceed(call)
+    } catch (error) {
+      call.note(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
+      return json({ error: 'twin_error', error_description: 'the twin failed to answer; its log says why' }, 500)
+    }
+  }
+
+  /** The answer of the first override that gives one, else that of the documented server. */
+  async #proceed(call: ActiveCall): Promise<Response> {
     for (;;) {
-      const handler = passage.overrides[passage.next]
-      if (handler === undefined) break
-      passage.next += 1
-      const { request } = passage
-      // So that the handler can ask what would have been answered without it.
-      passages.set(request, passage)
+      const [handler, ...rest] = call.overrides
+      if (handler === undefined) return await this.#documentedAnswer(call)
+      call.overrides = rest
+      const { request } = call
+      this.#calls.set(request, call)
       const response = await getResponse([handler], request)
       if (response !== undefined) return response
     }
+  }
+
+  async #documentedAnswer(call: ActiveCall): Promise<Response> {
     try {
-      const response = await (passage.offer?.handler ?? unanswered).respond(passage)
+      const response = await (call.match?.handler.respond(call) ?? this.#unanswered.respond(call))
       if (response === undefined) throw new Error('a handler of the twin has not answered')
       return response
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      passage.note(`refused: ${error.message}`)
-      return answerTo(error, switches.errorShape)
+      call.note(`refused: ${error.message}`)
+      return answerTo(error, this.switches.errorShape)
     }
   }
-
-  /** Why the connection must not come through, if so. */
-  function objection(demand: Place['demand'], { certificate, distrust }: Arrival): string | undefined {
-    if (demand === 'none') return undefined
-    if (certificate === undefined) return demand === 'required' ? 'no client certificate' : undefined
-    if (distrust !== undefined) return distrust
-    // Checked here too, so that a request that never met TLS is judged alike, by the twin's clock.
-    const { isSigned, from, to } = inspect(certificate)
-    if (!isSigned) return 'not signed by the CA'
-    const today = state.now().getTime()
-    if (to < today || state.isExpired(certificate)) return 'the certificate has expired'
-    return from > today ? 'the certificate is not yet valid' : undefined
-  }
-
-  function record({ method, url, certificate, status, decision }: Omit<LogEntry, 'time'>): void {
-    const complete = { time: written(state.now()), method, url, certificate, status, decision: printable(decision) }
-    if (log.length >= LOG_LIMIT) log.splice(0, LOG_LIMIT / 10)
-    log.push(complete)
-    onRequest?.(complete)
-  }
-
-  const twin: Twin = {
-    hosts: HOSTS,
-    operations,
-    state,
-    switches,
-    log,
-    async exchange(arrival) {
-      const place = placeOf(arrival.address)
-      if (place === undefined) return undefined
-      const passage = new Passage(arrival, place, overrides, servers)
-      const { certificate } = arrival
-      const refusal = objection(place.demand, arrival)
-      let response: Response
-      if (refusal !== undefined) {
-        passage.note(`certificate refused: ${refusal}`)
-        response = switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
-      } else {
-        if (place.demand !== 'none') passage.certificate = certificate
-        try {
-          response = await proceed(passage)
-        } catch (error) {
-          passage.note(`fault of the twin: ${error instanceof Error ? error.message : String(error)}`)
-          response = json(
-            { error: 'twin_error', error_description: 'the twin failed to answer; its log says why' },
-            500,
-          )
-        }
-      }
-      record({
-        method: arrival.method,
-        url: place.printed,
-        certificate: certificate === undefined ? 'none' : inspect(certificate).subject,
-        status: response.status,
-        decision: passage.decision === '' ? 'answered' : passage.decision,
-      })
-      return response
-    },
-    async answer(request, certificate) {
-      const { method, url } = request
-      const response = await twin.exchange({ method, address: url, certificate, request })
-      return response === undefined ? Response.error() : whole(response)
-    },
-    async pass(request) {
-      return whole(await proceed(passageOf(request)))
-    },
-    operationOf: (request) => passageOf(request).offer?.route.operation,
-    refusesHandshake: (host) =>
-      overrides.some((handler) => handler instanceof HandshakeRefusal && handler.hosts.includes(host)),
-    use(...added) {
-      overrides = [...added, ...overrides]
-    },
-    reset() {
-      overrides = []
-    },
-    demandOf(host) {
-      if (host === 'auth.uat.threddid.com') return switches.customDomainCertificate
-      return hostOf(host)?.certificate ?? 'none'
-    },
-    record,
-  }
-  return twin
 }
 
-/** Which host answers for the directory's API is a switch. */
-function answering(host: string, { directoryApiHost }: Switches): string {
-  return directoryApiHost === 'matls-auth' && hostOf(host)?.server === 'directory-api' ? MTLS_DIRECTORY : host
-}
-
-/** For anyone's msw set-up: one handler that answers every documented host as a client with `certificate` sees it. */
+/** For an msw set-up of a test: one handler that answers for every documented host, as to a client with `certificate`. */
 export function threddHandlers(twin: Twin, certificate?: X509Certificate): RequestHandler[] {
   return [
     http.all(
@@ -345,37 +296,6 @@ export function threddHandlers(twin: Twin, certificate?: X509Certificate): Reque
       ({ request }) => twin.answer(request, certificate),
     ),
   ]
-}
-
-function authoritiesOf(pem: string): readonly X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  return blocks.map((block) => new X509Certificate(block))
-}
-
-interface Inspected {
-  readonly isSigned: boolean
-  /** validity in milliseconds */
-  readonly from: number
-  readonly to: number
-  /** in words */
-  readonly subject: string
-}
-
-/** Looks at each certificate once: a connection brings the same one with every request. */
-function inspection(authorities: readonly X509Certificate[]): (certificate: X509Certificate) => Inspected {
-  const known = new WeakMap<X509Certificate, Inspected>()
-  return (certificate) => {
-    const found = known.get(certificate)
-    if (found !== undefined) return found
-    const inspected = {
-      isSigned: authorities.some((issuer) => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)),
-      from: certificate.validFromDate.getTime(),
-      to: certificate.validToDate.getTime(),
-      subject: certificate.subject.split('\n').join(', '),
-    }
-    known.set(certificate, inspected)
-    return inspected
-  }
 }
 
 /** The page a reverse proxy shows, as documented; for a wrong certificate with the proxy's other sentence. */
@@ -387,20 +307,20 @@ function htmlRefusal(certificate: X509Certificate | undefined): Response {
   })
 }
 
-function explainUnanswered(passage: Passage): Response {
-  const { url, place } = passage
+function explainUnanswered(call: ActiveCall): Response {
+  const { url, target } = call
   const { hostname, pathname } = url
   if (hostOf(hostname) === undefined) {
-    passage.note('the host is not documented')
+    call.note('the host is not documented')
     return json({ error: 'unknown_host', error_description: `the twin does not stand for host "${hostname}"` }, 404)
   }
-  if (place.offers.length > 0) {
-    passage.note('the method is not offered there')
-    const allow = [...new Set(place.offers.map(({ route }) => route.method))].join(', ')
+  if (target.matches.length > 0) {
+    call.note('the method is not offered there')
+    const allow = [...new Set(target.matches.map(({ route }) => route.method))].join(', ')
     const body = { error: 'method_not_allowed', error_description: `the method must be one of: ${allow}` }
     return json(body, 405, { allow })
   }
-  passage.note('nothing is documented there')
+  call.note('nothing is documented there')
   if (hostOf(hostname)?.server === 'authorization' && !isWorkspace(hostname, pathname)) {
     const hint = 'no such tenant or workspace'
     return answerTo(new Refusal('notFound', hint, { error_hint: hint }), 'acp')
@@ -409,7 +329,7 @@ function explainUnanswered(passage: Passage): Response {
   return json({ error: 'not_implemented', error_description: description }, 501)
 }
 
-/** The path of one name of the authorization server leads nowhere on the other. */
+/** Each name of the authorization server has its own path of the workspace, which the other does not answer. */
 function isWorkspace(hostname: string, pathname: string): boolean {
   return Object.values(AUTHORIZATION).some((base) => {
     const workspace = new URL(base)
@@ -417,25 +337,7 @@ function isWorkspace(hostname: string, pathname: string): boolean {
   })
 }
 
-/** As sent, but of a query only the names: a token in a query must not get into a log (RFC 6750 5.3). */
-function withoutValues(address: string): string {
-  if (!address.includes('?')) return address
-  const [path, query = ''] = address.split('?', 2)
-  return `${path}?${query.replace(/=[^&]*/g, '=…')}`
-}
-
-/** RFC 3339. Writing it out takes longer than the rest of a log entry, and many requests come in one millisecond. */
-function timestamps(): (time: Date) => string {
-  let [last, text] = [Number.NaN, '']
-  return (time) => {
-    if (time.getTime() !== last) [last, text] = [time.getTime(), time.toISOString()]
-    return text
-  }
-}
-
-/** A log line stays one line, whatever a client put into its request. */
+/** One line of at most 500 characters, whatever a client put into its request. */
 function printable(text: string): string {
-  return (CONTROL.test(text) ? text.replace(/\p{Cc}/gu, ' ') : text).slice(0, 500)
+  return text.replace(/\p{Cc}/gu, ' ').slice(0, 500)
 }
-
-const CONTROL = /\p{Cc}/u
