@@ -1,21 +1,16 @@
 /**
- * Where a step's request goes. Hosts belong to the environment: what a description says of servers is a hint, and a reason
- * to refuse a server that it means for other operations.
+ * The server that a step's request goes to. The environment sets it. The servers of the OpenAPI description are used for hints, and
+ * to refuse a server that the description gives to other operations only.
  */
 import type { Environment } from '../environment/index.ts'
 import { OPEN_QUESTIONS } from '../environment/variables.ts'
 import { asText, type Context, evaluate, render, type Template } from '../flow/expression/expression.ts'
 import type { CallStep, Flow } from '../flow/index.ts'
-import type { Problem } from '../record/errors.ts'
-
-/** `subject` is what is wrong: a variable, an identity, a host. */
-interface Problems {
-  add(subject: string, problem: Problem): void
-}
+import type { Problems } from './problems.ts'
 
 type Sources = ReadonlyMap<string, Readonly<Record<string, unknown>>>
 
-/** One server for each source description; it remembers which operation of a description it met there first. */
+/** Chooses the server of each call; remembers the first call to each server of a description, to compare the later ones with it. */
 export class ServerChoice {
   readonly #environment: Environment
   readonly #problems: Problems
@@ -26,7 +21,7 @@ export class ServerChoice {
     this.#problems = problems
   }
 
-  /** Its base URL, undefined where there is none. A problem is said for that, and where the description means another. */
+  /** The base URL for a step; undefined, with a problem, where none is set. Also a problem: the description names another one. */
   serverOf(step: CallStep, flow: Flow): string | undefined {
     const source = flow.sources.get(step.source)
     const setting = settingOf(step.source)
@@ -49,7 +44,7 @@ export class ServerChoice {
     return server
   }
 
-  /** An operation or a path may have servers of its own, and the environment has one for its source. */
+  /** An operation or a path may have servers of its own, while the environment sets one for the whole description. */
   #checkMeant(step: CallStep, { server, variable, url }: { server: string; variable: string; url: string }): void {
     const { operationId, servers, description } = step.operation
     const key = `${variable} ${description?.document.file}`
@@ -72,7 +67,7 @@ export class ServerChoice {
   }
 }
 
-/** The host of a URL that the step itself names; before the run, since a host must be allowed. */
+/** The host of a URL that the step gives itself. It must be known before the run, so that ALLOWED_HOSTS can be checked. */
 export function hostNamedBy(
   step: CallStep,
   around: { readonly environment: Environment; readonly problems: Problems; readonly known: Context },
@@ -104,7 +99,7 @@ export function hostNamedBy(
   return undefined
 }
 
-/** A server by the ways in which expressions name it; the environment decides which it is. */
+/** The source descriptions as expressions read them: fields as written, but with the server that the environment sets. */
 export function sourcesOf({ sources }: Flow, environment: Environment): Sources {
   return new Map(
     [...sources].map(([name, fields]) => {
@@ -116,12 +111,12 @@ export function sourcesOf({ sources }: Flow, environment: Environment): Sources 
 
 const SERVER_FIELD = /^servers\.0(?:\.url)?$/
 
-/** A variable has no hyphens and no case. */
+/** The name of a source in variables: `SERVER_API_HUB` is that of "api-hub". */
 export function settingOf(source: string): string {
   return source.toLowerCase().replaceAll('-', '_')
 }
 
-/** What to write for a server, with the documented URL where there is a whole one. */
+/** How to set a server, with the documented URL where the description has a whole one. */
 export function serverHint(source: string, { localFile }: Environment, documented: readonly string[] = []): string {
   const variable = `SERVER_${settingOf(source).toUpperCase()}`
   const [first = ''] = documented
@@ -130,7 +125,7 @@ export function serverHint(source: string, { localFile }: Environment, documente
   return `write ${variable}=${url} into ${localFile}, or use --server ${source}=${url}${askFor(variable)}`
 }
 
-/** For a value that no public page has. */
+/** The question to ask Thredd for a value that no public page has; '' for any other variable. */
 export function askFor(variable: string): string {
   const question = OPEN_QUESTIONS[variable]
   return question === undefined
@@ -143,7 +138,7 @@ function listed(urls: readonly string[]): string {
   return urls.length < 2 ? last : `${urls.slice(0, -1).join(', ')} or ${last}`
 }
 
-/** A template as far as it has a value. */
+/** The text of a template up to the first part that has no value yet. */
 function startOf(template: Template, context: Context): string {
   if (template.kind !== 'embedded') {
     const whole = render(template, context)

@@ -1,21 +1,24 @@
 /**
- * From an error of a socket, of OpenSSL or of undici to one plain sentence and the knowledge whether the request left.
- * Pure; holds the tables of codes. Claims no more than the wire shows: a bare close only *may* be a refusal.
+ * Turns an error of a socket, of OpenSSL or of undici into one plain sentence, and says whether the request was sent. Holds the
+ * tables of codes. It claims no more than was seen: a close without an alert only *may* be a refusal of the certificate.
  */
 import type { X509Certificate } from 'node:crypto'
 import type { Identity } from '../identity/certificate.ts'
 import { nameOnOneLine, validity } from '../identity/facts.ts'
 import type { Problem } from '../record/errors.ts'
+import type { Exchange } from '../record/index.ts'
 
-/** Thrown by the connector: undici must not see the original code, since it acts on some of them. */
+/** Thrown by the connector in place of the original error, since undici treats some error codes in its own way. */
 export class ConnectFailure extends Error {
-  /** where it ended: at the proxy, before TCP stood, or within the TLS handshake */
+  /** how far it came: to the proxy, to the TCP connection, or into the TLS handshake */
   readonly phase: 'proxy' | 'tcp' | 'tls'
-  /** keys were agreed, so the server had chosen version and cipher: what it disliked afterwards came from us */
+  /** the server had chosen version and cipher, and keys were agreed: what it refused afterwards is our certificate, or its lack */
   readonly keysAgreed: boolean
-  /** we refused the server: the reason as Node names it */
+  /** we refused the server's certificate: Node's code for the reason */
   readonly authorizationError: string | undefined
   readonly serverCertificate: X509Certificate | undefined
+  /** the evidence of a connection whose server we refused */
+  readonly tls: Exchange['tls']
 
   constructor(
     facts: Pick<ConnectFailure, 'phase'> & Partial<Omit<ConnectFailure, keyof Error | 'phase'>>,
@@ -26,10 +29,11 @@ export class ConnectFailure extends Error {
     this.keysAgreed = facts.keysAgreed ?? false
     this.authorizationError = facts.authorizationError
     this.serverCertificate = facts.serverCertificate
+    this.tls = facts.tls
   }
 }
 
-/** The client's own reasons to give up. */
+/** The client has given up the request. */
 export class GaveUp extends Error {
   readonly reason: 'timeout' | 'interrupted' | 'too-large'
 
@@ -42,7 +46,7 @@ export class GaveUp extends Error {
 export interface Situation {
   readonly host: string
   readonly identity: Identity | undefined
-  /** how far it came: no connection yet, headers on their way, some of an answer received */
+  /** how far it came: no connection yet, headers sent, part of an answer received */
   readonly stage: 'connecting' | 'sent' | 'answering'
   /** the connection had carried an earlier exchange, so the server had accepted the certificate */
   readonly reused: boolean
@@ -57,48 +61,19 @@ interface Failure {
 }
 
 export function failureOf(error: unknown, situation: Situation): Failure {
-  const { host, stage, timeoutMs, maxBodyBytes } = situation
-  const sent = stage === 'connecting' ? 'no' : 'unknown'
+  const { host, stage } = situation
   if (error instanceof ConnectFailure && error.cause instanceof GaveUp) return failureOf(error.cause, situation)
   if (error instanceof ConnectFailure) return { sent: 'no', problem: connectProblem(error, situation) }
-  if (error instanceof GaveUp) {
-    switch (error.reason) {
-      case 'interrupted':
-        return { sent, problem: { code: 'INTERRUPTED', message: `the request to "${host}" was stopped` } }
-      case 'too-large': {
-        const message = `the answer of "${host}" is larger than ${maxBodyBytes} bytes`
-        return { sent, problem: { code: 'TOO_LARGE', message } }
-      }
-      case 'timeout':
-        return { sent, problem: { code: 'TIMEOUT', message: late(host, stage, timeoutMs), hint: LATE_HINT } }
-      default:
-        error.reason satisfies never
-    }
-  }
+  const sent = stage === 'connecting' ? 'no' : 'unknown'
+  if (error instanceof GaveUp) return { sent, problem: gaveUpProblem(error.reason, situation) }
   const code = codeOf(error)
-  switch (code) {
-    case 'UND_ERR_DESTROYED':
-    case 'UND_ERR_CLOSED':
-      return { sent, problem: { code: 'INTERRUPTED', message: `the request to "${host}" was stopped` } }
-    case 'UND_ERR_INVALID_ARG':
-    case 'UND_ERR_NOT_SUPPORTED':
-    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
-      // Found before a byte leaves; undici's own words name the header, never its value.
-      return {
-        sent: 'no',
-        problem: {
-          code: 'INPUT_INVALID',
-          message: `the request to "${host}" cannot be put into HTTP: ${wordsOf(error)}`,
-        },
-      }
-    case 'UND_ERR_HEADERS_OVERFLOW':
-      return { sent, problem: { code: 'TOO_LARGE', message: `the headers of the answer of "${host}" are too large` } }
-    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH': {
-      const message = `the body of the answer of "${host}" is not as long as its content-length says`
-      return { sent, problem: { code: 'PEER_CLOSED', message } }
-    }
-    default:
+  if (NOT_EXPRESSIBLE.has(code)) {
+    // Found before a byte is sent; undici's message names the header, never its value.
+    const message = `the request to "${host}" cannot be put into HTTP: ${wordsOf(error)}`
+    return { sent: 'no', problem: { code: 'INPUT_INVALID', message } }
   }
+  const known = UNDICI_PROBLEMS[code]
+  if (known !== undefined) return { sent, problem: known(host) }
   if (isNotHttp(error)) {
     const message = `the answer of "${host}" is not HTTP`
     return { sent, problem: { code: 'PROTOCOL', message, found: wordsOf(error) } }
@@ -109,8 +84,8 @@ export function failureOf(error: unknown, situation: Situation): Failure {
       problem: { code: 'PEER_CLOSED', message: `"${host}" closed the connection in the middle of its answer` },
     }
   }
-  // TLS 1.3: the server judges our certificate after we believe the handshake done, so its alert meets a sent request.
-  // It was refused unread; but on a connection that had served before, an alert says nothing about the certificate.
+  // With TLS 1.3 the server judges our certificate after the client's handshake has ended, so its alert arrives when the
+  // request has been sent; the server has not read it. On a connection that was used before, an alert has another cause.
   const alert = alertOf(code)
   if (alert !== undefined && !situation.reused && isAboutUs(alert, true)) {
     return { sent: 'no', problem: refused(alert, situation) }
@@ -119,6 +94,41 @@ export function failureOf(error: unknown, situation: Situation): Failure {
     ? `"${host}" closed a connection that it had kept open, without an answer`
     : `"${host}" closed the connection without an answer; ${suspicion(situation)}`
   return { sent, problem: { code: 'PEER_CLOSED', message } }
+}
+
+/** undici's codes for a request that HTTP cannot express. */
+const NOT_EXPRESSIBLE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])
+
+const interrupted = (host: string): Problem => ({
+  code: 'INTERRUPTED',
+  message: `the request to "${host}" was stopped`,
+})
+
+/** Further codes of undici. */
+const UNDICI_PROBLEMS: Readonly<Record<string, (host: string) => Problem>> = {
+  UND_ERR_DESTROYED: interrupted,
+  UND_ERR_CLOSED: interrupted,
+  UND_ERR_HEADERS_OVERFLOW: (host) => ({
+    code: 'TOO_LARGE',
+    message: `the headers of the answer of "${host}" are too large`,
+  }),
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: (host) => ({
+    code: 'PEER_CLOSED',
+    message: `the body of the answer of "${host}" is not as long as its content-length says`,
+  }),
+}
+
+function gaveUpProblem(reason: GaveUp['reason'], { host, stage, timeoutMs, maxBodyBytes }: Situation): Problem {
+  switch (reason) {
+    case 'interrupted':
+      return interrupted(host)
+    case 'too-large':
+      return { code: 'TOO_LARGE', message: `the answer of "${host}" is larger than ${maxBodyBytes} bytes` }
+    case 'timeout':
+      return { code: 'TIMEOUT', message: late(host, stage, timeoutMs), hint: LATE_HINT }
+    default:
+      return reason satisfies never
+  }
 }
 
 function connectProblem(failure: ConnectFailure, situation: Situation): Problem {
@@ -164,7 +174,7 @@ function untrusted(failure: ConnectFailure, reason: string, { host, now }: Situa
   const issuer = certificate && nameOnOneLine(certificate.issuer)
   const facts: Record<ServerFault, string> = {
     name: `it is made for other names (${certificate?.subjectAltName ?? 'none is in it'})`,
-    // An intermediate may be the one outside its dates; only the server's own certificate is at hand.
+    // Only the server's own certificate is known here; where it is valid, an issuer in the chain is not.
     dates:
       certificate === undefined || validity(certificate, now).startsWith('valid')
         ? 'a certificate of its chain is outside its dates'
@@ -229,12 +239,12 @@ const CONNECT_WORDS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the connection was reset',
 }
 
-/** What OpenSSL says when the first bytes of an answer are no TLS record. */
+/** OpenSSL's codes where the first bytes of an answer are no TLS record. */
 const NOT_TLS = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'])
 
 type ServerFault = 'name' | 'dates' | 'issuer' | 'self'
 
-/** Reasons for which Node refuses a server, as far as we have better words than the code. */
+/** Node's reasons to refuse a server for which we print a sentence instead of the code. */
 const SERVER_FAULTS: Readonly<Record<string, ServerFault>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'name',
   CERT_HAS_EXPIRED: 'dates',
@@ -261,7 +271,7 @@ const CERTIFICATE_ALERTS = new Set([
   'unsupported certificate',
 ])
 
-/** "handshake failure" means everything: once keys are agreed only our certificate, or its absence, is left as a cause. */
+/** "handshake failure" has many causes; once keys are agreed only our certificate, or its absence, is left. */
 function isAboutUs(alert: string, keysAgreed: boolean): boolean {
   return CERTIFICATE_ALERTS.has(alert) || (alert === 'handshake failure' && keysAgreed)
 }
@@ -271,7 +281,7 @@ function alertOf(code: string): string | undefined {
   return /^ERR_SSL_.*_ALERT_([A-Z_]+)$/.exec(code)?.[1]?.toLowerCase().replaceAll('_', ' ')
 }
 
-/** undici's parser errors have a name and no code; an answer that ends too early is one of them, but a cut one. */
+/** undici's parser errors have a name and no code. An answer that ends too early (EOF) is HTTP all the same. */
 function isNotHttp(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   return (error.name === 'HTTPParserError' && !/\bEOF\b/.test(error.message)) || error.message === 'bad upgrade'

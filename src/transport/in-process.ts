@@ -1,6 +1,6 @@
 /**
- * A transport without sockets: the request is answered by a function in this process, with the client certificate beside
- * it as a TLS server would see it. The same gate, limits and failures as over the network; refuses to know who answers.
+ * A transport without sockets: a function in this process answers, and is given the client certificate as a TLS server would see
+ * it. Allowed hosts, limits and failures are the same as over the network.
  */
 import type { X509Certificate } from 'node:crypto'
 import { failureOf, GaveUp, type Situation } from './failure.ts'
@@ -8,12 +8,12 @@ import { type Gate, type Target, targetOf } from './target.ts'
 import type { Answer, Delivery, Outgoing, SendOptions, Transport } from './transport.ts'
 
 interface InProcessOptions extends Gate {
-  /** A response of `type` "error", or a body that fails, stands for a connection that ends. */
+  /** A response of `type` "error", or a body that fails, is treated as a connection that ends. */
   answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
   readonly maxBodyBytes: number
 }
 
-/** Differs from the network in one point: `Request` folds "." and ".." in a path, where TLS sends it byte for byte. */
+/** One difference to the network: `Request` resolves "." and ".." in a path, which otherwise is sent byte for byte. */
 export function inProcess(options: InProcessOptions): Transport {
   return {
     async send(request, sendOptions) {

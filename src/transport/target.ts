@@ -1,7 +1,4 @@
-/**
- * The gate before every request: where may it go, and as whom. Both transports ask here first. Pure; what is refused here
- * was not sent.
- */
+/** The check before every request, of both transports: is its host allowed, and is its identity configured. Refused here, it is not sent. */
 
 import type { Identity } from '../identity/certificate.ts'
 import { fail } from '../record/errors.ts'

@@ -1,4 +1,4 @@
-/** What the executor needs of the network, and what it gets back. No effects here. */
+/** The interface between the executor and a transport: a request, and what became of it. */
 import type { Problem } from '../record/errors.ts'
 import type { Exchange } from '../record/index.ts'
 

@@ -1,0 +1,254 @@
+/** The source of each input's value: --input, the environment, the vault, a minted assertion, or the schema's default. */
+import type { Environment, ValueOrigin } from '../environment/index.ts'
+import { SIGNING_ALGORITHMS } from '../environment/variables.ts'
+import { type Condition, judge } from '../flow/expression/criterion.ts'
+import { type Context, render, type Template } from '../flow/expression/expression.ts'
+import type { Input, Workflow } from '../flow/index.ts'
+import { violationsOf } from '../flow/openapi/validator.ts'
+import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import { Secret } from '../secret/index.ts'
+import type { Problems } from './problems.ts'
+import { askFor, serverHint } from './servers.ts'
+
+/**
+ * Where an input's value comes from. `vault` and `minted` are read anew at each use, `passed` is known when another
+ * workflow runs this one.
+ */
+export type PlannedInput =
+  | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: ValueOrigin }
+  | { readonly kind: 'passed'; readonly secret: boolean; readonly origin: ValueOrigin }
+  | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: ValueOrigin }
+
+/** The claims of a client assertion (RFC 7523 §3). */
+export interface AssertionPlan {
+  readonly clientId: string
+  readonly audience: string
+  readonly alg: string
+  readonly lifetimeSeconds: number
+}
+
+export type VaultMember = 'registration_access_token' | 'registration_client_uri'
+const VAULT_MEMBERS: readonly string[] = [
+  'registration_access_token',
+  'registration_client_uri',
+] satisfies VaultMember[]
+
+export interface PlanOptions {
+  /** `--input name=value` */
+  readonly inputs: ReadonlyMap<string, string>
+  /** whether the vault holds a registration of this client; its inputs then have a source */
+  readonly registered: boolean
+  /** x5t#S256 of the certificate of identity "transport" (RFC 8705 §3.1), for the input TRANSPORT_THUMBPRINT names */
+  readonly thumbprint?: string | undefined
+}
+
+/** The input for the thumbprint that a token bound to the certificate carries. */
+const TRANSPORT_THUMBPRINT = 'transport_thumbprint'
+
+export function planInputs(
+  workflow: Workflow,
+  passed: ReadonlySet<string>,
+  environment: Environment,
+  options: PlanOptions,
+  problems: Problems,
+): ReadonlyMap<string, PlannedInput> {
+  const planned = new Map<string, PlannedInput>()
+  // Minted inputs and conditions use the values of other inputs, so inputs with a plain value come first.
+  const later = (input: Input) => (input.mint === undefined ? 0 : 2) + (input.when === undefined ? 0 : 1)
+  for (const input of [...workflow.inputs].sort((a, b) => later(a) - later(b))) {
+    planned.set(
+      input.name,
+      passed.has(input.name)
+        ? { kind: 'passed', secret: input.secret, origin: { label: 'passed' } }
+        : planInput(input, planned, environment, options, problems),
+    )
+  }
+  return planned
+}
+
+function planInput(
+  input: Input,
+  planned: ReadonlyMap<string, PlannedInput>,
+  environment: Environment,
+  options: PlanOptions,
+  problems: Problems,
+): PlannedInput {
+  const context = knownInputs(planned)
+  if (input.when !== undefined && !holds(input.when, context))
+    return { kind: 'absent', secret: input.secret, origin: { label: 'not needed here' } }
+
+  const given = options.inputs.get(input.name)
+  if (given !== undefined) return typed(input, given, input.secret, { label: '--input' }, problems)
+
+  const setting = environment.setting(input.name)
+  if (setting !== undefined) {
+    const secret = input.secret || setting.value instanceof Secret
+    return typed(
+      input,
+      setting.value instanceof Secret ? setting.value.reveal() : setting.value,
+      secret,
+      setting.origin,
+      problems,
+    )
+  }
+  if (input.name === TRANSPORT_THUMBPRINT && options.thumbprint !== undefined)
+    return valued(input, options.thumbprint, input.secret, { label: 'certificate' })
+  if (VAULT_MEMBERS.includes(input.name) && (options.registered || !input.required)) {
+    return { kind: 'vault', member: input.name as VaultMember, secret: input.secret, origin: { label: 'vault' } }
+  }
+  if (input.mint !== undefined) {
+    const assertion = planAssertion(input, input.mint, environment, context, problems)
+    return assertion === undefined
+      ? absent(input)
+      : { kind: 'minted', assertion, secret: true, origin: { label: 'minted' } }
+  }
+  if (input.default !== undefined)
+    return { kind: 'value', value: input.default, secret: input.secret, origin: { label: 'default' } }
+  if (input.required) problems.add(input.name.toUpperCase(), missing(input, environment))
+  return absent(input)
+}
+
+function planAssertion(
+  input: Input,
+  mint: NonNullable<Input['mint']>,
+  environment: Environment,
+  context: Context,
+  problems: Problems,
+): AssertionPlan | undefined {
+  const write = (variable: string) => `write ${variable}=… into ${environment.localFile}`
+  const resolved = (template: Template, what: string) => {
+    const result = render(template, context)
+    if (result.ok) return String(result.value)
+    const name = result.missing.kind === 'inputs' ? result.missing.name : ''
+    problems.add(name.toUpperCase(), {
+      code: 'INPUT_MISSING',
+      message: `the ${what} of minted input "${input.name}" has no value: "${result.missing.text}" has none`,
+      at: input.at,
+      hint: [write(name.toUpperCase()), environment.about(name)].filter((part) => part !== undefined).join(': '),
+    })
+    return undefined
+  }
+  const audience = resolved(mint.audience, 'audience')
+  const alg = resolved(mint.alg, 'algorithm')
+  if (alg !== undefined && !SIGNING_ALGORITHMS.some((known) => known === alg)) {
+    problems.add(`algorithm ${alg}`, {
+      code: 'INPUT_INVALID',
+      message: `minted input "${input.name}" cannot be signed with "${alg}"`,
+      at: input.at,
+      expected: SIGNING_ALGORITHMS.join(', '),
+    })
+  }
+  const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
+  const needed = {
+    SIGNING_KEY_FILE: environment.signing.keyFile ?? environment.signing.key,
+    SIGNING_KID: environment.signing.kid,
+  }
+  for (const [variable, value] of Object.entries({ CLIENT_ID: clientId, ...needed })) {
+    if (value !== undefined) continue
+    problems.add(variable, {
+      code: 'ENV_MISSING',
+      message: `${variable} is not set; client assertions need it: ${environment.about(variable)}`,
+      at: input.at,
+      hint: write(variable),
+    })
+  }
+  if (audience === undefined || alg === undefined || typeof clientId !== 'string') return undefined
+  return { clientId, audience, alg, lifetimeSeconds: mint.lifetimeSeconds }
+}
+
+/** Converts a text of the command line or the environment to the type that the input's schema asks for, and checks it. */
+function typed(input: Input, text: string, secret: boolean, origin: ValueOrigin, problems: Problems): PlannedInput {
+  const value = fromText(text, typeof input.schema === 'object' ? input.schema.type : undefined)
+  for (const { pointer, problem } of misfits(input, value, secret, origin))
+    problems.add(`input ${input.name} ${pointer} ${origin.label}`, problem)
+  return valued(input, value, secret, origin)
+}
+
+/** The value that a workflow is passed by another one. Throws INPUT_INVALID where it does not fit the input's schema. */
+export function passedInput(input: Input, value: unknown, by: string): PlannedInput {
+  const origin = { label: by }
+  const problems = misfits(input, value, input.secret, origin).map(({ problem }) => problem)
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return valued(input, value, input.secret, origin)
+}
+
+function misfits(
+  input: Input,
+  value: unknown,
+  secret: boolean,
+  origin: ValueOrigin,
+): readonly { readonly pointer: string; readonly problem: Problem }[] {
+  return violationsOf(input.schema, value, input.root).map(({ pointer, expected, actual }) => ({
+    pointer,
+    problem: {
+      code: 'INPUT_INVALID',
+      message: `${pointer === '' ? '' : `"${pointer}" of `}input "${input.name}" from ${origin.label} does not fit its schema`,
+      at: origin.at ?? input.at,
+      expected,
+      found: secret ? 'a secret value' : actual,
+    },
+  }))
+}
+
+function valued(input: Input, value: unknown, secret: boolean, origin: ValueOrigin): PlannedInput {
+  return {
+    kind: 'value',
+    value: secret && typeof value === 'string' ? new Secret(value, input.name) : value,
+    secret,
+    origin,
+  }
+}
+
+function fromText(text: string, type: unknown): unknown {
+  if (type === 'array') return /^\s*\[/.test(text) ? json(text) : text.split(/[\s,]+/).filter((item) => item !== '')
+  if (type === 'integer' || type === 'number' || type === 'boolean' || type === 'object') return json(text)
+  return text
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function missing(input: Input, environment: Environment): Problem {
+  const variable = input.name.toUpperCase()
+  const about = environment.about(input.name) ?? input.description
+  const server = /^server_(.+)$/.exec(input.name)?.[1]
+  return {
+    code: 'INPUT_MISSING',
+    message: `input "${input.name}" has no value${about === undefined ? '' : `: ${about}`}`,
+    at: input.at,
+    hint: VAULT_MEMBERS.includes(input.name)
+      ? 'the vault holds no registration of this client; without its token only Thredd can delete it (section 3.3.2, Thredd Deletes a Client)'
+      : server === undefined
+        ? // No --input for a secret: the history of the shell would keep it.
+          `write ${variable}=… into ${environment.localFile}, set THREDD_${variable}${input.secret ? '' : `, or use --input ${input.name}=…`}${askFor(variable)}`
+        : serverHint(server, environment),
+  }
+}
+
+function absent(input: Input): PlannedInput {
+  return { kind: 'absent', secret: input.secret, origin: { label: 'none' } }
+}
+
+/** The value of an input that has one before the run; a secret is revealed, since requests are built with it. */
+export function plainValue(input: PlannedInput | undefined): unknown {
+  if (input?.kind !== 'value') return undefined
+  return input.value instanceof Secret ? input.value.reveal() : input.value
+}
+
+function holds(condition: Condition, context: Context): boolean {
+  return judge(condition, context).pass
+}
+
+export function knownInputs(planned: ReadonlyMap<string, PlannedInput>): Context {
+  return {
+    inputs: (name) => plainValue(planned.get(name)),
+    steps: new Map(),
+  }
+}
