@@ -128,7 +128,7 @@ const MAY_CHANGE: readonly string[] = [
   'src/front/cli/main.ts process.exitCode',
   'src/front/vitest/index.ts process.exitCode',
   // V8 collects earlier.
-  'src/front/cli/main.ts setFlagsFromString',
+  'src/front/cli/run.ts setFlagsFromString',
 ]
 
 test('nothing changes a prototype, a global, or what another module exports', () => {
