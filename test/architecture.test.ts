@@ -127,7 +127,7 @@ const MAY_CHANGE: readonly string[] = [
   'mocks/pki.ts Reflect',
   'src/front/cli/main.ts process.exitCode',
   'src/front/vitest/index.ts process.exitCode',
-  // V8 collects earlier.
+  // V8 collects earlier: docs/decisions/0005-v8-flags.md.
   'src/front/cli/run.ts setFlagsFromString',
 ]
 

@@ -52,10 +52,7 @@ async function runAsJson(invocation: Invocation, options: RunOptions, { here, wr
   }
 }
 
-/**
- * Nearly all that a call makes is garbage when it ends. Node would let it pile up to hundreds of megabytes before it is
- * collected; collected early it takes no longer.
- */
+/** Garbage is collected before hundreds of megabytes of it lie about: docs/decisions/0005-v8-flags.md has the figures. */
 function keepMemoryFlat(): void {
   for (const flag of ['--semi-space-growth-factor=1', '--heap-growing-percent=25']) setFlagsFromString(flag)
 }
