@@ -21,5 +21,8 @@ export default defineConfig({
 
 function tests(name: string, include: string[]) {
   // Nothing here changes its process, so files share one: loading everything anew for each took a fifth of the time.
-  return { test: { name, include, globalSetup: ['test/support/build.ts'], testTimeout: 30_000, isolate: false } }
+  const globalSetup = ['test/support/build.ts']
+  // Long: no limit is there to judge a machine that has other work to do.
+  const limits = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 30_000 } } }
+  return { test: { name, include, globalSetup, isolate: false, ...limits } }
 }

@@ -168,10 +168,10 @@ test('a port where nobody listens refuses no certificate: inconclusive', async (
 test('a server that keeps silent refuses nobody: inconclusive', async () => {
   await using mute = await startTcp(() => {})
   await using silent = await startTls(local.server, () => {})
-  const settings = { TIMEOUT_MS: '200' }
+  const settings = { TIMEOUT_MS: '2000' }
 
-  expect(await outcomeOf(mute.port, settings)).toBe('errored TIMEOUT: no TLS connection to "<host>" within 200 ms')
-  expect(await outcomeOf(silent.port, settings)).toBe('errored TIMEOUT: "<host>" did not answer within 200 ms')
+  expect(await outcomeOf(mute.port, settings)).toBe('errored TIMEOUT: no TLS connection to "<host>" within 2000 ms')
+  expect(await outcomeOf(silent.port, settings)).toBe('errored TIMEOUT: "<host>" did not answer within 2000 ms')
 })
 
 test('a server that is not the right one is refused by us and refuses nobody: inconclusive', async () => {

@@ -61,34 +61,30 @@ const RED: readonly (readonly [condition: RegExp, fault: (operation: string) => 
   [/: no-store$/, header('cache-control', 'max-age=60')],
 ]
 
-test.for(FLOWS)(
-  'every criterion of flow %s has a fault of the twin that turns it red',
-  { timeout: 60_000 },
-  async (name) => {
-    const { workflows } = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
-    const stages = new Map([['{}', setStage(name)]])
-    const untouched = await (await stages.get('{}'))?.play()
-    expect(untouched?.workflows.map(({ status }) => status)).toEqual(['passed'])
-    const misses: unknown[] = []
-    for (const step of workflows.flatMap(({ steps }) => steps)) {
-      if (step.kind !== 'call') continue
-      const { stepId, criteria, operation } = step
-      const path = PATHS[stepId] ?? {}
-      const key = JSON.stringify(path)
-      if (!stages.has(key)) stages.set(key, setStage(name, path))
-      const stage = await stages.get(key)
-      for (const [index, { text, level }] of criteria.entries()) {
-        const make = RED.find(([condition]) => condition.test(text))?.[1]
-        const found = make && (await stage?.playAt(stepId, make(operation.operationId)))?.steps.at(-1)
-        const check = found?.checks.find(({ id }) => id === `criterion ${index + 1}`)
-        const red = level === 'must' ? 'fail' : 'warn'
-        if (found?.stepId !== stepId || check?.status !== red || check.title !== text)
-          misses.push({ stepId, text, check: check?.status ?? 'not reached', error: found?.error })
-      }
+test.for(FLOWS)('every criterion of flow %s has a fault of the twin that turns it red', async (name) => {
+  const { workflows } = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
+  const stages = new Map([['{}', setStage(name)]])
+  const untouched = await (await stages.get('{}'))?.play()
+  expect(untouched?.workflows.map(({ status }) => status)).toEqual(['passed'])
+  const misses: unknown[] = []
+  for (const step of workflows.flatMap(({ steps }) => steps)) {
+    if (step.kind !== 'call') continue
+    const { stepId, criteria, operation } = step
+    const path = PATHS[stepId] ?? {}
+    const key = JSON.stringify(path)
+    if (!stages.has(key)) stages.set(key, setStage(name, path))
+    const stage = await stages.get(key)
+    for (const [index, { text, level }] of criteria.entries()) {
+      const make = RED.find(([condition]) => condition.test(text))?.[1]
+      const found = make && (await stage?.playAt(stepId, make(operation.operationId)))?.steps.at(-1)
+      const check = found?.checks.find(({ id }) => id === `criterion ${index + 1}`)
+      const red = level === 'must' ? 'fail' : 'warn'
+      if (found?.stepId !== stepId || check?.status !== red || check.title !== text)
+        misses.push({ stepId, text, check: check?.status ?? 'not reached', error: found?.error })
     }
-    expect(misses).toEqual([])
-  },
-)
+  }
+  expect(misses).toEqual([])
+})
 
 test('a condition that no fault turns red would be found', () => {
   expect(RED.find(([condition]) => condition.test("$response.body#/client_name == 'Test'"))).toBeUndefined()

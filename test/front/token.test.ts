@@ -1,15 +1,13 @@
 /** Postman's daily "Get Access Token": one command, kept in the vault while it lives, and printed for nobody unasked. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { changeStatus } from '../../mocks/index.ts'
 import { printToken, type TokenIo } from '../../src/front/cli/token.ts'
 import { Cli } from '../support/cli.ts'
 import { person, spoil } from '../support/person.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 import { temporaryFolder, vaultIn } from '../support/vault.ts'
-
-vi.setConfig({ testTimeout: 60_000 })
 
 const THUMBPRINT = 'A'.repeat(43)
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')

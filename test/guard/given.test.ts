@@ -74,9 +74,7 @@ test('flows that are named together share the twin: what one has registered the 
   expect(ran.record.given?.map(({ how }) => how)).toEqual(['in the vault'])
 })
 
-test('a run that names no flow runs each on a twin of its own, and all are conformant', {
-  timeout: 60_000,
-}, async () => {
+test('a run that names no flow runs each on a twin of its own, and all are conformant', async () => {
   await using ran = await runOnTwin({ flows: [], kind: 'tls' })
 
   const notPassed = ran.record.workflows.filter(({ status }) => status !== 'passed').map(({ workflowId }) => workflowId)

@@ -1,7 +1,7 @@
 /** Nothing left unaccounted for: each client that a run makes is on the ledger, and what a run leaves behind is removed. */
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { changeStatus, loseAnswer } from '../../mocks/index.ts'
 import type { LedgerEntry, Vault } from '../../src/vault/index.ts'
 import { Cli } from '../support/cli.ts'
@@ -9,8 +9,6 @@ import { CONFIRM, hold, killedAt, type Person, person, spoil } from '../support/
 import { course, runOnTwin } from '../support/run.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 import { body, call, CLIENT_ID as THEIRS, temporaryFolder, URI, vaultIn } from '../support/vault.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const isLive = ({ network }: Person) => network.twin.state.clients.has(CLIENT_ID)
 const ledgerOf = async (who: Person) => (await (await who.vault()).ledger()).map(({ state }) => state)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { http } from 'msw'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { changeField, type Fault, loseAnswer, replaceBody } from '../../mocks/index.ts'
 import { openVault, resolveVaultKey, type Vault } from '../../src/vault/index.ts'
 import { Cli, ROOT, type Situation } from '../support/cli.ts'
@@ -15,9 +15,6 @@ import type { Network } from '../support/network.ts'
 import { CONFIRM, hold, killedAt, person, spoil } from '../support/person.ts'
 import { runOnTwin } from '../support/run.ts'
 import { CLIENT_ID } from '../support/twin.ts'
-
-// Each of these is several processes, one after the other.
-vi.setConfig({ testTimeout: 120_000 })
 
 const THREDD = `exec "${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}"`
 const token = async (vault: Promise<Vault>) =>

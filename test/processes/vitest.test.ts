@@ -1,7 +1,7 @@
 /** Flow files as test files, in projects of their own as a customer has them: real processes of vitest. */
 import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { RunRecord } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
 import { Cli, type Ended, ROOT, type Running, type Situation } from '../support/cli.ts'
@@ -9,9 +9,6 @@ import { expectFile } from '../support/golden.ts'
 import { localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
 import { startNetwork } from '../support/network.ts'
 import { startHttps } from '../support/servers.ts'
-
-// Up to four processes, each of which takes seconds where others want the same cores.
-vi.setConfig({ testTimeout: 120_000 })
 
 const PAGE = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8')
 /** The files that the page tells a customer to write. */

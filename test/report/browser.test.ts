@@ -55,7 +55,7 @@ beforeAll(async () => {
     ),
   }))
     await writeFile(join(folder, `${name}.html`), page)
-}, 60_000)
+})
 afterAll(async () => {
   await browser?.close()
   if (folder !== undefined) await rm(folder, { recursive: true, force: true })
@@ -67,7 +67,6 @@ inBrowser.for(
   LOOKS.flatMap(([look, options]) => ['run', 'outcomes', 'runs'].map((name) => [name, look, options] as const)),
 )(
   'the page "%s" opens from disk without a request, an error or a serious obstacle: %s',
-  { timeout: 60_000 },
   async ([name, look, options]) => {
     await using opened = await open(name, options)
     const { page } = opened
@@ -217,7 +216,7 @@ inBrowser('without JavaScript everything is there', async () => {
   expect(await page.locator('#step-1-1 .checks').isVisible()).toBe(true)
 })
 
-inBrowser('500 steps open, and a search through them ends', { timeout: 60_000 }, async ({ annotate }) => {
+inBrowser('500 steps open, and a search through them ends', async ({ annotate }) => {
   const before = performance.now()
   await using opened = await open('long', WIDE)
   const { page } = opened

@@ -41,6 +41,7 @@ const CHANGING_PROCESS = new Set([
   'spyOn',
   'useFakeTimers',
   'setSystemTime',
+  'setConfig',
 ])
 
 /** `['a', 'b']` for something that changes `a.b`; undefined where the node changes nothing. */

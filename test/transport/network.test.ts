@@ -55,7 +55,7 @@ const FAULTS: readonly Row[] = [
     fault: 'no answer',
     step: STATUS,
     talk: () => {},
-    outcome: 'TIMEOUT: "<host>" did not answer within 300 ms',
+    outcome: 'TIMEOUT: "<host>" did not answer within 2000 ms',
     exitCode: 3,
     sent: 'unknown',
     hint: TIMEOUT_HINT,
@@ -64,7 +64,7 @@ const FAULTS: readonly Row[] = [
     fault: 'headers that come byte by byte',
     step: STATUS,
     talk: (socket) => drip(socket, 'HTTP/1.1 200 OK\r\nx-slow: '),
-    outcome: 'TIMEOUT: "<host>" did not finish its answer within 300 ms',
+    outcome: 'TIMEOUT: "<host>" did not finish its answer within 2000 ms',
     exitCode: 3,
     sent: 'unknown',
     hint: TIMEOUT_HINT,
@@ -73,7 +73,7 @@ const FAULTS: readonly Row[] = [
     fault: 'a body that comes byte by byte',
     step: STATUS,
     talk: (socket) => drip(socket, 'HTTP/1.1 200 OK\r\ncontent-length: 999999\r\n\r\n'),
-    outcome: 'TIMEOUT: "<host>" did not finish its answer within 300 ms',
+    outcome: 'TIMEOUT: "<host>" did not finish its answer within 2000 ms',
     exitCode: 3,
     sent: 'unknown',
     hint: TIMEOUT_HINT,
@@ -201,7 +201,7 @@ test.for(FAULTS)('$fault: exit $exitCode, $outcome', async ({ step, talk, outcom
 
   const after = { ...STATUS, stepId: 'after' }
   // Short only where silence is what is tested: a busy machine needs its time for a large answer.
-  const settings = { TIMEOUT_MS: outcome.startsWith('TIMEOUT') ? '300' : '20000' }
+  const settings = { TIMEOUT_MS: outcome.startsWith('TIMEOUT') ? '2000' : '20000' }
   const ran = await runLocally(pki, { port: server.port, steps: [step, after], settings })
 
   expect(outcomeOf(ran, server.port)).toBe(outcome)
@@ -226,9 +226,9 @@ test('no two faults of the network have the same outcome but for what the reader
 test('a server that never finishes the TLS handshake: exit 3, and nothing was sent', async () => {
   await using server = await startTcp(() => {})
 
-  const ran = await runLocally(pki, { port: server.port, steps: [STATUS], settings: { TIMEOUT_MS: '300' } })
+  const ran = await runLocally(pki, { port: server.port, steps: [STATUS], settings: { TIMEOUT_MS: '2000' } })
 
-  expect(outcomeOf(ran, server.port)).toBe('TIMEOUT: no TLS connection to "<host>" within 300 ms')
+  expect(outcomeOf(ran, server.port)).toBe('TIMEOUT: no TLS connection to "<host>" within 2000 ms')
   expect(ran.record.exitCode).toBe(3)
   expect(ran.steps[0]?.exchanges).toMatchObject([{ sent: 'no' }])
 })
@@ -246,9 +246,9 @@ test('a stop ends the wait for a TLS handshake at once', async () => {
 test('a timeout of the step wins over that of the environment', async () => {
   await using server = await startTls(pki.server, () => {})
 
-  const ran = await runLocally(pki, { port: server.port, steps: [{ ...STATUS, timeout: 200 }] })
+  const ran = await runLocally(pki, { port: server.port, steps: [{ ...STATUS, timeout: 2000 }] })
 
-  expect(outcomeOf(ran, server.port)).toBe('TIMEOUT: "<host>" did not answer within 200 ms')
+  expect(outcomeOf(ran, server.port)).toBe('TIMEOUT: "<host>" did not answer within 2000 ms')
 })
 
 const NOT_REPEATED =
@@ -396,7 +396,7 @@ async function againstTalk(
       else talk(socket, tcp)
     })
   })
-  const ran = await runLocally(pki, { port: server.port, steps: [step], settings: { TIMEOUT_MS: '200' }, ...more })
+  const ran = await runLocally(pki, { port: server.port, steps: [step], settings: { TIMEOUT_MS: '2000' }, ...more })
   return { ran, requests }
 }
 
