@@ -1,4 +1,4 @@
-/** The vocabulary of results: one run record, of which every report is a pure conversion. */
+/** The record of a run: its types, the files it is kept in, and the verdict. Every report is made from a record alone. */
 import { CODES, type ErrorCode, worstExit } from './errors.ts'
 import type { ErrorRecord, Exchange, RunRecord, StepRecord, WorkflowRecord } from './schema.ts'
 
@@ -18,36 +18,44 @@ export type {
 
 export const RECORD_VERSION: RunRecord['recordVersion'] = 1
 
-/** In the folder of a run after which Thredd's staff must be told something. */
+/** The record, in the folder of its run. */
+export const RECORD_FILE = 'record.json'
+
+/** The messages to Thredd's staff, in the folder of a run after which there are any. */
 export const MESSAGE_FILE = 'message-to-thredd.txt'
 
-/** In the folder of a run while it goes on, and of one that was killed: the workflows that had ended, redacted. */
-export const SPOOL_FILE = 'record.spool'
+/**
+ * The finished workflows of a run, redacted, each a line of JSON. It is in the run's folder until the record is written;
+ * of a run that was killed it stays.
+ */
+export const FINISHED_FILE = 'workflows.jsonl'
+
+/** A record without its workflows, which may be too many to hold in memory. */
+export type RecordHead = Omit<RunRecord, 'workflows'>
 
 export type ScopeDifference = NonNullable<StepRecord['scopes']>
 
-/** Where TCP went, as in a URL; undefined where that is not known. */
+/** Address and port of the TCP connection, as in a URL; undefined where they are not known. */
 export function peerOf({ address, port }: NonNullable<Exchange['tls']>): string | undefined {
   return address && `${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
-/** What kept a workflow from ending as its steps did, unless one of them says the same. */
+/** The error of the workflow itself; undefined where one of its steps has an error with the same code. */
 export function errorBeyondSteps({ error, steps }: WorkflowRecord): ErrorRecord | undefined {
   return steps.some((step) => step.error?.code === error?.code) ? undefined : error
 }
 
-/**
- * A failure is a verdict and wins over what kept another verdict from being reached; an errored workflow leads where its
- * error's code leads, usually to inconclusive.
- */
-export function verdictOf(workflows: readonly WorkflowRecord[]): { verdict: RunRecord['verdict']; exitCode: number } {
-  const exitCode = worstExit(workflows.flatMap(exitsOf))
+/** The verdict on a run, from the exit codes of its workflows: the worst of them counts. */
+export function verdictOf(exitCodes: readonly number[]): { verdict: RunRecord['verdict']; exitCode: number } {
+  const exitCode = worstExit(exitCodes)
   return { verdict: ({ 0: 'conformant', 1: 'non-conformant' } as const)[exitCode] ?? 'inconclusive', exitCode }
 }
 
-function exitsOf(workflow: WorkflowRecord): number[] {
-  if (workflow.status === 'passed') return [0]
-  const errors = [workflow.error, ...workflow.steps.map((step) => step.error)].filter((error) => error !== undefined)
-  const exits = errors.map(({ code }) => (code in CODES ? CODES[code as ErrorCode].exit : 3))
-  return workflow.status === 'failed' ? [1, ...exits] : exits.length === 0 ? [3] : exits
+/** 0 where it passed; 1 where it failed, unless an error counts as worse; else that of its errors, usually 3. */
+export function exitCodeOf({ status, error, steps }: WorkflowRecord): number {
+  if (status === 'passed') return 0
+  const errors = [error, ...steps.map((step) => step.error)].filter((one) => one !== undefined)
+  const exitCodes = errors.map(({ code }) => (code in CODES ? CODES[code as ErrorCode].exit : 3))
+  if (status === 'failed') return worstExit([1, ...exitCodes])
+  return exitCodes.length === 0 ? 3 : worstExit(exitCodes)
 }

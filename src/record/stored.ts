@@ -1,12 +1,10 @@
-/** Stored runs: finds them, reads their records, and says what is wrong with one. Writes nothing. */
+/** Finds stored runs and reads their records. Writes nothing. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
-import { RECORD_VERSION, type RunRecord, SPOOL_FILE } from './index.ts'
+import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
 import { runRecord } from './schema.ts'
 import { shapeOf } from './shape.ts'
-
-export const RECORD_FILE = 'record.json'
 
 /**
  * The record file of a run: by the path of the file or of its folder, or by the name (or its beginning or end) of a folder
@@ -27,11 +25,11 @@ export async function locateRun(run: string | undefined, reports: string): Promi
     })
   }
   for (const folder of [run, join(reports, run)]) {
-    if (!(await isFile(join(folder, SPOOL_FILE)))) continue
+    if (!(await isFile(join(folder, FINISHED_FILE)))) continue
     fail({
       code: 'RECORD_UNREADABLE',
-      message: `"${folder}" is of a run that was killed before its record was made, or still goes on`,
-      found: `${SPOOL_FILE}: the workflows that had ended, one JSON text after the other`,
+      message: `"${folder}" is of a run that was killed before its record was written, or is still going on`,
+      found: `${FINISHED_FILE}: its finished workflows, each a line of JSON`,
       hint: 'thredd cleanup says what a killed run has left behind; then run again',
     })
   }
@@ -57,7 +55,7 @@ export async function runNames(reports: string): Promise<readonly string[]> {
   return found.flat().toSorted().reverse()
 }
 
-/** Throws RECORD_UNREADABLE: not there, cut, of another version, or not a record. */
+/** Throws RECORD_UNREADABLE where the file is missing, cut, of another version, or no record. */
 export async function readRecord(file: string): Promise<RunRecord> {
   let text: string
   try {

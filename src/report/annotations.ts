@@ -1,8 +1,8 @@
-/** What went wrong as annotations of the CI system, which shows them at the line of the flow. Nothing for a clean run. */
+/** Failed checks, warnings and errors as annotations for a CI system, which shows each at its line of the flow. */
 import { createHash } from 'node:crypto'
-import { errorBeyondSteps, type RunRecord, type StepRecord, type WorkflowRecord } from '../record/index.ts'
+import { errorBeyondSteps, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 
-interface Finding {
+interface Annotation {
   readonly level: 'error' | 'warning'
   readonly file: string
   readonly line: number
@@ -10,10 +10,10 @@ interface Finding {
   readonly message: string
 }
 
-/** GitHub workflow commands, one a line, for standard output: findings at their lines, then the warnings of the run. */
-export function githubAnnotations(record: RunRecord): string[] {
+/** GitHub workflow commands, one a line, for standard output; those of the steps, then the warnings of the run. */
+export function githubAnnotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): string[] {
   const data = (text: string) =>
-    // The log shows them as a terminal would, and no server may write there as it likes.
+    // GitHub's log shows control characters as a terminal does; a server must not be able to send any.
     text
       .toWellFormed()
       .replace(/(?![\r\n\t])[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '\uFFFD')
@@ -23,20 +23,20 @@ export function githubAnnotations(record: RunRecord): string[] {
   const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
   return [
     ...Array.from(
-      findings(record),
+      annotations(workflows),
       ({ level, file, line, title, message }) =>
         `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
     ),
-    // On the twin they are about files that are made anew in every job.
-    ...(record.environment.class === 'mock' ? [] : record.warnings).map(
+    // In class mock they are about files that every job makes anew.
+    ...(head.environment.class === 'mock' ? [] : head.warnings).map(
       (warning) => `::warning title=thredd::${data(warning)}`,
     ),
   ]
 }
 
 /** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
-export function* gitlabCodeQuality(record: RunRecord): Generator<string> {
-  const issues = Array.from(findings(record), ({ level, file, line, title, message }) => ({
+export function* gitlabCodeQuality(workflows: Iterable<WorkflowRecord>): Generator<string> {
+  const issues = Array.from(annotations(workflows), ({ level, file, line, title, message }) => ({
     description: `${title}: ${message}`,
     check_name: title,
     fingerprint: createHash('sha256').update(`${file}:${line}:${title}`).digest('hex'),
@@ -46,24 +46,24 @@ export function* gitlabCodeQuality(record: RunRecord): Generator<string> {
   yield `${JSON.stringify(issues, null, 2)}\n`
 }
 
-function* findings({ workflows }: RunRecord): Generator<Finding> {
+function* annotations(workflows: Iterable<WorkflowRecord>): Generator<Annotation> {
   for (const workflow of workflows) {
-    for (const step of workflow.steps) yield* findingsOf(step, workflow.workflowId)
-    yield* findingBeyondSteps(workflow)
+    for (const step of workflow.steps) yield* stepAnnotations(step, workflow.workflowId)
+    yield* ownErrorAnnotations(workflow)
   }
 }
 
-function findingBeyondSteps(workflow: WorkflowRecord): Finding[] {
+function ownErrorAnnotations(workflow: WorkflowRecord): Annotation[] {
   const error = errorBeyondSteps(workflow)
   if (error === undefined) return []
   const { file, line } = error.at ?? { file: workflow.flow.file, line: 1 }
   return [{ level: 'error', file, line, title: workflow.workflowId, message: error.message }]
 }
 
-function findingsOf(step: StepRecord, workflowId: string): Finding[] {
+function stepAnnotations(step: StepRecord, workflowId: string): Annotation[] {
   const checks = step.checks
     .filter((check) => check.status !== 'pass')
-    .map((check): Finding => {
+    .map((check): Annotation => {
       const { file, line } = check.at ?? step.at
       return {
         level: check.status === 'fail' ? 'error' : 'warning',
@@ -75,7 +75,7 @@ function findingsOf(step: StepRecord, workflowId: string): Finding[] {
     })
   if (step.error === undefined) return checks
   const { file, line } = step.error.at ?? step.at
-  const error: Finding = {
+  const error: Annotation = {
     level: 'error',
     file,
     line,

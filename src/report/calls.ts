@@ -1,67 +1,69 @@
 /**
- * What the calls of a run say of the other side: hosts, their certificates, where endpoints are named, what became of
- * clients. Taken in call by call; what is kept grows with what is different, not with the calls.
+ * Collects from the calls of a run: the hosts, their certificates, the endpoints, and what was done to each client. What is
+ * kept grows with the number of different hosts, endpoints and clients, not with the number of calls.
  */
-import { type CertificateFacts, type Exchange, peerOf, type RunRecord, type StepRecord } from '../record/index.ts'
-import type { Placed } from './standing.ts'
+import { type CertificateFacts, type Exchange, peerOf, type RecordHead, type StepRecord } from '../record/index.ts'
+import type { StepRef } from './standing.ts'
 
 export interface Host {
   readonly host: string
   readonly calls: number
-  /** where TCP went; these and the following are distinct and in order of occurrence */
+  /** address and port of the TCP connections; these and the following are distinct, in the order of the calls */
   readonly addresses: readonly string[]
   readonly protocols: readonly string[]
   readonly identities: readonly string[]
-  /** the server's clock less ours by its Date headers, which tell whole seconds */
+  /** the server's clock minus ours, by its Date headers, which have whole seconds */
   readonly clockOffsetSeconds?: number | undefined
 }
 
-/** A server's certificate with its issuers, and who showed it. */
+/** A server's certificate with its issuers, and the hosts that presented it. */
 export interface ServerCertificate {
   readonly certificate: CertificateFacts
   readonly chain: readonly CertificateFacts[]
   readonly hosts: readonly string[]
 }
 
-/** A URL that was called, without its query, and where each part of it came from. */
+/** A URL that was called, without its query, and where it came from. */
 export interface Endpoint {
   readonly method: string
   readonly url: string
   /** the setting of its base URL, with file and line; absent where a flow gave the whole URL */
   readonly configured?: { readonly source: string; readonly from: string } | undefined
-  /** the member of an answer that names it, in the run's order the first */
-  readonly named?: { readonly member: string; readonly at: Placed } | undefined
+  /** the first member of an answer that has it as its value */
+  readonly named?: { readonly member: string; readonly step: StepRef } | undefined
 }
 
-/** One OAuth client that the run registered, changed or deleted. */
-export interface LedgerEntry {
+/** What the run did to one OAuth client. */
+export interface ClientHistory {
   readonly client: string
   readonly uri?: string | undefined
-  readonly events: readonly { readonly what: string; readonly at: Placed }[]
-  readonly disposition: 'left registered' | 'deleted' | 'deleted and found dead' | 'unknown'
+  readonly events: readonly { readonly what: string; readonly step: StepRef }[]
+  readonly outcome: 'left registered' | 'deleted' | 'deleted and found dead' | 'unknown'
 }
 
-export class Calls {
-  readonly #servers: NonNullable<RunRecord['environment']['servers']>
-  readonly #hosts = new Map<string, HostFacts>()
+export class CallCollector {
+  readonly #servers: NonNullable<RecordHead['environment']['servers']>
+  readonly #hosts = new Map<string, HostCalls>()
   readonly #certificates = new Map<string, Omit<ServerCertificate, 'hosts'> & { readonly hosts: Set<string> }>()
   readonly #endpoints = new Map<string, Endpoint>()
+  /** by URL */
   readonly #named = new Map<string, NonNullable<Endpoint['named']>>()
-  readonly #ledger: Entry[] = []
-  /** by the client's own URI, the latest */
-  readonly #entries = new Map<string, Entry>()
+  readonly #clients: OpenHistory[] = []
+  /** the latest client at each registration_client_uri */
+  readonly #clientAt = new Map<string, OpenHistory>()
 
-  constructor({ environment: { servers = [] } }: RunRecord) {
+  constructor({ environment: { servers = [] } }: RecordHead) {
     this.#servers = servers
   }
 
-  add(at: Placed, step: StepRecord, exchange: Exchange): void {
-    const answered = jsonObject(exchange.response?.body.text)
+  add(exchange: Exchange, step: StepRecord, ref: StepRef): void {
+    const answer = jsonObject(exchange.response?.body.text)
     const host = URL.parse(exchange.request.url)?.host ?? exchange.request.url
-    this.#host(host, exchange)
-    this.#certificate(host, exchange)
-    this.#endpoint(at, step, exchange, answered)
-    this.#client(at, step, exchange, answered)
+    this.#addHost(host, exchange)
+    this.#addCertificate(host, exchange)
+    this.#addEndpoint(exchange, step)
+    this.#addNamed(answer, ref)
+    this.#addClient(exchange, { answer, isRegistration: step.operation?.operationId === 'registerClient', ref })
   }
 
   get hosts(): readonly Host[] {
@@ -80,35 +82,35 @@ export class Calls {
   }
 
   get endpoints(): readonly Endpoint[] {
-    // A document read later may name what was called before it.
+    // An answer may name an endpoint that was called before it.
     return [...this.#endpoints.values()].map((one) => ({ ...one, named: one.named ?? this.#named.get(one.url) }))
   }
 
-  get ledger(): readonly LedgerEntry[] {
-    return this.#ledger
+  get clients(): readonly ClientHistory[] {
+    return this.#clients
   }
 
-  #host(host: string, exchange: Exchange): void {
-    const facts = this.#hosts.get(host) ?? {
+  #addHost(host: string, exchange: Exchange): void {
+    const known = this.#hosts.get(host) ?? {
       calls: 0,
       addresses: new Set(),
       protocols: new Set(),
       identities: new Set(),
-      offsets: new Sample(),
+      offsets: new MedianSample(),
     }
-    this.#hosts.set(host, facts)
-    facts.calls += 1
-    const offset = offsetOf(exchange)
-    if (offset !== undefined) facts.offsets.add(offset)
+    this.#hosts.set(host, known)
+    known.calls += 1
+    const offset = clockOffsetOf(exchange)
+    if (offset !== undefined) known.offsets.add(offset)
     const { tls } = exchange
     if (tls === undefined) return
     const peer = peerOf(tls)
-    if (peer !== undefined) facts.addresses.add(peer)
-    facts.protocols.add(`${tls.protocol}, ${tls.cipher}${tls.alpn ? `, ${tls.alpn}` : ''}`)
-    facts.identities.add(tls.configured?.identity ?? 'none')
+    if (peer !== undefined) known.addresses.add(peer)
+    known.protocols.add(`${tls.protocol}, ${tls.cipher}${tls.alpn ? `, ${tls.alpn}` : ''}`)
+    known.identities.add(tls.configured?.identity ?? 'none')
   }
 
-  #certificate(host: string, { tls: { server, chain = [] } = {} as NonNullable<Exchange['tls']> }: Exchange): void {
+  #addCertificate(host: string, { tls: { server, chain = [] } = {} as NonNullable<Exchange['tls']> }: Exchange): void {
     if (server === undefined) return
     const known = this.#certificates.get(server.sha256)
     if (known === undefined)
@@ -116,70 +118,79 @@ export class Calls {
     else known.hosts.add(host)
   }
 
-  /** Base URLs come from the environment; what answers name is compared with them, and followed only where a flow says so. */
-  #endpoint(at: Placed, step: StepRecord, { request }: Exchange, answered: Answered): void {
+  #addEndpoint({ request }: Exchange, step: StepRecord): void {
     const url = request.url.replace(/[?#].*/s, '')
     const key = `${request.method} ${url}`
-    if (!this.#endpoints.has(key)) {
-      const source = step.operation?.source
-      const server = this.#servers.find((one) => one.source === source && url.startsWith(one.url))
-      const configured = server && { source: server.source, from: server.from }
-      this.#endpoints.set(key, { method: request.method, url, configured, named: this.#named.get(url) })
-    }
-    for (const [member, value] of namedIn(answered)) if (!this.#named.has(value)) this.#named.set(value, { member, at })
+    if (this.#endpoints.has(key)) return
+    const source = step.operation?.source
+    const server = this.#servers.find((one) => one.source === source && url.startsWith(one.url))
+    const configured = server && { source: server.source, from: server.from }
+    this.#endpoints.set(key, { method: request.method, url, configured, named: this.#named.get(url) })
   }
 
-  #client(at: Placed, step: StepRecord, { request, response, sent }: Exchange, answered: Answered): void {
-    const { method, url } = request
-    const isRegistration = step.operation?.operationId === 'registerClient'
+  #addNamed(answer: JsonObject, step: StepRef): void {
+    for (const [member, url] of urlsIn(answer)) if (!this.#named.has(url)) this.#named.set(url, { member, step })
+  }
+
+  #addClient(
+    { request: { method, url }, response, sent }: Exchange,
+    { answer, isRegistration, ref: step }: ClientCall,
+  ): void {
     if (response === undefined) {
-      const events = [{ what: 'asked for, no answer', at }]
-      if (isRegistration && sent !== 'no') this.#enter({ client: 'not known', events, disposition: 'unknown' })
+      const events = [{ what: 'asked for, no answer', step }]
+      if (isRegistration && sent !== 'no') this.#addHistory({ client: 'not known', events, outcome: 'unknown' })
       return
     }
     const succeeded = response.status >= 200 && response.status < 300
-    const uri = textOf(answered.registration_client_uri)
+    const uri = textOf(answer.registration_client_uri)
     if (method === 'POST' && succeeded && (isRegistration || uri !== undefined)) {
-      const client = textOf(answered.client_id) ?? 'not known'
-      this.#enter({ client, uri, events: [{ what: 'registered', at }], disposition: 'left registered' })
+      const client = textOf(answer.client_id) ?? 'not known'
+      this.#addHistory({ client, uri, events: [{ what: 'registered', step }], outcome: 'left registered' })
       return
     }
-    const known = this.#entries.get(url)
+    const known = this.#clientAt.get(url)
     if (succeeded && (method === 'PUT' || method === 'DELETE')) {
-      const client = textOf(answered.client_id) ?? 'registered before this run'
-      const entry = known ?? this.#enter({ client, uri: url, events: [], disposition: 'left registered' })
-      entry.events.push({ what: method === 'PUT' ? 'updated' : 'deleted', at })
-      if (method === 'DELETE') entry.disposition = 'deleted'
-    } else if (known?.disposition === 'deleted' && (response.status === 401 || response.status === 404)) {
-      known.events.push({ what: `found dead (${response.status})`, at })
-      known.disposition = 'deleted and found dead'
+      const client = textOf(answer.client_id) ?? 'registered before this run'
+      const history = known ?? this.#addHistory({ client, uri: url, events: [], outcome: 'left registered' })
+      history.events.push({ what: method === 'PUT' ? 'updated' : 'deleted', step })
+      if (method === 'DELETE') history.outcome = 'deleted'
+    } else if (known?.outcome === 'deleted' && (response.status === 401 || response.status === 404)) {
+      known.events.push({ what: `found dead (${response.status})`, step })
+      known.outcome = 'deleted and found dead'
     }
   }
 
-  #enter(entry: Entry): Entry {
-    this.#ledger.push(entry)
-    if (entry.uri !== undefined) this.#entries.set(entry.uri, entry)
-    return entry
+  #addHistory(history: OpenHistory): OpenHistory {
+    this.#clients.push(history)
+    if (history.uri !== undefined) this.#clientAt.set(history.uri, history)
+    return history
   }
 }
 
-interface HostFacts {
+interface HostCalls {
   calls: number
   readonly addresses: Set<string>
   readonly protocols: Set<string>
   readonly identities: Set<string>
-  readonly offsets: Sample
+  readonly offsets: MedianSample
 }
 
-interface Entry {
+interface ClientCall {
+  readonly answer: JsonObject
+  readonly isRegistration: boolean
+  readonly ref: StepRef
+}
+
+/** A client's history while it is collected. */
+interface OpenHistory {
   readonly client: string
   readonly uri?: string | undefined
-  readonly events: { what: string; at: Placed }[]
-  disposition: LedgerEntry['disposition']
+  readonly events: { what: string; step: StepRef }[]
+  outcome: ClientHistory['outcome']
 }
 
-/** Numbers of which the median is wanted: all of a thousand, of more every second, fourth, eighth … */
-class Sample {
+/** The median of many numbers in little memory: of more than a thousand, every second, fourth, eighth … is kept. */
+class MedianSample {
   #numbers: number[] = []
   #step = 1
   #count = 0
@@ -197,8 +208,8 @@ class Sample {
   }
 }
 
-/** The Date header is cut to whole seconds, so half a second is what it leaves out on average. */
-function offsetOf({ response, timing }: Exchange): number | undefined {
+/** In seconds. The Date header has whole seconds and is half a second early on average. */
+function clockOffsetOf({ response, timing }: Exchange): number | undefined {
   const header = response?.headers.find(([name]) => name.toLowerCase() === 'date')?.[1]
   const date = Date.parse(header ?? '')
   if (Number.isNaN(date)) return undefined
@@ -206,15 +217,15 @@ function offsetOf({ response, timing }: Exchange): number | undefined {
   return (date + 500 - answered) / 1000
 }
 
-type Answered = Readonly<Record<string, unknown>>
+type JsonObject = Readonly<Record<string, unknown>>
 
-/** The URLs of an answer with the names of their members, those of nested objects too. */
-function* namedIn(value: Answered, path = ''): Generator<readonly [member: string, url: string]> {
+/** The URLs in an answer, each with the path of the member that holds it. */
+function* urlsIn(value: JsonObject, parent = ''): Generator<readonly [member: string, url: string]> {
   for (const [name, member] of Object.entries(value)) {
-    const at = path === '' ? name : `${path}.${name}`
-    if (typeof member === 'string' && member.startsWith('https://')) yield [at, member]
+    const path = parent === '' ? name : `${parent}.${name}`
+    if (typeof member === 'string' && member.startsWith('https://')) yield [path, member]
     else if (typeof member === 'object' && member !== null && !Array.isArray(member))
-      yield* namedIn(member as Answered, at)
+      yield* urlsIn(member as JsonObject, path)
   }
 }
 
@@ -222,10 +233,10 @@ function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function jsonObject(text: string | undefined): Answered {
+function jsonObject(text: string | undefined): JsonObject {
   try {
     const value: unknown = JSON.parse(text ?? '')
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Answered) : {}
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
   } catch {
     return {}
   }

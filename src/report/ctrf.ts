@@ -1,13 +1,13 @@
 /**
- * Common Test Report Format: a test for each step. Warnings and steps without a verdict, which the format does not know,
- * are named in `rawStatus` and in `extra`.
+ * Common Test Report Format: a test for each step. The format has no warnings and no steps without a verdict: `rawStatus` and
+ * `extra` name them.
  */
 import { createHash } from 'node:crypto'
 import { render } from '../record/errors.ts'
-import type { RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
-import { account, type WorkflowFacts } from './account.ts'
-import { filled, jsonItems } from './chunks.ts'
+import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
+import { jsonWithList } from './json.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
+import { clausesOf, type ReportedRun, type Summary } from './summary.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {
   pass: 'passed',
@@ -17,84 +17,89 @@ const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other
   skip: 'skipped',
 }
 
-export function ctrf(record: RunRecord): Iterable<string> {
-  const said = account(record)
-  const whole = said.workflows.filter(({ hasOwnError }) => hasOwnError).length
-  const number = (status: string) =>
-    STANDINGS.reduce((sum, standing) => sum + (STATUS[standing] === status ? said.stepCounts[standing] : 0), 0)
-  const start = Date.parse(record.startedAt)
-  const { tool, environment, origin } = record
-  return filled(
+export function ctrf(run: ReportedRun): Iterable<string> {
+  const { head, summary } = run
+  const { tool } = head
+  return jsonWithList(
     {
       reportFormat: 'CTRF',
       specVersion: '0.0.0',
-      reportId: uuidOf(`ctrf ${record.runId}`),
-      timestamp: said.endedAt,
+      reportId: uuidOf(`ctrf ${head.runId}`),
+      timestamp: summary.endedAt,
       generatedBy: `${tool.name} ${tool.version}`,
       results: {
         tool: { name: tool.name, version: tool.version },
-        summary: {
-          tests: said.steps.length + whole,
-          passed: number('passed'),
-          failed: number('failed'),
-          skipped: number('skipped'),
-          pending: 0,
-          other: number('other') + whole,
-          suites: record.workflows.length,
-          start,
-          stop: start + Math.round(record.durationMs),
-          duration: Math.round(record.durationMs),
-          extra: {
-            verdict: record.verdict,
-            exitCode: record.exitCode,
-            scope: said.complete ? 'COMPLETE' : 'PARTIAL',
-            goLive: said.answer.headline,
-            warnings: said.checkCounts.warn,
-          },
-        },
+        summary: counts(head, summary),
         tests: [],
-        environment: {
-          reportName: 'DCR conformance',
-          testEnvironment: environment.name,
-          osPlatform: tool.platform,
-          ...(tool.commit === undefined ? {} : { commit: tool.commit }),
-          ...(origin?.job === undefined ? {} : { buildUrl: origin.job }),
-          extra: {
-            class: environment.class,
-            counterparty: record.counterparty,
-            node: tool.node,
-            openssl: tool.openssl,
-          },
-        },
-        extra: {
-          runId: record.runId,
-          recordVersion: record.recordVersion,
-          requirements: said.requirements.map(({ requirement: { id, clause, level }, standing }) => ({
-            id,
-            clause,
-            level,
-            standing,
-          })),
-          certificates: record.identities.map(({ name, sha256, notAfter, daysLeft }) => ({
-            name,
-            sha256,
-            notAfter,
-            daysLeft,
-          })),
-        },
+        environment: environment(head),
+        extra: extra(head, summary),
       },
     },
     { name: 'tests', depth: 2 },
-    tests(record, said.workflows),
+    tests(run),
   )
 }
 
-/** Those of steps, then those of workflows. */
-function* tests({ workflows }: RunRecord, facts: readonly WorkflowFacts[]): Generator<string> {
-  for (const { workflowId, steps } of workflows)
-    if (steps.length > 0) yield jsonItems(steps.map((step) => test(step, workflowId)))
-  for (const [index, workflow] of workflows.entries()) {
-    if (facts[index]?.hasOwnError) yield jsonItems([wholeWorkflow(workflow)])
+function counts(head: RecordHead, { answer, checkCounts, complete, stepCounts, steps, workflows }: Summary) {
+  const ownErrors = workflows.filter(({ hasOwnError }) => hasOwnError).length
+  const number = (status: string) =>
+    STANDINGS.reduce((sum, standing) => sum + (STATUS[standing] === status ? stepCounts[standing] : 0), 0)
+  const start = Date.parse(head.startedAt)
+  const duration = Math.round(head.durationMs)
+  return {
+    tests: steps.length + ownErrors,
+    passed: number('passed'),
+    failed: number('failed'),
+    skipped: number('skipped'),
+    pending: 0,
+    other: number('other') + ownErrors,
+    suites: workflows.length,
+    start,
+    stop: start + duration,
+    duration,
+    extra: {
+      verdict: head.verdict,
+      exitCode: head.exitCode,
+      scope: complete ? 'COMPLETE' : 'PARTIAL',
+      goLive: answer.headline,
+      warnings: checkCounts.warn,
+    },
+  }
+}
+
+function environment({ counterparty, environment: { name, class: kind }, origin, tool }: RecordHead) {
+  return {
+    reportName: 'DCR conformance',
+    testEnvironment: name,
+    osPlatform: tool.platform,
+    ...(tool.commit === undefined ? {} : { commit: tool.commit }),
+    ...(origin?.job === undefined ? {} : { buildUrl: origin.job }),
+    extra: { class: kind, counterparty, node: tool.node, openssl: tool.openssl },
+  }
+}
+
+function extra({ identities, recordVersion, runId }: RecordHead, { requirements }: Summary) {
+  return {
+    runId,
+    recordVersion,
+    requirements: requirements.map(({ requirement: { id, clause, level }, standing }) => ({
+      id,
+      clause,
+      level,
+      standing,
+    })),
+    certificates: identities.map(({ name, sha256, notAfter, daysLeft }) => ({ name, sha256, notAfter, daysLeft })),
+  }
+}
+
+/** One for each step, then one for each workflow with an error of its own. */
+function* tests({ workflows, summary }: ReportedRun) {
+  for (const { workflowId, steps } of workflows) for (const step of steps) yield test(step, workflowId)
+  if (!summary.workflows.some(({ hasOwnError }) => hasOwnError)) return
+  let index = 0
+  for (const workflow of workflows) {
+    if (summary.workflows[index]?.hasOwnError) yield workflowTest(workflow)
+    index += 1
   }
 }
 
@@ -112,7 +117,7 @@ function test(step: StepRecord, workflowId: string) {
       : render(step.error)
   const start = step.startedAt === undefined ? undefined : Date.parse(step.startedAt)
   const retries = Math.max(0, step.exchanges.length - 1)
-  const clauses = [...new Set([...(step.clauses ?? []), ...step.checks.flatMap((check) => check.clauses)])]
+  const clauses = clausesOf(step)
   return {
     name: step.stepId,
     status: STATUS[standing],
@@ -149,8 +154,8 @@ function test(step: StepRecord, workflowId: string) {
   }
 }
 
-/** What kept a workflow from ending belongs to no step, and would be missing where machines count. */
-function wholeWorkflow({ workflowId, flow, error }: WorkflowRecord) {
+/** An error of the workflow itself belongs to no step: without a test of its own nothing would count it. */
+function workflowTest({ workflowId, flow, error }: WorkflowRecord) {
   return {
     name: '(the workflow)',
     status: 'other',
@@ -164,7 +169,7 @@ function wholeWorkflow({ workflowId, flow, error }: WorkflowRecord) {
   }
 }
 
-/** The same record always has the same report: the id comes from the run's (RFC 9562 version 8). */
+/** A UUID made from a text (RFC 9562 version 8), so that the same record always gives the same report. */
 function uuidOf(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex')
   const variant = ((Number.parseInt(hex.slice(16, 18), 16) & 0x3f) | 0x80).toString(16)

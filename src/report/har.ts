@@ -1,31 +1,33 @@
 /** HTTP Archive 1.2, which browsers' developer tools open: a page for each workflow, an entry for each exchange. */
 import { createRequire } from 'node:module'
-import type { Exchange, RunRecord, StepRecord } from '../record/index.ts'
-import { filled, jsonItems } from './chunks.ts'
+import type { Exchange, StepRecord } from '../record/index.ts'
+import { jsonWithList } from './json.ts'
+import type { ReportedRun } from './summary.ts'
 
 /** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
 const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
-export function har(record: RunRecord): Iterable<string> {
-  const creator = { name: record.tool.name, version: record.tool.version }
-  const pages = record.workflows.map(({ workflowId, startedAt, durationMs, status }, index) => ({
+export function har({ head, summary, workflows }: ReportedRun): Iterable<string> {
+  const creator = { name: head.tool.name, version: head.tool.version }
+  const pages = summary.workflows.map(({ workflowId, startedAt, durationMs, status }, index) => ({
     startedDateTime: startedAt,
     id: pageId(index),
     title: `${workflowId}: ${status}`,
     pageTimings: { onContentLoad: -1, onLoad: durationMs },
   }))
-  const comment = `run ${record.runId}; secrets are replaced by fingerprints, bodies are shown as parsed`
-  return filled(
+  const comment = `run ${head.runId}; secrets are replaced by fingerprints, bodies are shown as parsed`
+  return jsonWithList(
     { log: { version: '1.2', creator, pages, entries: [], comment } },
     { name: 'entries', depth: 2 },
-    entries(record),
+    entries(workflows),
   )
 }
 
-function* entries({ workflows }: RunRecord): Generator<string> {
-  for (const [index, { steps }] of workflows.entries()) {
-    const own = steps.flatMap((step) => step.exchanges.map((exchange) => entry(exchange, step, pageId(index))))
-    if (own.length > 0) yield jsonItems(own)
+function* entries(workflows: ReportedRun['workflows']) {
+  let index = 0
+  for (const { steps } of workflows) {
+    for (const step of steps) for (const exchange of step.exchanges) yield entry(exchange, step, pageId(index))
+    index += 1
   }
 }
 
@@ -36,7 +38,7 @@ function pageId(index: number): string {
 function entry(exchange: Exchange, step: StepRecord, pageref: string) {
   const { request, response, timing, tls, sent, error } = exchange
   const timings = timingsOf(timing)
-  const facts = [
+  const comments = [
     `step ${step.stepId}: ${step.status}`,
     ...(tls === undefined
       ? []
@@ -64,11 +66,11 @@ function entry(exchange: Exchange, step: StepRecord, pageref: string) {
     cache: {},
     timings,
     ...(tls?.address === undefined ? {} : { serverIPAddress: tls.address, connection: String(tls.port) }),
-    comment: facts.join('; '),
+    comment: comments.join('; '),
   }
 }
 
-/** Without an answer the status is 0, as browsers have it. */
+/** Without an answer the status is 0, as in browsers. */
 function responseOf(response: Exchange['response'], failure: string | undefined) {
   const headers = response?.headers ?? []
   const body = response?.body ?? { bytes: 0 }
@@ -91,7 +93,7 @@ function responseOf(response: Exchange['response'], failure: string | undefined)
   }
 }
 
-/** The record shows a form as JSON; here it is a form again. */
+/** The record has a form as JSON; here it is written as a form again. */
 function postData({ headers, body }: Exchange['request']) {
   const mimeType = typeOf(headers) ?? ''
   const members = mimeType.startsWith('application/x-www-form-urlencoded') ? formOf(body.text) : undefined
@@ -126,7 +128,7 @@ function timingsOf({ connectMs, firstByteMs, totalMs }: Exchange['timing']) {
   const connect = connectMs ?? -1
   const wait = Math.max(0, firstByteMs ?? totalMs - Math.max(0, connect))
   const receive = Math.max(0, totalMs - Math.max(0, connect) - wait)
-  // Connecting is TCP and TLS in one measure; the format wants ssl within connect.
+  // connectMs measures TCP and TLS together; in this format `connect` includes `ssl`.
   return { blocked: -1, dns: -1, connect, send: 0, wait, receive, ssl: connect }
 }
 

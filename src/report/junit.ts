@@ -1,43 +1,42 @@
 /**
- * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed check is a failure, a missing
- * verdict an error; warnings, which the format does not know, stand in the suite's properties.
+ * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed check is a failure; a step without a
+ * verdict is an error. The format has no warnings: they are properties of the suite.
  */
 import { render } from '../record/errors.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
   errorBeyondSteps,
-  type RunRecord,
+  type RecordHead,
   type StepRecord,
   type WorkflowRecord,
 } from '../record/index.ts'
-import { account } from './account.ts'
+import type { ReportedRun } from './summary.ts'
 
-export function* junit(record: RunRecord): Generator<string> {
-  const { stepCounts, steps, workflows } = account(record)
-  const whole = workflows.filter(({ hasOwnError }) => hasOwnError).length
-  const { fail, inconclusive } = stepCounts
-  const all = { tests: steps.length + whole, failures: fail, errors: inconclusive + whole }
+export function* junit({ head, workflows, summary }: ReportedRun): Generator<string> {
+  const ownErrors = summary.workflows.filter(({ hasOwnError }) => hasOwnError).length
+  const { fail, inconclusive } = summary.stepCounts
+  const all = { tests: summary.steps.length + ownErrors, failures: fail, errors: inconclusive + ownErrors }
   yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-  yield `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(record.durationMs) })}>\n`
-  for (const workflow of record.workflows)
-    yield suite(workflow, record)
+  yield `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(head.durationMs) })}>\n`
+  for (const workflow of workflows)
+    yield suite(workflow, head)
       .map((line) => `${line}\n`)
       .join('')
   yield '</testsuites>\n'
 }
 
-function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
+function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
   const error = errorBeyondSteps(workflow)
   const counts = countsOf(workflow, error !== undefined)
   const properties = [
-    ['environment', `${record.environment.name} (${record.environment.class})`],
-    ['counterparty', record.counterparty],
-    ['runId', record.runId],
-    ['verdict', record.verdict],
+    ['environment', `${head.environment.name} (${head.environment.class})`],
+    ['counterparty', head.counterparty],
+    ['runId', head.runId],
+    ['verdict', head.verdict],
     ['flow', workflow.flow.file],
     ...workflow.clauses.map((clause) => ['clause', clause]),
-    ...record.warnings.map((warning) => ['warning', cut(warning)]),
+    ...head.warnings.map((warning) => ['warning', cut(warning)]),
     ...workflow.steps.flatMap((step) =>
       step.checks.filter(isWarning).map((check) => [`warning ${step.stepId}: ${check.id}`, sentence(check)]),
     ),
@@ -48,11 +47,11 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
     ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
     '    </properties>',
     ...workflow.steps.flatMap((step) => testcase(step, workflow)),
-    // Without a case of its own it would be missing where machines count: no step is to blame for it.
+    // An error of the workflow itself belongs to no step: without a case of its own nothing would count it.
     ...(error === undefined
       ? []
       : [
-          `    <testcase${attributes({ name: WHOLE, classname: workflow.workflowId })}>`,
+          `    <testcase${attributes({ name: WORKFLOW_CASE, classname: workflow.workflowId })}>`,
           errorElement(error),
           CASE_END,
         ]),
@@ -60,7 +59,7 @@ function suite(workflow: WorkflowRecord, record: RunRecord): string[] {
   ]
 }
 
-/** Each suite repeats the warnings of the run, of which some name all its workflows. */
+/** Every suite repeats the warnings of the run, and some of them name all workflows. In characters. */
 const LONGEST_WARNING = 1000
 
 function cut(warning: string): string {
@@ -86,8 +85,8 @@ function testcase(step: StepRecord, workflow: WorkflowRecord): string[] {
   return [open, ...outcome, ...(log === '' ? [] : [element('system-out', {}, log)]), CASE_END]
 }
 
-/** The case of a workflow that did not end as its steps did. */
-const WHOLE = '(the workflow)'
+/** the case for a workflow's own error */
+const WORKFLOW_CASE = '(the workflow)'
 const CASE_END = '    </testcase>'
 
 function errorElement(error: ErrorRecord | undefined): string {
@@ -109,11 +108,11 @@ function countsOf(
   hasOwnError: boolean,
 ): Record<'tests' | 'failures' | 'errors' | 'skipped', number> {
   const of = (status: StepRecord['status']) => steps.filter((step) => step.status === status).length
-  const whole = hasOwnError ? 1 : 0
+  const ownErrors = hasOwnError ? 1 : 0
   return {
-    tests: steps.length + whole,
+    tests: steps.length + ownErrors,
     failures: of('failed'),
-    errors: of('errored') + whole,
+    errors: of('errored') + ownErrors,
     skipped: of('skipped'),
   }
 }
@@ -142,12 +141,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '\t': '&#9;',
 }
 
-/** Whatever is changed below; most texts have none of it. */
-const REMARKABLE = /[&<>"\p{Cc}\p{Cs}\uFFFE\uFFFF]/u
+/** What `escaped` changes; most texts have none of it. */
+const CHANGED = /[&<>"\p{Cc}\p{Cs}\uFFFE\uFFFF]/u
 
-/** Characters that XML 1.0 cannot hold at all (§2.2) become the replacement character, so that one odd answer spoils no report. */
+/** Characters that XML 1.0 cannot hold (section 2.2) become the replacement character, so that the report is always valid. */
 function escaped(text: string): string {
-  if (!REMARKABLE.test(text)) return text
+  if (!CHANGED.test(text)) return text
   return text
     .toWellFormed()
     .replace(/[&<>"\n\r\t]/g, (character) => ENTITIES[character] ?? character)

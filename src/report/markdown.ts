@@ -1,74 +1,95 @@
-/** The report in one screen, for pull requests and job summaries. Values stand in code, where Markdown means nothing. */
-import type { RunRecord } from '../record/index.ts'
-import { type Account, account, type Finding } from './account.ts'
+/** The report on one screen, for pull requests and job summaries. Values stand in code spans, where Markdown has no meaning. */
+import type { Finding } from './findings.ts'
+import type { ReportedRun, Summary } from './summary.ts'
 import { count } from './words.ts'
 
-/** A comment holds 65,536 characters; beyond this nobody reads on. */
+/** A comment on GitHub holds 65,536 characters. */
 const MOST_FINDINGS = 50
 const MOST_WORKFLOWS = 200
 
-export function* markdown(record: RunRecord): Generator<string> {
-  const said = account(record)
-  const { answer, findings, complete, workflows } = said
-  const more = sum(said.findingCounts) - MOST_FINDINGS
+export function* markdown({ head, summary }: ReportedRun): Generator<string> {
+  const { answer, complete } = summary
   const sign = { good: '✅', caution: '⚠️', bad: '❌', unknown: '❔' }[answer.tone]
-  yield `${[
+  const sections = [
     `## ${sign} May we go live? ${answer.headline}`,
     answer.because.map((reason) => `- ${plain(reason)}`).join('\n'),
-    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${record.verdict} · environment ${inCode(record.environment.name)} (${record.environment.class}) · ${plain(record.startedAt)} · run ${inCode(record.runId)}`,
-    table(
-      ['workflow', 'verdict', 'steps', 'checks', 'failed', 'warnings', 'ms'],
-      workflows
-        .slice(0, MOST_WORKFLOWS)
-        .map(({ workflowId, status, durationMs, stepCounts, checkCounts }) => [
-          inCode(workflowId),
-          status,
-          String(sum(stepCounts)),
-          String(sum(checkCounts)),
-          String(checkCounts.fail),
-          String(checkCounts.warn),
-          String(Math.round(durationMs)),
-        ]),
-    ),
-    ...(workflows.length <= MOST_WORKFLOWS ? [] : [`… and ${workflows.length - MOST_WORKFLOWS} more in report.html`]),
-    ...(findings.length === 0 ? [] : ['### Findings', findings.slice(0, MOST_FINDINGS).map(finding).join('\n')]),
-    ...(more <= 0 ? [] : [`… and ${more} more in report.html`]),
-    ...(said.notices.length === 0
-      ? []
-      : [
-          '### To be done by a person',
-          said.notices.map(({ workflowId, text }) => `- ${inCode(workflowId)}: ${plain(text)}`).join('\n'),
-        ]),
+    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${head.verdict} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${plain(head.startedAt)} · run ${inCode(head.runId)}`,
+    ...workflows(summary),
+    ...findings(summary),
+    ...notices(summary),
     '### Requirements',
-    requirements(said),
-    ...(record.identities.length === 0
-      ? []
-      : [
-          '### Certificates',
-          table(
-            ['identity', 'days left', 'until'],
-            record.identities.map(({ name, daysLeft, notAfter }) => [inCode(name), String(daysLeft), plain(notAfter)]),
-          ),
-        ]),
+    requirements(summary),
+    ...certificates(head),
     '_The result of automated tests, not a certification. Secrets are replaced by fingerprints._',
-  ].join('\n\n')}\n`
+  ]
+  yield `${sections.join('\n\n')}\n`
 }
 
-function finding({ standing, workflowId, at, title, expected, found, remedy, clauses, requirements }: Finding): string {
-  const where = at === undefined ? workflowId : `${workflowId} / ${at.stepId}`
+function workflows({ workflows }: Summary): string[] {
+  const rows = workflows
+    .slice(0, MOST_WORKFLOWS)
+    .map(({ workflowId, status, durationMs, stepCounts, checkCounts }) => [
+      inCode(workflowId),
+      status,
+      String(sum(stepCounts)),
+      String(sum(checkCounts)),
+      String(checkCounts.fail),
+      String(checkCounts.warn),
+      String(Math.round(durationMs)),
+    ])
+  const more = workflows.length - MOST_WORKFLOWS
+  return [
+    table(['workflow', 'verdict', 'steps', 'checks', 'failed', 'warnings', 'ms'], rows),
+    ...(more <= 0 ? [] : [`… and ${more} more in report.html`]),
+  ]
+}
+
+function findings({ findings, findingCounts }: Summary): string[] {
+  if (findings.length === 0) return []
+  const more = sum(findingCounts) - MOST_FINDINGS
+  return [
+    '### Findings',
+    findings.slice(0, MOST_FINDINGS).map(finding).join('\n'),
+    ...(more <= 0 ? [] : [`… and ${more} more in report.html`]),
+  ]
+}
+
+function notices({ notices }: Summary): string[] {
+  if (notices.length === 0) return []
+  const lines = notices.map(({ workflowId, text }) => `- ${inCode(workflowId)}: ${plain(text)}`)
+  return ['### To be done by a person', lines.join('\n')]
+}
+
+function certificates({ identities }: ReportedRun['head']): string[] {
+  if (identities.length === 0) return []
+  const rows = identities.map(({ name, daysLeft, notAfter }) => [inCode(name), String(daysLeft), plain(notAfter)])
+  return ['### Certificates', table(['identity', 'days left', 'until'], rows)]
+}
+
+function finding({
+  standing,
+  workflowId,
+  step,
+  title,
+  expected,
+  found,
+  remedy,
+  clauses,
+  requirements,
+}: Finding): string {
+  const where = step === undefined ? workflowId : `${workflowId} / ${step.stepId}`
   const word = { fail: '❌ **failed**', warn: '⚠️ warning', inconclusive: '❔ no verdict' }[standing]
   const pair =
     expected === undefined || found === undefined ? [] : [`  expected ${inCode(expected)}, found ${inCode(found)}`]
-  const rest = [...(remedy === undefined ? [] : [`  ${plain(remedy)}`])]
   return [
     `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(plain).join(', ')})`}`,
     ...pair,
     ...(requirements.length === 0 ? [] : [`  requirements: ${requirements.map(({ id }) => plain(id)).join(', ')}`]),
-    ...rest,
+    ...(remedy === undefined ? [] : [`  ${plain(remedy)}`]),
   ].join('  \n')
 }
 
-function requirements({ requirements }: Account): string {
+function requirements({ requirements }: Summary): string {
   const groups = Map.groupBy(requirements, ({ standing }) => standing)
   const gaps = groups.get('gap') ?? []
   return [
@@ -92,9 +113,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
+/** in characters */
 const LONGEST = 300
 
-/** A fence longer than any run of backticks within; one line. */
+/** A code span on one line: its fence is longer than any row of backticks in the text. */
 function inCode(text: string): string {
   const line = text.replace(/[\s\p{Cc}\p{Bidi_Control}]+/gu, ' ').trim()
   const shown = line.length <= LONGEST ? line : `${line.slice(0, LONGEST)}…`
@@ -104,7 +126,7 @@ function inCode(text: string): string {
   return `${fence}${pad}${shown}${pad}${fence}`
 }
 
-/** Prose of our own or of a flow: no tag, no link, no emphasis, no mention of a person. */
+/** Prose of ours or of a flow, escaped: no tag, link, emphasis or mention of a person comes of it. */
 function plain(text: string): string {
   return text
     .replace(/[\s\p{Cc}\p{Bidi_Control}]+/gu, ' ')

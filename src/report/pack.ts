@@ -8,10 +8,12 @@ import { dirname, join, relative, sep } from 'node:path'
 import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from '../identity/jwt.ts'
 import { REQUIREMENTS } from '../record/clauses.ts'
 import { fail } from '../record/errors.ts'
-import type { RunRecord } from '../record/index.ts'
+import { RECORD_FILE, type RunRecord } from '../record/index.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
-import { reports } from './index.ts'
+import { FORMATS } from './index.ts'
+import { recordJson } from './json.ts'
+import { reportedRun } from './summary.ts'
 import { unzip, zip } from './zip.ts'
 
 const MANIFEST = 'manifest.json'
@@ -46,9 +48,11 @@ export async function writePack(
 ): Promise<PublicKey> {
   const signer = publicKeyOf(key)
   const evidence = evidenceOf(record)
+  const { workflows, ...head } = record
+  const run = reportedRun(head, workflows)
   const files = new Map<string, string>([
-    ['record.json', json(record)],
-    ...Array.from(reports(record), ([file, chunks]): [string, string] => [file, [...chunks].join('')]),
+    [RECORD_FILE, [...recordJson(head, workflows)].join('')],
+    ...Object.values(FORMATS).map(({ file, convert }): [string, string] => [file, [...convert(run)].join('')]),
     ['requirements.json', json(REQUIREMENTS)],
     [SIGNER, json(signer.jwk)],
     ...evidence,

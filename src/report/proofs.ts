@@ -1,10 +1,10 @@
 /**
- * Which steps of a run prove which requirement: counted as the steps come by, with the first few by name, so that what is
- * kept does not grow with the run. Knows the catalogue; knows no format.
+ * Which steps of a run prove which requirement of the catalogue. Steps are counted, and only the first few are kept by name,
+ * so that memory does not grow with the run.
  */
 import { type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../record/clauses.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
-import type { Placed } from './standing.ts'
+import type { StepRef } from './standing.ts'
 import { count } from './words.ts'
 
 export const REQUIREMENT_STANDINGS = [
@@ -17,14 +17,14 @@ export const REQUIREMENT_STANDINGS = [
   'review',
   'by design',
 ] as const
-/** A requirement that is not decided by a check says why not. */
+/** after the verdicts: why no check decided it */
 export type RequirementStanding = (typeof REQUIREMENT_STANDINGS)[number]
 
-/** The steps whose checks decide something. */
-export interface Proofs {
-  readonly steps: number
-  /** the first of them, those with a bad check before others */
-  readonly first: readonly Placed[]
+/** The steps whose checks decide a requirement. */
+export interface ProvingSteps {
+  readonly count: number
+  /** the first few of them; those with a failed check, then those with a warning, come before others */
+  readonly first: readonly StepRef[]
 }
 
 export interface JudgedRequirement {
@@ -32,13 +32,13 @@ export interface JudgedRequirement {
   readonly clause: Clause
   readonly standing: RequirementStanding
   readonly because: string
-  readonly proofs: Proofs
+  readonly steps: ProvingSteps
 }
 
 /** The requirements that a check of this step decides, in the order of the catalogue. */
 export function decidedBy(step: StepRecord, checks: readonly CheckRecord[]): readonly Requirement[] {
   const found = new Set<Requirement>()
-  // What holds of a request that was spoilt on purpose says nothing about a good one.
+  // A request that was altered on purpose proves nothing about an unaltered one.
   const isGood = step.case === undefined || step.case.control
   for (const { id, title, clauses } of checks) {
     for (const clause of clauses) found.add(BY_ID.get(clause) as Requirement)
@@ -59,7 +59,7 @@ const BY_CHECK: ReadonlyMap<string, readonly Requirement[]> = new Map(
   ].map(([key, rows]) => [key, rows.map(({ one }) => one)]),
 )
 const ORDER: ReadonlyMap<Requirement, number> = new Map(REQUIREMENTS.map((one, index) => [one, index]))
-/** Ids and clauses of the catalogue. */
+/** every requirement id and clause in the catalogue */
 const KNOWN: ReadonlySet<string> = new Set(REQUIREMENTS.flatMap(({ id, clause }) => [id, clause]))
 
 function orderOf(requirement: Requirement): number {
@@ -68,34 +68,35 @@ function orderOf(requirement: Requirement): number {
 
 type Status = CheckRecord['status']
 
-/** Beyond this nobody reads on; the other direction lists every step. */
+/** So many steps are named for a requirement; the table by step has all of them. */
 const MOST_STEPS = 8
 
-class Tally {
+/** Counts the checks that decide one requirement. */
+class CheckTally {
   checks = 0
-  steps = 0
-  /** a check failed on an answer that was a verdict */
+  /** a check failed in a step that had a verdict */
   hasFailed = false
-  readonly #first: Readonly<Record<Status, Placed[]>> = { fail: [], warn: [], pass: [] }
+  #steps = 0
+  readonly #first: Readonly<Record<Status, StepRef[]>> = { fail: [], warn: [], pass: [] }
 
-  /** All checks of one step that belong here. */
-  add(placed: Placed, checks: readonly CheckRecord[]): void {
+  /** `checks` are those of one step that decide the requirement. */
+  add(checks: readonly CheckRecord[], ref: StepRef): void {
     const worst = worstOf((status) => checks.some((check) => check.status === status))
     if (worst === undefined) return
     this.checks += checks.length
-    this.steps += 1
-    if (worst === 'fail' && placed.standing !== 'inconclusive') this.hasFailed = true
+    this.#steps += 1
+    if (worst === 'fail' && ref.standing !== 'inconclusive') this.hasFailed = true
     const first = this.#first[worst]
-    if (first.length < MOST_STEPS) first.push(placed)
+    if (first.length < MOST_STEPS) first.push(ref)
   }
 
   get worst(): Status | undefined {
     return worstOf((status) => this.#first[status].length > 0)
   }
 
-  get proofs(): Proofs {
+  get steps(): ProvingSteps {
     const { fail, warn, pass } = this.#first
-    return { steps: this.steps, first: [...fail, ...warn, ...pass].slice(0, MOST_STEPS) }
+    return { count: this.#steps, first: [...fail, ...warn, ...pass].slice(0, MOST_STEPS) }
   }
 }
 
@@ -103,28 +104,28 @@ function worstOf(isThere: (status: Status) => boolean): Status | undefined {
   return (['fail', 'warn', 'pass'] as const).find(isThere)
 }
 
-export class Proving {
-  readonly #tallies = new Map<Requirement, Tally>(REQUIREMENTS.map((one) => [one, new Tally()]))
-  /** by clauses that the catalogue does not know */
-  readonly #others = new Map<string, Tally>()
-  /** operations of steps without a verdict, each with the first of them, in order of time */
+export class ProofCollector {
+  readonly #tallies = new Map<Requirement, CheckTally>(REQUIREMENTS.map((one) => [one, new CheckTally()]))
+  /** by clause, for clauses that are not in the catalogue */
+  readonly #otherTallies = new Map<string, CheckTally>()
+  /** by operation, the first step that ended without a verdict */
   readonly #undecided = new Map<string, string>()
 
-  workflow({ clauses }: WorkflowRecord): void {
-    this.#name(clauses)
+  addWorkflow({ clauses }: WorkflowRecord): void {
+    this.#addOtherClauses(clauses)
   }
 
-  /** The requirements that the step says something about. */
-  step(placed: Placed, step: StepRecord): readonly Requirement[] {
+  /** Returns the requirements that the step's checks decide. */
+  addStep(step: StepRecord, ref: StepRef): readonly Requirement[] {
     const checksOf = new Map<Requirement, CheckRecord[]>()
     for (const check of step.checks) {
       for (const one of decidedBy(step, [check])) checksOf.set(one, [...(checksOf.get(one) ?? []), check])
     }
-    for (const [one, checks] of checksOf) this.#tallies.get(one)?.add(placed, checks)
-    this.#name(step.clauses ?? [])
-    for (const id of this.#name(step.checks.flatMap(({ clauses }) => clauses))) {
+    for (const [one, checks] of checksOf) this.#tallies.get(one)?.add(checks, ref)
+    this.#addOtherClauses(step.clauses ?? [])
+    for (const id of this.#addOtherClauses(step.checks.flatMap(({ clauses }) => clauses))) {
       const naming = step.checks.filter(({ clauses }) => clauses.includes(id))
-      this.#others.get(id)?.add(placed, naming)
+      this.#otherTallies.get(id)?.add(naming, ref)
     }
     const operation = step.operation?.operationId ?? ''
     if (step.status === 'errored' && !this.#undecided.has(operation)) this.#undecided.set(operation, step.stepId)
@@ -133,28 +134,28 @@ export class Proving {
 
   get requirements(): readonly JudgedRequirement[] {
     return REQUIREMENTS.map((requirement) => {
-      const tally = this.#tallies.get(requirement) ?? new Tally()
+      const tally = this.#tallies.get(requirement) ?? new CheckTally()
       const clause = clauseOf(requirement.clause)
-      return { requirement, clause, proofs: tally.proofs, ...this.#judged(requirement, tally) }
+      return { requirement, clause, steps: tally.steps, ...this.#judge(requirement, tally) }
     })
   }
 
-  /** Clauses that the run names and the catalogue has no requirement for. */
-  get otherClauses(): readonly { readonly clause: Clause; readonly proofs: Proofs }[] {
-    const sorted = [...this.#others].sort(([a], [b]) => (a < b ? -1 : 1))
-    return sorted.map(([id, tally]) => ({ clause: clauseOf(id), proofs: tally.proofs }))
+  /** Clauses that the run names and no requirement of the catalogue is about. */
+  get otherClauses(): readonly { readonly clause: Clause; readonly steps: ProvingSteps }[] {
+    const sorted = [...this.#otherTallies].sort(([a], [b]) => (a < b ? -1 : 1))
+    return sorted.map(([id, tally]) => ({ clause: clauseOf(id), steps: tally.steps }))
   }
 
-  /** Those of the ids that no requirement has, each once. */
-  #name(ids: readonly string[]): readonly string[] {
+  /** Returns the ids that are not in the catalogue, each once. */
+  #addOtherClauses(ids: readonly string[]): readonly string[] {
     const others = [...new Set(ids)].filter((id) => !KNOWN.has(id))
-    for (const id of others) if (!this.#others.has(id)) this.#others.set(id, new Tally())
+    for (const id of others) if (!this.#otherTallies.has(id)) this.#otherTallies.set(id, new CheckTally())
     return others
   }
 
-  #judged(
+  #judge(
     { proof, by, flows = [] }: Requirement,
-    { worst, hasFailed, checks }: Tally,
+    { worst, hasFailed, checks }: CheckTally,
   ): Pick<JudgedRequirement, 'standing' | 'because'> {
     const operations = new Set(proof.map(({ operation }) => operation))
     const undecided = [...this.#undecided].find(([operation]) => operations.has(operation))?.[1]

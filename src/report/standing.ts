@@ -1,15 +1,16 @@
-/** Where a step of a run stands: the one word that every report has for it. */
+/** How a step of a run came out: the one word that every report has for it. */
 import type { StepRecord } from '../record/index.ts'
 
 export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
 /** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */
 export type Standing = (typeof STANDINGS)[number]
 
-/** Names a step, and where it stands in the record: workflow and step count from 0. */
-export interface Placed {
+/** Refers to a step of the record. */
+export interface StepRef {
   readonly workflowId: string
   readonly stepId: string
-  readonly place: readonly [workflow: number, step: number]
+  /** indexes in the record, from 0 */
+  readonly position: readonly [workflow: number, step: number]
   readonly standing: Standing
 }
 

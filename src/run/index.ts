@@ -31,27 +31,27 @@ import { type Plan, type PlannedWorkflow, plan } from '../plan/index.ts'
 import { CATALOGUE } from '../record/clauses.ts'
 import { fail } from '../record/errors.ts'
 import {
+  exitCodeOf,
+  FINISHED_FILE,
   type GivenRecord,
   type IdentityRecord,
-  MESSAGE_FILE,
   RECORD_VERSION,
+  type RecordHead,
   type RunRecord,
-  SPOOL_FILE,
   verdictOf,
   type WorkflowRecord,
 } from '../record/index.ts'
-import { gitlabCodeQuality } from '../report/annotations.ts'
-import { type Artifacts, createArtifacts, withoutFolder } from '../report/artifacts.ts'
-import { reports } from '../report/index.ts'
+import { createArtifacts, searchOnly } from '../report/artifacts.ts'
+import { writeReports } from '../report/write.ts'
 import { REDACTION_VERSION, Redactor, Secret } from '../secret/index.ts'
 import { inProcess } from '../transport/in-process.ts'
 import { createTransport } from '../transport/index.ts'
 import type { Transport } from '../transport/transport.ts'
 import { openVaultOf, type Probe, type Vault, type VaultPorts } from '../vault/index.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
+import { FinishedWorkflows } from './finished.ts'
 import { type PreviewedWorkflow, preview, scopesAskedBy } from './preview.ts'
 import { folderName, leftOut, type SelectionOptions, select, together } from './selection.ts'
-import { recordText, Spool } from './spool.ts'
 
 /** Who answers instead of the named hosts: the twin behind TLS on a loopback port, or the twin without sockets. */
 export type Counterparty = AsyncDisposable & {
@@ -89,6 +89,11 @@ export interface RunOptions extends SelectionOptions {
   /** starts the offline twin; asked for only in an environment of class mock whose servers are not on this machine */
   readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
   readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent) => void) | undefined
+  /**
+   * Called once the reports are written. The workflows are read from a file as they are iterated, and only during the call:
+   * they may be too many to hold in memory.
+   */
+  readonly onFinished?: ((head: RecordHead, workflows: Iterable<WorkflowRecord>) => void) | undefined
   readonly signal?: AbortSignal | undefined
   /** as the variables HTTPS_PROXY and NO_PROXY have it; the twin is met without a proxy */
   readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
@@ -129,8 +134,11 @@ export interface GivenEvent {
 
 const LARGEST_BODY = 10 * 1024 * 1024
 
-/** Throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. */
-export async function run(options: RunOptions): Promise<{ record: RunRecord; file: string }> {
+/**
+ * Returns the record without its workflows, and the path of the record (its name where there is no reports folder). Throws
+ * ToolError for anything wrong with the input; an unreachable server or a failed check is in the record.
+ */
+export async function run(options: RunOptions): Promise<{ readonly head: RecordHead; readonly file: string }> {
   const startedAt = new Date()
   const start = performance.now()
   const environment = await loadEnvironment(options.environment)
@@ -146,7 +154,7 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
   // Before the first call: a run whose record cannot be written should not change anything.
   const artifacts =
     options.out === undefined
-      ? withoutFolder(redactor)
+      ? searchOnly(redactor)
       : await createArtifacts(options.out, runFolder(startedAt, folderName(prepared.selection), runId), redactor)
   const clientId = idOf('client_id', environment, options)
   const about = { clientId, softwareId: idOf('software_id', environment, options) }
@@ -206,13 +214,17 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
       keeper.changes.length = told
     }
   }
-  const near = nearWithin(options.folders)
-  using spool = new Spool({ file: artifacts.folder && join(artifacts.folder, SPOOL_FILE), redactor, clean: near })
+  const withoutFolders = removing(options.folders)
+  using finished = new FinishedWorkflows({
+    file: artifacts.folder && join(artifacts.folder, FINISHED_FILE),
+    redactor,
+    withoutFolders,
+  })
+  const exitCodes: number[] = []
   for (const planned of partsOf(prepared.plan, options, counterparty)) {
     await using part = new AsyncDisposableStack()
     // The first part meets the twin that is there, each other a fresh one, so that no flow finds what another has left.
-    const met =
-      spool.workflows.length === 0 ? counterparty : part.use((await meet(environment, options)) as Counterparty)
+    const met = exitCodes.length === 0 ? counterparty : part.use((await meet(environment, options)) as Counterparty)
     const ports = portsTo(part.use(open(environment, prepared, met)))
     provider = new Provider({
       fulfil: met?.fulfil,
@@ -228,13 +240,16 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     })
     for await (const event of execute({ ...prepared.plan, workflows: planned }, ports, signal)) {
       if (event.type === 'workflow-started') keeper.current = event.planned
-      if (event.type === 'workflow-finished') spool.add(event.workflow)
+      if (event.type === 'workflow-finished') {
+        finished.add(event.workflow)
+        exitCodes.push(exitCodeOf(event.workflow))
+      }
       options.onEvent?.(event)
     }
   }
   const provenance = await options.provenance
   const messages = messagesToThredd(keeper.changes, applicationOf(environment, options))
-  spool.redactAgain()
+  finished.redactAgain()
   const told = redactor.value({
     recordVersion: RECORD_VERSION,
     runId,
@@ -262,20 +277,20 @@ export async function run(options: RunOptions): Promise<{ record: RunRecord; fil
     durationMs: Math.round(performance.now() - start),
     identities: [...prepared.identities.values()].map((identity) => identity.record),
     signingKeys: signingKeyRecords([...prepared.keys.values()], prepared.signingCertificate),
-    warnings: JSON.parse(near(JSON.stringify(warnings))) as string[],
-    ...(given.length === 0 ? {} : { given: JSON.parse(near(JSON.stringify(given))) as GivenRecord[] }),
-    workflows: [],
+    warnings: JSON.parse(withoutFolders(JSON.stringify(warnings))) as string[],
+    ...(given.length === 0 ? {} : { given: JSON.parse(withoutFolders(JSON.stringify(given))) as GivenRecord[] }),
     messagesToThredd: messages.length === 0 ? undefined : messages,
-    ...verdictOf(spool.workflows),
-  } satisfies Omit<RunRecord, 'redaction'>)
+    ...verdictOf(exitCodes),
+  } satisfies Omit<RecordHead, 'redaction'>)
   const { size: secretsKnown, replaced, cardNumbers } = redactor
-  const record: RunRecord = {
+  const head: RecordHead = {
     ...told,
     warnings: [...told.warnings, ...cardNumberWarning(cardNumbers)],
-    workflows: spool.workflows,
     redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
   }
-  return { record, file: await writeReports(record, artifacts, { ...options, spool }) }
+  const file = await writeReports(head, finished, { artifacts, codeQuality: options.codeQuality })
+  options.onFinished?.(head, finished)
+  return { head, file }
 }
 
 function cardNumberWarning(number: number): string[] {
@@ -321,10 +336,10 @@ function userAgent({ version }: RunOptions): string {
 }
 
 /**
- * JSON texts without the paths of the run's folders, what lies in them is told relative to them: a record says nothing about
+ * Takes the paths of these folders out of JSON texts, so that files in them have relative paths: a record says nothing about
  * the machine it was made on.
  */
-function nearWithin(folders: readonly string[]): (json: string) => string {
+function removing(folders: readonly string[]): (json: string) => string {
   const beginnings = folders
     .map((folder) => join(folder, sep))
     // In the root folder every slash would go, those of URLs too.
@@ -336,24 +351,6 @@ function nearWithin(folders: readonly string[]): (json: string) => string {
 /** The name of the folder that a run's reports are in. */
 export function runFolder(startedAt: Date, what: string, runId: string): string {
   return `${startedAt.toISOString().slice(0, 19).replaceAll(':', '-')}Z-${what}-${runId.slice(-6)}`
-}
-
-/** Everything that is written of a run. Returns the path of its record. */
-export async function writeReports(
-  record: RunRecord,
-  artifacts: Omit<Artifacts, 'folder'>,
-  { codeQuality, spool }: Pick<RunOptions, 'codeQuality'> & { readonly spool?: Spool | undefined },
-): Promise<string> {
-  const file = await artifacts.write('record.json', spool?.text(record) ?? recordText(record))
-  spool?.movedTo(file)
-  const messages = record.messagesToThredd ?? []
-  await artifacts.writeAll([
-    ...reports(record),
-    ...(messages.length === 0 ? [] : [[MESSAGE_FILE, [messages.map(({ text }) => text).join('\n---\n\n')]] as const]),
-    ...(codeQuality ? [['gl-code-quality-report.json', gitlabCodeQuality(record)] as const] : []),
-  ])
-  await artifacts.publish()
-  return file
 }
 
 /** What one counterparty answers: all of a run, or of one that names no flows each file on an embedded twin of its own. */

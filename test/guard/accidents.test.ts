@@ -9,6 +9,7 @@ import { render, ToolError } from '../../src/record/errors.ts'
 import { type RunOptions, rehearse, run } from '../../src/run/index.ts'
 import { openVault } from '../../src/vault/index.ts'
 import { expectGolden } from '../support/golden.ts'
+import { recordIn } from '../support/run.ts'
 import { type HttpsTestServer, startHttps } from '../support/servers.ts'
 
 const DESCRIPTION = fileURLToPath(new URL('../golden/flow/clients.openapi.yaml', import.meta.url))
@@ -113,9 +114,9 @@ test('a call that changes the client is written down before it leaves, and its a
 test('a registration whose answer is lost stays in the vault as one that may have taken place', async () => {
   losesAnswers = true
 
-  const { record } = await start({ env: 'uat', flows: ['register'] })
+  const { head } = await start({ env: 'uat', flows: ['register'] })
 
-  expect(record.verdict).toBe('inconclusive')
+  expect(head.verdict).toBe('inconclusive')
   expect(await (await vaultOf('uat')).unsettled()).toMatchObject([{ effect: 'register', method: 'POST', way: 'retry' }])
 })
 
@@ -164,7 +165,7 @@ test('client metadata at an address that nobody knows are refused in a workflow 
   await flow('odd', { ...workflowOf('read'), steps: [step] })
   const before = server.requests.length
 
-  const { record } = await start({ env: 'uat', flows: ['odd'] })
+  const record = recordIn((await start({ env: 'uat', flows: ['odd'] })).file)
 
   expect([record.exitCode, server.requests.length - before]).toEqual([2, 0])
   expect(record.workflows[0]?.steps[0]?.error).toMatchObject({
@@ -222,7 +223,7 @@ test('a PUT says before it is sent that it wipes what Thredd keeps of the client
   const said =
     '"change" sends a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again'
 
-  const { record } = await run({
+  const { head } = await run({
     ...options,
     onEvent: (event) => {
       if (event.type === 'prepared') seen.push(...event.warnings)
@@ -231,7 +232,7 @@ test('a PUT says before it is sent that it wipes what Thredd keeps of the client
   })
 
   expect(seen).toEqual([said, 'sent'])
-  expect(record.warnings).toEqual([said])
+  expect(head.warnings).toEqual([said])
   expect((await rehearse(options)).warnings).toEqual([said])
 })
 
@@ -325,8 +326,8 @@ function start(situation: Situation) {
 /** What the server was asked by a run that passes. */
 async function sent(situation: Situation): Promise<string[]> {
   const before = server.requests.length
-  const { record } = await start(situation)
-  expect(record.verdict).toBe('conformant')
+  const { head } = await start(situation)
+  expect(head.verdict).toBe('conformant')
   return server.requests.slice(before).map(({ method, path }) => `${method} ${path}`)
 }
 
@@ -334,7 +335,7 @@ async function sent(situation: Situation): Promise<string[]> {
 async function refusal(situation: Situation): Promise<string> {
   const before = server.requests.length
   const error = await start(situation).then(
-    ({ record }) => new Error(`it ran, and the verdict is ${record.verdict}`),
+    ({ head }) => new Error(`it ran, and the verdict is ${head.verdict}`),
     (reason: unknown) => reason,
   )
   expect(server.requests.length).toBe(before)

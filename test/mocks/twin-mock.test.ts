@@ -11,7 +11,7 @@ import { type MockOptions, serveMock } from '../../src/front/cli/mock.ts'
 import { run } from '../../src/run/index.ts'
 import { stable } from '../support/golden.ts'
 import { outsideClient } from '../support/outside.ts'
-import { course, ROOT, sharedPki } from '../support/run.ts'
+import { course, ROOT, recordIn, sharedPki } from '../support/run.ts'
 import { CLIENT_ID, URLS } from '../support/twin.ts'
 
 let place: string
@@ -103,7 +103,7 @@ test('the folder holds what a client needs, and nothing of it gets into version 
 test('a flow of this project runs against it over the network, with the settings it wrote', async () => {
   await using mock = await serve()
 
-  const { record } = await run({
+  const { file } = await run({
     flows: ['register'],
     environment: { env: join(mock.folder, '.env.twin'), folder: mock.folder, variables: {} },
     inputs: new Map(),
@@ -112,6 +112,7 @@ test('a flow of this project runs against it over the network, with the settings
     version: '0.0.0-test',
   })
 
+  const record = recordIn(file)
   expect(course(record).filter((line) => !line.endsWith(' passed'))).toEqual([])
   expect(record).toMatchObject({ counterparty: 'network', verdict: 'conformant', exitCode: 0 })
 })
@@ -181,7 +182,7 @@ test('a seed file gives further applications, each with certificates and setting
   await using mock = await serve({ seedFile })
   const env = join(mock.folder, '.env.payments')
 
-  const { record } = await run({
+  const { file } = await run({
     flows: ['register'],
     environment: { env, folder: mock.folder, variables: {} },
     inputs: new Map(),
@@ -191,6 +192,7 @@ test('a seed file gives further applications, each with certificates and setting
   })
 
   expect(mock.screen()).toContain(`run flows against it as "payments" with: thredd run register --env ${env}\n`)
+  const record = recordIn(file)
   expect(course(record).filter((line) => !line.endsWith(' passed'))).toEqual([])
   expect(mock.screen()).toContain(`registered ${CLIENT_ID.replace(/[^/]+$/, ids.software_id)} with `)
 })

@@ -5,6 +5,7 @@
 import { createHook } from 'node:async_hooks'
 import { readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import type { RunRecord } from '../../src/record/index.ts'
 import { run } from '../../src/run/index.ts'
 import { openVault } from '../../src/vault/index.ts'
 
@@ -62,7 +63,7 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
       arrive('await', moments.awaits)
     },
   }).enable()
-  const { record } = await run({
+  const { file } = await run({
     flows: ['lifecycle'],
     environment: { env: 'mock', folder, variables },
     inputs: new Map(),
@@ -89,6 +90,7 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
       },
     },
   })
+  const record = JSON.parse(readFileSync(file, 'utf8')) as RunRecord
   const problems = record.workflows.flatMap(({ steps }) => steps.flatMap(({ error }) => error?.message ?? []))
   writeSync(1, `${JSON.stringify({ verdict: record.verdict, problems, seen })}\n`)
 }

@@ -23,6 +23,7 @@ import {
   markdown,
   recordOf,
   registration,
+  reported,
   sampleRecord,
   whole,
 } from '../support/reports.ts'
@@ -114,7 +115,7 @@ test('CTRF counts add up, and warnings and missing verdicts are not lost', () =>
 
 test('the same record always gives the same report', () => {
   for (const { convert } of Object.values(FORMATS))
-    expect(whole(convert(everyOutcome()))).toBe(whole(convert(everyOutcome())))
+    expect(whole(convert(reported(everyOutcome())))).toBe(whole(convert(reported(everyOutcome()))))
 })
 
 test('a HAR entry holds the call, its times, and a form as a form', () => {
@@ -369,13 +370,13 @@ test('a run that is not there, an ambiguous name and an unknown format are told'
 test('of a run that was killed it is said what there is of it', async () => {
   const killed = join(folder, 'reports', '2026-killed')
   await mkdir(killed, { recursive: true })
-  await writeFile(join(killed, 'record.spool'), '{}')
+  await writeFile(join(killed, 'workflows.jsonl'), '{}')
 
   for (const name of ['2026-killed', killed]) {
     await expect(report(name)).rejects.toMatchObject({
       code: 'RECORD_UNREADABLE',
-      message: `"${killed}" is of a run that was killed before its record was made, or still goes on`,
-      problems: [{ found: expect.stringContaining('record.spool') }],
+      message: `"${killed}" is of a run that was killed before its record was written, or is still going on`,
+      problems: [{ found: expect.stringContaining('workflows.jsonl') }],
     })
   }
 })

@@ -12,9 +12,8 @@ import {
 } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
 import { shapeOf } from '../../src/record/shape.ts'
-import { githubAnnotations, gitlabCodeQuality } from '../../src/report/annotations.ts'
 import { expectGolden } from '../support/golden.ts'
-import { junit, whole } from '../support/reports.ts'
+import { github, gitlab, junit } from '../support/reports.ts'
 import { ROOT, runOnTwin } from '../support/run.ts'
 
 /** Text that has broken reports before: markup, quotes, controls, half a character, what XML cannot hold at all. */
@@ -143,7 +142,7 @@ test('junit.xml of a run without workflows is valid too', async () => {
 })
 
 test('GitHub shows each finding at the line of its flow and the warnings of the run; one line each', () => {
-  const lines = githubAnnotations(RECORD)
+  const lines = github(RECORD)
 
   expectGolden(`${lines.join('\n')}\n`, 'report/github-annotations.txt')
   expect(
@@ -152,7 +151,7 @@ test('GitHub shows each finding at the line of its flow and the warnings of the 
 })
 
 test('GitLab gets the findings as its code quality report, each with a fingerprint of its own', () => {
-  const text = whole(gitlabCodeQuality(RECORD))
+  const text = gitlab(RECORD)
 
   expectGolden(text, 'report/gl-code-quality-report.json')
   const issues = JSON.parse(text) as { fingerprint: string; location: { path: string } }[]
@@ -163,8 +162,8 @@ test('GitLab gets the findings as its code quality report, each with a fingerpri
 test('a clean run has no annotations', () => {
   const clean = { ...RECORD, warnings: [], workflows: [workflow('clean', 'passed', [step('passes', 'passed')])] }
 
-  expect(githubAnnotations(clean)).toEqual([])
-  expect(whole(gitlabCodeQuality(clean))).toBe('[]\n')
+  expect(github(clean)).toEqual([])
+  expect(gitlab(clean)).toBe('[]\n')
 })
 
 test('a real run writes a valid junit.xml beside its record, and no report names a folder of the machine', async () => {
@@ -178,12 +177,7 @@ test('a real run writes a valid junit.xml beside its record, and no report names
     steps.flatMap(({ at, checks }) => [at.file, ...checks.flatMap((one) => one.at?.file ?? [])]),
   )
   expect([...new Set(places)]).toEqual(['flows/lifecycle.arazzo.yaml'])
-  const texts = [
-    readFileSync(ran.file, 'utf8'),
-    xml,
-    ...githubAnnotations(ran.record),
-    whole(gitlabCodeQuality(ran.record)),
-  ]
+  const texts = [readFileSync(ran.file, 'utf8'), xml, ...github(ran.record), gitlab(ran.record)]
   expect(texts.filter((text) => text.includes(ROOT))).toEqual([])
 })
 

@@ -1,18 +1,28 @@
-/** What a run of any length leaves is made, written and searched piece by piece. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+/** Memory does not grow with the run: what it leaves is made, written and searched piece by piece. */
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { RunRecord } from '../../src/record/index.ts'
-import { account } from '../../src/report/account.ts'
-import { createArtifacts, withoutFolder } from '../../src/report/artifacts.ts'
-import { filled, Search } from '../../src/report/chunks.ts'
+import type { RunRecord, WorkflowRecord } from '../../src/record/index.ts'
+import { createArtifacts, searchOnly } from '../../src/report/artifacts.ts'
 import { FORMATS } from '../../src/report/index.ts'
+import { jsonWithList, recordJson } from '../../src/report/json.ts'
+import { type ReportedRun, reportedRun } from '../../src/report/summary.ts'
 import { Redactor } from '../../src/secret/index.ts'
-import { check, exchange, html, junit, markdown, registration, sampleRecord, whole } from '../support/reports.ts'
+import {
+  check,
+  exchange,
+  html,
+  junit,
+  markdown,
+  registration,
+  sampleRecord,
+  summaryOf,
+  whole,
+} from '../support/reports.ts'
 
-/** More than is written, read or searched at once. */
+/** More than is written or searched at once. */
 const LARGE = 3 * 1024 * 1024
 const LINE = `${'.'.repeat(1023)}\n`
 
@@ -37,33 +47,28 @@ test.each([
       const before = LINE.repeat(LARGE / LINE.length).slice(0, place - shift)
       const text = [before, secret, LINE.repeat(64)]
       await expect(artifacts.write('report.html', text)).rejects.toMatchObject({ problems: [{ code: 'SECRET_LEAK' }] })
-      await expect(withoutFolder(redactor).write('report.html', text)).rejects.toThrow('would have held a secret')
+      await expect(searchOnly(redactor).write('report.html', text)).rejects.toThrow('would have held a secret')
     }
   }
-  expect(readdirSync(artifacts.folder)).toEqual([])
+  expect(readdirSync(join(folder, 'cut'))).toEqual([])
 })
 
-test('a secret longer than any piece is found where it stands in one line', async () => {
+test('a secret longer than any block is found where it stands in one line', async () => {
   const secret = Array.from({ length: 100_000 }, (_, index) => `${index}-`).join('')
-  const search = new Search((text) => (text.includes(secret) ? ['token'] : []))
+  const redactor = new Redactor(new Uint8Array(32))
+  redactor.add({ value: secret, name: 'token' })
+  const text = [LINE.repeat(400), 'x', ...(secret.match(/.{1,9999}/g) ?? []), '\n', LINE.repeat(2000)]
 
-  for (const piece of [LINE.repeat(400), 'x', ...(secret.match(/.{1,9999}/g) ?? []), '\n', LINE.repeat(2000)])
-    search.add(piece)
-
-  expect(search.end()).toEqual(['token'])
+  await expect(searchOnly(redactor).write('run.har', text)).rejects.toThrow('not written: token')
 })
 
-test('a number is not taken for that of a card because a file is cut for the search within it', () => {
+test('a number is not taken for that of a card because a file is cut for the search within it', async () => {
   // 4539578763621486 has a valid check digit.
   const redactor = new Redactor(new Uint8Array(32))
-  const found = Array.from({ length: 64 }, (_, indent) => {
+  for (let indent = 0; indent < 64; indent += 1) {
     const line = `${' '.repeat(indent)}"wait": 2.4539578763621486,\n`
-    const search = new Search((text) => redactor.find(text))
-    for (let count = 0; count < 30; count += 1) search.add(line.repeat(1000))
-    return search.end()
-  })
-
-  expect(found.flat()).toEqual([])
+    await searchOnly(redactor).write('run.har', Array(30).fill(line.repeat(1000)))
+  }
 })
 
 test('an artifact is on the disk in part before it is made to its end', async () => {
@@ -72,8 +77,8 @@ test('an artifact is on the disk in part before it is made to its end', async ()
   function* text() {
     for (let line = 0; line < LARGE / LINE.length; line += 1) {
       yield LINE
-      const draft = join(artifacts.folder, 'run.har.part')
-      if (line % 256 === 0 && existsSync(draft)) largest = Math.max(largest, statSync(draft).size)
+      const part = join(folder, 'part', 'run.har.part')
+      if (line % 256 === 0 && existsSync(part)) largest = Math.max(largest, statSync(part).size)
     }
   }
 
@@ -84,57 +89,58 @@ test('an artifact is on the disk in part before it is made to its end', async ()
   expect(readdirSync(dirname(file))).toEqual(['run.har'])
 })
 
-test.each(Object.entries(FORMATS).filter(([name]) => name !== 'md'))(
-  'the %s report comes workflow by workflow',
-  (_, { convert }) => {
-    const walks: number[] = []
-    const record = ofWorkflows(20, (index) => walks.push(index))
+test('a link in the place of a file that is being written is not followed', async () => {
+  const artifacts = await createArtifacts(folder, 'link', new Redactor(new Uint8Array(32)))
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'link', 'run.har.part'))
 
-    const chunks = convert(record)[Symbol.iterator]()
-    let largest = 0
-    let [walked, count] = [0, 0]
-    for (let next = chunks.next(); !next.done; next = chunks.next(), count += 1) {
-      largest = Math.max(largest, next.value.length)
-      if (count === 10) walked = walks.length
-    }
+  const file = await artifacts.write('run.har', ['text\n'])
 
-    expect(count).toBeGreaterThan(20)
-    expect(largest).toBeLessThan(whole(convert(record)).length / 2)
-    // At the tenth chunk the last workflows have been read for the account alone.
-    expect(walks.length).toBeGreaterThan(walked)
-  },
-)
+  expect(readFileSync(file, 'utf8')).toBe('text\n')
+  expect(existsSync(join(folder, 'elsewhere'))).toBe(false)
+})
+
+const MADE_OF_WORKFLOWS: readonly (readonly [file: string, convert: (run: ReportedRun) => Iterable<string>])[] = [
+  ['record.json', ({ head, workflows }) => recordJson(head, workflows)],
+  // report.md is one screen, made of the summary.
+  ...Object.values(FORMATS).flatMap(({ file, convert }) => (file === 'report.md' ? [] : [[file, convert] as const])),
+]
+
+test.for(MADE_OF_WORKFLOWS)('%s is made workflow by workflow, none of which is held', ([, convert]) => {
+  const number = 20
+  let made = 0
+  const workflows = {
+    *[Symbol.iterator]() {
+      for (made = 0; made < number; made += 1) yield workflow(made)
+    },
+  }
+  const { workflows: _, ...head } = sampleRecord()
+  const run = reportedRun(head, workflows)
+  const madeBefore = new Set<number>()
+  let largest = 0
+  for (const piece of convert(run)) {
+    madeBefore.add(made)
+    largest = Math.max(largest, piece.length)
+  }
+
+  expect(madeBefore.size).toBeGreaterThanOrEqual(number)
+  expect(largest).toBeLessThan(whole(convert(run)).length / 2)
+})
+
+function workflow(index: number): WorkflowRecord {
+  const [first] = sampleRecord().workflows
+  if (first === undefined) throw new Error('the sample has a workflow')
+  return { ...first, workflowId: `workflow-${index}`, steps: [registration({ stepId: `step-${index}` })] }
+}
 
 test('a list in a JSON text is written as JSON.stringify writes it', () => {
   const around = { before: ['"tests": []', { tests: 1 }], results: { tests: [] as unknown[], after: { tests: [] } } }
   for (const items of [[], [{ a: [1, { b: 'x\ny' }] }], ['one', 2, null, { 'tests": []': [] }]]) {
-    const text = whole(
-      filled(
-        around,
-        { name: 'tests', depth: 2 },
-        items.map((item) => JSON.stringify(item, null, 2)),
-      ),
-    )
+    const text = whole(jsonWithList(around, { name: 'tests', depth: 2 }, items))
+
     const meant = { ...around, results: { ...around.results, tests: items } }
     expect(text).toBe(`${JSON.stringify(meant, null, 2)}\n`)
   }
 })
-
-/** A record whose steps are read when somebody looks. */
-function ofWorkflows(number: number, onRead: (index: number) => void): RunRecord {
-  const { workflows, ...rest } = sampleRecord()
-  return {
-    ...rest,
-    workflows: Array.from({ length: number }, (_, index) => ({
-      ...(workflows[0] as RunRecord['workflows'][number]),
-      workflowId: `workflow-${index}`,
-      get steps() {
-        onRead(index)
-        return [registration({ stepId: `step-${index}` })]
-      },
-    })),
-  }
-}
 
 test('a warning that names every workflow is cut where each suite repeats it', () => {
   const record = sampleRecord({ warnings: ['short', 'x'.repeat(2000)] })
@@ -163,7 +169,7 @@ test('of very many findings, proofs, workflows and JWTs the reports show the fir
 
   const page = html(record)
 
-  expect(account(record)).toMatchObject({ findingCounts: { fail: 0, inconclusive: 0, warn: number } })
+  expect(summaryOf(record)).toMatchObject({ findingCounts: { fail: 0, inconclusive: 0, warn: number } })
   expect(page.match(/<li class="card warn">/g)).toHaveLength(300)
   expect(page).toContain('<p>And 300 more findings, which stand at their steps.</p>')
   expect(page).toContain('600 checks ended in a warning')

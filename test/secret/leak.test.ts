@@ -12,7 +12,7 @@ import { HttpResponse, http } from 'msw'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } from '../../mocks/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
-import { createArtifacts, withoutFolder } from '../../src/report/artifacts.ts'
+import { createArtifacts, searchOnly } from '../../src/report/artifacts.ts'
 import { writePack } from '../../src/report/pack.ts'
 import { Redactor } from '../../src/secret/index.ts'
 import { html } from '../support/reports.ts'
@@ -461,14 +461,14 @@ test.for(FORM_NAMES)('what another process is to write is refused with a known s
   redactor.add({ value: PASSPHRASE, name: 'passphrase' })
 
   await expect(
-    withoutFolder(redactor).write('record.json', [`x ${formsOf(PASSPHRASE).get(form)} y`]),
+    searchOnly(redactor).write('record.json', [`x ${formsOf(PASSPHRASE).get(form)} y`]),
   ).rejects.toMatchObject({
     code: 'SECRET_LEAK',
     message: '"record.json" would have held a secret and was not written: passphrase',
   })
 })
 
-test.for(FORM_NAMES)('an artifact with a known secret is refused and removed: %s', async (form) => {
+test.for(FORM_NAMES)('an artifact with a known secret is not written: %s', async (form) => {
   const reports = await mkdtemp(join(tmpdir(), 'thredd-artifacts-'))
   try {
     const redactor = new Redactor(randomBytes(32))
@@ -480,9 +480,9 @@ test.for(FORM_NAMES)('an artifact with a known secret is refused and removed: %s
     await expect(attempt).rejects.toThrow(ToolError)
     await expect(attempt).rejects.toMatchObject({
       code: 'SECRET_LEAK',
-      message: '"report.html" held a secret after it was written and was removed: passphrase',
+      message: '"report.html" would have held a secret and was not written: passphrase',
     })
-    expect(await readdir(artifacts.folder)).toEqual([])
+    expect(await readdir(join(reports, 'run'))).toEqual([])
   } finally {
     await rm(reports, { recursive: true, force: true })
   }
@@ -502,7 +502,7 @@ test('an artifact without a known secret is written whole, and "latest" leads to
     expect(await readFile(join(reports, 'latest', 'report.txt'), 'utf8')).toMatch(
       /^it was "\[passphrase#[0-9a-f]{8}\]"$/,
     )
-    expect(await readdir(artifacts.folder)).toEqual(['report.txt'])
+    expect(await readdir(join(reports, 'run'))).toEqual(['report.txt'])
   } finally {
     await rm(reports, { recursive: true, force: true })
   }

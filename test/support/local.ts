@@ -8,7 +8,7 @@ import type { RunEvent } from '../../src/execute/index.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import type { RunRecord, StepRecord } from '../../src/record/index.ts'
 import { type GivenEvent, type PreparedEvent, run } from '../../src/run/index.ts'
-import { ROOT, workflowOf } from './run.ts'
+import { ROOT, recordIn, workflowOf } from './run.ts'
 
 const DAY_MS = 86_400_000
 
@@ -92,7 +92,7 @@ export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promi
   const console = new Console({ stream: new PassThrough(), write: (text) => (screen += text) })
   try {
     await writeLocalFiles(folder, localFiles(pki, options))
-    const { record, file } = await run({
+    const { head, file } = await run({
       flows: ['own'],
       environment: { env: 'mock', folder, variables: {} },
       inputs: new Map(),
@@ -106,10 +106,9 @@ export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promi
         options.onEvent?.(event)
       },
     })
-    console.summary(record, file)
-    // Its steps are read from the folder, which goes.
-    const whole = structuredClone(record)
-    return { record: whole, steps: workflowOf(whole).steps, events, screen }
+    console.summary(head, file)
+    const record = recordIn(file)
+    return { record, steps: workflowOf(record).steps, events, screen }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -8,7 +8,9 @@ import {
   type RunRecord,
   type StepRecord,
 } from '../../src/record/index.ts'
+import { githubAnnotations, gitlabCodeQuality } from '../../src/report/annotations.ts'
 import { FORMATS } from '../../src/report/index.ts'
+import { type ReportedRun, reportedRun, type Summary } from '../../src/report/summary.ts'
 
 export const SIGNED = {
   header: { alg: 'PS256', kid: 'signer' },
@@ -308,11 +310,25 @@ export function asked(...args: string[]): Invocation {
 
 /** Reports as a reader has them: whole. */
 export const [html, markdown, junit, ctrf, har] = (['html', 'md', 'junit', 'ctrf', 'har'] as const).map(
-  (name) => (record: RunRecord) => whole(FORMATS[name].convert(record)),
+  (name) => (record: RunRecord) => whole(FORMATS[name].convert(reported(record))),
 ) as [Whole, Whole, Whole, Whole, Whole]
 
 type Whole = (record: RunRecord) => string
 
-export function whole(chunks: Iterable<string>): string {
-  return [...chunks].join('')
+export function github({ workflows, ...head }: RunRecord): string[] {
+  return githubAnnotations(head, workflows)
+}
+
+export const gitlab: Whole = ({ workflows }) => whole(gitlabCodeQuality(workflows))
+
+export function reported({ workflows, ...head }: RunRecord): ReportedRun {
+  return reportedRun(head, workflows)
+}
+
+export function summaryOf(record: RunRecord): Summary {
+  return reported(record).summary
+}
+
+export function whole(pieces: Iterable<string>): string {
+  return [...pieces].join('')
 }

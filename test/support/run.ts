@@ -1,5 +1,6 @@
 /** A run against the twin as the command line makes it, but in a folder of its own and with everything in sight. */
 import { createHash, randomBytes, randomUUID, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +26,7 @@ import { fulfilOn } from '../../src/front/twin.ts'
 import { loadIdentity } from '../../src/identity/certificate.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/identity/jwt.ts'
 import { plan, type VaultMember } from '../../src/plan/index.ts'
-import type { CheckRecord, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
+import type { CheckRecord, RecordHead, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
 import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run/index.ts'
 import { Redactor, Secret } from '../../src/secret/index.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
@@ -76,7 +77,10 @@ export interface Traffic {
 }
 
 export interface TwinRun extends AsyncDisposable {
+  /** read from its file */
   readonly record: RunRecord
+  /** as `run` hands it over */
+  readonly finished: { readonly head: RecordHead; readonly workflows: readonly WorkflowRecord[] }
   /** path of the record */
   readonly file: string
   readonly folder: string
@@ -109,7 +113,7 @@ export async function runOnTwin(options: RunOnTwinOptions = {}): Promise<TwinRun
 /** The same where `run` may reject: the error stands in place of the record. */
 export async function attemptOnTwin(
   options: RunOnTwinOptions,
-): Promise<TwinRun | (Omit<TwinRun, 'record' | 'file'> & { readonly error: unknown })> {
+): Promise<TwinRun | (Omit<TwinRun, 'record' | 'finished' | 'file'> & { readonly error: unknown })> {
   const pki = await sharedPki()
   const folder = options.folder ?? (await makeFolder())
   const reports = join(folder, 'reports')
@@ -132,7 +136,8 @@ export async function attemptOnTwin(
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
   }
   try {
-    const { record, file } = await run({
+    let workflows: readonly WorkflowRecord[] = []
+    const { head, file } = await run({
       flows: options.flows ?? ['register'],
       step: options.step,
       tags: options.tags,
@@ -153,9 +158,13 @@ export async function attemptOnTwin(
         console.show(event)
         options.onEvent?.(event, reports)
       },
+      onFinished: (_, finished) => {
+        workflows = [...finished]
+      },
     })
-    console.summary(record, file)
-    return { ...seen, record, file, screen, [Symbol.asyncDispose]: dispose }
+    console.summary(head, file)
+    const record = recordIn(file)
+    return { ...seen, record, finished: { head, workflows }, file, screen, [Symbol.asyncDispose]: dispose }
   } catch (error) {
     return { ...seen, error, screen, [Symbol.asyncDispose]: dispose }
   } finally {
@@ -300,6 +309,10 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
     play: async (...faults) => await played(faults),
     playAt: async (stepId, fault) => await played([fault], stepId),
   }
+}
+
+export function recordIn(file: string): RunRecord {
+  return JSON.parse(readFileSync(file, 'utf8')) as RunRecord
 }
 
 export function workflowOf(record: Pick<RunRecord, 'workflows'>): WorkflowRecord {

@@ -43,7 +43,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
           : undefined,
       openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
       remove: async (clientId, confirm) => {
-        const { record, file } = await run({
+        const { head, file } = await run({
           ...options,
           // The flow of the package, even where the current folder has one of the same name.
           flows: [join(root, 'flows', 'delete-registration.arazzo.yaml')],
@@ -51,8 +51,8 @@ export async function performCleanup(invocation: Invocation, program: Program): 
           confirm,
           onEvent: (event) => out?.show(event),
         })
-        out?.summary(record, relative(here, file))
-        return record.exitCode
+        out?.summary(head, relative(here, file))
+        return head.exitCode
       },
     })
   })

@@ -5,7 +5,7 @@ import {
   type Exchange,
   errorBeyondSteps,
   MESSAGE_FILE,
-  type RunRecord,
+  type RecordHead,
   type StepRecord,
   type WorkflowRecord,
 } from '../../record/index.ts'
@@ -56,25 +56,25 @@ export class Console {
   }
 
   /** `file` is the path of the record. */
-  summary(record: RunRecord, file: string): void {
+  summary(head: RecordHead, file: string): void {
     const { workflows, steps, checks, fail, warn } = this.#counts
-    const late = record.warnings.slice(this.#warningsShown)
+    const late = head.warnings.slice(this.#warningsShown)
     if (late.length > 0) this.#out.line('')
     this.#out.warnings(late)
-    const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[record.verdict]
+    const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[head.verdict]
     this.#out.line(
       '',
-      `${this.#out.paint(['bold', style], record.verdict)}  ${[
+      `${this.#out.paint(['bold', style], head.verdict)}  ${[
         count(workflows, 'workflow'),
         count(steps, 'step'),
         count(checks, 'check'),
         ...(fail === 0 ? [] : [`${fail} failed`]),
         ...(warn === 0 ? [] : [count(warn, 'warning')]),
-        duration(record.durationMs),
+        duration(head.durationMs),
       ].join(' · ')}`,
       `record  ${file}`,
     )
-    this.#messages(record, file)
+    this.#messages(head, file)
   }
 
   preview(rehearsal: Rehearsal): void {
@@ -88,7 +88,7 @@ export class Console {
   }
 
   /** The messages to Thredd in full; of a run on the twin, where nothing is sent to Thredd, only the path of their file. */
-  #messages({ messagesToThredd: messages = [], environment }: RunRecord, file: string): void {
+  #messages({ messagesToThredd: messages = [], environment }: RecordHead, file: string): void {
     if (messages.length === 0) return
     this.#out.line(`message ${file.replace(/[^/\\]*$/, MESSAGE_FILE)}`)
     if (environment.class === 'mock') return

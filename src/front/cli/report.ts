@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fail, nearest, ToolError } from '../../record/errors.ts'
-import type { RunRecord } from '../../record/index.ts'
+import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
 import { locateRun, readRecord, runNames } from '../../record/stored.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
 import { compare, comparisonText } from '../../report/compare.ts'
 import { runsPage } from '../../report/html/runs.ts'
 import { FORMATS } from '../../report/index.ts'
 import { reportKey, writePack } from '../../report/pack.ts'
+import { reportedRun } from '../../report/summary.ts'
 import { Redactor } from '../../secret/index.ts'
 import type { Invocation } from './command.ts'
 
@@ -72,7 +73,11 @@ function formatsOf(invocation: Invocation): readonly FormatName[] {
 async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<readonly string[]> {
   // The secrets of the run are gone with it; its record holds none.
   const artifacts = await createArtifacts(dirname(folder), basename(folder), new Redactor(randomBytes(32)))
-  return await artifacts.writeAll(formats.map((name) => [FORMATS[name].file, FORMATS[name].convert(record)] as const))
+  const { workflows, ...head } = record
+  const run = reportedRun(head, workflows)
+  const paths: string[] = []
+  for (const name of formats) paths.push(await artifacts.write(FORMATS[name].file, FORMATS[name].convert(run)))
+  return paths
 }
 
 async function writeEvidence(
@@ -102,7 +107,7 @@ async function writeIndex(reports: string, { here, write }: Surroundings): Promi
   if (names.length === 0)
     fail({ code: 'RECORD_UNREADABLE', message: `"${reports}" holds no run`, hint: 'make one with thredd run' })
   const runs = await Promise.all(
-    names.map(async (folder) => ({ folder, run: await readOrSay(join(reports, folder, 'record.json')) })),
+    names.map(async (folder) => ({ folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) })),
   )
   for (const { folder, run } of runs) {
     if (!('problem' in run) && !existsSync(join(reports, folder, FORMATS.html.file)))

@@ -26,13 +26,19 @@ async function runOnScreen(invocation: Invocation, options: RunOptions, program:
     out.preview(await rehearse(options))
     return 0
   }
-  const { record, file } = await run({ ...options, onEvent: (event) => out.show(event) })
-  out.summary(record, relative(here, file))
-  if (variables.GITHUB_ACTIONS === 'true') {
-    const { githubAnnotations } = await import('../../report/annotations.ts')
-    for (const line of githubAnnotations(record)) write(`${line}\n`)
-  }
-  return record.exitCode
+  const onGithub = variables.GITHUB_ACTIONS === 'true'
+  const annotate = onGithub ? (await import('../../report/annotations.ts')).githubAnnotations : () => []
+  let annotations: readonly string[] = []
+  const { head, file } = await run({
+    ...options,
+    onEvent: (event) => out.show(event),
+    onFinished: (head, workflows) => {
+      annotations = annotate(head, workflows)
+    },
+  })
+  out.summary(head, relative(here, file))
+  for (const line of annotations) write(`${line}\n`)
+  return head.exitCode
 }
 
 async function runAsJson(invocation: Invocation, options: RunOptions, { here, write }: Program): Promise<number> {
@@ -42,8 +48,8 @@ async function runAsJson(invocation: Invocation, options: RunOptions, { here, wr
       write(`${JSON.stringify({ type: 'dry-run', ...(await rehearse(options)) })}\n`)
       return 0
     }
-    const { record, file } = await run({ ...options, onEvent: (event) => stream(streamed(event)) })
-    const { verdict, exitCode, messagesToThredd = [] } = record
+    const { head, file } = await run({ ...options, onEvent: (event) => stream(streamed(event)) })
+    const { verdict, exitCode, messagesToThredd = [] } = head
     stream({ type: 'run-finished', verdict, exitCode, record: relative(here, file), messagesToThredd })
     return exitCode
   } catch (error) {

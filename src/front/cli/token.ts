@@ -56,7 +56,7 @@ async function requestToken(scope: string | undefined, options: RunOptions, prog
   const step = scope === undefined ? 'api-token' : 'narrow-token'
   const events: Parameters<Console['show']>[0][] = []
   let body: Uint8Array | undefined
-  const { record, file } = await run({
+  const { head, file } = await run({
     ...options,
     // The flow of the package, even where the current folder has one of the same name.
     flows: [join(program.root, 'flows', 'access-token.arazzo.yaml')],
@@ -68,11 +68,11 @@ async function requestToken(scope: string | undefined, options: RunOptions, prog
     },
     onEvent: (event) => events.push(event),
   })
-  const { exitCode } = record
+  const { exitCode } = head
   if (exitCode !== 0) {
     const out = consoleOn(program.stderr, program)
     for (const event of events) out.show(event)
-    out.summary(record, relative(program.here, file))
+    out.summary(head, relative(program.here, file))
   }
   return { body, exitCode }
 }

@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto'
 import { relative, resolve } from 'node:path'
 import type { TestModule } from 'vitest/node'
-import { type RunRecord, verdictOf } from '../../record/index.ts'
+import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
-import { runFolder, writeReports } from '../../run/index.ts'
+import { writeReports } from '../../report/write.ts'
+import { runFolder } from '../../run/index.ts'
 import { Redactor } from '../../secret/index.ts'
 
 interface Surroundings {
@@ -33,11 +34,12 @@ export async function report(
     const folder = runFolder(new Date(record.startedAt), name, record.runId)
     // The secrets of the runs are gone with the workers, which searched what they handed over.
     const artifacts = await createArtifacts(resolve(root, out), folder, new Redactor(randomBytes(32)))
-    const file = await writeReports(record, artifacts, { codeQuality: process.env.GITLAB_CI === 'true' })
+    const { workflows, ...head } = record
+    const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
     // On the twin there is nothing that a person must do.
-    const workflows = record.counterparty === 'network' ? record.workflows : []
-    for (const notice of new Set(workflows.flatMap((workflow) => workflow.notice ?? []))) log(`  next ${notice}`)
-    log(`${name}: ${record.verdict}, ${relative(root, file)}`)
+    const notified = head.counterparty === 'network' ? workflows : []
+    for (const notice of new Set(notified.flatMap((workflow) => workflow.notice ?? []))) log(`  next ${notice}`)
+    log(`${name}: ${head.verdict}, ${relative(root, file)}`)
   }
 }
 
@@ -60,7 +62,7 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
     ),
     durationMs: Math.max(...ends) - start,
     redaction: redactionOf(records, first),
-    ...verdictOf(joined.workflows ?? []),
+    ...verdictOf((joined.workflows ?? []).map(exitCodeOf)),
   }
 }
 

@@ -64,7 +64,7 @@ export function flowTests(settings: Settings): FlowTests {
   const left = new Map<string, string>()
   const stop = new AbortController()
   const interrupt = () => stop.abort()
-  let running: Promise<RunRecord> | undefined
+  let running: Promise<RunRecord | undefined> | undefined
 
   const finished = (workflowId: string, stepId: string) => {
     const key = JSON.stringify([workflowId, stepId])
@@ -73,7 +73,7 @@ export function flowTests(settings: Settings): FlowTests {
     return promise
   }
 
-  async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord> {
+  async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord | undefined> {
     const { file, folder, root, twin, version, provenance, runId } = settings
     // Registrations on the twin end with it: flows that run at the same time share none.
     const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
@@ -86,7 +86,8 @@ export function flowTests(settings: Settings): FlowTests {
     process.on('SIGINT', interrupt)
     process.on('SIGTERM', interrupt)
     try {
-      const { record } = await run({
+      let record: RunRecord | undefined
+      await run({
         environment: environmentOf(settings, own && join(own, 'vault')),
         flows: [file],
         workflow: workflows,
@@ -101,6 +102,9 @@ export function flowTests(settings: Settings): FlowTests {
         twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
         signal: stop.signal,
         onEvent: follow,
+        onFinished: (head, workflows) => {
+          record = { ...head, workflows: [...workflows] }
+        },
       })
       return record
     } finally {

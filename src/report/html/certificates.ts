@@ -1,15 +1,16 @@
-/** The section on certificates, keys and TLS: our inventory, and what servers showed. */
-import type { CertificateFacts, IdentityRecord, RunRecord, SigningKeyRecord } from '../../record/index.ts'
-import { type Account, isExpiring } from '../account.ts'
+/** The section on certificates, keys and TLS: ours, and those that servers presented. */
+import type { CertificateFacts, IdentityRecord, RecordHead, SigningKeyRecord } from '../../record/index.ts'
+import { isExpiring } from '../answer.ts'
 import type { ServerCertificate } from '../calls.ts'
+import type { Summary } from '../summary.ts'
+import type { Tokens } from '../tokens.ts'
 import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, readable } from './parts.ts'
-import type { Tokens } from './tokens.ts'
 
-export function certificates(record: RunRecord, said: Account, tokens: Tokens): Markup {
-  const { identities, signingKeys = [], security } = record
-  const { hosts } = said
+export function certificates(head: RecordHead, summary: Summary): Markup {
+  const { identities, signingKeys = [], security } = head
+  const { hosts, tokens } = summary
   return markup`<section id="certificates"><h2>Certificates and TLS</h2>
 <div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
 <div class="card"><h3>Our signing keys</h3>${signingKeys.length === 0 ? markup`<p class="soft">None was used.</p>` : signingKeys.map(signingKey)}</div>
@@ -23,7 +24,7 @@ ${softwareStatements(tokens)}
         )}</tbody></table></div>
 <p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it, and which authorities it would accept, cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
   }</div>
-${said.certificates.map(serverCertificate)}
+${summary.certificates.map(serverCertificate)}
 ${
   (security?.authorities ?? []).length > 0 &&
   markup`<div class="card"><details class="more"><summary>Further authorities that were trusted (CA_FILE)</summary>${(security?.authorities ?? []).map((one) => certificateFacts(one))}</details></div>`
@@ -53,11 +54,11 @@ function certificateFacts({ subject, issuer, validFrom, validTo, sha256, key }: 
 }
 
 function identity(one: IdentityRecord): Markup {
-  return markup`<h4>${one.name}</h4>${inventoried(one)}`
+  return markup`<h4>${one.name}</h4>${ownCertificate(one)}`
 }
 
-/** A certificate of ours, whose remaining days somebody has to watch. */
-function inventoried(one: IdentityRecord): Markup {
+/** With the days it has left. */
+function ownCertificate(one: IdentityRecord): Markup {
   const tone = one.daysLeft < 0 ? 'fail' : isExpiring(one) ? 'warn' : 'pass'
   return pairs([
     [
@@ -80,10 +81,10 @@ function signingKey({ kid, algorithms, key, thumbprint, certificate }: SigningKe
     ['JWK thumbprint (RFC 7638)', mono(thumbprint)],
     ['SHA-256 of the key', mono(key.spkiSha256)],
     ['certificate', certificate === undefined && 'not known: SIGNING_CERT_FILE names it'],
-  ])}${certificate !== undefined && markup`<h4>its certificate</h4>${inventoried(certificate)}`}`
+  ])}${certificate !== undefined && markup`<h4>its certificate</h4>${ownCertificate(certificate)}`}`
 }
 
-/** Whose statement, and how old: a directory's assertion goes stale. */
+/** Whose each statement is, and how old it was when it was fetched. */
 function softwareStatements({ statements, moreStatements }: Tokens): Content {
   return (
     statements.length > 0 &&

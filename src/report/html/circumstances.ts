@@ -1,22 +1,22 @@
 /** The section on who ran what, when, where and with which settings. */
-import type { RunRecord } from '../../record/index.ts'
-import type { Account } from '../account.ts'
+import type { RecordHead } from '../../record/index.ts'
 import type { Endpoint } from '../calls.ts'
+import type { Summary } from '../summary.ts'
 import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, stepLink, time } from './parts.ts'
 
-export function circumstances(record: RunRecord, said: Account): Markup {
-  const { tool, catalogue, origin, environment, security, leftOut } = record
+export function circumstances(head: RecordHead, summary: Summary): Markup {
+  const { tool, catalogue, origin, environment, security, leftOut } = head
   return markup`<section id="circumstances"><h2>Circumstances</h2>
 <div class="card"><h3>Who and when</h3>${pairs([
     ['operator', origin?.operator ?? 'not named'],
     ['organisation', origin?.organisation],
     ['ticket or change', origin?.reference],
     ['CI job', origin?.job],
-    ['started', time(record.startedAt)],
-    ['ended', time(said.endedAt)],
-    ['run', mono(record.runId)],
+    ['started', time(head.startedAt)],
+    ['ended', time(summary.endedAt)],
+    ['run', mono(head.runId)],
     ['supersedes the report of run', mono(origin?.supersedes)],
     [
       'not part of the run',
@@ -44,7 +44,7 @@ export function circumstances(record: RunRecord, said: Account): Markup {
       security &&
         `always verified, against ${security.ownAuthorities ? 'the authorities of CA_FILE' : 'the authorities of Node.js'}; TLS from ${security.minTlsVersion}`,
     ],
-    ['weakened evidence', security?.weaknesses === undefined ? 'the record does not say' : weakened(said)],
+    ['weakened evidence', security?.weaknesses === undefined ? 'the record does not say' : weaknesses(summary)],
     ['randomness', 'from the operating system, without a seed'],
   ])}</div>
 <div class="card"><h3>Where</h3>${pairs([
@@ -56,8 +56,8 @@ ${
   markup`<div class="scroll" tabindex="0" role="region" aria-label="Base URLs"><table><thead><tr><th scope="col">server</th><th scope="col">base URL</th><th scope="col">from</th></tr></thead><tbody>${environment.servers.map(({ source, url, from }) => markup`<tr><th scope="row">${source}</th><td class="mono wrap">${url}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div>`
 }</div>
 ${
-  said.endpoints.length > 0 &&
-  markup`<div class="card"><h3>Endpoints that were called</h3><div class="scroll" tabindex="0" role="region" aria-label="Endpoints"><table><thead><tr><th scope="col">URL</th><th scope="col">from</th></tr></thead><tbody>${said.endpoints.map(endpoint)}</tbody></table></div></div>`
+  summary.endpoints.length > 0 &&
+  markup`<div class="card"><h3>Endpoints that were called</h3><div class="scroll" tabindex="0" role="region" aria-label="Endpoints"><table><thead><tr><th scope="col">URL</th><th scope="col">from</th></tr></thead><tbody>${summary.endpoints.map(endpoint)}</tbody></table></div></div>`
 }
 ${
   environment.settings !== undefined &&
@@ -65,7 +65,7 @@ ${
 }</section>`
 }
 
-function weakened({ weaknesses }: Account): Content {
+function weaknesses({ weaknesses }: Summary): Content {
   if (weaknesses.length === 0) return 'by nothing: verification of servers cannot be switched off'
   return weaknesses.map(({ flag, means }) => markup`<div><span class="mark fail">${flag}</span> ${means}</div>`)
 }
@@ -77,7 +77,7 @@ function endpoint({ method, url, configured, named }: Endpoint): Markup {
       : [markup`SERVER_${configured.source.toUpperCase()} (${configured.from}) and the path of the operation`]),
     ...(named === undefined
       ? []
-      : [markup`<span class="mono">${named.member}</span> in the answer to ${stepLink(named.at)}`]),
+      : [markup`<span class="mono">${named.member}</span> in the answer to ${stepLink(named.step)}`]),
   ]
   return markup`<tr><th scope="row" class="mono wrap">${method} ${url}</th><td class="soft">${origins.length === 0 ? 'given by the flow' : origins.map((origin) => markup`<div>${origin}</div>`)}</td></tr>`
 }

@@ -1,6 +1,6 @@
-/** Who called whom, in which order and for how long: drawings of one workflow. Only calls of this client are known. */
+/** A sequence diagram and a timing table of one workflow. They show the calls of this client alone: no others are known. */
 import type { Exchange, StepRecord, WorkflowRecord } from '../../record/index.ts'
-import { type Placed, type Standing, standingOf } from '../standing.ts'
+import { type Standing, type StepRef, standingOf } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { duration, signOf, stepId, toneOf } from './parts.ts'
 
@@ -21,10 +21,10 @@ const ROW = 44
 
 interface Row {
   readonly step: StepRecord
-  readonly place: Placed['place']
+  readonly position: StepRef['position']
   readonly standing: Standing
   readonly exchange: Exchange
-  /** counts from 1, where a step was tried again */
+  /** from 1; undefined where the step was tried only once */
   readonly attempt?: number | undefined
 }
 
@@ -32,7 +32,7 @@ function rowsOf(workflow: WorkflowRecord, index: number): Row[] {
   return workflow.steps.flatMap((step, number) =>
     step.exchanges.map((exchange, attempt) => ({
       step,
-      place: [index, number],
+      position: [index, number],
       standing: standingOf(step),
       exchange,
       attempt: step.exchanges.length > 1 ? attempt + 1 : undefined,
@@ -77,14 +77,14 @@ function drawn(row: Row, number: number): Markup {
   const answer =
     exchange.response === undefined ? (exchange.error?.code ?? 'no answer') : String(exchange.response.status)
   const name = attempt === undefined ? step.stepId : `${step.stepId} (${attempt})`
-  // A call that certainly never left ends before the server's line.
+  // The arrow of a call that was certainly not sent ends before the server's line.
   const end = exchange.sent === 'no' ? from + (to - from) * 0.6 : to - 7
   return markup`<g class="${tone}"><text class="verdict" x="0" y="${y + 4}">${signOf(standing)}</text><text x="16" y="${y + 4}">${cut(name, 30)}</text>
 <line class="call" x1="${from}" y1="${y}" x2="${end}" y2="${y}"/>${exchange.sent !== 'no' && markup`<path class="call-tip" d="M${to} ${y} l-8 -4 v8 z"/>`}<text x="${from + 10}" y="${y - 5}">${label}</text>
 ${reply(from, to, y + 15, exchange.response !== undefined)}<text class="verdict" x="${from + 14}" y="${y + 12}">${answer}</text><text class="note" x="${from + 24 + answer.length * (exchange.response === undefined ? 9 : 7.5)}" y="${y + 12}">${duration(exchange.timing.totalMs)}</text></g>`
 }
 
-/** What never arrived ends half-way, at a cross. */
+/** The arrow of an answer that did not arrive ends half-way, at a cross. */
 function reply(from: number, to: number, y: number, arrived: boolean): Markup {
   if (arrived)
     return markup`<line class="reply" x1="${to}" y1="${y}" x2="${from + 7}" y2="${y}"/><path class="reply-tip" d="M${from} ${y} l8 -4 v8 z"/>`
@@ -117,9 +117,9 @@ export function waterfall(workflow: WorkflowRecord, index: number): Content {
 <svg class="key" aria-hidden="true"><rect class="wait" width="10" height="10"/></svg>wait for the first byte
 <svg class="key" aria-hidden="true"><rect class="receive" width="10" height="10"/></svg>receive</caption>
 <thead><tr><th scope="col">step</th><th scope="col" class="span">from the first call, ${duration(end - zero)} in all</th><th scope="col" class="number">start</th><th scope="col" class="number">ms</th></tr></thead><tbody>
-${rows.map(({ step, place, exchange, attempt }, number) => {
+${rows.map(({ step, position, exchange, attempt }, number) => {
   const offset = (starts[number] ?? zero) - zero
-  return markup`<tr><th scope="row"><a href="#${stepId(place)}">${step.stepId}</a>${attempt !== undefined && ` (${attempt})`}</th><td>${bars(exchange, offset, scale)}</td><td class="number">+${Math.round(offset)}</td><td class="number">${Math.round(exchange.timing.totalMs)}</td></tr>`
+  return markup`<tr><th scope="row"><a href="#${stepId(position)}">${step.stepId}</a>${attempt !== undefined && ` (${attempt})`}</th><td>${bars(exchange, offset, scale)}</td><td class="number">+${Math.round(offset)}</td><td class="number">${Math.round(exchange.timing.totalMs)}</td></tr>`
 })}</tbody></table></div>`
 }
 

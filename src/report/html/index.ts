@@ -1,13 +1,15 @@
 /**
- * The report for people: one file that needs nothing else, under a policy that admits its own style and script by hash
- * and no request at all. A conversion of the record, workflow by workflow; what it says is decided in account.ts.
+ * The report for people: one HTML file that loads nothing. Its content security policy admits only its own style and script,
+ * by hash. What it says of the run as a whole is worked out in summary.ts.
  */
 import { createHash } from 'node:crypto'
-import type { RunRecord, WorkflowRecord } from '../../record/index.ts'
-import { type Account, account, type Finding } from '../account.ts'
-import type { LedgerEntry } from '../calls.ts'
-import { type JudgedRequirement, type Proofs, REQUIREMENT_STANDINGS } from '../proofs.ts'
+import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
+import type { ClientHistory } from '../calls.ts'
+import type { Finding } from '../findings.ts'
+import { type JudgedRequirement, type ProvingSteps, REQUIREMENT_STANDINGS } from '../proofs.ts'
 import { STANDINGS } from '../standing.ts'
+import type { ReportedRun, Summary } from '../summary.ts'
+import type { Tokens } from '../tokens.ts'
 import { count } from '../words.ts'
 import { certificates } from './certificates.ts'
 import { circumstances } from './circumstances.ts'
@@ -30,38 +32,38 @@ import {
 import { SCRIPT } from './script.ts'
 import { stepDetails } from './steps.ts'
 import { STYLE } from './style.ts'
-import type { Tokens } from './tokens.ts'
 
-export function html(record: RunRecord): Iterable<string> {
-  const said = account(record)
-  const { name } = record.environment
-  const title = `${said.complete ? '' : 'PARTIAL · '}${name} · ${readable(record.startedAt)} · DCR conformance report`
-  return document(title, page(record, said))
+export function html(run: ReportedRun): Iterable<string> {
+  const { head, summary } = run
+  const { name } = head.environment
+  const title = `${summary.complete ? '' : 'PARTIAL · '}${name} · ${readable(head.startedAt)} · DCR conformance report`
+  return document(title, page(run))
 }
 
-function* page(record: RunRecord, said: Account): Generator<Markup> {
-  const { tokens } = said
-  yield markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${record.tool.name} ${record.tool.version} · run <span class="mono">${record.runId}</span></span></header>
+function* page({ head, workflows, summary }: ReportedRun): Generator<Markup> {
+  const { tokens } = summary
+  yield markup`<header class="page"><h1>DCR conformance report</h1><span class="soft small">${head.tool.name} ${head.tool.version} · run <span class="mono">${head.runId}</span></span></header>
 <div class="bar"><nav class="page" aria-label="Sections">${SECTIONS.map(([id, title]) => markup`<a href="#${id}">${title}</a>`)}</nav></div>
 <main class="page" id="main">
-${overview(record, said)}
-${findings(said)}
+${overview(head, summary)}
+${findings(summary)}
 <section id="workflows"><h2>Workflows</h2>
-${tools(said)}
+${tools(summary)}
 `
-  for (const [index, workflow] of record.workflows.entries()) yield workflowSection(workflow, index, { record, tokens })
+  let index = 0
+  for (const workflow of workflows) yield workflowSection(workflow, index++, { head, tokens })
   yield markup`</section>
-${requirements(said)}
-${certificates(record, said, tokens)}
-${circumstances(record, said)}
-${clients(said)}
+${requirements(summary)}
+${certificates(head, summary)}
+${circumstances(head, summary)}
+${clients(summary)}
 ${jwts(tokens)}
-${limits(record, said)}
+${limits(head, summary)}
 </main>
-<footer class="page">Made from record.json of run ${record.runId}, version ${record.recordVersion}, ended ${readable(said.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`
+<footer class="page">Made from record.json of run ${head.runId}, version ${head.recordVersion}, ended ${readable(summary.endedAt)}. This page loads nothing and sends nothing; links lead to the standards.</footer>`
 }
 
-/** A page of the same make: used for the list of runs too. */
+/** A whole page around `body`; the list of runs is one too. */
 export function* document(title: string, body: Iterable<Markup>): Generator<string> {
   const policy = [
     "default-src 'none'",
@@ -92,34 +94,34 @@ const SECTIONS = [
   ['limits', 'Redaction and limits'],
 ] as const
 
-const COUNTERPARTIES: Readonly<Record<RunRecord['counterparty'], string>> = {
+const COUNTERPARTIES: Readonly<Record<RecordHead['counterparty'], string>> = {
   network: 'the named servers, over mutual TLS',
   twin: 'the offline twin on this machine, over mutual TLS',
   'twin-in-process': 'the offline twin in the same process, without TLS',
 }
 
-function overview(record: RunRecord, said: Account): Markup {
-  const { tone, headline, because } = said.answer
-  const { name } = record.environment
+function overview(head: RecordHead, summary: Summary): Markup {
+  const { tone, headline, because } = summary.answer
+  const { name } = head.environment
   return markup`<section id="overview"><h2 class="unseen">Overview</h2>
 <div class="card answer ${tone}"><p class="question">May we go live?</p><p class="headline">${headline}</p>
 ${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason}</li>`)}</ul>`}
 <dl class="facts">
-<div><dt>Scope</dt><dd>${said.complete ? markup`<span class="stamp">COMPLETE</span>` : markup`<span class="stamp partial">PARTIAL</span>`}</dd></div>
-<div><dt>Verdict</dt><dd><strong>${record.verdict}</strong>, exit code ${record.exitCode}</dd></div>
-<div><dt>Environment</dt><dd><strong>${name}</strong>, class ${record.environment.class}</dd></div>
-<div><dt>Answered by</dt><dd>${COUNTERPARTIES[record.counterparty]}</dd></div>
-<div><dt>Run</dt><dd>${time(record.startedAt)}, ${duration(record.durationMs)}</dd></div>
-<div><dt>May be quoted until</dt><dd>${time(said.validUntil)}</dd></div>
+<div><dt>Scope</dt><dd>${summary.complete ? markup`<span class="stamp">COMPLETE</span>` : markup`<span class="stamp partial">PARTIAL</span>`}</dd></div>
+<div><dt>Verdict</dt><dd><strong>${head.verdict}</strong>, exit code ${head.exitCode}</dd></div>
+<div><dt>Environment</dt><dd><strong>${name}</strong>, class ${head.environment.class}</dd></div>
+<div><dt>Answered by</dt><dd>${COUNTERPARTIES[head.counterparty]}</dd></div>
+<div><dt>Run</dt><dd>${time(head.startedAt)}, ${duration(head.durationMs)}</dd></div>
+<div><dt>May be quoted until</dt><dd>${time(summary.validUntil)}</dd></div>
 </dl></div>
-${warnings(record, said)}
-<div class="tallies">${tallies(said)}</div>
-${toBeDone(record, said)}
+${warnings(head, summary)}
+<div class="tallies">${tallies(summary)}</div>
+${toBeDone(head, summary)}
 </section>`
 }
 
-/** What was not checked before the run, what to tell Thredd, and what else a flow asks of a person. */
-function toBeDone({ given = [], messagesToThredd = [] }: RunRecord, { notices }: Account): Content {
+/** What was assumed and not checked, the messages to Thredd, and what the flows ask of a person. */
+function toBeDone({ given = [], messagesToThredd = [] }: RecordHead, { notices }: Summary): Content {
   const unchecked = given.filter(({ how }) => how === 'not checked')
   if (notices.length + messagesToThredd.length + unchecked.length === 0) return undefined
   return markup`<div class="card"><h3>To be done by a person</h3>
@@ -131,8 +133,7 @@ ${messagesToThredd.map(
 )}</div>`
 }
 
-/** What makes the evidence weaker stands where nobody can miss it. */
-function warnings({ warnings, redaction: { cardNumbers = 0 } }: RunRecord, { weaknesses }: Account): Content {
+function warnings({ warnings, redaction: { cardNumbers = 0 } }: RecordHead, { weaknesses }: Summary): Content {
   const box = (title: string, tone: string, lines: readonly Content[]) =>
     lines.length > 0 &&
     markup`<div class="alert ${tone}"><strong>${title}</strong><ul>${lines.map((line) => markup`<li>${line}</li>`)}</ul></div>`
@@ -150,7 +151,7 @@ function warnings({ warnings, redaction: { cardNumbers = 0 } }: RunRecord, { wea
 const CARD_NUMBERS = (number: number) =>
   `${count(number, 'number')} with the shape of a card number stood in requests or answers and cannot be found here any more. Find out where they come from: live ones have no place in a test environment (PCI DSS 6.5.5).`
 
-function tallies({ stepCounts, checkCounts, requirements }: Account): Markup[] {
+function tallies({ stepCounts, checkCounts, requirements }: Summary): Markup[] {
   const by = (standing: JudgedRequirement['standing']) => requirements.filter((one) => one.standing === standing).length
   return [
     tally(
@@ -188,7 +189,7 @@ function tally(title: string, counts: readonly (readonly [Parameters<typeof badg
     )}</ul></div>`
 }
 
-function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Account): Markup {
+function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Summary): Markup {
   const more = fail + inconclusive + warn - findings.length
   return markup`<section id="findings"><h2>Findings</h2>${
     findings.length === 0
@@ -200,7 +201,7 @@ function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Acc
 function finding({
   standing,
   workflowId,
-  at,
+  step,
   title,
   expected,
   found,
@@ -214,10 +215,10 @@ function finding({
 ${requirements.map(({ id, text }) => markup`<p><a href="#requirement-${id}">${id}</a> ${text}</p>`)}
 <p>${impact}${remedy !== undefined && markup`. <strong>Remedy:</strong> ${remedy}`}</p>
 ${expected !== undefined && found !== undefined && expectedAndActual(expected, found, standing)}
-<p class="soft small">${at === undefined ? workflowId : stepLink(at)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
+<p class="soft small">${step === undefined ? workflowId : stepLink(step)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
 }
 
-function tools({ stepCounts, steps }: Account): Markup {
+function tools({ stepCounts, steps }: Summary): Markup {
   return markup`<div class="tools" id="tools" hidden role="search"><fieldset><legend>Show steps with the verdict</legend>${STANDINGS.filter(
     (standing) => stepCounts[standing] > 0,
   ).map(
@@ -229,7 +230,7 @@ function tools({ stepCounts, steps }: Account): Markup {
 function workflowSection(
   workflow: WorkflowRecord,
   index: number,
-  { record, tokens }: { readonly record: RunRecord; readonly tokens: Tokens },
+  context: { readonly head: RecordHead; readonly tokens: Tokens },
 ): Markup {
   const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs } = workflow
   const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
@@ -243,17 +244,17 @@ ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}
       markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
   )}</tbody></table></div></details>
 <p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span></p></div>
-${workflow.steps.map((step, number) => stepDetails(step, [index, number], { record, tokens }))}</section>`
+${workflow.steps.map((step, number) => stepDetails(step, [index, number], context))}</section>`
 }
 
-function requirements(said: Account): Markup {
-  const { requirements, otherClauses, levelCounts, catalogueChanged, steps } = said
+function requirements(summary: Summary): Markup {
+  const { requirements, otherClauses, levelCounts, catalogueChanged, steps } = summary
   const groups = Map.groupBy(requirements, ({ clause }) => clause.id)
   return markup`<section id="requirements"><h2>Requirements</h2>
 <p>Each requirement of the catalogue with the checks that decide it. A requirement without a check is a gap and stays visible; “not tested” has a check that this run did not reach.</p>
 ${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The catalogue has changed since the run; this page judges by the present one.</p>`}
 <p class="soft small">Checks by level: ${(['must', 'should', 'policy'] as const).map((level) => markup`${level} ${levelCounts[level].pass} passed, ${levelCounts[level].warn} warned, ${levelCounts[level].fail} failed${level !== 'policy' && '; '}`)}</p>
-<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by area">${areas(said)}</div></div>
+<div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by area">${areas(summary)}</div></div>
 <div class="card"><div class="scroll" tabindex="0" role="region" aria-label="Requirements by clause"><table><caption>From requirement to checks</caption><thead><tr><th scope="col">verdict</th><th scope="col">requirement</th></tr></thead>${[
     ...groups.values(),
   ].map(
@@ -262,7 +263,7 @@ ${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The cat
   )}</table></div></div>
 ${
   otherClauses.length > 0 &&
-  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, proofs }) => markup`<li>${clauseLink(clause.id)}: ${proofs.steps === 0 ? 'named by a flow, no check' : proofLinks(proofs)}</li>`)}</ul></div>`
+  markup`<div class="card"><h3>Clauses without a row in the catalogue</h3><ul>${otherClauses.map(({ clause, steps }) => markup`<li>${clauseLink(clause.id)}: ${steps.count === 0 ? 'named by a flow, no check' : stepLinks(steps)}</li>`)}</ul></div>`
 }
 <div class="card"><details class="more" id="by-step"><summary>From step to requirements</summary><div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
     (one) =>
@@ -270,7 +271,7 @@ ${
   )}</tbody></table></div></details></div></section>`
 }
 
-function areas({ areas }: Account): Markup {
+function areas({ areas }: Summary): Markup {
   const used = REQUIREMENT_STANDINGS.filter((standing) => areas.some(({ counts }) => counts[standing] > 0))
   return markup`<table><caption>By area</caption><thead><tr><th scope="col">area</th>${used.map((standing) => markup`<th scope="col" class="number">${wordOf(standing)}</th>`)}</tr></thead><tbody>${areas.map(
     ({ area, counts }) =>
@@ -278,29 +279,28 @@ function areas({ areas }: Account): Markup {
   )}</tbody></table>`
 }
 
-function requirementRow({ requirement, standing, because, proofs }: JudgedRequirement): Markup {
+function requirementRow({ requirement, standing, because, steps }: JudgedRequirement): Markup {
   const { id, text, level, kind, safety } = requirement
-  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${proofs.steps === 0 ? because : proofLinks(proofs)}</div></td></tr>`
+  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${steps.count === 0 ? because : stepLinks(steps)}</div></td></tr>`
 }
 
-/** A bad one is never among those that are left out. */
-function proofLinks({ steps, first }: Proofs): Content {
-  const links = first.map((placed, index) => markup`${index > 0 && ', '}${stepLink(placed)}`)
-  const more = steps - first.length
+function stepLinks({ count: all, first }: ProvingSteps): Content {
+  const links = first.map((step, index) => markup`${index > 0 && ', '}${stepLink(step)}`)
+  const more = all - first.length
   return more === 0 ? links : [...links, markup` and <a href="#by-step">${count(more, 'more step')}</a>`]
 }
 
-function clients({ ledger }: Account): Markup {
+function clients({ clients }: Summary): Markup {
   return markup`<section id="clients"><h2>Clients</h2><p>Every OAuth client that this run registered, changed or deleted, and how it was left.</p>${
-    ledger.length === 0 ? markup`<p class="soft">None.</p>` : ledger.map(entry)
+    clients.length === 0 ? markup`<p class="soft">None.</p>` : clients.map(client)
   }</section>`
 }
 
-function entry({ client, uri, events, disposition }: LedgerEntry): Markup {
+function client({ client: id, uri, events, outcome }: ClientHistory): Markup {
   const tone = (
     { 'left registered': 'warn', deleted: 'pass', 'deleted and found dead': 'pass', unknown: 'fail' } as const
-  )[disposition]
-  return markup`<div class="card"><p><span class="badge ${tone}">${disposition}</span> <span class="mono wrap">${client}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, at }) => markup`<li>${what} in ${stepLink(at)}</li>`)}</ol></div>`
+  )[outcome]
+  return markup`<div class="card"><p><span class="badge ${tone}">${outcome}</span> <span class="mono wrap">${id}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, step }) => markup`<li>${what} in ${stepLink(step)}</li>`)}</ol></div>`
 }
 
 function jwts({ all, more }: Tokens): Markup {
@@ -324,7 +324,7 @@ function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
     .join(' · ')
 }
 
-function limits({ redaction, leftOut }: RunRecord, { findingCounts, steps }: Account): Markup {
+function limits({ redaction, leftOut }: RecordHead, { findingCounts, steps }: Summary): Markup {
   const skipped = steps.filter(({ standing }) => standing === 'skip')
   const deviations = findingCounts.warn
   return markup`<section id="limits"><h2>Redaction and limits</h2>
@@ -344,7 +344,7 @@ function limits({ redaction, leftOut }: RunRecord, { findingCounts, steps }: Acc
   ])}</div>
 <div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${
     skipped.length > 0 &&
-    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((placed) => markup`<li>${stepLink(placed)}: ${placed.because ?? 'no reason given'}</li>`)}</ul>`
+    markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((step) => markup`<li>${stepLink(step)}: ${step.because ?? 'no reason given'}</li>`)}</ul>`
   }${leftOut !== undefined && leftOut.length > 0 && markup`<p>Not part of the run: ${leftOut.join(', ')}.</p>`}</div>
 <div class="card"><h3>Integrity</h3><p>This page alone proves nothing about its origin. In an evidence pack, manifest.json lists every file with its size and SHA-256, and manifest.jws signs it; <code>thredd verify &lt;pack&gt;</code> recomputes all of it; signer.jwk.json is the key, and its kid is to be compared with the one its maker names. The hashes of bodies are those of the bytes on the wire, before redaction.</p></div>
 <div class="card"><h3>What this is not</h3><p>The result of automated tests of one client at one time, not a certification, not an approval by Thredd, and not a statement about PCI DSS or any other scheme. A passed check shows that this behaviour was seen, not that it always holds. Only calls of this client are seen; what servers ask each other is not. Keep it as long as your audit asks for, which is twelve months in many schemes.</p></div>

@@ -1,6 +1,6 @@
 /**
- * HTML from templates in which every value is escaped: what comes from a server can be shown and nothing else. Markup
- * is made by the tag alone.
+ * HTML from template literals in which every value is escaped, so that text from a server is shown and never read as markup.
+ * Only the tag `markup` makes markup.
  */
 export class Markup {
   readonly #html: string
@@ -9,7 +9,7 @@ export class Markup {
     this.#html = html
   }
 
-  /** The tag of a template: its text is markup, its values are not, unless a template made them. */
+  /** The template tag: the template's own text is markup; a value is escaped unless this tag made it. */
   static of(strings: TemplateStringsArray, ...values: readonly Content[]): Markup {
     return new Markup(strings.reduce((html, text, index) => `${html}${rendered(values[index - 1])}${text}`))
   }
@@ -38,12 +38,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** Whatever is changed below; most texts have none of it. */
-const REMARKABLE = /[&<>"'\p{Cc}\p{Cs}\p{Bidi_Control}]/u
+/** What `escaped` changes; most texts have none of it. */
+const CHANGED = /[&<>"'\p{Cc}\p{Cs}\p{Bidi_Control}]/u
 
-/** Control characters and those that turn the direction of writing are shown by number: a text looks like what it is. */
+/** Control characters, and those that change the direction of writing, are shown as \uXXXX. */
 function escaped(text: string): string {
-  if (!REMARKABLE.test(text)) return text
+  if (!CHANGED.test(text)) return text
   return text
     .toWellFormed()
     .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character)

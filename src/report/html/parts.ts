@@ -1,10 +1,10 @@
-/** Pieces that several sections of the report are made of: verdicts, clauses, code, times. */
+/** Markup that several sections of the report use: verdicts, clauses, code, times. */
 import { type Clause, clauseOf } from '../../record/clauses.ts'
 import type { RequirementStanding } from '../proofs.ts'
-import type { Placed, Standing } from '../standing.ts'
+import type { Standing, StepRef } from '../standing.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
-/** Said by a word and a sign, never by colour alone. */
+/** Each with a sign and a word, so that nothing is said by colour alone. */
 const VERDICTS: Readonly<Record<Standing | RequirementStanding, readonly [sign: string, word: string, tone: string]>> =
   {
     pass: ['✓', 'pass', 'pass'],
@@ -37,12 +37,12 @@ export function badge(verdict: Verdict): Markup {
   return markup`<span class="badge ${tone}"><span aria-hidden="true">${sign}</span>${word}</span>`
 }
 
-export function stepId([workflow, step]: Placed['place']): string {
+export function stepId([workflow, step]: StepRef['position']): string {
   return `step-${workflow + 1}-${step + 1}`
 }
 
-export function stepLink({ place, workflowId, stepId: name }: Placed): Markup {
-  return markup`<a href="#${stepId(place)}">${workflowId} / ${name}</a>`
+export function stepLink({ position, workflowId, stepId: name }: StepRef): Markup {
+  return markup`<a href="#${stepId(position)}">${workflowId} / ${name}</a>`
 }
 
 export function clauseLink(id: string): Markup {
@@ -56,7 +56,7 @@ export function clauses(ids: readonly string[]): Content {
   return ids.length > 0 && markup`<span class="clauses">${[...new Set(ids)].map(clauseLink)}</span>`
 }
 
-/** `about` names what is copied, for those who do not see where the button stands. */
+/** Text with a button that copies it; `about` names the text for screen readers. */
 export function code(text: string, about: string): Markup {
   return markup`<div class="code"><button type="button" data-copy hidden aria-label="Copy ${about}">Copy</button><pre tabindex="0" role="group" aria-label="${about}">${text}</pre></div>`
 }

@@ -1,6 +1,6 @@
 /** The list of stored runs, newest first, each with a link to its report. */
 import type { RunRecord } from '../../record/index.ts'
-import { account } from '../account.ts'
+import { summarise } from '../summary.ts'
 import { document } from './index.ts'
 import { type Markup, markup } from './markup.ts'
 import { badge, duration, time } from './parts.ts'
@@ -23,7 +23,7 @@ function row({ folder, run }: StoredRun): Markup {
   const href = `${folder.split('/').map(encodeURIComponent).join('/')}/report.html`
   if ('problem' in run)
     return markup`<tr><th scope="row">${folder}</th><td colspan="6">${badge('inconclusive')} ${run.problem}</td></tr>`
-  const said = account(run)
+  const summary = summarise(run, run.workflows)
   const verdict = ({ conformant: 'pass', 'non-conformant': 'fail', inconclusive: 'inconclusive' } as const)[run.verdict]
-  return markup`<tr><th scope="row"><a href="${href}">${time(run.startedAt)}</a></th><td>${badge(verdict)}${!said.complete && markup` <span class="soft small">PARTIAL</span>`}</td><td>${run.environment.name}</td><td>${run.workflows.map(({ workflowId }) => workflowId).join(', ')}</td><td class="number">${said.checkCounts.fail}</td><td class="number">${said.checkCounts.warn}</td><td class="number">${duration(run.durationMs)}</td></tr>`
+  return markup`<tr><th scope="row"><a href="${href}">${time(run.startedAt)}</a></th><td>${badge(verdict)}${!summary.complete && markup` <span class="soft small">PARTIAL</span>`}</td><td>${run.environment.name}</td><td>${run.workflows.map(({ workflowId }) => workflowId).join(', ')}</td><td class="number">${summary.checkCounts.fail}</td><td class="number">${summary.checkCounts.warn}</td><td class="number">${duration(run.durationMs)}</td></tr>`
 }

@@ -1,24 +1,20 @@
-/** One step in full: checks with expected and actual, what was on the wire, scopes, JWTs, the same call with curl. */
+/** One step in full: its checks, scopes, requests and answers, JWTs, and the same calls with curl. */
 import { render } from '../../record/errors.ts'
-import { type CheckRecord, type Exchange, peerOf, type RunRecord, type StepRecord } from '../../record/index.ts'
+import { type CheckRecord, type Exchange, peerOf, type RecordHead, type StepRecord } from '../../record/index.ts'
 import { curl } from '../curl.ts'
-import { type Placed, standingOf } from '../standing.ts'
+import { type StepRef, standingOf } from '../standing.ts'
+import { type Token, type Tokens, textsOf } from '../tokens.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { badge, clauses, code, duration, expectedAndActual, readable, stepId } from './parts.ts'
-import { type Token, type Tokens, textsOf } from './tokens.ts'
 
 /** Characters of a body that the page shows; the record and the HAR file have more. */
 const LONGEST_SHOWN = 16_000
 
-export function stepDetails(
-  step: StepRecord,
-  place: Placed['place'],
-  { record, tokens }: Pick<Around, 'record' | 'tokens'>,
-): Markup {
+export function stepDetails(step: StepRecord, position: StepRef['position'], context: Context): Markup {
   const standing = standingOf(step)
   const last = step.exchanges.at(-1)
   const isOpen = standing === 'fail' || standing === 'inconclusive'
-  return markup`<details class="step" id="${stepId(place)}" data-standing="${standing}"${isOpen && markup` open`}>
+  return markup`<details class="step" id="${stepId(position)}" data-standing="${standing}"${isOpen && markup` open`}>
 <summary>${badge(standing)}<h4 class="title">${step.stepId}${step.description !== undefined && markup` <span>${step.description}</span>`}</h4><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
 <span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
 <div class="inner">
@@ -27,7 +23,7 @@ ${step.error !== undefined && code(render(step.error), `error of ${step.stepId}`
 ${alterations(step)}
 ${checks(step)}
 ${scopes(step)}
-${step.exchanges.map((exchange, index) => wire(exchange, { index, step, record, tokens }))}
+${step.exchanges.map((exchange, index) => wire(exchange, index, { ...context, step }))}
 <p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
 </div></details>`
 }
@@ -38,7 +34,7 @@ function callOf({ operation, exchanges, workflowId }: StepRecord): string {
   return operation === undefined ? `workflow ${workflowId ?? ''}` : `${operation.method} ${operation.path}`
 }
 
-/** The one thing that is wrong with a request that is otherwise good. */
+/** What was changed in the request on purpose. */
 function alterations({ case: row, alterations = [] }: StepRecord): Content {
   if (row === undefined && alterations.length === 0) return undefined
   return markup`<h5>${row === undefined ? 'Changes to the request' : row.control ? `Control of ${row.of}: the unaltered request` : `Case ${row.id} of ${row.of}`}</h5>${alterations.length > 0 && markup`<ul>${alterations.map((one) => markup`<li>${one}</li>`)}</ul>`}`
@@ -68,20 +64,22 @@ ${list(missing, 'fail', '✗ not granted:')}${list(unrequested, 'warn', '! not r
 )}</ul>`
 }
 
-interface Around {
-  readonly index: number
-  readonly step: StepRecord
-  readonly record: RunRecord
+interface Context {
+  readonly head: RecordHead
   readonly tokens: Tokens
 }
 
-function wire(exchange: Exchange, { index, step, record, tokens }: Around): Markup {
+function wire(
+  exchange: Exchange,
+  index: number,
+  { step, head, tokens }: Context & { readonly step: StepRecord },
+): Markup {
   const { request, response, sent, tls, timing, error } = exchange
   const name = `${step.stepId}${step.exchanges.length > 1 ? `, attempt ${index + 1}` : ''}`
   const found = [...new Set(textsOf(exchange).flatMap((text) => tokens.in(text)))]
   const command = curl(exchange, {
     identity: step.identity ?? 'none',
-    ownAuthorities: record.security?.ownAuthorities ?? false,
+    ownAuthorities: head.security?.ownAuthorities ?? false,
   })
   return markup`<details class="more"${index === step.exchanges.length - 1 && step.status !== 'passed' && markup` open`}><summary>What was on the wire${step.exchanges.length > 1 && `, attempt ${index + 1} of ${step.exchanges.length}`}</summary>
 <h5>Request · ${readable(timing.startedAt)}</h5>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
@@ -97,7 +95,7 @@ ${tls !== undefined && tlsFacts(tls)}
 </details>`
 }
 
-/** Headers by which the other side finds a call in its own logs. */
+/** Headers by which a server's operators find a call in their logs. */
 const CORRELATION =
   /^(?:date|(?:x-)?(?:request|correlation|trace|amzn-trace|amzn-request|fapi-interaction|b3-trace)-?id|traceparent|cf-ray|via)$/i
 
@@ -127,7 +125,7 @@ function bodyFacts({ bytes, sha256, text = '', truncated }: Exchange['request'][
   return markup`<p class="soft small wrap">${bytes} bytes on the wire${cut}${sha256 !== undefined && markup`, SHA-256 <span class="mono">${sha256}</span>`}</p>`
 }
 
-/** The certificates stand in a section of their own. */
+/** The certificates are in a section of their own. */
 function tlsFacts(tls: NonNullable<Exchange['tls']>): Markup {
   const { protocol, cipher, alpn, server, configured } = tls
   const facts = [protocol, cipher, alpn, peerOf(tls)].filter((fact) => fact !== undefined).join(', ')

@@ -1,12 +1,14 @@
-/** Where the record of a run lies while it goes on, and what is left of that afterwards. */
+/** Where the finished workflows of a run are while it goes on, and what is left of that afterwards. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { RunRecord, WorkflowRecord } from '../../src/record/index.ts'
+import type { WorkflowRecord } from '../../src/record/index.ts'
 import { FORMATS } from '../../src/report/index.ts'
-import { recordText, Spool } from '../../src/run/spool.ts'
+import { recordJson } from '../../src/report/json.ts'
+import { reportedRun } from '../../src/report/summary.ts'
+import { FinishedWorkflows } from '../../src/run/finished.ts'
 import { Redactor } from '../../src/secret/index.ts'
 import { exchange, registration, sampleRecord, whole } from '../support/reports.ts'
 import { attemptOnTwin, type RunOnTwinOptions, runOnTwin, type TwinRun } from '../support/run.ts'
@@ -14,37 +16,32 @@ import { attemptOnTwin, type RunOnTwinOptions, runOnTwin, type TwinRun } from '.
 let folder: string
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'thredd-spool-'))
+  folder = await mkdtemp(join(tmpdir(), 'thredd-finished-'))
 })
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
-test('the record of a run is that of its file, and its steps can be read as long as the folder is there', async () => {
+test('the workflows of a finished run are plain data, those of its record', async () => {
   await using ran = await runOnTwin({ flows: ['register', 'read-registration', 'access-token'] })
 
-  const written = JSON.parse(readFileSync(ran.file, 'utf8')) as RunRecord
-  expect(ran.record.workflows.map(({ steps }) => steps.length)).toEqual(
-    written.workflows.map(({ steps }) => steps.length),
-  )
-  expect(ran.record).toEqual(written)
-  expect(readFileSync(ran.file, 'utf8')).toBe(`${JSON.stringify(ran.record, null, 2)}\n`)
+  const { head, workflows } = ran.finished
+  expect({ ...head, workflows }).toEqual(JSON.parse(readFileSync(ran.file, 'utf8')))
+  expect(whole(recordJson(head, workflows))).toBe(readFileSync(ran.file, 'utf8'))
   const told = ran.events.flatMap((event) => (event.type === 'workflow-finished' ? [event.workflow.steps.length] : []))
-  expect(told).toEqual(written.workflows.map(({ steps }) => steps.length))
-
-  rmSync(dirname(ran.file), { recursive: true })
-  expect(() => ran.record.workflows[0]?.steps).toThrow(/record\.json" cannot be read any more: ENOENT/)
+  expect(told).toEqual(workflows.map(({ steps }) => steps.length))
+  expect(workflows.filter((one) => !isPlain(one))).toEqual([])
 })
 
-test('what has ended of a run lies beside its reports for its owner alone, and is gone at the end', async () => {
+test('finished workflows are in a file beside the reports that its owner alone can read, and it is gone at the end', async () => {
   const seen: [file: string, mode: string, holds: boolean][] = []
   await using ran = await runOnTwin(
     watching((file, event) => {
       if (event.type !== 'workflow-finished') return
       const mode = (statSync(file).mode & 0o777).toString(8)
-      seen.push([file, mode, readFileSync(file, 'utf8').includes(`"workflowId": "${event.workflow.workflowId}"`)])
+      seen.push([file, mode, readFileSync(file, 'utf8').includes(`"workflowId":"${event.workflow.workflowId}"`)])
     }),
   )
 
-  const file = join(dirname(ran.file), 'record.spool')
+  const file = join(dirname(ran.file), 'workflows.jsonl')
   expect(seen).toEqual([
     [file, '600', true],
     [file, '600', true],
@@ -65,7 +62,7 @@ test('it is gone after Ctrl-C too, and the reports are there', async () => {
     ['register', undefined],
     ['read-registration', 'INTERRUPTED'],
   ])
-  expect(existsSync(join(dirname(ran.file), 'record.spool'))).toBe(false)
+  expect(existsSync(join(dirname(ran.file), 'workflows.jsonl'))).toBe(false)
   expect(existsSync(join(dirname(ran.file), 'report.html'))).toBe(true)
   expect(ran.record.workflows[0]?.steps.length).toBeGreaterThan(1)
 })
@@ -96,20 +93,20 @@ test.each([0, 1, 2, 3])('nothing is lost on a disk that is full after %i workflo
   const workflows = [0, 1, 2, 3].map((index) => workflow(index))
   const file = join(folder, `full-${fit}`)
   // As a disk does: it takes a piece at a time, and at its end a part of one.
-  let room = fit * Buffer.byteLength(JSON.stringify(workflow(0), null, 2)) + 7
+  let room = fit * (Buffer.byteLength(JSON.stringify(workflow(0))) + 1) + 7
   const write = ((fd: number, bytes: Buffer, offset: number, length: number, position: number) => {
     if (room === 0) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
     const taken = writeSync(fd, bytes, offset, Math.min(length, room, 1000), position)
     room -= taken
     return taken
   }) as typeof writeSync
-  using spool = new Spool({ file, redactor: new Redactor(new Uint8Array(32)), clean: (text) => text, write })
+  const redactor = new Redactor(new Uint8Array(32))
+  using finished = new FinishedWorkflows({ file, redactor, withoutFolders: (text) => text, write })
 
-  for (const one of workflows) spool.add(one)
+  for (const one of workflows) finished.add(one)
 
-  const record = { ...sampleRecord(), workflows: spool.workflows }
-  expect(record.workflows).toEqual(workflows)
-  expect(whole(spool.text(record))).toBe(whole(recordText({ ...record, workflows })))
+  expect([...finished]).toEqual(workflows)
+  expect([...finished]).toEqual(workflows)
 })
 
 test.each([
@@ -118,30 +115,38 @@ test.each([
 ])('what turns out to be a secret later is removed from the workflows %s that ended before', (where, fileOf) => {
   const canary = 'later-shown-to-be-secret-0123456789'
   const redactor = new Redactor(new Uint8Array(32))
-  using spool = new Spool({ file: fileOf(where), redactor, clean: (text) => text.replaceAll('/home/me/', '') })
-  spool.add(workflow(0))
-  spool.add(workflow(1, canary))
-  spool.add(workflow(2))
+  const file = fileOf(where)
+  const withoutFolders = (text: string) => text.replaceAll('/home/me/', '')
+  using finished = new FinishedWorkflows({ file, redactor, withoutFolders })
+  finished.add(workflow(0))
+  finished.add(workflow(1, canary))
+  finished.add(workflow(2))
   const before = redactor.replaced['known values, in every encoding'] ?? 0
 
   redactor.add({ value: canary, name: 'access_token' })
-  expect(JSON.stringify(spool.workflows)).toContain(canary)
-  spool.redactAgain()
+  expect(JSON.stringify([...finished])).toContain(canary)
+  finished.redactAgain()
 
-  const record = { ...sampleRecord(), workflows: spool.workflows }
+  const { workflows: _, ...head } = sampleRecord()
+  const run = reportedRun(head, finished)
   const texts = [
-    whole(spool.text(record)),
-    JSON.stringify(record),
-    ...Object.values(FORMATS).map(({ convert }) => whole(convert(record))),
+    whole(recordJson(head, finished)),
+    ...Object.values(FORMATS).map(({ convert }) => whole(convert(run))),
+    ...(file === undefined ? [] : [readFileSync(file, 'utf8')]),
   ]
   for (const text of texts) expect(text).not.toContain(canary)
-  expect(record.workflows[1]?.steps[0]?.exchanges[0]?.response?.body.text).toMatch(
-    /^it was \[access_token#[0-9a-f]{8}\]$/,
-  )
-  expect(record.workflows[0]).toEqual(workflow(0))
+  const [first, second] = [...finished]
+  expect(second?.steps[0]?.exchanges[0]?.response?.body.text).toMatch(/^it was \[access_token#[0-9a-f]{8}\]$/)
+  expect(first).toEqual(workflow(0))
   expect(redactor.replaced['known values, in every encoding']).toBe(before + 1)
-  expect(record.workflows[1]?.steps[0]?.at.file).toBe('flows/register.arazzo.yaml')
+  expect(second?.steps[0]?.at.file).toBe('flows/register.arazzo.yaml')
 })
+
+/** Nothing in it is computed when it is read. */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return Object.values(Object.getOwnPropertyDescriptors(value)).every((one) => 'value' in one && isPlain(one.value))
+}
 
 function workflow(index: number, said = 'nothing'): WorkflowRecord {
   const [first] = sampleRecord().workflows
@@ -154,14 +159,14 @@ function workflow(index: number, said = 'nothing'): WorkflowRecord {
   return { ...first, workflowId: `workflow-${index}`, steps: [step] }
 }
 
-/** Two workflows; each event with the file that they lie in once they have ended. */
+/** Two workflows; each event with the file of those that have finished. */
 function watching(look: (file: string, event: TwinRun['events'][number]) => void): RunOnTwinOptions {
   return {
     flows: ['register', 'read-registration'],
     onEvent: (event, reports) => {
       if (!existsSync(reports)) return
       const [run = ''] = readdirSync(reports)
-      look(join(reports, run, 'record.spool'), event)
+      look(join(reports, run, 'workflows.jsonl'), event)
     },
   }
 }

@@ -1,13 +1,13 @@
 /**
- * The JWTs of a run: each distinct one once, header and claims decoded, without its signature. Of very many the first
- * are kept.
+ * Collects the JWTs of a run: each different one once, header and claims decoded, without its signature. Only the first few
+ * hundred are kept; the others are counted.
  */
 import { hash } from 'node:crypto'
-import { decode } from '../../identity/jwt.ts'
-import type { Exchange, StepRecord } from '../../record/index.ts'
+import { decode } from '../identity/jwt.ts'
+import type { Exchange, StepRecord } from '../record/index.ts'
 
 export interface Token {
-  /** counts from 1, in order of occurrence */
+  /** from 1, in the order in which they were first seen */
   readonly number: number
   /** the member or header it was found in */
   readonly name: string
@@ -15,20 +15,20 @@ export interface Token {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** An answer of the directory with a software statement. */
+/** An answer of the directory that holds a software statement. */
 interface Statement {
   readonly token: Token
-  /** when it was asked for */
+  /** when the request was sent */
   readonly at: string
-  /** of the answer's bytes */
+  /** SHA-256 of the answer's body */
   readonly hash: string | undefined
 }
 
-/** A signature is a mask; one that is none is a text that only looks like a JWT, or a record of another tool. */
+/** A JWT as it stands in a record: its signature is replaced by a mask, or, in a record of another tool, may be there. */
 const JWT =
   /(?<=(?:"(?<member>\w+)":\s*"|(?<scheme>Bearer )|\b(?<field>\w+)[=:]\s*|))(?<jwt>eyJ[\w-]{4,}\.[\w-]{2,}\.(?:\[[\w-]+#[0-9a-f]{8}\]|[\w-]*))/g
 
-/** of every JWT: a JSON object in base64url */
+/** how every JWT begins: `{"` in base64url */
 const BEGINNING = 'eyJ'
 const UNNAMED = 'JWT'
 
@@ -37,11 +37,11 @@ const MOST_STATEMENTS = 50
 
 export class Tokens {
   readonly statements: Statement[] = []
-  /** by a hash of the text without its signature; of those that are only counted nothing else is known */
+  /** by a hash of the JWT without its signature; undefined for those that are only counted */
   readonly #known = new Map<string, Token | undefined>()
   #answers = 0
 
-  add({ operation }: StepRecord, exchange: Exchange): void {
+  add(exchange: Exchange, { operation }: StepRecord): void {
     const { response, timing } = exchange
     for (const text of textsOf(exchange)) this.in(text)
     if (operation?.operationId !== 'getSoftwareStatementAssertion') return
@@ -56,7 +56,7 @@ export class Tokens {
     return [...this.#known.values()].filter((one) => one !== undefined)
   }
 
-  /** how many others there are */
+  /** how many more there were */
   get more(): number {
     return this.#known.size - this.all.length
   }
@@ -65,27 +65,27 @@ export class Tokens {
     return this.#answers - this.statements.length
   }
 
-  /** Those that occur in a text, without repetition. */
+  /** The JWTs in a text, each once. */
   in(text: string): readonly Token[] {
     if (!text.includes(BEGINNING)) return []
     const tokens = Array.from(text.matchAll(JWT), ({ groups = {} }) => this.#token(groups))
     return [...new Set(tokens.filter((one) => one !== undefined))]
   }
 
-  /** The text with each JWT cut to its beginning and what stands for its signature. */
+  /** The text with each JWT shortened to its beginning and the mask of its signature. */
   shortened(text: string): string {
     return text.includes(BEGINNING) ? text.replace(JWT, shortenedOne) : text
   }
 
   #token({ jwt = '', member, scheme, field }: Readonly<Record<string, string | undefined>>): Token | undefined {
     const name = member ?? field ?? (scheme === undefined ? UNNAMED : 'bearer token')
-    // Not the text itself: a part of a text keeps the whole of it in memory.
+    // A hash, since a substring as a key would keep the whole text in memory.
     const key = hash('sha1', jwt.slice(0, jwt.lastIndexOf('.')), 'base64')
     const seen = this.#known.get(key)
     if (seen === undefined && this.#known.has(key)) return undefined
     const number = this.#known.size + 1
     const isCounted = seen === undefined && number > MOST_TOKENS
-    // A name found later is better than none.
+    // A JWT that was first seen without a name gets the name under which it is seen later.
     const known = seen?.name === UNNAMED ? { ...seen, name } : seen
     const token = isCounted ? undefined : (known ?? tokenOf(jwt, name, number))
     if (token !== undefined || isCounted) this.#known.set(key, token)
@@ -110,7 +110,7 @@ function tokenOf(jwt: string, name: string, number: number): Token | undefined {
   return { number, name, header: withoutSignatures(decoded.header), claims: withoutSignatures(decoded.payload) }
 }
 
-/** One statement may carry another. */
+/** A claim may hold another JWT. */
 function withoutSignatures<T>(value: T): T {
   const text = JSON.stringify(value).replace(/(eyJ[\w-]{4,}\.[\w-]+\.)[\w-]{16,}/g, '$1[signature]')
   return JSON.parse(text) as T

@@ -1,0 +1,226 @@
+/**
+ * What the reports for people and machines say of a run as a whole: the answer to "may we go live?", counts, findings,
+ * requirements, servers, clients. It is worked out here once, so that every report says the same. One pass through the
+ * workflows; no exchange is kept, so that the size of a run does not matter.
+ */
+import { areaOf, CATALOGUE } from '../record/clauses.ts'
+import {
+  type CheckRecord,
+  errorBeyondSteps,
+  type RecordHead,
+  type StepRecord,
+  type WorkflowRecord,
+} from '../record/index.ts'
+import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
+import { CallCollector } from './calls.ts'
+import { FindingCollector } from './findings.ts'
+import { ProofCollector, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
+import { STANDINGS, type Standing, type StepRef, standingOf } from './standing.ts'
+import { Tokens } from './tokens.ts'
+
+type CheckCounts = Readonly<Record<CheckRecord['status'], number>>
+type StepCounts = Readonly<Record<Standing, number>>
+
+/** One row in a list of all steps. */
+export interface StepSummary extends StepRef {
+  readonly because?: string | undefined
+  /** ids of the requirements that its checks decide */
+  readonly requirements: readonly string[]
+  readonly clauses: readonly string[]
+}
+
+/** One row in a list of all workflows. */
+export interface WorkflowSummary {
+  readonly workflowId: string
+  readonly status: WorkflowRecord['status']
+  readonly startedAt: string
+  readonly durationMs: number
+  readonly stepCounts: StepCounts
+  readonly checkCounts: CheckCounts
+  /** it has an error that none of its steps has */
+  readonly hasOwnError: boolean
+}
+
+export interface Summary extends Grounds {
+  readonly answer: Answer
+  readonly workflows: readonly WorkflowSummary[]
+  readonly steps: readonly StepSummary[]
+  readonly stepCounts: StepCounts
+  readonly checkCounts: CheckCounts
+  readonly levelCounts: Readonly<Record<CheckRecord['level'], CheckCounts>>
+  readonly notices: readonly { readonly workflowId: string; readonly text: string }[]
+  readonly otherClauses: ProofCollector['otherClauses']
+  /** the requirement catalogue is not the one that the run went by */
+  readonly catalogueChanged: boolean
+  /** how many requirements of each area stand how */
+  readonly areas: readonly { readonly area: string; readonly counts: Readonly<Record<RequirementStanding, number>> }[]
+  readonly hosts: CallCollector['hosts']
+  readonly certificates: CallCollector['certificates']
+  readonly endpoints: CallCollector['endpoints']
+  readonly tokens: Tokens
+  readonly endedAt: string
+  /** until when the result may be quoted */
+  readonly validUntil: string
+}
+
+/** A run as every report reads it. `workflows` may be read from a file: each iteration begins with the first. */
+export interface ReportedRun {
+  readonly head: RecordHead
+  readonly workflows: Iterable<WorkflowRecord>
+  readonly summary: Summary
+}
+
+export function reportedRun(head: RecordHead, workflows: Iterable<WorkflowRecord>): ReportedRun {
+  return { head, workflows, summary: summarise(head, workflows) }
+}
+
+export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>): Summary {
+  const collected = collect(head, workflows)
+  const { proofs, calls, findings, levels, wasInterrupted } = collected
+  const { requirements, otherClauses } = proofs
+  const { hosts, clients, certificates, endpoints } = calls
+  const grounds: Grounds = {
+    complete: head.leftOut?.length === 0 && !wasInterrupted,
+    findings: findings.worstFirst,
+    findingCounts: findings.counts,
+    requirements,
+    weaknesses: weaknessesOf(head, hosts),
+    clients,
+  }
+  const endedAt = new Date(Date.parse(head.startedAt) + head.durationMs).toISOString()
+  return {
+    ...grounds,
+    answer: answerOf(head, grounds),
+    workflows: collected.workflows,
+    steps: collected.steps,
+    stepCounts: sumOf(
+      STANDINGS,
+      collected.workflows.map(({ stepCounts }) => stepCounts),
+    ),
+    checkCounts: sumOf(CHECK_STATUSES, Object.values(levels)),
+    levelCounts: levels,
+    notices: collected.notices,
+    otherClauses,
+    catalogueChanged: head.catalogue !== undefined && head.catalogue.sha256 !== CATALOGUE.sha256,
+    areas: areasOf(requirements),
+    hosts,
+    certificates,
+    endpoints,
+    tokens: collected.tokens,
+    endedAt,
+    validUntil: validUntil(head, endedAt),
+  }
+}
+
+type Collected = ReturnType<typeof nothingCollected>
+
+function nothingCollected(head: RecordHead) {
+  return {
+    proofs: new ProofCollector(),
+    calls: new CallCollector(head),
+    findings: new FindingCollector(),
+    tokens: new Tokens(),
+    workflows: [] as WorkflowSummary[],
+    steps: [] as StepSummary[],
+    levels: { must: noChecks(), should: noChecks(), policy: noChecks() },
+    notices: [] as { workflowId: string; text: string }[],
+    wasInterrupted: false,
+    shared: sharedLists(),
+  }
+}
+
+function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collected {
+  const collected = nothingCollected(head)
+  for (const workflow of workflows) collectWorkflow(workflow, collected)
+  return collected
+}
+
+function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
+  const { workflowId, status, startedAt, durationMs, notice, steps, error } = workflow
+  const refs = steps.map((step, number): StepRef => {
+    const position = [collected.workflows.length, number] as const
+    return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
+  })
+  collected.proofs.addWorkflow(workflow)
+  collected.findings.addWorkflow(workflow)
+  for (const [number, step] of steps.entries()) collectStep(step, refs[number] as StepRef, collected)
+  collected.workflows.push({
+    workflowId,
+    status,
+    startedAt,
+    durationMs,
+    stepCounts: countOf(
+      STANDINGS,
+      refs.map(({ standing }) => standing),
+    ),
+    checkCounts: countOf(
+      CHECK_STATUSES,
+      steps.flatMap(({ checks }) => checks.map((check) => check.status)),
+    ),
+    hasOwnError: errorBeyondSteps(workflow) !== undefined,
+  })
+  if (notice !== undefined && steps.some(({ exchanges }) => exchanges.length > 0))
+    collected.notices.push({ workflowId, text: notice })
+  if ([error, ...steps.map((step) => step.error)].some((one) => one?.code === 'INTERRUPTED'))
+    collected.wasInterrupted = true
+}
+
+function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void {
+  const { proofs, calls, findings, tokens, steps, levels, shared } = collected
+  const requirements = proofs.addStep(step, ref).map(({ id }) => id)
+  steps.push({
+    ...ref,
+    because: step.because,
+    clauses: shared(clausesOf(step)),
+    requirements: shared(requirements),
+  })
+  for (const { status, level } of step.checks) levels[level][status] += 1
+  findings.addStep(step, ref)
+  for (const exchange of step.exchanges) {
+    calls.add(exchange, step, ref)
+    tokens.add(exchange, step)
+  }
+}
+
+/** The clauses that a step or one of its checks names, each once. */
+export function clausesOf({ clauses = [], checks }: StepRecord): string[] {
+  return [...new Set([...clauses, ...checks.flatMap((check) => check.clauses)])]
+}
+
+function areasOf(requirements: Summary['requirements']): Summary['areas'] {
+  return [...Map.groupBy(requirements, ({ requirement }) => areaOf(requirement))].map(([area, rows]) => ({
+    area,
+    counts: countOf(
+      REQUIREMENT_STANDINGS,
+      rows.map(({ standing }) => standing),
+    ),
+  }))
+}
+
+const CHECK_STATUSES = ['pass', 'warn', 'fail'] as const
+
+function noChecks(): Record<CheckRecord['status'], number> {
+  return { pass: 0, warn: 0, fail: 0 }
+}
+
+/** How often each name occurs among the values. */
+function countOf<T extends string>(names: readonly T[], values: readonly T[]): Record<T, number> {
+  const counts = names.map((name) => [name, values.filter((value) => value === name).length] as const)
+  return Object.fromEntries(counts) as Record<T, number>
+}
+
+function sumOf<T extends string>(names: readonly T[], counts: readonly Readonly<Record<T, number>>[]) {
+  const sums = names.map((name) => [name, counts.reduce((sum, one) => sum + one[name], 0)] as const)
+  return Object.fromEntries(sums) as Record<T, number>
+}
+
+/** Returns an equal list that was seen before, if there is one: many steps have the same, and it is kept once. */
+function sharedLists(): (texts: readonly string[]) => readonly string[] {
+  const lists = new Map<string, readonly string[]>()
+  return (texts) => {
+    const key = texts.join('\n')
+    const known = lists.get(key) ?? texts
+    lists.set(key, known)
+    return known
+  }
+}

@@ -1,0 +1,23 @@
+/** Writes everything that is kept of a run. */
+import { MESSAGE_FILE, RECORD_FILE, type RecordHead, type WorkflowRecord } from '../record/index.ts'
+import { gitlabCodeQuality } from './annotations.ts'
+import type { Artifacts } from './artifacts.ts'
+import { FORMATS } from './index.ts'
+import { recordJson } from './json.ts'
+import { reportedRun } from './summary.ts'
+
+/** The record comes first; `latest` points at the run when all files are there. Returns the path of the record. */
+export async function writeReports(
+  head: RecordHead,
+  workflows: Iterable<WorkflowRecord>,
+  { artifacts, codeQuality = false }: { readonly artifacts: Artifacts; readonly codeQuality?: boolean | undefined },
+): Promise<string> {
+  const record = await artifacts.write(RECORD_FILE, recordJson(head, workflows))
+  const run = reportedRun(head, workflows)
+  for (const { file, convert } of Object.values(FORMATS)) await artifacts.write(file, convert(run))
+  const messages = (head.messagesToThredd ?? []).map(({ text }) => text)
+  if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.join('\n---\n\n')])
+  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(workflows))
+  await artifacts.publish()
+  return record
+}

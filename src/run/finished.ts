@@ -1,0 +1,158 @@
+/**
+ * The finished workflows of a run, redacted: a file of JSON lines while the run goes on, so that a run may be longer than
+ * memory is large. What the disk does not take stays in memory.
+ */
+import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { fail } from '../record/errors.ts'
+import type { WorkflowRecord } from '../record/index.ts'
+import type { Redactor } from '../secret/index.ts'
+
+export interface FinishedOptions {
+  /** made when the first workflow has finished, readable by its owner alone; undefined: everything stays in memory */
+  readonly file: string | undefined
+  readonly redactor: Redactor
+  /** takes the folders of this machine out of a JSON text */
+  readonly withoutFolders: (json: string) => string
+  /** for tests of a full disk */
+  readonly write?: typeof writeSync
+}
+
+/** Iterating reads the workflows from the file, from the first one each time. Disposing removes the file. */
+export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
+  readonly #options: FinishedOptions
+  #lines: Lines
+
+  constructor(options: FinishedOptions) {
+    this.#options = options
+    this.#lines = new Lines(options.file, options.write)
+  }
+
+  add(workflow: WorkflowRecord): void {
+    const { redactor } = this.#options
+    const line = this.#lineOf(redactedOutsideExchanges(workflow, redactor))
+    // What a step showed to be a secret may stand in an exchange before it.
+    this.#lines.add(this.#holdsSecret(line) ? this.#lineOf(redactor.value(workflow)) : line)
+  }
+
+  /** Removes from earlier workflows what a later answer showed to be a secret. */
+  redactAgain(): void {
+    for (const line of this.#lines) {
+      if (!this.#holdsSecret(line)) continue
+      this.#redactLines()
+      return
+    }
+  }
+
+  #redactLines(): void {
+    const { redactor, file, write } = this.#options
+    const redacted = new Lines(file && `${file}.redacted`, write)
+    for (const line of this.#lines)
+      redacted.add(this.#holdsSecret(line) ? this.#lineOf(redactor.value(JSON.parse(line) as WorkflowRecord)) : line)
+    this.#lines[Symbol.dispose]()
+    if (file !== undefined) redacted.moveTo(file)
+    this.#lines = redacted
+  }
+
+  *[Symbol.iterator](): Generator<WorkflowRecord> {
+    for (const line of this.#lines) yield JSON.parse(line) as WorkflowRecord
+  }
+
+  [Symbol.dispose](): void {
+    this.#lines[Symbol.dispose]()
+  }
+
+  #holdsSecret(line: string): boolean {
+    return this.#options.redactor.find(line).length > 0
+  }
+
+  #lineOf(workflow: WorkflowRecord): string {
+    return this.#options.withoutFolders(JSON.stringify(workflow))
+  }
+}
+
+/** Lines in a file, and in memory from the first one that the disk did not take. */
+class Lines implements Iterable<string>, Disposable {
+  readonly #write: typeof writeSync
+  #file: string | undefined
+  #fd: number | undefined
+  /** of each line in the file, with its line break */
+  readonly #lengths: number[] = []
+  #end = 0
+  readonly #inMemory: string[] = []
+  /** used again for every line: fresh buffers would pile up until garbage is collected */
+  #buffer = Buffer.alloc(0)
+
+  constructor(file: string | undefined, write = writeSync) {
+    this.#file = file
+    this.#write = write
+  }
+
+  add(line: string): void {
+    if (this.#inMemory.length > 0 || !this.#append(`${line}\n`)) this.#inMemory.push(line)
+  }
+
+  *[Symbol.iterator](): Generator<string> {
+    let start = 0
+    for (const length of this.#lengths) {
+      yield this.#read(start, length)
+      start += length
+    }
+    yield* this.#inMemory
+  }
+
+  moveTo(file: string): void {
+    if (this.#fd === undefined || this.#file === undefined) return
+    renameSync(this.#file, file)
+    this.#file = file
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd === undefined || this.#file === undefined) return
+    closeSync(this.#fd)
+    this.#fd = undefined
+    rmSync(this.#file, { force: true })
+  }
+
+  /** False where the disk does not take it: a run goes on without its reports rather than stop half-way. */
+  #append(text: string): boolean {
+    if (this.#file === undefined) return false
+    try {
+      this.#fd ??= openSync(this.#file, 'wx+', 0o600)
+      const length = Buffer.byteLength(text)
+      const buffer = this.#bufferFor(length)
+      buffer.write(text)
+      for (let done = 0; done < length; ) done += this.#write(this.#fd, buffer, done, length - done, this.#end + done)
+      this.#lengths.push(length)
+      this.#end += length
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #read(start: number, length: number): string {
+    if (this.#fd === undefined) throw new Error('the file of finished workflows is closed')
+    const buffer = this.#bufferFor(length)
+    for (let done = 0; done < length; ) {
+      const bytes = readSync(this.#fd, buffer, done, length - done, start + done)
+      if (bytes === 0) return fail({ code: 'RECORD_UNREADABLE', message: `"${this.#file}" is cut` })
+      done += bytes
+    }
+    return buffer.toString('utf8', 0, length)
+  }
+
+  #bufferFor(length: number): Buffer {
+    if (this.#buffer.length < length) this.#buffer = Buffer.allocUnsafeSlow(2 * length)
+    return this.#buffer
+  }
+}
+
+/** Exchanges were redacted when they were made. */
+function redactedOutsideExchanges(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
+  const { steps } = workflow
+  const redacted = redactor.value({ ...workflow, steps: steps.map((step) => ({ ...step, exchanges: [] })) })
+  return {
+    ...redacted,
+    steps: redacted.steps.map((step, index) => ({ ...step, exchanges: steps[index]?.exchanges ?? [] })),
+  }
+}
