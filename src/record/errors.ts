@@ -51,7 +51,7 @@ export const CODES = {
   VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent that could not be kept' },
   VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },
-  SECRET_LEAK: { exit: 70, means: 'a secret was found in an artifact after it was written; the artifact was removed' },
+  SECRET_LEAK: { exit: 70, means: 'an artifact would have held a secret, and was not kept' },
   RECORD_UNREADABLE: { exit: 2, means: 'a stored run is missing, cut, or of a version that is not known' },
   PACK_UNREADABLE: { exit: 2, means: 'a folder or archive is no evidence pack, or cannot be read' },
   TWIN: { exit: 3, means: 'the offline twin could not start' },
