@@ -87,7 +87,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   }
   const identities = identitiesOf(settings, problems)
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
-  if (isNonEmpty(sorted) || environmentClass === undefined) throw new ToolError(sorted as [Problem, ...Problem[]])
+  if (isNonEmpty(sorted) || environmentClass === undefined)
+    throw new ToolError(sorted as [Problem, ...Problem[]], undefined, warnings)
 
   const name = basename(file).replace(/^\.env\./, '')
   const servers = serversOf(settings)

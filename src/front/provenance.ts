@@ -2,12 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Provenance, RunOptions } from '../run/index.ts'
+import type { Caller, Provenance } from '../run/index.ts'
 
 /** Those of the process. */
 type Variables = Readonly<Record<string, string | undefined>>
 
-export function proxyOf(variables: Variables): NonNullable<RunOptions['proxy']> {
+export function proxyOf(variables: Variables): NonNullable<Caller['proxy']> {
   return {
     httpsProxy: variables.HTTPS_PROXY ?? variables.https_proxy,
     noProxy: variables.NO_PROXY ?? variables.no_proxy,

@@ -1,5 +1,5 @@
 /**
- * Nothing by accident: what a selection would do to the customer's one client, and what must be said to have it done. One
+ * Nothing by accident: what a selection would do to the client, and what a person must confirm before it is done. One
  * application has one client, and its id comes from the software statement, so each change touches what runs there today.
  */
 import { basename } from 'node:path'
@@ -45,8 +45,8 @@ export function changesOf({ flow, workflow }: Selected): readonly Change[] {
   return changes.length > 0 || workflow.effect === 'read' ? changes : [workflow.effect]
 }
 
-/** What a person must know before anything is sent, in words. */
-export function warningsOf(selection: readonly Selected[]): readonly string[] {
+/** That an update wipes what Thredd has added to the client, for whoever is about to send one. */
+export function updateWarnings(selection: readonly Selected[]): readonly string[] {
   const updating = selection.flatMap(({ flow, workflow }) => {
     const steps = changingSteps(flow, workflow).filter(({ change }) => change === 'update')
     const ids = [...new Set(steps.map(({ step }) => step.stepId))]
@@ -59,6 +59,7 @@ export function warningsOf(selection: readonly Selected[]): readonly string[] {
   ]
 }
 
+/** What decides whether a selection may run. */
 export interface Circumstances {
   readonly environment: Environment
   /** the client that the run is about */
@@ -67,13 +68,13 @@ export interface Circumstances {
   readonly registration: Registration | undefined
   /** the client id, repeated by the user */
   readonly confirm: string | undefined
-  /** the user knows that the vault holds a registration */
+  /** --register-again: a client that the vault holds may be registered over */
   readonly registerAgain: boolean
-  /** the counterparty begins without clients at each run, whatever the vault holds */
-  readonly forgets: boolean
+  /** the embedded twin answers, which has no clients when a run begins, whatever the vault holds */
+  readonly onTwin: boolean
 }
 
-/** Why the selection may not run as it was asked for; empty where nothing speaks against it. */
+/** Why the selection may not run as it was asked for. */
 export function objections(selection: readonly Selected[], circumstances: Circumstances): readonly Problem[] {
   return [
     ...classObjections(selection, circumstances),
@@ -92,7 +93,7 @@ export function mustConfirm(
   return isLive && changes && (confirm === undefined || confirm !== clientId)
 }
 
-/** Throws what speaks against the selection. */
+/** Throws the objections to the selection, if there are any. */
 export function guard(selection: readonly Selected[], circumstances: Circumstances): void {
   const problems = objections(selection, circumstances)
   if (isNonEmpty(problems)) throw new ToolError(problems)
@@ -114,12 +115,12 @@ function unconfirmed(selection: readonly Selected[], { environment, confirm }: C
   }
 }
 
-/** The first change of all decides: what deletes first does not register over anything. */
+/** The first change decides: a selection that deletes first does not register over a client. */
 function registerObjections(
   selection: readonly Selected[],
-  { registration, registerAgain, forgets, environment }: Circumstances,
+  { registration, registerAgain, onTwin, environment }: Circumstances,
 ): readonly Problem[] {
-  if (registration === undefined || registerAgain || forgets) return []
+  if (registration === undefined || registerAgain || onTwin) return []
   const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
   if (first?.change !== 'register') return []
   const { clientId, keptAt, scopes } = registration
@@ -134,8 +135,11 @@ function registerObjections(
   ]
 }
 
-/** Requirement classes: D may cost the client its credentials, X is for the twin alone. */
-function classObjections(selection: readonly Selected[], { environment }: Circumstances): readonly Problem[] {
+/** Safety classes: D may cost the client its credentials, X is for the twin alone. */
+export function classObjections(
+  selection: readonly Selected[],
+  { environment }: Pick<Circumstances, 'environment'>,
+): readonly Problem[] {
   if (environment.class === 'mock') return []
   const isSacrificial = environment.setting('sacrificial_client')?.value === 'true'
   return selection.flatMap(({ flow, workflow }): Problem[] => {

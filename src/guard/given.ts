@@ -1,19 +1,19 @@
 /**
- * What workflows are given before they begin: made on the embedded twin, looked up in the vault, or left to a person. Owns
- * which of the three it is and what is said about it; how the twin makes it so is the twin's to know.
+ * What workflows are given before they begin (`x-dcr: given`): made on the embedded twin, looked up in the vault, or left to
+ * a person. Decides which of the three it is, and what is said about it.
  */
 
 import { GIVEN, type Given } from '../flow/arazzo/given.ts'
 import type { Workflow } from '../flow/index.ts'
-import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import type { Problem } from '../record/errors.ts'
 import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
 
-/** What one workflow will find, as it can be said before the run. */
+/** One thing that a workflow is given, as it can be said before the run. */
 export interface Expectation extends Pick<GivenRecord, 'workflowId' | 'name' | 'means' | 'how'> {
   readonly remedy: string
 }
 
-/** Makes a word true on the embedded twin, as Thredd and its CA would; `registration` is the flow's work, not its. */
+/** Makes it so on the embedded twin, as Thredd and its CA would. A registration is made by running a flow instead. */
 export type Fulfil = (
   name: Exclude<Given, 'registration'>,
   about: { readonly clientId: string | undefined; readonly softwareId: string | undefined },
@@ -29,57 +29,50 @@ export function expectationsOf(workflows: readonly Workflow[], isOnTwin: boolean
   )
 }
 
-/** Throws INPUT_MISSING for each workflow that would begin without a registration, before anything is sent. */
-export function demandRegistration(
+/** INPUT_MISSING for each workflow that would begin without the registration it is given. */
+export function missingRegistrations(
   workflows: readonly Workflow[],
   { registered, environment }: { readonly registered: boolean; readonly environment: string },
-): void {
-  const problems: Problem[] = []
-  let expected = registered
-  for (const { workflowId, given, effect, at } of workflows) {
-    if (given.includes('registration') && !expected) {
-      problems.push({
+): readonly Problem[] {
+  return workflows.flatMap(({ workflowId, given, at }, index): Problem[] => {
+    const isMadeBefore = workflows.slice(0, index).some(({ effect }) => effect === 'register')
+    if (!given.includes('registration') || registered || isMadeBefore) return []
+    return [
+      {
         code: 'INPUT_MISSING',
         message: `workflow "${workflowId}" needs a registration of this application, and the vault of "${environment}" holds none; nothing was sent`,
         at,
         hint: `${GIVEN.registration.remedy}; a client whose registration_access_token is lost only Thredd can delete: thredd show recreate-after-thredd-deletes`,
-      })
-    }
-    if (effect === 'register') expected = true
-  }
-  if (isNonEmpty(problems)) throw new ToolError(problems)
+      },
+    ]
+  })
 }
 
-export interface ProviderOptions {
+export interface PreconditionsOptions {
   /** present where the embedded twin answers */
   readonly fulfil: Fulfil | undefined
   readonly about: Parameters<Fulfil>[1]
   /** whether the vault holds a registration of the client now */
   readonly isRegistered: () => Promise<boolean>
-  /** the run of the flow that `madeBy` names, on the same twin */
+  /** whether the client was registered with this counterparty: a twin does not know the clients of another twin */
+  readonly isRegisteredHere: () => boolean
+  /** runs the flow that `madeBy` names on the same twin */
   readonly setUp: () => Promise<readonly WorkflowRecord[]>
-  /** told to whoever watches, when a word of a workflow is known to hold */
+  /** called with each thing that a workflow is given, when it is known to hold */
   readonly onGiven: (given: GivenRecord) => void
 }
 
-/** Sees to what workflows are given while one counterparty answers. */
-export class Provider {
-  readonly #options: ProviderOptions
-  /** what an earlier twin has registered, this one does not know */
-  #isRegisteredHere = false
+/** Establishes what workflows are given, with one counterparty. */
+export class Preconditions {
+  readonly #options: PreconditionsOptions
 
-  constructor(options: ProviderOptions) {
+  constructor(options: PreconditionsOptions) {
     this.#options = options
   }
 
-  /** The counterparty has registered the client. */
-  registered(): void {
-    this.#isRegisteredHere = true
-  }
-
   /** Why the workflow cannot begin, if it cannot. */
-  async provide({ workflowId, given }: Workflow): Promise<string | undefined> {
-    const { fulfil, onGiven } = this.#options
+  async establish({ workflowId, given }: Workflow): Promise<string | undefined> {
+    const { fulfil, onGiven, isRegistered } = this.#options
     for (const name of given) {
       const { means } = GIVEN[name]
       const base = { workflowId, name, means }
@@ -88,21 +81,22 @@ export class Provider {
         onGiven({ ...base, ...made })
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
       } else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
-      else if (await this.#options.isRegistered()) onGiven({ ...base, how: 'in the vault' })
+      else if (await isRegistered()) onGiven({ ...base, how: 'in the vault' })
       else return `the vault holds no registration: ${GIVEN.registration.remedy}`
     }
     return undefined
   }
 
   async #make(name: Given, fulfil: Fulfil): Promise<Pick<GivenRecord, 'how' | 'setUp' | 'problem'>> {
+    const { isRegistered, isRegisteredHere, setUp: runSetUp, about } = this.#options
     const how = 'made on the twin'
-    const isThere = this.#isRegisteredHere && (await this.#options.isRegistered())
-    const setUp = 'madeBy' in GIVEN[name] && !isThere ? [...(await this.#options.setUp())] : undefined
+    const isThere = isRegisteredHere() && (await isRegistered())
+    const setUp = 'madeBy' in GIVEN[name] && !isThere ? [...(await runSetUp())] : undefined
     const failed = setUp?.find(({ status }) => status !== 'passed')
     if (failed !== undefined) return { how, setUp, problem: `workflow "${failed.workflowId}" ${failed.status}` }
     if (name === 'registration') return isThere ? { how: 'in the vault' } : { how, setUp }
     try {
-      await fulfil(name, this.#options.about)
+      await fulfil(name, about)
       return { how, setUp }
     } catch (error) {
       return { how, setUp, problem: error instanceof Error ? error.message : String(error) }

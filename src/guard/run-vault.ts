@@ -1,6 +1,6 @@
 /**
- * The vault as a run uses it: which calls are written down before they leave, what an answer means for the client, and what
- * the run has changed. Knows the workflow that is running; nothing of how it is run.
+ * The vault as one run uses it: which calls are written down before they leave, what is kept of their answers, and which
+ * changes of a client the run has made.
  */
 
 import type { Kept, Ports } from '../execute/index.ts'
@@ -9,104 +9,125 @@ import { registrationEffect, type Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, effectOf, type Selected } from './confirmation.ts'
 import type { ChangeMade } from './message.ts'
 
-export interface KeeperOptions {
+type VaultPort = Ports['vault']
+
+export interface RunVaultOptions {
   readonly vault: Vault
   readonly runId: string
   /** the client that the run is about */
   readonly clientId: string | undefined
   readonly now: () => Date
-  /** a client was registered in this run */
-  readonly onRegistered: () => void
-  readonly warn: (text: string) => void
-  /** told of each successful answer to a call that is not written down */
+  /** called with each successful answer that changes no registration, unredacted */
   readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
 }
 
-/** Disposing it says that the run no longer looks after the clients that it was to delete. */
-export class Keeper implements Disposable {
-  /** what has become of the client, in order of time */
+/** For the calls to one counterparty. Disposing it says that the run no longer looks after the clients it was to delete. */
+export class RunVault implements Disposable {
+  /** changes of a client that the calls made or may have made, oldest first */
   readonly changes: ChangeMade[] = []
-  /** what is running now; one workflow runs at a time */
-  current: Selected | undefined
-  readonly port: Ports['vault']
-  readonly #options: KeeperOptions
+  /** problems that kept no answer from being kept, in words */
+  readonly warnings: string[] = []
+  readonly port: VaultPort
+  readonly #options: RunVaultOptions
   readonly #attended = new Map<string, Disposable>()
+  #workflow: Selected | undefined
+  #hasRegistered = false
 
-  constructor(options: KeeperOptions) {
+  constructor(options: RunVaultOptions) {
     this.#options = options
-    const { vault, runId, clientId } = options
     this.port = {
       begin: (call) => this.#begin(call),
-      keep: async (answer) => {
-        const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status)
-        options.onAnswer?.(answer)
-        return news
-      },
-      worked: async (authorization, step) => {
-        const registration = clientId === undefined ? undefined : await vault.current(clientId)
-        const token = [registration?.registrationAccessToken, registration?.fallback].find(
-          (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
-        )
-        if (clientId !== undefined && token !== undefined) await vault.worked(clientId, { token, runId, step })
-      },
-      read: async (member) => {
-        const registration = clientId === undefined ? undefined : await vault.current(clientId)
-        return member === 'registration_client_uri'
-          ? registration?.registrationClientUri
-          : registration?.registrationAccessToken?.reveal()
-      },
+      keep: (answer) => this.#keep(answer),
+      worked: (authorization, step) => this.#worked(authorization, step),
+      read: (member) => this.#read(member),
     }
+  }
+
+  /** The calls that follow belong to this workflow. */
+  enter(workflow: Selected): void {
+    this.#workflow = workflow
+  }
+
+  /** Whether one of the calls has registered a client. */
+  get hasRegistered(): boolean {
+    return this.#hasRegistered
   }
 
   [Symbol.dispose](): void {
     for (const attended of this.#attended.values()) attended[Symbol.dispose]()
   }
 
-  async #begin({ step, ...request }: Parameters<Ports['vault']['begin']>[0]): ReturnType<Ports['vault']['begin']> {
-    const { vault, runId, clientId, now } = this.#options
+  async #begin({ step, ...request }: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
+    const { vault, runId, clientId } = this.#options
     const { method, url } = request
-    // Only what manages a client is told by its token; the vault need not be read for every other call.
-    const isManagement = clientId !== undefined && (method === 'PUT' || method === 'DELETE')
-    const registration = isManagement ? await vault.current(clientId) : undefined
-    const effect = registrationEffect(request, registration)
+    // An update or deletion is recognised by the token it carries; for every other call the vault need not be read.
+    const known = method === 'PUT' || method === 'DELETE' ? await this.#registration() : undefined
+    const effect = registrationEffect(request, known)
     if (effect === undefined) return undefined
-    demandEffect(this.current, effect, step)
+    demandEffect(this.#workflow, effect, step)
     if (effect === 'delete') this.#demandOwn()
-    const before = registration ?? (clientId === undefined ? undefined : await vault.current(clientId))
-    const purpose = this.current !== undefined && deletesItself(this.current) ? 'temporary' : 'kept'
-    if (effect === 'register' && purpose === 'temporary' && clientId !== undefined && !this.#attended.has(clientId))
-      this.#attended.set(clientId, await vault.attend(clientId))
+    const before = known ?? (await this.#registration())
+    const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
+    if (effect === 'register' && purpose === 'temporary') await this.#attend()
     const intent = await vault.begin({ effect, method, url, step, runId, clientId, purpose })
-    const note = (change: Pick<ChangeMade, 'outcome'> & Partial<ChangeMade>) =>
-      this.changes.push({
-        change: effect,
-        clientId: clientId ?? '',
-        at: now().toISOString(),
-        scopesBefore: before?.scopes,
-        scopesAfter: undefined,
-        ...change,
-      })
+    const about = { change: effect, clientId: clientId ?? '', scopesBefore: before?.scopes }
     return {
       keep: async (answer) => {
         const kept = await intent.keep(answer)
-        const { clientId: named, scopes } = kept?.registration ?? {}
-        if (answer.status >= 200 && answer.status <= 299)
-          note({ outcome: 'done', scopesAfter: scopes, ...(named === undefined ? {} : { clientId: named }) })
-        else if (answer.status >= 500 || answer.status === 408) note({ outcome: 'unknown' })
-        else if (effect === 'register' && before === undefined && saysItExists(answer)) note({ outcome: 'exists' })
+        const outcome = outcomeOf(answer, effect === 'register' && before === undefined)
+        const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
+        if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
         return this.#newsOf(kept, answer.status)
       },
       close: async (outcome) => {
-        if (outcome === 'unknown') note({ outcome })
+        if (outcome === 'unknown') this.#note({ ...about, outcome, scopesAfter: undefined })
         await intent.close(outcome)
       },
     }
   }
 
-  /** A workflow that registers first deletes what it has registered, and nothing that was there before. */
+  async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
+    const { vault, runId, clientId, onAnswer } = this.#options
+    const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status)
+    onAnswer?.(answer)
+    return news
+  }
+
+  async #worked(authorization: string, step: string): Promise<void> {
+    const { vault, runId, clientId } = this.#options
+    const registration = await this.#registration()
+    const token = [registration?.registrationAccessToken, registration?.fallback].find(
+      (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
+    )
+    if (clientId !== undefined && token !== undefined) await vault.worked(clientId, { token, runId, step })
+  }
+
+  async #read(member: Parameters<VaultPort['read']>[0]): Promise<string | undefined> {
+    const registration = await this.#registration()
+    return member === 'registration_client_uri'
+      ? registration?.registrationClientUri
+      : registration?.registrationAccessToken?.reveal()
+  }
+
+  async #registration(): ReturnType<Vault['current']> {
+    const { vault, clientId } = this.#options
+    return clientId === undefined ? undefined : await vault.current(clientId)
+  }
+
+  async #attend(): Promise<void> {
+    const { vault, clientId } = this.#options
+    if (clientId !== undefined && !this.#attended.has(clientId))
+      this.#attended.set(clientId, await vault.attend(clientId))
+  }
+
+  #note(change: Omit<ChangeMade, 'at'>): void {
+    this.changes.push({ ...change, at: this.#options.now().toISOString() })
+  }
+
+  /** A workflow that registers first deletes only what it has registered, never a client that was there before. */
   #demandOwn(): void {
     const isOwn = this.changes.some(({ change, outcome }) => change === 'register' && outcome === 'done')
-    if (this.current === undefined || isOwn || changesOf(this.current)[0] !== 'register') return
+    if (this.#workflow === undefined || isOwn || changesOf(this.#workflow)[0] !== 'register') return
     fail({
       code: 'VALUE_UNDEFINED',
       message: 'this run has registered no client, and leaves the one that is there alone',
@@ -114,27 +135,38 @@ export class Keeper implements Disposable {
   }
 
   #newsOf(kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined {
-    if (kept?.problem !== undefined) this.#options.warn(kept.problem.message)
+    if (kept?.problem !== undefined) this.warnings.push(kept.problem.message)
     if (kept === undefined || (status !== 201 && !kept.rotated)) return undefined
-    if (status === 201) this.#options.onRegistered()
+    if (status === 201) this.#hasRegistered = true
     const news = status === 201 ? 'registered' : 'rotated'
     return { clientId: kept.registration.clientId, news, problem: kept.problem }
   }
 }
 
-/** A call is known by its content too: one at an address that nobody takes for a registration's is refused here. */
-function demandEffect(current: Selected | undefined, change: string, step: string): void {
-  if (current === undefined || effectOf(current) !== 'read') return
+/** What sends a change although its workflow says that it only reads is refused, whatever address it goes to. */
+function demandEffect(workflow: Selected | undefined, change: string, step: string): void {
+  if (workflow === undefined || effectOf(workflow) !== 'read') return
   fail({
     code: 'FLOW_STRUCTURE',
-    message: `step "${step}" would ${change} a client, but workflow "${current.workflow.workflowId}" says that it only reads; nothing was sent`,
-    at: current.workflow.at,
+    message: `step "${step}" would ${change} a client, but workflow "${workflow.workflow.workflowId}" says that it only reads; nothing was sent`,
+    at: workflow.workflow.at,
     expected: `x-dcr: { effect: ${change} }`,
     found: 'x-dcr: { effect: read }',
   })
 }
 
-/** RFC 7591 has no code for it; the words are the product's. */
+/** What an answer says of a change; undefined: it was refused. `isFirst`: a registration, and no client was known before. */
+function outcomeOf(
+  answer: { readonly status: number; readonly body: Uint8Array },
+  isFirst: boolean,
+): ChangeMade['outcome'] | undefined {
+  const { status } = answer
+  if (status >= 200 && status <= 299) return 'done'
+  if (status >= 500 || status === 408) return 'unknown'
+  return isFirst && saysItExists(answer) ? 'exists' : undefined
+}
+
+/** RFC 7591 has no error code for it; the words are those of the authorization server's product. */
 function saysItExists({ status, body }: { readonly status: number; readonly body: Uint8Array }): boolean {
   return status === 409 || (status === 400 && /already|exists/i.test(new TextDecoder().decode(body)))
 }

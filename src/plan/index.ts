@@ -59,59 +59,70 @@ interface PlannedWorkflowStep {
   readonly timeoutMs: number | undefined
 }
 
-/** The plan of one workflow as far as it can be made, with its problems by subject (a variable, an identity, a host). */
-export function survey(
-  { flow, workflow }: { readonly flow: Flow; readonly workflow: Workflow },
-  environment: Environment,
-  options: PlanOptions,
-): { readonly planned: PlannedWorkflow; readonly problems: ReadonlyMap<string, Problem> } {
-  const planner = new Planner(environment, options)
-  const planned = planner.workflow(flow, workflow, new Set())
-  return { planned, problems: planner.problems.bySubject }
-}
+type Selection = readonly { readonly flow: Flow; readonly workflow: Workflow }[]
 
 /** Throws ToolError with everything that is missing or unusable, before any call. */
-export function plan(
-  selection: readonly { readonly flow: Flow; readonly workflow: Workflow }[],
+export function plan(selection: Selection, environment: Environment, options: PlanOptions): Plan {
+  const { plan, problems } = tryPlan(selection, environment, options)
+  const all = [...problems.values(), ...unknownNames(selection, environment, options)]
+  if (isNonEmpty(all)) throw new ToolError(all)
+  return plan
+}
+
+/**
+ * As far as the environment allows, and what is missing or unusable by what it is about (a variable, an identity, a host).
+ * A plan with problems lacks steps and values, so nothing may be sent by it.
+ */
+export function tryPlan(
+  selection: Selection,
   environment: Environment,
   options: PlanOptions,
-): Plan {
+): { readonly plan: Plan; readonly problems: ReadonlyMap<string, Problem> } {
   const planner = new Planner(environment, options)
   const workflows = selection.map(({ flow, workflow }) => planner.workflow(flow, workflow, new Set()))
-  const { problems } = planner
-  const all = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
-  const sources = new Set(
-    all.flatMap(({ steps }) => steps.flatMap((step) => (step.kind === 'call' ? [step.source] : []))),
-  )
-  const inputs = new Set(all.flatMap((workflow) => workflow.inputs.map(({ name }) => name)))
-  for (const source of environment.servers.keys()) {
-    if (environment.setting(`server_${source}`)?.origin.label !== '--server') continue
-    if ([...sources].some((name) => settingOf(name) === source)) continue
-    problems.add(`--server ${source}`, {
-      code: 'INPUT_INVALID',
-      message: `--server ${source} is no source description that a selected workflow calls`,
-      hint: suggestion(source, sources),
-    })
-  }
-  for (const name of options.inputs.keys()) {
-    if (inputs.has(name)) continue
-    problems.add(`--input ${name}`, {
-      code: 'INPUT_INVALID',
-      message: `--input ${name} is no input of a selected workflow`,
-      hint: suggestion(name, inputs),
-    })
-  }
-  const list = [...problems.bySubject.values()]
-  if (isNonEmpty(list)) throw new ToolError(list)
-
   const planned = [...planner.planned.values()]
   const assertions = planned.flatMap((one) => [...one.inputs.values()].filter((input) => input.kind === 'minted'))
   const calls = planned.flatMap(({ steps }) => steps.flatMap((one) => (one.kind === 'call' ? runsOf(one.step) : [])))
-  return {
+  const plan: Plan = {
     workflows,
     identities: new Set(calls.map(({ identity }) => identity).filter((name) => name !== 'none')),
     signingAlgorithms: new Set(assertions.map(({ assertion }) => assertion.alg)),
   }
+  return { plan, problems: planner.problems.bySubject }
+}
+
+/** What `--server` and `--input` name although no selected workflow has it. */
+export function unknownNames(
+  selection: Selection,
+  environment: Environment,
+  { inputs: given }: Pick<PlanOptions, 'inputs'>,
+): readonly Problem[] {
+  const all = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  const calls = all.flatMap(({ steps }) => steps.flatMap((step) => (step.kind === 'call' ? [step.source] : [])))
+  const [sources, inputs] = [new Set(calls), new Set(all.flatMap((one) => one.inputs.map(({ name }) => name)))]
+  const servers = [...environment.servers.keys()].filter(
+    (source) =>
+      environment.setting(`server_${source}`)?.origin.label === '--server' &&
+      ![...sources].some((name) => settingOf(name) === source),
+  )
+  return [
+    ...servers.map(
+      (source): Problem => ({
+        code: 'INPUT_INVALID',
+        message: `--server ${source} is no source description that a selected workflow calls`,
+        hint: suggestion(source, sources),
+      }),
+    ),
+    ...[...given.keys()]
+      .filter((name) => !inputs.has(name))
+      .map(
+        (name): Problem => ({
+          code: 'INPUT_INVALID',
+          message: `--input ${name} is no input of a selected workflow`,
+          hint: suggestion(name, inputs),
+        }),
+      ),
+  ]
 }
 
 /** Plans each workflow once for each set of inputs that is passed to it, since workflows may run each other. */

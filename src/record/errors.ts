@@ -70,14 +70,16 @@ export interface Problem {
   readonly hint?: string | undefined
 }
 
-/** All problems of one stage at once; `problems` is never empty. */
+/** All problems of one stage at once; `problems` is never empty. `warnings` are what was noticed on the way to them. */
 export class ToolError extends Error {
   readonly problems: readonly [Problem, ...Problem[]]
+  readonly warnings: readonly string[]
 
-  constructor(problems: readonly [Problem, ...Problem[]], cause?: unknown) {
+  constructor(problems: readonly [Problem, ...Problem[]], cause?: unknown, warnings: readonly string[] = []) {
     super(problems.map((problem) => problem.message).join('; '), cause === undefined ? undefined : { cause })
     this.name = 'ToolError'
     this.problems = problems
+    this.warnings = warnings
   }
 
   get code(): ErrorCode {
@@ -94,6 +96,33 @@ export class ToolError extends Error {
 export function fail(problem: Problem, cause?: unknown): never {
   throw new ToolError([problem], cause)
 }
+
+/**
+ * Does the work; where that throws a ToolError, the error has these warnings too. A warning, such as one about a setting whose
+ * name is misspelt, often names the cause of the problem.
+ */
+export async function withWarnings<T>(warnings: readonly string[], work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    throw new ToolError(error.problems, error.cause, [...warnings, ...error.warnings])
+  }
+}
+
+/** The result of the work, or the problems that a ToolError has. */
+export async function attempt<T>(work: () => T | Promise<T>): Promise<Attempt<T>> {
+  try {
+    return { value: await work(), problems: [] }
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return { value: undefined, problems: error.problems }
+  }
+}
+
+export type Attempt<T> =
+  | { readonly value: T; readonly problems: readonly [] }
+  | { readonly value: undefined; readonly problems: readonly Problem[] }
 
 export function isNonEmpty<T>(list: readonly T[]): list is readonly [T, ...T[]] {
   return list.length > 0

@@ -32,7 +32,13 @@ export type StreamEvent =
       readonly record: string
       readonly messagesToThredd: NonNullable<RunRecord['messagesToThredd']>
     }
-  | { readonly type: 'refused'; readonly exitCode: number; readonly problems: readonly Problem[] }
+  | {
+      readonly type: 'refused'
+      readonly exitCode: number
+      readonly problems: readonly Problem[]
+      /** what was noticed on the way to them, such as a misspelt setting */
+      readonly warnings: readonly string[]
+    }
 
 export function jsonLine(event: StreamEvent): string {
   return `${JSON.stringify(event)}\n`

@@ -122,7 +122,10 @@ function completed(chosen: readonly Selected[]): Selected[] {
 }
 
 /** Flows, workflows and steps that lie beside the selected ones and were not chosen: with any, a run is partial. */
-export async function leftOut(selection: readonly Selected[], { folders }: SelectionOptions): Promise<string[]> {
+export async function leftOut(
+  selection: readonly Selected[],
+  { folders }: Pick<SelectionOptions, 'folders'>,
+): Promise<string[]> {
   const flows = [...new Set(selection.map(({ flow }) => flow))]
   const files = (await allFlows(folders).catch(() => [])).filter((file) => flows.every((flow) => flow.file !== file))
   const parts = flows.flatMap((flow) =>

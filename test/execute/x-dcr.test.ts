@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { rehearse } from '../../src/run/index.ts'
+import { rehearse, resolve } from '../../src/run/index.ts'
 import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, sharedPki, stepOf } from '../support/run.ts'
 import { play, problemsOf } from '../support/script.ts'
 
@@ -233,12 +233,11 @@ test('a dry run shows each case as it would be sent, and the steps of a workflow
               expect: refused`,
   )
 
-  const { workflows } = await rehearse({
-    flows: [file],
-    workflow: 'outer',
+  const request = await resolve({
+    selection: { flows: [file], workflow: 'outer', folders: [ROOT] },
     environment: { env: 'mock', folder: ROOT, variables: { THREDD_CLIENT_ID: '1' } },
-    inputs: new Map(),
-    folders: [ROOT],
+  })
+  const { workflows } = await rehearse(request, {
     out: folder,
     version: '0',
     twin: async () => ({

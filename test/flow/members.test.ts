@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
-import { detailsOf } from '../../src/run/survey.ts'
+import { detailsOf } from '../../src/run/overview.ts'
 import { Cli } from '../support/cli.ts'
 import { play, problemsOf } from '../support/script.ts'
 
@@ -70,8 +70,6 @@ async function told() {
   return await detailsOf({
     environment: await loadEnvironment({ env: 'uat', folder: cli?.folder ?? '', variables: {} }),
     inputs: new Map(),
-    isOnTwin: false,
-    now: () => new Date(),
     selection: { flows: [flow], folders: [cli?.folder ?? ''] },
   })
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createAuthority } from '../../mocks/pki.ts'
 import { render, ToolError } from '../../src/record/errors.ts'
-import { type RunOptions, rehearse, run } from '../../src/run/index.ts'
+import { type Caller, rehearse, resolve, run, type Typed } from '../../src/run/index.ts'
 import { openVault } from '../../src/vault/index.ts'
 import { expectGolden } from '../support/golden.ts'
 import { recordIn } from '../support/run.ts'
@@ -205,7 +205,7 @@ test('a dry run shows what it would take instead of refusing', async () => {
   await sent({ env: 'uat', flows: ['register'] })
   const before = server.requests.length
 
-  const { warnings, workflows } = await rehearse(optionsOf({ env: 'uat', flows: ['register'] }))
+  const { warnings, workflows } = await rehearse(...(await startOf({ env: 'uat', flows: ['register'] })))
 
   expect(workflows.map(({ workflowId }) => workflowId)).toEqual(['register'])
   expect(warnings).toEqual([
@@ -219,12 +219,12 @@ test('a PUT says before it is sent that it wipes what Thredd keeps of the client
   const update = { ...workflowOf('read'), workflowId: 'change', 'x-dcr': { effect: 'update' } }
   await flow('change', update)
   const seen: string[] = []
-  const options = optionsOf({ env: 'uat', flows: ['change'] })
+  const [request, caller] = await startOf({ env: 'uat', flows: ['change'] })
   const said =
     '"change" sends a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again'
 
-  const { head } = await run({
-    ...options,
+  const { head } = await run(request, {
+    ...caller,
     onEvent: (event) => {
       if (event.type === 'prepared') seen.push(...event.warnings)
       if (event.type === 'step-started') seen.push('sent')
@@ -233,7 +233,7 @@ test('a PUT says before it is sent that it wipes what Thredd keeps of the client
 
   expect(seen).toEqual([said, 'sent'])
   expect(head.warnings).toEqual([said])
-  expect((await rehearse(options)).warnings).toEqual([said])
+  expect((await rehearse(request, caller)).warnings).toEqual([said])
 })
 
 test('a flow that may cost the client its credentials needs a client that nobody uses, and some run on the twin alone', async () => {
@@ -294,19 +294,20 @@ interface Situation {
   readonly confirm?: string
   readonly inputs?: Readonly<Record<string, string>>
   readonly variables?: Readonly<Record<string, string>>
-  readonly ask?: RunOptions['ask']
+  readonly ask?: Caller['ask']
   readonly registerAgain?: boolean
 }
 
-function optionsOf({ env, flows = [], inputs = {}, variables = {}, ...more }: Situation): RunOptions {
+async function startOf({ ask, ...situation }: Situation): Promise<Parameters<typeof run>> {
+  return [await resolve(typed(situation)), { ask, out: join(folder, 'reports'), version: '0.0.0-test' }]
+}
+
+function typed({ env, flows = [], workflow, inputs = {}, variables = {}, confirm, registerAgain }: Situation): Typed {
   return {
-    flows,
-    ...more,
     environment: { env, folder, variables },
+    selection: { flows, workflow, folders: [folder] },
     inputs: new Map(Object.entries(inputs)),
-    folders: [folder],
-    out: join(folder, 'reports'),
-    version: '0.0.0-test',
+    permissions: { confirm, registerAgain },
   }
 }
 
@@ -319,8 +320,8 @@ async function vaultOf(env: string) {
   })
 }
 
-function start(situation: Situation) {
-  return run(optionsOf(situation))
+async function start(situation: Situation) {
+  return await run(...(await startOf(situation)))
 }
 
 /** What the server was asked by a run that passes. */

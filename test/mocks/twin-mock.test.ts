@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ensurePki, HOSTS } from '../../mocks/index.ts'
 import { type MockOptions, serveMock } from '../../src/front/cli/mock.ts'
-import { run } from '../../src/run/index.ts'
+import { resolve, run } from '../../src/run/index.ts'
 import { stable } from '../support/golden.ts'
 import { outsideClient } from '../support/outside.ts'
 import { course, ROOT, recordIn, sharedPki } from '../support/run.ts'
@@ -103,11 +103,11 @@ test('the folder holds what a client needs, and nothing of it gets into version 
 test('a flow of this project runs against it over the network, with the settings it wrote', async () => {
   await using mock = await serve()
 
-  const { file } = await run({
-    flows: ['register'],
+  const request = await resolve({
+    selection: { flows: ['register'], folders: [ROOT] },
     environment: { env: join(mock.folder, '.env.twin'), folder: mock.folder, variables: {} },
-    inputs: new Map(),
-    folders: [ROOT],
+  })
+  const { file } = await run(request, {
     out: join(mock.folder, 'reports'),
     version: '0.0.0-test',
   })
@@ -182,11 +182,11 @@ test('a seed file gives further applications, each with certificates and setting
   await using mock = await serve({ seedFile })
   const env = join(mock.folder, '.env.payments')
 
-  const { file } = await run({
-    flows: ['register'],
+  const request = await resolve({
+    selection: { flows: ['register'], folders: [ROOT] },
     environment: { env, folder: mock.folder, variables: {} },
-    inputs: new Map(),
-    folders: [ROOT],
+  })
+  const { file } = await run(request, {
     out: join(mock.folder, 'reports'),
     version: '0.0.0-test',
   })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify, stripVTControlCharacters } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { createTwin } from '../../mocks/index.ts'
-import { rehearse } from '../../src/run/index.ts'
+import { rehearse, resolve } from '../../src/run/index.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { type LocalPki, localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
@@ -62,11 +62,11 @@ test.each(['register', 'lifecycle'])('--dry-run of flow "%s" asks the twin for n
   const twin = createTwin({ pki: await sharedPki() })
   await using cli = await Cli.make({ '.env.mock': await mockEnvironment() })
 
-  const { workflows } = await rehearse({
-    flows: [flow],
+  const request = await resolve({
+    selection: { flows: [flow], folders: [ROOT] },
     environment: { env: 'mock', folder: cli.folder, variables: {} },
-    inputs: new Map(),
-    folders: [ROOT],
+  })
+  const { workflows } = await rehearse(request, {
     out: join(cli.folder, 'reports'),
     version: '0.0.0-test',
     twin: async () => ({

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Pki, startTwin } from '../../mocks/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
-import { run } from '../../src/run/index.ts'
+import { resolve, run } from '../../src/run/index.ts'
 import { Cli } from '../support/cli.ts'
 import { makePfx } from '../support/pfx.ts'
 import { ROOT, sharedPki } from '../support/run.ts'
@@ -157,11 +157,11 @@ test.for(WRONG)(
     await using cli = await Cli.make(await environment(settings, places))
     await using running = await startTwin({ pki })
 
-    const error = await run({
-      flows: ['register'],
+    const request = await resolve({
+      selection: { flows: ['register'], folders: [cli.folder, ROOT] },
       environment: { env: 'own', folder: cli.folder, variables: {} },
-      inputs: new Map(),
-      folders: [cli.folder, ROOT],
+    })
+    const error = await run(request, {
       out: join(cli.folder, 'reports'),
       version: '0.0.0-test',
       twin: async () => ({

@@ -7,8 +7,8 @@ import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { writeList } from '../../src/front/cli/list.ts'
+import { detailsOf, overviewOf } from '../../src/run/overview.ts'
 import type { SelectionOptions } from '../../src/run/selection.ts'
-import { detailsOf, overviewOf } from '../../src/run/survey.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { person } from '../support/person.ts'
@@ -52,8 +52,6 @@ test('flows are chosen by name, tag, safety class and effect, and a word that no
     const { workflows } = await overviewOf({
       environment,
       inputs: new Map(),
-      isOnTwin: false,
-      now: () => new Date(),
       selection: { flows: [], folders: [cli.folder], ...selection },
     })
     return workflows.map(({ workflowId }) => workflowId).join()
@@ -129,8 +127,7 @@ test('every flow of the repository is listed, ready on the twin, within 100 colu
   const options = {
     environment,
     inputs: new Map<string, string>(),
-    isOnTwin: true,
-    now: () => new Date(),
+    twinFolder: join(ROOT, 'fixtures/pki'),
     selection: { flows: [], folders: [ROOT] },
   }
   let text = ''

@@ -6,7 +6,7 @@ import { createHook } from 'node:async_hooks'
 import { readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RunRecord } from '../../src/record/index.ts'
-import { run } from '../../src/run/index.ts'
+import { resolve, run } from '../../src/run/index.ts'
 import { openVault } from '../../src/vault/index.ts'
 
 export interface Job {
@@ -63,11 +63,11 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
       arrive('await', moments.awaits)
     },
   }).enable()
-  const { file } = await run({
-    flows: ['lifecycle'],
+  const request = await resolve({
+    selection: { flows: ['lifecycle'], folders: [root] },
     environment: { env: 'mock', folder, variables },
-    inputs: new Map(),
-    folders: [root],
+  })
+  const { file } = await run(request, {
     out: join(folder, 'reports'),
     version: 'prove',
     twin: async () => ({

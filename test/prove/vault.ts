@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'rolldown'
 import { ToolError } from '../../src/record/errors.ts'
-import { run } from '../../src/run/index.ts'
+import { resolve, run } from '../../src/run/index.ts'
 import { type FilePort, fingerprint, openVault, type Probe, recover, type Vault } from '../../src/vault/index.ts'
 import buildCli from '../support/build.ts'
 import { type Network, startNetwork } from '../support/network.ts'
@@ -414,11 +414,11 @@ function probeOf({ twin, pki }: Network): Probe {
 /** The same run in this process. */
 async function runIn({ network, folder, vault }: Stage, files?: FilePort, flow = 'lifecycle'): Promise<void> {
   const { HTTPS_PROXY: _, ...variables } = network.variables
-  await run({
-    flows: [flow],
+  const request = await resolve({
+    selection: { flows: [flow], folders: [ROOT] },
     environment: { env: 'mock', folder, variables: { ...variables, THREDD_VAULT_DIR: vault } },
-    inputs: new Map(),
-    folders: [ROOT],
+  })
+  await run(request, {
     out: join(folder, 'reports'),
     version: 'prove',
     twin: async () => ({

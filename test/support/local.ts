@@ -7,7 +7,7 @@ import { createAuthority } from '../../mocks/pki.ts'
 import type { RunEvent } from '../../src/execute/index.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import type { RunRecord, StepRecord } from '../../src/record/index.ts'
-import { type GivenEvent, type PreparedEvent, run } from '../../src/run/index.ts'
+import { type GivenEvent, type PreparedEvent, resolve, run } from '../../src/run/index.ts'
 import { ROOT, recordIn, workflowOf } from './run.ts'
 
 const DAY_MS = 86_400_000
@@ -92,11 +92,11 @@ export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promi
   const console = new Console({ stream: new PassThrough(), write: (text) => (screen += text) })
   try {
     await writeLocalFiles(folder, localFiles(pki, options))
-    const { head, file } = await run({
-      flows: ['own'],
+    const request = await resolve({
+      selection: { flows: ['own'], folders: [folder] },
       environment: { env: 'mock', folder, variables: {} },
-      inputs: new Map(),
-      folders: [folder],
+    })
+    const { head, file } = await run(request, {
       out: join(folder, 'reports'),
       version: '0.0.0-test',
       signal: options.signal,

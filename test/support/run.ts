@@ -27,7 +27,14 @@ import { loadIdentity } from '../../src/identity/certificate.ts'
 import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/identity/jwt.ts'
 import { plan, type VaultMember } from '../../src/plan/index.ts'
 import type { CheckRecord, RecordHead, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
-import { type Counterparty, type GivenEvent, type PreparedEvent, type RunOptions, run } from '../../src/run/index.ts'
+import {
+  type Caller,
+  type Counterparty,
+  type GivenEvent,
+  type PreparedEvent,
+  resolve,
+  run,
+} from '../../src/run/index.ts'
 import { Redactor, Secret } from '../../src/secret/index.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
 
@@ -60,8 +67,8 @@ export interface RunOnTwinOptions {
   /** fixes the twin's time and its tokens, ids and secrets */
   readonly random?: (size: number) => Uint8Array
   readonly now?: () => Date
-  readonly vault?: RunOptions['vault']
-  readonly signal?: RunOptions['signal']
+  readonly vault?: Caller['vault']
+  readonly signal?: Caller['signal']
   /** told of each event as it happens, and of the folder of reports */
   readonly onEvent?: (event: RunEvent | PreparedEvent | GivenEvent, reports: string) => void
 }
@@ -136,14 +143,13 @@ export async function attemptOnTwin(
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true })
   }
   try {
-    let workflows: readonly WorkflowRecord[] = []
-    const { head, file } = await run({
-      flows: options.flows ?? ['register'],
-      step: options.step,
-      tags: options.tags,
+    const request = await resolve({
+      selection: { flows: options.flows ?? ['register'], step: options.step, tags: options.tags, folders: [ROOT] },
       environment: { env: options.env ?? 'mock', folder, fallback: ROOT, variables: variables(pki, options.settings) },
       inputs: new Map(Object.entries(options.inputs ?? {})),
-      folders: [ROOT],
+    })
+    let workflows: readonly WorkflowRecord[] = []
+    const { head, file } = await run(request, {
       out: reports,
       version: '0.0.0-test',
       twin: async () => {

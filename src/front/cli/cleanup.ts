@@ -3,17 +3,18 @@
  * deletion is a run of a flow, with the guards and the record of any other run. A client that was registered to stay is left alone.
  */
 import { existsSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { relative } from 'node:path'
 import { loadEnvironment } from '../../environment/index.ts'
 import { render, ToolError, worstExit } from '../../record/errors.ts'
 import { count } from '../../report/words.ts'
-import { forgets, openReader, run } from '../../run/index.ts'
+import { resolve, run, usesTwin } from '../../run/index.ts'
+import { openReader } from '../../run/reader.ts'
 import { type LedgerEntry, openVaultOf, type Probe, recover, type Vault } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
 import { harmless } from './printer.ts'
-import { environmentOptions, runOptions, untilStopped } from './run-options.ts'
+import { callerOf, environmentOptions, flowOfPackage, untilStopped } from './run-options.ts'
 
 interface CleanupIo {
   readonly write: (text: string) => void
@@ -28,27 +29,29 @@ interface CleanupIo {
 }
 
 export async function performCleanup(invocation: Invocation, program: Program): Promise<number> {
-  const { root, version, here, variables, write, stdout } = program
+  const { version, here, variables, write, stdout } = program
   const environment = await loadEnvironment(environmentOptions(invocation, program))
   const out = invocation.has('json') ? undefined : consoleOn(stdout, program)
   return await untilStopped(async (signal) => {
-    const options = runOptions(invocation, program, signal)
+    const options = environmentOptions(invocation, program)
+    const caller = callerOf(invocation, program, signal)
     return await cleanUp(invocation, {
       write,
       environment: environment.name,
-      isOnTwin: forgets(environment),
+      isOnTwin: usesTwin(environment),
       openVault: async () =>
         existsSync(environment.vault.folder)
           ? (await openVaultOf(environment, { now: () => new Date(), makeKey: false })).vault
           : undefined,
       openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
       remove: async (clientId, confirm) => {
-        const { head, file } = await run({
-          ...options,
-          // The flow of the package, even where the current folder has one of the same name.
-          flows: [join(root, 'flows', 'delete-registration.arazzo.yaml')],
-          environment: { ...options.environment, variables: { ...variables, THREDD_CLIENT_ID: clientId } },
-          confirm,
+        const request = await resolve({
+          environment: { ...options, variables: { ...variables, THREDD_CLIENT_ID: clientId } },
+          selection: flowOfPackage('delete-registration', program),
+          permissions: { confirm },
+        })
+        const { head, file } = await run(request, {
+          ...caller,
           onEvent: (event) => out?.show(event),
         })
         out?.summary(head, relative(here, file))

@@ -81,6 +81,11 @@ export class Console {
     printPreview(rehearsal, this.#out)
   }
 
+  /** What was noticed before the first call. */
+  warnings(warnings: readonly string[]): void {
+    this.#out.warnings(warnings)
+  }
+
   /** `sources` are the texts of the files that problems point into, by path. */
   problems(problems: readonly Printable[], sources: ReadonlyMap<string, string>): void {
     const texts = problems.map((problem) => this.#out.problem(problem, problem.at && sources.get(problem.at.file)))

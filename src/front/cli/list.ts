@@ -3,7 +3,6 @@ import { loadEnvironment } from '../../environment/index.ts'
 import { EFFECT_WORDS } from '../../guard/confirmation.ts'
 import { fail } from '../../record/errors.ts'
 import { count } from '../../report/words.ts'
-import { forgets } from '../../run/index.ts'
 import {
   detailsOf,
   type InputDetails,
@@ -12,10 +11,10 @@ import {
   type StepDetails,
   type WorkflowDetails,
   type WorkflowOverview,
-} from '../../run/survey.ts'
+} from '../../run/overview.ts'
 import type { Invocation, Program } from './command.ts'
 import { harmless, Printer, type Screen } from './printer.ts'
-import { environmentOptions, listed } from './run-options.ts'
+import { environmentOptions, selectionOf, twinFolder } from './run-options.ts'
 
 const COLUMNS = 100
 
@@ -37,19 +36,12 @@ export async function performShow(invocation: Invocation, program: Program): Pro
 
 async function surveyOptions(invocation: Invocation, program: Program): Promise<Parameters<typeof overviewOf>[0]> {
   const environment = await loadEnvironment(environmentOptions(invocation, program))
+  new Printer({ write: program.warn, stream: program.stderr, here: program.here }).warnings(environment.warnings)
   return {
     environment,
     inputs: invocation.pairs('input'),
-    isOnTwin: forgets(environment),
-    now: () => new Date(),
-    selection: {
-      flows: invocation.words,
-      workflow: invocation.text('workflow'),
-      tags: listed(invocation, 'tag'),
-      safety: listed(invocation, 'safety'),
-      effects: listed(invocation, 'effect'),
-      folders: [program.here, program.root],
-    },
+    twinFolder: twinFolder(program),
+    selection: selectionOf(invocation, program),
   }
 }
 
@@ -71,10 +63,8 @@ export function writeList({ environment, workflows }: Overview, screen: Screen):
     out.line(...wrapped(one.summary ?? one.title, '    '))
     if (one.tags.length > 0) out.line(...labelled('tags', one.tags.join(', '), 4, 9))
     for (const [label, text] of needsOf(one)) out.line(...labelled(label, text, 4, 9))
-    if (!one.ready) {
-      const [first = '', ...rest] = labelled('missing', one.missing.map(({ what }) => what).join(', '), 4, 9)
-      out.line(out.paint('red', first), ...rest.map((text) => out.paint('red', text)))
-    }
+    for (const [label, text] of obstaclesOf(one))
+      out.line(...labelled(label, out.relative(text), 4, 9).map((part) => out.paint('red', part)))
   }
   out.line('', 'thredd show <flow> tells all of one: its story, steps, inputs and criteria')
 }
@@ -92,8 +82,9 @@ function writeDetails(details: readonly WorkflowDetails[], screen: Screen): void
     for (const [label, text] of needsOf(one)) out.line(...labelled(label, text, 2, 9))
     if (one.clauses.length > 0) out.line(...labelled('clauses', one.clauses.join(', '), 2, 9))
     if (one.ready) out.line(...labelled('ready', 'yes', 2, 9))
-    for (const { message, hint } of one.missing) {
-      out.line(...labelled('missing', out.relative(message), 2, 9).map((text) => out.paint('red', text)))
+    for (const { code, message, hint } of one.missing) {
+      const label = isAbsent(code) ? 'missing' : 'because'
+      out.line(...labelled(label, out.relative(message), 2, 9).map((text) => out.paint('red', text)))
       if (hint !== undefined) out.line(...wrapped(out.relative(hint), '           '))
     }
     writeSteps(one.steps, out)
@@ -167,6 +158,20 @@ function needsOf(one: WorkflowOverview): readonly (readonly [string, string])[] 
     ...one.given.map(({ means, how }) => ['given', `${means}${SEEN_TO[how]}`] as const),
     ...(one.confirm ? [['confirm', 'the client id is asked for, or given with --confirm'] as const] : []),
   ]
+}
+
+/** What is not there by its name; of what is there and cannot be used, why. */
+function obstaclesOf({ missing }: WorkflowOverview): readonly (readonly [string, string])[] {
+  const absent = missing.filter(({ code }) => isAbsent(code)).map(({ what }) => what)
+  const unusable = missing.filter(({ code }) => !isAbsent(code))
+  return [
+    ...(absent.length === 0 ? [] : [['missing', absent.join(', ')] as const]),
+    ...unusable.map(({ message }) => ['because', message] as const),
+  ]
+}
+
+function isAbsent(code: string): boolean {
+  return ['ENV_MISSING', 'IDENTITY_MISSING', 'INPUT_MISSING'].includes(code)
 }
 
 /** Who makes sure that the state holds before the workflow runs. */

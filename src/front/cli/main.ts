@@ -16,7 +16,9 @@ export async function main(root: string): Promise<void> {
   } catch (error) {
     if (error instanceof ToolError) {
       const { consoleOn } = await import('./console.ts')
-      consoleOn(process.stderr, program).problems(error.problems, sources(error))
+      const console = consoleOn(process.stderr, program)
+      console.warnings(error.warnings)
+      console.problems(error.problems, sources(error))
       process.exitCode = error.exitCode
     } else {
       const text = error instanceof Error ? error.stack : String(error)

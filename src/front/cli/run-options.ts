@@ -1,7 +1,7 @@
 /** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
-import type { Question, RunOptions } from '../../run/index.ts'
+import type { Caller, Question, Typed } from '../../run/index.ts'
 import { provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { harmless } from './printer.ts'
@@ -17,33 +17,62 @@ export function environmentOptions(invocation: Invocation, { root, here, variabl
   }
 }
 
-export function runOptions(invocation: Invocation, program: Program, signal: AbortSignal): RunOptions {
-  const { root, version, here, variables, stdin, stderr } = program
-  const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
+/** What a run is to do. */
+export function typed(invocation: Invocation, program: Program): Typed {
+  return {
+    environment: environmentOptions(invocation, program),
+    selection: selectionOf(invocation, program),
+    inputs: invocation.pairs('input'),
+    permissions: { confirm: invocation.text('confirm'), registerAgain: invocation.has('register-again') },
+  }
+}
+
+export function selectionOf(invocation: Invocation, program: Program): Typed['selection'] {
   return {
     flows: invocation.words,
     workflow: invocation.text('workflow'),
+    step: invocation.text('step'),
     tags: listed(invocation, 'tag'),
     safety: listed(invocation, 'safety'),
-    step: invocation.text('step'),
-    inputs: invocation.pairs('input'),
-    environment: environmentOptions(invocation, program),
-    folders: [here, root],
-    out: resolve(here, invocation.text('out') ?? 'reports'),
-    confirm: invocation.text('confirm'),
-    ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
-    registerAgain: invocation.has('register-again'),
+    effects: listed(invocation, 'effect'),
+    folders: foldersOf(program),
+  }
+}
+
+/** Folders that hold `flows/` and `fixtures/`; the first match wins. */
+function foldersOf({ here, root }: Program): readonly string[] {
+  return [here, root]
+}
+
+/** A flow of the package, even where the current folder has one of the same name. */
+export function flowOfPackage(name: string, program: Program): Typed['selection'] {
+  return { flows: [join(program.root, 'flows', `${name}.arazzo.yaml`)], folders: foldersOf(program) }
+}
+
+/** What this process brings along for a run. */
+export function callerOf(invocation: Invocation, program: Program, signal: AbortSignal): Caller {
+  const { root, version, here, variables, stdin, stderr } = program
+  const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
+  return {
     version,
-    proxy: proxyOf(variables),
-    codeQuality: variables.GITLAB_CI === 'true',
-    twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki')),
     provenance: provenanceOf(root, variables),
+    out: resolve(here, invocation.text('out') ?? 'reports'),
+    codeQuality: variables.GITLAB_CI === 'true',
+    variables,
+    proxy: proxyOf(variables),
+    twin: async () => (await import('../twin.ts')).embeddedTwin(twinFolder(program)),
+    ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
     signal,
   }
 }
 
+/** Where the embedded twin makes its certificates. */
+export function twinFolder({ root }: Program): string {
+  return join(root, 'fixtures', 'pki')
+}
+
 /** The values of a flag that may be repeated and may hold several values with commas. */
-export function listed(invocation: Invocation, flag: string): readonly string[] {
+function listed(invocation: Invocation, flag: string): readonly string[] {
   return invocation.texts(flag).flatMap((text) => text.split(',').filter((word) => word !== ''))
 }
 

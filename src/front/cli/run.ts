@@ -4,33 +4,34 @@ import { setFlagsFromString } from 'node:v8'
 import type { RunEvent } from '../../execute/index.ts'
 import { ToolError } from '../../record/errors.ts'
 import { jsonLine, type StreamEvent } from '../../report/stream.ts'
-import { type GivenEvent, type PreparedEvent, type RunOptions, rehearse, run } from '../../run/index.ts'
+import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
-import { runOptions, untilStopped } from './run-options.ts'
+import { callerOf, typed, untilStopped } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
   return await untilStopped(async (signal) => {
-    const options = runOptions(invocation, program, signal)
+    const caller = callerOf(invocation, program, signal)
     return invocation.has('json')
-      ? await runAsJson(invocation, options, program)
-      : await runOnScreen(invocation, options, program)
+      ? await runAsJson(invocation, caller, program)
+      : await runOnScreen(invocation, caller, program)
   })
 }
 
-async function runOnScreen(invocation: Invocation, options: RunOptions, program: Program): Promise<number> {
+async function runOnScreen(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
   const { stdout, here, variables, write } = program
   const out = consoleOn(stdout, program, invocation.has('verbose'))
+  const request = await resolve(typed(invocation, program))
   if (invocation.has('dry-run')) {
-    out.preview(await rehearse(options))
+    out.preview(await rehearse(request, caller))
     return 0
   }
   const onGithub = variables.GITHUB_ACTIONS === 'true'
   const annotate = onGithub ? (await import('../../report/annotations.ts')).githubAnnotations : () => []
   let annotations: readonly string[] = []
-  const { head, file } = await run({
-    ...options,
+  const { head, file } = await run(request, {
+    ...caller,
     onEvent: (event) => out.show(event),
     onFinished: (head, workflows) => {
       annotations = annotate(head, workflows)
@@ -41,19 +42,24 @@ async function runOnScreen(invocation: Invocation, options: RunOptions, program:
   return head.exitCode
 }
 
-async function runAsJson(invocation: Invocation, options: RunOptions, { here, write }: Program): Promise<number> {
+async function runAsJson(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
+  const { here, write } = program
   const stream = (event: StreamEvent) => write(jsonLine(event))
   try {
+    const request = await resolve(typed(invocation, program))
     if (invocation.has('dry-run')) {
-      write(`${JSON.stringify({ type: 'dry-run', ...(await rehearse(options)) })}\n`)
+      write(`${JSON.stringify({ type: 'dry-run', ...(await rehearse(request, caller)) })}\n`)
       return 0
     }
-    const { head, file } = await run({ ...options, onEvent: (event) => stream(streamed(event)) })
+    const { head, file } = await run(request, { ...caller, onEvent: (event) => stream(streamed(event)) })
     const { verdict, exitCode, messagesToThredd = [] } = head
     stream({ type: 'run-finished', verdict, exitCode, record: relative(here, file), messagesToThredd })
     return exitCode
   } catch (error) {
-    if (error instanceof ToolError) stream({ type: 'refused', exitCode: error.exitCode, problems: error.problems })
+    if (error instanceof ToolError) {
+      const { exitCode, problems, warnings } = error
+      stream({ type: 'refused', exitCode, problems, warnings })
+    }
     throw error
   }
 }

@@ -2,18 +2,18 @@
  * `thredd token`: an API access token in one command, from the vault while it lives, else by a step of the flow
  * "access-token". Without --reveal it prints facts about the token; with it, the token alone on stdout and the facts on stderr.
  */
-import { join, relative } from 'node:path'
-import { loadEnvironment } from '../../environment/index.ts'
+import { relative } from 'node:path'
+import { type EnvironmentOptions, loadEnvironment } from '../../environment/index.ts'
 import { decode } from '../../identity/jwt.ts'
 import { fail } from '../../record/errors.ts'
-import { forgets, type RunOptions, run } from '../../run/index.ts'
-import { transportThumbprint } from '../../run/survey.ts'
+import { transportThumbprint } from '../../run/credentials.ts'
+import { type Caller, resolve, run, usesTwin } from '../../run/index.ts'
 import { Secret } from '../../secret/index.ts'
 import { fingerprint, openVaultOf, type StoredToken, type Vault } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { type Console, consoleOn } from './console.ts'
 import { harmless } from './printer.ts'
-import { clientIdOf, environmentOptions, runOptions, untilStopped } from './run-options.ts'
+import { callerOf, clientIdOf, environmentOptions, flowOfPackage, untilStopped } from './run-options.ts'
 
 export interface TokenIo {
   readonly write: (text: string) => void
@@ -36,33 +36,39 @@ type Flags = Pick<Invocation, 'has' | 'texts'>
 export async function performToken(invocation: Invocation, program: Program): Promise<number> {
   const { write, warn } = program
   const environment = await loadEnvironment(environmentOptions(invocation, program))
-  const isOnTwin = forgets(environment)
+  const isOnTwin = usesTwin(environment)
   return await untilStopped(async (signal) => {
-    const options = runOptions(invocation, program, signal)
+    const options = environmentOptions(invocation, program)
+    const caller = callerOf(invocation, program, signal)
     return await printToken(invocation, {
       write,
       warn,
       now: () => new Date(),
       clientId: clientIdOf(environment),
-      thumbprint: isOnTwin ? undefined : await transportThumbprint(environment, new Date()),
+      thumbprint: isOnTwin ? undefined : await transportThumbprint(environment),
       openVault: async () => (isOnTwin ? undefined : (await openVaultOf(environment, { now: () => new Date() })).vault),
-      request: (scope) => requestToken(scope, options, program),
+      request: (scope) => requestToken(scope, options, { caller, program }),
     })
   })
 }
 
 /** The body of the token response. Events of the run are printed only where it went wrong, since a token was asked for. */
-async function requestToken(scope: string | undefined, options: RunOptions, program: Program) {
+async function requestToken(
+  scope: string | undefined,
+  environment: EnvironmentOptions,
+  { caller, program }: { readonly caller: Caller; readonly program: Program },
+) {
   const step = scope === undefined ? 'api-token' : 'narrow-token'
   const events: Parameters<Console['show']>[0][] = []
   let body: Uint8Array | undefined
-  const { head, file } = await run({
-    ...options,
-    // The flow of the package, even where the current folder has one of the same name.
-    flows: [join(program.root, 'flows', 'access-token.arazzo.yaml')],
-    step,
+  const request = await resolve({
+    environment,
+    selection: { ...flowOfPackage('access-token', program), step },
     inputs: new Map(scope === undefined ? [] : [['scope', scope]]),
-    registeredElsewhere: true,
+    permissions: { registeredElsewhere: true },
+  })
+  const { head, file } = await run(request, {
+    ...caller,
     onAnswer: (answer) => {
       if (answer.step === step) body = answer.body
     },

@@ -18,7 +18,7 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
   const reader = !invocation.has('online')
     ? undefined
     : stack.use(
-        await (await import('../../run/index.ts')).openReader(environment, { version, proxy: proxyOf(variables) }),
+        await (await import('../../run/reader.ts')).openReader(environment, { version, proxy: proxyOf(variables) }),
       )
   return await performVault(invocation.words, invocation, {
     write,

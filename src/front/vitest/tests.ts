@@ -19,8 +19,9 @@ import {
   type GivenEvent,
   type PreparedEvent,
   type Provenance,
-  type RunOptions,
+  resolve as resolveRequest,
   run,
+  type Typed,
 } from '../../run/index.ts'
 import { mayRunUnnamed } from '../../run/selection.ts'
 import { proxyOf } from '../provenance.ts'
@@ -86,18 +87,20 @@ export function flowTests(settings: Settings): FlowTests {
     process.on('SIGINT', interrupt)
     process.on('SIGTERM', interrupt)
     try {
-      let record: RunRecord | undefined
-      await run({
+      const request = await resolveRequest({
         environment: environmentOf(settings, own && join(own, 'vault')),
-        flows: [file],
-        workflow: workflows,
-        inputs: new Map(),
-        folders: [folder, root],
-        confirm: process.env.THREDD_CONFIRM,
-        registerAgain: process.env.THREDD_REGISTER_AGAIN === 'true',
+        selection: { flows: [file], workflow: workflows, folders: [folder, root] },
+        permissions: {
+          confirm: process.env.THREDD_CONFIRM,
+          registerAgain: process.env.THREDD_REGISTER_AGAIN === 'true',
+        },
+      })
+      let record: RunRecord | undefined
+      await run(request, {
         version,
         provenance: provenance && Promise.resolve(provenance),
         runId,
+        variables: process.env,
         proxy: proxyOf(process.env),
         twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
         signal: stop.signal,
@@ -127,7 +130,7 @@ export function flowTests(settings: Settings): FlowTests {
         await Promise.race([prepared, running])
       } catch (error) {
         running = undefined
-        throw error instanceof ToolError ? errorOf(error.problems, settings) : error
+        throw error instanceof ToolError ? errorOf(error.problems, settings, undefined, error.warnings) : error
       }
     },
 
@@ -175,7 +178,7 @@ async function leftAlone(settings: Settings): Promise<ReadonlyMap<string, string
   )
 }
 
-function environmentOf({ environment, folder, root }: Settings, vault?: string): RunOptions['environment'] {
+function environmentOf({ environment, folder, root }: Settings, vault?: string): Typed['environment'] {
   const key = () => ({ THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY: randomBytes(32).toString('base64url') })
   const variables = vault === undefined ? process.env : { ...process.env, ...key() }
   return { env: environment, folder, fallback: root, variables }
@@ -199,13 +202,19 @@ function failureOf({ stepId, status, error, checks, at }: StepRecord, settings: 
 }
 
 /** What is no verdict, and says so where it came of the server or the way to it. */
-export function errorOf(problems: readonly Told[], settings: Settings, where?: string): Error {
-  return new AggregateError(
-    problems.map(({ at, ...problem }) => {
+export function errorOf(
+  problems: readonly Told[],
+  settings: Settings,
+  where?: string,
+  warnings: readonly string[] = [],
+): Error {
+  return new AggregateError([
+    ...warnings.map((warning) => located(`warning: ${warning}`, undefined, settings, where)),
+    ...problems.map(({ at, ...problem }) => {
       const isInconclusive = !(problem.code in CODES) || CODES[problem.code as ErrorCode].exit === 3
       return located(`${isInconclusive ? 'inconclusive: ' : ''}${render(problem)}`, at, settings, where)
     }),
-  )
+  ])
 }
 
 type Told = Omit<Problem, 'code'> & { readonly code: string }

@@ -1,0 +1,82 @@
+/** What the front end that starts a run brings along: who answers, who watches and who is asked. Types alone. */
+import type { X509Certificate } from 'node:crypto'
+import type { Environment } from '../environment/index.ts'
+import type { RunEvent } from '../execute/index.ts'
+import type { Expectation, Fulfil } from '../guard/given.ts'
+import type { GivenRecord, RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
+import type { VaultPorts } from '../vault/index.ts'
+
+export interface Caller {
+  /** of the tool */
+  readonly version: string
+  /** commit and lockfile of the tool, and who runs it */
+  readonly provenance?: Promise<Provenance> | undefined
+  /** default: a new one */
+  readonly runId?: string | undefined
+  /** the reports folder; without one nothing is written, and what would be written is still searched for secrets */
+  readonly out?: string | undefined
+  /** also write GitLab's code quality report */
+  readonly codeQuality?: boolean | undefined
+  /** those of the process; some of them weaken the evidence */
+  readonly variables?: Readonly<Record<string, string | undefined>> | undefined
+  /** HTTPS_PROXY and NO_PROXY; the twin is called without a proxy */
+  readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
+  /** starts the embedded twin */
+  readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
+  /** asks the person at a terminal to type the client id, where it must be repeated and was not */
+  readonly ask?: ((question: Question) => Promise<string | undefined>) | undefined
+  readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent) => void) | undefined
+  /**
+   * Called once the reports are written. The workflows are read from a file as they are iterated, and only during the call:
+   * they may be too many to hold in memory.
+   */
+  readonly onFinished?: ((head: RecordHead, workflows: Iterable<WorkflowRecord>) => void) | undefined
+  /** called with each successful answer that changes no registration, unredacted: the caller must keep its secrets */
+  readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
+  /** aborted: the run ends early, after the steps that always run */
+  readonly signal?: AbortSignal | undefined
+  /** for tests of the vault: disks that fail, moments at which the process dies */
+  readonly vault?: VaultPorts | undefined
+}
+
+/** Who answers in place of the named hosts: the embedded twin, behind TLS on a loopback port or within this process. */
+export type Counterparty = AsyncDisposable & {
+  /** makes on the twin what workflows are given; without it the twin is treated as any server is */
+  readonly fulfil?: Fulfil
+} & (
+    | {
+        readonly kind: 'twin'
+        readonly connectTo: (host: string, port: number) => { host: string; port: number } | undefined
+      }
+    | {
+        readonly kind: 'twin-in-process'
+        answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
+      }
+  )
+
+/** What is about to happen to which client. */
+export interface Question {
+  readonly environment: string
+  readonly clientId: string
+  readonly changes: readonly { readonly workflowId: string; readonly effect: string }[]
+}
+
+export interface Provenance {
+  readonly tool: Pick<RunRecord['tool'], 'commit' | 'dirty' | 'lockfileSha256'>
+  readonly origin: NonNullable<RunRecord['origin']>
+}
+
+/** Everything is read and checked; the first call comes next. */
+export interface PreparedEvent {
+  readonly type: 'prepared'
+  readonly environment: Environment
+  readonly counterparty: RunRecord['counterparty']
+  readonly warnings: readonly string[]
+  readonly given: readonly Expectation[]
+}
+
+/** Something that a workflow is given holds now, or could not be made so. */
+export interface GivenEvent {
+  readonly type: 'given'
+  readonly given: GivenRecord
+}

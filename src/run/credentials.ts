@@ -1,0 +1,101 @@
+/** The certificates and keys that an environment names: each file is read once, however many workflows need it. */
+import { readFile } from 'node:fs/promises'
+import { sep } from 'node:path'
+import type { Environment } from '../environment/index.ts'
+import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from '../identity/certificate.ts'
+import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/jwt.ts'
+import { type Attempt, attempt, fail } from '../record/errors.ts'
+import { Secret } from '../secret/index.ts'
+
+export type LoadedIdentity = Awaited<ReturnType<typeof loadIdentity>>
+export type LoadedSigningCertificate = Awaited<ReturnType<typeof loadSigningCertificate>>
+
+export class Credentials {
+  readonly #environment: Environment
+  readonly #madeFolder: string | undefined
+  readonly #read = new Map<string, Promise<Attempt<unknown>>>()
+
+  /** `madeFolder`: the twin makes what lies there when it starts, so what is wrong with a file there is no problem yet. */
+  constructor(environment: Environment, madeFolder?: string) {
+    this.#environment = environment
+    this.#madeFolder = madeFolder
+  }
+
+  /** Undefined where the environment names none. `anyDates`: it may be expired or not yet valid. */
+  async identity(name: string, anyDates = false): Promise<Attempt<LoadedIdentity | undefined>> {
+    const spec = this.#environment.identities.get(name)
+    if (spec === undefined) return { value: undefined, problems: [] }
+    const files = [spec.certificateFile, spec.keyFile, spec.pfxFile]
+    return await this.#once(`identity ${name} ${anyDates}`, files, () =>
+      loadIdentity({ ...spec, allowInvalidDates: anyDates }, new Date()),
+    )
+  }
+
+  /** PEM texts of CA_FILE. */
+  async authorities(): Promise<Attempt<readonly string[] | undefined>> {
+    const { caFile } = this.#environment
+    if (caFile === undefined) return { value: [], problems: [] }
+    return await this.#once('authorities', [caFile], () => loadAuthorities(caFile))
+  }
+
+  /** The PEM text of the signing key; undefined where none is configured. */
+  async signingKeyText(): Promise<Attempt<Secret | undefined>> {
+    const { signing } = this.#environment
+    return await this.#once('signing key', [signing.keyFile], () => readSigningKey(signing))
+  }
+
+  /** Undefined where key or key id is not configured, and where the key cannot be read. */
+  async signingKey(alg: string): Promise<Attempt<SigningKey | undefined>> {
+    const { keyFile, kid } = this.#environment.signing
+    const { value: pem } = await this.signingKeyText()
+    if (pem === undefined || kid === undefined) return { value: undefined, problems: [] }
+    return await this.#once(`signing key ${alg}`, [keyFile], () => loadSigningKey({ pem, alg: alg as SigningAlg, kid }))
+  }
+
+  /** SIGNING_CERT_FILE, which is optional; what is wrong with it is a warning. */
+  async signingCertificate(key: SigningKey): Promise<LoadedSigningCertificate | undefined> {
+    const { certificateFile } = this.#environment.signing
+    if (certificateFile === undefined) return undefined
+    return await loadSigningCertificate(certificateFile, key.privateKey, new Date())
+  }
+
+  async #once<T>(
+    name: string,
+    files: readonly (string | undefined)[],
+    read: () => Promise<T>,
+  ): Promise<Attempt<T | undefined>> {
+    const folder = this.#madeFolder
+    const isMade = folder !== undefined && files.every((file) => file === undefined || file.startsWith(folder + sep))
+    const known = this.#read.get(name) ?? attempt(read)
+    this.#read.set(name, known)
+    const result = (await known) as Attempt<T>
+    return isMade && result.problems.length > 0 ? { value: undefined, problems: [] } : result
+  }
+}
+
+/** x5t#S256 of the transport certificate. @see [RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705.html#section-3.1) */
+export function thumbprintOf({ record }: Identity): string {
+  return Buffer.from(record.sha256, 'hex').toString('base64url')
+}
+
+/** Of the certificate that the environment names; undefined where it names none. @throws ToolError */
+export async function transportThumbprint(environment: Environment): Promise<string | undefined> {
+  const spec = environment.identities.get('transport')
+  return spec && thumbprintOf((await loadIdentity(spec, new Date())).identity)
+}
+
+async function readSigningKey({ key, keyFile }: Environment['signing']): Promise<Secret | undefined> {
+  if (key !== undefined || keyFile === undefined) return key
+  try {
+    return new Secret(await readFile(keyFile, 'utf8'), 'signing_key')
+  } catch (cause) {
+    return fail(
+      {
+        code: 'KEY_UNUSABLE',
+        message: `signing key "${keyFile}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+        hint: 'set SIGNING_KEY_FILE to the PKCS#8 PEM of the signing key (not the transport key)',
+      },
+      cause,
+    )
+  }
+}

@@ -1,0 +1,140 @@
+/** Carries a prepared run out: its workflows, one after the other, with each counterparty that they need. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execute, type Ports, type RunEvent } from '../execute/index.ts'
+import { Preconditions } from '../guard/given.ts'
+import type { ChangeMade } from '../guard/message.ts'
+import { RunVault } from '../guard/run-vault.ts'
+import { alterJwt, mintClientAssertion, type SigningKey } from '../identity/jwt.ts'
+import type { Plan, PlannedWorkflow } from '../plan/index.ts'
+import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
+import type { Vault } from '../vault/index.ts'
+import type { Caller, Counterparty, GivenEvent } from './caller.ts'
+import { connect, startCounterparty } from './connect.ts'
+import type { Prepared } from './prepare.ts'
+
+/** What came of a run besides the records of its workflows. */
+export interface Performed {
+  /** what has become of clients, oldest first */
+  readonly changes: readonly ChangeMade[]
+  readonly warnings: readonly string[]
+  readonly given: readonly GivenRecord[]
+}
+
+/** What a run is carried out with. */
+export interface Means {
+  readonly vault: Vault
+  readonly runId: string
+  readonly caller: Caller
+  readonly onEvent: (event: RunEvent | GivenEvent) => void
+}
+
+export async function perform(prepared: Prepared, means: Means): Promise<Performed> {
+  const performed: Performed[] = []
+  for (const [index, workflows] of shares(prepared).entries()) {
+    await using stack = new AsyncDisposableStack()
+    // The first is there already: it was started to be asked for its certificates.
+    const counterparty =
+      index === 0 ? prepared.counterparty : await startCounterparty(prepared.environment, means.caller)
+    if (index > 0 && counterparty !== undefined) stack.use(counterparty)
+    performed.push(await performWith(counterparty, workflows, prepared, means))
+  }
+  return {
+    changes: performed.flatMap(({ changes }) => changes),
+    warnings: performed.flatMap(({ warnings }) => warnings),
+    given: performed.flatMap(({ given }) => given),
+  }
+}
+
+/**
+ * The workflows that meet the same counterparty: all of them, or, in a run on the embedded twin that names no flows, those of
+ * each file, so that no flow finds what another has left.
+ */
+function shares({ request, survey, counterparty }: Prepared): readonly (readonly PlannedWorkflow[])[] {
+  const { workflows } = survey.plan
+  if (request.isNamed || counterparty?.fulfil === undefined) return [workflows]
+  return [...Map.groupBy(workflows, ({ flow }) => flow).values()]
+}
+
+async function performWith(
+  counterparty: Counterparty | undefined,
+  workflows: readonly PlannedWorkflow[],
+  prepared: Prepared,
+  { vault, runId, caller, onEvent }: Means,
+): Promise<Performed> {
+  const { survey, request, redactor } = prepared
+  const { clientId, softwareId } = request.client
+  await using stack = new AsyncDisposableStack()
+  const options = { vault, runId, clientId, now: () => new Date() }
+  const runVault = stack.use(new RunVault({ ...options, onAnswer: caller.onAnswer }))
+  // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
+  const setUpVault = stack.use(new RunVault(options))
+  const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))
+  const { authorities } = survey
+  const transport = stack.use(
+    connect(prepared.environment, { identities, authorities, proxy: prepared.proxy, counterparty }),
+  )
+  const base = { transport, redactor, ...effects(survey.signing.keys, caller.version) }
+  const signal = caller.signal ?? new AbortController().signal
+  const given: GivenRecord[] = []
+  const preconditions = new Preconditions({
+    fulfil: counterparty?.fulfil,
+    about: { clientId, softwareId },
+    isRegistered: async () =>
+      request.permissions.registeredElsewhere === true ||
+      (clientId !== undefined && (await vault.current(clientId)) !== undefined),
+    isRegisteredHere: () => runVault.hasRegistered || setUpVault.hasRegistered,
+    setUp: async () =>
+      await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),
+    onGiven: (one) => {
+      given.push(one)
+      onEvent({ type: 'given', given: redactor.value(one) })
+    },
+  })
+  const establish: Ports['given'] = (workflow) => preconditions.establish(workflow)
+  const plan = { ...survey.plan, workflows }
+  const ports = { ...base, given: establish, vault: runVault.port }
+  for await (const event of entering(runVault, execute(plan, ports, signal))) onEvent(event)
+  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings], given }
+}
+
+async function runSetUp(
+  plan: Plan | undefined,
+  ports: Ports,
+  vault: RunVault,
+  signal: AbortSignal,
+): Promise<readonly WorkflowRecord[]> {
+  const workflows: WorkflowRecord[] = []
+  if (plan === undefined) return workflows
+  for await (const event of entering(vault, execute(plan, ports, signal)))
+    if (event.type === 'workflow-finished') workflows.push(event.workflow)
+  return workflows
+}
+
+/** The same events; the vault learns of each workflow that starts before its first call. */
+async function* entering(vault: RunVault, events: AsyncIterable<RunEvent>): AsyncGenerator<RunEvent, void> {
+  for await (const event of events) {
+    if (event.type === 'workflow-started') vault.enter(event.planned)
+    yield event
+  }
+}
+
+/** What calls need of this machine: signatures, time, waiting. */
+function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
+  return {
+    sign: (assertion, changes) => {
+      const key = keys.get(assertion.alg)
+      if (key === undefined) throw new Error(`no key was loaded for ${assertion.alg}`)
+      return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
+    },
+    alter: alterJwt,
+    userAgent: userAgentOf(version),
+    now: () => new Date(),
+    clock: () => performance.now(),
+    wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+  } satisfies Omit<Ports, 'transport' | 'redactor' | 'vault' | 'given'>
+}
+
+export function userAgentOf(version: string): string {
+  return `thredd-dcr/${version}`
+}

@@ -1,0 +1,134 @@
+/** Everything that a run must know and be allowed before its first call. Reads and asks; sends nothing. */
+import { randomBytes } from 'node:crypto'
+import type { Environment } from '../environment/index.ts'
+import { type Circumstances, effectOf, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
+import { readRoles } from '../guard/roles.ts'
+import { unknownNames } from '../plan/index.ts'
+import { isNonEmpty, ToolError, withWarnings } from '../record/errors.ts'
+import { Redactor } from '../secret/index.ts'
+import type { Vault } from '../vault/index.ts'
+import type { Caller, Counterparty } from './caller.ts'
+import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './connect.ts'
+import { Credentials } from './credentials.ts'
+import type { RunRequest } from './request.ts'
+import { type Survey, survey } from './survey.ts'
+import { openVaultState, type VaultState, vaultState } from './vault-state.ts'
+import { type Facts, scopeRequestsOf, warningsOf } from './warnings.ts'
+
+export interface Prepared extends Facts {
+  readonly request: RunRequest
+  readonly environment: Environment
+  readonly selection: readonly Selected[]
+  /** the embedded twin; undefined where the named hosts answer */
+  readonly counterparty: Counterparty | undefined
+  readonly survey: Survey
+  readonly vault: VaultState
+  readonly proxy: ProxySettings | undefined
+  /** knows every secret that was read */
+  readonly redactor: Redactor
+  /** what decides whether the selection may run */
+  readonly circumstances: Circumstances
+  readonly warnings: readonly string[]
+}
+
+/** `stack` closes what is opened. @throws ToolError with every problem at once, and the warnings that may explain them */
+export async function prepare(request: RunRequest, caller: Caller, stack: AsyncDisposableStack): Promise<Prepared> {
+  const { environment, selection } = request
+  const facts = await withWarnings(environment.warnings, () => gather(request, caller, stack))
+  const warnings = warningsOf(facts)
+  const problems = [
+    ...facts.survey.problems.map(({ problem }) => problem),
+    ...unknownNames(selection, environment, request),
+  ]
+  if (isNonEmpty(problems)) throw new ToolError(problems, undefined, warnings)
+  const { client, permissions } = request
+  const { confirm, registerAgain = false } = permissions
+  const { registration } = facts.vault
+  const proxy = proxyOf(caller.proxy)
+  const redactor = new Redactor(randomBytes(32), environment.secretNames)
+  for (const secret of secretsOf(facts)) redactor.add(secret)
+  for (const secret of proxySecrets(proxy)) redactor.add(secret)
+  return {
+    ...facts,
+    request,
+    proxy,
+    redactor,
+    circumstances: {
+      environment,
+      clientId: client.clientId,
+      registration,
+      confirm,
+      registerAgain,
+      onTwin: facts.counterparty !== undefined,
+    },
+    warnings,
+  }
+}
+
+/** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
+export async function admit(
+  { request, environment, vault: found, redactor, ...prepared }: Prepared,
+  { ask, vault: ports }: Caller,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly vault: Vault; readonly warnings: readonly string[] }> {
+  return await withWarnings(prepared.warnings, async () => {
+    await demandConfirmation(prepared, ask)
+    if (found.vault !== undefined) return { vault: found.vault, warnings: prepared.warnings }
+    const { clientId } = request.client
+    const made = stack.use(await openVaultState(environment, { clientId, purpose: 'use', ports }))
+    for (const value of made.keys) redactor.add({ value, name: 'vault_key' })
+    return { vault: made.vault, warnings: [...prepared.warnings, ...made.warnings] }
+  })
+}
+
+async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposableStack) {
+  const { environment, selection, client, permissions, inputs, folders } = request
+  // First of all: the twin makes its certificates when it starts, and the survey reads them.
+  const counterparty = await startCounterparty(environment, caller)
+  if (counterparty !== undefined) stack.use(counterparty)
+  const { clientId } = client
+  const vault = stack.use(await vaultState(environment, { clientId, purpose: 'use', ports: caller.vault }))
+  const twinMakesGiven = counterparty?.fulfil !== undefined
+  const facts = await survey(selection, {
+    environment,
+    inputs,
+    folders,
+    credentials: new Credentials(environment),
+    vault,
+    twinMakesGiven,
+    registeredElsewhere: permissions.registeredElsewhere === true,
+  })
+  // A plan with problems cannot say which scopes it asks for.
+  const isPlanned = facts.problems.length === 0
+  const scopeRequests = isPlanned ? scopeRequestsOf(facts.plan, { environment, twinMakesGiven }) : []
+  const roles = scopeRequests.length === 0 ? [] : await readRoles(folders)
+  return { environment, selection, counterparty, vault, survey: facts, scopeRequests, roles }
+}
+
+function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault'>) {
+  const { identities, signing } = survey
+  return [
+    ...vault.keys.map((value) => ({ value, name: 'vault_key' })),
+    ...(signing.text === undefined ? [] : [signing.text]),
+    ...[...environment.identities.values()].flatMap(({ passphrase }) => passphrase ?? []),
+    ...[...identities.values()].flatMap(({ identity: { credentials } }) =>
+      credentials.kind === 'pem' ? [credentials.key] : [],
+    ),
+  ]
+}
+
+/** Throws what speaks against the run; on a terminal the client id can be typed instead of given. */
+async function demandConfirmation(
+  { selection, circumstances }: Pick<Prepared, 'selection' | 'circumstances'>,
+  ask: Caller['ask'],
+): Promise<void> {
+  const { clientId, confirm, environment } = circumstances
+  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, circumstances))
+    return guard(selection, circumstances)
+  // What no answer can change is said first.
+  guard(selection, { ...circumstances, confirm: clientId })
+  const changes = selection
+    .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
+    .filter(({ effect }) => effect !== 'read')
+  guard(selection, { ...circumstances, confirm: await ask({ environment: environment.name, clientId, changes }) })
+}

@@ -1,0 +1,56 @@
+/** What a person should know before the first call, derived from the facts that were prepared. Pure. */
+import type { Environment } from '../environment/index.ts'
+import { rolesWith } from '../flow/arazzo/given.ts'
+import { type Selected, updateWarnings } from '../guard/confirmation.ts'
+import { type Role, type ScopeRequest, scopeWarnings } from '../guard/roles.ts'
+import type { Plan } from '../plan/index.ts'
+import { preview, scopesAskedBy } from './preview.ts'
+import type { Survey } from './survey.ts'
+import type { VaultState } from './vault-state.ts'
+
+export interface Facts {
+  readonly environment: Environment
+  readonly selection: readonly Selected[]
+  readonly survey: Survey
+  readonly vault: Pick<VaultState, 'warnings'>
+  readonly scopeRequests: readonly ScopeRequest[]
+  /** the catalogue of roles; empty where no scopes are asked for */
+  readonly roles: readonly Role[]
+}
+
+export function warningsOf({ environment, selection, survey, vault, scopeRequests, roles }: Facts): readonly string[] {
+  return [
+    ...environment.warnings,
+    ...vault.warnings,
+    ...[...survey.identities.values()].flatMap(({ warnings }) => warnings),
+    ...(survey.signing.certificate?.warnings ?? []),
+    ...updateWarnings(selection),
+    ...(scopeRequests.length === 0 ? [] : scopeWarnings(scopeRequests, roles)),
+  ]
+}
+
+/** The scopes that each workflow would have registered, with the roles of the application. */
+export function scopeRequestsOf(
+  plan: Plan,
+  { environment, twinMakesGiven }: { readonly environment: Environment; readonly twinMakesGiven: boolean },
+): readonly ScopeRequest[] {
+  const setting = environment.setting('roles')?.value
+  const roles = typeof setting === 'string' ? setting.split(/[\s,]+/).filter((role) => role !== '') : undefined
+  return preview(plan, '').flatMap(({ workflowId, steps }): ScopeRequest[] => {
+    const scopes = [...new Set(steps.flatMap(scopesAskedBy))]
+    if (scopes.length === 0) return []
+    const given = plan.workflows.find(({ workflow }) => workflow.workflowId === workflowId)?.workflow.given ?? []
+    // On the twin the application has the roles that the workflow is given.
+    return [{ workflowId, scopes, roles: twinMakesGiven ? rolesWith(given, roles ?? []) : roles }]
+  })
+}
+
+/** Numbers of cards were found in what the run has sent or received. */
+export function cardNumberWarnings(count: number): readonly string[] {
+  if (count === 0) return []
+  const what =
+    count === 1
+      ? '1 number with the shape of a card number was'
+      : `${count} numbers with the shape of a card number were`
+  return [`${what} removed from what is kept of the run; a live card number must not be used in a test`]
+}
