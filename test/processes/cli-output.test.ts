@@ -173,6 +173,7 @@ test('--json says what a run that is refused stumbles over; its text goes to the
         problems: [
           { code: 'USAGE', message: 'no workflow "regsiter" in the selected flows', hint: 'did you mean "register"?' },
         ],
+        warnings: [],
       },
     ])
     expect(stderr).toContain('error[USAGE]')

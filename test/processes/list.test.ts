@@ -103,6 +103,19 @@ test('what is missing is told by its setting, and with it in place the flow is r
   expect(await missing()).toMatchObject({ register: ['ORG_ID', 'SERVER_CARDS'], 'read-registration': [] })
 })
 
+test('of what is there and cannot be used a list says why, and a misspelt setting is a warning', async () => {
+  await using cli = await house({
+    '.env.uat': `${UAT}TRANSPORT_CERT_FILE=no.crt\nTRANSPORT_KEY_FILE=no.key\nTIMEOUTMS=5\n`,
+  })
+
+  const { stdout, stderr } = await cli.run(['list', '--env', 'uat', '--tag', 'regression'])
+
+  expect(stdout.replace(/\s+/g, ' ')).toContain(
+    'because certificate file "no.crt" of identity "transport" does not exist because key file "no.key"',
+  )
+  expect(stderr).toBe('warning .env.uat:6: TIMEOUTMS is not a setting; did you mean TIMEOUT_MS?\n')
+})
+
 test('a certificate that cannot be read keeps a flow from being ready', async () => {
   await using cli = await house({
     '.env.uat': `${UAT}TRANSPORT_CERT_FILE=no.crt\nTRANSPORT_KEY_FILE=no.key\nCONTACT=us\nSIGNING_KID=k\nSIGNING_KEY_FILE=k.pem\n`,
@@ -112,6 +125,8 @@ test('a certificate that cannot be read keeps a flow from being ready', async ()
 
   expect(workflows[0].missing.map(({ what }: { what: string }) => what)).toEqual([
     'certificate spare',
+    // Its file and that of its key.
+    'certificate transport',
     'certificate transport',
     'signing key',
     'a registration in the vault',
