@@ -60,7 +60,7 @@ export function updateWarnings(selection: readonly Selected[]): readonly string[
 }
 
 /** What decides whether a selection may run. */
-export interface Circumstances {
+export interface GuardFacts {
   readonly environment: Environment
   /** the client that the run is about */
   readonly clientId: string | undefined
@@ -75,18 +75,18 @@ export interface Circumstances {
 }
 
 /** Why the selection may not run as it was asked for. */
-export function objections(selection: readonly Selected[], circumstances: Circumstances): readonly Problem[] {
+export function objections(selection: readonly Selected[], guardFacts: GuardFacts): readonly Problem[] {
   return [
-    ...classObjections(selection, circumstances),
-    ...registerObjections(selection, circumstances),
-    ...(mustConfirm(selection, circumstances) ? [unconfirmed(selection, circumstances)] : []),
+    ...classObjections(selection, guardFacts),
+    ...registerObjections(selection, guardFacts),
+    ...(mustConfirm(selection, guardFacts) ? [unconfirmed(selection, guardFacts)] : []),
   ]
 }
 
 /** Whether the client id must be repeated, and was not. */
 export function mustConfirm(
   selection: readonly Selected[],
-  { environment, registration, clientId, confirm }: Circumstances,
+  { environment, registration, clientId, confirm }: GuardFacts,
 ): boolean {
   const isLive = environment.class === 'prod' || (environment.class === 'uat' && registration !== undefined)
   const changes = selection.some((one) => effectOf(one) !== 'read')
@@ -94,8 +94,8 @@ export function mustConfirm(
 }
 
 /** Throws the objections to the selection, if there are any. */
-export function guard(selection: readonly Selected[], circumstances: Circumstances): void {
-  const problems = objections(selection, circumstances)
+export function guard(selection: readonly Selected[], guardFacts: GuardFacts): void {
+  const problems = objections(selection, guardFacts)
   if (isNonEmpty(problems)) throw new ToolError(problems)
 }
 
@@ -104,7 +104,7 @@ export function inWords(selection: readonly Selected[]): string {
   return selection.map((one) => `"${one.workflow.workflowId}" (${effectOf(one)})`).join(', ')
 }
 
-function unconfirmed(selection: readonly Selected[], { environment, confirm }: Circumstances): Problem {
+function unconfirmed(selection: readonly Selected[], { environment, confirm }: GuardFacts): Problem {
   const changing = selection.filter((one) => effectOf(one) !== 'read')
   return {
     code: 'USAGE',
@@ -118,7 +118,7 @@ function unconfirmed(selection: readonly Selected[], { environment, confirm }: C
 /** The first change decides: a selection that deletes first does not register over a client. */
 function registerObjections(
   selection: readonly Selected[],
-  { registration, registerAgain, onTwin, environment }: Circumstances,
+  { registration, registerAgain, onTwin, environment }: GuardFacts,
 ): readonly Problem[] {
   if (registration === undefined || registerAgain || onTwin) return []
   const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
@@ -138,7 +138,7 @@ function registerObjections(
 /** Safety classes: D may cost the client its credentials, X is for the twin alone. */
 export function classObjections(
   selection: readonly Selected[],
-  { environment }: Pick<Circumstances, 'environment'>,
+  { environment }: Pick<GuardFacts, 'environment'>,
 ): readonly Problem[] {
   if (environment.class === 'mock') return []
   const isSacrificial = environment.setting('sacrificial_client')?.value === 'true'

@@ -16,9 +16,9 @@ export interface ChangeMade {
   readonly clientId: string
   /** UTC, RFC 3339, with seconds */
   readonly at: string
-  /** of the client as it was known before the call; undefined: none was known */
+  /** of the client before the call, as the vault had it; undefined: the vault held none */
   readonly scopesBefore: readonly string[] | undefined
-  /** of the answer */
+  /** in the answer */
   readonly scopesAfter: readonly string[] | undefined
 }
 
@@ -30,7 +30,7 @@ export interface Application {
   readonly application: string | undefined
 }
 
-/** One message for each client that Thredd has to act on; a client that the run deleted again needs nothing. */
+/** One message for each client that Thredd has to act on; a client that the run deleted again needs none. */
 export function messagesToThredd(changes: readonly ChangeMade[], application: Application): MessageToThredd[] {
   return [...Map.groupBy(changes, ({ clientId }) => clientId)].flatMap(([clientId, made]) => {
     const last = made.at(-1)
@@ -41,7 +41,7 @@ export function messagesToThredd(changes: readonly ChangeMade[], application: Ap
       asks,
       organisation: application.organisation,
       at: last.at,
-      // Of the client that others know: what stood before the first change of the run.
+      // Of the client before the run, which is the one that Thredd's staff know.
       scopesBefore: made[0]?.scopesBefore === undefined ? undefined : [...made[0].scopesBefore],
       scopesAfter: last.scopesAfter === undefined ? undefined : [...last.scopesAfter],
     }
@@ -89,7 +89,10 @@ function textOf(
     ['Environment', [environment, authorizationServer].filter((part) => part !== undefined).join(', ')],
     ['Scopes before', scopes(scopesBefore, 'no earlier client is known')],
     ['Scopes now', asks === 'delete-client' ? undefined : scopes(scopesAfter, 'not known')],
-    ...made.map(({ change, outcome, at }): readonly [string, string] => [`${at.slice(0, 19)}Z`, said(change, outcome)]),
+    ...made.map(({ change, outcome, at }): readonly [string, string] => [
+      `${at.slice(0, 19)}Z`,
+      inWords(change, outcome),
+    ]),
   ]
   const width = Math.max(...rows.map(([name]) => name.length)) + 1
   return [
@@ -102,7 +105,7 @@ function textOf(
   ].join('\n')
 }
 
-function said(change: Change, outcome: ChangeMade['outcome']): string {
+function inWords(change: Change, outcome: ChangeMade['outcome']): string {
   if (outcome === 'done') return DONE[change]
   const call = { register: 'a DCR POST', update: 'a DCR PUT', delete: 'a DCR DELETE' }[change]
   return outcome === 'exists'

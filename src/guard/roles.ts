@@ -1,6 +1,6 @@
 /**
- * Which requested scopes no role of the application covers, by an editable catalogue. Part of it is inferred, so the answer
- * is a warning and never a refusal: the authorization server decides.
+ * Which requested scopes no role of the application covers, by the editable catalogue fixtures/roles/roles.json. Parts of it
+ * are inferred, so the answer is a warning and never a refusal: the authorization server decides.
  */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -28,7 +28,7 @@ export type Role = z.infer<typeof catalogue>['roles'][number]
 export interface ScopeRequest {
   readonly workflowId: string
   readonly scopes: readonly string[]
-  /** the roles of the application; undefined where nobody has said */
+  /** the roles of the application; undefined where ROLES is not set */
   readonly roles: readonly string[] | undefined
 }
 
@@ -47,17 +47,17 @@ export async function readRoles(folders: readonly string[]): Promise<readonly Ro
   })
 }
 
-/** In words, for a person who can still stop the run. */
+/** Warnings for a person who can still stop the run. */
 export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: readonly Role[]): readonly string[] {
-  const silent = requests.filter(({ roles }) => roles === undefined)
+  const withoutRoles = requests.filter(({ roles }) => roles === undefined)
   const unknown = new Set(
     requests.flatMap(({ roles = [] }) => roles.filter((name) => !catalogue.some((role) => role.name === name))),
   )
   return [
-    ...(silent.length === 0
+    ...(withoutRoles.length === 0
       ? []
       : [
-          `ROLES is not set: the scopes of ${enumerated(silent.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
+          `ROLES is not set: the scopes of ${enumerated(withoutRoles.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
         ]),
     ...[...unknown].map((name) => `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`),
     ...requests.flatMap(({ workflowId, scopes, roles }) => {

@@ -1,6 +1,6 @@
 /**
- * What a record says of the circumstances of its run: environment and settings, how carefully servers were met and what
- * makes the evidence weaker than it looks, the keys that signed. Facts and a table; decides nothing.
+ * What a record says of the circumstances of its run: environment and settings, how carefully servers were checked, what
+ * makes the evidence weaker than it looks, and the keys that signed. Pure.
  */
 import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
 import { basename } from 'node:path'
@@ -67,7 +67,7 @@ interface Circumstances {
 
 function weaknessesOf(circumstances: Circumstances): Weakness[] {
   const { counterparty } = circumstances
-  // The embedded twin is no server of anybody: how carefully it was met says nothing.
+  // The embedded twin is nobody's server: how carefully it was checked is no evidence.
   if (counterparty !== 'network') return [COUNTERPARTY[counterparty], ...ofNode(circumstances)]
   return [...ofEnvironment(circumstances), ...ofNode(circumstances)]
 }
@@ -86,7 +86,7 @@ function ofEnvironment({ environment, proxy }: Circumstances): Weakness[] {
   const lowered = environment.settings.some(
     ({ name, value, instead }) => name === 'TLS_MIN_VERSION' && value === '1.2' && instead === '1.3',
   )
-  // What a file says can be looked up; what was typed or set for one run is gone with it.
+  // What a file says can be looked up later; what was typed or set for one run cannot.
   const typed = environment.settings.filter(({ name, origin }) => name.startsWith('SERVER_') && origin.at === undefined)
   return [
     ...typed.map(({ name, value, origin, instead }) => ({
@@ -102,7 +102,7 @@ function ofEnvironment({ environment, proxy }: Circumstances): Weakness[] {
   ]
 }
 
-/** Variables by which Node.js itself is told to be less careful, or loads what nobody reviewed. */
+/** Variables that make Node.js itself less careful, or make it load code that nobody reviewed. */
 const OF_NODE: readonly (readonly [variable: string, pattern: RegExp, means: string])[] = [
   ['NODE_TLS_REJECT_UNAUTHORIZED', /^0$/, 'set, without effect: server certificates were verified all the same'],
   ['NODE_EXTRA_CA_CERTS', /./, 'servers with certificates of further authorities were trusted'],

@@ -20,7 +20,7 @@ import { folderName } from './selection.ts'
 
 export type { Caller, Counterparty, GivenEvent, PreparedEvent, Provenance, Question } from './caller.ts'
 export { usesTwin } from './connect.ts'
-export { type Permissions, type RunRequest, resolve, type Typed } from './request.ts'
+export { type RunRequest, resolve, type Typed } from './request.ts'
 
 /**
  * Returns the record without its workflows, and the path of the record (its name where there is no reports folder).
@@ -94,8 +94,8 @@ export interface Rehearsal {
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
 export async function rehearse(request: RunRequest, caller: Caller): Promise<Rehearsal> {
   await using stack = new AsyncDisposableStack()
-  const { environment, selection, circumstances, survey, warnings } = await prepare(request, caller, stack)
-  const refused = objections(selection, circumstances).map(
+  const { environment, selection, guardFacts, survey, warnings } = await prepare(request, caller, stack)
+  const refused = objections(selection, guardFacts).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
   )
   return {

@@ -160,7 +160,7 @@ async function lookAt(one: Selected, { situation, clientId }: Shared) {
   const [planned] = plan.workflows
   if (planned === undefined) throw new Error(`workflow "${workflow.workflowId}" was not planned`)
   const { registration } = vault
-  const circumstances = { environment, clientId, registration, confirm: undefined, registerAgain: true, onTwin }
+  const guardFacts = { environment, clientId, registration, confirm: undefined, registerAgain: true, onTwin }
   const overview: WorkflowOverview = {
     flow: basename(flow.file).replace(/\.arazzo\.\w+$/, ''),
     file: flow.file,
@@ -176,7 +176,7 @@ async function lookAt(one: Selected, { situation, clientId }: Shared) {
     given,
     ready: missing.length === 0,
     missing,
-    confirm: mustConfirm([one], circumstances),
+    confirm: mustConfirm([one], guardFacts),
     unnamed: mayRunUnnamed(one, environment),
   }
   return { planned, overview }

@@ -1,7 +1,7 @@
 /** Everything that a run must know and be allowed before its first call. Reads and asks; sends nothing. */
 import { randomBytes } from 'node:crypto'
 import type { Environment } from '../environment/index.ts'
-import { type Circumstances, effectOf, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
+import { effectOf, type GuardFacts, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import { readRoles } from '../guard/roles.ts'
 import { unknownNames } from '../plan/index.ts'
 import { isNonEmpty, ToolError, withWarnings } from '../record/errors.ts'
@@ -27,7 +27,7 @@ export interface Prepared extends Facts {
   /** knows every secret that was read */
   readonly redactor: Redactor
   /** what decides whether the selection may run */
-  readonly circumstances: Circumstances
+  readonly guardFacts: GuardFacts
   readonly warnings: readonly string[]
 }
 
@@ -53,7 +53,7 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
     request,
     proxy,
     redactor,
-    circumstances: {
+    guardFacts: {
       environment,
       clientId: client.clientId,
       registration,
@@ -119,16 +119,16 @@ function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault
 
 /** Throws what speaks against the run; on a terminal the client id can be typed instead of given. */
 async function demandConfirmation(
-  { selection, circumstances }: Pick<Prepared, 'selection' | 'circumstances'>,
+  { selection, guardFacts }: Pick<Prepared, 'selection' | 'guardFacts'>,
   ask: Caller['ask'],
 ): Promise<void> {
-  const { clientId, confirm, environment } = circumstances
-  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, circumstances))
-    return guard(selection, circumstances)
+  const { clientId, confirm, environment } = guardFacts
+  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, guardFacts))
+    return guard(selection, guardFacts)
   // What no answer can change is said first.
-  guard(selection, { ...circumstances, confirm: clientId })
+  guard(selection, { ...guardFacts, confirm: clientId })
   const changes = selection
     .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
     .filter(({ effect }) => effect !== 'read')
-  guard(selection, { ...circumstances, confirm: await ask({ environment: environment.name, clientId, changes }) })
+  guard(selection, { ...guardFacts, confirm: await ask({ environment: environment.name, clientId, changes }) })
 }

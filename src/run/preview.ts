@@ -1,6 +1,6 @@
 /**
- * What a run would send, without sending it: each request as far as it is known before the first call. Secrets stand as
- * names, values that only an answer can give as their expressions. The requests are built by the code that builds them.
+ * What a run would send, without sending it: each request as far as it is known before the first call, built by the same code
+ * as in a run. A secret is shown by its name, a value that only an answer can give by its expression.
  */
 
 import { buildRequest, evaluate, jwtAlterations, OMITTED } from '../execute/request.ts'
@@ -21,7 +21,7 @@ export interface PreviewedStep {
   readonly stepId: string
   readonly identity: string
   readonly method: string
-  /** absolute; expressions stand in braces where an answer decides */
+  /** absolute; a part that only an answer gives is its expression in braces */
   readonly url: string
   readonly headers: readonly (readonly [string, string])[]
   readonly body: string | undefined
@@ -55,19 +55,20 @@ function previewWorkflow(planned: PlannedWorkflow, userAgent: string): Previewed
   }
 }
 
-interface Surroundings {
+/** How the steps of one workflow are shown. */
+interface Frame {
   readonly userAgent: string
   /** stands before the step ids of a workflow that runs as a step of another */
   readonly prefix: string
-  /** workflows that run each other; one of them again would never end */
+  /** the workflow and those that run it; one that runs itself is not shown again */
   readonly within: readonly PlannedWorkflow[]
 }
 
-/** Each step as it would be sent; one with cases once for each, one that runs a workflow as the steps of that. */
+/** Each step as it would be sent: one with cases once for each case, one that runs a workflow as the steps of that workflow. */
 function previewSteps(
   { flow, sources, steps, invoked, dependencies }: PlannedWorkflow,
   inputs: ReadonlyMap<string, PlannedInput>,
-  { userAgent, prefix, within }: Surroundings,
+  { userAgent, prefix, within }: Frame,
 ): PreviewedStep[] {
   const context: Context = {
     inputs: (name) => standIn(name, inputs.get(name)),
@@ -99,7 +100,7 @@ function previewSteps(
   })
 }
 
-/** The inputs of a workflow that another one runs; an argument that only an answer gives stands as its expression. */
+/** The inputs of a workflow that another one runs; an argument that only an answer gives is shown as its expression. */
 function passedInputs(
   { inputs: planned }: PlannedWorkflow,
   invocation: Invocation,
@@ -147,7 +148,7 @@ function previewStep(
   }
 }
 
-/** The same without changes of the payload: they cannot be made within a value that only an answer gives. */
+/** The same without changes of the payload, which cannot be made within a value that only an answer gives. */
 function unchanged(planned: PlannedCall): PlannedCall {
   const { step } = planned
   return {
@@ -174,7 +175,7 @@ function isInPayload(alteration: CallStep['alterations'][number]): alteration is
   return alteration.place === 'form' || alteration.place === 'body'
 }
 
-/** What stands for a JWT that is signed anew for the step, by what holds it. */
+/** What is shown for a JWT that is signed anew for the step, by what holds it. */
 function alteredJwts(step: CallStep): ReadonlyMap<JwtHolder, string> {
   const altered = [...jwtAlterations(step)].map(([holder, alterations]): [JwtHolder, string] => [
     holder,
@@ -183,7 +184,7 @@ function alteredJwts(step: CallStep): ReadonlyMap<JwtHolder, string> {
   return new Map(altered)
 }
 
-/** The value where it is plain and public; else its name or expression. */
+/** The value where it is known and public; else its name or its expression. */
 function standIn(name: string, input: PlannedInput | undefined): unknown {
   if (input === undefined || input.kind === 'absent') return undefined
   if (input.kind === 'vault') return `{$inputs.${name}}`
@@ -194,10 +195,10 @@ function expressionsOf(stepId: string, outputs: ReadonlyMap<string, Value>): Rea
   return Object.fromEntries([...outputs.keys()].map((name) => [name, `{$steps.${stepId}.outputs.${name}}`]))
 }
 
-/** In a path, as it must be written there; the braces of an expression are not worth percent signs in what a person reads. */
+/** Expressions and names in a path, where their braces and brackets are percent-encoded; a person reads them without. */
 const STAND_IN = /%7B%24(?:inputs|steps)\.[\w.-]+%7D|%5B\w+%5D/g
 
-/** What is neither JSON nor a form, perhaps broken on purpose, is shown as it is. */
+/** A body that is neither JSON nor a form, perhaps broken on purpose, is shown as it is. */
 function readable(body: string, type = ''): string {
   if (type.startsWith('application/x-www-form-urlencoded'))
     return [...new URLSearchParams(body)].map(([name, value]) => `${name}=${value}`).join('\n')

@@ -1,4 +1,4 @@
-/** Which flows run: names to files and workflows, and what may run unnamed. */
+/** Which workflows run: from names to files and workflows, and which of them may run without being named. */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { effectOf, inWords, type Selected } from '../guard/confirmation.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
 
 export interface SelectionOptions {
-  /** names (`register`) or paths; none: what the environment allows to run unnamed */
+  /** names (`register`) or paths; none: all that may run without being named */
   readonly flows: readonly string[]
   /** run only these workflows of the flows */
   readonly workflow?: string | readonly string[] | undefined
@@ -40,12 +40,12 @@ export async function select(options: SelectionOptions, environment: Environment
   })
 }
 
-/** Only what changes nothing runs unnamed where something could be changed. */
+/** Outside the class mock only a workflow that changes no client runs without being named. */
 export function mayRunUnnamed(one: Selected, environment: Environment): boolean {
   return environment.class === 'mock' || completed([one]).every((other) => effectOf(other) === 'read')
 }
 
-/** The workflows that the options name, as they are: nothing that must run before, nothing left out. */
+/** The workflows that the options name, without those that they depend on. */
 export async function choose({
   flows: names,
   workflow,
@@ -69,7 +69,7 @@ export async function choose({
 
 interface Filter {
   readonly what: string
-  /** any of them will do; none: all will */
+  /** a workflow with any of these; empty: every workflow */
   readonly wanted: readonly string[]
   readonly of: (one: Selected) => readonly string[]
 }
@@ -108,7 +108,7 @@ function withStep(chosen: readonly Selected[], step: string): readonly Selected[
   })
 }
 
-/** With the workflows that must have passed before; each stands once and before those that depend on it. */
+/** With the workflows that must have passed before; each once, before those that depend on it. */
 function completed(chosen: readonly Selected[]): Selected[] {
   const all: Selected[] = []
   for (const { flow, workflow } of chosen) {
@@ -121,7 +121,7 @@ function completed(chosen: readonly Selected[]): Selected[] {
   return all
 }
 
-/** Flows, workflows and steps that lie beside the selected ones and were not chosen: with any, a run is partial. */
+/** Flows, workflows and steps beside the selected ones that were not chosen. With any of them, a run is partial. */
 export async function leftOut(
   selection: readonly Selected[],
   { folders }: Pick<SelectionOptions, 'folders'>,
@@ -181,7 +181,7 @@ export function folderName(selection: readonly Selected[]): string {
     : `${ids.length}-workflows-${createHash('sha256').update(joined).digest('hex').slice(0, 6)}`
 }
 
-/** Runs independent readings to their ends and reports the problems of all of them at once. */
+/** Waits for all of the work, and throws the problems of all of it at once. */
 export async function together<T extends readonly unknown[]>(
   ...work: { readonly [K in keyof T]: Promise<T[K]> }
 ): Promise<T> {
