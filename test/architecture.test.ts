@@ -2,9 +2,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { changesIn } from './support/changes.ts'
-import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
+import { cyclesOf, floorsOf, importsOf, pathOf, reachedFrom } from './support/imports.ts'
 
-/** module → modules of src and npm packages it may import. A folder of src is one module. */
+/** room → other rooms, folders of the repository and npm packages that it may import. A folder of src is a room. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   record: ['fixtures', 'zod'],
   secret: [],
@@ -49,19 +49,33 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 interface Edge {
   readonly file: string
   readonly line: number
-  /** the module that imports */
+  /** the room that imports */
   readonly from: string
-  /** a module of src, another folder of the repository, or an npm package */
+  /** a room, another folder of the repository, or an npm package */
   readonly to: string
   /** the file that is imported, from the root of the repository; absent for a package */
   readonly path?: string | undefined
   readonly specifier: string
+  readonly isLoadedAtOnce: boolean
 }
 
 const files = sourcesIn('src')
-const edges = files.flatMap(edgesOf)
+const edgesOfAll = new Map(['src', 'mocks', 'test', 'bench'].flatMap(sourcesIn).map((file) => [file, edgesOf(file)]))
+const edges = files.flatMap((file) => edgesOfAll.get(file) ?? [])
+/** The files of a folder with those that each imports. */
+const importsIn = (folder: string, isWanted = (_: Edge) => true) =>
+  new Map(
+    sourcesIn(folder).map((file) => [
+      file,
+      (edgesOfAll.get(file) ?? []).filter(isWanted).flatMap(({ path = [] }) => path),
+    ]),
+  )
 
-test.each(files)('%s imports only what its module may', (file) => {
+test('every file of src lies in a room, and every room has a file', () => {
+  expect(new Set(files.map(roomOf))).toEqual(new Set(Object.keys(MAY_IMPORT)))
+})
+
+test.each(files)('%s imports only what its room may', (file) => {
   const strangers = edges.filter(
     ({ file: importer, from, to }) => importer === file && from !== to && !MAY_IMPORT[from]?.includes(to),
   )
@@ -76,21 +90,21 @@ test('every allowed edge is used', () => {
   expect(allowed.filter((edge) => !used.has(edge))).toEqual([])
 })
 
-test('modules of src form no cycle', () => {
-  expect(cyclesOf(new Map(Object.entries(MAY_IMPORT)))).toEqual([])
+test('rooms form no cycle, and stand on eight floors at most', () => {
+  const graph = new Map(Object.entries(MAY_IMPORT).map(([room, list]) => [room, list.filter((to) => to in MAY_IMPORT)]))
+
+  expect(cyclesOf(graph)).toEqual([])
+  expect(Math.max(...floorsOf(graph).values())).toBeLessThanOrEqual(8)
 })
 
 test.each(['src', 'mocks', 'test', 'bench'])('files of %s form no cycle, types included', (folder) => {
-  const all = sourcesIn(folder).map((file): [string, string[]] => [
-    file,
-    edgesOf(file).flatMap(({ path = [] }) => path),
-  ])
+  const graph = importsIn(folder)
 
-  expect(all.length).toBeGreaterThan(1)
-  expect(cyclesOf(new Map(all))).toEqual([])
+  expect(graph.size).toBeGreaterThan(1)
+  expect(cyclesOf(graph)).toEqual([])
 })
 
-test('each npm package has one owning module', () => {
+test('each npm package has one owning room', () => {
   const owners = Map.groupBy(
     edges.filter(({ path }) => path === undefined),
     ({ to }) => to,
@@ -108,11 +122,24 @@ test('a package is imported by a name that it exports', () => {
 })
 
 test('the twin shares no code with the client', () => {
-  const shared = sourcesIn('mocks')
-    .flatMap(edgesOf)
-    .filter(({ path }) => path?.startsWith('src/'))
+  const shared = [...importsIn('mocks').values()].flat().filter((path) => path.startsWith('src/'))
 
   expect(shared).toEqual([])
+})
+
+/** What is loaded first, and what is loaded when flows are to be run. */
+const ENTRIES = ['cli/main.ts', 'cli/run.ts', 'vitest/index.ts', 'vitest/tests.ts'].map((file) => `src/front/${file}`)
+
+test.each(ENTRIES)('%s does not load the twin before it is needed', (entry) => {
+  const reached = [
+    ...reachedFrom(
+      entry,
+      importsIn('src', ({ isLoadedAtOnce }) => isLoadedAtOnce),
+    ),
+  ]
+
+  expect(files).toContain(entry)
+  expect(reached.filter((file) => file.startsWith('mocks/'))).toEqual([])
 })
 
 test('only the front ends, command line and vitest, touch the process and the console', () => {
@@ -156,7 +183,7 @@ function sourcesIn(folder: string): string[] {
 
 /** Modules of Node are left out: everybody may use them. */
 function edgesOf(file: string): Edge[] {
-  return importsOf(readFileSync(file, 'utf8'), file).flatMap(({ specifier, line }): Edge[] => {
+  return importsOf(readFileSync(file, 'utf8'), file).flatMap(({ specifier, line, isLoadedAtOnce }): Edge[] => {
     if (specifier === undefined)
       throw new Error(`${file}:${line}: nobody can say what is imported; write it as a plain text`)
     if (specifier.startsWith('node:')) return []
@@ -165,10 +192,11 @@ function edgesOf(file: string): Edge[] {
       {
         file,
         line,
-        from: moduleOf(file),
-        to: path === undefined ? packageOf(specifier) : moduleOf(path),
+        from: roomOf(file),
+        to: path === undefined ? packageOf(specifier) : roomOf(path),
         path,
         specifier,
+        isLoadedAtOnce,
       },
     ]
   })
@@ -182,8 +210,8 @@ function packageOf(specifier: string): string {
 }
 
 /** Of a file in src the first part of its path below it, of any other its folder at the top. */
-function moduleOf(path: string): string {
-  return (path.replace(/^src\//, '').split('/')[0] ?? '').replace(/\.ts$/, '')
+function roomOf(path: string): string {
+  return path.replace(/^src\//, '').split('/')[0] ?? ''
 }
 
 function isExported(name: string, specifier: string): boolean {

@@ -1,7 +1,7 @@
 /** What the architecture is checked with, on made-up sources and trees. */
 import { expect, test } from 'vitest'
 import { changesIn } from './support/changes.ts'
-import { cyclesOf, importsOf, pathOf } from './support/imports.ts'
+import { cyclesOf, floorsOf, importsOf, pathOf, reachedFrom } from './support/imports.ts'
 
 const specifiers = (text: string) => importsOf(text, 'src/room/file.ts').map(({ specifier }) => specifier)
 
@@ -30,6 +30,20 @@ test.each([
   expect(specifiers(text)).toEqual(['./x.ts'])
 })
 
+test.each([
+  [`import { a } from './x.ts'`, true],
+  [`import './x.ts'`, true],
+  [`export * from './x.ts'`, true],
+  [`import { type A, b } from './x.ts'`, true],
+  [`const load = createRequire(import.meta.url)\nload('./x.ts')`, true],
+  [`import type { A } from './x.ts'`, false],
+  [`export type { A } from './x.ts'`, false],
+  [`const a = await import('./x.ts')`, false],
+  [`type A = import('./x.ts').A`, false],
+])('%s loads the file at once: %s', (text, isLoadedAtOnce) => {
+  expect(importsOf(text, 'a.ts')).toMatchObject([{ specifier: './x.ts', isLoadedAtOnce }])
+})
+
 test('what only looks like an import is none', () => {
   const text = `// import './a.ts'\nconst a = "import './b.ts'"\nexport const b = 1\nexport { a }\nload('./c.ts')`
 
@@ -37,7 +51,7 @@ test('what only looks like an import is none', () => {
 })
 
 test('what nobody can read is said with its line', () => {
-  expect(importsOf('const name = 1\nawait import(name)', 'a.ts')).toEqual([{ specifier: undefined, line: 2 }])
+  expect(importsOf('const name = 1\nawait import(name)', 'a.ts')).toMatchObject([{ specifier: undefined, line: 2 }])
   expect(() => importsOf('import {', 'src/a.ts')).toThrow('src/a.ts cannot be parsed')
 })
 
@@ -66,6 +80,14 @@ test.each([
   ['a cycle behind a way that was walked', ['a>b', 'b>c', 'a>d', 'd>c', 'c>e', 'e>c'], ['c -> e -> c']],
 ])('cycles of a tree with %s', (_, edges, cycles) => {
   expect(cyclesOf(treeOf(...edges))).toEqual(cycles)
+})
+
+test('floors of a tree, and what is reached from a file of it', () => {
+  const tree = treeOf('a>b', 'b>d', 'a>c', 'c>b', 'e>a')
+
+  expect(Object.fromEntries(floorsOf(tree))).toEqual({ d: 1, b: 2, c: 3, a: 4, e: 5 })
+  expect([...reachedFrom('c', tree)]).toEqual(['c', 'b', 'd'])
+  expect([...reachedFrom('x', treeOf('x>y', 'y>x'))]).toEqual(['x', 'y'])
 })
 
 test.each([

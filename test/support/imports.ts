@@ -6,6 +6,8 @@ export interface Import {
   /** as it is written; undefined where it is worked out at run time, so that nobody can say what is imported */
   readonly specifier: string | undefined
   readonly line: number
+  /** whether what is imported is loaded with the file that imports it: neither a type nor `import()` is */
+  readonly isLoadedAtOnce: boolean
 }
 
 /**
@@ -20,7 +22,8 @@ export function importsOf(text: string, file: string): readonly Import[] {
   return nodes.flatMap((node) => {
     const source = sourceOf(node, loaders)
     if (source === undefined) return []
-    return [{ specifier: typeof source.value === 'string' ? source.value : undefined, line: lineOf(node, text) }]
+    const specifier = typeof source.value === 'string' ? source.value : undefined
+    return [{ specifier, line: lineOf(node, text), isLoadedAtOnce: isLoadedAtOnce(node) }]
   })
 }
 
@@ -48,6 +51,33 @@ export function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): readonl
   }
   for (const node of graph.keys()) visit(node)
   return cycles
+}
+
+/**
+ * The floor of each node of a graph without cycles: 1 for what leads nowhere, else one above the highest that it leads to.
+ */
+export function floorsOf(graph: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, number> {
+  const floors = new Map<string, number>()
+  const floorOf = (node: string): number => {
+    const floor = floors.get(node) ?? 1 + Math.max(0, ...(graph.get(node) ?? []).map(floorOf))
+    floors.set(node, floor)
+    return floor
+  }
+  for (const node of graph.keys()) floorOf(node)
+  return floors
+}
+
+/** The nodes that a way leads to from `start`, itself among them. */
+export function reachedFrom(start: string, graph: ReadonlyMap<string, readonly string[]>): ReadonlySet<string> {
+  const reached = new Set([start])
+  // A set takes in what is added while it is walked.
+  for (const node of reached) for (const next of graph.get(node) ?? []) reached.add(next)
+  return reached
+}
+
+function isLoadedAtOnce({ type, importKind, exportKind }: Node): boolean {
+  if (type === 'ImportExpression' || type === 'TSImportType') return false
+  return importKind !== 'type' && exportKind !== 'type'
 }
 
 /** The node that holds the specifier, if this one imports anything. */

@@ -16,7 +16,9 @@ export interface Node {
 export function nodesOf(text: string, file: string): readonly Node[] {
   const { program, errors } = parseSync(file, text)
   if (errors[0] !== undefined) throw new Error(`${file} cannot be parsed: ${errors[0].message}`)
-  return [...within(program)]
+  const nodes: Node[] = []
+  collect(program, nodes)
+  return nodes
 }
 
 export function lineOf(node: Node, text: string): number {
@@ -30,10 +32,8 @@ export function nameOf(node: unknown): string {
   return type === 'Identifier' ? String(name) : ''
 }
 
-function* within(value: unknown): Generator<Node> {
-  if (Array.isArray(value)) for (const one of value) yield* within(one)
-  else if (typeof value === 'object' && value !== null) {
-    if ('type' in value && typeof value.type === 'string') yield value as Node
-    yield* within(Object.values(value))
-  }
+function collect(value: unknown, nodes: Node[]): void {
+  if (typeof value !== 'object' || value === null) return
+  if ('type' in value && typeof value.type === 'string') nodes.push(value as Node)
+  for (const one of Object.values(value)) collect(one, nodes)
 }
