@@ -16,14 +16,15 @@ export interface EnvironmentFile {
 }
 
 /**
- * The file that a name (`uat` for `.env.uat`) or a path means: the first of `folders` that has it; a path starts at the first.
+ * The file that a name (`uat` for `.env.uat`) or a path means: the first of `folders` that has it; a path starts at `here`.
  * Throws ToolError ENV_FILE that names the environments found.
  */
-export async function locateEnvironmentFile(named: string, folders: readonly string[]): Promise<string> {
-  const isPath = /[\\/]|^\.env/.test(named)
-  const candidates = isPath
-    ? [resolve(folders[0] ?? '', named)]
-    : folders.map((folder) => resolve(folder, `.env.${named}`))
+export async function locateEnvironmentFile(
+  named: string,
+  folders: readonly string[],
+  here = folders[0] ?? '',
+): Promise<string> {
+  const candidates = isPath(named) ? [resolve(here, named)] : folders.map((folder) => resolve(folder, `.env.${named}`))
   const found = candidates.find((file) => existsSync(file))
   if (found !== undefined) return found
   const known = [...new Set((await Promise.all(folders.map(environmentsIn))).flat())].sort()
@@ -36,6 +37,11 @@ export async function locateEnvironmentFile(named: string, folders: readonly str
         ? `name an environment (${known.length === 0 ? 'mock, uat, prod' : known.join(', ')}) or the path of a file`
         : `did you mean "${meant}"?`,
   })
+}
+
+/** Whether the environment is named by a file rather than by its name. */
+export function isPath(named: string): boolean {
+  return /[\\/]|^\.env/.test(named)
 }
 
 /** Throws ToolError ENV_FILE where it cannot be read. */

@@ -8,7 +8,7 @@ import { identityPartOf } from '../identity/settings.ts'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
 import { shapeOf, type z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
-import { locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
+import { isPath, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { identitiesOf } from './identities.ts'
 import {
   DEFAULT,
@@ -63,14 +63,23 @@ export interface Environment {
   readonly settings: readonly PrintedSetting[]
   /** What the setting with an input's name is for; undefined where it is no setting of ours. */
   about(inputName: string): string | undefined
+  /** the folder of the user's files; the vault is there unless VAULT_DIR says otherwise */
+  readonly folder: string
   /** The file a person should write a missing value to. */
   readonly localFile: string
   readonly warnings: readonly string[]
 }
 
 export async function loadEnvironment(options: EnvironmentOptions): Promise<Environment> {
-  const file = await locateEnvironmentFile(options.env, [options.folder, options.fallback ?? options.folder])
-  const local = await readOptionalFile(`${file}.local`)
+  const file = await locateEnvironmentFile(
+    options.env,
+    [options.folder, options.fallback ?? options.folder],
+    options.here,
+  )
+  // What the user adds lies in the user's project, also where the environment is that of the package.
+  const folder = isPath(options.env) || dirname(file) === options.folder ? dirname(file) : options.folder
+  const localFile = resolve(folder, `${basename(file)}.local`)
+  const local = await readOptionalFile(localFile)
   const main = await readEnvironmentFile(file)
   const files = local === undefined ? [main] : [local, main]
 
@@ -112,14 +121,15 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     timeoutMs: values.get('TIMEOUT_MS') as number,
     secretNames: (values.get('REDACT') as string[] | undefined) ?? [],
     vault: {
-      folder: path('VAULT_DIR') ?? resolve(dirname(file), '.vault', name),
+      folder: path('VAULT_DIR') ?? resolve(folder, '.vault', name),
       key: secret('VAULT_KEY'),
       keyFile: path('VAULT_KEY_FILE'),
     },
     setting: (inputName) => settings.get(inputName.toUpperCase()) ?? derived(inputName, servers),
     settings: [...settings].map(printed).sort((a, b) => (a.name < b.name ? -1 : 1)),
     about: (inputName) => aboutOf(inputName.toUpperCase()),
-    localFile: `${file}.local`,
+    folder,
+    localFile,
     warnings: [...files.flatMap((one) => one.warnings), ...warnings],
   }
 }

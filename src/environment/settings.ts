@@ -15,6 +15,8 @@ export interface EnvironmentOptions {
   readonly folder: string
   /** where an environment is looked for that `folder` does not have */
   readonly fallback?: string | undefined
+  /** where the path of an environment file starts (default: folder) */
+  readonly here?: string | undefined
   /** process variables; those with the prefix THREDD_ win over the files */
   readonly variables: Readonly<Record<string, string | undefined>>
   /** `--server source=url`; wins over everything */

@@ -41,6 +41,8 @@ export interface Program {
   readonly version: string
   /** the current folder, where relative paths start */
   readonly here: string
+  /** the folder of the user's files: environment files, flows, reports, vault */
+  readonly project: string
   readonly variables: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream

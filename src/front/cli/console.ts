@@ -111,6 +111,7 @@ export class Console {
       'twin-in-process': 'offline twin in this process',
     }
     this.#out.line(`environment ${this.#out.paint('bold', environment.name)} · ${where[counterparty]}`)
+    this.#out.line(this.#out.paint('dim', `project     ${this.#out.plain(environment.folder)}`))
     this.#out.warnings(warnings)
     this.#warningsShown = warnings.length
     const unchecked = given.filter(({ how }) => how === 'not checked')

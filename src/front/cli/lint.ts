@@ -7,11 +7,11 @@ import { consoleOn } from './console.ts'
 
 /** Rejects with ToolError where the command itself is wrong, such as a path that does not exist. */
 export async function performLint(invocation: Invocation, program: Program): Promise<number> {
-  const { here, root, stdout, write } = program
+  const { here, project, root, stdout, write } = program
   const report = await lint({
     paths: invocation.words,
     // The flows of the package are used where the current folder has none.
-    folders: [here, root],
+    folders: [...new Set([here, project, root])],
     structureOnly: invocation.has('structure-only'),
   })
   const code = exitCode(report, { strict: invocation.has('strict') })

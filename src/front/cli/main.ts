@@ -1,5 +1,7 @@
 /** `thredd`: the command line of this process, from its arguments to its exit code. */
 import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { projectFolder } from '../../environment/project.ts'
 import { ToolError } from '../../record/errors.ts'
 import { versionOf } from '../provenance.ts'
 import { parseCommandLine } from './arguments.ts'
@@ -43,10 +45,12 @@ async function perform(argv: readonly string[], program: Program): Promise<numbe
 
 function programOf(root: string): Program {
   const { stdin, stdout, stderr, env: variables } = process
+  const here = process.cwd()
   return {
     root,
     version: versionOf(root),
-    here: process.cwd(),
+    here,
+    project: projectFolder(here, { home: homedir() }),
     variables,
     stdin,
     stdout,

@@ -19,6 +19,8 @@ type FormatName = keyof typeof FORMATS
 
 interface Surroundings {
   readonly here: string
+  /** the folder of the user's files (default: the current one) */
+  readonly project?: string
   readonly write: (text: string) => void
   /** default: the user's own */
   readonly home?: string
@@ -28,7 +30,8 @@ interface Surroundings {
 /** Resolves to 1 where a comparison finds a new failure, else to 0. Everything is read before anything is written. */
 export async function performReport(invocation: Invocation, surroundings: Surroundings): Promise<number> {
   const { here, write } = surroundings
-  const reports = resolve(here, invocation.text('reports') ?? 'reports')
+  const named = invocation.text('reports')
+  const reports = named === undefined ? resolve(surroundings.project ?? here, 'reports') : resolve(here, named)
   if (invocation.words.length > 1)
     fail({ code: 'USAGE', message: 'thredd report takes one run', hint: 'compare two with --compare <run>' })
   if (invocation.has('index')) return await writeIndex(reports, surroundings)

@@ -6,11 +6,15 @@ import { provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { harmless } from './printer.ts'
 
-export function environmentOptions(invocation: Invocation, { root, here, variables }: Program): EnvironmentOptions {
+export function environmentOptions(
+  invocation: Invocation,
+  { root, here, project, variables }: Program,
+): EnvironmentOptions {
   return {
     env: invocation.text('env') ?? (variables.THREDD_ENV || 'mock'),
-    folder: here,
-    // Used for the environments that the current folder does not have.
+    here,
+    folder: project,
+    // Used for the environments that the project does not have.
     fallback: root,
     variables,
     servers: invocation.pairs('server'),
@@ -40,8 +44,8 @@ export function selectionOf(invocation: Invocation, program: Program): Typed['se
 }
 
 /** Folders that hold `flows/` and `fixtures/`; the first match wins. */
-function foldersOf({ here, root }: Program): readonly string[] {
-  return [here, root]
+function foldersOf({ here, project, root }: Program): readonly string[] {
+  return [...new Set([here, project, root])]
 }
 
 /** A flow of the package, even where the current folder has one of the same name. */
@@ -51,12 +55,13 @@ export function flowOfPackage(name: string, program: Program): Typed['selection'
 
 /** What this process brings along for a run. */
 export function callerOf(invocation: Invocation, program: Program, signal: AbortSignal): Caller {
-  const { root, version, here, variables, stdin, stderr } = program
+  const { root, version, here, project, variables, stdin, stderr } = program
+  const out = invocation.text('out')
   const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
   return {
     version,
     provenance: provenanceOf(root, variables),
-    out: resolve(here, invocation.text('out') ?? 'reports'),
+    out: out === undefined ? resolve(project, 'reports') : resolve(here, out),
     codeQuality: variables.GITLAB_CI === 'true',
     variables,
     proxy: proxyOf(variables),

@@ -1,0 +1,47 @@
+/** Which folder holds the user's files: environment files, flows, reports and the vault. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { basename, dirname, join, sep } from 'node:path'
+
+const PACKAGE = 'thredd-dcr'
+
+/**
+ * The nearest folder, from `start` upwards, whose package.json is this package's or depends on it, or that holds `.vault`;
+ * without one, `start`. The search ends with a repository's root and before the home folder or a folder of another owner, so
+ * that nothing above the user's own work is taken for it. A folder inside node_modules is never one: an upgrade deletes it.
+ */
+export function projectFolder(start: string, { home }: { readonly home: string }): string {
+  const from = outsideModules(start)
+  const owner = ownerOf(from)
+  for (let folder = from; ; folder = dirname(folder)) {
+    if (folder === home || ownerOf(folder) !== owner) return from
+    if (isProject(folder)) return folder
+    if (existsSync(join(folder, '.git')) || dirname(folder) === folder) return from
+  }
+}
+
+function isProject(folder: string): boolean {
+  if (basename(folder) !== '.vault' && existsSync(join(folder, '.vault'))) return true
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const { name, ...rest } = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as Record<string, unknown>
+    return (
+      name === PACKAGE ||
+      ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'].some(
+        (kind) => typeof rest[kind] === 'object' && rest[kind] !== null && PACKAGE in rest[kind],
+      )
+    )
+  } catch {
+    return false
+  }
+}
+
+function outsideModules(folder: string): string {
+  const parts = folder.split(sep)
+  const at = parts.indexOf('node_modules')
+  return at < 0 ? folder : parts.slice(0, at).join(sep) || sep
+}
+
+/** undefined where it cannot be read, and on systems without owners it is 0 everywhere */
+function ownerOf(folder: string): number | undefined {
+  return statSync(folder, { throwIfNoEntry: false })?.uid
+}
