@@ -1,7 +1,4 @@
-/**
- * The requirement catalogue: what the clauses that flows and checks name ask for, and which checks of a run decide it.
- * A table and its look-up. Knows nothing of runs.
- */
+/** The requirement catalogue: what each clause of a standard or of Thredd's page requires, and which checks decide it. */
 import { createHash } from 'node:crypto'
 import catalogue from '../../fixtures/requirements/requirements.json' with { type: 'json' }
 
@@ -9,7 +6,7 @@ export interface Clause {
   /** document and section: RFC7591-3.2.1, THREDD-DCR-3.3.2 */
   readonly id: string
   readonly title: string
-  /** absent where nobody knows the document */
+  /** absent for a document that is not known */
   readonly href?: string | undefined
 }
 
@@ -25,13 +22,13 @@ export interface Requirement {
   readonly text: string
   /** flows of this repository whose checks name it */
   readonly flows?: readonly string[]
-  /** checks that decide it, by operation and the check's id or title; neither: nobody has written one */
+  /** the checks that decide it, each by its operation and its id or title; empty, and no `flows`: there is none yet */
   readonly proof: readonly { readonly operation: string; readonly check: string }[]
 }
 
 export const REQUIREMENTS = catalogue.requirements as readonly Requirement[]
 
-/** Printed in each record, so that a reader knows against which table it was judged. */
+/** Which catalogue a run was judged by; it is in every record. */
 export const CATALOGUE = {
   version: catalogue.version,
   requirements: REQUIREMENTS.length,
@@ -42,7 +39,7 @@ const CLAUSES: ReadonlyMap<string, Clause> = new Map(
   Object.entries(catalogue.clauses).map(([id, clause]) => [id, { id, ...clause }]),
 )
 
-/** What the beginnings of requirement ids are about, the longest first. */
+/** Areas by the beginning of a requirement's id; a longer beginning stands before a shorter one. */
 const AREAS: readonly (readonly [beginning: string, area: string])[] = [
   ['THREDD-DCR', 'Thredd’s page'],
   ['DISC', 'Discovery'],
@@ -60,7 +57,7 @@ export function areaOf({ id }: Pick<Requirement, 'id'>): string {
   return AREAS.find(([beginning]) => id.startsWith(beginning))?.[1] ?? 'Other'
 }
 
-/** The clause of an id, of a requirement's id too. One that the table does not know still says its document and section. */
+/** By the id of a clause or a requirement. An RFC that is not in the table still gets its title and link. */
 export function clauseOf(id: string): Clause {
   const known = CLAUSES.get(id) ?? CLAUSES.get(REQUIREMENTS.find((requirement) => requirement.id === id)?.clause ?? '')
   if (known !== undefined) return known

@@ -1,6 +1,6 @@
 /**
- * The one taxonomy of anticipated errors. A failed check is data in the record and never thrown; what is thrown here
- * prevents a start or a verdict. Anything else that is thrown is a bug (exit 70).
+ * Every error that is expected to happen. A failed check is none: it is data in the record. Whatever else is thrown is a bug
+ * (exit code 70).
  */
 
 /** A place in a file; line and column count from 1. */
@@ -12,7 +12,7 @@ export interface SourceLocation {
 
 type Exit = 1 | 2 | 3 | 70
 
-/** Every code there is, the exit code it leads to, and what it means. docs/errors.md is printed from this table. */
+/** Each error code with its exit code and meaning. docs/errors.md is printed from this table. */
 export const CODES = {
   USAGE: { exit: 2, means: 'the command line cannot be understood' },
   ENV_FILE: { exit: 2, means: 'an environment file is missing or cannot be read' },
@@ -70,7 +70,7 @@ export interface Problem {
   readonly hint?: string | undefined
 }
 
-/** All problems of one stage at once; `problems` is never empty. `warnings` are what was noticed on the way to them. */
+/** All problems that were found at once, and the warnings that came up before them. */
 export class ToolError extends Error {
   readonly problems: readonly [Problem, ...Problem[]]
   readonly warnings: readonly string[]
@@ -129,8 +129,8 @@ export function isNonEmpty<T>(list: readonly T[]): list is readonly [T, ...T[]] 
 }
 
 /**
- * Problems as a person works through them: file by file, each from its top to its end. Those in `last` come last, as what is
- * wrong elsewhere may be their cause.
+ * Sorted as a person works through them: file by file, from top to bottom. Problems in the file `last` come last, since those
+ * in other files may be their cause.
  */
 export function inReadingOrder(problems: readonly Problem[], last?: string): readonly Problem[] {
   const files = [...new Set(problems.map(({ at }) => at?.file))]
@@ -148,7 +148,7 @@ export function worstExit(codes: Iterable<number>): number {
 
 /**
  * A problem as a compiler would print it: title, file:line:column, the source line with a caret, expected, found, hint.
- * `source` is the text of the file at `problem.at`, where it is at hand.
+ * `source` is the text of the file that `problem.at` points into, if the caller has it.
  */
 export function render(
   problem: Omit<Problem, 'code'> & { readonly code: string; readonly level?: 'error' | 'warning' | 'hint' },
@@ -171,10 +171,10 @@ export function render(
   return lines.join('\n')
 }
 
-/** Columns of a source line that are shown; a whole file may stand on one. */
+/** At most so many characters of a source line are shown, since a file may be one long line. */
 const WIDEST = 160
 
-/** The line and the caret under it. Tabs stay tabs in both, so that they stay one under the other. */
+/** The line, and the caret for the line below it. The indent keeps its tabs, so that the caret stands at the right place. */
 function excerpt(text: string, column: number): { line: string; caret: string } {
   const start = text.length <= WIDEST ? 0 : Math.max(0, Math.min(column - WIDEST / 2, text.length - WIDEST))
   const before = start === 0 ? '' : '…'
@@ -186,7 +186,7 @@ function excerpt(text: string, column: number): { line: string; caret: string } 
   }
 }
 
-/** The candidate a person probably meant, if one is near enough: at most one mistake for each three letters. */
+/** The candidate with the fewest mistakes, if that is at most one for each three letters. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
   let least = Math.max(word.length < 3 ? 0 : 1, Math.floor(word.length / 3)) + 1
@@ -203,7 +203,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best
 }
 
-/** The name that was probably meant, or those that there are. */
+/** A hint: the name that was probably meant, else all names. */
 export function suggestion(word: string, names: Iterable<string>): string {
   const known = [...names]
   const meant = nearest(word, known)
@@ -212,13 +212,13 @@ export function suggestion(word: string, names: Iterable<string>): string {
   return `known: ${enumerated(known, MOST_NAMES)}`
 }
 
-/** Names of a sentence, with commas; of very many the first, and how many more there are. */
+/** Names with commas; of more than `most` the first, and how many more there are. */
 export function enumerated(names: readonly string[], most = 20): string {
   const rest = names.length - most
   return rest <= 1 ? names.join(', ') : `${names.slice(0, most).join(', ')} and ${rest} more`
 }
 
-/** Hostile files have names without end: so many are compared, and so many shown. */
+/** How many names are compared and shown at most, since a hostile file may have any number of them. */
 const MOST_CANDIDATES = 1000
 const MOST_NAMES = 50
 

@@ -1,6 +1,6 @@
 /**
- * The shape of a run record, plain JSON, already redacted: the contract with stored records. A run makes records and need not
- * load it; raise its version when the meaning of a member changes.
+ * The shape of record.json: plain JSON, redacted. Only reading stored records needs this file; a run does not load it. Raise
+ * recordVersion when the meaning of a member changes.
  */
 import { z } from './shape.ts'
 
@@ -67,11 +67,11 @@ const exchange = z.object({
       cipher: z.string(),
       /** the application protocol agreed on (RFC 7301); absent where the server names none */
       alpn: optional(z.string()),
-      /** where TCP went; absent behind a proxy, which alone knows */
+      /** the peer of the TCP connection; absent where a proxy made it */
       address: optional(z.string()),
       port: optional(z.int()),
       server: optional(peerCertificate),
-      /** the issuers above it, up to the root that is trusted */
+      /** its issuers, up to the trusted root */
       chain: optional(z.array(peerCertificate)),
       /** the client certificate that was *configured*; whether the server asked for it is not known here */
       configured: optional(z.object({ identity: z.string(), sha256: z.string() })),
@@ -95,16 +95,16 @@ const stepRecord = z.object({
   because: optional(z.string()),
   error: optional(errorRecord),
   operation: z.object({ source: z.string(), operationId: z.string(), method: z.string(), path: z.string() }),
-  /** the step ran this workflow, whose steps stand before it; its operation is then source "workflow", method "RUN" */
+  /** the workflow that the step ran; its steps come before this one. The operation is then source "workflow", method "RUN" */
   workflowId: optional(z.string()),
   identity: z.string(),
-  /** one run of the step with that id: the unaltered request as the control, or one case of its table */
+  /** which row of the step's table of cases this is; `control` is the unaltered request */
   case: optional(z.object({ of: z.string(), id: z.string(), control: z.boolean() })),
-  /** what was changed in the otherwise good request, in words */
+  /** what was changed in the request on purpose, in words */
   alterations: optional(z.array(z.string())),
   startedAt: optional(instant),
   durationMs,
-  /** the last exchange is the judged one: earlier attempts stay as evidence */
+  /** one for each attempt; the last one was judged */
   exchanges: z.array(exchange),
   checks: z.array(checkRecord),
   outputs: z.record(z.string(), z.unknown()),
@@ -138,7 +138,7 @@ const workflowRecord = z.object({
 
 const givenRecord = z.object({
   workflowId: z.string(),
-  /** a word of `given`, and what it means */
+  /** one of the words that `given` in a flow file may have, and what it means */
   name: z.string(),
   means: z.string(),
   how: z.enum(['made on the twin', 'in the vault', 'not checked']),
@@ -165,9 +165,9 @@ const signingKeyRecord = z.object({
   /** what it signed, or was ready to sign, in this run */
   algorithms: z.array(z.string()),
   key: publicKey,
-  /** of the public key as a JWK, RFC 7638 */
+  /** of the public key as a JWK (RFC 7638) */
   thumbprint: z.string(),
-  /** where SIGNING_CERT_FILE names it */
+  /** absent where SIGNING_CERT_FILE is not set */
   certificate: optional(identityRecord),
 })
 
@@ -199,16 +199,16 @@ export const runRecord = z.object({
   }),
   /** the requirement catalogue that the report refers to */
   catalogue: optional(z.object({ version: z.string(), requirements: z.int(), sha256: z.string() })),
-  /** who had it run, where a CI system or the user says so */
+  /** who started the run, as far as a CI system or the user says so */
   origin: optional(
     z.object({
       operator: optional(z.string()),
       organisation: optional(z.string()),
       reference: optional(z.string()),
       job: optional(z.string()),
-      /** the run whose report this one takes the place of */
+      /** the id of the run that this one replaces */
       supersedes: optional(z.string()),
-      /** the container image, with its digest where it is named with one */
+      /** the container image as it was named, with its digest if the name has one */
       image: optional(z.string()),
     }),
   ),
@@ -216,25 +216,25 @@ export const runRecord = z.object({
     name: z.string(),
     class: z.enum(['mock', 'uat', 'prod']),
     files: z.array(z.string()),
-    /** base URLs, and the file and line or variable each came from */
+    /** base URLs; `from` is a file and line, or a variable */
     servers: optional(z.array(z.object({ source: z.string(), url: z.string(), from: z.string() }))),
-    /** what the run went by: no secret, of a path its last part alone; and the SHA-256 of this table as JSON */
+    /** the settings of the run without secrets, paths cut to their last part; and the SHA-256 of this list as JSON */
     settings: optional(z.array(z.object({ name: z.string(), value: z.string(), from: z.string() }))),
     settingsSha256: optional(z.string()),
   }),
-  /** how carefully servers were met; their certificates are always checked */
+  /** how servers were authenticated; their certificates are always checked */
   security: optional(
     z.object({
       minTlsVersion: z.string(),
       ownAuthorities: z.boolean(),
       proxy: z.boolean(),
-      /** those of CA_FILE */
+      /** the certificates in CA_FILE */
       authorities: optional(z.array(peerCertificate)),
       /** what makes the evidence weaker than it looks: the setting, and what it means */
       weaknesses: optional(z.array(z.object({ flag: z.string(), means: z.string() }))),
     }),
   ),
-  /** flows and workflows that exist and were not part of the run; none: the run is complete */
+  /** flows and workflows that exist and were not part of the run; empty: the run is complete */
   leftOut: optional(z.array(z.string())),
   /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
   counterparty: z.enum(['network', 'twin', 'twin-in-process']),
@@ -243,7 +243,7 @@ export const runRecord = z.object({
   identities: z.array(identityRecord),
   signingKeys: optional(z.array(signingKeyRecord)),
   warnings: z.array(z.string()),
-  /** what workflows were given before they began */
+  /** what had to be so before workflows began */
   given: optional(z.array(givenRecord)),
   workflows: z.array(workflowRecord),
   /** what a person must send to Thredd's staff now */
@@ -251,10 +251,7 @@ export const runRecord = z.object({
   redaction: z.object({
     rules: z.string(),
     secretsKnown: z.int(),
-    /**
-     * how often each rule has replaced something, by what the rule says: while the run was recorded, and once more where a
-     * later answer showed to be a secret what stood in an earlier workflow
-     */
+    /** by the description of a rule, how often it has replaced something */
     replaced: optional(z.record(z.string(), z.int())),
     /** names that REDACT adds */
     names: optional(z.array(z.string())),

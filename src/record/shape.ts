@@ -1,4 +1,4 @@
-/** Owns zod: the shape of data that enters from outside (settings, stored records), and its faults in words. */
+/** Checks data from outside (settings, stored records) against a zod schema. The only file that imports zod. */
 import * as z from 'zod/mini'
 
 export { z }

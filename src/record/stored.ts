@@ -7,8 +7,8 @@ import { runRecord } from './schema.ts'
 import { shapeOf } from './shape.ts'
 
 /**
- * The record file of a run: by the path of the file or of its folder, or by the name (or its beginning or end) of a folder
- * in `reports`; the newest run for undefined. Throws RECORD_UNREADABLE.
+ * The path of a run's record. `run` is the path of the record or its folder, or the name of a folder in `reports`, or the
+ * beginning or end of one that is unique; undefined means the newest run. Throws RECORD_UNREADABLE.
  */
 export async function locateRun(run: string | undefined, reports: string): Promise<string> {
   const latest = join(reports, 'latest', RECORD_FILE)
@@ -45,7 +45,7 @@ export async function locateRun(run: string | undefined, reports: string): Promi
   })
 }
 
-/** Folders in `reports` that hold a record, newest first: their names begin with the time. */
+/** Names of the folders in `reports` that hold a record, newest first; the names begin with the time. */
 export async function runNames(reports: string): Promise<readonly string[]> {
   const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)

@@ -11,11 +11,11 @@ export interface Answer {
   readonly because: readonly string[]
 }
 
-/** What the answer goes by. */
+/** What the answer is derived from. */
 export interface Grounds {
   /** all flows ran to their end; false for a run whose record does not say */
   readonly complete: boolean
-  /** worst first; of each standing the first few hundred */
+  /** worst first; at most a few hundred of each standing */
   readonly findings: readonly Finding[]
   readonly findingCounts: Readonly<Record<Finding['standing'], number>>
   readonly requirements: readonly JudgedRequirement[]
@@ -61,7 +61,7 @@ function reservationsOf(
   const untested = requirements.filter(
     ({ requirement, standing }) => requirement.level === 'must' && (standing === 'gap' || standing === 'not tested'),
   ).length
-  // Of an environment of class mock nobody expects anything else.
+  // In class mock the offline twin is expected, and no weakness.
   const weaker = weaknesses.filter(({ flag }) => head.environment.class !== 'mock' || !flag.startsWith('offline twin'))
   const certificates = [...head.identities, ...(head.signingKeys ?? []).flatMap(({ certificate }) => certificate ?? [])]
   return [
@@ -88,7 +88,7 @@ export function isExpiring({ daysLeft }: IdentityRecord): boolean {
   return daysLeft < FEW_DAYS
 }
 
-/** With a clock that is further off, a server may take a fresh assertion for one of the future, or an old one. */
+/** With a larger offset, a server may refuse a fresh assertion: it seems issued in the future, or expired. */
 const MOST_OFFSET_SECONDS = 5
 
 export function weaknessesOf({ tool, security }: RecordHead, hosts: readonly Host[]): Grounds['weaknesses'] {

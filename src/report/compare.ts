@@ -1,11 +1,11 @@
-/** Two runs side by side: what began to fail, what was fixed, and where the evidence is another. Pure. */
+/** Compares two runs: new failures, what was fixed, changed evidence, steps that were added or removed. */
 import type { RunRecord, StepRecord } from '../record/index.ts'
 import { type Standing, standingOf } from './standing.ts'
 
 export interface Change {
   readonly workflowId: string
   readonly stepId: string
-  /** the check, or undefined where the step as a whole is meant */
+  /** undefined where the change is in the step as a whole */
   readonly check?: string | undefined
   readonly before: string
   readonly after: string
@@ -14,7 +14,7 @@ export interface Change {
 export interface Comparison {
   readonly failing: readonly Change[]
   readonly fixed: readonly Change[]
-  /** facts of the call that are others: status, URL, TLS, certificates, scopes, members of the answer */
+  /** changes in the last call of a step: status, URL, TLS, certificates, scopes, members of the answer */
   readonly evidence: readonly Change[]
   readonly added: readonly Change[]
   readonly removed: readonly Change[]
@@ -82,7 +82,7 @@ function isBad(standing: string): boolean {
 function verdictChanges([, then]: readonly [At, StepRecord], [at, now]: readonly [At, StepRecord]): Change[] {
   const earlier = new Map(then.checks.map((check) => [`${check.id}\n${check.title}`, check.status]))
   const checks = now.checks.flatMap((check): Change[] => {
-    // A check that one of the runs does not have was never green there nor red: only a bad one is news.
+    // A check that only the later run has is a change where it did not pass.
     const before = earlier.get(`${check.id}\n${check.title}`) ?? (check.status === 'pass' ? 'pass' : 'absent')
     return before === check.status ? [] : [{ ...at, check: check.title, before, after: check.status }]
   })
@@ -91,15 +91,15 @@ function verdictChanges([, then]: readonly [At, StepRecord], [at, now]: readonly
 }
 
 function evidenceChanges([, then]: readonly [At, StepRecord], [at, now]: readonly [At, StepRecord]): Change[] {
-  const before = factsOf(then)
-  return [...factsOf(now)].flatMap(([check, after]) => {
+  const before = evidenceOf(then)
+  return [...evidenceOf(now)].flatMap(([check, after]) => {
     const earlier = before.get(check)
     return earlier === undefined || earlier === after ? [] : [{ ...at, check, before: earlier, after }]
   })
 }
 
-/** What a rerun should show again. Bodies hold times and ids that are new each time, so they are compared by their shape. */
-function factsOf({ exchanges, scopes, identity }: StepRecord): Map<string, string> {
+/** What should be the same in every run. Bodies hold new times and ids each time, so only their member names count. */
+function evidenceOf({ exchanges, scopes, identity }: StepRecord): Map<string, string> {
   const last = exchanges.at(-1)
   const facts: [string, string | undefined][] = [
     ['identity', identity],

@@ -1,6 +1,6 @@
 /**
- * An exchange as a curl command for a shell: what was masked stands there as a variable, so that a person sets it and
- * nothing secret is in the report.
+ * An exchange as a curl command for a POSIX shell. Secrets were masked in the record; each is a shell variable in the command,
+ * which the user sets before running it.
  */
 import { identitySetting } from '../identity/settings.ts'
 import type { Exchange } from '../record/index.ts'
@@ -38,7 +38,7 @@ function isForm(headers: Exchange['request']['headers']): boolean {
   )
 }
 
-/** The record shows a form as JSON. */
+/** The record has a form as JSON. */
 function bodyOf({ text }: Exchange['request']['body'], form: boolean): string[] {
   if (text === undefined) return []
   const value = parsed(text)
@@ -50,10 +50,10 @@ function bodyOf({ text }: Exchange['request']['body'], form: boolean): string[] 
   return [`--data-raw ${quoted(value === undefined ? text : JSON.stringify(value))}`]
 }
 
-/** What the redactor leaves of a secret: a fingerprint, or a JWT whose signature is one. */
+/** The mask that the redactor puts in place of a secret, or a JWT whose signature is masked. */
 const MASKED = /(?:"(?<member>\w+)":\s*")?(?<secret>(?:eyJ[\w-]*\.[\w-]*\.)?\[(?<mask>[\w-]+)(?:#[0-9a-f]{8}|: \w+)\])/g
 
-/** In single quotes, in which a shell reads nothing; variables stand outside of them, in double quotes. */
+/** The text in single quotes, within which a shell expands nothing; masked secrets as variables in double quotes. */
 function quoted(text: string, context?: string): string {
   let result = ''
   let end = 0

@@ -4,7 +4,7 @@ import type { Exchange, StepRecord } from '../record/index.ts'
 import { jsonWithList } from './json.ts'
 import type { ReportedRun } from './summary.ts'
 
-/** Not imported: that would read every export of the module, and one of them loads a second copy of undici. */
+/** By `require`, since an import reads every export of node:http, and reading one of them loads a second copy of undici. */
 const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
 export function har({ head, summary, workflows }: ReportedRun): Iterable<string> {

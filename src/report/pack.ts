@@ -1,6 +1,6 @@
 /**
- * The evidence pack of a run: reports in a folder or a zip archive, a manifest with the hash of each file, and a signature
- * over it. Needs no environment and no network, neither to make nor to verify.
+ * The evidence pack of a run: its record, reports and exchanges in a folder or zip archive, a manifest with the SHA-256 of
+ * each file, and a signature over the manifest. Making and verifying one needs no environment and no network.
  */
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -27,7 +27,7 @@ const manifestShape = z.object({
   createdAt: z.string(),
   /** relative paths with "/" */
   files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
-  /** over the exchanges in the order of the run: each link is the hash of the one before and of the file */
+  /** the files of the exchanges in the order of the run; each link is a hash of the previous link and the file's hash */
   chain: z.array(z.object({ path: z.string(), link: z.string() })),
 })
 
@@ -39,8 +39,8 @@ export interface ReportKey {
 }
 
 /**
- * Writes a folder, or an archive where the name ends in ".zip"; what is there already is left as it is. Returns the key that
- * signed. Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing what was written.
+ * Writes a folder, or an archive where the name ends in ".zip"; never overwrites anything. Returns the public key of the
+ * signature. Throws REPORT_UNWRITABLE, or SECRET_LEAK after removing the pack.
  */
 export async function writePack(
   record: RunRecord,
@@ -69,12 +69,12 @@ export async function writePack(
   files.set(MANIFEST, signed)
   files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), key)}\n`)
   await write(pack, files)
-  await scan(pack)
+  await searchForSecrets(pack)
   return signer
 }
 
-/** What was written is read back and searched; the secrets of a stored run are not known any more, but their shapes are. */
-async function scan(pack: string): Promise<void> {
+/** Searches the written pack for texts with the shape of a secret: the secrets of a stored run themselves are not known any more. */
+async function searchForSecrets(pack: string): Promise<void> {
   const { paths, read } = await open(pack, [])
   for (const path of paths) {
     const found = shapesOfSecrets(Buffer.from(await read(path)).toString('utf8'))
@@ -89,19 +89,19 @@ async function scan(pack: string): Promise<void> {
 }
 
 export interface Verification {
-  /** empty for a pack that is whole and unchanged */
+  /** empty for a complete and unchanged pack */
   readonly problems: readonly string[]
   readonly files: number
   readonly runId: string
   readonly verdict: string
   readonly createdAt: string
-  /** whose signature holds; absent where none does */
+  /** the key of the signature; absent where no signature is valid */
   readonly signer?: PublicKey | undefined
 }
 
 /**
- * Recomputes everything: the signature over the manifest, the size and hash of each file, the chain; nothing may be
- * missing, nothing added. Throws PACK_UNREADABLE where there is no manifest to go by.
+ * Checks the signature over the manifest, the size and hash of each file, the chain, and that no file is missing or added.
+ * Throws PACK_UNREADABLE where there is no manifest.
  */
 export async function verifyPack(
   pack: string,
@@ -115,7 +115,7 @@ export async function verifyPack(
   for (const { path, bytes: size, sha256: hash } of manifest.files) {
     if (listed.has(path)) problems.push(`"${path}" is listed twice`)
     listed.add(path)
-    // Only names that a listing of the folder gives are opened: a manifest cannot lead out of it.
+    // Only files found in the pack are opened, so that a path in the manifest cannot lead out of it.
     if (!present.has(path)) problems.push(`"${path}" is missing`)
     else problems.push(...differences(path, await read(path), { size, hash }))
   }
@@ -132,7 +132,7 @@ export async function verifyPack(
   return { problems, files: manifest.files.length, runId, verdict, createdAt, signer }
 }
 
-/** The key of reports: read from `file`, or made there on first use. Throws KEY_UNUSABLE. */
+/** The key that signs packs: read from `file`, or made there on first use. Throws KEY_UNUSABLE. */
 export async function reportKey(file: string): Promise<ReportKey & { readonly made: boolean }> {
   const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
     error.code === 'ENOENT' ? undefined : unusable(file, error),
@@ -207,27 +207,27 @@ function chainOf(files: readonly { readonly path: string; readonly sha256: strin
 }
 
 async function write(pack: string, files: ReadonlyMap<string, string>): Promise<void> {
-  const draft = `${pack}.part`
+  const part = `${pack}.part`
   try {
-    // Whole or not at all, and never over something else.
-    await rm(draft, { recursive: true, force: true })
+    // Written under another name first, so that the pack is there whole or not at all.
+    await rm(part, { recursive: true, force: true })
     if (isArchive(pack)) {
       await mkdir(dirname(pack), { recursive: true })
-      await writeFile(draft, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))))
+      await writeFile(part, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))))
       await writeFile(pack, '', { flag: 'wx' })
-      await rename(draft, pack)
+      await rename(part, pack)
       return
     }
     for (const [path, text] of files) {
-      const file = join(draft, path)
+      const file = join(part, path)
       await mkdir(dirname(file), { recursive: true })
       await writeFile(file, text)
     }
     if ((await readdir(pack).catch(() => [])).length > 0)
       throw Object.assign(new Error('the folder is not empty'), { code: 'EEXIST' })
-    await rename(draft, pack)
+    await rename(part, pack)
   } catch (cause) {
-    await rm(draft, { recursive: true, force: true }).catch(() => undefined)
+    await rm(part, { recursive: true, force: true }).catch(() => undefined)
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
     fail(
       {
@@ -264,7 +264,7 @@ function manifestOf(bytes: Uint8Array, pack: string): Manifest {
 async function signerOf({ paths, read }: Contents, manifest: Uint8Array): Promise<PublicKey | undefined> {
   if (!paths.has(SIGNATURE) || !paths.has(SIGNER)) return undefined
   const jws = Buffer.from(await read(SIGNATURE)).toString('latin1')
-  // Exactly one line: white space that a reader would ignore is a change too.
+  // Exactly one line: added white space is a change too.
   if (!/^[\w.-]+\n$/.test(jws)) return undefined
   try {
     return await verifyDetached(jws.trim(), manifest, JSON.parse(Buffer.from(await read(SIGNER)).toString('utf8')))
@@ -278,7 +278,7 @@ function differences(path: string, bytes: Uint8Array, { size, hash }: { size: nu
   return sha256(bytes) === hash ? [] : [`"${path}" has changed: its SHA-256 is another`]
 }
 
-/** The files of a pack, wherever they lie. */
+/** The files of a pack, in a folder or an archive. */
 interface Contents {
   /** with "/" */
   readonly paths: ReadonlySet<string>
@@ -286,7 +286,7 @@ interface Contents {
   readonly read: (path: string) => Promise<Uint8Array>
 }
 
-/** More than a pack of thousands of calls has, and less than fills a memory. */
+/** In bytes: enough for a pack of thousands of calls, and little enough to be read into memory. */
 const LARGEST_ARCHIVE = 512 * 1024 * 1024
 
 async function open(pack: string, problems: string[]): Promise<Contents> {
@@ -307,7 +307,7 @@ function damaged(pack: string, why: string): never {
   })
 }
 
-/** Every file below the folder. A link is no file: what it leads to could be changed without a trace. */
+/** Every file below the folder. A link is a problem: its target could be changed without being noticed. */
 async function filesBelow(folder: string, problems: string[]): Promise<ReadonlySet<string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause) =>
     unreadable(folder, cause),

@@ -1,4 +1,4 @@
-/** The events of a run as JSON lines for other programs: plain values only, already redacted where they came from. */
+/** The events of a run as JSON lines for other programs (`--json`). Their values are redacted before they come here. */
 import type { Problem } from '../record/errors.ts'
 import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 
@@ -9,13 +9,13 @@ export type StreamEvent =
       readonly class: string
       readonly counterparty: RunRecord['counterparty']
       readonly warnings: readonly string[]
-      /** what workflows are given, and how it is made sure of */
+      /** what must be so before each workflow begins, and how that is ensured */
       readonly given: readonly Pick<GivenRecord, 'workflowId' | 'name' | 'means' | 'how'>[]
     }
   | {
       readonly type: 'given'
       readonly given: Omit<GivenRecord, 'setUp'> & {
-        /** the workflows that were run to make it so */
+        /** ids of the workflows that were run to make it so */
         readonly setUp: readonly string[] | undefined
       }
     }

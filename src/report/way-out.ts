@@ -1,16 +1,16 @@
 /**
- * From what happened to the documented way out: one sentence for each situation that the documents foresee. A table, read
- * by the console and by every report for people; knows nothing of how a call was made.
+ * What to do about a failed call: a table with one sentence for each situation that Thredd's pages describe. The console and
+ * the reports for people read it.
  */
 import type { StepRecord } from '../record/index.ts'
 
 interface Situation {
-  /** operations in which it can come up */
+  /** operations in which it can happen */
   readonly operations: readonly string[]
   readonly status: readonly number[]
-  /** in the body of the answer */
+  /** what the body of the answer must match */
   readonly says?: RegExp
-  /** a 2xx that leaves requested scopes out */
+  /** the answer grants fewer scopes than were requested */
   readonly drops?: true
   /** what happened, and the documented way out; one sentence without its full stop */
   readonly sentence: string
@@ -20,7 +20,7 @@ const MANAGEMENT = ['readClient', 'updateClient', 'deleteClient']
 const REGISTRATION = ['registerClient', 'updateClient']
 const APIS = ['cardsSmoke', 'listProducts']
 
-/** The first row that fits counts. Sections are those of the page "Using DCR Endpoint Data". */
+/** The first row that fits counts. Section numbers are those of the page "Using DCR Endpoint Data". */
 export const SITUATIONS: readonly Situation[] = [
   {
     operations: ['directoryToken'],
@@ -116,7 +116,7 @@ export const SITUATIONS: readonly Situation[] = [
 const REFUSED_CERTIFICATE =
   'the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with thredd run rotate-transport-certificate'
 
-/** What to do about a step that did not come out as wanted; undefined where no document has an answer. */
+/** Undefined where the step passed with all scopes, and where no page describes the situation. */
 export function wayOut({ status, operation, exchanges, scopes, error }: StepRecord): string | undefined {
   if (error?.code === 'TLS_CLIENT_REFUSED' || error?.code === 'IDENTITY_EXPIRED') return REFUSED_CERTIFICATE
   const response = exchanges.at(-1)?.response

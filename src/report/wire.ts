@@ -1,4 +1,4 @@
-/** An exchange as it was on the wire, redacted as the record is: `>` went out, `<` came back, `*` is said about it. */
+/** An exchange as `--verbose` prints it, redacted: `>` marks the request, `<` the answer, `*` facts about both. */
 import { render } from '../record/errors.ts'
 import { type Exchange, peerOf } from '../record/index.ts'
 

@@ -1,4 +1,4 @@
-/** Words that screens and reports share. */
+/** Wording that screens and reports share. */
 
 /** "1 step", "2 steps" */
 export function count(number: number, noun: string): string {

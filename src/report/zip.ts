@@ -1,23 +1,23 @@
 /**
- * A zip archive with exactly one form for given files: nothing is compressed, no time is kept. So each byte of it is either
- * a byte of a file or has one possible value, and no change hides in the container. Knows nothing of what the files are.
+ * Zip archives without compression and times: the same files always give the same bytes. So a changed byte of an archive is
+ * always found, also outside of the files.
  *
  * @see [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT) sections 4.3.7, 4.3.12 and 4.3.16
  */
 import { crc32 } from 'node:zlib'
 
-/** `files` by path with "/". The order is kept. Throws RangeError for what the format has no room for. */
+/** `files` by path with "/", written in this order. Throws RangeError where a size or number is too large for the format. */
 export function zip(files: ReadonlyMap<string, Uint8Array>): Uint8Array {
   const parts: Uint8Array[] = []
   const directory: Uint8Array[] = []
   let offset = 0
   for (const [path, bytes] of files) {
     const name = Buffer.from(path)
-    const facts = factsOf(name, bytes)
-    parts.push(numbers([4, LOCAL_HEADER], ...facts), name, bytes)
+    const shared = sharedFields(name, bytes)
+    parts.push(numbers([4, LOCAL_HEADER], ...shared), name, bytes)
     directory.push(
       // Made by version 2.0 of the format; no comment, first disk, no attributes.
-      numbers([4, DIRECTORY_HEADER], [2, VERSION], ...facts, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]),
+      numbers([4, DIRECTORY_HEADER], [2, VERSION], ...shared, [2, 0], [2, 0], [2, 0], [4, 0], [4, offset]),
       name,
     )
     offset += LOCAL_LENGTH + name.length + bytes.length
@@ -28,8 +28,8 @@ export function zip(files: ReadonlyMap<string, Uint8Array>): Uint8Array {
 }
 
 /**
- * The files of an archive that `zip` has made, or a sentence why it is none: another program's form is refused, so is a name
- * that leads out of the archive or occurs twice.
+ * The files of an archive that `zip` has made, or a sentence that says why it cannot be read: another program made it, or a
+ * name leads out of the archive or occurs twice.
  */
 export function unzip(archive: Uint8Array): ReadonlyMap<string, Uint8Array> | { readonly problem: string } {
   const view = Buffer.from(archive.buffer, archive.byteOffset, archive.byteLength)
@@ -47,7 +47,7 @@ export function unzip(archive: Uint8Array): ReadonlyMap<string, Uint8Array> | { 
     files.set(path, view.subarray(start, end))
     at = end
   }
-  // Whatever else differs, from a checksum to a byte after the end, makes another archive than these files make.
+  // Checksums, directory and end are compared by making the archive again from its files.
   if (files.size > 0 && view.equals(zip(files))) return files
   return { problem: 'it is changed, or was made by another program' }
 }
@@ -64,13 +64,13 @@ const VERSION = 20
 /** names are UTF-8 */
 const FLAGS = 0x0800
 const STORED = 0
-/** the format has no absent time: this is 1980-01-01 */
+/** every entry needs a time: this is 1980-01-01 */
 const [TIME, DATE] = [0, 0x21]
 
 type NumberField = readonly [size: 2 | 4, value: number]
 
-/** What both headers of a file say of it. */
-function factsOf(name: Uint8Array, bytes: Uint8Array): NumberField[] {
+/** The fields that the local header and the directory header of a file share. */
+function sharedFields(name: Uint8Array, bytes: Uint8Array): NumberField[] {
   return [
     [2, VERSION],
     [2, FLAGS],
@@ -95,7 +95,7 @@ function numbers(...fields: readonly NumberField[]): Uint8Array {
   )
 }
 
-/** Relative, with "/" alone, and the same for every file system: nothing that leads elsewhere, no device, no stream. */
+/** A relative path of plain names with "/": on every file system it stays in the archive and names no device. */
 function isSafe(path: string): boolean {
   return path.split('/').every((part) => /^[\w.-]+$/.test(part) && !/^\.{1,2}$/.test(part))
 }

@@ -75,7 +75,7 @@ class Lines implements Iterable<string>, Disposable {
   readonly #write: typeof writeSync
   #file: string | undefined
   #fd: number | undefined
-  /** of each line in the file, with its line break */
+  /** in bytes, of each line in the file with its line break */
   readonly #lengths: number[] = []
   #end = 0
   readonly #inMemory: string[] = []
@@ -113,7 +113,7 @@ class Lines implements Iterable<string>, Disposable {
     rmSync(this.#file, { force: true })
   }
 
-  /** False where the disk does not take it: a run goes on without its reports rather than stop half-way. */
+  /** False where it cannot be written: the run goes on, since stopping half-way would leave clients behind. */
   #append(text: string): boolean {
     if (this.#file === undefined) return false
     try {
