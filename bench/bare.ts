@@ -1,6 +1,6 @@
 /**
- * The server of the bench: mutual TLS, answers each documented call at once with bytes made beforehand, checks nothing.
- * What a client takes beside it is the client's own.
+ * The server of the bench: mutual TLS, answers each documented call at once with bytes made beforehand, and checks nothing, so that
+ * nearly all of the measured time is the client's.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -49,11 +49,11 @@ interface Answer {
   readonly status: number
   readonly type: string
   readonly body: Buffer
-  /** where the number of the answer goes: tokens are new each time, as a real server's are */
+  /** offsets at which the number of the answer is written, so that tokens are new each time, like a real server's */
   readonly serials?: readonly number[]
 }
 
-/** Stands in a token where the number of the answer goes. */
+/** The part of a token that is replaced with the number of the answer. */
 const SERIAL = '########'
 
 const NOT_FOUND: Answer = { status: 404, type: 'text/plain', body: Buffer.from('not part of the bench') }
@@ -87,7 +87,7 @@ function documented(origin: string): ReadonlyMap<string, Answer> {
   ])
 }
 
-/** Like random ones, tokens have different beginnings; the multiplier is odd, so that no two are the same. */
+/** Gives tokens different beginnings, like random ones; no two are the same, since the multiplier is odd. */
 function scattered(number: number): string {
   return (Math.imul(number, 2_654_435_761) >>> 0).toString(16).padStart(SERIAL.length, '0')
 }

@@ -1,5 +1,5 @@
 /**
- * What one would write by hand: the six calls with undici and jose, nothing checked but the status, nothing recorded.
+ * The six calls written by hand with undici and jose; only the status is checked, nothing is recorded.
  * `node bench/raw.ts <port> <folder of certificates> <lifecycles>`
  */
 import { readFileSync } from 'node:fs'

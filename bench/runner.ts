@@ -1,6 +1,6 @@
 /**
- * The runner beside what one would write by hand with undici and jose: the six documented calls over mutual TLS against a
- * server that answers at once. Cold, many in sequence, and memory; in turns within one run, medians and ratios.
+ * Compares the runner with a program written by hand (raw.ts): the six documented calls over mutual TLS against a server that
+ * answers at once. One lifecycle in a new process, many in sequence, and peak memory; measured in turns, as medians and ratios.
  * `node bench/runner.ts [--turns 5] [--many 200] [--long 2000]`
  */
 import { spawn } from 'node:child_process'
@@ -24,7 +24,7 @@ interface Usage {
   readonly peakMiB: number
 }
 
-/** Runs `lifecycles` of them in one process. */
+/** Runs that many lifecycles in one process. */
 type Contestant = (lifecycles: number) => Promise<Usage>
 
 const { values } = parseArgs({
@@ -34,23 +34,23 @@ const { values } = parseArgs({
     long: { type: 'string', default: '0' },
   },
 })
-const place = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
+const folder = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
 const memory = existsSync(MEMORY_DISK) ? await mkdtemp(join(MEMORY_DISK, 'thredd-bench-')) : undefined
 try {
   await compare(Number(values.turns), Number(values.many), Number(values.long))
 } finally {
-  for (const folder of [place, memory]) if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  for (const one of [folder, memory]) if (one !== undefined) await rm(one, { recursive: true, force: true })
 }
 
 async function compare(turns: number, many: number, long: number): Promise<void> {
-  const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
+  const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
   await using bare = await startBare(pki)
-  await writeFile(join(place, '.env.bench'), environment(bare.port))
+  await writeFile(join(folder, '.env.bench'), environment(bare.port))
   const raw: Contestant = (lifecycles) =>
     measured([join(HERE, 'raw.ts'), String(bare.port), pki.folder, String(lifecycles)])
   const contestants: Readonly<Record<string, Contestant>> = {
     raw,
-    thredd: (lifecycles) => thredd(lifecycles, join(place, 'vault')),
+    thredd: (lifecycles) => thredd(lifecycles, join(folder, 'vault')),
     ...(memory === undefined
       ? {}
       : { 'thredd, vault in memory': (lifecycles: number) => thredd(lifecycles, join(memory, 'vault')) }),
@@ -76,13 +76,13 @@ async function compare(turns: number, many: number, long: number): Promise<void>
 }
 
 async function thredd(lifecycles: number, vault: string): Promise<Usage> {
-  const flow = join(place, `${lifecycles}.arazzo.yaml`)
+  const flow = join(folder, `${lifecycles}.arazzo.yaml`)
   if (!existsSync(flow)) await writeFile(flow, await flowOf(lifecycles))
-  // A record that other runs have filled is no cold start.
+  // A vault with the clients of earlier runs would make the start slower.
   await rm(vault, { recursive: true, force: true })
-  await rm(join(place, 'reports'), { recursive: true, force: true })
+  await rm(join(folder, 'reports'), { recursive: true, force: true })
   await mkdir(vault, { recursive: true, mode: 0o700 })
-  const key = join(place, 'vault.key')
+  const key = join(folder, 'vault.key')
   if (!existsSync(key)) await writeFile(key, Buffer.alloc(32, 7).toString('base64url'), { mode: 0o600 })
   return await measured(
     [BIN, 'run', flow, '--env', 'bench', ...(lifecycles === 1 ? ['--workflow', 'six-calls'] : [])],
@@ -93,7 +93,7 @@ async function thredd(lifecycles: number, vault: string): Promise<Usage> {
   )
 }
 
-/** One workflow is the six calls; where there are more, each of the others runs it once. */
+/** A workflow with the six calls, and for each further lifecycle a workflow that runs it. */
 async function flowOf(lifecycles: number): Promise<string> {
   const text = await readFile(join(HERE, 'six-calls.arazzo.yaml'), 'utf8')
   const apis = fileURLToPath(new URL('../flows/apis', import.meta.url))
@@ -110,7 +110,7 @@ async function flowOf(lifecycles: number): Promise<string> {
       },
     ],
   }))
-  // Written once, since a document may hold only so many values.
+  // As shared components, since the number of values in a document is limited.
   const components = {
     inputs: {
       client: { type: 'object', properties: Object.fromEntries(inputs.map((name) => [name, { type: 'string' }])) },
@@ -143,12 +143,12 @@ ASSERTION_AUDIENCE_DIRECTORY=${server}/token
 `
 }
 
-/** A process of its own, from start to end. */
+/** Runs a new process from start to end. */
 async function measured(command: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Usage> {
-  const file = join(place, 'usage.json')
+  const file = join(folder, 'usage.json')
   const start = performance.now()
   const child = spawn(process.execPath, ['--require', join(HERE, 'measured.cjs'), ...command], {
-    cwd: place,
+    cwd: folder,
     env: { ...process.env, ...variables, BENCH_USAGE: file },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -157,7 +157,7 @@ async function measured(command: readonly string[], variables: Readonly<Record<s
     stream.on('data', (chunk: Buffer) => (said = (said + chunk).slice(-2000)))
   const [code] = (await once(child, 'close')) as [number | null]
   const wallMs = performance.now() - start
-  // What did not do its work has no time.
+  // A process that failed has not done the work, so its time does not count.
   if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${said}`)
   return { wallMs, ...(JSON.parse(await readFile(file, 'utf8')) as Omit<Usage, 'wallMs'>) }
 }
@@ -174,7 +174,7 @@ async function inTurns(
   return usages
 }
 
-/** Each against the first, turn by turn, so that what else the machine does is in both. */
+/** Ratios to the first one, turn by turn, so that other load of the machine affects both. */
 function report(title: string, usages: ReadonlyMap<string, readonly Usage[]>): void {
   const [first = []] = usages.values()
   for (const [name, own] of usages) {

@@ -1,7 +1,7 @@
 /**
- * The twin's msw bridge beside a bare node:https server with the same options and the same bytes: 16 kept-alive mutual TLS
- * connections each, both measured in short turns within one run, each in a process of its own. Prints requests per second,
- * processor time per request, and the medians of the ratios turn by turn. `node bench/twin.ts [requests per turn] [turns]`
+ * Compares the twin with a bare node:https server that has the same options and sends the same bytes: each in a process of its own,
+ * with 16 kept-alive mutual TLS connections, measured in short turns. Prints requests per second, processor time per request, and
+ * the medians of the ratios turn by turn. `node bench/twin.ts [requests per turn] [turns]`
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,29 +24,29 @@ if (first === 'serve') await serve(second, folder)
 else await compare(Number(first), Number(second))
 
 async function compare(requests: number, turns: number): Promise<void> {
-  const place = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
-  const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
-  const servers = await Promise.all(['twin', 'bare'].map((kind) => start(kind, place, pki)))
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-bench-'))
+  const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
+  const servers = await Promise.all(['twin', 'bare'].map((kind) => start(kind, folder, pki)))
   try {
     const answers = servers.map(({ answer }) => answer.replace(/^date: .*\r\n/im, ''))
-    if (answers[0] !== answers[1]) throw new Error(`the two answer differently:\n${answers.join('\n')}`)
+    if (answers[0] !== answers[1]) throw new Error(`the answers of twin and bare server differ:\n${answers.join('\n')}`)
     const rates: number[][] = [[], []]
     const costs: number[][] = [[], []]
-    // Both must have been compiled before the first turn counts.
+    // Until the code of both has been compiled.
     for (const { load } of servers) await load(WARM_UP)
     for (let turn = 0; turn < turns; turn += 1) {
-      // Whoever comes first does not do so the next time.
+      // Each is the first in every second turn.
       for (const index of turn % 2 === 0 ? [0, 1] : [1, 0]) {
-        const told = await servers[index]?.load(requests)
-        rates[index]?.push(told?.rate ?? Number.NaN)
-        costs[index]?.push(told?.cost ?? Number.NaN)
+        const measured = await servers[index]?.load(requests)
+        rates[index]?.push(measured?.rate ?? Number.NaN)
+        costs[index]?.push(measured?.cost ?? Number.NaN)
       }
     }
     const lines = ['twin', 'bare'].map((name, index) => {
       const [rate = [], cost = []] = [rates[index], costs[index]]
       return `${name}  ${median(rate).toFixed(0)} requests/s, ${median(cost).toFixed(1)} µs of processor each\n`
     })
-    // Turn by turn, so that what else the machine does is in both.
+    // Turn by turn, so that other load of the machine affects both.
     const byRate = median(pairs(rates).map(([twin, bare]) => twin / bare))
     const byCost = median(pairs(costs).map(([twin, bare]) => bare / twin))
     process.stdout.write(
@@ -55,12 +55,12 @@ async function compare(requests: number, turns: number): Promise<void> {
     )
   } finally {
     for (const { stop } of servers) stop()
-    await rm(place, { recursive: true, force: true })
+    await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function start(kind: string, place: string, pki: Pki) {
-  const child = fork(fileURLToPath(import.meta.url), ['serve', kind, place])
+async function start(kind: string, folder: string, pki: Pki) {
+  const child = fork(fileURLToPath(import.meta.url), ['serve', kind, folder])
   const [port] = (await once(child, 'message')) as [number]
   const connections = await Promise.all(Array.from({ length: CONCURRENCY }, () => open(port, pki)))
   const cpu = async (): Promise<number> => {
@@ -93,12 +93,12 @@ async function start(kind: string, place: string, pki: Pki) {
   }
 }
 
-async function serve(kind: string, place: string): Promise<void> {
+async function serve(kind: string, folder: string): Promise<void> {
   process.on('message', () => {
     const { user, system } = process.cpuUsage()
     process.send?.(user + system)
   })
-  const pki = await ensurePki(join(place, 'pki'), { hosts: HOSTS })
+  const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
   const twin = await startTwin({ pki })
   if (kind === 'twin') {
     process.send?.(twin.port)
@@ -131,7 +131,7 @@ async function serve(kind: string, place: string): Promise<void> {
   })
 }
 
-/** A connection that asks one thing after another. Every answer is as long as the first. */
+/** A connection for one request after another. Every answer has the length of the first. */
 async function open(port: number, pki: Pki) {
   const { certificate, keyFile } = pki.identities.transport
   const key = await readFile(keyFile)

@@ -1,6 +1,6 @@
 /**
- * The hooks and faults on a port of their own, for clients that are no library: plain HTTP on this machine alone, behind a
- * bearer token. Owns that small protocol; what a hook does is hooks.ts's.
+ * Hooks and faults over plain HTTP on a port of their own, for clients that do not use the twin as a library. Listens on this
+ * machine only and demands a bearer token.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -64,7 +64,7 @@ async function respond(
   token: string,
   onChange: () => Promise<void>,
 ): Promise<Answer> {
-  // A page in a browser may reach this port under a name of its own, but not under this one.
+  // Against DNS rebinding: a web page can make its own host name resolve to this port, but then sends that name as Host.
   if (!/^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(incoming.headers.host ?? '')) {
     return [403, { error: 'the Host header must be 127.0.0.1 or localhost' }]
   }
@@ -90,7 +90,7 @@ async function respond(
     twin.reset()
     return [200, {}]
   }
-  return [404, { error: `there is no ${method} ${url.slice(0, 100)}; see GET /hooks` }]
+  return [404, { error: `no ${method} ${url.slice(0, 100)} here; GET /hooks lists the hooks` }]
 }
 
 /** Without tokens and secrets. */
@@ -127,9 +127,9 @@ async function readObject(incoming: IncomingMessage): Promise<Readonly<Record<st
   try {
     body = JSON.parse(Buffer.concat(chunks).toString('utf8'))
   } catch {
-    throw new Error('the body is no JSON')
+    throw new Error('the body is not JSON')
   }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Error('the body is no JSON object')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Error('the body is not a JSON object')
   return body as Readonly<Record<string, unknown>>
 }
 

@@ -1,21 +1,18 @@
-/**
- * Client authentication with private_key_jwt, as both token servers do it. Owns every check on the assertion; knows
- * nothing of what the authenticated client may do next.
- */
+/** Client authentication with private_key_jwt at both token servers: every check on the assertion. */
 import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose'
+import type { Application } from './model.ts'
 import { type RefusalName, refuse } from './refusals.ts'
 import type { Call } from './route.ts'
-import type { Application } from './state.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 export interface AssertionRules {
-  /** under which used ids are kept: two servers do not share them */
+  /** the server's name; each server keeps the ids of the assertions it has seen */
   readonly server: string
   readonly algorithms: readonly string[]
   readonly issuers: readonly string[]
   readonly endpoints: readonly string[]
-  /** what every failure answers; no failure tells the others apart */
+  /** the answer to every failed check, the same for all, so that it does not show which check failed */
   readonly refusal: RefusalName
   readonly malformed: RefusalName
 }
@@ -35,11 +32,11 @@ export async function authenticate(
     refuse(rules.malformed, 'two ways of client authentication in one request')
   }
   const assertion = form.client_assertion ?? wrong('no client assertion')
-  if (form.client_assertion_type !== ASSERTION_TYPE) wrong('client_assertion_type is missing or another')
+  if (form.client_assertion_type !== ASSERTION_TYPE) wrong('client_assertion_type is missing or wrong')
 
   const { alg, kid, subject } = identify(assertion) ?? wrong('the assertion is not a signed JWT')
   if (!rules.algorithms.includes(alg)) wrong(`the assertion is signed with "${alg}"`)
-  const application = call.state.applicationOfClient(subject) ?? wrong('the subject is no known client')
+  const application = call.state.applicationOfClient(subject) ?? wrong('the subject is not a known client')
   const listed = application.certificates.find((entry) => entry.use === 'sig' && entry.active && entry.kid === kid)
   if (listed === undefined) wrong('the key id is not in the keystore of the client')
   const { asymmetricKeyType, asymmetricKeyDetails } = listed.certificate.publicKey
@@ -58,14 +55,14 @@ export async function authenticate(
   }
   if (!isAudience(claims.aud, call, rules)) wrong('aud does not name this server')
   const { exp, iat, nbf, jti } = claims
-  if (typeof exp !== 'number') wrong('exp is missing or no number')
+  if (typeof exp !== 'number') wrong('exp is missing or not a number')
   if (exp <= now - skew) wrong('the assertion has expired')
   if (exp > now + call.switches.assertionMaxLifeSeconds + skew) wrong('exp is too far ahead')
-  if (typeof iat !== 'number') wrong('iat is missing or no number')
+  if (typeof iat !== 'number') wrong('iat is missing or not a number')
   if (iat > now + skew) wrong('iat lies in the future')
   if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + skew)) wrong('nbf lies in the future')
   if (typeof jti !== 'string' || jti === '') wrong('jti is missing')
-  // Last and without an await after it: of parallel replays exactly one gets through.
+  // The last check, with no await after it: of several replays at the same time exactly one is accepted.
   if (!call.state.useAssertion(`${rules.server} ${application.clientId} ${jti}`, exp + skew)) {
     wrong('the jti was used before')
   }

@@ -1,4 +1,4 @@
-/** Reads the server name out of a TLS ClientHello. Knows nothing else of TLS: what it cannot read OpenSSL will judge. */
+/** Reads the server name from a TLS ClientHello. Anything it cannot read is left for OpenSSL to accept or refuse. */
 
 export type Greeting =
   /** more bytes are needed */

@@ -1,6 +1,6 @@
 /**
- * Answers whose body is known as a whole. To make a stream of each body and to read it again costs more than all else a
- * request needs, so the body lies beside its response until somebody wants to read it. Knows no answer itself.
+ * Responses with a body of known length. Making a stream of each body and reading it again takes longer than everything else in
+ * a request, so the body is kept beside the response, and put into it only where other code reads the response.
  */
 
 export type Headings = Readonly<Record<string, string>>
@@ -29,12 +29,12 @@ export function empty(status: number, headers: Headings = {}): Response {
   return new Response(null, { status, headers })
 }
 
-/** Body and headers that lie beside the response; undefined where it holds its own body, or none. */
+/** The body and headers kept beside a response; undefined where the response has its own body, or none. */
 export function contentOf(response: Response): Content | undefined {
   return contents.get(response)
 }
 
-/** The response as everyone knows it: with its body in it. */
+/** The response with its body in it, as any other code expects it. */
 export function whole(response: Response): Response {
   const content = contents.get(response)
   return content === undefined

@@ -1,11 +1,10 @@
-/** The two kinds of msw handler that msw's own `http` does not make. They know neither routes nor answers. */
+/** Two kinds of msw handler that msw's own `http` does not make. */
 import { getResponse, HttpHandler, RequestHandler } from 'msw'
 
 /**
- * Answers whatever it is given: the twin has found it by host and path. So it need not match again, and as it reports
- * nothing, it makes neither the copy of the request nor the abort signal that msw's own handlers make each time; these two
- * cost more than all the rest of a short answer. For the same reason what it is given need not be a Request yet: msw hands
- * it on unread.
+ * A handler that the twin has already chosen by host, path and method. It matches everything, and makes neither the copy of the
+ * request nor the abort signal that msw's own handlers make for each request: together they take longer than a short answer.
+ * In place of the Request it is given the twin's call, which msw passes on unread.
  */
 export class RouteHandler<Given extends object> extends RequestHandler {
   readonly #answer: (given: Given) => Promise<Response> | Response
@@ -17,7 +16,7 @@ export class RouteHandler<Given extends object> extends RequestHandler {
     this.#alone = [this]
   }
 
-  /** What answers, asked by msw as it asks any handler. */
+  /** The answer, through msw like that of any handler. */
   respond(given: Given): Promise<Response | undefined> {
     return getResponse(this.#alone, given as unknown as Request)
   }
@@ -33,7 +32,7 @@ export class RouteHandler<Given extends object> extends RequestHandler {
   override log(): void {}
 }
 
-/** Ends the connection of a request to one of `hosts`; a server that sees the handshake ends that already. */
+/** Ends the connection of every request to one of `hosts`. Behind TLS the server ends the handshake already. */
 export class HandshakeRefusal extends HttpHandler {
   readonly hosts: readonly string[]
 

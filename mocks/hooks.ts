@@ -1,12 +1,12 @@
 /**
- * What Thredd's staff and the user interface of its CA do, as a table of calls with plain values: the library, the admin
- * port and docs/twin.md walk it. Knows nothing of HTTP.
+ * The things that Thredd's staff and the user interface of its CA do, as a table of calls with plain values. The library, the
+ * admin port and docs/twin.md are made from it.
  */
 import type { State } from './state.ts'
 
 export interface Hook {
   readonly about: string
-  /** parameters in words; those with a default may be left out */
+  /** by name; those with a default may be left out */
   readonly parameters: Readonly<Record<string, Parameter>>
 }
 
@@ -87,9 +87,9 @@ export const HOOKS = {
 
 export type HookName = keyof typeof HOOKS
 
-/** Performs a hook; the result is what it answers with. Throws a plain Error for an unknown hook, parameter or thing. */
+/** Performs a hook and returns its answer. Throws a plain Error for an unknown hook, parameter, client or application. */
 export function performHook(state: State, name: string, given: Readonly<Record<string, unknown>> = {}): object {
-  if (!Object.hasOwn(HOOKS, name)) throw new Error(`unknown hook "${name}"; there are ${Object.keys(HOOKS).join(', ')}`)
+  if (!Object.hasOwn(HOOKS, name)) throw new Error(`unknown hook "${name}"; known are ${Object.keys(HOOKS).join(', ')}`)
   const value = valuesOf(name as HookName, given)
   const [client, software] = [value.client_id ?? '', value.software_id ?? '']
   switch (name as HookName) {

@@ -1,4 +1,4 @@
-/** Which documented host stands for which server, and whether it demands a client certificate. Knows no behaviour. */
+/** The documented hosts: the server each belongs to, and whether it demands a client certificate. */
 
 /** One of the five counterparties, or a name that exists but answers nothing here. */
 type Server = 'directory' | 'directory-api' | 'keystore' | 'entities' | 'authorization' | 'cards' | 'api-hub'

@@ -1,4 +1,4 @@
-/** The offline twin as a library: in-process (`createTwin`), behind mutual TLS (`startTwin`), or in anyone's msw set-up. */
+/** The offline twin as a library: in-process (`createTwin`), behind mutual TLS (`startTwin`), or in an msw set-up of a test. */
 export { type RunningAdmin, startAdmin } from './admin.ts'
 export { type CatalogueEntry, FAULTS, faultsOf } from './faults/catalogue.ts'
 export {

@@ -1,6 +1,6 @@
 /**
- * Addresses for clients that cannot be given the documented names: everything on one origin, the first part of the path
- * naming the documented host. Both directions of that, and nothing else.
+ * Addresses for clients that cannot reach the documented names: all on one origin, with the documented host as the first part of
+ * the path. Converts in both directions.
  */
 
 /** `https://auth.uat.threddid.com/a` as `https://localhost:8443/auth.uat.threddid.com/a`, the rest byte for byte. */
@@ -9,8 +9,8 @@ export function loopbackAddress(url: string, origin: string): string {
 }
 
 /**
- * The documented address a request target on the loopback origin means; undefined where its first part is no documented
- * host. A proxy may have collapsed or decoded what follows; that is the business of whoever is meant.
+ * The documented address for a request target on the loopback origin; undefined where its first part is not a documented host.
+ * The rest is kept as it is: where a proxy has collapsed or decoded it, the handler has to cope with that.
  */
 export function documentedAddress(target: string, hosts: readonly string[]): string | undefined {
   const [, host = '', rest = ''] = /^\/+([A-Za-z0-9.-]+)(.*)$/s.exec(target) ?? []

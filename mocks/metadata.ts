@@ -1,7 +1,4 @@
-/**
- * Client metadata: what a registration or update request may say, and the members that come of it. Owns the rules of
- * RFC 7591 section 2 and the documented response; knows nothing of tokens, clients or HTTP.
- */
+/** Client metadata: the rules for a registration or update request (RFC 7591 section 2), and the members of the response. */
 import model from '../fixtures/thredd/acp-dcr-fields.json' with { type: 'json' }
 import sample from '../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
 import discovery from '../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
@@ -11,7 +8,7 @@ import type { Switches } from './switches.ts'
 export type Json = Readonly<Record<string, unknown>>
 
 export interface Registration {
-  /** the members of the documented response that follow from request and software statement, in any order */
+  /** those members of the documented response that are made from request and software statement, in any order */
   readonly members: Json
   /** granted scopes in request order */
   readonly scopes: readonly string[]
@@ -34,7 +31,7 @@ const FROM_STATEMENT = [
   'software_version',
 ] as const
 
-/** The server's own choice, whatever is asked (RFC 7591 3.2.1 allows it); the values are the sample's. */
+/** Set by the server, whatever the request says (RFC 7591 3.2.1 allows it), with the values of the sample. */
 const FIXED = [
   'application_types',
   'revocation_endpoint_auth_method',
@@ -65,19 +62,19 @@ const MADE = [
   'registration_access_token_expires_in',
 ] as const
 
-/** What an absent member becomes where that is not what the sample (a full request) shows; the product's defaults. */
+/** The product's defaults for absent members where they differ from the sample, which answers a request with all members. */
 const ABSENT: Json = {
   application_type: 'web',
   request_object_signing_alg: 'any',
   tls_client_certificate_bound_access_tokens: false,
 }
 
-/** Narrower than the product's model: what the discovery document says this server does. */
+/** The values of the discovery document, of which there are fewer than in the product's model. */
 const OFFERED: Readonly<Record<string, readonly string[]>> = {
   grant_types: discovery.grant_types_supported,
   response_types: [...discovery.response_types_supported, 'none'],
   token_endpoint_auth_method: discovery.token_endpoint_auth_methods_supported,
-  // HS256 is advertised, but private_key_jwt has no shared secret to key it with.
+  // HS256 is advertised too, but private_key_jwt has no shared secret for it.
   token_endpoint_auth_signing_alg: ['RS256', 'ES256', 'PS256'],
 }
 
@@ -94,7 +91,7 @@ export function register(body: Json, statement: Json, covered: ReadonlySet<strin
   for (const name of MEMBERS) {
     if (!decided.includes(name)) members[name] = settable(name, body[name])
   }
-  // Checked even where the server's value wins: asking for nonsense is an error, not a wish.
+  // Values that are not allowed are refused even for members that the server sets itself.
   for (const name of ['id_token_signed_response_alg', 'subject_type', 'application_types']) settable(name, body[name])
   for (const name of FIXED) members[name] = sample[name]
   for (const name of FROM_STATEMENT) members[name] = statement[name]
@@ -133,8 +130,8 @@ function checkKeys(body: Json): void {
   const jwks = body.jwks
   if (jwks === undefined || jwks === null) return
   const keys: unknown = (jwks as { keys?: unknown }).keys
-  if (!Array.isArray(keys)) refuse('metadataInvalid', 'jwks is no key set', { error_hint: 'jwks' })
-  // An empty set beside jwks_uri is what the server itself answers, so it may come back in an update.
+  if (!Array.isArray(keys)) refuse('metadataInvalid', 'jwks is not a key set', { error_hint: 'jwks' })
+  // The server itself answers with an empty set beside jwks_uri, so an update may send it back.
   if (keys.length > 0 && body.jwks_uri !== undefined) {
     refuse('metadataInvalid', 'jwks and jwks_uri exclude each other (RFC 7591 2)', { error_hint: 'jwks' })
   }
@@ -146,7 +143,7 @@ function checkKeys(body: Json): void {
   }
 }
 
-/** FAPI 2.0 5.4.1: RSA from 2048 bits, elliptic curves from 224. A key that cannot be understood counts as weak. */
+/** FAPI 2.0 5.4.1: RSA from 2048 bits, elliptic curves from 224. A key of an unknown kind counts as weak. */
 function isWeak(key: object): boolean {
   const { kty, n, crv } = key as { kty?: unknown; n?: unknown; crv?: unknown }
   if (kty === 'RSA') {
@@ -179,7 +176,7 @@ function grant(
   }
   const list: unknown = typeof asked === 'string' ? words(asked) : asked
   if (!(Array.isArray(list) && list.every((scope) => typeof scope === 'string' && SCOPE.test(scope)))) {
-    refuse('metadataInvalid', 'scopes is no list of scopes', { error_hint: 'scopes' })
+    refuse('metadataInvalid', 'scopes is not a list of scopes', { error_hint: 'scopes' })
   }
   const requested = [...new Set(list as readonly string[])]
   const beyond = requested.filter((scope) => !covered.has(scope))

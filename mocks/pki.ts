@@ -1,22 +1,21 @@
 /**
- * The twin's certificate authority: keys and certificates made at first use, kept in one folder, remade before they
- * expire. Laid out like the documented certificates of Thredd's CA; refuses to know how the twin or the client uses them.
+ * The twin's keys and certificates: made at first use, kept in one folder, and made again before they expire. They are laid out
+ * like the documented certificates of Thredd's CA.
  */
-import { randomBytes, randomUUID, webcrypto } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
+import { type Authority, type CertifiedKey, createAuthority, newKeys, newSerial, toPem } from './authority.ts'
 
-/** Raised when the files change their meaning: an older folder is then remade. */
+/** Raised when the files change their meaning: an older folder is then made again. */
 const LAYOUT = 2
 const DAY_MS = 86_400_000
 /** Documented life of a certificate made by Thredd's CA. */
 const LIFE_DAYS = 350
-/** Remade this long before the end, so that no run ever meets a twin that is about to expire. */
+/** Made again this long before they expire, so that no run warns of the twin's own certificates. */
 const RESERVE_DAYS = 61
 
 const ISSUER = 'C=GB, O=Thredd UK Limited, OU=Offline Twin Directory, CN=Offline Twin Issuing CA'
-const CERTIFICATE_POLICY = '1.3.6.1.4.1.56623.113.1.2'
 const OUR_APPLICATION = {
   organisation: '99b2b599-8cc2-499e-b805-e3d84233ae8e',
   software: 'b9f04639-cdeb-425b-a310-450d3d293fd4',
@@ -26,33 +25,33 @@ const OTHER_APPLICATION = {
   software: '38b2f9a4-1bf0-4d84-832f-853529d88ad7',
 }
 
-/** Somebody who is given certificates of the CA beside the identities above. */
+/** A further application that gets certificates of the CA. */
 interface CertifiedApplication {
-  /** begins the names of its files */
+  /** the names of its files begin with it */
   readonly name: string
   readonly claims: { readonly org_id: string; readonly software_id: string }
 }
 
-/** Opaque like the CA's own key ids, and always the same, so that .env.mock can name it. */
+/** Not derived from the key, like the CA's own key ids, and always the same, so that .env.mock can name it. */
 const SIGNING_KID = 'offline-twin-signing'
 
-/** Every certificate a client may hold, and why it exists. */
+/** Every certificate a client may present, and its purpose. */
 const IDENTITIES = {
-  /** The right one: what each documented call expects. */
+  /** The one that each documented call expects. */
   transport: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
-  /** What it is replaced with when it comes to its end: both are good at the same time. */
+  /** Its replacement before it expires; both are valid at the same time. */
   renewed: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
   /** Its key signs client assertions; as in the documented signing certificate there is no extended key usage. */
   signing: { ...OUR_APPLICATION, use: 'any', days: [0, LIFE_DAYS] },
   /** Another application of the same CA: valid for TLS, wrong for every token bound to "transport". */
   other: { ...OTHER_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
-  /** Ours but for its dates, so that only the dates can be the cause of a refusal. */
+  /** Like "transport" but for its dates, so that only the dates can be the cause of a refusal. */
   expired: { ...OUR_APPLICATION, use: 'client', days: [-LIFE_DAYS - 1, -1] },
-  /** Begins after the folder is remade, so it can never become valid while it is kept. */
+  /** Its validity begins after the folder has been made again, so it never becomes valid. */
   'not-yet-valid': { ...OUR_APPLICATION, use: 'client', days: [LIFE_DAYS, 2 * LIFE_DAYS] },
-  /** Every printable fact of "transport", but a foreign signature: only checking the chain tells them apart. */
+  /** Every printable fact of "transport", but signed by another CA: only a check of the signature shows the difference. */
   clone: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
-  /** Plainly from somebody else's CA. */
+  /** From another CA, with another subject. */
   rogue: {
     organisation: '00000000-0000-4000-8000-000000000000',
     software: '00000000-0000-4000-8000-000000000001',
@@ -70,34 +69,27 @@ interface HeldCertificate {
   readonly certificate: string
 }
 
-interface CertifiedKey {
-  /** PEM */
-  readonly certificate: string
-  /** PKCS#8 PEM */
-  readonly key: string
-}
-
 export interface Pki {
   readonly folder: string
-  /** the CA's certificate, PEM: what servers check clients with, and clients the server */
+  /** the CA's certificate, PEM: servers check clients with it, and clients the server */
   readonly ca: string
   readonly caFile: string
   readonly server: CertifiedKey
   readonly identities: Readonly<Record<PkiIdentity, HeldCertificate>>
-  /** of each further application, by its name */
+  /** the certificates of each further application, by its name */
   readonly applications: Readonly<
     Record<
       string,
       { readonly transport: HeldCertificate; readonly signing: HeldCertificate; readonly signingKid: string }
     >
   >
-  /** key id of the signing certificate as the CA lists it: opaque, no thumbprint */
+  /** key id of the signing certificate as the CA lists it; not a thumbprint */
   readonly signingKid: string
   /** PKCS#8 PEM of the key with which the directory signs software statement assertions */
   readonly ssaSigner: { readonly privateKey: string }
 }
 
-/** What a folder must hold to be kept as it is. */
+/** What a folder must hold; otherwise it is made again. */
 interface Demand {
   readonly hosts: readonly string[]
   readonly applications: readonly CertifiedApplication[]
@@ -105,19 +97,19 @@ interface Demand {
 }
 
 /**
- * The PKI in `folder`, made where there is none and remade (with all keys) where it is near its end, its server certificate
- * lacks one of `hosts`, or one of `applications` has no certificates yet. Safe when several processes start at once: the
- * first complete folder wins.
+ * The PKI in `folder`. It is made where there is none, and made again (with all keys) where it expires soon, its server
+ * certificate lacks one of `hosts`, or one of `applications` has no certificates. When several processes start at once, the first
+ * complete folder is used by all.
  */
 export async function ensurePki(folder: string, demand: Partial<Demand> = {}): Promise<Pki> {
   const { hosts = [], applications = [], now = new Date() } = demand
-  const place = resolve(folder)
-  const kept = await load(place)
+  const path = resolve(folder)
+  const kept = await load(path)
   if (kept !== undefined && isCurrent(kept.manifest, { hosts, applications, now })) return kept.pki
 
-  await mkdir(dirname(place), { recursive: true })
-  const made = await mkdtemp(join(dirname(place), `.${basename(place)}-`))
-  // Demands add up: two callers with different ones would otherwise remake the folder in turns.
+  await mkdir(dirname(path), { recursive: true })
+  const made = await mkdtemp(join(dirname(path), `.${basename(path)}-`))
+  // Keeps what earlier callers needed: otherwise two callers with different needs would replace each other's folder again and again.
   const { manifest } = kept ?? {}
   const names = applications.map(({ name }) => name)
   const further = manifest?.applications?.filter(({ name }) => !names.includes(name)) ?? []
@@ -127,98 +119,18 @@ export async function ensurePki(folder: string, demand: Partial<Demand> = {}): P
       applications: [...applications, ...further],
       now,
     })
-    await install(made, place, { hosts, applications, now })
+    await install(made, path, { hosts, applications, now })
   } finally {
     await rm(made, { recursive: true, force: true })
   }
-  const pki = await load(place)
-  if (pki === undefined) throw new Error(`the PKI in "${place}" could not be read back`)
+  const pki = await load(path)
+  if (pki === undefined) throw new Error(`the PKI in "${path}" could not be read back`)
   return pki.pki
 }
 
-/** What a certificate is for: extended key usage clientAuth, serverAuth, or none (usable for anything). */
-type Use = 'client' | 'server' | 'any'
-
-interface CertificateRequest {
-  /** as in RFC 4514 but read from left to right: `C=GB, O=thredd` */
-  readonly subject: string
-  readonly use: Use
-  readonly notBefore: Date
-  readonly notAfter: Date
-  /** subject alternative names, host names or IP addresses */
-  readonly hosts?: readonly string[]
-  /** hexadecimal; random by default */
-  readonly serial?: string
-  /** replaces the authority's own name, for certificates that claim what they are not */
-  readonly issuer?: string
-}
-
-export interface Authority extends CertifiedKey {
-  issue(request: CertificateRequest): Promise<CertifiedKey>
-}
-
-/** A new root CA. The building block of `ensurePki`, and of tests that need servers and clients that are wrong. */
-export async function createAuthority(name: string, notBefore: Date, notAfter: Date): Promise<Authority> {
-  const x509 = await loadX509()
-  const keys = await newKeys()
-  const root = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: newSerial(),
-    name,
-    notBefore,
-    notAfter,
-    signingAlgorithm: RSA,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-    ],
-  })
-  const usage =
-    x509.KeyUsageFlags.digitalSignature |
-    x509.KeyUsageFlags.keyEncipherment |
-    x509.KeyUsageFlags.dataEncipherment |
-    x509.KeyUsageFlags.keyAgreement
-  return {
-    certificate: `${root.toString('pem')}\n`,
-    key: await toPem(keys.privateKey),
-    async issue(request) {
-      const own = await newKeys()
-      // No OCSP or CRL address, though the documented certificate has both: nothing answers offline, and a strict
-      // outside client must not be sent to the real ones. No key identifiers, so that a clone differs only in its key.
-      const certificate = await x509.X509CertificateGenerator.create({
-        serialNumber: request.serial ?? newSerial(),
-        subject: request.subject,
-        issuer: request.issuer ?? name,
-        notBefore: request.notBefore,
-        notAfter: request.notAfter,
-        signingAlgorithm: RSA,
-        publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        extensions: [
-          new x509.BasicConstraintsExtension(false, undefined, true),
-          new x509.KeyUsagesExtension(usage, true),
-          new x509.CertificatePolicyExtension([CERTIFICATE_POLICY]),
-          ...(request.use === 'any' ? [] : [new x509.ExtendedKeyUsageExtension([EXTENDED_KEY_USAGE[request.use]])]),
-          ...(request.hosts === undefined
-            ? []
-            : [
-                new x509.SubjectAlternativeNameExtension(
-                  request.hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
-                ),
-              ]),
-        ],
-      })
-      return { certificate: `${certificate.toString('pem')}\n`, key: await toPem(own.privateKey) }
-    },
-  }
-}
-
-const RSA = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
-const EXTENDED_KEY_USAGE = { client: '1.3.6.1.5.5.7.3.2', server: '1.3.6.1.5.5.7.3.1' }
-
 interface Manifest {
   readonly layout: number
-  /** tells one making of the folder from the next */
+  /** another id each time the folder is made */
   readonly generation: string
   readonly hosts: readonly string[]
   readonly applications?: readonly CertifiedApplication[]
@@ -258,7 +170,7 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
       read('ssa-signer.key'),
       ...names.map((name) => read(`${name}.crt`)),
     ])
-    // Another process may have replaced the folder between two reads: files of two makings do not fit together.
+    // Another process may have replaced the folder between two reads; old and new files do not fit together.
     const again = JSON.parse(await read('pki.json')) as Manifest
     if (again.generation !== manifest.generation) return await load(folder)
     const held = (name: string): HeldCertificate => ({
@@ -289,32 +201,26 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
       },
     }
   } catch {
-    // Missing or damaged: everything here can be made again.
+    // Missing or damaged: the folder is made again.
     return undefined
   }
 }
 
-/** The names of the certificates of a further application, without their ending. */
+/** The names of the files of a further application, without their extension. */
 function filesOf({ name }: CertifiedApplication): [transport: string, signing: string] {
   return [`${name}-transport`, `${name}-signing`]
 }
 
 async function make(folder: string, { hosts, applications, now }: Demand): Promise<void> {
   const at = (days: number) => new Date(Math.floor(now.getTime() / 1000) * 1000 + days * DAY_MS)
-  const life = { notBefore: at(0), notAfter: at(LIFE_DAYS) }
-  // The CA covers the expired and the not yet valid certificate too: they must fail by their own dates alone.
+  // The CA is valid longer than the expired and the not yet valid certificate, so that only their own dates are wrong.
   const caLife = [at(-2 * LIFE_DAYS), at(3 * LIFE_DAYS)] as const
-  const [authority, stranger, ssaKeys] = await Promise.all([
+  const [authority, other, ssaKeys] = await Promise.all([
     createAuthority(ISSUER, ...caLife),
-    createAuthority('C=GB, O=Somebody Else, CN=Unrelated Issuing CA', ...caLife),
+    createAuthority('C=GB, O=Another Organisation, CN=Unrelated Issuing CA', ...caLife),
     newKeys(),
   ])
-  const transportSerial = newSerial()
-  const impostures: Partial<Record<string, { by: Authority; serial?: string; issuer?: string }>> = {
-    transport: { by: authority, serial: transportSerial },
-    clone: { by: stranger, serial: transportSerial, issuer: ISSUER },
-    rogue: { by: stranger },
-  }
+  const life = { notBefore: at(0), notAfter: at(LIFE_DAYS) }
   const [server, ...issued] = await Promise.all([
     authority.issue({
       subject: 'C=GB, O=Offline Twin, CN=localhost',
@@ -322,12 +228,7 @@ async function make(folder: string, { hosts, applications, now }: Demand): Promi
       ...life,
       hosts: [...new Set([...hosts, 'localhost', '127.0.0.1', '::1'])],
     }),
-    ...Object.entries(IDENTITIES).map(async ([name, { organisation, software, use, days }]) => {
-      const { by, ...claims } = impostures[name] ?? { by: authority }
-      const subject = subjectOf(organisation, software)
-      const certified = await by.issue({ subject, use, notBefore: at(days[0]), notAfter: at(days[1]), ...claims })
-      return { name, ...certified }
-    }),
+    ...identityCertificates(authority, other, at),
     ...applications.flatMap((application) =>
       filesOf(application).map(async (name, index) => {
         const subject = subjectOf(application.claims.org_id, application.claims.software_id)
@@ -346,7 +247,7 @@ async function make(folder: string, { hosts, applications, now }: Demand): Promi
     madeAt: life.notBefore.toISOString(),
     remakeAfter: at(LIFE_DAYS - RESERVE_DAYS).toISOString(),
   }
-  const files: Record<string, string> = {
+  await writeAll(folder, {
     'ca.crt': authority.certificate,
     'server.crt': server.certificate,
     'server.key': server.key,
@@ -354,11 +255,34 @@ async function make(folder: string, { hosts, applications, now }: Demand): Promi
     // Keys stay out of version control wherever the folder is put.
     '.gitignore': '*\n',
     'pki.json': `${JSON.stringify(manifest, undefined, 2)}\n`,
+    ...Object.fromEntries(
+      issued.flatMap(({ name, certificate, key }) => [
+        [`${name}.crt`, certificate],
+        [`${name}.key`, key],
+      ]),
+    ),
+  })
+}
+
+/** `at` gives the date that many days from now. */
+function identityCertificates(authority: Authority, other: Authority, at: (days: number) => Date) {
+  const serial = newSerial()
+  const special: Partial<Record<string, { by: Authority; serial?: string; issuer?: string }>> = {
+    transport: { by: authority, serial },
+    clone: { by: other, serial, issuer: ISSUER },
+    rogue: { by: other },
   }
-  for (const { name, certificate, key } of issued) {
-    files[`${name}.crt`] = certificate
-    files[`${name}.key`] = key
-  }
+  return Object.entries(IDENTITIES).map(async ([name, { organisation, software, use, days }]) => {
+    const { by, ...claims } = special[name] ?? { by: authority }
+    const [notBefore, notAfter] = [at(days[0]), at(days[1])]
+    return {
+      name,
+      ...(await by.issue({ subject: subjectOf(organisation, software), use, notBefore, notAfter, ...claims })),
+    }
+  })
+}
+
+async function writeAll(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
   await Promise.all(
     Object.entries(files).map(([name, text]) =>
       writeFile(join(folder, name), text, { mode: name.endsWith('.key') ? 0o600 : 0o644 }),
@@ -370,20 +294,20 @@ function subjectOf(organisation: string, software: string): string {
   return `C=GB, O=thredd, OU=${organisation}, CN=${software}`
 }
 
-/** Puts the made folder into place unless another process was faster. */
-async function install(made: string, place: string, demand: Demand): Promise<void> {
+/** Moves the new folder into place, unless another process has done so before. */
+async function install(made: string, path: string, demand: Demand): Promise<void> {
   for (;;) {
     try {
-      // Fails where a folder with content stands: of several processes one wins.
-      await rename(made, place)
+      // Fails where a folder with files exists, so that only one of several processes succeeds.
+      await rename(made, path)
       return
     } catch (error) {
       if (!isOccupied(error)) throw error
     }
-    const standing = await load(place)
+    const standing = await load(path)
     if (standing !== undefined && isCurrent(standing.manifest, demand)) return
     const aside = `${made}-old`
-    await rename(place, aside).catch(ignoreMissing)
+    await rename(path, aside).catch(ignoreMissing)
     await rm(aside, { recursive: true, force: true })
   }
 }
@@ -399,43 +323,3 @@ function ignoreMissing(error: unknown): void {
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
-
-function newKeys(): Promise<webcrypto.CryptoKeyPair> {
-  const parameters = { ...RSA, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) }
-  return webcrypto.subtle.generateKey(parameters, true, ['sign', 'verify'])
-}
-
-async function toPem(key: webcrypto.CryptoKey): Promise<string> {
-  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key))
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`
-}
-
-/** Positive and without a leading zero byte, so that every tool prints it alike. */
-function newSerial(): string {
-  const bytes = randomBytes(16)
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
-  return bytes.toString('hex')
-}
-
-/**
- * The library's dependency injection demands a metadata polyfill of Reflect merely to be imported, though nothing in it
- * reads metadata. An empty one stands in for the moment of the import and is taken away again. Loaded on demand: with a
- * kept PKI no run pays for it.
- */
-async function loadX509(): Promise<typeof import('@peculiar/x509')> {
-  loading ??= (async () => {
-    if ('getMetadata' in Reflect) return await import('@peculiar/x509')
-    const nothing = () => undefined
-    const polyfill = { getMetadata: nothing, getOwnMetadata: nothing, defineMetadata: nothing, hasOwnMetadata: nothing }
-    Object.assign(Reflect, polyfill)
-    try {
-      return await import('@peculiar/x509')
-    } finally {
-      for (const name of Object.keys(polyfill)) Reflect.deleteProperty(Reflect, name)
-    }
-  })()
-  return await loading
-}
-
-let loading: Promise<typeof import('@peculiar/x509')> | undefined

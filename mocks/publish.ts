@@ -1,4 +1,4 @@
-/** Hands out documents with their URLs as the twin is reached. */
+/** Replaces documented addresses in documents and claims with those under which the twin is reached. */
 import { json } from './content.ts'
 import type { Call } from './route.ts'
 
@@ -27,12 +27,12 @@ export function publishedDocument(
   }
 }
 
-/** A claim or member as it is handed out: addresses of the keystore move with it; the client_id is a name and stays. */
+/** A claim or member as the twin answers with it: an address of the keystore is replaced; the client_id is a name, no address. */
 export function publishedClaim(name: string, value: unknown, publish: Call['publish']): unknown {
   return isAddress(name) && typeof value === 'string' ? publish(value) : value
 }
 
-/** Claims as they are kept: with documented addresses, since the twin may be reached elsewhere by the next time. */
+/** Claims as they are stored: with documented addresses, since the twin may be reached at another address after a restart. */
 export function documentedClaims(
   claims: Readonly<Record<string, unknown>>,
   documented: Readonly<Record<string, unknown>>,

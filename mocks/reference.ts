@@ -1,4 +1,4 @@
-/** docs/twin.md, written from the tables of switches, hooks and faults. Knows words and tables only. */
+/** Prints docs/twin.md from the tables of switches, hooks and faults. */
 
 import type { CatalogueEntry } from './faults/catalogue.ts'
 import { FAULTS } from './faults/catalogue.ts'
@@ -6,25 +6,31 @@ import { HOOKS, type Hook } from './hooks.ts'
 import { HOSTS, hostOf } from './hosts.ts'
 import { describe, SWITCHES } from './switches.ts'
 
-/** The page as Markdown. `examples` are programs by title; they stand in it as they are. */
+/** The page as Markdown. `examples` are the texts of programs by title. */
 export function twinReference(examples: Readonly<Record<string, string>>): string {
-  const code = Object.entries(examples).flatMap(([title, text]) => [
-    `### ${title}`,
-    '',
-    '```ts',
-    text.trim(),
-    '```',
-    '',
-  ])
-  return `${[
+  const lines = [
     '# The offline twin',
     '',
     '<!-- Made from mocks/ and test/mocks/twin-reference.test.ts; UPDATE_GOLDEN=1 writes it anew. -->',
     '',
-    "A stateful stand-in for Thredd's servers behind mutual TLS. What a published page documents it does as documented;",
-    'what none settles is a switch. `thredd mock` serves it to any client; as a library it answers in-process, behind TLS,',
-    "or in anyone's msw set-up.",
+    "A server in place of Thredd's servers, with state, behind mutual TLS. Where a page documents a behaviour, the twin has it;",
+    'where none does, a switch sets it. `thredd mock` serves it to any client; as a library it answers in-process, behind TLS,',
+    'or in an msw set-up of a test.',
     '',
+    ...hosts(),
+    ...switches(),
+    ...applications(),
+    ...hooks(),
+    ...faults(),
+    '## As a library',
+    '',
+    ...Object.entries(examples).flatMap(([title, text]) => [`### ${title}`, '', '```ts', text.trim(), '```', '']),
+  ]
+  return `${lines.join('\n').trimEnd()}\n`
+}
+
+function hosts(): string[] {
+  return [
     '## Hosts',
     '',
     ...table(
@@ -32,19 +38,24 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
       HOSTS.map((name) => [`\`${name}\``, hostOf(name)?.server, hostOf(name)?.certificate, hostOf(name)?.mark]),
     ),
     '',
-    '`--urls documented` hands out addresses as the documents print them: a client must then reach these names at the twin,',
-    'by the printed line for /etc/hosts and port 443 (or the given port, which every address then carries).',
+    'With `--urls documented` answers contain the documented addresses: a client must then reach these names at the twin, with',
+    'the printed line for /etc/hosts and port 443 (or the given port, which every address then has).',
     '',
     '`--urls loopback` (the default of `thredd mock`) puts everything on one origin. The first part of the path is the',
-    'documented host name: `https://localhost:8443/matls-auth.directory.sandbox.threddid.com/token`. Every address that is',
-    'handed out (discovery, registration_client_uri, key addresses in software statements and key sets, iss of tokens) has',
-    'that form, and so must the audience of an assertion. client_id is a name and stays as it is. The connection asks for a',
-    'certificate once; whether it is demanded is decided per path, as the documented host would.',
+    'documented host name: `https://localhost:8443/matls-auth.directory.sandbox.threddid.com/token`. Every address in an answer',
+    '(discovery, registration_client_uri, key addresses in software statements and key sets, iss of tokens) has that form, and',
+    'so must the audience of an assertion. client_id is a name and stays as it is. Every connection is asked for a certificate;',
+    'the path decides whether it is demanded, like at the documented host.',
     '',
+  ]
+}
+
+function switches(): string[] {
+  return [
     '## Switches',
     '',
     'Set with `--switch name=value` (again for more), or from a file with `--switches file`: a JSON object, or lines of',
-    '`name=value`. The mark says what the default rests on; the fact itself is open in every row.',
+    '`name=value`. The mark says whether the default is documented or inferred; no page settles the behaviour itself.',
     '',
     ...table(
       ['Switch', 'Values', 'Default', 'Meaning', 'Mark', 'Ground'],
@@ -58,11 +69,16 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
       ]),
     ),
     '',
+  ]
+}
+
+function applications(): string[] {
+  return [
     '## Further applications and roles',
     '',
-    'The twin knows the two applications of the documents, neither registered. `--seed file` adds others, of the same or of',
-    'other organisations, and says what roles open; in the library `ensurePki(folder, { hosts, applications })` and',
-    '`startTwin({ pki, seed })` with what `readSeed(text)` gives:',
+    'The twin has the two applications of the documents, neither registered. `--seed file` adds others, of the same or of other',
+    'organisations, and sets the scopes of roles; in the library `ensurePki(folder, { hosts, applications })` and',
+    '`startTwin({ pki, seed })` do so with the result of `readSeed(text)`:',
     '',
     '```json',
     '{"applications": [',
@@ -72,16 +88,21 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
     ' "roles": {"eds": ["eds.read", "eds.write"]}}',
     '```',
     '',
-    '`name`, `org_id` and `software_id` must be there; `roles` are the recommended ones unless told otherwise, `client_id` is',
-    'the URL form, and any other claim of a software statement may be set. Each application gets certificates of the same CA',
+    '`name`, `org_id` and `software_id` are required; by default `roles` are the recommended ones and `client_id` has the URL',
+    'form, and any other claim of a software statement may be set. Each application gets certificates of the same CA',
     '(`pki/<name>-transport.crt`, `pki/<name>-signing.crt` and their keys) and a ready `.env.<name>`. Where the folder has',
-    'certificates already, but none for a new application, all are made anew. `roles` beside the applications replaces what the',
-    'twin has for a role: of that mapping a few rows are documented, the rest is a guess.',
+    'certificates already, but none for a new application, all are made again. `roles` beside the applications replaces the',
+    'scopes of a role: a few rows of that mapping are documented, the others are inferred.',
     '',
+  ]
+}
+
+function hooks(): string[] {
+  return [
     '## Hooks',
     '',
-    "What Thredd's staff and its CA do by hand. In the library `performHook(twin.state, name, parameters)`. With `--admin`",
-    'also on a port of its own on 127.0.0.1, with the bearer token printed at the start:',
+    "Hooks do what Thredd's staff and its CA do by hand. In the library: `performHook(twin.state, name, parameters)`. With",
+    '`--admin` also on a port of its own on 127.0.0.1, with the bearer token that is printed at the start:',
     '`POST /hooks/<name>` with the parameters as a JSON object; `GET /hooks`, `GET /log`, `GET /state`;',
     '`POST /faults` with `{"fault": "name:operation=value"}`; `DELETE /faults` ends all faults.',
     '',
@@ -98,13 +119,18 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
       ]),
     ),
     '',
+  ]
+}
+
+function faults(): string[] {
+  return [
     '## Faults',
     '',
-    '`--fault name[:operation][=value]` (again for more). Without an operation the fault is at every one. An operation is an',
+    '`--fault name[:operation][=value]` (again for more). Without an operation the fault affects every one. An operation is an',
     'operationId of flows/apis.',
     '',
     ...table(
-      ['Fault', 'What it does', 'Value', 'What a flow makes of it'],
+      ['Fault', 'What it does', 'Value', 'Result in a flow'],
       Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value, red }]) => [
         `\`${name}\``,
         what,
@@ -113,12 +139,7 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
       ]),
     ),
     '',
-    '## As a library',
-    '',
-    ...code,
   ]
-    .join('\n')
-    .trimEnd()}\n`
 }
 
 function table(head: readonly string[], rows: readonly (readonly (string | undefined)[])[]): string[] {

@@ -1,6 +1,6 @@
 /**
  * Every refusal the servers give: status, headers and body. The bodies are those of fixtures/thredd/error-examples.json;
- * a few the fixture lacks follow the same clause. Knows nothing of when a refusal is due.
+ * a few that the fixture lacks follow the same clause.
  */
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
 import { empty, json } from './content.ts'
@@ -42,7 +42,7 @@ const DOCUMENTED = {
   apiScope: ['cards_api', 'scope missing from the token'],
 } as const
 
-/** What the fixture does not hold, in the shape of its neighbours. */
+/** Refusals that the fixture does not hold, in the shape of those it does. */
 const FURTHER = {
   /** @see [RFC 6749 5.2](https://www.rfc-editor.org/rfc/rfc6749.html#section-5.2) */
   request: {

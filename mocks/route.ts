@@ -1,4 +1,4 @@
-/** What a handler is given and how it is described: one row per documented operation. Knows no operation itself. */
+/** The interface of a handler, and the row that describes one: one row per documented operation. Helpers to read a request. */
 import type { X509Certificate } from 'node:crypto'
 import { type RefusalName, refuse } from './refusals.ts'
 import type { State } from './state.ts'
@@ -10,13 +10,13 @@ export interface Call {
   readonly url: URL
   /** named groups of the route's path, as sent (not decoded) */
   readonly params: Readonly<Record<string, string>>
-  /** checked: signed by the twin's CA and in date */
+  /** already checked: signed by the twin's CA, and within its dates */
   readonly certificate: X509Certificate | undefined
   readonly state: State
   readonly switches: Switches
-  /** the address under which a documented URL is handed out */
+  /** a documented URL as the address under which the twin is reached */
   readonly publish: (url: string) => string
-  /** what was decided, in words for the log; never a secret */
+  /** Adds the decision, in words and without secrets, to the log entry. */
   note(decision: string): void
 }
 
@@ -30,7 +30,7 @@ export interface Route {
   handle(call: Call): Promise<Response> | Response
 }
 
-/** RFC 6749 5.1 and RFC 7591 3.2.1: an answer that holds credentials is not kept by anyone on the way. */
+/** RFC 6749 5.1 and RFC 7591 3.2.1: no cache may keep an answer with credentials. */
 export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as const
 
 /**

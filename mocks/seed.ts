@@ -1,7 +1,4 @@
-/**
- * What a twin may begin with beside the documented: the file that names applications and roles, and the software statement
- * claims made of it. Knows neither certificates nor what a server does with a claim.
- */
+/** The seed file: further applications and roles of a twin, and the claims of their software statements. */
 import sample from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 
 export type Claims = Readonly<Record<string, unknown>> & {
@@ -11,23 +8,23 @@ export type Claims = Readonly<Record<string, unknown>> & {
 }
 
 export interface SeededApplication {
-  /** begins the names of its files */
+  /** the names of its files begin with it */
   readonly name: string
   readonly roles: readonly string[]
-  /** of its software statements */
+  /** the claims of its software statements */
   readonly claims: Claims
 }
 
 export interface Seed {
   readonly applications: readonly SeededApplication[]
-  /** the scopes of roles that are not as the twin would have them */
+  /** scopes by role, in place of the twin's own */
   readonly roles: Readonly<Record<string, readonly string[]>>
 }
 
-/** What Thredd recommends for the whole set of endpoints, and the role of its own example. */
+/** The roles that Thredd recommends for all endpoints, and the role of its own example. */
 export const USUAL_ROLES: readonly string[] = ['ws', 'programme-manager', 'bulk-cards']
 
-/** Each of them follows from others, or is the business of a hook or of the moment. */
+/** Claims that follow from others, that a hook sets, or that are set when the statement is read. */
 const NOT_SEEDED = /jwks|^(?:iss|iat|status|org_status|sector_identifier_uri|software_statement_roles)$/
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 /** `twin` is the name of the environment file of the first application. */
@@ -63,11 +60,14 @@ export function readSeed(text: string): Seed {
 
 function once(key: string, values: readonly string[]): void {
   const twice = values.find((value, index) => values.indexOf(value) !== index)
-  if (twice !== undefined) throw new Error(`the seed has ${key} "${twice}" twice, or it is one of the twin's own`)
+  if (twice !== undefined)
+    throw new Error(
+      `the seed has ${key} "${twice}" more than once, or it is that of an application the twin already has`,
+    )
 }
 
 function applicationOf(entry: unknown, place: string): SeededApplication {
-  if (!isObject(entry)) throw new Error(`${place} of the seed is no JSON object`)
+  if (!isObject(entry)) throw new Error(`${place} of the seed is not a JSON object`)
   const { name, roles = USUAL_ROLES, org_id, software_id, ...further } = entry
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw new Error(`${place}.name of the seed must be of lower-case letters, digits and hyphens, and not "twin"`)

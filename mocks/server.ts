@@ -1,6 +1,6 @@
 /**
- * The twin behind real mutual TLS on loopback: one port, and per server name the documented demand for a client
- * certificate. Owns sockets, limits and the bridge between node's HTTP and web requests; knows nothing of the answers.
+ * The twin behind real mutual TLS on loopback: one port, which demands a client certificate for the server names whose documented
+ * host does. Holds sockets and limits, and converts between node's HTTP and web requests.
  */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -14,9 +14,9 @@ import { openStore, type Store } from './store.ts'
 import { createTwin, type ReceivedRequest, type Twin, type TwinOptions } from './twin.ts'
 
 interface ServerLimits {
-  /** of a request body; a larger one is answered 413 */
+  /** longest request body; a longer one is answered 413 */
   readonly bodyBytes: number
-  /** for the handshake, for a request as a whole, between requests, and for an answer to be read */
+  /** longest time for the handshake, for a request, between requests, and until an answer is read */
   readonly timeoutMs: number
   readonly connections: number
 }
@@ -24,15 +24,15 @@ interface ServerLimits {
 export interface StartOptions extends TwinOptions {
   /** 0 takes any free port */
   readonly port?: number
-  /** the address to listen on; 127.0.0.1 unless told otherwise */
+  /** the address to listen on; default 127.0.0.1 */
   readonly host?: string
   /**
-   * documented: addresses are handed out as the documents print them, so a client must reach those names here.
-   * loopback: every address handed out is https://localhost:PORT/<documented host>/…, and is routed back by that path;
-   * `publish` is then not asked.
+   * documented: answers contain the documented addresses, so a client must reach those names here.
+   * loopback: answers contain https://localhost:PORT/<documented host>/… instead, and requests to such a path are taken for
+   * the documented host; `publish` is then not used.
    */
   readonly urls?: 'documented' | 'loopback'
-  /** keeps the servers' memory in this file (JSON, mode 0600) and begins with what it holds */
+  /** a file that keeps the servers' state (JSON, mode 0600); the twin starts with the state in it */
   readonly stateFile?: string | undefined
   readonly limits?: Partial<ServerLimits>
   /** the highest version of TLS that it speaks */
@@ -41,12 +41,12 @@ export interface StartOptions extends TwinOptions {
 
 export interface RunningTwin extends AsyncDisposable {
   readonly port: number
-  /** under which clients of this machine reach it: https://localhost:PORT */
+  /** the address for clients on this machine: https://localhost:PORT */
   readonly origin: string
   readonly twin: Twin
-  /** The address under which a documented URL is handed out. */
+  /** A documented URL as the address under which the twin is reached. */
   publish(url: string): string
-  /** Resolves once the state file, if there is one, holds what the servers remember now. */
+  /** Resolves when the state file, if there is one, holds the servers' state of now. */
   keep(): Promise<void>
   /** Ends every connection, also idle ones kept alive, and frees the port. */
   close(): Promise<void>
@@ -57,7 +57,7 @@ const FAREWELL_MS = 1000
 /** A ClientHello with post-quantum key shares is some 2 KiB. */
 const GREETING_BYTES = 16 * 1024
 
-/** Listens on 127.0.0.1 unless told otherwise; rejects where the port is taken or the state file cannot be read. */
+/** Rejects where the port is taken or the state file cannot be read. */
 export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const { host = '127.0.0.1', urls = 'documented', stateFile } = options
   const limits = { ...LIMITS, ...options.limits }
@@ -69,32 +69,13 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const servers = createServers(context, options)
   const sockets = new Set<Socket>()
 
-  // node can demand a certificate per server, not per server name: a look at the ClientHello chooses the server.
+  // node can demand a certificate per server, not per server name, so the ClientHello is read first to choose the server.
   const dispatcher = createServer((socket) => {
     sockets.add(socket)
     socket.setNoDelay(true)
     socket.on('error', () => socket.destroy())
-    // Of the greeting as a whole, however it trickles in.
-    const deadline = setTimeout(() => socket.destroy(), limits.timeoutMs)
-    socket.once('close', () => {
-      clearTimeout(deadline)
-      sockets.delete(socket)
-    })
-    let greeting = Buffer.alloc(0)
-    const read = (chunk: Buffer) => {
-      greeting = Buffer.concat([greeting, chunk])
-      const seen = readGreeting(greeting)
-      if (seen.kind === 'partial') {
-        if (greeting.length > GREETING_BYTES) socket.destroy()
-        return
-      }
-      socket.off('data', read)
-      socket.pause()
-      clearTimeout(deadline)
-      socket.unshift(greeting)
-      serverFor(seen.name, twin, servers).emit('connection', socket)
-    }
-    socket.on('data', read)
+    socket.once('close', () => sockets.delete(socket))
+    readServerName(socket, limits, (name) => serverFor(name, twin, servers).emit('connection', socket))
   })
   dispatcher.maxConnections = limits.connections
   await new Promise<void>((resolve, reject) => {
@@ -120,6 +101,28 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   return { port: address.port, origin, twin, publish, keep, close, [Symbol.asyncDispose]: close }
 }
 
+/** Passes on the socket with its bytes unread, and the server name of its ClientHello. */
+function readServerName(socket: Socket, { timeoutMs }: ServerLimits, onName: (name: string | undefined) => void): void {
+  let greeting = Buffer.alloc(0)
+  // For the whole ClientHello, even where it arrives byte by byte.
+  const deadline = setTimeout(() => socket.destroy(), timeoutMs)
+  socket.once('close', () => clearTimeout(deadline))
+  const read = (chunk: Buffer) => {
+    greeting = Buffer.concat([greeting, chunk])
+    const seen = readGreeting(greeting)
+    if (seen.kind === 'partial') {
+      if (greeting.length > GREETING_BYTES) socket.destroy()
+      return
+    }
+    socket.off('data', read)
+    socket.pause()
+    clearTimeout(deadline)
+    socket.unshift(greeting)
+    onName(seen.name)
+  }
+  socket.on('data', read)
+}
+
 interface Context {
   readonly twin: Twin
   readonly limits: ServerLimits
@@ -129,9 +132,9 @@ interface Context {
 }
 
 interface Servers {
-  /** ends the handshake of whoever has no good certificate */
+  /** ends the handshake of a client without a valid certificate */
   readonly strict: HttpsServer
-  /** asks for a certificate and leaves the judgement to the twin */
+  /** asks for a certificate and lets the twin judge it */
   readonly asking: HttpsServer
   /** never asks */
   readonly plain: HttpsServer
@@ -181,7 +184,7 @@ function createServers(context: Context, { pki, maxTlsVersion = 'TLSv1.3' }: Sta
       // Time to read that; destroyed at once, bytes still under way would take the answer with them.
       setTimeout(() => socket.destroy(), FAREWELL_MS).unref()
     })
-    // Node watches over slow requests from here on, which it does for a server that listens itself.
+    // Starts node's checks for slow requests, which otherwise run only for a server that listens itself.
     server.emit('listening')
     return server
   }
@@ -189,14 +192,14 @@ function createServers(context: Context, { pki, maxTlsVersion = 'TLSv1.3' }: Sta
     strict: make({ requestCert: true, rejectUnauthorized: true }),
     asking: make({ requestCert: true, rejectUnauthorized: false }),
     plain: make({ requestCert: false }),
-    // An authority that has signed nothing: whatever a client shows is refused, and so is showing nothing.
+    // Trusts only an authority that has signed no certificate, so every client is refused, with a certificate or without.
     refusing: make({ requestCert: true, rejectUnauthorized: true, ca: pki.identities.rogue.certificate }),
   }
 }
 
 /**
- * Ends a connection whose peer does not read what it asked for. A timer of node's own would be set anew with each request,
- * and would also end a connection whose answer is only late.
+ * Ends a connection whose client does not read its answers. Node's own socket timeout would start again with each request, and
+ * would also end a connection whose answer is late.
  */
 function endUnread(socket: TLSSocket, { timeoutMs }: ServerLimits): void {
   let written = 0
@@ -207,14 +210,14 @@ function endUnread(socket: TLSSocket, { timeoutMs }: ServerLimits): void {
   socket.once('close', () => clearInterval(watch))
 }
 
-/** What a request that is never a whole one is answered, by node's name for the reason. */
+/** The answer to a request that is never complete, by node's code for the reason. */
 const UNREADABLE: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
 }
 
 function serverFor(name: string | undefined, twin: Twin, servers: Servers): HttpsServer {
-  // A name that is not documented, localhost before all, may come to mean any host by its path.
+  // Under a name that is not documented, such as localhost, the path decides which host is meant.
   if (name === undefined || !twin.hosts.includes(name)) return servers.asking
   if (twin.refusesHandshake(name)) return servers.refusing
   const demand = twin.demandOf(name)
@@ -238,7 +241,7 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
     complain(outgoing, 400, 'the request line or a header cannot be understood')
     return
   }
-  // Before the answer goes out: what a client has been told survives whatever happens next.
+  // Saved before the answer is sent, so that no client is told of a change that a crash could lose.
   if (store !== undefined) await store.save(twin.state.snapshot())
   const isHead = incoming.method === 'HEAD'
   const content = contentOf(response)
@@ -261,7 +264,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 async function readBody(incoming: IncomingMessage, limits: ServerLimits): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Buffer[] = []
   let size = 0
-  // Not destroyed when it is too large: the answer must still go out.
+  // The request is not destroyed when it is too large: the answer must still be sent.
   for await (const chunk of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > limits.bodyBytes) return undefined
@@ -271,8 +274,8 @@ async function readBody(incoming: IncomingMessage, limits: ServerLimits): Promis
 }
 
 /**
- * The documented address that is meant, byte for byte: `//` and `%2F` stay as they were sent. Undefined for what no web
- * request can express.
+ * The documented address of a request, byte for byte: `//` and `%2F` stay as they were sent. Undefined for a request that a
+ * `Request` object cannot express.
  */
 function addressOf({ method, url = '', headers }: IncomingMessage, { twin, isLoopback }: Context): string | undefined {
   // https://fetch.spec.whatwg.org/#forbidden-method
@@ -282,7 +285,7 @@ function addressOf({ method, url = '', headers }: IncomingMessage, { twin, isLoo
   return meant ?? `https://${headers.host ?? ''}${url}`
 }
 
-/** What came in on one connection, as the twin wants it. */
+/** A request of node's HTTP server, as the twin takes it. */
 class Received implements ReceivedRequest {
   readonly method: string
   readonly address: string
@@ -330,7 +333,7 @@ async function send(response: Response, outgoing: ServerResponse, isHead: boolea
     outgoing.end()
     return
   }
-  // A body that fails half-way rejects, and the caller cuts the connection.
+  // Where the body fails half-way this rejects, and the caller ends the connection.
   for await (const chunk of response.body) {
     if (!outgoing.write(chunk)) await drained(outgoing)
     if (outgoing.destroyed) return
@@ -361,12 +364,12 @@ interface Peer {
   readonly distrust: string | undefined
 }
 
-/** Asked once a connection: node makes a new certificate object each time, and its signature would be checked anew. */
+/** Read once for each connection: node makes a new certificate object each time, whose signature would be verified again. */
 function peerOf(socket: TLSSocket): Peer {
   const known = peers.get(socket)
   if (known !== undefined) return known
   const certificate = socket.destroyed ? undefined : socket.getPeerX509Certificate()
-  // On a resumed TLS 1.3 session node calls a client without a certificate authorized: only both together count.
+  // On a resumed TLS 1.3 session node reports `authorized` for a client without a certificate, so both are checked.
   const isTrusted = socket.authorized && certificate !== undefined
   const peer = {
     certificate,

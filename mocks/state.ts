@@ -1,6 +1,6 @@
 /**
- * What the counterparty remembers: organisations, applications with their certificates and roles, registered clients,
- * tokens, used assertion ids, and the clock. Everything is bounded. Knows nothing of HTTP.
+ * The state of the servers: organisations, applications with their certificates and roles, registered clients, tokens, used
+ * assertion ids, and the clock. Everything is bounded.
  */
 import {
   createHash,
@@ -13,132 +13,36 @@ import {
 import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json' }
 import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
+import { BoundedMap, LIMIT } from './bounded-map.ts'
+import { digestOf } from './digest.ts'
+import {
+  type AccessToken,
+  type Application,
+  type Client,
+  type DirectoryToken,
+  type Idempotent,
+  KEPT_MAPS,
+  type ListedCertificate,
+  type Organisation,
+  type PmMetadata,
+  SNAPSHOT_VERSION,
+  type Snapshot,
+} from './model.ts'
 import type { Pki } from './pki.ts'
 import { type Claims, type Seed, USUAL_ROLES } from './seed.ts'
 
-export interface Organisation {
-  readonly id: string
-  status: 'Active' | 'Inactive'
-}
-
-/** A certificate listed for an application; `kid` is opaque, as the directory's are. */
-export interface ListedCertificate {
-  readonly use: 'sig' | 'tls'
-  readonly kid: string
-  readonly certificate: X509Certificate
-  active: boolean
-  /** treated as if its end had passed, whatever it says itself */
-  expired: boolean
-}
-
-/** A software statement as the directory keeps it. */
-export interface Application {
-  readonly softwareId: string
-  readonly organisationId: string
-  readonly clientId: string
-  /** the claims of its assertion in the sample's order, without `iat` */
-  readonly claims: Readonly<Record<string, unknown>>
-  readonly roles: Set<string>
-  status: 'Active' | 'Inactive'
-  locked: boolean
-  readonly certificates: ListedCertificate[]
-}
-
-/** What Thredd's staff attach to a client by hand; a PUT wipes it. */
-export interface PmMetadata {
-  readonly pmid: string
-  readonly pmcode: string
-  readonly issuerid: string
-  readonly internalid: string
-}
-
-export interface RegistrationToken {
-  readonly value: string
-  /** milliseconds; undefined never ends */
-  readonly expiresAt: number | undefined
-  /** of the certificate that registered the client */
-  readonly thumbprint: string | undefined
-}
-
-export interface Client {
-  readonly clientId: string
-  readonly softwareId: string
-  readonly registrationClientUri: string
-  /** all members of the client information response but the two of registration management */
-  members: Readonly<Record<string, unknown>>
-  scopes: readonly string[]
-  registrationToken: RegistrationToken
-  metadata: PmMetadata | undefined
-}
-
-export interface DirectoryToken {
-  readonly clientId: string
-  readonly organisationId: string
-  readonly thumbprint: string
-  readonly expiresAt: number
-}
-
-export interface AccessToken {
-  readonly clientId: string
-  readonly claims: Readonly<Record<string, unknown>> & {
-    readonly cnf: { readonly 'x5t#S256': string }
-    readonly scp: readonly string[]
-  }
-  readonly expiresAt: number
-}
-
-/** An answer that is given again to the same idempotency key. */
-export interface Idempotent {
-  /** digest of the request body */
-  readonly request: string
-  readonly answer: Promise<Readonly<Record<string, unknown>>>
-  readonly until: number
-}
-
-export const SNAPSHOT_VERSION = 2
-
-/**
- * All that is remembered, as JSON; addresses as documented, wherever the twin is reached. Holds secrets, the key that signs
- * access tokens among them.
- */
-export interface Snapshot {
-  readonly version: typeof SNAPSHOT_VERSION
-  readonly clockMs: number
-  readonly tokenSigner: { readonly kid: string; readonly privateKey: string }
-  readonly applications: readonly (Omit<Application, 'roles' | 'certificates'> & {
-    readonly roles: readonly string[]
-    readonly certificates: readonly (Omit<ListedCertificate, 'certificate'> & { readonly certificate: string })[]
-  })[]
-  /** the maps of the same names, entry by entry */
-  readonly maps: Readonly<Record<(typeof KEPT_MAPS)[number], readonly (readonly [string, unknown])[]>>
-}
-
-/** Maps whose values are JSON as they are. Replays of answers are kept for a minute only and are left out. */
-const KEPT_MAPS = [
-  'organisations',
-  'clients',
-  'directoryTokens',
-  'accessTokens',
-  'initialAccessTokens',
-  'deadTokens',
-  'issuedStatements',
-  'expiredStatements',
-  'usedAssertions',
-] as const
-
 export interface StateOptions {
   readonly pki: Pki
-  /** what an earlier twin remembered; its certificates must be of the same PKI to be of use */
+  /** the state of an earlier twin; its certificates must be of the same PKI to be of use */
   readonly snapshot?: Snapshot | undefined
-  /** what there is beside the documented; the PKI must have been made for its applications too */
+  /** applications and roles beside the documented ones; the PKI must have been made for its applications too */
   readonly seed?: Seed | undefined
   /** the time before any advance of the clock */
   readonly now: () => Date
-  /** that many unpredictable bytes */
+  /** `size` unpredictable bytes */
   readonly random: (size: number) => Uint8Array
 }
 
-const LIMIT = 10_000
 const SAMPLE_METADATA: PmMetadata = { pmid: '1', pmcode: 'TST', issuerid: '1', internalid: '1' }
 
 export class State {
@@ -150,7 +54,7 @@ export class State {
   readonly directoryTokens = new BoundedMap<string, DirectoryToken>()
   /** by digest of the token */
   readonly accessTokens = new BoundedMap<string, AccessToken>()
-  /** with the time of their end in milliseconds; 0 never ends */
+  /** the time of expiry in milliseconds, by token; 0: never */
   readonly initialAccessTokens = new BoundedMap<string, number>()
   /** registration access tokens of deleted clients, so that the refusal can say so */
   readonly deadTokens = new BoundedMap<string, true>()
@@ -160,7 +64,7 @@ export class State {
   readonly expiredStatements = new BoundedMap<string, true>()
   /** by idempotency key */
   readonly idempotent = new BoundedMap<string, Idempotent>()
-  /** end in seconds by server, client and jti */
+  /** the time of expiry in seconds, by server, client and jti */
   readonly usedAssertions = new BoundedMap<string, number>()
   readonly ssaSigner: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
   readonly tokenSigner: { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
@@ -168,8 +72,8 @@ export class State {
   #offsetMs = 0
 
   /**
-   * What the snapshot holds, and of the two documented sample applications and the seed what is not in it, none of them
-   * registered; certificates as in the PKI.
+   * The state of the snapshot, and those of the documented sample applications and of the seed that are not in it, without a
+   * registered client. Certificates are taken from the PKI.
    */
   constructor(options: StateOptions) {
     this.#options = options
@@ -187,7 +91,7 @@ export class State {
     }
     const { transport, signing, other } = pki.identities
     this.#settle(sampleOfAugust.payload, { transport, signing, signingKid: pki.signingKid })
-    // The other application has one certificate for both uses: enough to be a valid stranger.
+    // The other application needs no second certificate: one serves for TLS and for signing.
     this.#settle(sampleOfSeptember.payload, { transport: other, signing: other })
     for (const { name, claims, roles } of seed?.applications ?? []) {
       const certificates = pki.applications[name]
@@ -196,7 +100,7 @@ export class State {
     }
   }
 
-  /** Adds the application unless it is there, and lists its certificates, which may be of a newer PKI than the rest. */
+  /** Adds the application unless it exists, and lists its certificates, since the PKI may be newer than the snapshot. */
   #settle(
     claims: Claims,
     held: Pick<Pki['identities'], 'transport' | 'signing'> & { readonly signingKid?: string },
@@ -215,7 +119,6 @@ export class State {
     }
   }
 
-  /** All of it as JSON. */
   snapshot(): Snapshot {
     return {
       version: SNAPSHOT_VERSION,
@@ -249,7 +152,7 @@ export class State {
       })
     }
     for (const name of KEPT_MAPS) {
-      // The file was written by `snapshot` of this version.
+      // The type is right: `snapshot` of this version has written the file.
       const map = this[name] as Map<string, unknown>
       for (const [key, value] of snapshot.maps[name]) map.set(key, value)
     }
@@ -338,7 +241,7 @@ export class State {
     return application
   }
 
-  /** As if the end of the application's certificates of that use had passed: TLS, keystore and assertions. */
+  /** Treats the application's certificates of that use as expired: in TLS, in the keystore and for assertions. */
   expireCertificates(softwareId: string, use: ListedCertificate['use']): void {
     for (const listed of this.application(softwareId).certificates) {
       if (listed.use !== use) continue
@@ -356,7 +259,7 @@ export class State {
     return false
   }
 
-  /** Every software statement read for the application until now is refused from now on. */
+  /** Refuses from now on every software statement that was read for the application until now. */
   expireStatements(softwareId: string): void {
     this.application(softwareId)
     for (const [digest, owner] of this.issuedStatements) {
@@ -382,21 +285,21 @@ export class State {
     this.application(softwareId).locked = false
   }
 
-  /** What Thredd does when asked after a registration. */
+  /** As Thredd does on request after a registration. */
   setMetadata(clientId: string, metadata: PmMetadata | undefined = SAMPLE_METADATA): void {
     const client = this.clients.get(clientId)
     if (client === undefined) throw new Error(`no client "${clientId}" is registered`)
     client.metadata = metadata
   }
 
-  /** One token for one registration; a `lifeSeconds` of 0 never ends. */
+  /** A token for one registration; it never expires where `lifeSeconds` is 0. */
   issueInitialAccessToken(lifeSeconds = 0): string {
     const token = this.token()
     this.initialAccessTokens.set(token, lifeSeconds === 0 ? 0 : this.now().getTime() + lifeSeconds * 1000)
     return token
   }
 
-  /** Removes a client and, unless told otherwise, its access tokens: what DELETE does, and Thredd's staff on request. */
+  /** Removes a client and by default its access tokens, as DELETE does, and Thredd's staff on request. */
   deleteClient(clientId: string, tokens: 'revoked' | 'alive' = 'revoked'): void {
     const client = this.clients.get(clientId)
     if (client === undefined) return
@@ -411,7 +314,7 @@ export class State {
     }
   }
 
-  /** What an access token says that was issued here and is neither revoked nor at its end. */
+  /** An access token that was issued here and is neither revoked nor expired. */
   livingToken(value: string): AccessToken | undefined {
     const token = this.accessTokens.get(digestOf(value))
     return token !== undefined && token.expiresAt > this.now().getTime() ? token : undefined
@@ -432,45 +335,5 @@ export class State {
     }
     this.usedAssertions.set(id, until)
     return true
-  }
-}
-
-/** Under which something long is remembered. */
-export function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
-}
-
-/** RFC 8705 3.1: base64url of the SHA-256 of the DER certificate. */
-export function thumbprint(certificate: X509Certificate): string {
-  return createHash('sha256').update(certificate.raw).digest('base64url')
-}
-
-/** A subject as attributes; the documented layout has each once: C, O, OU (organisation), CN (software). */
-export function subjectOf(certificate: X509Certificate): Readonly<Record<string, string | undefined>> {
-  return Object.fromEntries(
-    certificate.subject.split('\n').map((line) => {
-      const equals = line.indexOf('=')
-      return [line.slice(0, equals), line.slice(equals + 1)]
-    }),
-  )
-}
-
-/** Forgets the oldest entry when it is full, so that no flood of requests can grow the twin without end. */
-export class BoundedMap<K, V> extends Map<K, V> {
-  readonly #limit: number
-
-  constructor(limit = LIMIT) {
-    super()
-    this.#limit = limit
-  }
-
-  override set(key: K, value: V): this {
-    if (!this.has(key) && this.size >= this.#limit) {
-      for (const oldest of this.keys()) {
-        this.delete(oldest)
-        break
-      }
-    }
-    return super.set(key, value)
   }
 }

@@ -1,11 +1,11 @@
-/** Keeps a snapshot of the twin's memory in one file: replaced as a whole, readable by its owner alone. */
+/** Keeps a snapshot of the twin's state in one file, which is always replaced as a whole and which only its owner can read. */
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { SNAPSHOT_VERSION, type Snapshot } from './state.ts'
+import { SNAPSHOT_VERSION, type Snapshot } from './model.ts'
 
 export interface Store {
-  /** what the file held when it was opened */
+  /** the snapshot in the file when it was opened */
   readonly kept: Snapshot | undefined
   /** Resolves once this snapshot, or a newer one, is in the file. */
   save(snapshot: Snapshot): Promise<void>
@@ -31,7 +31,7 @@ export async function openStore(file: string): Promise<Store> {
   return {
     kept,
     async save(snapshot) {
-      // Of snapshots that pile up behind a write only the newest is written.
+      // While a write is under way, only the newest of the snapshots that arrive is kept for the next one.
       waiting = serialised(snapshot)
       writing ??= drain().finally(() => {
         writing = undefined
@@ -57,9 +57,11 @@ async function read(path: string): Promise<Snapshot | undefined> {
     const snapshot = JSON.parse(text) as Snapshot
     if (snapshot.version === SNAPSHOT_VERSION) return snapshot
   } catch {
-    // Said below.
+    // The error below says so.
   }
-  throw new Error(`state file "${path}" is none of this version of the twin; move it away to begin afresh`)
+  throw new Error(
+    `state file "${path}" was not written by this version of the twin; move it away to start with an empty state`,
+  )
 }
 
 async function replace(path: string, text: string): Promise<void> {

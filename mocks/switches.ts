@@ -1,14 +1,11 @@
-/**
- * The one table of behaviours that no published page settles: name, allowed values, default, meaning and ground.
- * Handlers read the settled values; nothing here knows how they are carried out.
- */
+/** The switches: behaviours of the servers that no published page settles, each with its values, default, meaning and source. */
 
 interface Switch {
   /** the allowed words, or the kind of value: seconds are whole and not negative, scopes are separated by spaces */
   readonly values: readonly string[] | 'boolean' | 'seconds' | 'scopes'
   readonly default: string | number | boolean
   readonly meaning: string
-  /** what the default rests on; the fact itself is open in every row */
+  /** whether the default is documented or inferred; no page settles the behaviour itself */
   readonly mark: 'documented' | 'inferred'
   readonly source: string
 }
@@ -46,7 +43,7 @@ export const SWITCHES = {
   directoryTokenForm: {
     values: ['opaque', 'jwt'],
     default: 'opaque',
-    meaning: 'a directory access token is 43 characters that say nothing, or a JWT of RFC 9068 with cnf',
+    meaning: 'a directory access token is 43 random characters, or a JWT of RFC 9068 with cnf',
     mark: 'inferred',
     source: 'opaque in a token response of another deployment of the same product, a JWT in its newer documents',
   },
@@ -67,7 +64,7 @@ export const SWITCHES = {
   rolesInSsa: {
     values: ['empty', 'listed'],
     default: 'empty',
-    meaning: 'whether the roles of the application travel in the software statement',
+    meaning: 'whether the software statement lists the roles of the application',
     mark: 'documented',
     source: 'both sample software statements carry none',
   },
@@ -96,7 +93,7 @@ export const SWITCHES = {
     values: 'boolean',
     default: false,
     meaning:
-      'a registration with the X-Idempotency-Key (32 to 255 characters) of one not older than a minute is answered with that one and X-Idempotent-Replayed: true',
+      'a second registration within a minute with the same X-Idempotency-Key (32 to 255 characters) is answered like the first, with X-Idempotent-Replayed: true',
     mark: 'inferred',
     source: 'the product does so since April 2025; unknown for the version Thredd runs',
   },
@@ -124,7 +121,7 @@ export const SWITCHES = {
   unrequestedScopes: {
     values: 'scopes',
     default: '',
-    meaning: 'scopes granted although nobody asked for them',
+    meaning: 'scopes that are granted without being requested',
     mark: 'documented',
     source: 'the 2024-08 sample holds internal.read internal.write issuer.read issuer.write',
   },
@@ -138,28 +135,28 @@ export const SWITCHES = {
   uriForm: {
     values: ['raw', 'encoded'],
     default: 'raw',
-    meaning: 'how the client_id stands in registration_client_uri',
+    meaning: 'how the client_id is written in registration_client_uri',
     mark: 'documented',
     source: 'raw in the 2024-08 sample, encoded in the 2024-09 sample',
   },
   uriHost: {
     values: ['custom', 'old'],
     default: 'custom',
-    meaning: 'which name of the authorization server stands in registration_client_uri',
+    meaning: 'which name of the authorization server is used in registration_client_uri',
     mark: 'documented',
     source: 'the custom domain in the 2024-08 sample, the old name in the 2024-09 sample',
   },
   rotateOnRead: {
     values: 'boolean',
     default: false,
-    meaning: 'GET answers with a new registration access token and the old one dies',
+    meaning: 'GET answers with a new registration access token and the old one no longer works',
     mark: 'inferred',
     source: 'RFC 7592 2.1 allows it',
   },
   rotateOnUpdate: {
     values: 'boolean',
     default: true,
-    meaning: 'PUT answers with a new registration access token and the old one dies',
+    meaning: 'PUT answers with a new registration access token and the old one no longer works',
     mark: 'inferred',
     source: 'the product rotates unless told otherwise; RFC 7592 2.2 allows it',
   },
@@ -181,7 +178,7 @@ export const SWITCHES = {
     values: 'boolean',
     default: true,
     meaning:
-      'a registration access token may read, update and delete its client; without, it is answered 403, and an access token of the client with scope dcr_manage (see unrequestedScopes) does it instead',
+      'a registration access token may read, update and delete its client; if false, it is answered 403, and an access token of the client with scope dcr_manage (see unrequestedScopes) may do so instead',
     mark: 'inferred',
     source: 'a setting of the product; RFC 7592 2.1 to 2.3 name the 403; dcr_manage is in scopes_supported',
   },
@@ -253,7 +250,7 @@ export const SWITCHES = {
   pmClaims: {
     values: 'boolean',
     default: true,
-    meaning: 'the Programme Manager metadata of a client stands in the claims of its access tokens',
+    meaning: 'access tokens carry the Programme Manager metadata of their client as claims',
     mark: 'inferred',
     source:
       'claims_supported lists pmid, pmcode, issuerid and internalid; the sample token comes before Thredd could set them',
@@ -300,7 +297,7 @@ type ValueOf<V> = V extends readonly (infer Word)[]
       : string
 export type Switches = { readonly [Name in SwitchName]: ValueOf<Table[Name]['values']> }
 
-/** All switches, the given ones set. Throws a plain Error that names an unknown switch or an impossible value. */
+/** All switches: the given values, defaults for the rest. Throws a plain Error that names an unknown switch or a wrong value. */
 export function settle(given: Partial<Switches> = {}): Switches {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(SWITCHES, name)) throw new Error(`unknown switch "${name}"`)
@@ -314,10 +311,7 @@ export function settle(given: Partial<Switches> = {}): Switches {
   return Object.fromEntries([...defaults, ...set]) as Switches
 }
 
-/**
- * Switches as text gives them: `name=value` each, as on a command line. Throws a plain Error that names an unknown switch
- * or an impossible value.
- */
+/** Switches from texts `name=value`, as on a command line. Throws a plain Error that names an unknown switch or a wrong value. */
 export function switchesOf(settings: Iterable<string>): Partial<Switches> {
   const given: Record<string, unknown> = {}
   for (const setting of settings) {
@@ -330,7 +324,7 @@ export function switchesOf(settings: Iterable<string>): Partial<Switches> {
   return given as Partial<Switches>
 }
 
-/** Switches of a file's text: a JSON object, or lines of `name=value` where `#` begins a comment line. */
+/** Switches from the text of a file: a JSON object, or lines of `name=value`; lines that begin with `#` are comments. */
 export function readSwitches(text: string): Partial<Switches> {
   if (!text.trimStart().startsWith('{')) {
     const lines = text.split(/\r?\n/).map((line) => line.trim())

@@ -14,12 +14,13 @@ import {
 import { json, text, whole } from './content.ts'
 import { HandshakeRefusal, RouteHandler } from './handler.ts'
 import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
+import type { Snapshot } from './model.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call } from './route.ts'
 import { createRouter, type Match, type Router, type Target } from './routing.ts'
 import type { Seed } from './seed.ts'
-import { type Snapshot, State } from './state.ts'
+import { State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
 
 export interface TwinOptions {
@@ -32,11 +33,11 @@ export interface TwinOptions {
   readonly snapshot?: Snapshot | undefined
   /** the time before any advance of the clock */
   readonly now?: () => Date
-  /** that many unpredictable bytes: the source of every id, token and secret */
+  /** `size` unpredictable bytes: the source of every id, token and secret */
   readonly random?: (size: number) => Uint8Array
-  /** the address under which a documented URL is handed out; unchanged by default */
+  /** a documented URL as the address under which the twin is reached; default: unchanged */
   readonly publish?: (url: string) => string
-  /** called once a request, after it was answered */
+  /** called once for each request, when it has been answered */
   readonly onRequest?: (entry: LogEntry) => void
 }
 
@@ -72,7 +73,7 @@ export interface Twin {
   /** the newest requests, oldest first */
   readonly log: readonly LogEntry[]
   /**
-   * Answers as the documented server would. Never rejects. A response of `type` "error" stands for a connection that
+   * Answers as the documented server would. Never rejects. A response of `type` "error" means a connection that
    * ends without an answer.
    */
   answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>

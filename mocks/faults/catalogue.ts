@@ -1,6 +1,6 @@
 /**
- * Every fault that has a name: what it does, what a client must notice, and how it is made. The command line, docs/twin.md
- * and the tests walk this table. It knows operations and values as text; how answers are changed is changes.ts's.
+ * The named faults: what each does, which check of a client it turns red, and how it is made. The command line, docs/twin.md and
+ * the tests use this table.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { HttpResponse, http } from 'msw'
@@ -21,9 +21,9 @@ import {
 
 export interface CatalogueEntry {
   readonly what: string
-  /** what the value means, and the one that stands when none is given; absent where there is none to give */
+  /** the meaning of the value and its default; absent for a fault without a value */
   readonly value?: { readonly about: string; readonly default?: string }
-  /** the check of a flow, or the error of a step, that turns red */
+  /** the check of a flow that fails, or the error of a step */
   readonly red: string
   make(operation: string, value: string): Fault
 }
@@ -110,13 +110,13 @@ export const FAULTS = {
     },
   },
   unavailable: {
-    what: 'a status of the 5xx kind, always; nothing is done',
+    what: 'every request is answered with a 5xx status; nothing is done',
     value: { about: 'status', default: '503' },
     red: 'the step is errored: SERVER_ERROR',
     make: (operation, value) => instead(operation, `unavailable ${value}`, outOfOrder(value)),
   },
   'unavailable-once': {
-    what: 'the same for the first request only',
+    what: 'the first request is answered with a 5xx status; nothing is done',
     value: { about: 'status', default: '503' },
     red: 'the step is errored: SERVER_ERROR, unless the client tries again',
     make: (operation, value) => instead(operation, `unavailable-once ${value}`, outOfOrder(value), true),
@@ -128,7 +128,7 @@ export const FAULTS = {
     make: (operation, value) => changeStatus(operation, wholeNumber('status', value)),
   },
   'content-type': {
-    what: 'the body is of another content type than its header says',
+    what: 'the Content-Type header names another type than the body has',
     value: { about: 'media type', default: 'text/html' },
     red: 'content-type',
     make: changeContentType,
@@ -140,7 +140,7 @@ export const FAULTS = {
     make: (operation, value) => changeHeader(operation, value, undefined),
   },
   huge: {
-    what: 'the body is followed by blanks without end',
+    what: 'many mebibytes of blanks follow the body',
     value: { about: 'mebibytes', default: '64' },
     red: 'the step is errored: TOO_LARGE',
     make(operation, value) {
@@ -197,17 +197,17 @@ export const FAULTS = {
 export type FaultName = keyof typeof FAULTS
 
 /**
- * The faults that `name[:operation][=value]` means: without an operation one for each that is documented. Throws a plain
+ * The faults for a text `name[:operation][=value]`; without an operation, one for each documented operation. Throws a plain
  * Error that names what is unknown or missing.
  */
 export function faultsOf(text: string, operations: Twin['operations']): readonly Fault[] {
   const [, name = '', operation, given] = /^([^:=]*)(?::([^=]*))?(?:=(.*))?$/s.exec(text) ?? []
   if (!Object.hasOwn(FAULTS, name)) {
-    throw new Error(`unknown fault "${name}"; there are ${Object.keys(FAULTS).join(', ')}`)
+    throw new Error(`unknown fault "${name}"; known are ${Object.keys(FAULTS).join(', ')}`)
   }
   const entry: CatalogueEntry = FAULTS[name as FaultName]
   if (operation !== undefined && !operations.has(operation)) {
-    throw new Error(`unknown operation "${operation}"; there are ${[...operations.keys()].join(', ')}`)
+    throw new Error(`unknown operation "${operation}"; known are ${[...operations.keys()].join(', ')}`)
   }
   if (given !== undefined && entry.value === undefined) throw new Error(`fault "${name}" takes no value`)
   const value = given ?? entry.value?.default
@@ -227,7 +227,7 @@ function instead(operation: string, change: string, answer: () => Response, once
   }
 }
 
-/** Made while it is read, so that the twin never holds it. */
+/** A body that is made while it is read, so that it never is in memory as a whole. */
 function padded(first: Uint8Array<ArrayBuffer>, mebibytes: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   const blank = new Uint8Array(1024 * 1024).fill(32)
   let left = mebibytes
@@ -244,7 +244,7 @@ function padded(first: Uint8Array<ArrayBuffer>, mebibytes: number): ReadableStre
 function outOfOrder(value: string): () => Response {
   const status = wholeNumber('unavailable', value)
   if (status < 500 || status > 599) throw new Error(`fault "unavailable" needs a status from 500 to 599, not ${status}`)
-  const body = { error: 'temporarily_unavailable', error_description: 'the server is out of order' }
+  const body = { error: 'temporarily_unavailable', error_description: 'the server is unavailable' }
   return () => HttpResponse.json(body, { status })
 }
 

@@ -1,6 +1,6 @@
 /**
- * Faults as data: each says what it makes wrong and gives the handlers that do it, for `twin.use`. Those of this file alter
- * what the servers would have answered, so the servers' memory changes as it would have. They know operations, not paths.
+ * Faults: each names what it makes wrong and has the handlers for `twin.use` that do it. Those of this file change the answer of
+ * an operation after the servers have carried it out.
  */
 import { HttpResponse, http, type RequestHandler } from 'msw'
 import type { Twin } from '../twin.ts'
@@ -8,14 +8,14 @@ import type { Twin } from '../twin.ts'
 export interface Fault {
   /** stable and unique: operation and change */
   readonly name: string
-  /** in words, for a report */
+  /** the fault in words */
   readonly what: string
   handlers(twin: Twin): readonly RequestHandler[]
 }
 
 /**
- * Changes one member of an operation's JSON answer; `undefined` removes it. `pointer` is a JSON Pointer (RFC 6901),
- * the last part of which need not exist when a value is given. The wrong pointer makes the twin answer 500.
+ * Changes one member of an operation's JSON answer; `undefined` removes it. `pointer` is a JSON Pointer (RFC 6901). With a value
+ * its last part need not exist; any other pointer to nothing makes the twin answer 500.
  */
 export function changeField(operation: string, pointer: string, value: unknown): Fault {
   const change = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`
@@ -45,7 +45,7 @@ export function changeStatus(operation: string, status: number): Fault {
   )
 }
 
-/** `undefined` takes the header away. */
+/** `undefined` removes the header. */
 export function changeHeader(operation: string, name: string, value: string | undefined): Fault {
   const change = value === undefined ? 'is missing' : `is "${value}"`
   return alter(
@@ -66,7 +66,7 @@ export function changeContentType(operation: string, type: string): Fault {
   return changeHeader(operation, 'content-type', type)
 }
 
-/** The body is the given text, whatever the content type says. */
+/** The body is replaced with `text`; the content type stays. */
 export function replaceBody(operation: string, text: string): Fault {
   return alter(`${operation} body`, `the body of ${operation} is another text`, operation, async (response) => {
     await response.body?.cancel()
@@ -74,7 +74,7 @@ export function replaceBody(operation: string, text: string): Fault {
   })
 }
 
-/** The server does its work, then the connection ends: the client cannot know. */
+/** The server carries out the operation, then the connection ends without an answer. */
 export function loseAnswer(operation: string): Fault {
   return alter(
     `${operation} answer lost`,
@@ -87,7 +87,7 @@ export function loseAnswer(operation: string): Fault {
   )
 }
 
-/** A fault that makes another response of what the operation would have answered. */
+/** A fault that changes the answer of an operation. */
 export function alter(
   name: string,
   what: string,
@@ -116,7 +116,7 @@ export function withoutLength(response: Response): Headers {
 /** @see [RFC 6901 4](https://www.rfc-editor.org/rfc/rfc6901.html#section-4) */
 function replaced(document: unknown, pointer: string, value: unknown): unknown {
   if (pointer === '') return value
-  if (!pointer.startsWith('/')) throw new Error(`"${pointer}" is no JSON Pointer`)
+  if (!pointer.startsWith('/')) throw new Error(`"${pointer}" is not a JSON Pointer`)
   const names = pointer
     .slice(1)
     .split('/')

@@ -1,9 +1,9 @@
-/** The resource servers, far enough to prove a token: one read call each, with every check a real one makes. */
+/** The resource servers: one read call each, with every check of the access token. */
 import { json } from '../content.ts'
+import { thumbprint } from '../digest.ts'
 import { hostsOf } from '../hosts.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
-import { thumbprint } from '../state.ts'
 
 /** 0 default, 1 EMEA, 2 APAC. */
 const REGIONS = ['0', '1', '2']
@@ -25,7 +25,7 @@ export const apiRoutes: readonly Route[] = [
     hosts: hostsOf('api-hub'),
     path: /^\/core\/api\/v1\/products$/,
     handle(call) {
-      // No page names the scope of this call; the reading of cards is the nearest.
+      // No page names the scope of this call; cards.read is the nearest.
       authorize(call, 'cards.read')
       if (!REGIONS.includes(call.request.headers.get('x-region') ?? '')) {
         refuse('apiValidation', 'header X-Region is missing or unknown', {

@@ -1,11 +1,12 @@
 /** The directory's API, of which one call is documented: the software statement assertion. */
 import { SignJWT } from 'jose'
 import { json, text } from '../content.ts'
+import { digestOf, thumbprint } from '../digest.ts'
 import { hostsOf } from '../hosts.ts'
+import type { Application } from '../model.ts'
 import { publishedClaim } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
-import { type Application, digestOf, thumbprint } from '../state.ts'
 
 /** Identifiers have at most 40 characters. */
 const IDENTIFIER = /^[0-9A-Za-z-]{1,40}$/
@@ -57,7 +58,7 @@ function authorized(call: Call): Application {
   return application
 }
 
-/** All claims in the order of the samples, with the state of this moment. */
+/** All claims in the order of the samples, with the current status and roles. */
 function claimsOf(application: Application, call: Call): Record<string, unknown> {
   const { state, switches } = call
   const roles = switches.rolesInSsa === 'listed' ? [...application.roles] : []
@@ -74,7 +75,7 @@ function claimsOf(application: Application, call: Call): Record<string, unknown>
   }
   const claims: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(application.claims)) {
-    // Where the samples have it.
+    // The samples have iat before this claim.
     if (name === 'jwks_transport_uri') claims.iat = current.iat
     claims[name] = name in current ? current[name] : publishedClaim(name, value, call.publish)
   }

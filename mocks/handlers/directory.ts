@@ -1,14 +1,15 @@
-/** The OAuth server of the directory: discovery, keys, and the token that opens the directory API. */
+/** The OAuth server of the directory: discovery, keys, and tokens for the directory API. */
 
 import { exportJWK, SignJWT } from 'jose'
 import discovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
 import { json } from '../content.ts'
+import { subjectOf, thumbprint } from '../digest.ts'
 import { hostOf, hostsOf } from '../hosts.ts'
+import type { Application } from '../model.ts'
 import { publishedDocument } from '../publish.ts'
 import { refuse } from '../refusals.ts'
 import { type Call, NO_STORE, type Route, readForm } from '../route.ts'
-import { type Application, subjectOf, thumbprint } from '../state.ts'
 
 const SCOPE = 'directory:software'
 const PLAIN = hostsOf('directory').filter((host) => hostOf(host)?.certificate === 'none')
@@ -26,7 +27,7 @@ export const directoryRoutes: readonly Route[] = [
     method: 'GET',
     hosts: PLAIN,
     path: /^\/jwks$/,
-    /** That the key of software statements is published here is a guess: no page says where it is. */
+    /** Inferred: no page says where the key of software statements is published. */
     async handle(call) {
       const jwk = await exportJWK(call.state.ssaSigner.publicKey)
       return json({ keys: [{ ...jwk, kid: 'signer', use: 'sig', alg: 'PS256' }] })
@@ -35,7 +36,7 @@ export const directoryRoutes: readonly Route[] = [
   {
     operation: 'directoryToken',
     method: 'POST',
-    // The plain host is the document's token_endpoint: a client that overlooks the mTLS alias ends there.
+    // The discovery document names the plain host as token_endpoint; a client that ignores the mTLS alias calls it.
     hosts: hostsOf('directory'),
     path: /^\/token$/,
     handle: token,
@@ -101,7 +102,7 @@ async function client(call: Call, form: Readonly<Record<string, string>>): Promi
   })
 }
 
-/** RFC 8705 2.1: the subject of the certificate is the registered one, here OU organisation and CN software. */
+/** RFC 8705 2.1: the subject of the certificate must be the registered one: OU is the organisation, CN the application. */
 function byCertificate(call: Call, form: Readonly<Record<string, string>>): Application {
   const clientId = form.client_id
   if (clientId === undefined) refuse('directoryParameter', 'client_id is missing')

@@ -2,9 +2,10 @@
 import type { X509Certificate } from 'node:crypto'
 import { exportJWK } from 'jose'
 import { json, text } from '../content.ts'
+import { thumbprint } from '../digest.ts'
 import { hostsOf, KEYSTORE } from '../hosts.ts'
+import type { Application, ListedCertificate } from '../model.ts'
 import type { Call, Route } from '../route.ts'
-import { type Application, type ListedCertificate, thumbprint } from '../state.ts'
 
 const UUID = '[0-9A-Fa-f-]{36}'
 const ORGANISATION = `/(?<organisation>${UUID})`
@@ -75,14 +76,14 @@ async function toJwk(application: Application, listed: ListedCertificate, call: 
   const { certificate, kid, use } = listed
   const { kty, ...key } = await exportJWK(certificate.publicKey)
   const x5t = thumbprint(certificate)
-  const place = `${KEYSTORE}/${application.organisationId}/${application.softwareId}`
+  const base = `${KEYSTORE}/${application.organisationId}/${application.softwareId}`
   return {
     kty,
     use,
     x5c: [certificate.raw.toString('base64')],
     ...key,
     kid,
-    x5u: call.publish(`${place}/${x5t}.pem`),
+    x5u: call.publish(`${base}/${x5t}.pem`),
     'x5t#S256': x5t,
     x5dn: distinguishedName(certificate),
   }
@@ -94,6 +95,6 @@ function distinguishedName(certificate: X509Certificate): string {
 }
 
 function notFound(call: Call): Response {
-  call.note('the keystore holds nothing there')
+  call.note('the keystore has nothing at this address')
   return json({ error: 'not_found', error_description: 'no such key set' }, 404)
 }

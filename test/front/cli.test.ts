@@ -6,8 +6,8 @@ import { createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createAuthority } from '../../mocks/authority.ts'
 import { ensurePki, HOSTS, type Pki } from '../../mocks/index.ts'
-import { createAuthority } from '../../mocks/pki.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { type HttpsTestServer, startHttps } from '../support/servers.ts'
@@ -88,7 +88,7 @@ const MISTAKES: readonly (readonly string[])[] = [
   ['run', 'register', '--env', './missing.env'],
 ]
 
-test('each mistake on the command line is one clear message, exit 2 and nothing else', async () => {
+test('each mistake on the command line gives one message and exit code 2, and nothing else happens', async () => {
   await using cli = await Cli.make({ '.env.uat': 'ENV_CLASS=uat' })
 
   const said: string[] = []
@@ -138,7 +138,7 @@ test('a criterion that does not hold ends with 1 and names itself, its place, wh
   expectGolden(stable(withoutFirstUse(stdout), { folder: cli.folder }), 'cli/non-conformant.txt')
 })
 
-test('a server that cannot be reached ends with 3 and says so', async () => {
+test('a server that cannot be reached gives exit code 3 and a message', async () => {
   const port = await closedPort()
   await using cli = await Cli.make({
     ...(await ownFlow('alive', [])),
@@ -164,7 +164,7 @@ test('a certificate that the server refuses ends with 3 and one sentence that na
   expectGolden(stable(withoutFirstUse(stdout), { folder: cli.folder }), 'cli/certificate-refused.txt')
 })
 
-test('everything wrong with a first run on UAT is said at once, and nothing is sent', async () => {
+test('everything missing for a first run on UAT is reported at once, and nothing is sent', async () => {
   await using cli = await Cli.make()
   await cp(join(ROOT, '.env.uat'), join(cli.folder, '.env.uat'))
 
@@ -317,7 +317,7 @@ test('an old Node gets a sentence instead of a stack trace', async ({ skip }) =>
   expectGolden(stderr.replace(old.version, '<version>'), 'cli/old-node.txt')
 })
 
-/** Certificates and keys may be made at the first use in a folder; that is told then, and only then. */
+/** Certificates and keys are made at the first use in a folder, which prints a line; later uses print none. */
 function withoutFirstUse(stdout: string): string {
   return stdout.replaceAll(/^warning a vault key was made.*\n/gm, '')
 }
@@ -326,7 +326,7 @@ async function version(): Promise<string> {
   return JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version
 }
 
-/** An environment of class mock whose one server is on this machine: called as it is, without the twin. */
+/** An environment of class mock with one server on this machine, which is called instead of the twin. */
 function local(...more: readonly string[]): string {
   return ['ENV_CLASS=mock', `SERVER_CLIENTS=https://localhost:${server.port}`, 'CA_FILE=ca.crt', ...more].join('\n')
 }

@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:cry
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createAuthority } from '../../mocks/pki.ts'
+import { createAuthority } from '../../mocks/authority.ts'
 import { type IdentitySpec, loadAuthorities, loadIdentity } from '../../src/identity/certificate.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { Secret } from '../../src/secret/index.ts'
@@ -71,7 +71,7 @@ test.for([
   ['transport.crt', 'encrypted.pem', SECRET],
   ['transport.crt', 'encrypted.der', SECRET],
   ['transport.crt', 'encrypted-pkcs1.pem', SECRET],
-  // A passphrase too many is no fault: one setting may serve several files.
+  // A passphrase that is not needed is no error: one setting may be used for several files.
   ['transport.crt', 'transport.key', SECRET],
 ] as const)('certificate %s with key %s opens with passphrase %s', async ([certificate, key, passphrase]) => {
   const spec = { name: 'transport', certificateFile: at(certificate), keyFile: at(key), passphrase }
@@ -92,7 +92,7 @@ test.for([
   expect(JSON.stringify(identity)).not.toContain('PRIVATE KEY')
 })
 
-test('a chain written upside down is sent with the own certificate first', async () => {
+test('a chain in the opposite order is sent with the own certificate first', async () => {
   const spec = { name: 'transport', certificateFile: at('chain-upside-down.pem'), keyFile: at('transport.key') }
   const { identity } = await loadIdentity(spec, new Date())
   const { transport } = made.pki.identities
@@ -127,7 +127,7 @@ test.for(['new.pfx', '3des.pfx'])(
   },
 )
 
-test('a certificate in the file that is no issuer, and an issuer outside its dates, are worth a warning', async () => {
+test('a certificate in the file that is no issuer, and an issuer outside its dates, give a warning', async () => {
   const now = Date.now()
   const [ended, stranger] = [
     await createAuthority('CN=Old CA', new Date(now - 9 * DAY_MS), new Date(now - DAY_MS)),
@@ -153,7 +153,7 @@ test('a certificate in the file that is no issuer, and an issuer outside its dat
   expect((await loadIdentity(whole, new Date())).warnings).toEqual([])
 })
 
-test('everything wrong with both files is said at once', async () => {
+test('everything wrong with both files is reported at once', async () => {
   expect(await problemsOf({ certificateFile: at('request.pem'), keyFile: at('missing.key') })).toEqual([
     {
       code: 'IDENTITY_UNREADABLE',
@@ -303,7 +303,7 @@ test('the certificate of a CA, which may sign nothing but certificates, is refus
   ])
 })
 
-test('a file that is not named is asked for by its setting', async () => {
+test('a missing file is reported with the setting for it', async () => {
   const error = await loadIdentity({ name: 'second-bank', keyFile: 'x' }, new Date()).catch((reason: unknown) => reason)
   expect(error).toMatchObject({
     problems: [
@@ -316,7 +316,7 @@ test('a file that is not named is asked for by its setting', async () => {
   })
 })
 
-test('a CA file gives all its certificates, and says when it holds none', async () => {
+test('a CA file gives all its certificates; one without any is refused', async () => {
   expect(await loadAuthorities(at('chain.pem'))).toHaveLength(2)
   await expect(loadAuthorities(at('notes.txt'))).rejects.toMatchObject({
     code: 'IDENTITY_UNREADABLE',

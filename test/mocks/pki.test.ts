@@ -17,7 +17,7 @@ afterEach(async () => {
   await rm(parent, { recursive: true, force: true })
 })
 
-test('several starters at once end with one and the same PKI, and leave nothing beside it', async () => {
+test('several processes that start at once use the same PKI and leave no other folder behind', async () => {
   const made = await Promise.all([1, 2, 3].map(() => ensurePki(folder)))
   expect(new Set(made.map(({ ca }) => ca)).size).toBe(1)
   expect(made[1]).toEqual(made[0])
@@ -25,7 +25,7 @@ test('several starters at once end with one and the same PKI, and leave nothing 
   expect(await readdir(parent)).toEqual(['pki'])
 })
 
-test('a kept PKI is reused until its reserve begins, and then remade as a whole', async () => {
+test('an existing PKI is used until it expires soon, and then made again as a whole', async () => {
   const now = new Date('2030-01-01T00:00:00Z')
   const first = await ensurePki(folder, { now })
   const later = (days: number) => new Date(now.getTime() + days * DAY_MS)
@@ -35,7 +35,7 @@ test('a kept PKI is reused until its reserve begins, and then remade as a whole'
   expect(new X509Certificate(second.server.certificate).validFromDate).toEqual(later(289))
 })
 
-test('a new host remakes it for all hosts asked so far', async () => {
+test('a new host makes the PKI again, for all hosts that were needed so far', async () => {
   await ensurePki(folder, { hosts: ['one.example'] })
   const { server } = await ensurePki(folder, { hosts: ['two.example'] })
   const certificate = new X509Certificate(server.certificate)
@@ -45,7 +45,7 @@ test('a new host remakes it for all hosts asked so far', async () => {
   expect((await ensurePki(folder, { hosts: ['one.example'] })).server).toEqual(server)
 })
 
-test('a damaged folder is made anew', async () => {
+test('a damaged folder is made again', async () => {
   const first = await ensurePki(folder)
   await rm(join(folder, 'transport.crt'))
   const second = await ensurePki(folder)
@@ -54,7 +54,7 @@ test('a damaged folder is made anew', async () => {
   expect((await ensurePki(folder)).ca).not.toBe(second.ca)
 })
 
-test('keys are readable by their owner alone and stay out of version control', async () => {
+test('only their owner can read the keys, and they stay out of version control', async () => {
   await ensurePki(folder)
   const modes = await Promise.all(
     (await readdir(folder)).map(async (name) => [name, ((await stat(join(folder, name))).mode & 0o077) === 0] as const),

@@ -1,4 +1,4 @@
-/** Every fault of the catalogue turns red what it says, over TLS and in-process, and nothing before it. */
+/** Every fault of the catalogue turns the check red that it names, over TLS and in-process, and no step before it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FAULTS, faultsOf, type Pki, startTwin } from '../../mocks/index.ts'
 import { outsideClient } from '../support/outside.ts'
@@ -15,7 +15,7 @@ afterAll(async () => await made[Symbol.asyncDispose]())
 
 const KINDS: readonly Kind[] = ['tls', 'in-process']
 
-/** Each fault as it is written, the step it hits, and what becomes of that step: red checks, or an error. */
+/** Each fault as it is written, the step it affects, and the failed checks or the error of that step. */
 const RED: {
   readonly [Name in keyof typeof FAULTS]: readonly [text: string, step: string, red: readonly string[] | RegExp]
 } = {
@@ -61,7 +61,7 @@ test('every fault of the catalogue has a check that it turns red', () => {
   expect(Object.keys(RED)).toEqual(Object.keys(FAULTS))
 })
 
-test('a fault in place of an operation leaves the memory alone, and one after it does not', async () => {
+test('a fault in place of an operation leaves the state as it is; one that changes the answer does not', async () => {
   const clientsAfter = async (text: string) => {
     const bench = makeBench(pki)
     for (const fault of faultsOf(text, bench.twin.operations)) bench.twin.use(...fault.handlers(bench.twin))
@@ -79,7 +79,7 @@ test('a fault in place of an operation leaves the memory alone, and one after it
   }
 })
 
-test('what a fault answers: a refused certificate, a rate limit, an outage that ends', async () => {
+test('faults that answer: a refused certificate, a rate limit, an outage that ends', async () => {
   const bench = makeBench(pki)
   const use = (text: string) => {
     bench.twin.reset()
@@ -100,7 +100,7 @@ test('what a fault answers: a refused certificate, a rate limit, an outage that 
   expect(await (await ask()).json()).toMatchObject({ token_type: 'DPoP' })
 })
 
-test('a fault without an operation is at every one, and a refused handshake at the names of one server', async () => {
+test('a fault without an operation affects every one, and a refused handshake all names of one server', async () => {
   await using running = await startTwin({ pki })
   const ask = outsideClient(pki, running.port)
   const form = { grant_type: 'client_credentials', client_id: CLIENT_ID }
@@ -123,13 +123,13 @@ test('a fault without an operation is at every one, and a refused handshake at t
   expect((await ask(`${URLS.old}/.well-known/jwks.json`)).status).toBe(200)
 })
 
-test('a fault that cannot be is named', () => {
+test('an error names what is wrong with a fault', () => {
   const { operations } = makeBench(pki).twin
   const wrong = (text: string) => () => faultsOf(text, operations)
 
-  expect(wrong('explode')).toThrow('unknown fault "explode"; there are handshake, html400,')
+  expect(wrong('explode')).toThrow('unknown fault "explode"; known are handshake, html400,')
   expect(wrong('constructor')).toThrow('unknown fault "constructor"')
-  expect(wrong('cut:nowhere')).toThrow('unknown operation "nowhere"; there are directoryDiscovery,')
+  expect(wrong('cut:nowhere')).toThrow('unknown operation "nowhere"; known are directoryDiscovery,')
   expect(wrong('cut:token=1')).toThrow('fault "cut" takes no value')
   expect(wrong('status:token')).toThrow('fault "status" needs a value: status')
   expect(wrong('slow:token=soon')).toThrow('fault "slow" needs a whole number; found "soon"')

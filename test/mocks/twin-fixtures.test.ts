@@ -56,7 +56,7 @@ function differences(actual: unknown, documented: unknown, at = ''): string[] {
   return actual === documented ? [] : [at]
 }
 
-/** Members of a registration response that are made anew for each registration. */
+/** Members of a registration response that are new for each registration. */
 const MADE = [
   '/client_id_issued_at',
   '/client_secret',
@@ -112,7 +112,7 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
     const bench = makeBench(pki, { unrequestedScopes: 'internal.read internal.write issuer.read issuer.write' })
     const client = await bench.register({ ...exampleRequest, software_statement: await bench.statement() })
     expectSameShape(client, responseOfAugust)
-    // The sample lists its scopes in alphabetical order; the four that nobody asked for come last here.
+    // The sample lists its scopes in alphabetical order; the four that were not requested come last here.
     const scopes = client.scopes as string[]
     expect([...scopes].sort()).toEqual([...responseOfAugust.scopes].sort())
     expect(client.scope).toBe(scopes.join(' '))
@@ -132,7 +132,7 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
     expect(differences(token, directoryToken)).toEqual(['/access_token'])
   },
   async 'error-examples.json'() {
-    // Each is what a wrong request gets; twin.test.ts sends them one by one. Here: none is left out.
+    // twin.test.ts provokes each of them with a wrong request; here only that none is left out.
     const bench = makeBench(pki)
     for (const fault of faultsOf('throttled:getSoftwareStatementAssertion', bench.twin.operations)) {
       bench.twin.use(...fault.handlers(bench.twin))
@@ -147,7 +147,7 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
   },
   'hosts.json'() {
     const uat = Object.entries(hosts.environments.uat).map(([, { value }]) => new URL(value).hostname)
-    // A website, and the name that occurs only as the issuer of tokens: neither is called.
+    // A website, and a name that occurs only as the issuer of tokens: no client calls them.
     const uncalled = ['web.directory.sandbox.threddid.com', 'uat-thredd.eu.authz.cloudentity.io']
     expect([...HOSTS, ...uncalled].sort()).toEqual([...new Set(uat)].sort())
   },
@@ -155,7 +155,7 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
     const answer = await makeBench(pki).send(`${URLS.keystore}/application.jwks`, { as: 'none' })
     const keys = (await answer.json()) as typeof keystore
     expectSameShape(keys, keystore)
-    // Of one's own key everything differs but what kind of key it is; it is a usable one all the same.
+    // The twin's key differs from the sample in everything but its kind, and it can be used.
     const [key] = keys.keys
     expect([key?.kty, key?.use, key?.e]).toEqual([keystore.keys[0]?.kty, keystore.keys[0]?.use, keystore.keys[0]?.e])
     const der = Buffer.from(key?.x5c[0] ?? '', 'base64')

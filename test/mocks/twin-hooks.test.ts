@@ -1,4 +1,4 @@
-/** What Thredd's staff and its CA do by hand: as library calls, and on the admin port. */
+/** Hooks do what Thredd's staff and its CA do by hand: as library calls, and on the admin port. */
 import { connect } from 'node:net'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -18,7 +18,7 @@ afterAll(async () => await made[Symbol.asyncDispose]())
 const perform = (bench: Bench, name: string, parameters?: Json) => performHook(bench.twin.state, name, parameters)
 const decision = (bench: Bench) => bench.twin.log.at(-1)?.decision
 
-/** Each hook: what is otherwise after it. */
+/** Each hook, with a check of its effect. */
 const EFFECTS: { readonly [Name in keyof typeof HOOKS]: (bench: Bench) => Promise<void> } = {
   async 'set-metadata'(bench) {
     expect(() => perform(bench, 'set-metadata')).toThrow(`no client "${CLIENT_ID}" is registered`)
@@ -129,12 +129,12 @@ test.each(Object.entries(EFFECTS))('hook %s does what it says', async (_, check)
   await check(makeBench(pki))
 })
 
-test('a hook names what is wrong with a call', () => {
+test('an error names what is wrong with the call of a hook', () => {
   const bench = makeBench(pki)
   const wrong = (name: string, parameters?: Json) => () => perform(bench, name, parameters)
 
   expect(Object.keys(EFFECTS)).toEqual(Object.keys(HOOKS))
-  expect(wrong('explode')).toThrow('unknown hook "explode"; there are set-metadata, delete-client,')
+  expect(wrong('explode')).toThrow('unknown hook "explode"; known are set-metadata, delete-client,')
   expect(wrong('toString')).toThrow('unknown hook "toString"')
   expect(wrong('lock', { softwareId: 'x' })).toThrow('hook "lock" has no parameter "softwareId"')
   expect(wrong('lock', { toString: 'x' })).toThrow('hook "lock" has no parameter "toString"')
@@ -145,7 +145,7 @@ test('a hook names what is wrong with a call', () => {
   )
 })
 
-test('there is no admin port unless asked for; when asked for it works on this machine with the token alone', async () => {
+test('the admin port is open only on request, on this machine, and only with the token', async () => {
   await using running = await startTwin({ pki })
   await using admin = await startAdmin(running.twin)
   const send = (method: string, path: string, body?: string, token: string | undefined = admin.token) =>
@@ -191,7 +191,7 @@ test('there is no admin port unless asked for; when asked for it works on this m
   expect((await ask(discovery, { as: 'none' })).status).toBe(200)
 })
 
-test('a page under another name cannot use the admin port', async () => {
+test('a web page under another host name cannot use the admin port', async () => {
   await using admin = await startAdmin(makeBench(pki).twin)
   const socket = connect(Number(new URL(admin.origin).port), '127.0.0.1')
   const authorization = `Bearer ${admin.token}`

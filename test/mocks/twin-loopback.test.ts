@@ -1,4 +1,4 @@
-/** Every address on https://localhost:PORT: for clients that cannot be given the documented names. */
+/** Every address on https://localhost:PORT, for clients that cannot reach the documented names. */
 import { once } from 'node:events'
 import { connect } from 'node:tls'
 import { decodeJwt } from 'jose'
@@ -25,7 +25,7 @@ async function start(options: Omit<StartOptions, 'pki' | 'urls'> = {}) {
     running,
     /** of a documented address */
     ask: (url: string, asked?: Asked) => ask(running.publish(url), asked),
-    /** of an address that the twin handed out */
+    /** of an address in an answer of the twin */
     follow: (address: unknown, asked?: Asked) => ask(String(address), asked),
     [Symbol.asyncDispose]: () => running.close(),
   }
@@ -37,13 +37,13 @@ function parsed({ text }: Told): Json {
   return JSON.parse(text) as Json
 }
 
-/** Everything that is an address in what the twin handed out, but for names that are no place to go to. */
+/** Every address in the twin's answers, without identifiers that only look like one. */
 function addressesIn(text: string): string[] {
   return [...text.matchAll(/https:\/\/[^"\\ ]+/g)].map(([address]) => address).filter((address) => !isName(address))
 }
 
 function isName(address: string): boolean {
-  // client_id (also as audience and subject), and what the application's owner entered.
+  // client_id (also as audience and subject), and the addresses that the application's owner entered.
   return address.startsWith(CLIENT_ID) || address.startsWith('https://example.com/')
 }
 
@@ -60,7 +60,7 @@ async function register({ ask, follow }: Started, changes: Json = {}) {
   return { directory, metadata, software_statement, client, bearer: String(client.registration_access_token) }
 }
 
-test('a client that follows the addresses it is given registers, gets a token and calls the API on one origin', async () => {
+test('a client that follows the addresses in the answers registers, gets a token and calls the API on one origin', async () => {
   await using twin = await start()
   const { directory, metadata, software_statement, client } = await register(twin)
   const form = async (audience: unknown) => ({
@@ -136,12 +136,12 @@ test('each path demands the certificate that its documented host would', async (
     }
     expect((await twin.ask(url)).status).toBeGreaterThanOrEqual(404)
   }
-  // A host that never asks does not see the certificate that the connection has shown.
+  // A host that asks for no certificate ignores the one that the connection has presented.
   const form = { grant_type: 'client_credentials', client_id: CLIENT_ID }
   expect((await twin.ask(`${URLS.directory}/token`, { form })).status).toBe(401)
 })
 
-test('a path leads to the host it names and to no other', async () => {
+test('a path leads only to the host that it names', async () => {
   await using twin = await start()
   const { origin } = twin.running
   const plain = '/auth.directory.sandbox.threddid.com'
@@ -151,7 +151,7 @@ test('a path leads to the host it names and to no other', async () => {
     return `${told?.status ?? 'ended'} ${twin.running.twin.log.at(-1)?.url.replace(origin, '')}`
   }
 
-  // Dots are resolved within the host; they do not lead out of it and around its demand.
+  // Dots in a path are resolved within the host, so they cannot avoid its demand for a certificate.
   expect(await seen(`${plain}/..${strict}/token`)).toMatch(/^501 https:\/\/auth\./)
   expect(await seen(`${strict}/../auth.directory.sandbox.threddid.com/jwks`)).toMatch(/^ended https:\/\/matls-auth\./)
   expect(await seen(`${strict.toUpperCase()}/token`)).toMatch(/^ended https:\/\/matls-auth\./)
@@ -161,7 +161,7 @@ test('a path leads to the host it names and to no other', async () => {
   expect(await seen('/')).toBe('404 /')
 })
 
-test('one connection serves all hosts, and a session begun without a certificate opens none that demands one', async () => {
+test('one connection serves all hosts, and one that began without a certificate is refused where a host demands one', async () => {
   await using twin = await start({ switches: { refuse: 'html400' } })
   const { port } = twin.running
   const options = { host: '127.0.0.1', port, servername: 'localhost', ca: pki.ca }
@@ -187,7 +187,7 @@ test('one connection serves all hosts, and a session begun without a certificate
   expect(answer).toMatch(/^HTTP\/1\.1 400 /)
 })
 
-test('the documented names are answered on the same port, but hand out addresses of the one origin', async () => {
+test('the documented names are answered on the same port too, with addresses of the one origin', async () => {
   await using twin = await start()
   const ask = outsideClient(pki, twin.running.port)
 

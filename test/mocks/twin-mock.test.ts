@@ -1,4 +1,4 @@
-/** `thredd mock`: what it writes and prints, and that clients in other processes get along with it. */
+/** `thredd mock`: the files it writes, what it prints, and clients in other processes that use it. */
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -58,7 +58,7 @@ async function serve(options: Partial<MockOptions> = {}) {
 
 const FORM = { grant_type: 'client_credentials', client_id: CLIENT_ID }
 
-test('it says where it listens and what to do, shows a line a request, and stops cleanly', async () => {
+test('it prints its address, how to use it, and one line for each request, and stops cleanly', async () => {
   const mock = await serve()
   await mock.ask(mock.at(`${URLS.directoryMtls}/token`), { form: FORM })
   await mock.ask(mock.at(`${URLS.directoryMtls}/token?client_secret=hush`), { form: { ...FORM, client_id: 'x' } })
@@ -82,7 +82,7 @@ test('it says where it listens and what to do, shows a line a request, and stops
   await expect(mock.ask(mock.at(URLS.cards))).rejects.toThrow('ECONNREFUSED')
 })
 
-test('the folder holds what a client needs, and nothing of it gets into version control', async () => {
+test('the folder holds what a client needs, and version control ignores all of it', async () => {
   await using mock = await serve()
 
   expect((await readdir(mock.folder)).sort()).toEqual([
@@ -127,21 +127,24 @@ const missing = ['curl', 'openssl', 'sh'].filter((tool) => {
   }
 })
 
-test.skipIf(missing.length > 0)('the curl lines it wrote register, call and delete, twice in a row', async () => {
-  for (const switches of [[], ['uriForm=encoded', 'uriHost=old', 'directoryApiHost=matls-auth']]) {
-    await using mock = await serve({ switches })
+test.skipIf(missing.length > 0)(
+  'the curl script that it wrote registers, calls and deletes, twice in a row',
+  async () => {
+    for (const switches of [[], ['uriForm=encoded', 'uriHost=old', 'directoryApiHost=matls-auth']]) {
+      await using mock = await serve({ switches })
 
-    for (const _ of ['first', 'second']) {
-      const { stdout } = await promisify(execFile)(join(mock.folder, 'curl.sh'))
-      const [registration = '', call] = stdout.trim().split('\n')
-      expect(JSON.parse(registration)).toMatchObject({
-        client_id: CLIENT_ID,
-        scopes: ['cards.read', 'cards.write', 'pin.read'],
-      })
-      expect(call).toBe('{"cards":[]}')
+      for (const _ of ['first', 'second']) {
+        const { stdout } = await promisify(execFile)(join(mock.folder, 'curl.sh'))
+        const [registration = '', call] = stdout.trim().split('\n')
+        expect(JSON.parse(registration)).toMatchObject({
+          client_id: CLIENT_ID,
+          scopes: ['cards.read', 'cards.write', 'pin.read'],
+        })
+        expect(call).toBe('{"cards":[]}')
+      }
     }
-  }
-})
+  },
+)
 
 test('switches, faults and the admin port are taken from flags, and switches from a file as well', async () => {
   const switchesFile = join(place, 'switches')
@@ -163,7 +166,7 @@ test('switches, faults and the admin port are taken from flags, and switches fro
   expect(mock.screen()).toContain('fault: instead of cardsSmoke: unavailable 502\n')
 })
 
-test('what was registered survives a restart when there is a state file', async () => {
+test('with a state file a registration survives a restart', async () => {
   const stateFile = join(place, 'state.json')
   const first = await serve({ stateFile })
   await first.ask(first.at(`${URLS.directoryMtls}/token`), { form: FORM })
@@ -229,7 +232,7 @@ test('a wrong option is refused before anything is written or opened', async () 
   await expect(serve({ faults: ['explode'] })).rejects.toMatchObject({ code: 'USAGE' })
 })
 
-test('a port that is taken is said, with the way out', async () => {
+test('a port that is in use is reported, with what to do', async () => {
   await using mock = await serve()
 
   await expect(serve({ port: new URL(mock.origin).port })).rejects.toMatchObject({

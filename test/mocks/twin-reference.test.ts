@@ -1,4 +1,4 @@
-/** docs/twin.md is the tables it is made from, and the programs in it run. */
+/** docs/twin.md is printed from the current tables, and the programs in it run. */
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +25,7 @@ test('docs/twin.md is current', () => {
   expectFile(twinReference(Object.fromEntries(programs)), 'docs/twin.md')
 })
 
-test('the seed that docs/twin.md shows is one', () => {
+test('the seed in docs/twin.md can be read', () => {
   const [, text = ''] = /```json\n(.*?)```/s.exec(readFileSync(`${ROOT}docs/twin.md`, 'utf8')) ?? []
 
   const { applications, roles } = readSeed(text)
@@ -55,7 +55,7 @@ test('switches are read from words, lines and JSON alike', () => {
   expect(Object.keys(readSwitches(defaults.join('\n')))).toEqual(Object.keys(SWITCHES))
 })
 
-test('a wrong switch is named, however it is given', () => {
+test('an error names a wrong switch, whether it comes from a flag, lines or JSON', () => {
   expect(() => switchesOf(['scopeMode'])).toThrow('switch "scopeMode" has no value; write name=value')
   expect(() => switchesOf(['scopeMode=soft'])).toThrow(
     'switch "scopeMode" cannot be "soft"; expected "filter" or "strict"',

@@ -1,4 +1,4 @@
-/** Applications beside the two of the documents: in a file, in the library, and over a restart. */
+/** Applications beside the two documented ones: from a file, in the library, and after a restart. */
 import { X509Certificate } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -97,14 +97,14 @@ test('a seeded application has certificates, keys and a statement of its own, an
   expect(decodeJwt(String(access_token)).sub).toBe(clientId)
   expect((await loyalty.ask(URLS.cards, { bearer: String(access_token) })).status).toBe(200)
   expect((await payments.ask(URLS.cards, { bearer: String(access_token) })).status).toBe(401)
-  // An application of the same organisation may be read about, one of another may not.
+  // A token reads the statements of its own organisation only.
   expect((await loyalty.statement({ org_id: ORGANISATION, software_id: CLIENT_ID.slice(-36) })).status).toBe(200)
   expect((await payments.statement(LOYALTY)).status).toBe(403)
   const keys = await payments.ask(`https://keystore.directory.sandbox.threddid.com/${ORGANISATION}/transport.jwks`)
   expect((JSON.parse(keys.text) as { keys: Json[] }).keys).toHaveLength(2)
 })
 
-test('over a restart a seeded application stays what it became, and a new one is added', async () => {
+test('after a restart a seeded application keeps its state, and a new one is added', async () => {
   const stateFile = join(folder, 'state.json')
   const [payments, loyalty] = SEED.applications
   if (payments === undefined || loyalty === undefined) throw new Error('the seed is empty')
@@ -119,7 +119,7 @@ test('over a restart a seeded application stays what it became, and a new one is
   expect((await clientOf('loyalty', second.port).statement()).status).toBe(200)
 })
 
-test('the certificates of applications add up, and kept memory gets along with those made anew', async () => {
+test('a new application keeps the certificates of the others, and a kept state works with new certificates', async () => {
   await expect(startTwin({ pki: await sharedPki(), seed: SEED })).rejects.toThrow(
     'the PKI has no certificates for application "payments"',
   )
@@ -144,7 +144,7 @@ test('the certificates of applications add up, and kept memory gets along with t
   expect(await clientOf('loyalty', running.port).token()).toMatchObject({ scope: 'cards.read' })
 })
 
-test('what is wrong with a seed is said with its place', () => {
+test('an error names what is wrong with a seed, and where', () => {
   const good = { name: 'a', ...PAYMENTS }
   const wrong =
     (...applications: unknown[]) =>
@@ -157,7 +157,7 @@ test('what is wrong with a seed is said with its place', () => {
   expect(() => readSeed('{"applications": {}}')).toThrow('"applications" of the seed must be a list')
   expect(() => readSeed('{"roles": []}')).toThrow('"roles" of the seed must be an object')
   expect(() => readSeed('{"roles": {"eds": "eds.read"}}')).toThrow('roles.eds of the seed must be a list of scopes')
-  expect(wrong(1)).toThrow('applications[0] of the seed is no JSON object')
+  expect(wrong(1)).toThrow('applications[0] of the seed is not a JSON object')
   for (const name of ['../a', 'A', '', 'twin', 7]) {
     expect(wrong({ ...good, name })).toThrow('applications[0].name of the seed must be of lower-case letters')
   }
@@ -168,7 +168,7 @@ test('what is wrong with a seed is said with its place', () => {
   for (const key of ['iat', 'jwks_uri', 'status', 'colour', '__proto__x']) {
     expect(wrong({ ...good, [key]: 'x' })).toThrow(`applications[0].${key} of the seed cannot be set`)
   }
-  expect(wrong(good, { ...LOYALTY, name: 'a' })).toThrow('the seed has name "a" twice')
-  expect(wrong(good, { ...good, name: 'b' })).toThrow(`the seed has software_id "${PAYMENTS.software_id}" twice`)
-  expect(wrong({ ...good, client_id: CLIENT_ID })).toThrow(`the seed has client_id "${CLIENT_ID}" twice`)
+  expect(wrong(good, { ...LOYALTY, name: 'a' })).toThrow('the seed has name "a" more than once')
+  expect(wrong(good, { ...good, name: 'b' })).toThrow(`the seed has software_id "${PAYMENTS.software_id}" more than once`)
+  expect(wrong({ ...good, client_id: CLIENT_ID })).toThrow(`the seed has client_id "${CLIENT_ID}" more than once`)
 })

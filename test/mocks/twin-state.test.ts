@@ -1,4 +1,4 @@
-/** What the twin remembers can be kept: in a file that survives a restart, or as a value. */
+/** The twin's state can be kept: in a file that survives a restart, or as a value. */
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,14 +67,14 @@ test('a client, its tokens, used assertions, roles and the clock survive a resta
   expect(second.twin.log.at(-1)?.decision).toBe('refused: the key id is not in the keystore of the client')
 })
 
-test('on another port what was kept is handed out with the new addresses', async () => {
+test('on another port the kept state is answered with the new addresses', async () => {
   const stateFile = join(folder, 'state.json')
   const first = await startTwin({ pki, stateFile, urls: 'loopback' })
   const before = outsideClient(pki)
   const client = await register((address, asked) => before(first.publish(address), asked))
   const form = await tokenForm(first.publish(URLS.old))
   const token = JSON.parse((await before(first.publish(`${URLS.old}/oauth2/token`), { form })).text) as Json
-  // Taken before the port is free again, so that it is another.
+  // Started before the first port is free again, so that it gets another one.
   await using second = await startTwin({ pki, stateFile, urls: 'loopback' })
   await first.close()
 
@@ -83,7 +83,7 @@ test('on another port what was kept is handed out with the new addresses', async
   const bearer = String(client.registration_access_token)
   const read = await before(path, { bearer })
   expect(JSON.parse(read.text)).toEqual(JSON.parse(JSON.stringify(client).replaceAll(first.origin, second.origin)))
-  // The statement is signed, and stays what it was; nothing else is of the old place.
+  // The statement is signed and stays as it was; nothing else has the old address.
   const { software_statement, ...rest } = JSON.parse(read.text) as Json
   expect(software_statement).toBe(client.software_statement)
   expect(JSON.stringify(rest)).not.toContain(first.origin)
@@ -94,7 +94,7 @@ test('on another port what was kept is handed out with the new addresses', async
   expect((await readFile(stateFile, 'utf8')).replaceAll(String(software_statement), '')).not.toContain('localhost')
 })
 
-test('an answer goes out only after what it says is in the file', async () => {
+test('an answer is sent only when the state that it reports is in the file', async () => {
   const stateFile = join(folder, 'state.json')
   await using running = await startTwin({ pki, stateFile })
   const client = await register(outsideClient(pki, running.port))
@@ -102,7 +102,7 @@ test('an answer goes out only after what it says is in the file', async () => {
   expect(await readFile(stateFile, 'utf8')).toContain(String(client.registration_access_token))
 })
 
-test('many at once leave one whole file', async () => {
+test('many saves at once leave one complete file', async () => {
   const stateFile = join(folder, 'state.json')
   await using running = await startTwin({ pki, stateFile })
   const ask = outsideClient(pki, running.port)
@@ -115,12 +115,12 @@ test('many at once leave one whole file', async () => {
   expect(await readdir(folder)).toEqual(['state.json'])
 })
 
-test('a file that is no state of the twin is refused and left as it is', async () => {
+test('a file that is not a state file is refused and left as it is', async () => {
   for (const text of ['{', '{}', '{"version": 99}', 'null']) {
     const stateFile = join(folder, 'state.json')
     await writeFile(stateFile, text)
     await expect(startTwin({ pki, stateFile })).rejects.toThrow(
-      `state file "${stateFile}" is none of this version of the twin; move it away to begin afresh`,
+      `state file "${stateFile}" was not written by this version of the twin; move it away to start with an empty state`,
     )
     expect(await readFile(stateFile, 'utf8')).toBe(text)
   }
@@ -128,7 +128,7 @@ test('a file that is no state of the twin is refused and left as it is', async (
   await expect(startTwin({ pki, stateFile: folder })).rejects.toThrow('EISDIR')
 })
 
-test('a twin made of the snapshot of another goes on where that one stood', async () => {
+test('a twin made from the snapshot of another one continues with its state', async () => {
   const bench = makeBench(pki)
   const client = await bench.register()
   bench.twin.state.setMetadata(CLIENT_ID)

@@ -131,7 +131,7 @@ test('a plain host answers without a certificate and never asks for one', async 
   expect(running.twin.log).toMatchObject([{ certificate: 'none', status: 200 }])
 })
 
-test('told so, the twin refuses with the documented HTML page instead', async () => {
+test('with the switch for it, the twin refuses with the documented HTML page instead', async () => {
   await using running = await start({ switches: { refuse: 'html400' } })
 
   const bare = await askToken(running, { as: 'none' })
@@ -157,12 +157,12 @@ test('a resumed TLS 1.3 session without a certificate is refused like the first'
   agent.destroy()
 
   expect([first.status, first.isSessionReused]).toEqual([400, false])
-  // node calls this connection authorized, though nobody showed a certificate.
+  // node reports this connection as authorized, though the client presented no certificate.
   expect([second.status, second.isSessionReused]).toEqual([400, true])
   expect(running.twin.state.directoryTokens.size).toBe(0)
 })
 
-test('a session begun without a certificate where that is allowed opens no host that demands one', async () => {
+test('a session that began without a certificate is refused by a host that demands one', async () => {
   await using running = await start({ switches: { customDomainCertificate: 'optional' } })
   const socket = connectTls(tlsOptions(running, CUSTOM, 'none'))
   socket.write(`GET /confidential-clients/.well-known/jwks.json HTTP/1.1\r\nhost: ${CUSTOM}\r\n\r\n`)
@@ -181,7 +181,7 @@ test('a host that demands a certificate cannot be reached through the server nam
   await expect(ask(running, PLAIN, '/token', { as: 'transport', named: STRICT, body: TOKEN_FORM })).rejects.toThrow(
     'socket hang up',
   )
-  // Nor by naming no server at all.
+  // The same without a server name.
   const unnamed = { servername: '', checkServerIdentity: () => undefined }
   await expect(ask(running, STRICT, '/token', { as: 'none', body: TOKEN_FORM, ...unnamed })).rejects.toThrow()
   expect(running.twin.log.at(-1)?.decision).toBe('certificate refused: no client certificate')
@@ -214,7 +214,7 @@ test('faults work over TLS as they do in-process', async () => {
   expect(JSON.parse((await askToken(running)).text)).toMatchObject({ expires_in: 'ten minutes', token_type: 'Bearer' })
 })
 
-test('repeated headers stay apart, an error response ends the connection, a failing body cuts it', async () => {
+test('repeated headers stay apart, an error response ends the connection, a body that fails ends it half-way', async () => {
   await using running = await start()
   const headers: [string, string][] = [
     ['set-cookie', 'a=1'],
@@ -248,7 +248,7 @@ test('a body over the limit is answered 413 and never reaches a handler', async 
   expect((await askToken(running)).status).toBe(200)
 })
 
-test('garbage, silence and half a greeting harm nobody', async () => {
+test('garbage, silence and half a ClientHello do not disturb other clients', async () => {
   await using running = await start({ limits: { timeoutMs: 1000 } })
   const talk = async (bytes: Buffer | undefined) => {
     const socket = connectTcp(running.port, '127.0.0.1')
@@ -256,7 +256,7 @@ test('garbage, silence and half a greeting harm nobody', async () => {
     if (bytes !== undefined) socket.write(bytes)
     await once(socket.resume(), 'close')
   }
-  // A record header that promises more than ever comes, and a hello whose lengths point past its end.
+  // A record header for more bytes than are sent, and a ClientHello with lengths that point past its end.
   const promise = Buffer.from([22, 3, 1, 1, 0, 1])
   const broken = Buffer.from([22, 3, 1, 0, 8, 1, 0, 0, 4, 3, 3, 0, 0])
 
@@ -276,7 +276,7 @@ test('garbage, silence and half a greeting harm nobody', async () => {
   expect((await askToken(running)).status).toBe(200)
 })
 
-test('who sends bytes one at a time without end is answered 408 where there is TLS, and cut off', async () => {
+test('a client that sends single bytes without end is disconnected, within TLS after an answer 408', async () => {
   await using running = await start({ limits: { timeoutMs: 1000 } })
   /** What comes back on a connection that never stops sending; resolves when the twin ends it. */
   const trickle = async (socket: Socket, first: Buffer | string, drop: string) => {
@@ -310,7 +310,7 @@ test('who sends bytes one at a time without end is answered 408 where there is T
   expect((await askToken(running)).status).toBe(200)
 })
 
-test('a client that does not read its answer is cut off, and one that waits for a late answer is not', async () => {
+test('a client that does not read its answer is disconnected; one that waits for a late answer is not', async () => {
   await using running = await start({ limits: { timeoutMs: 200 } })
   const use = (text: string) => {
     running.twin.reset()
@@ -333,7 +333,7 @@ test('a client that does not read its answer is cut off, and one that waits for 
   expect((await ask(running, PLAIN, DISCOVERY, { as: 'none' })).status).toBe(200)
 })
 
-test('a greeting that arrives in single bytes is understood', async () => {
+test('a ClientHello that arrives in single bytes is understood', async () => {
   await using running = await start()
   const tcp = connectTcp({ port: running.port, host: '127.0.0.1', noDelay: true })
   const slow = new Duplex({
@@ -375,7 +375,7 @@ test('closing ends idle connections that are kept alive and frees the port', asy
   await running.close()
 })
 
-test('a port that is taken is said so', async () => {
+test('a port that is in use is reported', async () => {
   await using running = await start()
 
   await expect(start({ port: running.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })

@@ -69,7 +69,7 @@ function lastDecision(bench: Bench): string | undefined {
   return bench.twin.log.at(-1)?.decision
 }
 
-/** Registered, with what management needs. */
+/** A registration, with the token and URL to manage it. */
 async function registered(bench: Bench, who: 'ours' | 'other' = 'ours') {
   const client = await bench.register({}, who)
   const as = who === 'ours' ? ('transport' as const) : ('other' as const)
@@ -101,7 +101,7 @@ test('the custom domain serves the discovery document with its own addresses', a
   expect(document.mtls_endpoint_aliases.registration_endpoint).toBe(`${URLS.custom}/oauth2/register`)
 })
 
-test('the documented registration runs from certificate to API call, and the log tells it in words', async () => {
+test('the documented registration runs from certificate to API call, and the log describes each call', async () => {
   const bench = makeBench(pki)
 
   await bench.register()
@@ -179,7 +179,7 @@ test('a certificate that is missing, foreign, cloned or out of date ends the con
   ])
 })
 
-test('a certificate in a header stands for nothing', async () => {
+test('a certificate in a header is ignored', async () => {
   const pem = encodeURIComponent(pki.identities.transport.certificate)
   const answer = await makeBench(pki).askDirectoryToken({}, { as: 'none', headers: { 'x-ssl-client-cert': pem } })
 
@@ -418,7 +418,7 @@ test('a software statement that is damaged, unsigned, self-made, foreign or conf
       .setProtectedHeader({ alg: 'PS256', kid: 'signer', jwk: { kty: 'RSA', n: jwk.n ?? '', e: jwk.e ?? '' } })
       .sign(privateKey),
     'HS256 with the public key': await sign({}, 'HS256').sign(publicPem),
-    'other issuer': await sign({ iss: 'somebody else' }).sign(signer),
+    'other issuer': await sign({ iss: 'another issuer' }).sign(signer),
     'no issuer': await sign({ iss: undefined }).sign(signer),
     'no iat': await sign({ iat: undefined }).sign(signer),
     'iat ahead': await sign({ iat: Math.floor(Date.now() / 1000) + 600 }).sign(signer),
@@ -445,7 +445,7 @@ test('a software statement that is damaged, unsigned, self-made, foreign or conf
   expect(bench.twin.state.clients.size).toBe(0)
 })
 
-test('values of the software statement beat the body, unknown members are ignored and a chosen id or secret too', async () => {
+test('values of the software statement win over the body; unknown members, ids and secrets in the body are ignored', async () => {
   const client = await makeBench(pki).register({
     client_name: 'Mine',
     jwks_uri: 'https://evil.example/jwks',
@@ -481,7 +481,7 @@ test('scopes come back in request order, and those that no role covers are dropp
   expect(await bench.register({ scopes })).toMatchObject({ scopes: ['pin.read', 'eds.read', 'cards.read'] })
 })
 
-test('a second registration is refused and harms nothing; of parallel ones exactly one gets through', async () => {
+test('a second registration is refused and changes nothing; of several at once exactly one succeeds', async () => {
   const bench = makeBench(pki)
   const software_statement = await bench.statement()
 
@@ -540,7 +540,7 @@ test('management refuses a token that is missing, wrong or of another client, an
   expect(await (await other.manage()).json()).toEqual(other.client)
 })
 
-test('an update replaces everything, drops what is omitted, wipes the metadata and rotates the token', async () => {
+test('an update replaces everything, drops what is omitted, removes the metadata and rotates the token', async () => {
   const bench = makeBench(pki)
   const before = await bench.register({ description: 'first', app_url: 'https://example.com/app' })
   bench.twin.state.setMetadata(CLIENT_ID)
@@ -649,7 +649,7 @@ test('a client that is deleted while its token is made gets none', async () => {
   await bench.register()
   const { state } = bench.twin
   const uuid = state.uuid.bind(state)
-  // Asked for the jti, once everything else is decided.
+  // The jti of the token is made last, after all checks.
   state.uuid = () => {
     state.deleteClient(CLIENT_ID)
     return uuid()
@@ -692,7 +692,7 @@ test('the API access token has the documented answer, header and claims', async 
   })
 })
 
-test('metadata set by Thredd shows in the next token', async () => {
+test('metadata that Thredd sets is in the next token', async () => {
   const bench = makeBench(pki)
   await bench.register()
   bench.twin.state.setMetadata(CLIENT_ID, { pmid: '42', pmcode: 'ABC', issuerid: '7', internalid: '9' })
@@ -700,7 +700,7 @@ test('metadata set by Thredd shows in the next token', async () => {
   expect(decodeJwt(await bench.token())).toMatchObject({ pmid: '42', pmcode: 'ABC', issuerid: '7', internalid: '9' })
 })
 
-test('the token endpoint refuses each wrong assertion alike, and the log alone says why', async () => {
+test('the token endpoint gives the same answer to each wrong assertion, and only the log has the reason', async () => {
   const bench = makeBench(pki)
   await bench.register()
   await bench.register({}, 'other')
@@ -724,13 +724,13 @@ test('the token endpoint refuses each wrong assertion alike, and the log alone s
     ],
     [{ form: { client_assertion: confused } }, 'the assertion is signed with "HS256"'],
     [{ form: { client_assertion: '', a: 'b' } }, 'no client assertion'],
-    [{ form: { client_assertion_type: 'x' } }, 'client_assertion_type is missing or another'],
+    [{ form: { client_assertion_type: 'x' } }, 'client_assertion_type is missing or wrong'],
     [{ key: 'rogue' }, 'the signature of the assertion does not verify'],
     [{ header: { kid: 'unknown' } }, 'the key id is not in the keystore of the client'],
     [{ claims: { iss: OTHER.clientId } }, 'iss is not the client_id'],
     [{ without: ['iss'] }, 'iss is not the client_id'],
     [{ claims: { sub: OTHER.clientId } }, 'the key id is not in the keystore of the client'],
-    [{ claims: { sub: 'unknown' } }, 'the subject is no known client'],
+    [{ claims: { sub: 'unknown' } }, 'the subject is not a known client'],
     [{ without: ['sub'] }, 'the assertion is not a signed JWT'],
     [{ form: { client_id: OTHER.clientId } }, 'client_id is not the subject of the assertion'],
     [{ audience: URLS.directory }, 'aud does not name this server'],
@@ -738,10 +738,10 @@ test('the token endpoint refuses each wrong assertion alike, and the log alone s
     [{ audience: [endpoint, 7] }, 'aud does not name this server'],
     [{ without: ['aud'] }, 'aud does not name this server'],
     [{ claims: { exp: now - 60 } }, 'the assertion has expired'],
-    [{ without: ['exp'] }, 'exp is missing or no number'],
+    [{ without: ['exp'] }, 'exp is missing or not a number'],
     [{ claims: { exp: now + 86_400 } }, 'exp is too far ahead'],
     [{ claims: { iat: now + 120 } }, 'iat lies in the future'],
-    [{ without: ['iat'] }, 'iat is missing or no number'],
+    [{ without: ['iat'] }, 'iat is missing or not a number'],
     [{ claims: { nbf: now + 120 } }, 'nbf lies in the future'],
     [{ without: ['jti'] }, 'jti is missing'],
     [{}, 'the certificate belongs to another organisation', { as: 'other' }],
@@ -798,7 +798,7 @@ test('the token endpoint refuses wrong grants, scopes, forms and second credenti
   expect(JSON.stringify(bench.twin.log)).not.toContain('secret-in-query')
 })
 
-test('the APIs demand the bound certificate, the scope and a living token', async () => {
+test('the APIs demand the bound certificate, the scope and a valid token', async () => {
   const bench = makeBench(pki)
   await bench.register()
   const bearer = await bench.token()
@@ -819,7 +819,7 @@ test('the APIs demand the bound certificate, the scope and a living token', asyn
     expect((await bench.send(`${url}?access_token=${bearer}`, { headers: region })).status).toBe(401)
     expect(await seen(await bench.send(url, { bearer: 'x', headers: region }))).toEqual(unauthorized)
   }
-  // The plain TLS name never sees the certificate a token is bound to.
+  // The host without mutual TLS cannot see the certificate that the token is bound to.
   const plain = 'https://uat-api.thredd.com/core/api/v1/products'
   expect(await seen(await bench.send(plain, { bearer, headers: region }))).toEqual(unauthorized)
   const regionless = await bench.send(URLS.hub, { bearer })
@@ -863,7 +863,7 @@ test('a client learns the state of its own tokens only, and can revoke them', as
   expect(anonymous.status).toBe(401)
 })
 
-/** Each switch: what differs from its default. */
+/** Each switch, with a check of the difference to its default. */
 const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Switches>) => Bench) => Promise<void> } = {
   async refuse(bench) {
     const html = await bench({ refuse: 'html400' }).askDirectoryToken({}, { as: 'none' })
@@ -948,7 +948,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     const old = await listing.statement()
     expect(decodeJwt(old)).toMatchObject({ roles: ['ws', 'programme-manager', 'bulk-cards'] })
     listing.twin.state.grantRole(SOFTWARE, 'eds')
-    // A snapshot: the new role counts only in a fresh statement.
+    // A statement lists the roles of its time: the new role needs a fresh one.
     expect(await listing.register({ scopes: ['cards.read', 'eds.read'], software_statement: old })).toMatchObject({
       scopes: ['cards.read'],
     })
@@ -996,7 +996,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       await idempotent.askRegistration({ software_statement, ...changes }, { headers: { 'x-idempotency-key': key } })
     const key = 'k'.repeat(32)
     expect((await ask('too short')).status).toBe(400)
-    // A refusal is not remembered.
+    // A refusal is not kept.
     expect((await ask(key, { grant_types: ['password'] })).status).toBe(400)
     const [first, second] = await Promise.all([ask(key), ask(key)])
     expect([first.status, first.headers.get('x-idempotent-replayed')]).toEqual([201, null])
@@ -1005,7 +1005,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect((await ask(key, { description: 'another' })).status).toBe(400)
     idempotent.twin.state.advance(60_000)
     expect(await seen(await ask(key))).toEqual(example('as_register_post', 'already registered'))
-    // Without the switch the header means nothing.
+    // Without the switch the header is ignored.
     const plain = bench({})
     const statement = await plain.statement()
     const headers = { 'x-idempotency-key': key }
@@ -1022,7 +1022,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     const answer = await bench({ scopeMode: 'strict' }).askRegistration({ scopes })
     const { status, body } = example('as_register_post', 'strict mode')
     expect(await seen(answer)).toEqual({ status, body: { ...(body as Json), error_hint: 'eds.read' } })
-    // Where nothing is left to grant, filter refuses too.
+    // Where no scope is left, filter refuses too.
     expect((await bench({}).askRegistration({ scopes: ['eds.read'] })).status).toBe(400)
   },
   async defaultScopes(bench) {
@@ -1090,7 +1090,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       expect(await seen(await manage({ method }))).toEqual(example('as_register_manage', 'token of another client'))
     }
     expect((await manage({ bearer: 'wrong' })).status).toBe(401)
-    // The registration access token is no way in, and an access token one only with the scope.
+    // The registration access token is refused, and an access token too unless it has the scope.
     expect(await seen(await manage({ bearer: await closed.token() }))).toEqual(
       example('as_register_manage', 'token of another client'),
     )
@@ -1108,7 +1108,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect(await put.json()).toMatchObject({ scopes: ['pin.read', 'dcr_manage'] })
     expect((await ours.manage({ method: 'DELETE', bearer })).status).toBe(204)
     expect((await ours.manage({ bearer })).status).toBe(401)
-    // By default an access token manages nothing.
+    // By default no access token may manage a client.
     const usual = bench({ unrequestedScopes: 'dcr_manage' })
     const { manage: managing } = await registered(usual)
     expect((await managing({ bearer: await usual.token() })).status).toBe(401)
@@ -1242,15 +1242,15 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
   },
 }
 
-test.each(Object.entries(SWITCHED))('switch %s changes what it says', async (_, check) => {
+test.each(Object.entries(SWITCHED))('switch %s changes the behaviour that it names', async (_, check) => {
   await check((given) => makeBench(pki, given))
 })
 
-test('every switch has a default that is one of its values, and a wrong setting is named', () => {
+test('every switch has a default that is one of its values, and an error names a wrong one', () => {
   expect(Object.keys(SWITCHED)).toEqual(Object.keys(SWITCHES))
   createTwin({ pki, switches: Object.fromEntries(Object.entries(SWITCHES).map(([name, row]) => [name, row.default])) })
 
-  // What a file or a flag could hold: past the type checker on purpose.
+  // Values that a file or a flag could hold, though the types do not allow them.
   const wrong = (given: Json) => () => createTwin({ pki, switches: given as Partial<Switches> })
   expect(wrong({ colour: 'red' })).toThrow('unknown switch "colour"')
   expect(wrong({ scopeMode: 'x' })).toThrow('switch "scopeMode" cannot be "x"; expected "filter" or "strict"')
@@ -1263,7 +1263,7 @@ test('every switch has a default that is one of its values, and a wrong setting 
   )
 })
 
-test('what the twin does not stand for is answered in words: host, path, method, workspace', async () => {
+test('a host, path, method or workspace that the twin does not have is answered with a sentence', async () => {
   const bench = makeBench(pki)
 
   expect(await seen(await bench.send('https://example.com/'))).toEqual({
@@ -1282,12 +1282,12 @@ test('what the twin does not stand for is answered in words: host, path, method,
     status: 405,
     body: { error: 'method_not_allowed', error_description: 'the method must be one of: POST' },
   })
-  // One name's path on the other's host.
+  // The path of one name on the host of the other.
   const mixed = `${new URL(URLS.custom).origin}${new URL(URLS.old).pathname}/oauth2/token`
   expect((await bench.send(mixed)).status).toBe(404)
 })
 
-test('a fault changes, adds or removes one member of one operation until it is reset; the state moves as it would have', async () => {
+test('a fault changes, adds or removes one member of one operation until it is reset; the state changes as without it', async () => {
   const bench = makeBench(pki)
   const use = (...faults: ReturnType<typeof changeField>[]) => {
     bench.twin.reset()
@@ -1330,7 +1330,7 @@ test('a fault changes, adds or removes one member of one operation until it is r
   expect(await (await bench.askToken()).json()).toMatchObject({ token_type: 'bearer' })
 })
 
-test('every fault says what it does', () => {
+test('every fault describes what it does', () => {
   const faults = [
     changeField('token', '/expires_in', '599'),
     changeField('token', '/scope', undefined),
@@ -1352,7 +1352,7 @@ test('every fault says what it does', () => {
   ])
 })
 
-test('a handler that throws is answered 500 and told in the log, never a hang', async () => {
+test('a handler that throws gives an answer 500 and a log entry; the request does not hang', async () => {
   const bench = makeBench(pki)
   bench.twin.use(
     http.all('*', () => {
@@ -1386,7 +1386,7 @@ test('the log holds no token, secret, assertion or software statement', async ()
   expect(log).toContain('?access_token=…')
 })
 
-test('ids, tokens and times come from the given sources, and addresses are handed out as told', async () => {
+test('ids, tokens and times come from the given sources, and answers contain the given addresses', async () => {
   let count = 0
   const twin = createTwin({
     pki,
@@ -1403,13 +1403,13 @@ test('ids, tokens and times come from the given sources, and addresses are hande
     issuer: 'https://localhost:8443/auth.directory.sandbox.threddid.com',
     mtls_endpoint_aliases: { token_endpoint: 'https://localhost:8443/matls-auth.directory.sandbox.threddid.com/token' },
   })
-  // A certificate of today is judged by the twin's clock.
+  // By the twin's clock, a certificate of today is expired or not yet valid.
   const certificate = new X509Certificate(pki.identities.transport.certificate)
   const late = await twin.answer(new Request(`${URLS.old}/.well-known/jwks.json`), certificate)
   expect([late.type, twin.log.at(-1)?.decision]).toEqual(['error', 'certificate refused: the certificate has expired'])
 })
 
-test("in anyone's msw set-up one handler answers the documented hosts and leaves the rest alone", async () => {
+test('in an msw set-up of a test one handler answers for the documented hosts and leaves other requests alone', async () => {
   const { twin } = makeBench(pki)
   const handlers = threddHandlers(twin, new X509Certificate(pki.identities.transport.certificate))
 

@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createAuthority, ensurePki, type Pki } from '../../mocks/pki.ts'
+import { createAuthority } from '../../mocks/authority.ts'
+import { ensurePki, type Pki } from '../../mocks/pki.ts'
 import { type Identity, loadIdentity } from '../../src/identity/certificate.ts'
 
 /** The name under which tests meet their servers; it resolves nowhere, `connectTo` leads to loopback. */

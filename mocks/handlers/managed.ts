@@ -1,0 +1,75 @@
+/** The client that a management request is for, if its token may manage it. */
+import { thumbprint } from '../digest.ts'
+import type { Client } from '../model.ts'
+import { refuse } from '../refusals.ts'
+import { bearerToken, type Call } from '../route.ts'
+
+/**
+ * The registered client of the configuration URL, if the bearer token is its own.
+ * @see [RFC 7592 2.1](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.1)
+ */
+export function managed(call: Call): Client {
+  const { state, switches, params } = call
+  const value = bearerToken(call.request)
+  if (value === undefined) refuse('registrationTokenAbsent', 'no registration access token')
+  const client = findClient(call, params.client ?? '')
+  if (client === undefined && switches.unknownClientStatus === '404') {
+    const hint = `Object with ID ${plainIdentifier(params.client ?? '')} does not exist`
+    refuse('notFound', 'the client does not exist', { error_hint: hint })
+  }
+  if (state.deadTokens.has(value)) refuse('clientDeleted', 'the token of a deleted client')
+  const owner = [...state.clients.values()].find((one) => one.registrationToken.value === value)
+  if (owner === undefined && !switches.registrationTokenManagement) return managedByScope(call, value, client)
+  if (owner === undefined || client === undefined) {
+    refuse('registrationTokenInvalid', 'the registration access token is unknown')
+  }
+  const { expiresAt, thumbprint: bound } = owner.registrationToken
+  if (expiresAt !== undefined && expiresAt <= state.now().getTime()) {
+    refuse('registrationTokenInvalid', 'the registration access token has expired')
+  }
+  if (!switches.registrationTokenManagement) {
+    refuse('registrationTokenForeign', 'management by registration access token is switched off')
+  }
+  if (owner !== client) refuseForeign(call)
+  if (switches.certBoundRegistrationToken) {
+    if (call.certificate === undefined || thumbprint(call.certificate) !== bound) {
+      refuse('registrationTokenInvalid', 'the registration access token is bound to another certificate')
+    }
+  }
+  return client
+}
+
+/** The product's other way: management by an access token with scope dcr_manage. */
+function managedByScope(call: Call, value: string, client: Client | undefined): Client {
+  const { state, certificate } = call
+  const token = state.livingToken(value)
+  if (token === undefined || client === undefined) refuse('registrationTokenInvalid', 'the access token is unknown')
+  const { clientId, claims } = token
+  if (certificate === undefined || claims.cnf['x5t#S256'] !== thumbprint(certificate)) {
+    refuse('registrationTokenInvalid', 'the access token is bound to another certificate')
+  }
+  if (!claims.scp.includes('dcr_manage')) refuse('registrationTokenForeign', 'the access token lacks scope dcr_manage')
+  if (clientId !== client.clientId) refuseForeign(call)
+  return client
+}
+
+function refuseForeign({ switches }: Call): never {
+  return refuse(
+    switches.foreignTokenStatus === '403' ? 'registrationTokenForeign' : 'registrationTokenInvalid',
+    "another client's token",
+  )
+}
+
+/** Takes both documented forms of the address, also where a proxy has collapsed `//` or decoded `%2F`. */
+function findClient(call: Call, sent: string): Client | undefined {
+  const plain = plainIdentifier(sent)
+  return [...call.state.clients.values()].find((client) => plainIdentifier(client.clientId) === plain)
+}
+
+function plainIdentifier(sent: string): string {
+  try {
+    return decodeURIComponent(sent).replace(/^(https?:)\/+/, '$1//')
+  } catch {
+    return sent
+  }
+}
