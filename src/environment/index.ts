@@ -91,7 +91,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
       code: 'ENV_MISSING',
       message: 'ENV_CLASS is not set',
       at: { file, line: 1, column: 1 },
-      hint: `write ENV_CLASS=mock, uat or prod into ${file}: it decides how careful the runner is`,
+      hint: `write ENV_CLASS=mock, uat or prod into ${file}: it decides which changes need a confirmation`,
     })
   }
   const identities = identitiesOf(settings, problems)

@@ -1,10 +1,10 @@
-/** What every front end, the command line or vitest, tells a run of its surroundings: the proxy, the tool, who runs it. */
+/** Facts for a run from the process and the package: the proxy, the version and commit of the tool, who runs it. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Caller, Provenance } from '../run/index.ts'
 
-/** Those of the process. */
+/** The environment variables of the process. */
 type Variables = Readonly<Record<string, string | undefined>>
 
 export function proxyOf(variables: Variables): NonNullable<Caller['proxy']> {
@@ -31,7 +31,7 @@ export async function provenanceOf(root: string, variables: Variables): Promise<
 }
 
 async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit' | 'dirty'>> {
-  // An installed package may lie in somebody else's repository, whose commit says nothing about it.
+  // An installed package may be inside another repository, whose commit is not that of the package.
   if (!existsSync(join(root, '.git'))) return {}
   const { execFile } = await import('node:child_process')
   try {

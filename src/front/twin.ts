@@ -1,4 +1,4 @@
-/** The embedded twin as a counterparty of a run; the one bridge from src to mocks, loaded only where it is needed. */
+/** The embedded twin as the counterparty of a run. Beside cli/mock.ts the only import of mocks/ in src, loaded only where it is needed. */
 import { createTwin, ensurePki, HOSTS, type Pki, performHook, startTwin, type Twin } from '../../mocks/index.ts'
 import type { Fulfil } from '../guard/given.ts'
 import type { Counterparty } from '../run/index.ts'
@@ -24,7 +24,7 @@ export async function embeddedTwin(pkiFolder: string, kind: Counterparty['kind']
   }
 }
 
-/** What Thredd's staff and a person at the dashboard of its CA do before a workflow begins, by the twin's hooks. */
+/** Does before a workflow what Thredd's staff or a person at the dashboard of its CA would do, through the twin's hooks. */
 export function fulfilOn({ state }: Twin, { identities }: Pki): Fulfil {
   return async (name, { clientId, softwareId }) => {
     const software = softwareId === undefined ? {} : { software_id: softwareId }
@@ -47,7 +47,7 @@ export function fulfilOn({ state }: Twin, { identities }: Pki): Fulfil {
       case 'renewed_transport_certificate':
         return void performHook(state, 'list-certificate', { ...software, use: 'tls', certificate })
       case 'renewed_signing_key':
-        // The configured key is the new one; what came before it is still listed.
+        // The configured key is the new one; the previous one is still listed.
         return void performHook(state, 'list-certificate', { ...software, use: 'sig', certificate, kid: 'previous' })
       default:
         return name satisfies never

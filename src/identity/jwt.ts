@@ -1,7 +1,4 @@
-/**
- * JOSE: the signing key, the JWTs it signs, direct JWE. Owns jose. Knows no file, no flow and no server; time and
- * random ids come from the caller.
- */
+/** JOSE: the signing key, the JWTs that it signs, detached signatures, and encryption. Time and ids are arguments. */
 import {
   constants,
   createHash,
@@ -72,7 +69,7 @@ interface AssertionClaims {
   readonly lifetimeSeconds: number
 }
 
-/** What is to be wrong with a JWT. A header or claim that is undefined is removed. */
+/** Changes that make a JWT wrong. A header or claim that is undefined is removed. */
 export interface JwtChanges {
   readonly header: ReadonlyMap<string, unknown>
   readonly claims: ReadonlyMap<string, unknown>
@@ -110,7 +107,7 @@ export async function mintClientAssertion(
  */
 export async function alterJwt(jwt: string, { signature, key }: JwtChanges): Promise<Secret> {
   const decoded = decode(jwt)
-  if (decoded === undefined) return fail({ code: 'VALUE_UNDEFINED', message: 'what is to be changed is not a JWT' })
+  if (decoded === undefined) return fail({ code: 'VALUE_UNDEFINED', message: 'the value to be changed is not a JWT' })
   const [header = '', payload = '', original = ''] = jwt.split('.')
   if (signature === 'none') return new Secret(`${unsigned(decoded.header)}.${payload}.`, 'altered_jwt')
   const alg = String(decoded.header.alg)
@@ -123,7 +120,7 @@ export async function alterJwt(jwt: string, { signature, key }: JwtChanges): Pro
   }
   const input = `${header}.${payload}`
   const own =
-    key === 'other' ? signatureOf(input, alg as SigningAlg, await strangerKey(alg as SigningAlg)) : bytesOf(original)
+    key === 'other' ? signatureOf(input, alg as SigningAlg, await unlistedKey(alg as SigningAlg)) : bytesOf(original)
   return new Secret(`${input}.${encode(signature === 'damaged' ? damaged(own) : own)}`, 'altered_jwt')
 }
 
@@ -163,7 +160,7 @@ export async function decryptDirect(jwe: string, key: Uint8Array): Promise<Decry
   const [header, , initializationVector, , tag] = parts
   if (parts.length !== 5 && !jwe.startsWith(JSON_OBJECT_START)) return { ok: false, because: 'foreign' }
   if (parts.length < 5 || (tag ?? '').length < TAG_CHARACTERS) return { ok: false, because: 'cut' }
-  // Decoders ignore the unused bits of a last character, and authentication covers the decoded bytes only.
+  // Decoders ignore unused bits of the last character, and the tag covers decoded bytes only, so the text is compared too.
   if (parts.length > 5 || !parts.every(isCanonical) || initializationVector?.length !== VECTOR_CHARACTERS) {
     return { ok: false, because: 'damaged' }
   }
@@ -211,7 +208,7 @@ export async function decryptWithPassphrase(jwe: string, passphrase: Secret): Pr
   }
 }
 
-/** A public key as it may be handed out: its kid is the RFC 7638 thumbprint, so that nobody need trust a name. */
+/** A public key for others. Its kid is the RFC 7638 thumbprint, which a reader can recompute from the key. */
 export interface PublicKey {
   readonly alg: SigningAlg
   readonly kid: string
@@ -272,7 +269,7 @@ const VECTOR_CHARACTERS = 16
 const TAG_CHARACTERS = 22
 
 const PASSPHRASE_HEADER = { alg: 'PBES2-HS512+A256KW', enc: 'A256GCM' } as const
-/** What OWASP asked for with this hash in 2023 is 210000; an export is opened seldom. */
+/** OWASP asked for 210000 with this hash in 2023; more is affordable, since an export is seldom opened. */
 const PASSPHRASE_ROUNDS = 600_000
 
 interface UnsignedJwt {
@@ -289,7 +286,7 @@ const ALGORITHMS: Record<SigningAlg, { readonly needs: string; readonly fits: (k
   },
 }
 
-/** What people paste instead of the private key, by PEM label, and where to find the right thing. */
+/** Texts that are pasted instead of the private key, by PEM label: what they are, and what to do. */
 const NOT_PRIVATE_KEYS: Readonly<Record<string, readonly [found: string, hint: string]>> = {
   CERTIFICATE: ['a certificate', 'name the private key that was made with its certificate signing request'],
   'CERTIFICATE REQUEST': ['a certificate signing request', 'name the private key that was made with it'],
@@ -363,7 +360,7 @@ function clientAssertion(
   }
 }
 
-/** Takes header and claims as they are: whatever alters a JWT does so before this line. */
+/** Signs header and claims as they are. */
 async function sign({ header, claims }: UnsignedJwt, { privateKey }: SigningKey): Promise<string> {
   return new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(privateKey)
 }
@@ -378,13 +375,13 @@ async function signedAsChanged(
   const changed = withChanges(header, new Map([...symmetric, ...changes.header]))
   if (changes.signature === 'none') return `${unsigned(changed)}.${payload}.`
   const input = `${encode(JSON.stringify(changed))}.${payload}`
-  // Not by jose, which rightly refuses a header that does not say how the JWT is signed.
+  // Signed without jose, which refuses a header whose alg is not that of the signature.
   const own =
     changes.key === 'public'
       ? createHmac('sha256', createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }))
           .update(input)
           .digest()
-      : signatureOf(input, alg, changes.key === 'other' ? await strangerKey(alg) : privateKey)
+      : signatureOf(input, alg, changes.key === 'other' ? await unlistedKey(alg) : privateKey)
   return `${input}.${encode(changes.signature === 'damaged' ? damaged(own) : own)}`
 }
 
@@ -405,13 +402,13 @@ function signatureOf(input: string, alg: SigningAlg, key: KeyObject): Buffer {
   return signBytes('sha256', Buffer.from(input), { key, ...form[alg] })
 }
 
-/** Of the same length and a valid text: only its verification can tell. */
+/** A signature of the same length and form that does not verify. */
 function damaged(signature: Uint8Array): Uint8Array {
   return signature.map((byte, index) => (index === signature.length >> 1 ? byte ^ 0x55 : byte))
 }
 
-/** A key that nobody knows. */
-async function strangerKey(alg: SigningAlg): Promise<KeyObject> {
+/** A new key of the same kind, which no server has listed. */
+async function unlistedKey(alg: SigningAlg): Promise<KeyObject> {
   const { privateKey } =
     alg === 'ES256'
       ? await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
@@ -432,7 +429,7 @@ interface DirectKey {
   readonly imported: webcrypto.CryptoKey
 }
 
-/** By its bytes, which nobody changes: a key is used for each line that is written, and to import it takes longer than that. */
+/** Imported keys by the array that holds their bytes: importing takes longer than encrypting a line. */
 const directKeys = new WeakMap<Uint8Array, Promise<DirectKey>>()
 
 function directKey(key: Uint8Array): Promise<DirectKey> {

@@ -1,6 +1,6 @@
 /**
  * Makes a plan of flow and environment: the source of every input, the server and identity of every step. Everything missing is
- * reported at once, before a run sends anything. Pure: of the vault it is told only whether it holds a registration.
+ * reported at once, before a run sends anything. Pure: an option says whether the vault holds a registration.
  */
 
 import type { Environment } from '../environment/index.ts'

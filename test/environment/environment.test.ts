@@ -45,7 +45,7 @@ test('a value comes from --server, then a THREDD_ variable, then the local file,
   ])
 })
 
-test('a variable without the prefix is nobody’s', async () => {
+test('a variable without the prefix is ignored', async () => {
   await files({ '.env.uat': 'ENV_CLASS=uat' })
 
   const { setting } = await load({ env: 'uat', variables: { CLIENT_ID: 'ambient', THREDD_ENV: 'prod' } })
@@ -186,7 +186,7 @@ test('secrets are never printed with the environment that holds them', async () 
   expect(secrets.filter((secret) => printed.includes(secret))).toEqual([])
 })
 
-test('a name that is nearly a setting is asked about, with its place', async () => {
+test('a name that is nearly a setting gives a warning with its place', async () => {
   await files({
     '.env.uat': 'ENV_CLASS=uat\nCLIENT-ID=1\nTIMEOUT_MSS=5\nORG_ID=1\nORG_IDS=2\nSOMETHING_ELSE=3',
   })
@@ -200,7 +200,7 @@ test('a name that is nearly a setting is asked about, with its place', async () 
   ])
 })
 
-test('a value that the file format cuts or overrules is pointed out', async () => {
+test('a value that the file format cuts off or overrides gives a warning', async () => {
   await files({
     '.env.uat': 'ENV_CLASS=uat\nCONTACT=abc#def\nORG_ID=1 # a comment\nORG_ID=2\nROLES="a#b" # fine',
   })
@@ -224,7 +224,7 @@ test('a value of several lines in quotes is one value', async () => {
   expect(environment.setting('signing_kid')?.origin.at?.line).toBe(5)
 })
 
-test('everything wrong with an environment is said at once, each with file, line and remedy', async () => {
+test('everything wrong with an environment is reported at once, each with file, line and remedy', async () => {
   await files({
     '.env.uat': [
       'ENV_CLASS=test',
@@ -266,7 +266,7 @@ test('an environment without a class is refused', async () => {
   expectGolden(await refusal({ env: 'uat' }), 'environment/no-class.txt')
 })
 
-test('an environment that does not exist is refused with what there is', async () => {
+test('an environment that does not exist is refused, with the names of those that do', async () => {
   await files({ '.env.uat': 'ENV_CLASS=uat', '.env.prod': '', '.env.uat.local': '' })
 
   const near = await refusal({ env: 'uta' })
@@ -276,7 +276,7 @@ test('an environment that does not exist is refused with what there is', async (
   expectGolden([near, far, path].join('\n'), 'environment/missing.txt')
 })
 
-test('an environment file that cannot be read is refused, also one that need not be there', async () => {
+test('an environment file that cannot be read is refused, an optional one too', async () => {
   await mkdir(join(folder, '.env.folder'))
   await files({ '.env.uat': 'ENV_CLASS=uat' })
   await mkdir(join(folder, '.env.uat.local'))

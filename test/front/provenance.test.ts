@@ -1,4 +1,4 @@
-/** What a record says of itself: the tool, who had it run, and what was not part of the run. */
+/** The provenance in a record: the tool, who ran it, and what was left out of the run. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
-test('a package outside a repository has no commit, and nobody is named without a reason', async () => {
+test('a package outside a repository has no commit, and no operator is named unless a variable for it is set', async () => {
   const { tool, origin } = await provenanceOf(folder, { USER: 'somebody' })
 
   expect(JSON.parse(JSON.stringify({ tool, origin }))).toEqual({ tool: {}, origin: {} })
@@ -28,7 +28,7 @@ test('the lockfile is named by its hash', async () => {
   expect(tool.lockfileSha256).toBe('44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a')
 })
 
-test('a CI system says who runs it and where', async () => {
+test('operator and job are read from the variables of a CI system', async () => {
   const github = {
     GITHUB_SERVER_URL: 'https://github.com',
     GITHUB_REPOSITORY: 'a/b',
@@ -57,7 +57,7 @@ test('a CI system says who runs it and where', async () => {
   expect((await provenanceOf(folder, { ...gitlab, THREDD_OPERATOR: 'me' })).origin.operator).toBe('me')
 })
 
-/** What was chosen, and what is then left out. */
+/** A choice, and what it leaves out. */
 const FILTERS: readonly (readonly [
   title: string,
   filter: { flows: string[]; workflow?: string; step?: string },
@@ -76,7 +76,7 @@ const FILTERS: readonly (readonly [
   ],
 ]
 
-test.for(FILTERS)('a run of %s knows what it left out', async ([, filter, left]) => {
+test.for(FILTERS)('the record of a run of %s lists what was left out', async ([, filter, left]) => {
   const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables: {} })
   const options = { folders: [ROOT], ...filter }
 

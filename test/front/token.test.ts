@@ -1,4 +1,4 @@
-/** Postman's daily "Get Access Token": one command, kept in the vault while it lives, and printed for nobody unasked. */
+/** Postman's daily "Get Access Token": one command, kept in the vault while it is valid, and printed only on request. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -51,7 +51,7 @@ function bound(number: number) {
   return { access_token, token_type: 'bearer', expires_in: 600 }
 }
 
-test('it says what the token is, and the token itself only when asked', async () => {
+test('it prints facts about the token, and the token itself only with --reveal', async () => {
   const { type } = await prompt()
 
   expect(await type()).toEqual({
@@ -86,7 +86,7 @@ test('it says what the token is, and the token itself only when asked', async ()
   expect(JSON.parse((await type('--json --reveal')).out).accessToken).toBe(bound(1).access_token)
 })
 
-test('a token is used again until a tenth of its life is left, and by nobody with another scope or certificate', async () => {
+test('a token is used again until a tenth of its life is left, for the same scope and certificate only', async () => {
   const { type, asked, pass } = await prompt()
   await type()
   pass(539)
@@ -104,13 +104,13 @@ test('a token is used again until a tenth of its life is left, and by nobody wit
   expect(asked()).toBe(6)
   await type('--fresh')
   expect(asked()).toBe(7)
-  // A clock that was put back.
+  // The clock has been put back.
   pass(-3600)
   await type()
   expect(asked()).toBe(8)
 })
 
-test('a token whose end the server does not tell is not kept', async () => {
+test('a token without expires_in is not kept', async () => {
   const { type, asked } = await prompt((number) => ({ access_token: `opaque-${number}` }))
 
   expect((await type()).out).toContain('expires  the server did not say\nscopes   none that can be read\n')
@@ -118,7 +118,7 @@ test('a token whose end the server does not tell is not kept', async () => {
   expect(asked()).toBe(2)
 })
 
-test('a token of another certificate is told', async () => {
+test('a token that is bound to another certificate gives a warning', async () => {
   const { type } = await prompt(() => ({ ...bound(1), access_token: jwt({ cnf: { 'x5t#S256': 'C'.repeat(43) } }) }))
 
   expect((await type()).err).toBe(
@@ -171,7 +171,7 @@ test('a client that was registered elsewhere gets its token too; a refusal is sh
   expect(stderr).toContain('✗ api-token')
 })
 
-test('the embedded twin has a token too, which nothing keeps', async () => {
+test('the embedded twin gives a token too, which is not kept', async () => {
   await using cli = await Cli.make()
 
   const { stdout, stderr, code } = await cli.run(['token'])

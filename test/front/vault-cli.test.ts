@@ -71,7 +71,7 @@ test('list names the clients, and calls that are open with their next step', asy
   })
 })
 
-test('show hides the token from everyone but a person at a terminal who asks for it', async () => {
+test('show prints the token only at a terminal, and only with --reveal', async () => {
   const { vault, type } = await prompt()
   await register(vault)
 
@@ -99,7 +99,7 @@ test('history tells what happened, with tokens by fingerprint', async () => {
   )
 })
 
-test('lives of a client that are only counted are told by show and history, and an import brings none of them back', async () => {
+test('show and history mention earlier registrations that are only counted, and an import restores none of them', async () => {
   const { folder, vault, type } = await prompt()
   for (let life = 0; life < 20; life++) {
     await register(vault, `token-${life}`)
@@ -147,7 +147,7 @@ test('an encrypted export is read by import in another vault, and adds nothing t
   )
 })
 
-test('variables in clear leave only on request, and come back in from Postman or a .env file', async () => {
+test('variables in clear are exported only on request, and imported from Postman or a .env file', async () => {
   const { folder, vault, type } = await prompt()
   await register(vault)
 
@@ -197,7 +197,7 @@ test('forget needs the whole client id repeated', async () => {
   })
 })
 
-test('recover walks each open call: reads where it can, else says what to do, and takes the word of Thredd', async () => {
+test('recover goes through the open calls: it reads the client where it can, else prints what to do; --deleted-by-thredd settles them', async () => {
   const { vault, type } = await prompt()
   expect((await type('recover')).written).toBe('nothing is open: every call that changed a registration is settled\n')
   await (await vault.begin(call('register'))).close('unknown')
@@ -246,7 +246,7 @@ test('check counts what decrypts; with a connection it proves each token', async
   })
 })
 
-test('a word that is none of these is answered with the one that was meant', async () => {
+test('an unknown word is answered with the nearest one', async () => {
   const { type } = await prompt()
 
   expect((await thrown(type('lsit'))).problems).toEqual([

@@ -89,7 +89,7 @@ test.each([
 
   const altered = await mintClientAssertion(await load(pkcs8(key), alg), CLAIMS, MINTED, changes)
 
-  // Its time is over, which is what the change is for.
+  // It has expired, as the change says.
   const currentDate = new Date(0)
   const verified = await jwtVerify(altered.reveal(), createPublicKey(key), { currentDate })
   expect(verified.protectedHeader).toEqual({ alg, kid: 'nobody' })
@@ -135,12 +135,12 @@ test('an unsigned JWT says so in its header and has nothing after the last dot',
   expect(minted.split('.').slice(1)).toEqual([signed.split('.')[1], ''])
 })
 
-test('what cannot be altered is refused: no JWT, an algorithm that we have no keys for', async () => {
+test('a text that is no JWT, and one with an algorithm that we have no keys for, cannot be altered', async () => {
   const foreign = [{ alg: 'EdDSA' }, {}].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
 
   expect(await problemOf(alterJwt('nothing', { ...UNCHANGED, signature: 'damaged' }))).toEqual({
     code: 'VALUE_UNDEFINED',
-    message: 'what is to be changed is not a JWT',
+    message: 'the value to be changed is not a JWT',
   })
   expect(await problemOf(alterJwt(`${foreign.join('.')}.c2ln`, { ...UNCHANGED, key: 'other' }))).toEqual({
     code: 'KEY_UNUSABLE',

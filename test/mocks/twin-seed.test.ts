@@ -169,6 +169,8 @@ test('an error names what is wrong with a seed, and where', () => {
     expect(wrong({ ...good, [key]: 'x' })).toThrow(`applications[0].${key} of the seed cannot be set`)
   }
   expect(wrong(good, { ...LOYALTY, name: 'a' })).toThrow('the seed has name "a" more than once')
-  expect(wrong(good, { ...good, name: 'b' })).toThrow(`the seed has software_id "${PAYMENTS.software_id}" more than once`)
+  expect(wrong(good, { ...good, name: 'b' })).toThrow(
+    `the seed has software_id "${PAYMENTS.software_id}" more than once`,
+  )
   expect(wrong({ ...good, client_id: CLIENT_ID })).toThrow(`the seed has client_id "${CLIENT_ID}" more than once`)
 })

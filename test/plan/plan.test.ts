@@ -1,4 +1,4 @@
-/** Flow and environment together: where each value comes from, and everything that is missing said at once. */
+/** The plan of a flow in an environment: the source of each value, and everything that is missing, reported at once. */
 import { cp, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-test.each(['uat', 'prod'])('a first run on %s says at once what has to be filled in, and where', async (env) => {
+test.each(['uat', 'prod'])('a first run on %s reports at once what has to be set, and where', async (env) => {
   const said = await refusal({ flow: join(ROOT, 'flows/register.arazzo.yaml'), env: join(ROOT, `.env.${env}`) })
 
   expectGolden(said, `plan/first-run-on-${env}.txt`)
@@ -40,7 +40,7 @@ test('the whole registration can be planned on the offline twin', async () => {
   })
 })
 
-test('an input is needed or not as the values before it say', async () => {
+test('whether an input is needed depends on the values of others', async () => {
   const planned = await planFor({
     flow: join(ROOT, 'flows/register.arazzo.yaml'),
     env: join(ROOT, '.env.mock'),
@@ -88,7 +88,7 @@ test.each([
   expect(sourcesOf(planned)).toEqual({ registration_access_token: source })
 })
 
-test('without a registration in the vault the way out is named', async () => {
+test('without a registration in the vault the message says what to do', async () => {
   const said = await refusal({
     flow: await flowWith({ registration_access_token: { type: 'string' } }, ['registration_access_token']),
   })
@@ -134,7 +134,7 @@ test('values that do not fit are refused together, with their places and without
   expectGolden(said, 'plan/invalid-inputs.txt')
 })
 
-test('names on the command line that nothing asks for are refused with the nearest that something does', async () => {
+test('unknown names on the command line are refused, with the nearest known one', async () => {
   const said = await refusal({
     flow: await flowWith({ client_id: { type: 'string' } }),
     settings: ['CLIENT_ID=1'],
@@ -155,7 +155,7 @@ const ASSERTION = {
   signing_alg: { type: 'string' },
 }
 
-test('what a client assertion needs is asked for before anything is sent', async () => {
+test('settings that a client assertion needs are reported before anything is sent', async () => {
   const flow = await flowWith(ASSERTION)
 
   const nothing = await refusal({ flow })
@@ -168,7 +168,7 @@ test('what a client assertion needs is asked for before anything is sent', async
   expectGolden([nothing, algorithm].join('\n'), 'plan/assertion.txt')
 })
 
-test('a client assertion speaks of the client that the flow speaks of', async () => {
+test('a client assertion is for the client of the flow', async () => {
   const planned = await planFor({
     flow: await flowWith(ASSERTION),
     settings: ['CLIENT_ID=of-the-environment', 'AUDIENCE=https://as.example', 'SIGNING_KEY=k', 'SIGNING_KID=k'],

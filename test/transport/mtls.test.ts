@@ -48,7 +48,7 @@ const EARLY = 'most likely because the certificate of identity "not-yet-valid" i
 const BARE = (alert: string) =>
   `"${SERVER_NAME}" demands a client certificate and identity "none" presents none (TLS alert "${alert}")`
 
-/** What a strict server makes of each certificate, and the sentence a person reads. */
+/** The answer of a strict server to each certificate, and the message for it. */
 const CLIENTS = [
   ['transport', 'TLSv1.2', 'answered'],
   ['transport', 'TLSv1.3', 'answered'],
@@ -120,7 +120,7 @@ const TOKEN_REQUEST: Outgoing = {
   }).toString(),
 }
 
-/** What the twin decides about each certificate; a request that is let in and refused by its rules is an answer. */
+/** The twin's decision about each certificate; a request that it accepts and then refuses by its rules has an answer. */
 const AT_THE_TWIN: Readonly<Record<(typeof CLIENTS)[number][0], readonly [status: number, decision: RegExp]>> = {
   transport: [200, /bound to the certificate$/],
   other: [401, /^refused: /],
@@ -131,7 +131,7 @@ const AT_THE_TWIN: Readonly<Record<(typeof CLIENTS)[number][0], readonly [status
   clone: [0, /^handshake refused: CERT_SIGNATURE_FAILURE/],
 }
 
-test.for(CLIENTS)('certificate "%s" under %s at the twin: its log proves what it was asked', async (cell) => {
+test.for(CLIENTS)('certificate "%s" under %s at the twin: its log shows which requests arrived', async (cell) => {
   const [identity, version, outcome, sent, sentence] = cell
   const [status, decision] = AT_THE_TWIN[identity]
   await using running = await startTwin({ pki: made.pki, maxTlsVersion: version })
@@ -150,7 +150,7 @@ test.for(CLIENTS)('certificate "%s" under %s at the twin: its log proves what it
     })
     expect(delivery.tls?.protocol ?? version).toBe(version)
   }
-  // A second handshake is judged like the first, and no request came in that should not have.
+  // The second handshake has the result of the first, and no request arrived that had to be refused.
   await expect.poll(() => running.twin.log.length).toBe(2)
   for (const entry of running.twin.log) {
     expect(entry.status).toBe(status)
@@ -217,7 +217,7 @@ test('an environment variable that disarms TLS checks elsewhere does not disarm 
   expect(server.requests).toEqual([])
 })
 
-/** RFC 8446 section 6.2; what real gateways answer, and Node's own server never does. */
+/** Alerts (RFC 8446 section 6.2) that real gateways send and Node's own server does not. */
 const ALERTS = [
   [42, 'TLS_CLIENT_REFUSED', 'bad certificate'],
   [44, 'TLS_CLIENT_REFUSED', 'certificate revoked'],

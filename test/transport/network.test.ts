@@ -1,4 +1,4 @@
-/** What a network can do to a run: each fault has an outcome of its own, nothing hangs, nothing is sent again that must not be. */
+/** Faults of the network: each has an outcome of its own, no run hangs, and no call is repeated that must not be. */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { beforeAll, expect, test } from 'vitest'
@@ -212,11 +212,11 @@ test.for(FAULTS)('$fault: exit $exitCode, $outcome', async ({ step, talk, outcom
     { status: 'skipped', because: `step "call" ${status}` },
   ])
   expect(ran.steps[0]?.error?.hint).toBe(hint)
-  // Neither the redirect, nor the next step, nor a second try.
+  // No redirect is followed, the next step does not run, and nothing is tried again.
   expect(requests).toHaveLength(1)
 })
 
-test('no two faults of the network have the same outcome but for what the reader needs not tell apart', () => {
+test('no two faults of the network have the same outcome, apart from those with the same meaning for a reader', () => {
   const outcomes = FAULTS.map(({ outcome, hint }) => `${outcome} ${hint}`)
   const repeated = FAULTS.filter(({ outcome, hint }, index) => outcomes.indexOf(`${outcome} ${hint}`) !== index)
 
@@ -255,7 +255,7 @@ const NOT_REPEATED =
   'it was not repeated: the server may have acted on it; set x-dcr: { retrySafe: true } where a repetition does no harm'
 const AGAIN = [{ name: 'again', type: 'retry', retryAfter: 0, retryLimit: 2 }]
 
-/** What leaves open whether the server has registered the client. */
+/** Faults after which it is unknown whether the server has registered the client. */
 const UNKNOWN_FATES: readonly (readonly [string, Row['talk'], string])[] = [
   ['is never answered', () => {}, 'TIMEOUT'],
   ['is answered with a closed connection', (socket) => socket.end(), 'PEER_CLOSED'],
@@ -322,7 +322,7 @@ test('without an action that says so nothing is tried again', async () => {
   expect(requests).toEqual(['GET /status'])
 })
 
-/** Header, own wait of the flow in seconds, what is waited. */
+/** Retry-After header, wait of the flow in seconds, resulting wait in milliseconds. */
 const WAITS: readonly (readonly [string | undefined, number, number])[] = [
   ['3', 60, 3000],
   ['0', 60, 0],
@@ -400,7 +400,7 @@ async function againstTalk(
   return { ran, requests }
 }
 
-/** The error of the first step, or its red checks, in one line. */
+/** The error of the first step, or its failed checks, in one line. */
 function outcomeOf({ steps: [step] }: LocalRun, port: number): string {
   if (step === undefined) throw new Error('no step')
   const { error } = step
@@ -418,14 +418,14 @@ function answer(status: number, type: string, body: string, ...headers: readonly
   return `${lines.join('\r\n')}\r\n\r\n${body}`
 }
 
-/** A byte at a time until the client has had enough. */
+/** Sends single bytes until the client closes the connection. */
 function drip(socket: TLSSocket, head: string): void {
   socket.write(head)
   const timer = setInterval(() => socket.write('x'), 20)
   socket.once('close', () => clearInterval(timer))
 }
 
-/** As much as the client takes, without an end. */
+/** Sends without end, as fast as the client reads. */
 function flood(socket: TLSSocket): void {
   const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`
   const more = () => {

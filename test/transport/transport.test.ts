@@ -39,7 +39,7 @@ function send(transport: Transport, request: Partial<Outgoing> = {}, options: Pa
   )
 }
 
-/** Code, knowledge and sentence of a failure; dates vary with the day the certificates were made. */
+/** Code, `sent` and message of a failure, without dates, which depend on the day the certificates were made. */
 function failure(delivery: Delivery) {
   if (delivery.kind !== 'failed') throw new Error(`answered with ${delivery.answer.status}`)
   const { code, message } = delivery.problem
@@ -232,7 +232,7 @@ test.for([
   expect(connections).toBe(0)
 })
 
-test('an identity the environment does not have is never replaced by none', async () => {
+test('an identity that the environment does not have is an error; no request is sent without a certificate instead', async () => {
   await using https = await startHttps(server(), (_, response) => response.end())
   await using transport = transportTo(https.port)
   await expect(send(transport, {}, { identity: 'trasport' })).rejects.toMatchObject({
@@ -267,7 +267,7 @@ interface Expected {
   readonly timeoutMs?: number
 }
 
-/** What a server says once the TLS connection stands and the request is there. */
+/** What a server sends after the handshake, when it has the request. */
 const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: Socket) => unknown })[] = [
   {
     title: 'a server that closes in the middle of a body of known length',
@@ -337,7 +337,7 @@ const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: So
     message: 'the answer of "server.example" is not HTTP',
   },
   {
-    title: 'a switch of protocols nobody asked for',
+    title: 'a switch of protocols that was not requested',
     talk: (socket: TLSSocket) => socket.write('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
     code: 'PROTOCOL',
     message: 'the answer of "server.example" is not HTTP',
@@ -376,7 +376,7 @@ test.for([
   })
 })
 
-/** What a server does before a TLS connection stands. */
+/** What a server does instead of a TLS handshake. */
 const HANDSHAKES: readonly (Expected & { readonly talk: (socket: Socket) => unknown })[] = [
   {
     title: 'a server that accepts and says nothing',
@@ -386,13 +386,13 @@ const HANDSHAKES: readonly (Expected & { readonly talk: (socket: Socket) => unkn
     message: 'no TLS connection to "server.example" within 300 ms',
   },
   {
-    title: 'a server that hangs up on the ClientHello',
+    title: 'a server that closes after the ClientHello',
     talk: (socket: Socket) => socket.once('data', () => socket.end()),
     code: 'PEER_CLOSED',
     message: `"server.example" closed the connection during the TLS handshake; ${SUSPICION}`,
   },
   {
-    title: 'a server that resets on the ClientHello',
+    title: 'a server that resets after the ClientHello',
     talk: (socket: Socket) => socket.once('data', () => socket.resetAndDestroy()),
     code: 'PEER_CLOSED',
     message: `"server.example" closed the connection during the TLS handshake; ${SUSPICION}`,
@@ -421,7 +421,7 @@ test('a server with only older TLS than allowed gets no request', async () => {
   })
 })
 
-test('a port where nobody listens is no refusal of a certificate', async () => {
+test('a port on which no server listens is not taken for the refusal of a certificate', async () => {
   const port = await closedPort()
   await using transport = transportTo(port)
   expect(failure(await send(transport))).toEqual({
@@ -431,7 +431,7 @@ test('a port where nobody listens is no refusal of a certificate', async () => {
   })
 })
 
-test('a name that does not resolve is named', async () => {
+test('the message names a host that does not resolve', async () => {
   await using transport = transportTo(undefined, { allowedHosts: new Set(['does-not-exist.invalid']) })
   expect(failure(await send(transport, { url: 'https://does-not-exist.invalid/' }))).toEqual({
     code: 'DNS',
@@ -469,7 +469,7 @@ test('an abort ends the wait for an answer at once, and nothing is sent after it
   expect(failure(await send(transport, {}, { signal: control.signal }))).toEqual({ ...stopped, sent: 'no' })
 })
 
-test('a request given up while connecting never leaves, even when the connection comes later', async () => {
+test('a request given up while connecting is never sent, even if the connection is established later', async () => {
   const arrived: string[] = []
   const control = new AbortController()
   await using tls = await startTls(server(), (socket) => {

@@ -222,7 +222,7 @@ export const COMMANDS = {
       help: HELP,
     },
     examples: [
-      ['thredd cleanup --env uat --dry-run', 'what runs have left behind, and calls whose end nobody knows'],
+      ['thredd cleanup --env uat --dry-run', 'clients that runs have left behind, and calls whose outcome is unknown'],
       ['thredd cleanup --env uat', 'delete it; at a terminal each client id is typed'],
       ['thredd cleanup --env uat --confirm <client_id>', 'the same in a CI job'],
     ],

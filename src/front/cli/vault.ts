@@ -25,7 +25,7 @@ export interface VaultIo {
   readonly write: (text: string) => void
   /** warnings and questions; never data */
   readonly warn: (text: string) => void
-  /** whether a person reads what is written: secrets are shown to nobody else */
+  /** whether the output is a terminal; otherwise secrets are not printed */
   readonly isTerminal: boolean
   /** relative paths start here */
   readonly folder: string

@@ -1,6 +1,6 @@
 /**
- * The vitest front end, as a configuration sees it: flow files are test files, and a reporter writes what `thredd run`
- * writes. Owns what vitest is told of a flow before it runs; what a flow does is not known here.
+ * The vitest front end for a configuration: projects in which flow files are test files, and a reporter that writes the same files
+ * as `thredd run`.
  */
 import { randomUUIDv7 } from 'node:crypto'
 import { basename, join, resolve } from 'node:path'
@@ -31,9 +31,9 @@ export function flowProjects(options: FlowProjectsOptions = {}): TestProjectInli
       include: [...include],
       // One application has one client: where it is real, flows wait for each other.
       fileParallelism: settings.twin !== undefined,
-      // They leave nothing behind that another would meet.
+      // No flow leaves anything in the worker that could affect the next one.
       isolate: false,
-      // Made and complete: nothing of it is for vite to transform.
+      // The bundle is complete: vite has nothing to transform in it.
       ...(SELF.endsWith('.js') && { server: { deps: { external: [join(SELF, '..')] } } }),
     },
   })
@@ -72,7 +72,7 @@ export async function flowTests(settings: Settings): Promise<FlowTests> {
   return (await import('./tests.ts')).flowTests(settings)
 }
 
-/** For those of files that are no flow. @internal */
+/** For the test modules of files that are not flows. @internal */
 export async function flowProblems(problems: readonly Problem[], settings: Settings): Promise<Error> {
   return (await import('./tests.ts')).errorOf(problems, settings)
 }
@@ -94,10 +94,10 @@ function flows(project: ProjectSettings): Plugin {
       const root = packageFolder(SELF)
       const { provenanceOf, versionOf } = await import('../provenance.ts')
       const tool = { version: versionOf(root), provenance: await provenanceOf(root, process.env) }
-      // What runs again is another run.
+      // While watching, each run has an id of its own.
       const known = { ...project, ...tool, folder, root, runId: watch ? undefined : runId }
       settingsOf = (file) => ({ ...known, file, isNamed: isNamed(file, vitest) })
-      // What a module says depends on the command line too.
+      // The text of a flow's module depends on the command line too, so it is not cached.
       defineCacheKeyGenerator(({ id }) => (FLOW.test(id) ? false : undefined))
     },
     transform: {
@@ -113,7 +113,7 @@ function flows(project: ProjectSettings): Plugin {
   }
 }
 
-/** By its whole name or path, as `thredd run` takes it. A save of a file must not change a client: watching names nothing. */
+/** Whether the command line names the flow, by whole name or path as for `thredd run`. While watching no flow counts as named, so that saving a file changes no client. */
 function isNamed(file: string, vitest: Vitest): boolean {
   const { filenamePattern = [] } = vitest as { readonly filenamePattern?: readonly string[] }
   const name = basename(file).replace(FLOW, '')
@@ -122,7 +122,7 @@ function isNamed(file: string, vitest: Vitest): boolean {
 
 const listening = new WeakSet<Vitest>()
 
-/** Vitest ends at once on a signal; a run that changes a client first does what it always does. A second signal ends it. */
+/** On a signal vitest would end at once. Here the run is cancelled first, so that its `finally` steps run; a second signal ends the process. */
 function endOnSignal(vitest: Vitest): void {
   if (listening.has(vitest)) return
   listening.add(vitest)
@@ -138,7 +138,7 @@ function endOnSignal(vitest: Vitest): void {
   }
 }
 
-/** From src/front/vitest as from dist. */
+/** The folder of the package, both for src/front/vitest and for dist. */
 function packageFolder(self: string): string {
   return self.endsWith('.ts') ? resolve(self, '../../../..') : join(self, '../..')
 }

@@ -7,7 +7,7 @@ import { readFlow, type Step, type Workflow } from '../../flow/index.ts'
 import { inReadingOrder, type SourceLocation, ToolError } from '../../record/errors.ts'
 import type { Settings } from './tests.ts'
 
-/** `self` is the module that the text imports; `files` are those that it depends on. A flow with problems throws them. */
+/** `self` is the module that the text imports; `files` are those that the flow depends on. The module of a flow with problems throws them. */
 export async function moduleOf(
   settings: Settings,
   self: string,
@@ -53,7 +53,7 @@ function piecesOf(workflow: Workflow): Piece[] {
       const name = JSON.stringify(stepId)
       return { at, code: `test(${name}, flow.step(${id}, ${name}), 0);` }
     })
-    // Those that always run come last wherever they stand; a test that waits for them does no harm.
+    // In the order of the file. Steps that always run may be executed later; their tests wait for them.
     .sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
   return [
     { at: workflow.at, code: `suite(${id}, () => {` },

@@ -1,6 +1,6 @@
 /**
- * The records of the flow files of a vitest run, merged to one for each project and written as `thredd run` writes its own.
- * They travel as meta data of the files, so that blobs of other machines hold them too.
+ * Merges the records of the flow files of a vitest run into one for each project, and writes it like that of `thredd run`. The
+ * records are meta data of the test files, so that blob reports of other machines contain them too.
  */
 import { randomBytes } from 'node:crypto'
 import { relative, resolve } from 'node:path'
@@ -11,7 +11,7 @@ import { writeReports } from '../../report/write.ts'
 import { runFolder } from '../../run/index.ts'
 import { Redactor } from '../../secret/index.ts'
 
-interface Surroundings {
+interface ReportOptions {
   /** names, in the order of the configuration */
   readonly projects: readonly string[]
   readonly root: string
@@ -21,9 +21,9 @@ interface Surroundings {
 
 export async function report(
   modules: readonly TestModule[],
-  { projects, root, out, log }: Surroundings,
+  { projects, root, out, log }: ReportOptions,
 ): Promise<void> {
-  // The real environment stands last, and "latest" leads to it.
+  // The project of the real environment is the last one, so that "latest" points to it.
   for (const name of projects) {
     const list = modules.filter(({ project }) => project.name === name)
     const records = list
@@ -32,18 +32,18 @@ export async function report(
     const record = merged(records)
     if (record === undefined) continue
     const folder = runFolder(new Date(record.startedAt), name, record.runId)
-    // The secrets of the runs are gone with the workers, which searched what they handed over.
+    // The workers have already searched their records for secrets, which are not known here.
     const artifacts = await createArtifacts(resolve(root, out), folder, new Redactor(randomBytes(32)))
     const { workflows, ...head } = record
     const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
-    // On the twin there is nothing that a person must do.
+    // After a run on the twin there is nothing left to do.
     const notified = head.counterparty === 'network' ? workflows : []
     for (const notice of new Set(notified.flatMap((workflow) => workflow.notice ?? []))) log(`  next ${notice}`)
     log(`${name}: ${head.verdict}, ${relative(root, file)}`)
   }
 }
 
-/** The lists of all, each row once; what a run has one of is that of the first to begin. */
+/** Lists are joined, each row once; everything else is taken from the run that began first. */
 function merged(records: readonly RunRecord[]): RunRecord | undefined {
   const [first] = records.toSorted((a, b) => (a.startedAt < b.startedAt ? -1 : 1))
   if (first === undefined) return undefined
@@ -56,7 +56,7 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
   return {
     ...first,
     ...joined,
-    // A whole flow is left out where no file ran it; what is left out of a flow, only its own file knows.
+    // A flow counts as left out where every record says so; a part of a flow where the record of its file does.
     leftOut: joined.leftOut?.filter(
       (name) => name.includes(' / ') || records.every((record) => record.leftOut?.includes(name)),
     ),

@@ -40,9 +40,9 @@ export interface Settings {
   /** the folder of this package */
   readonly root: string
   readonly environment: string
-  /** how the embedded twin is met; absent: the environment is a real one */
+  /** whether the embedded twin answers in this process or over TLS; absent: the environment is a real one */
   readonly twin?: Counterparty['kind'] | undefined
-  /** whether a person named the flow, so that it may change a client */
+  /** whether the command line names the flow, so that it may change a client */
   readonly isNamed: boolean
   readonly version: string
   readonly provenance: Provenance | undefined
@@ -54,9 +54,9 @@ export interface FlowTests {
   begin(file: Readonly<RunnerTestSuite>): Promise<void>
   /** The test of one step or case. */
   step(workflowId: string, stepId: string): (context: TestContext) => Promise<void>
-  /** After the tests of a workflow: throws what none of them could say. */
+  /** After the tests of a workflow: throws an error of the workflow that belongs to no step. */
   workflow(workflowId: string): Promise<void>
-  /** After all tests: waits for the last steps and hands over the record. */
+  /** After all tests: waits for the last steps and passes the record to the reporter. */
   end(file: Readonly<RunnerTestSuite>): Promise<void>
 }
 
@@ -76,7 +76,7 @@ export function flowTests(settings: Settings): FlowTests {
 
   async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord | undefined> {
     const { file, folder, root, twin, version, provenance, runId } = settings
-    // Registrations on the twin end with it: flows that run at the same time share none.
+    // Each flow has a twin and a vault of its own, since flows may run at the same time.
     const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
     let current = ''
     const follow = (event: RunEvent | PreparedEvent | GivenEvent) => {
@@ -123,7 +123,7 @@ export function flowTests(settings: Settings): FlowTests {
       const chosen = file.tasks.filter((task) => task.mode !== 'skip').map(({ name }) => name)
       const { promise: prepared, resolve } = Promise.withResolvers<void>()
       try {
-        for (const [workflowId, because] of await leftAlone(settings)) left.set(workflowId, because)
+        for (const [workflowId, because] of await notRun(settings)) left.set(workflowId, because)
         const workflows = chosen.filter((name) => !left.has(name))
         if (workflows.length === 0) return
         running = start(workflows, resolve)
@@ -141,9 +141,9 @@ export function flowTests(settings: Settings): FlowTests {
       const early = await Promise.race([finished(workflowId, stepId).promise, running?.then(() => undefined)])
       if (early?.status === 'skipped') context.skip(early.because)
       if (early?.status === 'passed') return await annotate(early, context)
-      // Only the end of the run shows all that is secret in an answer.
+      // Waits for the end of the run: until then a later answer may show that a text of this step is secret.
       const step = stepsOf(await running, workflowId).find((one) => one.stepId === stepId)
-      if (step === undefined) return context.skip('the path taken did not lead here')
+      if (step === undefined) return context.skip('the run did not reach this step')
       throw failureOf(step, settings)
     },
 
@@ -161,8 +161,8 @@ export function flowTests(settings: Settings): FlowTests {
   }
 }
 
-/** Nothing by accident: the workflows that would change a client and that nobody named, each with the reason. */
-async function leftAlone(settings: Settings): Promise<ReadonlyMap<string, string>> {
+/** The workflows that would change a client and are not named on the command line, each with the reason. */
+async function notRun(settings: Settings): Promise<ReadonlyMap<string, string>> {
   if (settings.isNamed) return new Map()
   const environment = await loadEnvironment(environmentOf(settings))
   const flow = await readFlow(settings.file)
@@ -188,7 +188,7 @@ function stepsOf(record: RunRecord | undefined, workflowId: string): readonly St
   return (record?.workflows ?? []).filter((one) => one.workflowId === workflowId).flatMap(({ steps }) => steps)
 }
 
-/** A rule that should hold and does not: a test passes with it, and says so. */
+/** Annotates a test that passes with the rules of level "should" that do not hold. */
 async function annotate(step: StepRecord, context: TestContext): Promise<void> {
   for (const check of step.checks) if (check.status === 'warn') await context.annotate(sentence(check), 'warning')
 }
@@ -201,9 +201,9 @@ function failureOf({ stepId, status, error, checks, at }: StepRecord, settings: 
   return new AggregateError(failed.map((check) => located(sentence(check), check.at ?? at, settings, stepId)))
 }
 
-/** What is no verdict, and says so where it came of the server or the way to it. */
+/** Problems as an error; those of the network or the server begin with "inconclusive". */
 export function errorOf(
-  problems: readonly Told[],
+  problems: readonly AnyProblem[],
   settings: Settings,
   where?: string,
   warnings: readonly string[] = [],
@@ -217,9 +217,9 @@ export function errorOf(
   ])
 }
 
-type Told = Omit<Problem, 'code'> & { readonly code: string }
+type AnyProblem = Omit<Problem, 'code'> & { readonly code: string }
 
-/** An error whose stack is the place in the file, for editors and for vitest's excerpt. */
+/** An error whose stack is the line in the flow file, so that editors and vitest show it. */
 function located(message: string, at: SourceLocation | undefined, { folder, root }: Settings, where = 'flow'): Error {
   const error = new Error(message)
   error.name = 'FlowError'
