@@ -69,7 +69,8 @@ export function flowReporter({ out = 'reports' }: FlowReporterOptions = {}): Rep
 
 /** For the test modules that flow files become. @internal */
 export async function flowTests(settings: Settings): Promise<FlowTests> {
-  return (await import('./tests.ts')).flowTests(settings)
+  const { FlowTests } = await import('./tests.ts')
+  return new FlowTests(settings)
 }
 
 /** For the test modules of files that are not flows. @internal */

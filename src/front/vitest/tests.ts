@@ -49,46 +49,84 @@ export interface Settings {
   readonly runId?: string | undefined
 }
 
-export interface FlowTests {
+/** The tests of one flow file and the run behind them. */
+export class FlowTests {
+  readonly #settings: Settings
+  /** by workflow and step id; resolved when the step finishes, with undefined where the run ended before */
+  readonly #steps = new Map<string, PromiseWithResolvers<StepRecord | undefined>>()
+  /** the reason by workflow id */
+  readonly #notRun = new Map<string, string>()
+  readonly #stop = new AbortController()
+  readonly #interrupt = () => this.#stop.abort()
+  #running: Promise<RunRecord | undefined> | undefined
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
   /** Before all tests: starts the run of the workflows of which a test was chosen. */
-  begin(file: Readonly<RunnerTestSuite>): Promise<void>
+  async begin(file: Readonly<RunnerTestSuite>): Promise<void> {
+    const chosen = file.tasks.filter((task) => task.mode !== 'skip').map(({ name }) => name)
+    const { promise: prepared, resolve } = Promise.withResolvers<void>()
+    try {
+      for (const [workflowId, because] of await notRun(this.#settings)) this.#notRun.set(workflowId, because)
+      const workflows = chosen.filter((name) => !this.#notRun.has(name))
+      if (workflows.length === 0) return
+      this.#running = this.#run(workflows, resolve)
+      await Promise.race([prepared, this.#running])
+    } catch (error) {
+      this.#running = undefined
+      throw error instanceof ToolError ? errorOf(error.problems, this.#settings, undefined, error.warnings) : error
+    }
+  }
+
   /** The test of one step or case. */
-  step(workflowId: string, stepId: string): (context: TestContext) => Promise<void>
+  step(workflowId: string, stepId: string): (context: TestContext) => Promise<void> {
+    return async (context) => {
+      const because = this.#notRun.get(workflowId)
+      if (because !== undefined) context.skip(because)
+      context.signal.addEventListener('abort', this.#interrupt)
+      const finished = this.#finished(workflowId, stepId).promise
+      const early = await Promise.race([finished, this.#running?.then(() => undefined)])
+      if (early?.status === 'skipped') context.skip(early.because)
+      if (early?.status === 'passed') return await annotate(early, context)
+      // Waits for the end of the run: until then a later answer may show that a text of this step is secret.
+      const step = stepsOf(await this.#running, workflowId).find((one) => one.stepId === stepId)
+      if (step === undefined) return context.skip('the run did not reach this step')
+      throw failureOf(step, this.#settings)
+    }
+  }
+
   /** After the tests of a workflow: throws an error of the workflow that belongs to no step. */
-  workflow(workflowId: string): Promise<void>
+  async workflow(workflowId: string): Promise<void> {
+    const record = await this.#running
+    const workflow = record?.workflows.findLast((one) => one.workflowId === workflowId)
+    const error = workflow && errorBeyondSteps(workflow)
+    if (error !== undefined) throw errorOf([error], this.#settings, workflowId)
+  }
+
   /** After all tests: waits for the last steps and passes the record to the reporter. */
-  end(file: Readonly<RunnerTestSuite>): Promise<void>
-}
+  async end(file: Readonly<RunnerTestSuite>): Promise<void> {
+    const record = await this.#running
+    if (record !== undefined) (file as RunnerTestFile).meta.thredd = record
+  }
 
-export function flowTests(settings: Settings): FlowTests {
-  const live = new Map<string, PromiseWithResolvers<StepRecord | undefined>>()
-  const left = new Map<string, string>()
-  const stop = new AbortController()
-  const interrupt = () => stop.abort()
-  let running: Promise<RunRecord | undefined> | undefined
-
-  const finished = (workflowId: string, stepId: string) => {
+  #finished(workflowId: string, stepId: string): PromiseWithResolvers<StepRecord | undefined> {
     const key = JSON.stringify([workflowId, stepId])
-    const promise = live.get(key) ?? Promise.withResolvers<StepRecord | undefined>()
-    live.set(key, promise)
+    const promise = this.#steps.get(key) ?? Promise.withResolvers<StepRecord | undefined>()
+    this.#steps.set(key, promise)
     return promise
   }
 
-  async function start(workflows: readonly string[], prepared: () => void): Promise<RunRecord | undefined> {
-    const { file, folder, root, twin, version, provenance, runId } = settings
+  async #run(workflows: readonly string[], prepared: () => void): Promise<RunRecord | undefined> {
+    const { file, folder, root, twin, version, provenance, runId } = this.#settings
     // Each flow has a twin and a vault of its own, since flows may run at the same time.
     const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
-    let current = ''
-    const follow = (event: RunEvent | PreparedEvent | GivenEvent) => {
-      if (event.type === 'prepared') prepared()
-      if (event.type === 'workflow-started') current = event.planned.workflow.workflowId
-      if (event.type === 'step-finished') finished(current, event.step.stepId).resolve(event.step)
-    }
-    process.on('SIGINT', interrupt)
-    process.on('SIGTERM', interrupt)
+    process.on('SIGINT', this.#interrupt)
+    process.on('SIGTERM', this.#interrupt)
     try {
       const request = await resolveRequest({
-        environment: environmentOf(settings, own && join(own, 'vault')),
+        environment: environmentOf(this.#settings, own && join(own, 'vault')),
         selection: { flows: [file], workflow: workflows, folders: [folder, root] },
         permissions: {
           confirm: process.env.THREDD_CONFIRM,
@@ -103,61 +141,29 @@ export function flowTests(settings: Settings): FlowTests {
         variables: process.env,
         proxy: proxyOf(process.env),
         twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
-        signal: stop.signal,
-        onEvent: follow,
+        signal: this.#stop.signal,
+        onEvent: this.#follower(prepared),
         onFinished: (head, workflows) => {
           record = { ...head, workflows: [...workflows] }
         },
       })
       return record
     } finally {
-      process.off('SIGINT', interrupt)
-      process.off('SIGTERM', interrupt)
-      for (const { resolve } of live.values()) resolve(undefined)
+      process.off('SIGINT', this.#interrupt)
+      process.off('SIGTERM', this.#interrupt)
+      for (const { resolve } of this.#steps.values()) resolve(undefined)
       if (own !== undefined) await rm(own, { recursive: true, force: true })
     }
   }
 
-  return {
-    begin: async (file) => {
-      const chosen = file.tasks.filter((task) => task.mode !== 'skip').map(({ name }) => name)
-      const { promise: prepared, resolve } = Promise.withResolvers<void>()
-      try {
-        for (const [workflowId, because] of await notRun(settings)) left.set(workflowId, because)
-        const workflows = chosen.filter((name) => !left.has(name))
-        if (workflows.length === 0) return
-        running = start(workflows, resolve)
-        await Promise.race([prepared, running])
-      } catch (error) {
-        running = undefined
-        throw error instanceof ToolError ? errorOf(error.problems, settings, undefined, error.warnings) : error
-      }
-    },
-
-    step: (workflowId, stepId) => async (context) => {
-      const because = left.get(workflowId)
-      if (because !== undefined) context.skip(because)
-      context.signal.addEventListener('abort', interrupt)
-      const early = await Promise.race([finished(workflowId, stepId).promise, running?.then(() => undefined)])
-      if (early?.status === 'skipped') context.skip(early.because)
-      if (early?.status === 'passed') return await annotate(early, context)
-      // Waits for the end of the run: until then a later answer may show that a text of this step is secret.
-      const step = stepsOf(await running, workflowId).find((one) => one.stepId === stepId)
-      if (step === undefined) return context.skip('the run did not reach this step')
-      throw failureOf(step, settings)
-    },
-
-    async workflow(workflowId) {
-      const record = await running
-      const workflow = record?.workflows.findLast((one) => one.workflowId === workflowId)
-      const error = workflow && errorBeyondSteps(workflow)
-      if (error !== undefined) throw errorOf([error], settings, workflowId)
-    },
-
-    async end(file) {
-      const record = await running
-      if (record !== undefined) (file as RunnerTestFile).meta.thredd = record
-    },
+  /** Resolves the promises of the steps as they finish. */
+  #follower(prepared: () => void): (event: RunEvent | PreparedEvent | GivenEvent) => void {
+    let current = ''
+    return (event) => {
+      if (event.type === 'prepared') prepared()
+      if (event.type === 'workflow-started') current = event.planned.workflow.workflowId
+      if (event.type === 'step-finished') this.#finished(current, event.step.stepId).resolve(event.step)
+    }
   }
 }
 
