@@ -1,18 +1,17 @@
 /**
- * One call of a step: values made fresh, the request built, altered and sent, the answer kept before it is judged. Knows
- * nothing of the steps around it; every effect is an argument.
+ * One call of a step: JWTs signed, the request built, altered and sent, the answer kept before it is judged. Every effect is
+ * an argument.
  */
 
 import { inputsReadBy } from '../flow/arazzo/needs.ts'
 import { judge } from '../flow/expression/criterion.ts'
 import { type Context, ExpressionError } from '../flow/expression/expression.ts'
-import type { CallStep, Criterion, JwtHolder, Workflow, WorkflowStep } from '../flow/index.ts'
+import type { CallStep, Criterion, JwtHolder, Workflow } from '../flow/index.ts'
 import type { JwtChanges } from '../identity/jwt.ts'
 import {
   type AssertionPlan,
   type PlannedCall,
   type PlannedInput,
-  type PlannedStep,
   type PlannedWorkflow,
   plainValue,
   type VaultMember,
@@ -22,26 +21,39 @@ import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
 import type { Delivery, Transport } from '../transport/transport.ts'
 import { exchangeOf, parseAnswer } from './exchange.ts'
-import { compareScopes, judgeAnswer, type ParsedAnswer, refusalCheck, scopeCheck } from './judge.ts'
+import {
+  altersScopes,
+  compareScopes,
+  isRefusal,
+  isSuccess,
+  judgeAnswer,
+  noVerdict,
+  type ParsedAnswer,
+  refusalCheck,
+  refusalFacts,
+  scopeCheck,
+  successCheck,
+} from './judge.ts'
 import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn, nameIn } from './request.ts'
+import { notRun, round } from './step-record.ts'
 
-/** What the vault made of an answer. */
+/** News of a registration that the vault has kept. */
 export interface Kept {
   readonly clientId: string
   /** a first registration, or a token that replaces an earlier one */
   readonly news: 'registered' | 'rotated'
-  /** what else there is of the client could not be read; the answer is safe all the same */
+  /** earlier entries of the client could not be read; the answer is kept all the same */
   readonly problem?: Problem | undefined
 }
 
-/** A call that is written down until it is known how it ended. */
+/** A call that the vault has written down, and that stays open until it is known how it ended. */
 export interface Intent {
-  /** Durable before anything looks at it. */
+  /** Durable when it resolves. */
   keep(answer: { readonly body: Uint8Array; readonly status: number }): Promise<Kept | undefined>
   close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
 }
 
-/** Effects the executor needs; golden records are byte-stable because time and ids come from here too. */
+/** The effects that execution needs. Time and ids are among them, so that tests can fix both. */
 export interface Ports {
   readonly transport: Transport
   /** a freshly signed client assertion with an unused jti */
@@ -49,7 +61,7 @@ export interface Ports {
   /** a JWT that others signed, with another signature */
   readonly alter: (jwt: string, changes: JwtChanges) => Promise<Secret>
   readonly vault: {
-    /** Writes a call down that changes a registration, durably, before it leaves; undefined for any other call. */
+    /** Writes a call down before it leaves, durably, if it changes a registration; undefined for any other call. */
     begin(call: {
       readonly method: string
       readonly url: string
@@ -68,7 +80,7 @@ export interface Ports {
     worked(authorization: string, step: string): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
   }
-  /** Sees to it that a workflow finds what it is given; why it cannot begin, where that is not so. */
+  /** Establishes what a workflow is given. Returns why the workflow cannot begin, if it cannot. */
   readonly given: (workflow: Workflow) => Promise<string | undefined>
   readonly redactor: Redactor
   readonly userAgent: string
@@ -79,8 +91,8 @@ export interface Ports {
   readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
-/** What a workflow knows at one moment. */
-export interface Known {
+/** What the expressions of a workflow can read at one moment. */
+export interface Readable {
   readonly inputs: ReadonlyMap<string, PlannedInput>
   readonly outputs: ReadonlyMap<string, { readonly outputs: Readonly<Record<string, unknown>> }>
   readonly workflows: NonNullable<Context['workflows']>
@@ -105,7 +117,7 @@ export interface Outcome {
 export class Call {
   readonly #planned: PlannedCall
   readonly #step: CallStep
-  readonly #known: Known
+  readonly #readable: Readable
   readonly #ports: Ports
   readonly #signal: AbortSignal
   /** minted and stored inputs, read once for this step */
@@ -116,10 +128,10 @@ export class Call {
   #request: BuiltRequest | undefined
   #values: Readonly<Record<string, unknown>> = {}
 
-  constructor(planned: PlannedCall, known: Known, ports: Ports, signal: AbortSignal) {
+  constructor(planned: PlannedCall, readable: Readable, ports: Ports, signal: AbortSignal) {
     this.#planned = planned
     this.#step = planned.step
-    this.#known = known
+    this.#readable = readable
     this.#ports = ports
     this.#signal = signal
   }
@@ -127,7 +139,7 @@ export class Call {
   async run(): Promise<Outcome> {
     const startedAt = this.#ports.now().toISOString()
     const start = this.#ports.clock()
-    let result: Verdict
+    let result: StepResult
     try {
       result = await this.#exchange()
     } catch (error) {
@@ -135,7 +147,7 @@ export class Call {
     }
     const durationMs = round(this.#ports.clock() - start)
     return {
-      step: { ...blank(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
+      step: { ...notRun(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
       kept: this.#kept,
       context: this.#context(),
       answer: this.#answer,
@@ -143,13 +155,13 @@ export class Call {
     }
   }
 
-  async #exchange(): Promise<Verdict> {
+  async #exchange(): Promise<StepResult> {
     const { redactor, vault, userAgent } = this.#ports
     const jwts = await this.#refresh()
-    const request = buildRequest(this.#planned, this.#context(), this.#known.inputs, userAgent, jwts)
+    const request = buildRequest(this.#planned, this.#context(), this.#readable.inputs, userAgent, jwts)
     this.#request = request
     for (const key of request.keys) redactor.add(key)
-    // A server may echo what it was told.
+    // A server may repeat it in its answer.
     redactor.learn(request.body)
     redactor.learn(request.outgoing.url)
     for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
@@ -163,7 +175,7 @@ export class Call {
       this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
       return this.#judgeFailure(delivery)
     }
-    // Before anything else looks at it: what this answer registers must survive whatever happens next.
+    // Before it is parsed: what this answer registers must be kept whatever happens next.
     const { status, body } = delivery.answer
     const [kept] = await Promise.allSettled([this.#keep({ status, body, step }, intent)])
     const text = new TextDecoder().decode(body)
@@ -208,7 +220,7 @@ export class Call {
   /** Reads what is fresh for each step, and returns the altered JWTs by what holds them. */
   async #refresh(): Promise<ReadonlyMap<JwtHolder, string>> {
     const { redactor, sign, alter } = this.#ports
-    const { inputs } = this.#known
+    const { inputs } = this.#readable
     this.#fresh = await freshInputs(inputsReadBy(this.#step), inputs, this.#ports)
     const jwts = new Map<JwtHolder, string>()
     for (const [holder, alterations] of jwtAlterations(this.#step)) {
@@ -238,7 +250,7 @@ export class Call {
     const request = this.#request
     const answer = this.#answer
     return {
-      ...contextOf(this.#known, this.#fresh),
+      ...contextOf(this.#readable, this.#fresh),
       ...(request && {
         url: request.outgoing.url,
         method: request.outgoing.method,
@@ -258,7 +270,7 @@ export class Call {
   }
 
   /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
-  #judgeFailure({ problem, timing, tls }: Extract<Delivery, { kind: 'failed' }>): Verdict {
+  #judgeFailure({ problem, timing, tls }: Extract<Delivery, { kind: 'failed' }>): StepResult {
     // A connection that carried an earlier exchange was accepted with this certificate; its end refuses nothing.
     const reused = tls !== undefined && timing.connectMs === undefined
     const closed = problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined && !reused
@@ -267,7 +279,7 @@ export class Call {
     return { status: 'passed', checks: this.#ports.redactor.value([refusalCheck(true, problem.message, this.#step)]) }
   }
 
-  #judge(request: BuiltRequest, answer: ParsedAnswer): Verdict {
+  #judge(request: BuiltRequest, answer: ParsedAnswer): StepResult {
     const { redactor } = this.#ports
     const context = this.#context()
     const checks: CheckRecord[] = this.#step.expectRefused
@@ -288,7 +300,7 @@ export class Call {
     const judged = { checks: redactor.value(checks), scopes: redactor.value(scopes) }
     try {
       const outputs = Object.fromEntries(
-        [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#known.inputs)]),
+        [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
       )
       this.#values = outputs
       return { status: 'passed', ...judged, outputs: redactor.value(outputs) }
@@ -304,7 +316,7 @@ export class Call {
 
 /** What expressions can read before a request is made; `fresh` are the values of minted and stored inputs. */
 export function contextOf(
-  { inputs, outputs, workflows, document }: Known,
+  { inputs, outputs, workflows, document }: Readable,
   fresh: ReadonlyMap<string, string | undefined> = new Map(),
 ): Context {
   return {
@@ -339,64 +351,7 @@ export async function freshInputs(
   return fresh
 }
 
-type Verdict = Partial<StepRecord> & Pick<StepRecord, 'status'>
-
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300
-}
-
-/** A 4xx that gives nothing away. Throttling is no refusal. */
-function isRefusal({ status, body }: ParsedAnswer): boolean {
-  if (status < 400 || status >= 500 || status === 408 || status === 429) return false
-  const members = typeof body === 'object' && body !== null ? Object.keys(body) : []
-  return !members.some((name) => ['access_token', 'client_id', 'registration_access_token'].includes(name))
-}
-
-function refusalFacts({ status, body }: ParsedAnswer): string {
-  const error =
-    typeof body === 'object' && body !== null && 'error' in body ? `, error ${JSON.stringify(body.error)}` : ''
-  return `${status}${error}`
-}
-
-/**
- * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
- * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
- */
-function noVerdict({ status, headers }: ParsedAnswer, url: string, step: CallStep): Problem | undefined {
-  const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
-  const host = URL.parse(url)?.host ?? url
-  const wait = header('retry-after')
-  const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
-  if (status === 408) return { code: 'TIMEOUT', message: `"${host}" answered 408: the request took too long` }
-  if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
-  if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
-  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
-    return {
-      code: 'TLS_CLIENT_REFUSED',
-      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to ${
-        step.identity === 'none'
-          ? 'demand a client certificate, and none was presented'
-          : `refuse the certificate of identity "${step.identity}"`
-      }`,
-      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
-    }
-  }
-  return undefined
-}
-
-/** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
-function successCheck(status: number, step: CallStep): CheckRecord {
-  return {
-    id: 'success',
-    status: isSuccess(status) ? 'pass' : 'fail',
-    level: 'must',
-    clauses: [],
-    title: 'the call succeeds',
-    expected: 'a 2xx status',
-    actual: String(status),
-    at: step.at,
-  }
-}
+type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>
 
 export function criterionCheck(criterion: Criterion, index: number, context: Context): CheckRecord {
   const verdict = judge(criterion.condition, context)
@@ -412,50 +367,9 @@ export function criterionCheck(criterion: Criterion, index: number, context: Con
   }
 }
 
-/** The record of a step that has not run. */
-export function blank({ step }: PlannedStep): StepRecord {
-  return {
-    stepId: step.stepId,
-    description: step.description,
-    at: step.at,
-    clauses: step.clauses.length === 0 ? undefined : [...step.clauses],
-    status: 'skipped',
-    ...(step.kind === 'workflow' ? invoked(step) : called(step)),
-    durationMs: 0,
-    exchanges: [],
-    checks: [],
-    outputs: {},
-  }
-}
-
-function invoked({ invocation: { workflowId } }: WorkflowStep) {
-  const operation = { source: 'workflow', operationId: workflowId, method: 'RUN', path: workflowId }
-  return { operation, workflowId, identity: 'none' }
-}
-
-/** What asks for other scopes on purpose says in its criteria which it expects. */
-function altersScopes({ alterations }: CallStep): boolean {
-  return alterations.some(
-    ({ place, ...change }) => place === 'body' && 'tokens' in change && change.tokens[0] === 'scopes',
-  )
-}
-
-function called({ operation, source, identity, alterations }: CallStep) {
-  const { operationId, method, path } = operation
-  return {
-    operation: { source, operationId, method, path },
-    identity,
-    alterations: alterations.length === 0 ? undefined : alterations.map(({ text }) => text),
-  }
-}
-
 /** Anticipated errors become data; anything else is a bug and goes on. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ToolError) return error.problems[0]
   if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
   throw error
-}
-
-export function round(milliseconds: number): number {
-  return Math.round(milliseconds * 10) / 10
 }

@@ -1,8 +1,9 @@
 /** Judges an answer against its OpenAPI operation and compares requested with granted scopes. Pure. */
-import type { Step } from '../flow/index.ts'
+import type { CallStep, Step } from '../flow/index.ts'
 import { documentedAnswer, type Operation } from '../flow/openapi/description.ts'
 import { mostSpecific } from '../flow/openapi/media-type.ts'
 import { violationsOf } from '../flow/openapi/validator.ts'
+import type { Problem } from '../record/errors.ts'
 import type { CheckRecord, ScopeDifference } from '../record/index.ts'
 
 /** An answer as the checks and expressions see it: JSON parsed, other text as text. */
@@ -133,4 +134,68 @@ function scopesOf(body: unknown): string[] | undefined {
   const { scopes, scope } = body as { scopes?: unknown; scope?: unknown }
   if (Array.isArray(scopes)) return scopes.filter((item) => typeof item === 'string')
   return typeof scope === 'string' ? scope.split(' ').filter((item) => item !== '') : undefined
+}
+
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}
+
+/** A 4xx that gives nothing away. Throttling is no refusal. */
+export function isRefusal({ status, body }: ParsedAnswer): boolean {
+  if (status < 400 || status >= 500 || status === 408 || status === 429) return false
+  const members = typeof body === 'object' && body !== null ? Object.keys(body) : []
+  return !members.some((name) => ['access_token', 'client_id', 'registration_access_token'].includes(name))
+}
+
+export function refusalFacts({ status, body }: ParsedAnswer): string {
+  const error =
+    typeof body === 'object' && body !== null && 'error' in body ? `, error ${JSON.stringify(body.error)}` : ''
+  return `${status}${error}`
+}
+
+/**
+ * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
+ * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
+ */
+export function noVerdict({ status, headers }: ParsedAnswer, url: string, step: CallStep): Problem | undefined {
+  const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
+  const host = URL.parse(url)?.host ?? url
+  const wait = header('retry-after')
+  const hint = wait === undefined ? undefined : `it asks to wait: Retry-After ${wait}`
+  if (status === 408) return { code: 'TIMEOUT', message: `"${host}" answered 408: the request took too long` }
+  if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
+  if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
+  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
+    return {
+      code: 'TLS_CLIENT_REFUSED',
+      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to ${
+        step.identity === 'none'
+          ? 'demand a client certificate, and none was presented'
+          : `refuse the certificate of identity "${step.identity}"`
+      }`,
+      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
+    }
+  }
+  return undefined
+}
+
+/** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
+export function successCheck(status: number, step: CallStep): CheckRecord {
+  return {
+    id: 'success',
+    status: isSuccess(status) ? 'pass' : 'fail',
+    level: 'must',
+    clauses: [],
+    title: 'the call succeeds',
+    expected: 'a 2xx status',
+    actual: String(status),
+    at: step.at,
+  }
+}
+
+/** What asks for other scopes on purpose says in its criteria which it expects. */
+export function altersScopes({ alterations }: CallStep): boolean {
+  return alterations.some(
+    ({ place, ...change }) => place === 'body' && 'tokens' in change && change.tokens[0] === 'scopes',
+  )
 }

@@ -7,7 +7,7 @@ import type { StepRecord } from '../record/index.ts'
 import type { Outcome } from './call.ts'
 import type { ParsedAnswer } from './judge.ts'
 
-export type OneWay = Exclude<Action, { type: 'retry' }>
+export type FollowUp = Exclude<Action, { type: 'retry' }>
 
 /** A server cannot make us wait longer than this before a retry. */
 const LONGEST_WAIT_MS = 120_000
@@ -32,7 +32,7 @@ export function nextAction(
 }
 
 /** The same for a step that is not repeated as a whole. */
-export function followUp(step: Step, record: StepRecord, context: Context): OneWay | undefined {
+export function followUp(step: Step, record: StepRecord, context: Context): FollowUp | undefined {
   if (step.finally) return undefined
   return actionsOf(step, record)
     .filter((action) => action.type !== 'retry')

@@ -1,6 +1,6 @@
 /**
- * One walk through a workflow: steps along the path that their actions choose, with their retries, cases and the workflows
- * they run, and at the end what always runs.
+ * One run of a workflow: its steps along the path that their actions choose, with retries, cases and nested workflows, and at
+ * the end the steps marked `finally`.
  */
 
 import { expressionsIn } from '../flow/arazzo/needs.ts'
@@ -14,84 +14,80 @@ import {
   plainValue,
 } from '../plan/index.ts'
 import { fail, type Problem } from '../record/errors.ts'
-import type { Exchange, StepRecord, WorkflowRecord } from '../record/index.ts'
-import { blank, Call, contextOf, type Kept, type Known, type Outcome, type Ports, problemOf, round } from './call.ts'
-import { type Ended, EndedWorkflows } from './ended.ts'
-import { type Inside, judgeInner, prepare, runInside, type Transfer } from './inner.ts'
-import { delayBefore, followUp, nextAction, type OneWay } from './next.ts'
+import type { Exchange, StepRecord } from '../record/index.ts'
+import { Call, contextOf, type Outcome, type Ports, problemOf, type Readable } from './call.ts'
+import { casesCheck, runCases, sumOf } from './cases.ts'
+import { Deadline } from './deadline.ts'
+import type { RunEvent } from './events.ts'
+import { judgeNested, type NestedResult, runNested, type Transfer, withArguments } from './nested.ts'
+import { delayBefore, type FollowUp, followUp, nextAction } from './next.ts'
 import { evaluate } from './request.ts'
-import { type CaseResult, casesCheck, WORDS, worst } from './verdict.ts'
-
-export type RunEvent =
-  | { readonly type: 'workflow-started'; readonly planned: PlannedWorkflow }
-  | { readonly type: 'step-started'; readonly stepId: string }
-  | ({ readonly type: 'registration-kept'; readonly stepId: string } & Kept)
-  | { readonly type: 'retry'; readonly stepId: string; readonly attempt: number; readonly delayMs: number }
-  | { readonly type: 'step-finished'; readonly step: StepRecord }
-  | { readonly type: 'workflow-finished'; readonly workflow: WorkflowRecord }
+import { plainInputs, type WorkflowResult, WorkflowResults } from './results.ts'
+import { WORDS } from './statuses.ts'
+import { notRun, round, skippedIfNothingToUndo, withHint } from './step-record.ts'
 
 /** More steps than any sensible flow takes: an endless loop ends here. */
 export const STEP_BUDGET = 1000
-/** Workflows that run each other. */
+/** How many workflows may run within each other. */
 const DEEPEST = 32
-/** How long the steps that always run may take together once the run is interrupted. */
+/** How long the steps marked `finally` may take together once the run is interrupted. */
 const LAST_STEPS_MS = 30_000
 
-interface Surroundings {
+/** What all the workflows share that run within each other, and the place of this one among them. */
+interface Shared {
   readonly ports: Ports
   readonly signal: AbortSignal
   /** steps that may still be run, counted over all workflows that run each other */
   readonly budget: { left: number }
   /** retries made so far, by step and action, of the steps that are being run */
   readonly retries: Map<string, Map<string, number>>
-  readonly ended: EndedWorkflows
-  /** stands before the step ids of a workflow that runs as a step of another */
+  readonly results: WorkflowResults
+  /** before the step ids of a workflow that another one runs */
   readonly prefix: string
   readonly depth: number
 }
 
-/** What came of a step, what happens next, and the steps of the workflow that it ran. */
-type Result = Outcome & { readonly next?: OneWay | undefined }
+/** What came of a step, and what happens next. */
+type Result = Outcome & { readonly next?: FollowUp | undefined }
 
-/** `ended` are the workflows that it ran: a repetition runs them again. */
-type Attempt = Outcome & { readonly inner: readonly StepRecord[]; readonly ended: EndedWorkflows }
+/** `results` are those of the workflows that the step ran; a repetition runs them again. */
+type Attempt = Outcome & { readonly nestedSteps: readonly StepRecord[]; readonly results: WorkflowResults }
 
-/** One walk through a workflow. */
-export class Course {
+export class WorkflowRun {
   readonly steps: StepRecord[] = []
-  /** what keeps the workflow from ending as its steps did */
+  /** why the workflow did not end as its steps did */
   error: Problem | undefined
   outputs: Readonly<Record<string, unknown>> = {}
-  /** where control goes on instead of back */
+  /** the workflow to which control was transferred */
   transfer: Transfer | undefined
   readonly #planned: PlannedWorkflow
-  readonly #known: Known
-  readonly #around: Surroundings
-  /** workflows that have ended before, or ran as a step of this one */
-  readonly #workflows: Map<string, Pick<Ended, 'inputs' | 'outputs'>>
-  readonly #produced = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
+  readonly #readable: Readable
+  readonly #shared: Shared
+  /** workflows that ran before this one or within it */
+  readonly #workflows: Map<string, Pick<WorkflowResult, 'inputs' | 'outputs'>>
+  readonly #outputs = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
   #hasBegun = false
 
-  constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, around: Surroundings) {
+  constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, shared: Shared) {
     this.#planned = planned
-    this.#around = around
-    this.#workflows = new Map(around.ended.of(planned.flow))
-    this.#known = { inputs, outputs: this.#produced, workflows: this.#workflows, document: planned }
+    this.#shared = shared
+    this.#workflows = new Map(shared.results.of(planned.flow))
+    this.#readable = { inputs, outputs: this.#outputs, workflows: this.#workflows, document: planned }
   }
 
   async *run(): AsyncGenerator<RunEvent, void> {
-    const { redactor } = this.#around.ports
-    for (const [name, input] of this.#known.inputs) {
+    const { redactor } = this.#shared.ports
+    for (const [name, input] of this.#readable.inputs) {
       if (input.kind !== 'value' || !input.secret) continue
       for (const value of [plainValue(input)].flat()) redactor.add({ value: asText(value), name })
     }
-    const because = yield* this.#walk()
+    const because = yield* this.#runSteps()
     yield* this.#skipRest(because, (step) => !step.finally)
     yield* this.#lastSteps(because)
     if (this.status === 'passed') this.#readOutputs()
   }
 
-  /** Runs nothing. */
+  /** Records all steps as skipped. */
   async *skip(because: string): AsyncGenerator<RunEvent, void> {
     yield* this.#skipRest(because, () => true)
   }
@@ -102,20 +98,20 @@ export class Course {
     return 'passed'
   }
 
-  /** What others can read of it. */
-  get ended(): Ended {
-    const { prefix } = this.#around
+  /** What other workflows can read of it. */
+  get result(): WorkflowResult {
+    const { prefix } = this.#shared
     const passed = this.steps
       .filter((step) => step.status === 'passed')
       .map(({ stepId }) => stepId.slice(prefix.length))
     const { status, outputs } = this
-    return { status, inputs: plainInputs(this.#known.inputs), outputs, passed: new Set(passed) }
+    return { status, inputs: plainInputs(this.#readable.inputs), outputs, passed: new Set(passed) }
   }
 
-  /** Runs steps until one of them, or their end, says stop. Returns why the others were not reached. */
-  async *#walk(): AsyncGenerator<RunEvent, string> {
+  /** Runs the steps along their path to its end. Returns why the other steps were not reached. */
+  async *#runSteps(): AsyncGenerator<RunEvent, string> {
     const steps = this.#planned.steps.filter(({ step }) => !step.finally)
-    const { signal, budget } = this.#around
+    const { signal, budget } = this.#shared
     for (let index = 0; index < steps.length; ) {
       const planned = steps[index]
       if (planned === undefined) break
@@ -138,7 +134,7 @@ export class Course {
 
   async #leave(invocation: Invocation, stepId: string, context: Context): Promise<string> {
     try {
-      this.transfer = await this.#prepare(invocation, `step "${stepId}"`, context)
+      this.transfer = await this.#withArguments(invocation, `step "${stepId}"`, context)
       return `step "${stepId}" went on to workflow "${invocation.workflowId}"`
     } catch (error) {
       this.error = problemOf(error)
@@ -163,28 +159,20 @@ export class Course {
   async *#skipRest(because: string, which: (step: Step) => boolean): AsyncGenerator<RunEvent, void> {
     for (const planned of this.#planned.steps) {
       const { step } = planned
-      const stepId = this.#around.prefix + step.stepId
+      const stepId = this.#shared.prefix + step.stepId
       if (!which(step) || this.steps.some((one) => one.stepId === stepId)) continue
-      yield* this.#finished({ ...blank(planned), stepId, status: 'skipped', because })
+      yield* this.#finished({ ...notRun(planned), stepId, status: 'skipped', because })
     }
   }
 
-  /** They run on a signal of their own, which bounds them once the run is interrupted. */
+  /** The steps marked `finally`; an interruption of the run only limits their time. */
   async *#lastSteps(because: string): AsyncGenerator<RunEvent, void> {
     const last = this.#planned.steps.filter(({ step }) => step.finally)
     if (!this.#hasBegun && last.length > 0) yield* this.#skipRest(because, () => true)
     if (!this.#hasBegun || last.length === 0) return
-    const { signal, ports } = this.#around
-    const [own, over] = [new AbortController(), new AbortController()]
-    const bound = () => void ports.wait(LAST_STEPS_MS, over.signal).then(() => own.abort())
-    if (signal.aborted) bound()
-    else signal.addEventListener('abort', bound, { once: true })
-    try {
-      for (const planned of last) yield* this.#step(planned, own.signal)
-    } finally {
-      signal.removeEventListener('abort', bound)
-      over.abort()
-    }
+    const { signal, ports } = this.#shared
+    using deadline = Deadline.after(signal, ports.wait, LAST_STEPS_MS)
+    for (const planned of last) yield* this.#step(planned, deadline.signal)
   }
 
   /** A step with all its cases or retries, and the action that follows. */
@@ -195,9 +183,11 @@ export class Course {
       const name = workflow === undefined ? id : `${workflow.workflowId} / ${id}`
       const message = `it depends on step "${name}", which has not passed`
       const error: Problem = { code: 'VALUE_UNDEFINED', message, at: planned.step.at }
-      const stepId = this.#around.prefix + planned.step.stepId
-      const step = yield* this.#finished(settled(planned, { ...blank(planned), stepId, status: 'errored', error }))
-      const context = contextOf(this.#known)
+      const stepId = this.#shared.prefix + planned.step.stepId
+      const step = yield* this.#finished(
+        skippedIfNothingToUndo(planned, { ...notRun(planned), stepId, status: 'errored', error }),
+      )
+      const context = contextOf(this.#readable)
       return { step, context, values: {}, next: this.#followUp(planned.step, step, context) }
     }
     if (planned.kind === 'call' && planned.step.cases.length > 0) return yield* this.#cases(planned, signal)
@@ -206,18 +196,18 @@ export class Course {
 
   #isMet({ workflow, stepId }: Dependency): boolean {
     if (workflow !== undefined)
-      return this.#around.ended.find(this.#planned.flow, workflow)?.passed.has(stepId) === true
-    const name = this.#around.prefix + stepId
+      return this.#shared.results.find(this.#planned.flow, workflow)?.passed.has(stepId) === true
+    const name = this.#shared.prefix + stepId
     return this.steps.findLast((step) => step.stepId === name)?.status === 'passed'
   }
 
-  /** One step with its retries: the exchanges of all attempts, the verdict of the last. */
+  /** A step with its retries: the exchanges of all attempts, and the checks of the last. */
   async *#attempts(
     planned: PlannedStep,
     signal: AbortSignal,
     note: Partial<StepRecord> = {},
   ): AsyncGenerator<RunEvent, Result> {
-    const { retries } = this.#around
+    const { retries } = this.#shared
     const { flow, workflow } = this.#planned
     const key = JSON.stringify([flow.file, workflow.workflowId, planned.step.stepId])
     // A step that its own retry leads back to goes on counting: retryLimit bounds the step as a whole.
@@ -225,19 +215,19 @@ export class Course {
     const used = outer ?? new Map<string, number>()
     retries.set(key, used)
     try {
-      return yield* this.#attempted(planned, signal, note, used)
+      return yield* this.#untilSettled(planned, signal, note, used)
     } finally {
       if (outer === undefined) retries.delete(key)
     }
   }
 
-  async *#attempted(
+  async *#untilSettled(
     planned: PlannedStep,
     signal: AbortSignal,
     note: Partial<StepRecord>,
     used: Map<string, number>,
   ): AsyncGenerator<RunEvent, Result> {
-    const { budget, prefix, ports } = this.#around
+    const { budget, prefix, ports } = this.#shared
     const { step } = planned
     const stepId = prefix + step.stepId
     const earlier: Exchange[] = []
@@ -258,24 +248,24 @@ export class Course {
         await ports.wait(delayMs, signal)
         const failed = action.through && (yield* this.#through(action.through, planned, signal))
         if (failed === undefined) {
-          earlier.push(...outcome.inner.flatMap(({ exchanges }) => exchanges), ...outcome.step.exchanges)
+          earlier.push(...outcome.nestedSteps.flatMap(({ exchanges }) => exchanges), ...outcome.step.exchanges)
           continue
         }
-        return yield* this.#settle(planned, { ...outcome, earlier, note, hint: failed, next: undefined })
+        return yield* this.#finishAttempts(planned, { ...outcome, earlier, note, hint: failed, next: undefined })
       }
-      return yield* this.#settle(planned, { ...outcome, earlier, note, hint, next: action })
+      return yield* this.#finishAttempts(planned, { ...outcome, earlier, note, hint, next: action })
     }
   }
 
-  async *#settle(
+  async *#finishAttempts(
     planned: PlannedStep,
     {
       earlier,
       note,
       hint,
       next,
-      inner,
-      ended,
+      nestedSteps,
+      results,
       ...outcome
     }: Attempt & {
       readonly earlier: readonly Exchange[]
@@ -284,13 +274,15 @@ export class Course {
       readonly next: Result['next']
     },
   ): AsyncGenerator<RunEvent, Result> {
-    this.steps.push(...inner)
-    this.#around.ended.take(ended)
+    this.steps.push(...nestedSteps)
+    this.#shared.results.addAll(results)
     const { step } = outcome
     const exchanges = [...earlier, ...step.exchanges]
-    const stepId = this.#around.prefix + step.stepId
-    const record = yield* this.#finished(settled(planned, withHint({ ...step, ...note, stepId, exchanges }, hint)))
-    if (record.status === 'passed') this.#produced.set(step.stepId, { outputs: outcome.values })
+    const stepId = this.#shared.prefix + step.stepId
+    const record = yield* this.#finished(
+      skippedIfNothingToUndo(planned, withHint({ ...step, ...note, stepId, exchanges }, hint)),
+    )
+    if (record.status === 'passed') this.#outputs.set(step.stepId, { outputs: outcome.values })
     return { ...outcome, step: record, next }
   }
 
@@ -301,17 +293,17 @@ export class Course {
     signal: AbortSignal,
   ): ReturnType<typeof nextAction> {
     if (signal.aborted) return { action: undefined, hint: undefined }
-    const hasBudget = this.#around.budget.left > 0
+    const hasBudget = this.#shared.budget.left > 0
     const invoked = step.kind === 'workflow' ? this.#planned.invoked.get(step.invocation) : undefined
-    const again = invoked === undefined ? [] : [...this.#around.ended.awaitedBy(invoked), invoked]
+    const again = invoked === undefined ? [] : [...this.#shared.results.missingDependencies(invoked), invoked]
     return nextAction(step, outcome, {
       mayRetry: (action) => action.type === 'retry' && hasBudget && (used.get(action.name) ?? 0) < action.retryLimit,
       isReadOnly: again.every(({ workflow }) => workflow.effect === 'read'),
     })
   }
 
-  #followUp(step: Step, record: StepRecord, context: Context): OneWay | undefined {
-    return this.#around.signal.aborted ? undefined : followUp(step, record, context)
+  #followUp(step: Step, record: StepRecord, context: Context): FollowUp | undefined {
+    return this.#shared.signal.aborted ? undefined : followUp(step, record, context)
   }
 
   async *#finished(step: StepRecord): AsyncGenerator<RunEvent, StepRecord> {
@@ -321,11 +313,11 @@ export class Course {
   }
 
   async #call(planned: PlannedCall, signal: AbortSignal): Promise<Attempt> {
-    const outcome = await new Call(planned, this.#known, this.#around.ports, signal).run()
-    return { ...outcome, inner: [], ended: new EndedWorkflows() }
+    const outcome = await new Call(planned, this.#readable, this.#shared.ports, signal).run()
+    return { ...outcome, nestedSteps: [], results: new WorkflowResults() }
   }
 
-  /** Runs what a retry leads through and comes back. Returns why the retry has lost its sense, if it has. */
+  /** Runs the step or workflow that a retry runs first. Returns why the step must not be repeated then, if it must not. */
   async *#through(target: Target, by: PlannedStep, signal: AbortSignal): AsyncGenerator<RunEvent, string | undefined> {
     const from = `the retry of step "${by.step.stepId}"`
     if (target.kind === 'step') {
@@ -336,11 +328,11 @@ export class Course {
     }
     const { workflowId } = target.invocation
     try {
-      const transfer = await this.#prepare(target.invocation, from, contextOf(this.#known))
-      const { status, steps } = yield* this.#inside(transfer, target.invocation, {
+      const transfer = await this.#withArguments(target.invocation, from, contextOf(this.#readable))
+      const { status, steps } = yield* this.#nested(transfer, target.invocation, {
         prefix: `${by.step.stepId}/retry/`,
         signal,
-        ended: this.#around.ended,
+        results: this.#shared.results,
       })
       this.steps.push(...steps)
       return status === 'passed' ? undefined : `it was not repeated: workflow "${workflowId}" ${WORDS[status]}`
@@ -355,51 +347,47 @@ export class Course {
     signal: AbortSignal,
   ): AsyncGenerator<RunEvent, Attempt> {
     const { step, timeoutMs } = planned
-    const { ports } = this.#around
+    const { ports } = this.#shared
     const { invocation } = step
     const startedAt = ports.now().toISOString()
     const start = ports.clock()
-    const [own, over] = [new AbortController(), new AbortController()]
-    const stop = () => own.abort()
-    let isLate = false
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-    if (timeoutMs !== undefined) {
-      void ports.wait(timeoutMs, over.signal).then(() => {
-        isLate = !over.signal.aborted
-        own.abort()
-      })
-    }
-    const base = { ...blank(planned), startedAt }
-    const ended = new EndedWorkflows(this.#around.ended)
+    using deadline = Deadline.within(signal, ports.wait, timeoutMs)
+    const base = { ...notRun(planned), startedAt }
+    const results = new WorkflowResults(this.#shared.results)
     const took = () => round(ports.clock() - start)
     try {
-      const transfer = await this.#prepare(invocation, `step "${step.stepId}"`, contextOf(this.#known))
-      const inside = yield* this.#inside(transfer, invocation, { prefix: `${step.stepId}/`, signal: own.signal, ended })
+      const transfer = await this.#withArguments(invocation, `step "${step.stepId}"`, contextOf(this.#readable))
+      const nested = yield* this.#nested(transfer, invocation, {
+        prefix: `${step.stepId}/`,
+        signal: deadline.signal,
+        results,
+      })
       const late: Problem = {
         code: 'TIMEOUT',
         message: `workflow "${invocation.workflowId}" did not end within ${timeoutMs} ms`,
         at: step.at,
       }
-      const verdict = judgeInner(step, { ...inside, error: isLate ? late : inside.error }, this.#known, ports.redactor)
-      return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, inner: inside.steps, ended }
+      const verdict = judgeNested(
+        step,
+        { ...nested, error: deadline.isLate ? late : nested.error },
+        this.#readable,
+        ports.redactor,
+      )
+      return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, nestedSteps: nested.steps, results }
     } catch (error) {
       const problem = ports.redactor.value(problemOf(error))
       const failed: StepRecord = { ...base, status: 'errored', error: problem, durationMs: took() }
-      return { step: failed, context: contextOf(this.#known), values: {}, inner: [], ended }
-    } finally {
-      signal.removeEventListener('abort', stop)
-      over.abort()
+      return { step: failed, context: contextOf(this.#readable), values: {}, nestedSteps: [], results }
     }
   }
 
-  /** A workflow within this one. From now on `$workflows` reads what it returned. */
-  async *#inside(
+  /** Runs a workflow within this one. From then on `$workflows` reads what it returned. */
+  async *#nested(
     first: Transfer,
     { source, workflowId }: Invocation,
-    { prefix, ...own }: Pick<Surroundings, 'prefix' | 'signal' | 'ended'>,
-  ): AsyncGenerator<RunEvent, Inside> {
-    const { depth } = this.#around
+    { prefix, ...own }: Pick<Shared, 'prefix' | 'signal' | 'results'>,
+  ): AsyncGenerator<RunEvent, NestedResult> {
+    const { depth } = this.#shared
     if (depth >= DEEPEST) {
       fail({
         code: 'STEP_BUDGET',
@@ -407,97 +395,70 @@ export class Course {
         hint: 'a workflow runs itself without a way out',
       })
     }
-    const around = { ...this.#around, ...own, depth: depth + 1 }
-    const begin = ({ planned, inputs }: Transfer, deeper: string) =>
-      new Course(planned, inputs, { ...around, prefix: around.prefix + prefix + deeper })
-    const inside = yield* runInside(first, own.ended, begin)
+    const shared = { ...this.#shared, ...own, depth: depth + 1 }
+    const start = ({ planned, inputs }: Transfer, deeper: string) =>
+      new WorkflowRun(planned, inputs, { ...shared, prefix: shared.prefix + prefix + deeper })
+    const nested = yield* runNested(first, own.results, start)
     if (source === undefined)
-      this.#workflows.set(workflowId, { inputs: plainInputs(first.inputs), outputs: inside.outputs })
-    return inside
+      this.#workflows.set(workflowId, { inputs: plainInputs(first.inputs), outputs: nested.outputs })
+    return nested
   }
 
-  async #prepare(invocation: Invocation, by: string, context: Context): Promise<Transfer> {
+  async #withArguments(invocation: Invocation, by: string, context: Context): Promise<Transfer> {
     const planned = this.#planned.invoked.get(invocation)
     if (planned === undefined) throw new Error(`workflow "${invocation.workflowId}" was not planned`)
-    return await prepare(planned, invocation, { by, context, inputs: this.#known.inputs, ports: this.#around.ports })
+    return await withArguments(planned, invocation, {
+      by,
+      context,
+      inputs: this.#readable.inputs,
+      ports: this.#shared.ports,
+    })
   }
 
-  /**
-   * The runs of a step with cases. A control that does not hold says that the request was never good, so that a refusal of
-   * an altered one proves nothing.
-   */
+  /** A step with cases: each case is a run of its own, and the step has the outputs of the last control. */
   async *#cases(planned: PlannedCall, signal: AbortSignal): AsyncGenerator<RunEvent, Result> {
     const { step } = planned
-    const { prefix, ports } = this.#around
+    const { prefix, ports } = this.#shared
     const startedAt = ports.now().toISOString()
     const start = ports.clock()
-    const results: CaseResult[] = []
-    let because: string | undefined
     yield { type: 'step-started', stepId: prefix + step.stepId }
-    for (const one of step.cases) {
-      const variant = { ...planned, step: one.step }
-      const note = { case: { of: prefix + step.stepId, id: one.id, control: one.isControl } }
-      if (because !== undefined) {
-        const stepId = prefix + one.step.stepId
-        yield* this.#finished({ ...blank(variant), ...note, stepId, status: 'skipped', because })
-        continue
-      }
-      const result = yield* this.#attempts(variant, signal, note)
-      results.push({ one, result })
-      if (signal.aborted) because = 'the run was interrupted'
-      else if (one.isControl && result.step.status !== 'passed')
-        because = `the unaltered request ${result.step.status}, so a refusal would prove nothing`
-    }
-    const wrong = results.filter(({ result }) => result.step.status !== 'passed')
-    const status = worst(wrong.map(({ result }) => result.step.status)) as 'passed' | 'failed' | 'errored'
-    const control = results.findLast(({ one, result }) => one.isControl && result.step.status === 'passed')?.result
-    const decisive = (wrong[0] ?? results.at(-1))?.result
-    const context = decisive?.context ?? contextOf(this.#known)
+    const results = yield* runCases(step, {
+      isInterrupted: () => signal.aborted,
+      run: (one, note) => this.#attempts({ ...planned, step: one.step }, signal, note),
+      skip: (one, record) => this.#finished({ ...notRun({ ...planned, step: one.step }), ...record }),
+      prefix,
+    })
+    const { status, error, control, decisive } = sumOf(results)
+    const context = decisive?.context ?? contextOf(this.#readable)
     const record = yield* this.#finished({
-      ...blank(planned),
+      ...notRun(planned),
       stepId: prefix + step.stepId,
       startedAt,
       status,
-      error: status === 'errored' ? wrong.find(({ result }) => result.step.error)?.result.step.error : undefined,
+      error,
       checks: [casesCheck(step, results, status)],
       outputs: control?.step.outputs ?? {},
       durationMs: round(ports.clock() - start),
     })
     const values = control?.values ?? {}
-    if (status === 'passed') this.#produced.set(step.stepId, { outputs: values })
+    if (status === 'passed') this.#outputs.set(step.stepId, { outputs: values })
     return { step: record, context, values, next: this.#followUp(step, record, context) }
   }
 
-  /** Those that read a step or a workflow which the path did not lead to have no value; Arazzo calls the others applicable. */
+  /** Outputs that read a step or a workflow which has not run are left out; Arazzo calls the others applicable. */
   #readOutputs(): void {
-    const context = contextOf(this.#known)
+    const context = contextOf(this.#readable)
     const hasRun = (one: Expression) =>
       one.kind === 'steps'
-        ? this.#produced.has(one.stepId)
+        ? this.#outputs.has(one.stepId)
         : one.kind !== 'workflows' || this.#workflows.has(one.workflowId)
     const applicable = [...this.#planned.workflow.outputs].filter(([, value]) => expressionsIn(value).every(hasRun))
     try {
       this.outputs = Object.fromEntries(
-        applicable.map(([name, value]) => [name, evaluate(value, context, this.#known.inputs)]),
+        applicable.map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
       )
     } catch (error) {
       this.error = problemOf(error)
     }
   }
-}
-
-/** A step that always runs has nothing to do where what it would undo was never done. */
-function settled({ step }: PlannedStep, record: StepRecord): StepRecord {
-  if (!step.finally || record.status !== 'errored' || record.exchanges.length > 0) return record
-  if (record.error?.code !== 'VALUE_UNDEFINED') return record
-  const { error, ...rest } = record
-  return { ...rest, status: 'skipped', because: `nothing to do: ${error.message}` }
-}
-
-function withHint(step: StepRecord, hint: string | undefined): StepRecord {
-  return step.error === undefined || hint === undefined ? step : { ...step, error: { ...step.error, hint } }
-}
-
-export function plainInputs(inputs: ReadonlyMap<string, PlannedInput>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries([...inputs].map(([name, input]) => [name, plainValue(input)]))
 }

@@ -88,7 +88,7 @@ export interface InputDetails {
   readonly required: boolean
   /** where the value comes from here: a file and line, a variable, the vault, minted, the default, none */
   readonly source: string
-  /** as it may be shown; undefined for a secret, and where nobody knows it yet */
+  /** undefined for a secret, and for a value that only the run will give */
   readonly value: unknown
 }
 

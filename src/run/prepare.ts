@@ -24,7 +24,7 @@ export interface Prepared extends Facts {
   readonly survey: Survey
   readonly vault: VaultState
   readonly proxy: ProxySettings | undefined
-  /** knows every secret that was read */
+  /** has every secret that was read */
   readonly redactor: Redactor
   /** what decides whether the selection may run */
   readonly guardFacts: GuardFacts

@@ -174,7 +174,7 @@ async function readSigning(workflows: readonly Workflow[], algorithms: Iterable<
   return { signing, problems: obstacles('signing key', problems) }
 }
 
-/** Of a vault that cannot be read nobody knows whether it holds a registration. */
+/** None where the vault cannot be read: whether it holds a registration is then not known. */
 function registrationObstacles(
   workflows: readonly Workflow[],
   { environment, vault, twinMakesGiven, registeredElsewhere }: Situation,

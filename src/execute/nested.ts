@@ -1,6 +1,6 @@
 /**
- * A workflow that another one runs: the inputs it is told, what runs before and after it, and what its end says of the step
- * that ran it.
+ * A workflow that another one runs: the inputs that are passed to it, the workflows that run before and after it, and what its
+ * result means for the step that ran it.
  */
 
 import { expressionsIn } from '../flow/arazzo/needs.ts'
@@ -10,98 +10,98 @@ import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan/in
 import { fail, type Problem } from '../record/errors.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import type { Redactor } from '../secret/index.ts'
-import { contextOf, criterionCheck, freshInputs, type Known, type Outcome, type Ports, problemOf } from './call.ts'
-import type { Ended, EndedWorkflows } from './ended.ts'
+import { contextOf, criterionCheck, freshInputs, type Outcome, type Ports, problemOf, type Readable } from './call.ts'
 import { evaluate, OMITTED } from './request.ts'
-import { WORDS, worst } from './verdict.ts'
+import type { WorkflowResult, WorkflowResults } from './results.ts'
+import { WORDS, worst } from './statuses.ts'
 
-/** Where control goes on, with what it is told. */
+/** A workflow that is to run next, with its inputs. */
 export interface Transfer {
   readonly planned: PlannedWorkflow
   readonly inputs: ReadonlyMap<string, PlannedInput>
 }
 
-/** What came of a workflow within another. */
-export interface Inside {
+/** The result of a workflow that another one ran, and of those to which it transferred control. */
+export interface NestedResult {
   readonly steps: readonly StepRecord[]
   readonly status: WorkflowRecord['status']
   readonly error: Problem | StepRecord['error']
   readonly outputs: Readonly<Record<string, unknown>>
 }
 
-/** One walk through a workflow, with the events of type E that it tells. */
-export interface Walk<E> {
+/** One run of a workflow, with events of type E. */
+export interface Run<E> {
   run(): AsyncGenerator<E, void>
   readonly steps: readonly StepRecord[]
   readonly error: Problem | undefined
-  /** where control goes on instead of back */
+  /** the workflow to which it transferred control */
   readonly transfer: Transfer | undefined
-  /** what others can read of it once it has run */
-  readonly ended: Ended
+  /** once it has run */
+  readonly result: WorkflowResult
 }
 
-/** How a workflow within another one is begun; the prefix stands before its step ids. */
-export type Begin<E> = (transfer: Transfer, prefix: string) => Walk<E>
+/** Starts a workflow that another one runs; the prefix stands before its step ids. */
+export type Start<E> = (transfer: Transfer, prefix: string) => Run<E>
 
 /**
- * Runs a workflow within another, and those to which it transfers control: what ends last returns. Before each of them run
- * the workflows that it depends on and that have not run.
+ * Runs a workflow for another one, then those to which it transfers control; the outputs are those of the last. Before each of
+ * them run the workflows that it depends on and that have not run.
  * @see [Arazzo 1.1 Workflow Object dependsOn](https://spec.openapis.org/arazzo/v1.1.0.html#workflow-object)
  */
-export async function* runInside<E>(
+export async function* runNested<E>(
   first: Transfer,
-  ended: EndedWorkflows,
-  begin: Begin<E>,
-): AsyncGenerator<E, Inside> {
+  results: WorkflowResults,
+  start: Start<E>,
+): AsyncGenerator<E, NestedResult> {
   const steps: StepRecord[] = []
   const statuses: WorkflowRecord['status'][] = []
-  let error: Inside['error']
-  let outputs: Inside['outputs'] = {}
+  let error: NestedResult['error']
+  let outputs: NestedResult['outputs'] = {}
   for (let next: Transfer | undefined = first; next !== undefined; ) {
     const { planned }: Transfer = next
-    steps.push(...(yield* runDependencies(planned, ended, begin)))
-    const obstacle = ended.obstacle(planned)
+    steps.push(...(yield* runDependencies(planned, results, start)))
+    const obstacle = results.obstacle(planned)
     if (obstacle !== undefined) {
       const message = `workflow "${planned.workflow.workflowId}" did not begin: ${obstacle}`
       return { steps, status: 'errored', error: { code: 'VALUE_UNDEFINED', message }, outputs: {} }
     }
-    const walk = begin(next, '')
-    yield* walk.run()
-    ended.add(planned.flow, planned.workflow.workflowId, walk.ended)
-    steps.push(...walk.steps)
-    statuses.push(walk.ended.status)
-    error = walk.error ?? error
-    outputs = walk.ended.outputs
-    next = walk.transfer
+    const run = start(next, '')
+    yield* run.run()
+    results.add(planned.flow, planned.workflow.workflowId, run.result)
+    steps.push(...run.steps)
+    statuses.push(run.result.status)
+    error = run.error ?? error
+    outputs = run.result.outputs
+    next = run.transfer
   }
   return { steps, status: worst(statuses), error: error ?? steps.find((step) => step.error)?.error, outputs }
 }
 
-/** Stops at the first that does not pass. Returns the steps of all. */
+/** Stops at the first that does not pass. Returns the steps of all that ran. */
 async function* runDependencies<E>(
   planned: PlannedWorkflow,
-  ended: EndedWorkflows,
-  begin: Begin<E>,
+  results: WorkflowResults,
+  start: Start<E>,
 ): AsyncGenerator<E, readonly StepRecord[]> {
   const steps: StepRecord[] = []
-  for (const one of ended.awaitedBy(planned)) {
+  for (const one of results.missingDependencies(planned)) {
     const prefix = `dependsOn/${one.workflow.workflowId}/`
     const transfer = { planned: one, inputs: one.inputs }
-    const result = yield* runInside(transfer, ended, (next, deeper) => begin(next, prefix + deeper))
+    const result = yield* runNested(transfer, results, (next, deeper) => start(next, prefix + deeper))
     steps.push(...result.steps)
     if (result.status !== 'passed') break
   }
   return steps
 }
 
-/** The workflow with the inputs it is told. Throws ToolError where a value is missing or does not fit. */
-export async function prepare(
+/** The workflow with its arguments as inputs. @throws ToolError where a value is missing or does not fit */
+export async function withArguments(
   planned: PlannedWorkflow,
   invocation: Invocation,
   {
     by,
     context,
-    inputs: known,
+    inputs: own,
     ports,
   }: {
     readonly by: string
@@ -113,11 +113,11 @@ export async function prepare(
   const inputs = new Map(planned.inputs)
   const read = [...invocation.arguments.values()].flatMap(expressionsIn)
   const names = new Set(read.flatMap((one) => (one.kind === 'inputs' ? [one.name] : [])))
-  const fresh = await freshInputs(names, known, ports)
+  const fresh = await freshInputs(names, own, ports)
   const complete: Context = { ...context, inputs: (name) => fresh.get(name) ?? context.inputs(name) }
   for (const [name, value] of invocation.arguments) {
     const declared = planned.workflow.inputs.find((input) => input.name === name)
-    const passed = evaluate(value, complete, known)
+    const passed = evaluate(value, complete, own)
     if (declared === undefined) continue
     if (passed !== OMITTED) inputs.set(name, passedInput(declared, passed, by))
     else if (!declared.required) inputs.set(name, { kind: 'absent', secret: declared.secret, origin: { label: by } })
@@ -129,15 +129,15 @@ export async function prepare(
   return { planned, inputs }
 }
 
-/** The step holds when the workflow passed and its own criteria hold on what that returned. */
-export function judgeInner(
+/** The step passes when the workflow passed and the step's own criteria hold on what the workflow returned. */
+export function judgeNested(
   step: WorkflowStep,
-  { status, error, outputs }: Inside,
-  known: Known,
+  { status, error, outputs }: NestedResult,
+  readable: Readable,
   redactor: Redactor,
 ): Omit<Outcome, 'step'> & { readonly step: Partial<StepRecord> & Pick<StepRecord, 'status'> } {
   const { workflowId } = step.invocation
-  const context: Context = { ...contextOf(known), outputs }
+  const context: Context = { ...contextOf(readable), outputs }
   if (status === 'errored') {
     const problem = error ?? { code: 'VALUE_UNDEFINED', message: `workflow "${workflowId}" came to no verdict` }
     return { step: { status, error: redactor.value(problem) }, context, values: {} }
@@ -158,7 +158,7 @@ export function judgeInner(
   if (checks.some((check) => check.status === 'fail'))
     return { step: { status: 'failed', ...judged }, context, values: {} }
   try {
-    const outcome = [...step.outputs].map(([name, value]) => [name, evaluate(value, context, known.inputs)])
+    const outcome = [...step.outputs].map(([name, value]) => [name, evaluate(value, context, readable.inputs)])
     const values: Readonly<Record<string, unknown>> = Object.fromEntries(outcome)
     return { step: { status: 'passed', ...judged, outputs: redactor.value(values) }, context, values }
   } catch (failure) {

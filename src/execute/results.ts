@@ -1,10 +1,10 @@
-/** Workflows that have ended, as others can read them: by their document and their name. */
+/** The results of workflows that have run, as other workflows can read them: by document and name. */
 import type { Flow, WorkflowName } from '../flow/index.ts'
-import type { PlannedWorkflow } from '../plan/index.ts'
+import { type PlannedInput, type PlannedWorkflow, plainValue } from '../plan/index.ts'
 import type { WorkflowRecord } from '../record/index.ts'
-import { WORDS } from './verdict.ts'
+import { WORDS } from './statuses.ts'
 
-export interface Ended {
+export interface WorkflowResult {
   readonly status: WorkflowRecord['status']
   readonly inputs: Readonly<Record<string, unknown>>
   readonly outputs: Readonly<Record<string, unknown>>
@@ -12,39 +12,39 @@ export interface Ended {
   readonly passed: ReadonlySet<string>
 }
 
-export class EndedWorkflows {
+export class WorkflowResults {
   // By file, since several flows may lead to the same document.
-  readonly #byFile = new Map<string, Map<string, Ended>>()
-  readonly #earlier: EndedWorkflows | undefined
+  readonly #byFile = new Map<string, Map<string, WorkflowResult>>()
+  readonly #earlier: WorkflowResults | undefined
 
   /** With those of `earlier`, to which nothing is added. */
-  constructor(earlier?: EndedWorkflows) {
+  constructor(earlier?: WorkflowResults) {
     this.#earlier = earlier
   }
 
-  add({ file }: Flow, workflowId: string, ended: Ended): void {
-    this.#byFile.set(file, (this.#byFile.get(file) ?? new Map()).set(workflowId, ended))
+  add({ file }: Flow, workflowId: string, result: WorkflowResult): void {
+    this.#byFile.set(file, (this.#byFile.get(file) ?? new Map()).set(workflowId, result))
   }
 
-  /** Adds what was added to the other. */
-  take(other: EndedWorkflows): void {
-    for (const [file, ended] of other.#byFile)
-      this.#byFile.set(file, new Map([...(this.#byFile.get(file) ?? []), ...ended]))
+  /** Adds the results that were added to the other. */
+  addAll(other: WorkflowResults): void {
+    for (const [file, results] of other.#byFile)
+      this.#byFile.set(file, new Map([...(this.#byFile.get(file) ?? []), ...results]))
   }
 
   /** Those of one document, by workflowId. */
-  of(flow: Flow): ReadonlyMap<string, Ended> {
+  of(flow: Flow): ReadonlyMap<string, WorkflowResult> {
     return new Map([...(this.#earlier?.of(flow) ?? []), ...(this.#byFile.get(flow.file) ?? [])])
   }
 
   /** The workflow that `flow` knows by that name. */
-  find(flow: Flow, { source, workflowId }: WorkflowName): Ended | undefined {
+  find(flow: Flow, { source, workflowId }: WorkflowName): WorkflowResult | undefined {
     const place = source === undefined ? flow : flow.others.get(source)
     return place && this.of(place).get(workflowId)
   }
 
   /** The workflows that `planned` depends on and that have not run, the first to run first. */
-  awaitedBy({ dependencies }: PlannedWorkflow): readonly PlannedWorkflow[] {
+  missingDependencies({ dependencies }: PlannedWorkflow): readonly PlannedWorkflow[] {
     return dependencies.filter(({ flow, workflow }) => !this.of(flow).has(workflow.workflowId))
   }
 
@@ -55,4 +55,9 @@ export class EndedWorkflows {
     const status = this.find(flow, missing)?.status ?? 'skipped'
     return `it depends on workflow "${missing.workflowId}", which ${WORDS[status]}`
   }
+}
+
+/** The values of inputs, as `$workflows` reads them. */
+export function plainInputs(inputs: ReadonlyMap<string, PlannedInput>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries([...inputs].map(([name, input]) => [name, plainValue(input)]))
 }

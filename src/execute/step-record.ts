@@ -1,0 +1,50 @@
+/** Records of steps: before they have run, and when they are finished. Pure. */
+import type { CallStep, WorkflowStep } from '../flow/index.ts'
+import type { PlannedStep } from '../plan/index.ts'
+import type { StepRecord } from '../record/index.ts'
+
+/** The record of a step that has not run. */
+export function notRun({ step }: PlannedStep): StepRecord {
+  return {
+    stepId: step.stepId,
+    description: step.description,
+    at: step.at,
+    clauses: step.clauses.length === 0 ? undefined : [...step.clauses],
+    status: 'skipped',
+    ...(step.kind === 'workflow' ? invoked(step) : called(step)),
+    durationMs: 0,
+    exchanges: [],
+    checks: [],
+    outputs: {},
+  }
+}
+
+function invoked({ invocation: { workflowId } }: WorkflowStep) {
+  const operation = { source: 'workflow', operationId: workflowId, method: 'RUN', path: workflowId }
+  return { operation, workflowId, identity: 'none' }
+}
+
+function called({ operation, source, identity, alterations }: CallStep) {
+  const { operationId, method, path } = operation
+  return {
+    operation: { source, operationId, method, path },
+    identity,
+    alterations: alterations.length === 0 ? undefined : alterations.map(({ text }) => text),
+  }
+}
+
+/** A step marked `finally` is skipped where it lacks a value, since what it would undo was not done. */
+export function skippedIfNothingToUndo({ step }: PlannedStep, record: StepRecord): StepRecord {
+  if (!step.finally || record.status !== 'errored' || record.exchanges.length > 0) return record
+  if (record.error?.code !== 'VALUE_UNDEFINED') return record
+  const { error, ...rest } = record
+  return { ...rest, status: 'skipped', because: `nothing to do: ${error.message}` }
+}
+
+export function withHint(step: StepRecord, hint: string | undefined): StepRecord {
+  return step.error === undefined || hint === undefined ? step : { ...step, error: { ...step.error, hint } }
+}
+
+export function round(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10
+}
