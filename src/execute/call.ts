@@ -8,6 +8,7 @@ import { judge } from '../flow/expression/criterion.ts'
 import { type Context, ExpressionError } from '../flow/expression/expression.ts'
 import type { CallStep, Criterion, JwtHolder, Workflow } from '../flow/index.ts'
 import type { JwtChanges } from '../identity/jwt.ts'
+import { mayManage, plannedEffect, sentEffect } from '../plan/effect.ts'
 import {
   type AssertionPlan,
   type PlannedCall,
@@ -16,6 +17,7 @@ import {
   plainValue,
   type VaultMember,
 } from '../plan/index.ts'
+import { type Change, type Effect, isChange, isStronger } from '../record/effect.ts'
 import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
@@ -61,15 +63,16 @@ export interface Ports {
   /** a JWT that others signed, with another signature */
   readonly alter: (jwt: string, changes: JwtChanges) => Promise<Secret>
   readonly vault: {
-    /** Writes a call down before it leaves, durably, if it changes a registration; undefined for any other call. */
+    /** Whether a call goes to the URI of a client that is known, or carries its token. */
+    manages(call: { readonly url: string; readonly authorization: string | undefined }): Promise<boolean>
+    /** Writes a call down that changes a registration, durably, before it leaves. */
     begin(call: {
+      readonly effect: Change
       readonly method: string
       readonly url: string
       readonly authorization: string | undefined
-      /** the payload before it became text */
-      readonly body: unknown
       readonly step: string
-    }): Promise<Intent | undefined>
+    }): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
     keep(answer: {
       readonly body: Uint8Array
@@ -126,6 +129,7 @@ export class Call {
   #kept: Kept | undefined
   #answer: ParsedAnswer | undefined
   #request: BuiltRequest | undefined
+  #sent: Effect | undefined
   #values: Readonly<Record<string, unknown>> = {}
 
   constructor(planned: PlannedCall, readable: Readable, ports: Ports, signal: AbortSignal) {
@@ -147,7 +151,14 @@ export class Call {
     }
     const durationMs = round(this.#ports.clock() - start)
     return {
-      step: { ...notRun(this.#planned), startedAt, exchanges: this.#exchanges, ...result, durationMs },
+      step: {
+        ...notRun(this.#planned),
+        effect: { planned: plannedEffect(this.#step), sent: this.#sent },
+        startedAt,
+        exchanges: this.#exchanges,
+        ...result,
+        durationMs,
+      },
       kept: this.#kept,
       context: this.#context(),
       answer: this.#answer,
@@ -168,7 +179,11 @@ export class Call {
     const { method, url, headers } = request.outgoing
     const authorization = headers.find(([name]) => name === 'authorization')?.[1]
     const step = this.#step.stepId
-    const intent = await vault.begin({ method, url, authorization, body: request.body, step })
+    const managesKnown = mayManage(request.outgoing) && (await vault.manages({ url, authorization }))
+    const effect = sentEffect(request.outgoing, this.#step.operation, managesKnown)
+    this.#sent = effect
+    demandPlanned(this.#step, effect)
+    const intent = isChange(effect) ? await vault.begin({ effect, method, url, authorization, step }) : undefined
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
       await intent?.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
@@ -312,6 +327,29 @@ export class Call {
   #redacted(problem: Problem): Problem {
     return this.#ports.redactor.value(problem)
   }
+}
+
+/** Nothing that a person was not asked about leaves. */
+function demandPlanned(step: CallStep, effect: Effect): void {
+  const planned = plannedEffect(step)
+  if (!isStronger(effect, planned)) return
+  fail({
+    code: 'EFFECT_UNPLANNED',
+    message: `step "${step.stepId}" would ${DOES[effect]}, and its flow does not show that; nothing was sent`,
+    at: step.at,
+    expected: `a call that would at most ${DOES[planned]}`,
+    found: `${step.operation.method} with the URL, headers and body of this run`,
+    hint: 'where it is meant, mark the operation in its API description: x-dcr: { registration: create | update | delete }',
+  })
+}
+
+const DOES: Readonly<Record<Effect, string>> = {
+  none: 'change nothing',
+  read: 'read a client',
+  other: 'change something',
+  register: 'register a client',
+  update: 'update a client',
+  delete: 'delete a client',
 }
 
 /** What expressions can read before a request is made; `fresh` are the values of minted and stored inputs. */

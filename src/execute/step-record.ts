@@ -1,5 +1,6 @@
 /** Records of steps: before they have run, and when they are finished. Pure. */
 import type { CallStep, WorkflowStep } from '../flow/index.ts'
+import { plannedEffect } from '../plan/effect.ts'
 import type { PlannedStep } from '../plan/index.ts'
 import type { StepRecord } from '../record/index.ts'
 
@@ -24,10 +25,12 @@ function invoked({ invocation: { workflowId } }: WorkflowStep) {
   return { operation, workflowId, identity: 'none' }
 }
 
-function called({ operation, source, identity, alterations }: CallStep) {
-  const { operationId, method, path } = operation
+function called(step: CallStep) {
+  const { source, identity, alterations } = step
+  const { operationId, method, path } = step.operation
   return {
     operation: { source, operationId, method, path },
+    effect: { planned: plannedEffect(step) },
     identity,
     alterations: alterations.length === 0 ? undefined : alterations.map(({ text }) => text),
   }

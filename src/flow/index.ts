@@ -2,6 +2,7 @@
  * An Arazzo file to a Flow: structure and references checked, every expression parsed, every operation found. Nothing is
  * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
  */
+import { isStronger } from '../record/effect.ts'
 import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { openLibrary, type Volume } from './arazzo/library.ts'
 import type { Flow, Invocation, Workflow } from './arazzo/model.ts'
@@ -12,7 +13,6 @@ import { parseWorkflow } from './arazzo/workflow.ts'
 import { type Document, readFlowDocument } from './document/document.ts'
 import { isRecord } from './document/fields.ts'
 import { namesOf } from './document/order.ts'
-import { EFFECTS } from './openapi/effect.ts'
 
 export type {
   Action,
@@ -40,25 +40,27 @@ export async function readFlow(file: string, named = 'flow'): Promise<Flow> {
   return parseFlow(await readFlowDocument(file, named))
 }
 
-/** The same for a document that has been read. */
-export async function parseFlow(document: Document): Promise<Flow> {
-  try {
-    return await parsed(document)
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error
-    const sorted = inReadingOrder(withoutRepetition(error.problems), document.file)
-    throw isNonEmpty(sorted) ? new ToolError(sorted) : error
-  }
+async function parseFlow(document: Document): Promise<Flow> {
+  const { flow, problems } = await parsedFlow(document)
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  return flow as Flow
 }
 
-async function parsed(document: Document): Promise<Flow> {
+/** What can be read of a document, and all that is wrong with it; no flow where there are too many problems. */
+export async function parsedFlow(
+  document: Document,
+): Promise<{ readonly flow: Flow | undefined; readonly problems: readonly Problem[] }> {
   const problems: Problem[] = []
-  const volume = await openLibrary(document, problems)
-  const flow = flowOf(volume, new Map())
-  checkDependencies(volume)
-  checkInvocations(flow, problems)
-  if (isNonEmpty(problems)) throw new ToolError(problems)
-  return flow
+  try {
+    const volume = await openLibrary(document, problems)
+    const flow = flowOf(volume, new Map())
+    checkDependencies(volume)
+    checkInvocations(flow, problems)
+    return { flow, problems: inReadingOrder(withoutRepetition(problems), document.file) }
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return { flow: undefined, problems: inReadingOrder(withoutRepetition(error.problems), document.file) }
+  }
 }
 
 /** Each document once: they may lead to each other. */
@@ -158,9 +160,8 @@ function checkEffects(
   ran: readonly { readonly workflow: Workflow }[],
   problems: Problem[],
 ): void {
-  const weight = ({ effect }: Workflow) => EFFECTS.indexOf(effect)
   for (const { workflow: one } of ran) {
-    if (weight(one) <= weight(workflow)) continue
+    if (!isStronger(one.effect, workflow.effect)) continue
     problems.push({
       code: 'FLOW_STRUCTURE',
       message: `workflow "${workflow.workflowId}" says effect: ${workflow.effect}, but runs "${one.workflowId}" with effect: ${one.effect}`,

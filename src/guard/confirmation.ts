@@ -4,16 +4,16 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
-import { type Change, type Effect, effectOfOperation, heavier } from '../flow/openapi/effect.ts'
-import { changingSteps } from '../plan/effect.ts'
+import { changingSteps, workflowEffect } from '../plan/effect.ts'
+import { type Change, isStronger, type WorkflowEffect } from '../record/effect.ts'
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { Registration } from '../vault/index.ts'
 
 /** What an effect means for the client, as a person reads it. */
-export const EFFECT_WORDS: Readonly<Record<Effect, string>> = {
+export const EFFECT_WORDS: Readonly<Record<WorkflowEffect, string>> = {
   read: 'changes nothing',
+  other: 'sends a call that may change something',
   register: 'registers the client (POST)',
   update: 'updates the client (PUT)',
   delete: 'deletes the client (DELETE)',
@@ -24,12 +24,9 @@ export interface Selected {
   readonly workflow: Workflow
 }
 
-/** The heaviest thing a workflow can do: what it says of itself, and what it and the workflows that it runs call. */
-export function effectOf({ flow, workflow }: Selected): Effect {
-  return withInvoked(flow, workflow).reduce<Effect>((effect, one) => {
-    const called = one.steps.flatMap((step) => (step.kind === 'call' ? [effectOfOperation(step.operation)] : []))
-    return [one.effect, ...called].reduce(heavier, effect)
-  }, 'read')
+/** The strongest thing a workflow can do: what it says of itself, and what it and the workflows that it runs call. */
+export function effectOf({ flow, workflow }: Selected): WorkflowEffect {
+  return workflowEffect(flow, workflow)
 }
 
 /** Whether the workflow means to delete what it registers: a DELETE follows the POST. */
@@ -78,6 +75,7 @@ export interface GuardFacts {
 export function objections(selection: readonly Selected[], guardFacts: GuardFacts): readonly Problem[] {
   return [
     ...classObjections(selection, guardFacts),
+    ...(guardFacts.environment.class === 'mock' ? [] : selection.flatMap(labelObjections)),
     ...registerObjections(selection, guardFacts),
     ...(mustConfirm(selection, guardFacts) ? [unconfirmed(selection, guardFacts)] : []),
   ]
@@ -102,6 +100,23 @@ export function guard(selection: readonly Selected[], guardFacts: GuardFacts): v
 /** `"register" (register), "lifecycle" (delete)` */
 export function inWords(selection: readonly Selected[]): string {
   return selection.map((one) => `"${one.workflow.workflowId}" (${effectOf(one)})`).join(', ')
+}
+
+/** A person who names a workflow goes by what it says of itself. */
+function labelObjections({ flow, workflow }: Selected): readonly Problem[] {
+  const [hidden] = changingSteps(flow, workflow).filter(({ change }) => isStronger(change, workflow.effect))
+  if (hidden === undefined) return []
+  const { step, change } = hidden
+  return [
+    {
+      code: 'FLOW_STRUCTURE',
+      message: `step "${step.stepId}" can ${change} a client, but workflow "${workflow.workflowId}" says effect: ${workflow.effect}; nothing was sent`,
+      at: step.at,
+      expected: `x-dcr: { effect: ${change} }`,
+      found: `x-dcr: { effect: ${workflow.effect} }`,
+      hint: 'if the call changes no client, mark its operation in the API description: x-dcr: { safe: true }',
+    },
+  ]
 }
 
 function unconfirmed(selection: readonly Selected[], { environment, confirm }: GuardFacts): Problem {

@@ -3,7 +3,7 @@
  * without Programme Manager (or Issuer) metadata and a PUT wipes it; a client whose token is lost only Thredd can delete.
  * Pure.
  */
-import type { Change } from '../flow/openapi/effect.ts'
+import type { Change } from '../record/effect.ts'
 import type { RunRecord } from '../record/index.ts'
 
 export type MessageToThredd = NonNullable<RunRecord['messagesToThredd']>[number]

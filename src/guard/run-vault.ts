@@ -5,8 +5,8 @@
 
 import type { Kept, Ports } from '../execute/index.ts'
 import { fail } from '../record/errors.ts'
-import { registrationEffect, type Vault } from '../vault/index.ts'
-import { changesOf, deletesItself, effectOf, type Selected } from './confirmation.ts'
+import type { Vault } from '../vault/index.ts'
+import { changesOf, deletesItself, type Selected } from './confirmation.ts'
 import type { ChangeMade } from './message.ts'
 
 type VaultPort = Ports['vault']
@@ -36,6 +36,7 @@ export class RunVault implements Disposable {
   constructor(options: RunVaultOptions) {
     this.#options = options
     this.port = {
+      manages: (call) => this.#manages(call),
       begin: (call) => this.#begin(call),
       keep: (answer) => this.#keep(answer),
       worked: (authorization, step) => this.#worked(authorization, step),
@@ -57,16 +58,20 @@ export class RunVault implements Disposable {
     for (const attended of this.#attended.values()) attended[Symbol.dispose]()
   }
 
-  async #begin({ step, ...request }: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
+  async #manages({ url, authorization }: Parameters<VaultPort['manages']>[0]): Promise<boolean> {
+    const registration = await this.#registration()
+    const bearer = authorization?.replace(/^Bearer\s+/i, '')
+    const tokens = [registration?.registrationAccessToken, registration?.fallback]
+    return (
+      url === registration?.registrationClientUri ||
+      (bearer !== undefined && tokens.some((token) => token?.reveal() === bearer))
+    )
+  }
+
+  async #begin({ step, effect, method, url }: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
     const { vault, runId, clientId } = this.#options
-    const { method, url } = request
-    // An update or deletion is recognised by the token it carries; for every other call the vault need not be read.
-    const known = method === 'PUT' || method === 'DELETE' ? await this.#registration() : undefined
-    const effect = registrationEffect(request, known)
-    if (effect === undefined) return undefined
-    demandEffect(this.#workflow, effect, step)
     if (effect === 'delete') this.#demandOwn()
-    const before = known ?? (await this.#registration())
+    const before = await this.#registration()
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
     if (effect === 'register' && purpose === 'temporary') await this.#attend()
     const intent = await vault.begin({ effect, method, url, step, runId, clientId, purpose })
@@ -141,18 +146,6 @@ export class RunVault implements Disposable {
     const news = status === 201 ? 'registered' : 'rotated'
     return { clientId: kept.registration.clientId, news, problem: kept.problem }
   }
-}
-
-/** What sends a change although its workflow says that it only reads is refused, whatever address it goes to. */
-function demandEffect(workflow: Selected | undefined, change: string, step: string): void {
-  if (workflow === undefined || effectOf(workflow) !== 'read') return
-  fail({
-    code: 'FLOW_STRUCTURE',
-    message: `step "${step}" would ${change} a client, but workflow "${workflow.workflow.workflowId}" says that it only reads; nothing was sent`,
-    at: workflow.workflow.at,
-    expected: `x-dcr: { effect: ${change} }`,
-    found: 'x-dcr: { effect: read }',
-  })
 }
 
 /** What an answer says of a change; undefined: it was refused. `isFirst`: a registration, and no client was known before. */

@@ -33,6 +33,7 @@ export const CODES = {
   INPUT_MISSING: { exit: 2, means: 'a workflow input has no value in any of its sources' },
   INPUT_INVALID: { exit: 2, means: 'a workflow input has a value its schema refuses' },
   HOST_NOT_ALLOWED: { exit: 2, means: 'a URL points outside ALLOWED_HOSTS; nothing was sent' },
+  EFFECT_UNPLANNED: { exit: 2, means: 'a request would change more than its flow shows; nothing was sent' },
   VALUE_UNDEFINED: { exit: 3, means: 'an expression has no value at the moment it is needed' },
   DNS: { exit: 3, means: 'a host name does not resolve' },
   CONNECT: { exit: 3, means: 'no connection to the host' },

@@ -2,6 +2,7 @@
  * The shape of record.json: plain JSON, redacted. Only reading stored records needs this file; a run does not load it. Raise
  * recordVersion when the meaning of a member changes.
  */
+import { DECLARED_EFFECTS, EFFECTS } from './effect.ts'
 import { z } from './shape.ts'
 
 const optional = z.optional
@@ -95,6 +96,8 @@ const stepRecord = z.object({
   because: optional(z.string()),
   error: optional(errorRecord),
   operation: z.object({ source: z.string(), operationId: z.string(), method: z.string(), path: z.string() }),
+  /** what the call does to a client: as it was planned, and as the request left or would have left */
+  effect: optional(z.object({ planned: z.enum(EFFECTS), sent: optional(z.enum(EFFECTS)) })),
   /** the workflow that the step ran; its steps come before this one. The operation is then source "workflow", method "RUN" */
   workflowId: optional(z.string()),
   identity: z.string(),
@@ -122,7 +125,7 @@ const workflowRecord = z.object({
   workflowId: z.string(),
   summary: optional(z.string()),
   flow: z.object({ file: z.string(), sha256: z.string(), title: z.string() }),
-  effect: z.enum(['read', 'register', 'update', 'delete']),
+  effect: z.enum(DECLARED_EFFECTS),
   safety: optional(z.string()),
   clauses: z.array(z.string()),
   /** what a person must do afterwards */

@@ -2,6 +2,7 @@
  * Collects from the calls of a run: the hosts, their certificates, the endpoints, and what was done to each client. What is
  * kept grows with the number of different hosts, endpoints and clients, not with the number of calls.
  */
+import type { Effect } from '../record/effect.ts'
 import { type CertificateFacts, type Exchange, peerOf, type RecordHead, type StepRecord } from '../record/index.ts'
 import type { StepRef } from './standing.ts'
 
@@ -63,7 +64,7 @@ export class CallCollector {
     this.#addCertificate(host, exchange)
     this.#addEndpoint(exchange, step)
     this.#addNamed(answer, ref)
-    this.#addClient(exchange, { answer, isRegistration: step.operation?.operationId === 'registerClient', ref })
+    this.#addClient(exchange, { answer, effect: step.effect?.sent, ref })
   }
 
   get hosts(): readonly Host[] {
@@ -132,28 +133,25 @@ export class CallCollector {
     for (const [member, url] of urlsIn(answer)) if (!this.#named.has(url)) this.#named.set(url, { member, step })
   }
 
-  #addClient(
-    { request: { method, url }, response, sent }: Exchange,
-    { answer, isRegistration, ref: step }: ClientCall,
-  ): void {
+  #addClient({ request: { url }, response, sent }: Exchange, { answer, effect, ref: step }: ClientCall): void {
     if (response === undefined) {
       const events = [{ what: 'asked for, no answer', step }]
-      if (isRegistration && sent !== 'no') this.#addHistory({ client: 'not known', events, outcome: 'unknown' })
+      if (effect === 'register' && sent !== 'no') this.#addHistory({ client: 'not known', events, outcome: 'unknown' })
       return
     }
     const succeeded = response.status >= 200 && response.status < 300
     const uri = textOf(answer.registration_client_uri)
-    if (method === 'POST' && succeeded && (isRegistration || uri !== undefined)) {
+    if (effect === 'register' && succeeded) {
       const client = textOf(answer.client_id) ?? 'not known'
       this.#addHistory({ client, uri, events: [{ what: 'registered', step }], outcome: 'left registered' })
       return
     }
     const known = this.#clientAt.get(url)
-    if (succeeded && (method === 'PUT' || method === 'DELETE')) {
+    if (succeeded && (effect === 'update' || effect === 'delete')) {
       const client = textOf(answer.client_id) ?? 'registered before this run'
       const history = known ?? this.#addHistory({ client, uri: url, events: [], outcome: 'left registered' })
-      history.events.push({ what: method === 'PUT' ? 'updated' : 'deleted', step })
-      if (method === 'DELETE') history.outcome = 'deleted'
+      history.events.push({ what: effect === 'update' ? 'updated' : 'deleted', step })
+      if (effect === 'delete') history.outcome = 'deleted'
     } else if (known?.outcome === 'deleted' && (response.status === 401 || response.status === 404)) {
       known.events.push({ what: `found dead (${response.status})`, step })
       known.outcome = 'deleted and found dead'
@@ -177,7 +175,8 @@ interface HostCalls {
 
 interface ClientCall {
   readonly answer: JsonObject
-  readonly isRegistration: boolean
+  /** what the call did, or would have done */
+  readonly effect: Effect | undefined
   readonly ref: StepRef
 }
 

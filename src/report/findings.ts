@@ -1,5 +1,6 @@
 /** What a person has to look at: checks that failed or warned, and what kept a verdict from being reached. */
 import type { Requirement } from '../record/clauses.ts'
+import { isChange } from '../record/effect.ts'
 import { CODES, type ErrorCode } from '../record/errors.ts'
 import {
   type CheckRecord,
@@ -103,12 +104,10 @@ function findingOf(
 }
 
 /** Whether a call that changes a client got no answer, and may have reached the server. */
-function mayHaveChangedClient({ exchanges, operation }: StepRecord): boolean {
+function mayHaveChangedClient({ exchanges, effect }: StepRecord): boolean {
   const last = exchanges.at(-1)
-  return last?.response === undefined && last?.sent !== 'no' && CHANGES.has(operation?.operationId ?? '')
+  return last !== undefined && last.response === undefined && last.sent !== 'no' && isChange(effect?.sent)
 }
-
-const CHANGES: ReadonlySet<string> = new Set(['registerClient', 'updateClient', 'deleteClient'])
 
 /** What a failed check or a warning means to somebody who has to decide, by the check's id. */
 const IMPACT: readonly (readonly [id: RegExp, impact: string])[] = [

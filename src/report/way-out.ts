@@ -2,11 +2,13 @@
  * What to do about a failed call: a table with one sentence for each situation that Thredd's pages describe. The console and
  * the reports for people read it.
  */
+import type { Effect } from '../record/effect.ts'
 import type { StepRecord } from '../record/index.ts'
 
 interface Situation {
-  /** operations in which it can happen */
-  readonly operations: readonly string[]
+  /** operations in which it can happen, or what the call does to a client */
+  readonly operations?: readonly string[]
+  readonly effects?: readonly Effect[]
   readonly status: readonly number[]
   /** what the body of the answer must match */
   readonly says?: RegExp
@@ -16,8 +18,8 @@ interface Situation {
   readonly sentence: string
 }
 
-const MANAGEMENT = ['readClient', 'updateClient', 'deleteClient']
-const REGISTRATION = ['registerClient', 'updateClient']
+const MANAGEMENT: readonly Effect[] = ['read', 'update', 'delete']
+const REGISTRATION: readonly Effect[] = ['register', 'update']
 const APIS = ['cardsSmoke', 'listProducts']
 
 /** The first row that fits counts. Section numbers are those of the page "Using DCR Endpoint Data". */
@@ -41,48 +43,48 @@ export const SITUATIONS: readonly Situation[] = [
       'the directory token was not accepted: it lives ten minutes and works only with the certificate it was issued to, so run the flow again from its beginning',
   },
   {
-    operations: ['registerClient'],
+    effects: ['register'],
     status: [400, 409],
     says: /already registered/i,
     sentence:
       'the application has a client already: with the registration variables update it (thredd run add-scope-with-put) or delete and recreate it (thredd run delete-and-recreate); without them ask Thredd to delete it (thredd run recreate-after-thredd-deletes, section 3.3.2)',
   },
   {
-    operations: REGISTRATION,
+    effects: REGISTRATION,
     status: [400],
     says: /unapproved_software_statement/,
     sentence:
       'application or organisation is not active in Thredd CA: ask Thredd to activate it, then fetch a new software statement',
   },
   {
-    operations: REGISTRATION,
+    effects: REGISTRATION,
     status: [400],
     says: /software.statement/i,
     sentence:
       'the software statement was not accepted: it is too old, was made before a change, or is of another application; fetch a fresh one, which every flow does, and compare SOFTWARE_ID and CLIENT_ID',
   },
   {
-    operations: REGISTRATION,
+    effects: REGISTRATION,
     status: [400],
     says: /scope/i,
     sentence:
       'a requested scope belongs to no role of the application: set the role in Thredd CA (section 3.3.2, Setting a Role for a Scope; a locked software statement must be unlocked first), fetch a fresh software statement and try again, or leave the scope out',
   },
   {
-    operations: REGISTRATION,
+    effects: REGISTRATION,
     status: [200, 201],
     drops: true,
     sentence:
       'the server left out scopes that no role of the application covers: set the role in Thredd CA (a locked software statement must be unlocked first) and run thredd run add-role-then-put, which fetches a fresh software statement',
   },
   {
-    operations: MANAGEMENT,
+    effects: MANAGEMENT,
     status: [401, 404],
     sentence:
       'the registration access token is not accepted: it was replaced, or the client was deleted; "thredd vault check --online" tries every stored token, and where none works Thredd must delete the client (section 3.3.2, thredd run recreate-after-thredd-deletes)',
   },
   {
-    operations: MANAGEMENT,
+    effects: MANAGEMENT,
     status: [403],
     sentence:
       'the registration access token may not manage this client: it is of another client, or the server has switched management by token off; ask Thredd which (docs/ask-thredd.md, question 7)',
@@ -117,7 +119,8 @@ const REFUSED_CERTIFICATE =
   'the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with thredd run rotate-transport-certificate'
 
 /** Undefined where the step passed with all scopes, and where no page describes the situation. */
-export function wayOut({ status, operation, exchanges, scopes, error }: StepRecord): string | undefined {
+export function wayOut(step: StepRecord): string | undefined {
+  const { status, exchanges, scopes, error } = step
   if (error?.code === 'TLS_CLIENT_REFUSED' || error?.code === 'IDENTITY_EXPIRED') return REFUSED_CERTIFICATE
   const response = exchanges.at(-1)?.response
   if (response === undefined || status === 'skipped') return undefined
@@ -125,9 +128,14 @@ export function wayOut({ status, operation, exchanges, scopes, error }: StepReco
   if (status === 'passed' && !hasDropped) return undefined
   return SITUATIONS.find(
     (row) =>
-      row.operations.includes(operation?.operationId ?? '') &&
+      isOf(row, step) &&
       row.status.includes(response.status) &&
       (row.says === undefined || row.says.test(response.body.text ?? '')) &&
       (row.drops === undefined || hasDropped),
   )?.sentence
+}
+
+function isOf({ operations, effects }: Situation, { operation, effect }: StepRecord): boolean {
+  if (effects !== undefined) return effect?.sent !== undefined && effects.includes(effect.sent)
+  return operations?.includes(operation?.operationId ?? '') === true
 }

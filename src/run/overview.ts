@@ -3,11 +3,11 @@ import { basename } from 'node:path'
 import type { Environment, ValueOrigin } from '../environment/index.ts'
 import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Criterion, Flow, Step, Workflow } from '../flow/index.ts'
-import type { Effect } from '../flow/openapi/effect.ts'
 import { classObjections, effectOf, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
 import { type PlannedInput, type PlannedWorkflow, plainValue } from '../plan/index.ts'
 import { settingOf } from '../plan/servers.ts'
+import type { WorkflowEffect } from '../record/effect.ts'
 import type { ErrorCode } from '../record/errors.ts'
 import { usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
@@ -24,7 +24,7 @@ export interface WorkflowOverview {
   readonly workflowId: string
   readonly title: string
   readonly summary: string | undefined
-  readonly effect: Effect
+  readonly effect: WorkflowEffect
   readonly safety: string | undefined
   readonly tags: readonly string[]
   /** settings that it takes from the environment, by variable */

@@ -5,8 +5,10 @@ import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { namesOfStep, onlyStep, withDependencies } from '../flow/arazzo/needs.ts'
-import { type Flow, readFlow } from '../flow/index.ts'
+import { type Flow, readFlow, type Workflow } from '../flow/index.ts'
 import { effectOf, inWords, type Selected } from '../guard/confirmation.ts'
+import { workflowEffect } from '../plan/effect.ts'
+import { isStronger } from '../record/effect.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
 
 export interface SelectionOptions {
@@ -96,7 +98,7 @@ function filtered(all: readonly Selected[], { what, wanted, of }: Filter): reado
 function withStep(chosen: readonly Selected[], step: string): readonly Selected[] {
   const found = chosen.flatMap(({ flow, workflow }) => {
     const reduced = onlyStep(workflow, step)
-    return reduced === undefined ? [] : [{ flow, workflow: reduced }]
+    return reduced === undefined ? [] : [{ flow, workflow: partOf(flow, reduced) }]
   })
   if (found.length > 0) return found
   const ids = chosen.flatMap(({ workflow }) => workflow.steps.flatMap(namesOfStep))
@@ -106,6 +108,14 @@ function withStep(chosen: readonly Selected[], step: string): readonly Selected[
     message: `no step "${step}" in the selected workflows`,
     hint: meant === undefined ? `there are ${[...new Set(ids)].join(', ')}` : `did you mean "${meant}"?`,
   })
+}
+
+/** A part is judged by what it sends, and never says more of itself than the whole does. */
+function partOf(flow: Flow, workflow: Workflow): Workflow {
+  const sent = workflowEffect(flow, { ...workflow, effect: 'read' })
+  const effect = sent === 'other' ? 'read' : sent
+  // What must be done afterwards follows from what is left out.
+  return isStronger(workflow.effect, effect) ? { ...workflow, effect, notice: undefined } : workflow
 }
 
 /** With the workflows that must have passed before; each once, before those that depend on it. */

@@ -47,7 +47,7 @@ import type {
 } from './vault.ts'
 
 export type { FilePort } from './disk.ts'
-export { type OpenIntent, registrationEffect } from './intent.ts'
+export type { OpenIntent } from './intent.ts'
 export { type KeyRing, resolveVaultKey } from './key.ts'
 export { openBundle, sealBundle, toVariables } from './portable.ts'
 export type { Registration } from './record.ts'

@@ -66,42 +66,6 @@ export const intentSchema = z.looseObject({
 })
 export type StoredIntent = z.infer<typeof intentSchema>
 
-/**
- * What a request does to a registration, if anything: to be asked before it is sent. Recognised by its content or address,
- * not by its place in a flow, which may be labelled wrong.
- */
-export function registrationEffect(
-  request: {
-    readonly method: string
-    readonly url: string
-    /** value of the Authorization header */
-    readonly authorization?: string | undefined
-    /** the payload before it became text */
-    readonly body?: unknown
-  },
-  registration: Registration | undefined,
-): Effect | undefined {
-  const effect = EFFECTS[request.method.toUpperCase()]
-  if (effect === undefined) return undefined
-  if (effect === 'register') {
-    const { body } = request
-    const isMetadata =
-      typeof body === 'object' && body !== null && METADATA.some((member) => Object.hasOwn(body, member))
-    return isMetadata ? effect : undefined
-  }
-  const tokens = [registration?.registrationAccessToken, registration?.fallback].filter((token) => token !== undefined)
-  const bearer = request.authorization?.replace(/^Bearer\s+/i, '')
-  const isManagement =
-    request.url === registration?.registrationClientUri ||
-    tokens.some((token) => token.reveal() === bearer) ||
-    new URL(request.url).pathname.includes('/register/')
-  return isManagement ? effect : undefined
-}
-
-const EFFECTS: Readonly<Record<string, Effect>> = { POST: 'register', PUT: 'update', DELETE: 'delete' }
-/** Members of client metadata (RFC 7591 2) that no other call has. */
-const METADATA = ['software_statement', 'redirect_uris', 'token_endpoint_auth_method', 'grant_types']
-
 export function withAnswer(
   intent: StoredIntent,
   answer: { readonly status: number; readonly body: string | Uint8Array },

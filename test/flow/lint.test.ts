@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { exitCode, type LintOptions, type LintReport, lint } from '../../src/flow/lint/index.ts'
 import { RULES } from '../../src/flow/lint/rules.ts'
+import { plannedEffect } from '../../src/plan/effect.ts'
 import { render } from '../../src/record/errors.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
@@ -70,7 +71,7 @@ test('a flow with five mistakes reports all five at once, whoever finds them', a
 })
 
 test('the flows of the repository have nothing against them', async () => {
-  const report = await lint({ paths: [], folders: [ROOT] })
+  const report = await lint({ paths: [], folders: [ROOT], effectOf: plannedEffect })
 
   expect(report.files.length).toBeGreaterThan(0)
   expect(report.findings.map(({ rule, at }) => `${rule} ${at?.file}:${at?.line}`)).toEqual([])
@@ -170,7 +171,7 @@ test('below a folder it reads flows by their ending or by their member "arazzo",
     await writeFile(join(place, name), text)
   }
 
-  const report = await lint({ paths: ['tree', 'tree/c.yaml'], folders: [folder] })
+  const report = await lint({ paths: ['tree', 'tree/c.yaml'], folders: [folder], effectOf: plannedEffect })
 
   expect(report.files.map((file) => file.slice(place.length + 1))).toEqual([
     'a.arazzo.yaml',
@@ -370,11 +371,11 @@ async function lintedFlow(criteria: readonly object[]): Promise<LintReport> {
 
 async function lintedText(text: string, options: Partial<LintOptions> = {}): Promise<LintReport> {
   await writeFile(join(folder, 'made.yaml'), text)
-  return await lint({ paths: ['made.yaml'], folders: [folder], ...options })
+  return await lint({ paths: ['made.yaml'], folders: [folder], effectOf: plannedEffect, ...options })
 }
 
 async function linted(name: string): Promise<LintReport> {
-  return await lint({ paths: [name], folders: [folder] })
+  return await lint({ paths: [name], folders: [folder], effectOf: plannedEffect })
 }
 
 /** Samples and what they call, as files of a folder "flows". */

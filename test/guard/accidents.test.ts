@@ -140,6 +140,20 @@ test('what deletes first registers over nothing', async () => {
   ])
 })
 
+test('a part that only reads is judged by what it sends, and asks nobody for anything', async () => {
+  const [step] = workflowOf('read').steps
+  const whole = { ...workflowOf('register'), 'x-dcr': { effect: 'register', notice: 'Contact Thredd' } }
+  await flow('register', { ...whole, steps: [{ ...step, stepId: 'look' }, ...whole.steps] })
+  await sent({ env: 'uat', flows: ['register'] })
+
+  const record = recordIn((await start({ env: 'uat', flows: ['register'], step: 'look' })).file)
+
+  expect(record.workflows.map(({ effect, notice, status }) => [effect, notice, status])).toEqual([
+    ['read', undefined, 'passed'],
+  ])
+  expect(await refusal({ env: 'prod', flows: ['register'], step: 'call' })).toContain('would change a live client')
+})
+
 test('a workflow that says it reads is judged by what it calls, and by the workflows that it runs', async () => {
   await rm(join(folder, 'flows'), { recursive: true })
   await flows('read')
@@ -155,24 +169,95 @@ test('a workflow that says it reads is judged by what it calls, and by the workf
     expect(await refusal({ env: 'prod', flows: [name] })).toContain('would change a live client on "prod"')
 })
 
-test('client metadata at an address that nobody knows are refused in a workflow that says it reads', async () => {
-  const step = {
-    stepId: 'call',
-    operationId: 'token',
-    'x-dcr': { identity: 'none' },
-    requestBody: { contentType: 'application/x-www-form-urlencoded', payload: { grant_types: 'client_credentials' } },
-  }
+const FORM = 'application/x-www-form-urlencoded'
+const PARTS = 'multipart/form-data; boundary=x'
+
+test.each([
+  ['an object', FORM, { grant_types: 'client_credentials' }],
+  ['a text that is a form', FORM, 'grant_types=client_credentials'],
+  ['a text that is JSON', FORM, '{"software_statement":"a.b.c"}'],
+])(
+  'client metadata at any address, as %s, are refused in a workflow that says it reads',
+  async (_, contentType, payload) => {
+    await flow('odd', { ...workflowOf('read'), steps: [tokenStep({ contentType, payload })] })
+
+    const said = await refusal({ env: 'uat', flows: ['odd'] })
+
+    expect(said).toContain('step "call" can register a client, but workflow "read" says effect: read; nothing was sent')
+  },
+)
+
+test.each([
+  ['a form', FORM, 'a=b{$inputs.client_id}', '&software_statement=a.b.c'],
+  ['JSON', FORM, ' {$inputs.client_id}', '{"software_statement":"a.b.c"}'],
+])('a call that turns out to register, by %s, is not sent', async (_, contentType, payload, value) => {
+  await flow('odd', { ...workflowOf('read'), steps: [tokenStep({ contentType, payload })] })
+  const before = server.requests.length
+
+  const record = recordIn((await start({ env: 'uat', flows: ['odd'], inputs: { client_id: value } })).file)
+
+  expect([record.exitCode, server.requests.length - before]).toEqual([2, 0])
+  expect(record.workflows[0]?.steps[0]).toMatchObject({
+    effect: { planned: 'none', sent: 'register' },
+    error: {
+      code: 'EFFECT_UNPLANNED',
+      message: 'step "call" would register a client, and its flow does not show that; nothing was sent',
+    },
+  })
+})
+
+test.each([
+  ['the encoded path of a registration', '/status/{$inputs.client_id}', '..%2Fclients%2F1'],
+  ['another path', '/{$inputs.client_id}', 'register/1'],
+])('a DELETE that turns out to go to %s is not sent', async (_, path, value) => {
+  const url = `https://localhost:${server.port}${path}`
+  const step = { stepId: 'call', 'x-operation': { url, method: 'delete' }, 'x-dcr': { identity: 'none' } }
   await flow('odd', { ...workflowOf('read'), steps: [step] })
   const before = server.requests.length
 
-  const record = recordIn((await start({ env: 'uat', flows: ['odd'] })).file)
+  const record = recordIn((await start({ env: 'uat', flows: ['odd'], inputs: { client_id: value } })).file)
 
   expect([record.exitCode, server.requests.length - before]).toEqual([2, 0])
-  expect(record.workflows[0]?.steps[0]?.error).toMatchObject({
-    code: 'FLOW_STRUCTURE',
-    message: 'step "call" would register a client, but workflow "read" says that it only reads; nothing was sent',
-  })
+  expect(record.workflows[0]?.steps[0]).toMatchObject({ effect: { planned: 'other', sent: 'delete' } })
 })
+
+test.each([
+  ['an object', 'application/json', METADATA],
+  ['a text', 'application/json', JSON.stringify({ grant_types: ['client_credentials'] })],
+  ['a form', FORM, { grant_types: 'client_credentials' }],
+  ['a form of parts', PARTS, { grant_types: 'client_credentials' }],
+  ['what is altered', FORM, { alter: 'me' }],
+])('a registration written as %s is written down before it leaves', async (_, contentType, payload) => {
+  losesAnswers = true
+  const alter = [{ set: 'form', name: 'grant_types', value: 'client_credentials' }]
+  const step = {
+    stepId: 'call',
+    'x-operation': { url: `https://localhost:${server.port}/enrol`, method: 'post' },
+    'x-dcr': { identity: 'none', ...('alter' in Object(payload) ? { alter } : {}) },
+    requestBody: { contentType, payload },
+  }
+  await flow('odd', { ...workflowOf('register'), steps: [step] })
+
+  const record = recordIn((await start({ env: 'uat', flows: ['odd'] })).file)
+
+  expect(openCalls).toMatchObject([{ effect: 'register', method: 'POST', way: 'wait' }])
+  expect(record.workflows[0]?.steps[0]?.effect).toEqual({ planned: 'register', sent: 'register' })
+})
+
+test.each(['uat', 'prod'])(
+  'on %s a call that nothing marks as safe is named and confirmed like a change',
+  async (env) => {
+    const pay = { stepId: 'call', 'x-operation': { url: `https://localhost:${server.port}/pay`, method: 'post' } }
+    await rm(join(folder, 'flows'), { recursive: true })
+    await flows('read', 'register')
+    await flow('pay', { ...workflowOf('read'), workflowId: 'pay', steps: [{ ...pay, 'x-dcr': { identity: 'none' } }] })
+    if (env === 'uat') await sent({ env, flows: ['register'] })
+
+    expect(await sent({ env })).toEqual(['GET /status'])
+    expect(await refusal({ env, flows: ['pay'] })).toContain('"pay" (other) would change')
+    expect(await sent({ env, flows: ['pay'], confirm: 'ours' })).toEqual(['POST /pay'])
+  },
+)
 
 test.each([
   ['ours', true],
@@ -291,6 +376,7 @@ interface Situation {
   readonly env: string
   readonly flows?: readonly string[]
   readonly workflow?: string
+  readonly step?: string
   readonly confirm?: string
   readonly inputs?: Readonly<Record<string, string>>
   readonly variables?: Readonly<Record<string, string>>
@@ -302,10 +388,19 @@ async function startOf({ ask, ...situation }: Situation): Promise<Parameters<typ
   return [await resolve(typed(situation)), { ask, out: join(folder, 'reports'), version: '0.0.0-test' }]
 }
 
-function typed({ env, flows = [], workflow, inputs = {}, variables = {}, confirm, registerAgain }: Situation): Typed {
+function typed({
+  env,
+  flows = [],
+  workflow,
+  step,
+  inputs = {},
+  variables = {},
+  confirm,
+  registerAgain,
+}: Situation): Typed {
   return {
     environment: { env, folder, variables },
-    selection: { flows, workflow, folders: [folder] },
+    selection: { flows, workflow, step, folders: [folder] },
     inputs: new Map(Object.entries(inputs)),
     permissions: { confirm, registerAgain },
   }
@@ -392,6 +487,10 @@ function workflowOf(effect: keyof typeof EFFECTS) {
       },
     ],
   }
+}
+
+function tokenStep(requestBody: { readonly contentType: string; readonly payload: unknown }) {
+  return { stepId: 'call', operationId: 'token', 'x-dcr': { identity: 'none' }, requestBody }
 }
 
 function documentOf(...workflows: readonly object[]): string {

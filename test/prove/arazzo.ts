@@ -17,6 +17,7 @@ import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute } from '../../src/execute/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import { lint } from '../../src/flow/lint/index.ts'
+import { plannedEffect } from '../../src/plan/effect.ts'
 import { plan } from '../../src/plan/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import type { WorkflowRecord } from '../../src/record/index.ts'
@@ -64,7 +65,12 @@ async function judged(folder: string, isOurs: boolean): Promise<number> {
   let wrong = 0
   const byName: string[] = []
   for (const file of files) {
-    const { findings } = await lint({ paths: [file], folders: [folder], structureOnly: !isOurs })
+    const { findings } = await lint({
+      paths: [file],
+      folders: [folder],
+      structureOnly: !isOurs,
+      effectOf: plannedEffect,
+    })
     const errors = findings.filter(({ level }) => level === 'error')
     const mustFail = file.includes(`${sep}fail${sep}`)
     const named = errors.length > 0 && errors.every(({ rule }) => rule === 'asyncapi' || rule === 'xpath')
@@ -204,7 +210,8 @@ async function perform(file: string, { names, inputs, answer }: Stage): Promise<
       sign: async () => new Secret('none', 'client_assertion'),
       alter: async () => new Secret('none', 'altered_jwt'),
       vault: {
-        begin: async () => undefined,
+        manages: async () => false,
+        begin: async () => ({ keep: async () => undefined, close: async () => {} }),
         keep: async () => undefined,
         worked: async () => {},
         read: async () => undefined,

@@ -354,10 +354,11 @@ test('a JWT is shown once, decoded, and without its signature or that of a JWT w
 })
 
 test('the clients names each client and how it was left', () => {
-  const manage = (stepId: string, method: string, status: number) =>
+  const manage = (stepId: 'read' | 'update' | 'delete', method: string, status: number) =>
     registration({
       stepId,
       operation: { source: 'authorization', operationId: stepId, method, path: '/' },
+      effect: { planned: stepId, sent: stepId },
       exchanges: [
         exchange({
           request: { method, url: CONFIGURATION_URL, headers: [], body: { bytes: 0 } },

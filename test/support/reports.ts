@@ -115,6 +115,7 @@ export function registration(overrides: Partial<StepRecord> = {}): StepRecord {
     at: { file: 'flows/register.arazzo.yaml', line: 170, column: 9 },
     status: 'passed',
     operation: { source: 'authorization', operationId: 'registerClient', method: 'POST', path: '/oauth2/register' },
+    effect: { planned: 'register', sent: 'register' },
     identity: 'transport',
     startedAt: '2026-01-02T03:04:05.100Z',
     durationMs: 250,

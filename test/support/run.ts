@@ -253,15 +253,9 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
     },
     alter: alterJwt,
     vault: {
-      begin: async () => undefined,
-      keep: async ({ body }) => {
-        const text = Buffer.from(body).toString()
-        for (const member of ['registration_access_token', 'registration_client_uri'] as const) {
-          const value = new RegExp(`"${member}":"([^"]+)"`).exec(text)?.[1]
-          if (value !== undefined) vault.set(member, value)
-        }
-        return undefined
-      },
+      manages: async () => false,
+      begin: async () => ({ keep: keepIn(vault), close: async () => {} }),
+      keep: keepIn(vault),
       worked: async () => {},
       read: async (member) => vault.get(member),
     },
@@ -415,4 +409,16 @@ function recorder(twin: Twin, traffic: Traffic[]): RequestHandler {
       return response
     },
   )
+}
+
+/** Keeps of an answer what a vault would. */
+function keepIn(vault: Map<VaultMember, string>) {
+  return async ({ body }: { readonly body: Uint8Array }) => {
+    const text = Buffer.from(body).toString()
+    for (const member of ['registration_access_token', 'registration_client_uri'] as const) {
+      const value = new RegExp(`"${member}":"([^"]+)"`).exec(text)?.[1]
+      if (value !== undefined) vault.set(member, value)
+    }
+    return undefined
+  }
 }

@@ -174,7 +174,8 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
       },
       alter: async (jwt, changes) => new Secret(`${jwt} with ${JSON.stringify(changes)}`, 'altered_jwt'),
       vault: {
-        begin: async () => undefined,
+        manages: async () => false,
+        begin: async () => ({ keep: async () => undefined, close: async () => {} }),
         keep: async () => undefined,
         worked: async () => {},
         read: async (member) => vault[member],

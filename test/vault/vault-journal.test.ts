@@ -4,20 +4,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { Secret } from '../../src/secret/index.ts'
-import {
-  type Probe,
-  proveToken,
-  recover,
-  registrationEffect,
-  resolveVaultKey,
-  type Vault,
-} from '../../src/vault/index.ts'
+import { type Probe, proveToken, recover, resolveVaultKey, type Vault } from '../../src/vault/index.ts'
 import {
   asLeft,
   body,
   CLIENT_ID,
   call,
-  clock,
   filesIn,
   register,
   temporaryFolder,
@@ -554,28 +546,4 @@ test('forgetting destroys the record, but not while a call is open', async () =>
 
   expect(await filesIn(folder)).toEqual([])
   expect([await token(vault), await token(other)]).toEqual([undefined, undefined])
-})
-
-test.each([
-  ['a registration', { method: 'POST', url: 'https://a/register', body: { software_statement: 'x' } }, 'register'],
-  [
-    'a token request',
-    { method: 'POST', url: 'https://a/token', body: { grant_type: 'client_credentials' } },
-    undefined,
-  ],
-  ['an API call', { method: 'POST', url: 'https://a/cards', body: { amount: 1 } }, undefined],
-  ['an update at the stored URI', { method: 'PUT', url: URI }, 'update'],
-  [
-    'a deletion with the stored token',
-    { method: 'DELETE', url: 'https://a/x', authorization: 'Bearer token-1' },
-    'delete',
-  ],
-  ['a deletion at a usual address', { method: 'delete', url: 'https://a/oauth2/register/x' }, 'delete'],
-  ['a deletion of something else', { method: 'DELETE', url: 'https://a/cards/1' }, undefined],
-  ['a read', { method: 'GET', url: URI }, undefined],
-])('%s is recognised for what it does to a registration', async (_, request, effect) => {
-  const vault = await vaultIn(await temporaryFolder(), { now: clock() })
-  await register(vault)
-
-  expect(registrationEffect(request, await vault.current(CLIENT_ID))).toBe(effect)
 })

@@ -1,11 +1,11 @@
 /** What a flow file says once it is checked: workflows, steps, actions and the values they hold. Knows no file format. */
+import type { DeclaredEffect } from '../../record/effect.ts'
 import type { SourceLocation } from '../../record/errors.ts'
 import type { Condition } from '../expression/criterion.ts'
 import type { Template } from '../expression/expression.ts'
 import type { JsonPath } from '../expression/jsonpath.ts'
 import type { Selector } from '../expression/selector.ts'
 import type { Operation, Schema } from '../openapi/description.ts'
-import type { Effect } from '../openapi/effect.ts'
 import type { Encoding } from '../openapi/media-type.ts'
 import type { Given } from './given.ts'
 
@@ -38,7 +38,7 @@ export interface Workflow {
   readonly summary?: string | undefined
   readonly description?: string | undefined
   readonly at: SourceLocation
-  readonly effect: Effect
+  readonly effect: DeclaredEffect
   readonly safety?: string | undefined
   readonly clauses: readonly string[]
   /** what a person must do afterwards */

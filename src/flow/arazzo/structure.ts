@@ -2,6 +2,7 @@
  * The members of each Arazzo and x-dcr object as tables, and one reader that holds a document against them. What a table
  * does not name is an error with its place; what it marks as not supported yet is refused, never ignored.
  */
+import { DECLARED_EFFECTS } from '../../record/effect.ts'
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
@@ -179,7 +180,7 @@ export const X_DCR = {
   workflow: {
     effect: {
       type: 'string',
-      oneOf: ['read', 'register', 'update', 'delete'],
+      oneOf: DECLARED_EFFECTS,
       required: true,
       about: 'What the workflow does to the one OAuth client of the application.',
     },

@@ -1,22 +1,33 @@
 /** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
 
+import { DECLARED_EFFECTS, EFFECTS, type Effect, isStronger } from '../../record/effect.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
-import { type ApiDescription, findOperation, type Operation } from '../openapi/description.ts'
-import { EFFECTS, type Effect, effectOfOperation } from '../openapi/effect.ts'
+import type { CallStep, Flow } from '../index.ts'
 import type { Findings } from './findings.ts'
-import { extensionOf, type StepView, type View, type WorkflowView } from './view.ts'
+import { extensionOf, type View, type WorkflowView } from './view.ts'
 
-/** `sources` are the API descriptions that could be read, by name. */
-export function lintExtension(view: View, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {
+/** What a step can do to a client. */
+export type EffectOf = (step: CallStep) => Effect
+
+/** `flow` is what could be read of the file. */
+export function lintExtension(
+  view: View,
+  { flow, effectOf }: { readonly flow: Flow | undefined; readonly effectOf: EffectOf },
+  findings: Findings,
+): void {
   for (const workflow of view.workflows) {
     if (!('x-dcr' in workflow.fields)) continue
-    effect(workflow, sources, findings)
+    const read = flow?.workflows.find(({ workflowId }) => workflowId === workflow.fields.workflowId)
+    const called = (read?.steps ?? []).flatMap((step) =>
+      step.kind === 'call' ? [{ step, effect: effectOf(step) }] : [],
+    )
+    lintEffect(workflow, called, findings)
     const { effect: declared, notice, given } = extensionOf(workflow)
     const stored = storedInput(workflow)
     if (
       stored !== undefined &&
-      !registers(workflow, sources) &&
+      !called.some(({ effect }) => effect === 'register') &&
       !(Array.isArray(given) && given.includes('registration'))
     ) {
       findings.add(
@@ -46,40 +57,21 @@ function storedInput({ path, fields }: WorkflowView): Path | undefined {
   return name === undefined ? undefined : [...path, 'inputs', 'properties', name]
 }
 
-function registers({ steps }: WorkflowView, sources: ReadonlyMap<string, ApiDescription>): boolean {
-  return steps.some((step) => {
-    const operation = operationOf(step, sources)
-    return operation !== undefined && effectOfOperation(operation) === 'register'
-  })
+interface Called {
+  readonly step: CallStep
+  readonly effect: Effect
 }
 
-function effect(workflow: WorkflowView, sources: ReadonlyMap<string, ApiDescription>, findings: Findings): void {
-  const declared = EFFECTS.indexOf(extensionOf(workflow).effect as Effect)
-  if (declared === -1) return
-  const called = workflow.steps.flatMap((step) => {
-    const operation = operationOf(step, sources)
-    return operation === undefined ? [] : [{ step, operation, rank: EFFECTS.indexOf(effectOfOperation(operation)) }]
-  })
-  const strongest = called.toSorted((a, b) => b.rank - a.rank)[0]
-  if (strongest === undefined || strongest.rank <= declared) return
-  const { step, operation, rank } = strongest
-  findings.add(
-    'effect-too-weak',
-    [...workflow.path, 'x-dcr', 'effect'],
-    `${workflow.what} has effect "${EFFECTS[declared]}", but ${step.what} calls ${operation.method} ${operation.path}`,
-    { expected: `effect: ${EFFECTS[rank]}` },
-  )
-}
-
-function operationOf({ fields }: StepView, sources: ReadonlyMap<string, ApiDescription>): Operation | undefined {
-  if (typeof fields.operationId !== 'string') return undefined
-  const [, name, id] = /^\$sourceDescriptions\.([\w-]+)\.(.+)$/.exec(fields.operationId) ?? []
-  const source = name === undefined ? [...sources.values()] : [sources.get(name)]
-  for (const description of source) {
-    const operation = description && findOperation(description, id ?? fields.operationId)
-    if (operation !== undefined && !('hint' in operation)) return operation
-  }
-  return undefined
+function lintEffect(workflow: WorkflowView, called: readonly Called[], findings: Findings): void {
+  const declared = DECLARED_EFFECTS.find((one) => one === extensionOf(workflow).effect)
+  const [strongest] = called.toSorted((a, b) => EFFECTS.indexOf(b.effect) - EFFECTS.indexOf(a.effect))
+  if (declared === undefined || strongest === undefined || !isStronger(strongest.effect, declared)) return
+  const { step, effect } = strongest
+  const { method, path } = step.operation
+  const place = [...workflow.path, 'x-dcr', 'effect']
+  const said = `${workflow.what} has effect "${declared}", but step "${step.stepId}" calls ${method} ${path}`
+  if (effect === 'other') findings.add('call-unmarked', place, `${said}, which nothing marks as safe`)
+  else findings.add('effect-too-weak', place, said, { expected: `effect: ${effect}` })
 }
 
 /** Whether anything in the document is ours. */

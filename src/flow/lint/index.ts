@@ -3,14 +3,12 @@
  * knows no environment, and shows no secret that is written into a file.
  */
 import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
 import { type Problem, ToolError } from '../../record/errors.ts'
 import { type Document, readFlowDocument } from '../document/document.ts'
-import { parseFlow } from '../index.ts'
-import { type ApiDescription, readApiDescription } from '../openapi/description.ts'
+import { parsedFlow } from '../index.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
 import { lintCriteria } from './criteria.ts'
-import { knowsExtension, lintExtension } from './extension.ts'
+import { type EffectOf, knowsExtension, lintExtension } from './extension.ts'
 import { locate } from './files.ts'
 import { type Finding, Findings, MOST_FINDINGS } from './findings.ts'
 import { RULES } from './rules.ts'
@@ -27,6 +25,7 @@ export interface LintOptions {
   readonly folders: readonly string[]
   /** as the JSON Schemas of Arazzo judge: no API description is needed, and names, expressions and rules only warn */
   readonly structureOnly?: boolean
+  readonly effectOf: EffectOf
 }
 
 export interface LintReport {
@@ -40,7 +39,7 @@ export interface LintReport {
   readonly sources: ReadonlyMap<string, string>
 }
 
-export async function lint({ paths, folders, structureOnly = false }: LintOptions): Promise<LintReport> {
+export async function lint({ paths, folders, structureOnly = false, effectOf }: LintOptions): Promise<LintReport> {
   const { files, problems } = await locate(paths, folders)
   const findings = new Map<string, Finding>()
   const sources = new Map<string, string>()
@@ -52,7 +51,7 @@ export async function lint({ paths, folders, structureOnly = false }: LintOption
   }
   take(problems.map(findingOf))
   for (const file of files) {
-    const result = await lintFile(file, structureOnly)
+    const result = await lintFile(file, structureOnly, effectOf)
     take(result.findings)
     if (result.text !== undefined) sources.set(file, result.text)
     if (result.isUnshown) unshown.add(file)
@@ -75,7 +74,7 @@ interface FileResult {
   readonly isUnshown?: true
 }
 
-async function lintFile(file: string, structureOnly: boolean): Promise<FileResult> {
+async function lintFile(file: string, structureOnly: boolean, effectOf: EffectOf): Promise<FileResult> {
   let document: Document
   try {
     document = await readFlowDocument(file, 'flow')
@@ -83,14 +82,14 @@ async function lintFile(file: string, structureOnly: boolean): Promise<FileResul
     if (!(error instanceof ToolError)) throw error
     return { findings: error.problems.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
   }
-  const refused = await problemsOf(() => parseFlow(document))
+  const { flow, problems: refused } = await parsedFlow(document)
   const view = viewOf(document)
   const findings = new Findings(document)
   const secrets = lintSecrets(view, findings)
   lintArazzo(view, findings)
   lintCriteria(view, findings)
   lintUsage(view, findings)
-  lintExtension(view, await descriptionsOf(view), findings)
+  lintExtension(view, { flow, effectOf }, findings)
   const read = readingFindings(refused, view, structureOnly)
   const byName = placesRefusedByName(view, findings.list)
   const own = findings.list
@@ -107,16 +106,6 @@ async function lintFile(file: string, structureOnly: boolean): Promise<FileResul
   }
   const text = blotted(document.text, secrets)
   return { findings: shown.map((finding) => withoutSecrets(finding, secrets)), beyond, text }
-}
-
-async function problemsOf(read: () => Promise<unknown>): Promise<readonly Problem[]> {
-  try {
-    await read()
-    return []
-  } catch (error) {
-    if (error instanceof ToolError) return error.problems
-    throw error
-  }
 }
 
 /** What reading the flow has against it, as findings. */
@@ -151,10 +140,6 @@ function lowered(finding: Finding): Finding {
   return finding.level !== 'error' || OF_STRUCTURE.has(finding.rule) ? finding : { ...finding, level: 'warning' }
 }
 
-function isRemote(url: unknown): boolean {
-  return typeof url === 'string' && /^[a-z][a-z0-9+.-]+:/i.test(url)
-}
-
 function findingOf({ code, ...problem }: Problem): Finding {
   return { rule: code, level: 'error', ...problem }
 }
@@ -182,18 +167,6 @@ function placesRefusedByName({ document, workflows }: View, findings: readonly F
 
 function lineOf(at: Finding['at']): string {
   return `${at?.file}:${at?.line}`
-}
-
-/** The API descriptions that can be read; what is wrong with them is reported by reading the flow. */
-async function descriptionsOf({ document, sources }: View): Promise<ReadonlyMap<string, ApiDescription>> {
-  const found = new Map<string, ApiDescription>()
-  for (const { path, fields } of sources) {
-    const { name, url } = fields
-    if (typeof name !== 'string' || typeof url !== 'string' || isRemote(url) || found.has(name)) continue
-    const file = resolve(dirname(document.file), url)
-    await problemsOf(async () => found.set(name, await readApiDescription(file, document.at([...path, 'url']), [])))
-  }
-  return found
 }
 
 function withoutSecrets(finding: Finding, secrets: ReadonlySet<string>): Finding {

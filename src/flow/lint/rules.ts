@@ -57,6 +57,12 @@ export const RULES = {
     why: 'registering or updating a client leaves work for a person, for example contacting Thredd about its metadata',
     remedy: 'say what a person must do afterwards: x-dcr: { notice: … }',
   },
+  'call-unmarked': {
+    level: 'warning',
+    title: 'a call of which nothing says that it changes nothing, in a workflow that says it reads',
+    why: 'on UAT and production such a call is named and confirmed like a change of the client, whatever the workflow says of itself',
+    remedy: 'where it changes nothing, write x-dcr: { safe: true } on the operation in its API description',
+  },
   'given-missing': {
     level: 'warning',
     title: 'a workflow that must have a stored registration and does not say so',

@@ -31,9 +31,17 @@ export interface Operation {
   readonly mutualTls: boolean
   /** its own or its path's, else those of the description */
   readonly servers: readonly string[]
+  /** what x-dcr says that it does to a client */
+  readonly mark?: Mark | undefined
   /** absent for a call that no description knows */
   readonly description?: ApiDescription | undefined
 }
+
+/** What an operation does to the registration of a client, or that it changes nothing at all. */
+export type Mark = keyof typeof METHODS_OF | 'safe'
+
+/** RFC 7591 section 3, RFC 7592 section 2 */
+const METHODS_OF = { create: ['POST'], read: ['GET'], update: ['PUT', 'PATCH'], delete: ['DELETE'] } as const
 
 type Encodings = ReadonlyMap<string, Encoding>
 
@@ -92,7 +100,10 @@ export async function readApiDescription(
       const raw = record(item[method])
       const { operationId } = raw
       const name = typeof operationId === 'string' ? operationId : placeOf(method, path)
-      const found = operation({ root, item, raw, operationId: name, method, path, description })
+      const mark = markOf(raw['x-dcr'], method, (problem) =>
+        problems.push({ ...problem, at: document.at(['paths', path, method, 'x-dcr']) }),
+      )
+      const found = operation({ root, item, raw, operationId: name, method, path, description, mark })
       places.set(placeOf(method, path), found)
       if (typeof operationId !== 'string') continue
       if (operations.has(operationId)) {
@@ -106,6 +117,26 @@ export async function readApiDescription(
     }
   }
   return description
+}
+
+/** The x-dcr object of an operation. */
+function markOf(extension: unknown, method: string, add: (problem: Problem) => void): Mark | undefined {
+  if (extension === undefined) return undefined
+  const { registration, safe, ...others } = record(extension)
+  const isSafe = safe === true && registration === undefined
+  const isKnown = safe === undefined && Object.hasOwn(METHODS_OF, String(registration))
+  const methods: readonly string[] = isKnown ? METHODS_OF[registration as keyof typeof METHODS_OF] : []
+  if (Object.keys(others).length > 0 || !(isSafe || methods.includes(method.toUpperCase()))) {
+    const kinds = Object.entries(METHODS_OF).map(([kind, known]) => `${kind} (${known.join(', ')})`)
+    add({
+      code: 'FLOW_STRUCTURE',
+      message: `x-dcr of ${method.toUpperCase()} does not say what the operation does to a client`,
+      expected: `{ safe: true }, or { registration: … } with ${kinds.join(', ')}`,
+      found: JSON.stringify(extension),
+    })
+    return undefined
+  }
+  return isSafe ? 'safe' : (registration as Mark)
 }
 
 /** A reference that leads nowhere would silently switch off the check of an answer. */
@@ -160,9 +191,10 @@ interface Draft {
   readonly method: string
   readonly path: string
   readonly description: ApiDescription
+  readonly mark: Mark | undefined
 }
 
-function operation({ root, item, raw, operationId, method, path, description }: Draft): Operation {
+function operation({ root, item, raw, operationId, method, path, description, mark }: Draft): Operation {
   const deref = (value: unknown) => record(resolveReference(root, value))
   const parameters = new Map<string, OperationParameter>()
   const schemes = record(record(root.components).securitySchemes)
@@ -206,6 +238,7 @@ function operation({ root, item, raw, operationId, method, path, description }: 
     ),
     mutualTls: security.some(({ type }) => type === 'mutualTLS'),
     servers: serversOf(raw) ?? serversOf(item) ?? description.servers,
+    mark,
     description,
   }
 }

@@ -1,6 +1,7 @@
 /** `thredd lint`: findings in the form of compiler messages, or as JSON. */
 import { relative } from 'node:path'
 import { exitCode, type Finding, type LintReport, lint } from '../../flow/lint/index.ts'
+import { plannedEffect } from '../../plan/effect.ts'
 import { count } from '../../report/words.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
@@ -13,6 +14,7 @@ export async function performLint(invocation: Invocation, program: Program): Pro
     // The flows of the package are used where the current folder has none.
     folders: [...new Set([here, project, root])],
     structureOnly: invocation.has('structure-only'),
+    effectOf: plannedEffect,
   })
   const code = exitCode(report, { strict: invocation.has('strict') })
   if (invocation.has('json')) write(`${JSON.stringify(asJson(report, code, here), null, 2)}\n`)
