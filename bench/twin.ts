@@ -32,8 +32,8 @@ async function compare(requests: number, turns: number): Promise<void> {
     if (answers[0] !== answers[1]) throw new Error(`the answers of twin and bare server differ:\n${answers.join('\n')}`)
     const rates: number[][] = [[], []]
     const costs: number[][] = [[], []]
-    // Until the code of both has been compiled.
-    for (const { load } of servers) await load(WARM_UP)
+    // Until the code of both has been compiled; together, since a server ends connections that are idle for long.
+    await Promise.all(servers.map(({ load }) => load(WARM_UP)))
     for (let turn = 0; turn < turns; turn += 1) {
       // Each is the first in every second turn.
       for (const index of turn % 2 === 0 ? [0, 1] : [1, 0]) {
@@ -160,7 +160,9 @@ async function open(port: number, pki: Pki) {
       new Promise<Buffer>((resolve, reject) => {
         answered = resolve
         failed = reject
-        socket.write(REQUEST)
+        // The server ends idle connections; a write to an ended one would never be answered.
+        if (socket.destroyed) reject(new Error('the connection has ended'))
+        else socket.write(REQUEST)
       }),
   }
 }
