@@ -34,9 +34,10 @@ export class ServerChoice {
         code: 'ENV_MISSING',
         message: `${variable} is not set; step "${step.stepId}" calls source description "${step.source}"`,
         at: step.at,
-        expected: documented.every((url) => url === '/')
-          ? undefined
-          : `a URL; the description says ${listed(documented)}`,
+        expected:
+          this.#environment.class === 'prod' || documented.every((url) => url === '/')
+            ? undefined
+            : `a URL; the description says ${listed(documented)}`,
         hint: serverHint(step.source, this.#environment, documented),
       })
     } else if (typeof own !== 'string' && step.url === undefined)
@@ -116,11 +117,19 @@ export function settingOf(source: string): string {
   return source.toLowerCase().replaceAll('-', '_')
 }
 
-/** How to set a server, with the documented URL where the description has a whole one. */
-export function serverHint(source: string, { localFile }: Environment, documented: readonly string[] = []): string {
+/**
+ * How to set a server, with the documented URL where the description has a whole one. Never for production: the first
+ * documented URL is that of UAT, and a call to it with what belongs to production must not be one copied line away.
+ */
+export function serverHint(
+  source: string,
+  { localFile, class: environmentClass }: Environment,
+  documented: readonly string[] = [],
+): string {
   const variable = `SERVER_${settingOf(source).toUpperCase()}`
   const [first = ''] = documented
-  const whole = documented.find((url) => URL.canParse(url) && /^https?:/.test(url))
+  const isWhole = (url: string) => URL.canParse(url) && /^https?:/.test(url)
+  const whole = environmentClass === 'prod' ? undefined : documented.find(isWhole)
   const url = whole ?? `https://…${/^\/./.test(first) ? first : ''}`
   return `write ${variable}=${url} into ${localFile}, or use --server ${source}=${url}${askFor(variable)}`
 }

@@ -1,7 +1,7 @@
 /** Which server a call goes to: the environment's, however many ways documents have to name one. */
 import { expect, test } from 'vitest'
 import type { Problem } from '../../src/record/errors.ts'
-import { play, problemsOf } from '../support/script.ts'
+import { play, problemsOf, type Script } from '../support/script.ts'
 
 const PLACES = `openapi: 3.1.0
 info: { title: Places, version: 1.0.0 }
@@ -37,7 +37,7 @@ const flowOf = (...operations: readonly string[]) => `
     x-dcr: { effect: delete, notice: none }
     steps:${operations.map((name, index) => `\n      - { stepId: s${index}, operationId: $sourceDescriptions.${name} }`).join('')}`
 
-async function refusal(flow: string, script: ReturnType<typeof scriptOf>): Promise<Problem> {
+async function refusal(flow: string, script: Script): Promise<Problem> {
   return await play(flow, script).then(
     ({ sent }) => expect.fail(`it sent ${sent.join(', ')}`),
     ({ problems: [problem] }) => problem,
@@ -53,6 +53,14 @@ test('Server choice: a server that is not set is asked for with what the descrip
       /^write SERVER_PLACES=https:\/\/eu\.example\/v2 into .*\.env\.test\.local, or use --server places=https:\/\/eu\.example\/v2$/,
     ),
   })
+})
+
+test('for production no server of a description is proposed', async () => {
+  const problem = await refusal(flowOf('places.a'), { ...scriptOf(''), environmentClass: 'prod' as const })
+
+  expect(problem.message).toBe('SERVER_PLACES is not set; step "s0" calls source description "places"')
+  expect(problem.hint).toMatch(/^write SERVER_PLACES=https:\/\/… into .*, or use --server places=https:\/\/…$/)
+  expect(problem.expected).toBeUndefined()
 })
 
 test.each([

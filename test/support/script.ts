@@ -49,6 +49,8 @@ export interface Script {
   readonly files?: Readonly<Record<string, string>>
   /** more lines of the environment file */
   readonly settings?: string
+  /** default: uat */
+  readonly environmentClass?: 'mock' | 'uat' | 'prod'
 }
 
 export interface Played {
@@ -73,7 +75,10 @@ export async function play(workflows: string, script: Script = {}): Promise<Play
   const folder = await mkdtemp(join(tmpdir(), 'thredd-script-'))
   try {
     const file = await writeText(folder, workflows, script)
-    await writeFile(join(folder, '.env.test'), `${ENVIRONMENT}${script.settings ?? ''}\n`)
+    await writeFile(
+      join(folder, '.env.test'),
+      `ENV_CLASS=${script.environmentClass ?? 'uat'}\n${ENVIRONMENT}${script.settings ?? ''}\n`,
+    )
     const environment = await loadEnvironment({ env: '.env.test', folder, variables: {} })
     const chosen = await select({ flows: [file], step: script.step, folders: [folder] }, environment)
     const planned = plan(chosen, environment, {
@@ -107,8 +112,7 @@ ${head === '' ? '' : `${head}\n`}workflows:
 `
 const HEAD_LINES = headOf({}).split('\n').length - 1
 
-const ENVIRONMENT = `ENV_CLASS=uat
-SERVER_CLIENTS=https://api.example
+const ENVIRONMENT = `SERVER_CLIENTS=https://api.example
 TRANSPORT_CERT_FILE=transport.crt
 TRANSPORT_KEY_FILE=transport.key
 CLIENT_ID=https://rp.example/1
