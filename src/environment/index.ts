@@ -39,6 +39,8 @@ interface PrintedSetting {
 
 export interface Environment {
   readonly name: string
+  /** what selects it on a command line, as it was typed; nothing for the one that a command uses by itself */
+  readonly flags: readonly string[]
   readonly class: 'mock' | 'uat' | 'prod'
   readonly files: readonly string[]
   /** source description name, lower-case → base URL without trailing slash */
@@ -105,6 +107,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   const secret = (key: VariableName) => secretOf(settings.get(key))
   return {
     name,
+    flags: flagsOf(options),
     class: environmentClass,
     files: files.map((entry) => entry.file),
     servers,
@@ -132,6 +135,12 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     localFile,
     warnings: [...files.flatMap((one) => one.warnings), ...warnings],
   }
+}
+
+function flagsOf({ env, variables, servers = new Map() }: EnvironmentOptions): readonly string[] {
+  const byItself = env === 'mock' && servers.size === 0 && (variables.THREDD_ENV || env) === env
+  if (byItself) return []
+  return ['--env', env, ...[...servers].flatMap(([source, url]) => ['--server', `${source}=${url}`])]
 }
 
 /** The values in the shape of their variables. Of variables that are no setting of ours, only a likely misspelling is reported. */

@@ -8,6 +8,7 @@ import type { Flow, Workflow } from '../flow/index.ts'
 import { changingSteps, workflowEffect } from '../plan/effect.ts'
 import { type Change, isStronger, type WorkflowEffect } from '../record/effect.ts'
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import { commandsFor } from '../record/hints.ts'
 import type { Registration } from '../vault/index.ts'
 
 /** What an effect means for the client, as a person reads it. */
@@ -139,13 +140,14 @@ function registerObjections(
   const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
   if (first?.change !== 'register') return []
   const { clientId, keptAt, scopes } = registration
+  const command = commandsFor(environment.flags)
   return [
     {
       code: 'USAGE',
       message: `"${first.one.workflow.workflowId}" would register over the client that the vault of "${environment.name}" holds; nothing was sent`,
       expected: `no registration of "${clientId}"`,
       found: `one of ${keptAt}${scopes.length === 0 ? '' : ` with the scopes ${scopes.join(' ')}`}`,
-      hint: 'the documented ways to change a client: a PUT (thredd run add-scope-with-put), delete and recreate (thredd run delete-and-recreate), or ask Thredd to delete it (thredd show recreate-after-thredd-deletes). Once Thredd has: thredd vault recover <client_id> --deleted-by-thredd. --register-again registers all the same',
+      hint: `the documented ways to change a client: a PUT (${command('update')}), delete and recreate (${command('recreate')}), or, where its token is lost, ask Thredd to delete it (${command('askToDelete')}). Once Thredd has: ${command('deletedByThredd', { client: clientId })}. --register-again registers all the same`,
     },
   ]
 }
@@ -164,7 +166,9 @@ export function classObjections(
         {
           code: 'USAGE',
           message: `${name} is of safety class X: it runs on the offline twin alone; nothing was sent`,
-          hint: `thredd run ${basename(flow.file).replace(/\.arazzo\.\w+$/, '')}`,
+          hint: commandsFor(environment.flags)('runOnTwin', {
+            flow: basename(flow.file).replace(/\.arazzo\.\w+$/, ''),
+          }),
         },
       ]
     }

@@ -3,9 +3,11 @@
  * a person. Decides which of the three it is, and what is said about it.
  */
 
-import { GIVEN, type Given } from '../flow/arazzo/given.ts'
+import type { Environment } from '../environment/index.ts'
+import { GIVEN, type Given, remedyOf } from '../flow/arazzo/given.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Problem } from '../record/errors.ts'
+import { commandsFor } from '../record/hints.ts'
 import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
 
 /** One thing that a workflow is given, as it can be said before the run. */
@@ -19,12 +21,16 @@ export type Fulfil = (
   about: { readonly clientId: string | undefined; readonly softwareId: string | undefined },
 ) => Promise<void>
 
-export function expectationsOf(workflows: readonly Workflow[], isOnTwin: boolean): readonly Expectation[] {
+export function expectationsOf(
+  workflows: readonly Workflow[],
+  { environment, isOnTwin }: { readonly environment: Pick<Environment, 'flags'>; readonly isOnTwin: boolean },
+): readonly Expectation[] {
+  const command = commandsFor(environment.flags)
   return workflows.flatMap(({ workflowId, given }) =>
     given.map((name): Expectation => {
       const how = isOnTwin ? 'made on the twin' : name === 'registration' ? 'in the vault' : 'not checked'
-      const { means, remedy } = GIVEN[name]
-      return { workflowId, name, means, remedy, how }
+      const { means } = GIVEN[name]
+      return { workflowId, name, means, remedy: remedyOf(name, command), how }
     }),
   )
 }
@@ -32,23 +38,28 @@ export function expectationsOf(workflows: readonly Workflow[], isOnTwin: boolean
 /** INPUT_MISSING for each workflow that would begin without the registration it is given. */
 export function missingRegistrations(
   workflows: readonly Workflow[],
-  { registered, environment }: { readonly registered: boolean; readonly environment: string },
+  {
+    registered,
+    environment,
+  }: { readonly registered: boolean; readonly environment: Pick<Environment, 'name' | 'flags'> },
 ): readonly Problem[] {
+  const command = commandsFor(environment.flags)
   return workflows.flatMap(({ workflowId, given, at }, index): Problem[] => {
     const isMadeBefore = workflows.slice(0, index).some(({ effect }) => effect === 'register')
     if (!given.includes('registration') || registered || isMadeBefore) return []
     return [
       {
         code: 'INPUT_MISSING',
-        message: `workflow "${workflowId}" needs a registration of this application, and the vault of "${environment}" holds none; nothing was sent`,
+        message: `workflow "${workflowId}" needs a registration of this application, and the vault of "${environment.name}" holds none; nothing was sent`,
         at,
-        hint: `${GIVEN.registration.remedy}; a client whose registration_access_token is lost only Thredd can delete: thredd show recreate-after-thredd-deletes`,
+        hint: `${remedyOf('registration', command)}; a client whose registration_access_token is lost only Thredd can delete: ${command('askToDelete')}`,
       },
     ]
   })
 }
 
 export interface PreconditionsOptions {
+  readonly environment: Pick<Environment, 'flags'>
   /** present where the embedded twin answers */
   readonly fulfil: Fulfil | undefined
   readonly about: Parameters<Fulfil>[1]
@@ -72,7 +83,7 @@ export class Preconditions {
 
   /** Why the workflow cannot begin, if it cannot. */
   async establish({ workflowId, given }: Workflow): Promise<string | undefined> {
-    const { fulfil, onGiven, isRegistered } = this.#options
+    const { fulfil, onGiven, isRegistered, environment } = this.#options
     for (const name of given) {
       const { means } = GIVEN[name]
       const base = { workflowId, name, means }
@@ -82,7 +93,7 @@ export class Preconditions {
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
       } else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
       else if (await isRegistered()) onGiven({ ...base, how: 'in the vault' })
-      else return `the vault holds no registration: ${GIVEN.registration.remedy}`
+      else return `the vault holds no registration: ${remedyOf('registration', commandsFor(environment.flags))}`
     }
     return undefined
   }

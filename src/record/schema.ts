@@ -217,6 +217,8 @@ export const runRecord = z.object({
   ),
   environment: z.object({
     name: z.string(),
+    /** what selects it on a command line, as it was typed; absent for the one that a command uses by itself */
+    flags: optional(z.array(z.string())),
     class: z.enum(['mock', 'uat', 'prod']),
     files: z.array(z.string()),
     /** base URLs; `from` is a file and line, or a variable */

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
+import { ANY_ENVIRONMENT, commandsFor } from './hints.ts'
 import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
 import { runRecord } from './schema.ts'
 import { shapeOf } from './shape.ts'
@@ -21,7 +22,7 @@ export async function locateRun(run: string | undefined, reports: string): Promi
     return fail({
       code: 'RECORD_UNREADABLE',
       message: `"${reports}" holds no run`,
-      hint: 'make one with thredd run, or name a record.json',
+      hint: `make one with ${commandsFor(ANY_ENVIRONMENT)('makeRecord')}, or name a record.json`,
     })
   }
   for (const folder of [run, join(reports, run)]) {
@@ -30,7 +31,7 @@ export async function locateRun(run: string | undefined, reports: string): Promi
       code: 'RECORD_UNREADABLE',
       message: `"${folder}" is of a run that was killed before its record was written, or is still going on`,
       found: `${FINISHED_FILE}: its finished workflows, each a line of JSON`,
-      hint: 'thredd cleanup says what a killed run has left behind; then run again',
+      hint: `${commandsFor(ANY_ENVIRONMENT)('showLeft')} says what a killed run has left behind; then run again`,
     })
   }
   const alike = names.filter((name) => name.startsWith(run) || name.endsWith(run))

@@ -2,6 +2,7 @@
 import type { Requirement } from '../record/clauses.ts'
 import { isChange } from '../record/effect.ts'
 import { CODES, type ErrorCode } from '../record/errors.ts'
+import type { Command } from '../record/hints.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
@@ -35,8 +36,13 @@ const MOST_FINDINGS = 300
 
 export class FindingCollector {
   readonly counts = { fail: 0, inconclusive: 0, warn: 0 }
+  readonly #command: Command
   readonly #ofWorkflows: Finding[] = []
   readonly #ofSteps: Readonly<Record<Finding['standing'], Finding[]>> = { fail: [], inconclusive: [], warn: [] }
+
+  constructor(command: Command) {
+    this.#command = command
+  }
 
   addWorkflow(workflow: WorkflowRecord): void {
     const error = errorBeyondSteps(workflow)
@@ -44,7 +50,7 @@ export class FindingCollector {
   }
 
   addStep(step: StepRecord, ref: StepRef): void {
-    for (const finding of findingsOf(step, ref)) this.#add(this.#ofSteps[finding.standing], finding)
+    for (const finding of findingsOf(step, ref, this.#command)) this.#add(this.#ofSteps[finding.standing], finding)
   }
 
   /** Failures first. Among those without a verdict, whole workflows come before steps. */
@@ -59,7 +65,7 @@ export class FindingCollector {
   }
 }
 
-function findingsOf(step: StepRecord, ref: StepRef): Finding[] {
+function findingsOf(step: StepRecord, ref: StepRef, command: Command): Finding[] {
   const { workflowId } = ref
   const ofChecks = step.checks
     .filter(({ status }) => status !== 'pass')
@@ -76,11 +82,11 @@ function findingsOf(step: StepRecord, ref: StepRef): Finding[] {
         clauses,
         requirements: decidedBy(step, [check]),
         impact: impactOf(check),
-        remedy: check.status === 'fail' || check.id === 'scopes' ? wayOut(step) : undefined,
+        remedy: check.status === 'fail' || check.id === 'scopes' ? wayOut(step, command) : undefined,
       }
     })
   if (step.error === undefined) return ofChecks
-  const remedy = mayHaveChangedClient(step) ? 'thredd vault list says what is open, and the way out' : undefined
+  const remedy = mayHaveChangedClient(step) ? `${command('showOpen')} says what is open, and the way out` : undefined
   return [findingOf(step.error, { workflowId, step: ref, remedy }), ...ofChecks]
 }
 

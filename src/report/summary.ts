@@ -4,6 +4,7 @@
  * workflows; no exchange is kept, so that the size of a run does not matter.
  */
 import { areaOf, CATALOGUE } from '../record/clauses.ts'
+import { commandsFor } from '../record/hints.ts'
 import {
   type CheckRecord,
   errorBeyondSteps,
@@ -118,7 +119,7 @@ function nothingCollected(head: RecordHead) {
   return {
     proofs: new ProofCollector(),
     calls: new CallCollector(head),
-    findings: new FindingCollector(),
+    findings: new FindingCollector(commandsFor(head.environment.flags ?? [])),
     tokens: new Tokens(),
     workflows: [] as WorkflowSummary[],
     steps: [] as StepSummary[],

@@ -3,6 +3,7 @@
  * the reports for people read it.
  */
 import type { Effect } from '../record/effect.ts'
+import type { Command } from '../record/hints.ts'
 import type { StepRecord } from '../record/index.ts'
 
 interface Situation {
@@ -15,7 +16,7 @@ interface Situation {
   /** the answer grants fewer scopes than were requested */
   readonly drops?: true
   /** what happened, and the documented way out; one sentence without its full stop */
-  readonly sentence: string
+  readonly sentence: string | ((command: Command) => string)
 }
 
 const MANAGEMENT: readonly Effect[] = ['read', 'update', 'delete']
@@ -46,8 +47,8 @@ export const SITUATIONS: readonly Situation[] = [
     effects: ['register'],
     status: [400, 409],
     says: /already registered/i,
-    sentence:
-      'the application has a client already: with the registration variables update it (thredd run add-scope-with-put) or delete and recreate it (thredd run delete-and-recreate); without them ask Thredd to delete it (thredd run recreate-after-thredd-deletes, section 3.3.2)',
+    sentence: (command) =>
+      `the application has a client already: bring its registration variables into the vault if they are not there (${command('import')}), then update it (${command('update')}) or delete and recreate it (${command('recreate')}); only where they are lost ask Thredd to delete it (${command('askToDelete')}, section 3.3.2)`,
   },
   {
     effects: REGISTRATION,
@@ -74,14 +75,14 @@ export const SITUATIONS: readonly Situation[] = [
     effects: REGISTRATION,
     status: [200, 201],
     drops: true,
-    sentence:
-      'the server left out scopes that no role of the application covers: set the role in Thredd CA (a locked software statement must be unlocked first) and run thredd run add-role-then-put, which fetches a fresh software statement',
+    sentence: (command) =>
+      `the server left out scopes that no role of the application covers: set the role in Thredd CA (a locked software statement must be unlocked first), then ${command('addRole')}, which fetches a fresh software statement`,
   },
   {
     effects: MANAGEMENT,
     status: [401, 404],
-    sentence:
-      'the registration access token is not accepted: it was replaced, or the client was deleted; "thredd vault check --online" tries every stored token, and where none works Thredd must delete the client (section 3.3.2, thredd run recreate-after-thredd-deletes)',
+    sentence: (command) =>
+      `the registration access token is not accepted: it was replaced, or the client was deleted; ${command('checkTokens')} tries every stored token, and where none works Thredd must delete the client (section 3.3.2, ${command('askToDelete')})`,
   },
   {
     effects: MANAGEMENT,
@@ -92,14 +93,14 @@ export const SITUATIONS: readonly Situation[] = [
   {
     operations: ['token', 'introspect', 'revoke'],
     status: [401],
-    sentence:
-      'the authorization server does not accept the client assertion: the client is not registered, or SIGNING_KID and SIGNING_KEY_FILE are not those of a key that the keystore lists; "thredd run discover" compares them',
+    sentence: (command) =>
+      `the authorization server does not accept the client assertion: the client is not registered, or SIGNING_KID and SIGNING_KEY_FILE are not those of a key that the keystore lists; ${command('compareKeys')} compares them`,
   },
   {
     operations: ['token'],
     status: [400],
     says: /invalid_scope/,
-    sentence: 'a requested scope is not registered for the client: register it with thredd run add-scope-with-put',
+    sentence: (command) => `a requested scope is not registered for the client: register it with ${command('update')}`,
   },
   {
     operations: APIS,
@@ -110,16 +111,21 @@ export const SITUATIONS: readonly Situation[] = [
   {
     operations: APIS,
     status: [403],
-    sentence:
-      'the API refuses the client: the token lacks a scope, or Thredd has not set the Programme Manager metadata since the last POST or PUT; contact Thredd, then thredd run wait-for-metadata',
+    sentence: (command) =>
+      `the API refuses the client: the token lacks a scope, or Thredd has not set the Programme Manager metadata since the last POST or PUT; contact Thredd, then ${command('awaitMetadata')}`,
   },
 ]
 
-const REFUSED_CERTIFICATE =
-  'the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with thredd run rotate-transport-certificate'
+const REFUSED_CERTIFICATE: Situation['sentence'] = (command) =>
+  `the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with ${command('proveCertificate')}`
 
 /** Undefined where the step passed with all scopes, and where no page describes the situation. */
-export function wayOut(step: StepRecord): string | undefined {
+export function wayOut(step: StepRecord, command: Command): string | undefined {
+  const sentence = sentenceOf(step)
+  return typeof sentence === 'function' ? sentence(command) : sentence
+}
+
+function sentenceOf(step: StepRecord): Situation['sentence'] | undefined {
   const { status, exchanges, scopes, error } = step
   if (error?.code === 'TLS_CLIENT_REFUSED' || error?.code === 'IDENTITY_EXPIRED') return REFUSED_CERTIFICATE
   const response = exchanges.at(-1)?.response

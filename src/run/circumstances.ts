@@ -14,6 +14,7 @@ export function environmentRecord(environment: Environment): RunRecord['environm
   const settings = environment.settings.map(({ name, value, origin }) => ({ name, value, from: placeOf(origin) }))
   return {
     name: environment.name,
+    ...(environment.flags.length === 0 ? {} : { flags: [...environment.flags] }),
     class: environment.class,
     files: environment.files.map((file) => basename(file)),
     servers: [...environment.servers].map(([source, url]) => {

@@ -78,6 +78,7 @@ async function performWith(
   const signal = caller.signal ?? new AbortController().signal
   const given: GivenRecord[] = []
   const preconditions = new Preconditions({
+    environment: prepared.environment,
     fulfil: counterparty?.fulfil,
     about: { clientId, softwareId },
     isRegistered: async () =>

@@ -10,6 +10,7 @@ import { effectOf, inWords, type Selected } from '../guard/confirmation.ts'
 import { workflowEffect } from '../plan/effect.ts'
 import { isStronger } from '../record/effect.ts'
 import { fail, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
+import { commandsFor } from '../record/hints.ts'
 
 export interface SelectionOptions {
   /** names (`register`) or paths; none: all that may run without being named */
@@ -38,7 +39,7 @@ export async function select(options: SelectionOptions, environment: Environment
   return fail({
     code: 'USAGE',
     message: `nothing may run unnamed on "${environment.name}": ${inWords(chosen)} would change a client`,
-    hint: `name what is to run: thredd run ${basename(chosen[0]?.flow.file ?? '', ENDING)} --env ${environment.name}`,
+    hint: `name what is to run: ${commandsFor(environment.flags)('runNamed', { flow: basename(chosen[0]?.flow.file ?? '', ENDING) })}`,
   })
 }
 

@@ -59,7 +59,7 @@ export interface Obstacle {
 export async function survey(selection: readonly Selected[], situation: Situation): Promise<Survey> {
   const { environment, credentials, vault, twinMakesGiven } = situation
   const workflows = selection.map(({ workflow }) => workflow)
-  const given = expectationsOf(workflows, twinMakesGiven)
+  const given = expectationsOf(workflows, { environment, isOnTwin: twinMakesGiven })
   const makers = await setUpFlows(workflows, situation)
   const all = [...selection, ...(makers.value ?? [])].flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   const certificates = await readIdentities(all, credentials)
@@ -181,6 +181,6 @@ function registrationObstacles(
 ): readonly Obstacle[] {
   if (twinMakesGiven || registeredElsewhere || vault.problems.length > 0) return []
   const registered = vault.registration !== undefined
-  const problems = missingRegistrations(workflows, { registered, environment: environment.name })
+  const problems = missingRegistrations(workflows, { registered, environment })
   return obstacles('a registration in the vault', problems)
 }

@@ -2,12 +2,13 @@
  * What a workflow can be given before it begins, in words of one table. On the embedded twin each is made so; elsewhere the
  * registration is looked up in the vault and a person answers for the rest. Knows nothing of how that is done.
  */
+import type { Command } from '../../record/hints.ts'
 
 interface Row {
   /** one sentence for people, without its full stop */
   readonly means: string
   /** what to do on UAT or production where it is not so */
-  readonly remedy: string
+  readonly remedy: string | ((command: Command) => string)
   /** the flow that makes it so on the embedded twin, before the twin itself does the rest */
   readonly madeBy?: 'register'
   /** the role that the application then has, besides its others or alone */
@@ -17,8 +18,8 @@ interface Row {
 export const GIVEN = {
   registration: {
     means: 'a registration of this application is in the vault',
-    remedy:
-      'run "thredd run register" first, or bring registration_access_token and registration_client_uri with "thredd vault import"',
+    remedy: (command) =>
+      `register first with ${command('register')}, or bring registration_access_token and registration_client_uri with ${command('import')}`,
     madeBy: 'register',
   },
   client_deleted_by_thredd: {
@@ -59,6 +60,11 @@ export const GIVEN = {
 } as const satisfies Readonly<Record<string, Row>>
 
 export type Given = keyof typeof GIVEN
+
+export function remedyOf(name: Given, command: Command): string {
+  const { remedy }: Row = GIVEN[name]
+  return typeof remedy === 'string' ? remedy : remedy(command)
+}
 
 /** The roles of an application for which these words have been made true. */
 export function rolesWith(names: readonly Given[], roles: readonly string[]): readonly string[] {

@@ -1,5 +1,6 @@
 /** What a person sees while a run goes on: each event of the run as lines of text, and a summary at its end. */
 import type { RunEvent } from '../../execute/index.ts'
+import { type Command, commandsFor } from '../../record/hints.ts'
 import {
   type CheckRecord,
   type Exchange,
@@ -33,6 +34,8 @@ export class Console {
   readonly #verbose: boolean
   #stepWidth = 0
   #hostWidth = 0
+  /** the commands of hints, with the environment of the run */
+  #command: Command = commandsFor([])
   /** printed below the step that it belongs to, which finishes after it */
   #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
   /** how many of the run's warnings were printed before the first call */
@@ -105,6 +108,7 @@ export class Console {
 
   #prepared({ environment, counterparty, warnings, given }: PreparedEvent): void {
     this.#counts = NO_COUNTS
+    this.#command = commandsFor(environment.flags)
     const where = {
       network: 'mutual TLS',
       twin: 'offline twin over mutual TLS on this machine',
@@ -142,7 +146,7 @@ export class Console {
       if (check.status !== 'pass' && check.id !== 'scopes') this.#check(check)
     }
     if (step.error !== undefined) this.#out.problemBelow(step.error, 6)
-    const way = wayOut(step)
+    const way = wayOut(step, this.#command)
     if (way !== undefined) this.#out.line(`      ${this.#out.paint('cyan', 'way out')} ${way}`)
     if (this.#verbose) {
       for (const one of step.exchanges)

@@ -25,6 +25,7 @@ import {
   switchesOf,
 } from '../../../mocks/index.ts'
 import { fail } from '../../record/errors.ts'
+import { commandsFor } from '../../record/hints.ts'
 import type { Invocation, Program, Section } from './command.ts'
 import { CURL_FILE, DOCUMENTED, POSTMAN_FILE, writeClientFiles } from './mock-files.ts'
 import { untilStopped } from './run-options.ts'
@@ -175,7 +176,8 @@ function greeting({
   if (urls === 'loopback') {
     for (const { name } of applications) {
       const whose = name === DOCUMENTED.name ? '' : ` as "${name}"`
-      lines.push(`run flows against it${whose} with: thredd run register --env ${join(folder, `.env.${name}`)}`)
+      const command = commandsFor(['--env', join(folder, `.env.${name}`)])
+      lines.push(`run flows against it${whose} with: ${command('register')}`)
     }
   } else lines.push('its names are the documented ones; add this line to /etc/hosts:', `127.0.0.1 ${HOSTS.join(' ')}`)
   lines.push(`the documented calls with curl: ${join(folder, CURL_FILE)}; for Postman: ${join(folder, POSTMAN_FILE)}`)

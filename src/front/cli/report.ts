@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fail, nearest, ToolError } from '../../record/errors.ts'
+import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
 import { locateRun, readRecord, runNames } from '../../record/stored.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
@@ -108,7 +109,11 @@ async function writeEvidence(
 async function writeIndex(reports: string, { here, write }: Surroundings): Promise<number> {
   const names = await runNames(reports)
   if (names.length === 0)
-    fail({ code: 'RECORD_UNREADABLE', message: `"${reports}" holds no run`, hint: 'make one with thredd run' })
+    fail({
+      code: 'RECORD_UNREADABLE',
+      message: `"${reports}" holds no run`,
+      hint: `make one with ${commandsFor(ANY_ENVIRONMENT)('makeRecord')}`,
+    })
   const runs = await Promise.all(
     names.map(async (folder) => ({ folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) })),
   )

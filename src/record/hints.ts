@@ -1,0 +1,113 @@
+/**
+ * The commands that messages and reports tell a person to run, in one table. Each is printed whole, with the flags of the
+ * environment that it is about: without them it would run on the offline twin, and say that all is well. Pure.
+ */
+
+interface Hint {
+  /**
+   * the words after `thredd`. `<env>` becomes the flags of the environment, `<client>` and `<flow>` what the message is about;
+   * `<file>` stays, for the user to replace
+   */
+  readonly words: string
+  /** the situation in which it is printed */
+  readonly when: string
+}
+
+export const HINTS = {
+  register: {
+    words: 'run register <env>',
+    when: 'a workflow is given a registration, and the vault holds none',
+  },
+  import: {
+    words: 'vault import <file> <env>',
+    when: 'the client was registered with Postman or on another machine, and the vault holds no registration',
+  },
+  update: {
+    words: 'run add-scope-with-put <env>',
+    when: 'the client is registered, or lacks a scope, and the vault holds its registration',
+  },
+  recreate: {
+    words: 'run delete-and-recreate <env>',
+    when: 'the client is registered, and the vault holds its registration',
+  },
+  askToDelete: {
+    words: 'message delete <env>',
+    when: 'the registration access token is lost for good, so that only Thredd can delete the client',
+  },
+  deletedByThredd: {
+    words: 'vault recover <client> --deleted-by-thredd <env>',
+    when: 'Thredd has confirmed that it deleted the client',
+  },
+  checkTokens: {
+    words: 'vault check --online <env>',
+    when: 'the server refuses the registration access token',
+  },
+  compareKeys: {
+    words: 'run discover <env>',
+    when: 'the authorization server does not accept the client assertion',
+  },
+  addRole: {
+    words: 'run add-role-then-put <env>',
+    when: 'the server left out scopes that no role covers',
+  },
+  awaitMetadata: {
+    words: 'run wait-for-metadata <env>',
+    when: 'an API refuses the client until Thredd has set its metadata',
+  },
+  proveCertificate: {
+    words: 'run rotate-transport-certificate <env>',
+    when: 'a server refuses the transport certificate',
+  },
+  showOpen: {
+    words: 'vault list <env>',
+    when: 'a call that may have changed the client got no answer',
+  },
+  showLeft: {
+    words: 'cleanup --dry-run <env>',
+    when: 'the record of a run that was killed is asked for',
+  },
+  makeRecord: {
+    words: 'run <env>',
+    when: 'a report is asked for, and there is no run yet',
+  },
+  runNamed: {
+    words: 'run <flow> <env>',
+    when: 'no flow is named, and each would change the client',
+  },
+  runOnTwin: {
+    words: 'run <flow> --env mock',
+    when: 'a flow is for the offline twin alone',
+  },
+} as const satisfies Readonly<Record<string, Hint>>
+
+export type HintId = keyof typeof HINTS
+
+/** What the words of a hint are about. */
+interface About {
+  readonly client?: string
+  readonly flow?: string
+}
+
+/** The whole command of a hint, ready for a POSIX shell. */
+export type Command = (hint: HintId, about?: About) => string
+
+/** The flags where the environment is not known: the user puts its name there. */
+export const ANY_ENVIRONMENT: readonly string[] = ['--env', '<name>']
+
+/** `flags` are those of the environment, as Environment has them. */
+export function commandsFor(flags: readonly string[]): Command {
+  return (hint, about = {}) => {
+    const values: Readonly<Record<string, string>> = {
+      '<env>': flags.map(shellWord).join(' '),
+      ...(about.client === undefined ? {} : { '<client>': shellWord(about.client) }),
+      ...(about.flow === undefined ? {} : { '<flow>': shellWord(about.flow) }),
+    }
+    const words = HINTS[hint].words.split(' ').map((word) => values[word] ?? word)
+    return ['thredd', ...words].filter((word) => word !== '').join(' ')
+  }
+}
+
+/** A text as one word of a POSIX shell; a placeholder stays as it is. */
+export function shellWord(text: string): string {
+  return /^(?:[\w@%+=:,./-]+|<\w+>)$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
