@@ -200,7 +200,7 @@ test('--verbose shows each exchange as it was on the wire, redacted', async () =
 
   expect([stderr, code]).toEqual(['', 1])
   expect(stdout).not.toContain('canary')
-  expectGolden(onTheWire(stable(withoutFirstUse(stdout))), 'cli/verbose.txt')
+  expectGolden(onTheWire(stable(withoutFirstUse(stdout), { folder: cli.folder })), 'cli/verbose.txt')
 })
 
 test('the same secret is recognisable in the wire log without being readable', async () => {
