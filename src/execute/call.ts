@@ -48,10 +48,18 @@ export interface Kept {
   readonly problem?: Problem | undefined
 }
 
+/** As it came, before it is parsed, decoded or judged. */
+interface RawAnswer {
+  readonly status: number
+  readonly body: Uint8Array
+  /** Content-Encoding */
+  readonly coding: string | undefined
+}
+
 /** A call that the vault has written down, and that stays open until it is known how it ended. */
 export interface Intent {
-  /** Durable when it resolves. */
-  keep(answer: { readonly body: Uint8Array; readonly status: number }): Promise<Kept | undefined>
+  /** Durable before anything looks at it. */
+  keep(answer: RawAnswer): Promise<Kept | undefined>
   close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
 }
 
@@ -74,11 +82,7 @@ export interface Ports {
       readonly step: string
     }): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: {
-      readonly body: Uint8Array
-      readonly status: number
-      readonly step: string
-    }): Promise<Kept | undefined>
+    keep(answer: RawAnswer & { readonly step: string }): Promise<Kept | undefined>
     /** A call with these credentials succeeded and brought no new ones. */
     worked(authorization: string, step: string): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
@@ -191,8 +195,9 @@ export class Call {
       return this.#judgeFailure(delivery)
     }
     // Before it is parsed: what this answer registers must be kept whatever happens next.
-    const { status, body } = delivery.answer
-    const [kept] = await Promise.allSettled([this.#keep({ status, body, step }, intent)])
+    const { status, body, headers: answered } = delivery.answer
+    const coding = answered.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1]
+    const [kept] = await Promise.allSettled([this.#keep({ status, body, coding, step }, intent)])
     const text = new TextDecoder().decode(body)
     const answer = parseAnswer(delivery.answer, text)
     this.#answer = answer
@@ -219,10 +224,7 @@ export class Call {
     }
   }
 
-  async #keep(
-    answer: { readonly status: number; readonly body: Uint8Array; readonly step: string },
-    intent: Intent | undefined,
-  ): Promise<Kept | undefined> {
+  async #keep(answer: RawAnswer & { readonly step: string }, intent: Intent | undefined): Promise<Kept | undefined> {
     if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
     try {
       return await intent.keep(answer)

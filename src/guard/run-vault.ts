@@ -14,22 +14,22 @@ type VaultPort = Ports['vault']
 export interface RunVaultOptions {
   readonly vault: Vault
   readonly runId: string
-  /** the client that the run is about */
+  /** the client and the application that the run is about, as the environment names them */
   readonly clientId: string | undefined
+  readonly softwareId: string | undefined
   readonly now: () => Date
   /** called with each successful answer that changes no registration, unredacted */
   readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
 }
 
-/** For the calls to one counterparty. Disposing it says that the run no longer looks after the clients it was to delete. */
-export class RunVault implements Disposable {
+/** For the calls to one counterparty. */
+export class RunVault {
   /** changes of a client that the calls made or may have made, oldest first */
   readonly changes: ChangeMade[] = []
   /** problems that kept no answer from being kept, in words */
   readonly warnings: string[] = []
   readonly port: VaultPort
   readonly #options: RunVaultOptions
-  readonly #attended = new Map<string, Disposable>()
   #workflow: Selected | undefined
   #hasRegistered = false
 
@@ -54,28 +54,19 @@ export class RunVault implements Disposable {
     return this.#hasRegistered
   }
 
-  [Symbol.dispose](): void {
-    for (const attended of this.#attended.values()) attended[Symbol.dispose]()
-  }
-
   async #manages({ url, authorization }: Parameters<VaultPort['manages']>[0]): Promise<boolean> {
-    const registration = await this.#registration()
-    const bearer = authorization?.replace(/^Bearer\s+/i, '')
-    const tokens = [registration?.registrationAccessToken, registration?.fallback]
-    return (
-      url === registration?.registrationClientUri ||
-      (bearer !== undefined && tokens.some((token) => token?.reveal() === bearer))
-    )
+    return await this.#options.vault.manages(url, bearerIn(authorization))
   }
 
-  async #begin({ step, effect, method, url }: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
-    const { vault, runId, clientId } = this.#options
+  async #begin(call: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
+    const { step, effect, method, url, authorization } = call
+    const { vault, runId, clientId, softwareId } = this.#options
     if (effect === 'delete') this.#demandOwn()
     const before = await this.#registration()
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
-    if (effect === 'register' && purpose === 'temporary') await this.#attend()
-    const intent = await vault.begin({ effect, method, url, step, runId, clientId, purpose })
-    const about = { change: effect, clientId: clientId ?? '', scopesBefore: before?.scopes }
+    const token = bearerIn(authorization)
+    const intent = await vault.begin({ effect, method, url, token, step, runId, clientId, softwareId, purpose })
+    const about = { change: effect, clientId: intent.clientId, scopesBefore: before?.scopes }
     return {
       keep: async (answer) => {
         const kept = await intent.keep(answer)
@@ -92,19 +83,20 @@ export class RunVault implements Disposable {
   }
 
   async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
-    const { vault, runId, clientId, onAnswer } = this.#options
-    const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId }), answer.status)
+    const { vault, runId, clientId, softwareId, onAnswer } = this.#options
+    const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId, softwareId }), answer.status)
     onAnswer?.(answer)
     return news
   }
 
   async #worked(authorization: string, step: string): Promise<void> {
-    const { vault, runId, clientId } = this.#options
+    const { vault, runId } = this.#options
     const registration = await this.#registration()
-    const token = [registration?.registrationAccessToken, registration?.fallback].find(
+    const token = [registration?.registrationAccessToken, ...(registration?.fallbacks ?? [])].find(
       (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
     )
-    if (clientId !== undefined && token !== undefined) await vault.worked(clientId, { token, runId, step })
+    if (registration !== undefined && token !== undefined)
+      await vault.worked(registration.clientId, { token, runId, step })
   }
 
   async #read(member: Parameters<VaultPort['read']>[0]): Promise<string | undefined> {
@@ -115,14 +107,8 @@ export class RunVault implements Disposable {
   }
 
   async #registration(): ReturnType<Vault['current']> {
-    const { vault, clientId } = this.#options
-    return clientId === undefined ? undefined : await vault.current(clientId)
-  }
-
-  async #attend(): Promise<void> {
-    const { vault, clientId } = this.#options
-    if (clientId !== undefined && !this.#attended.has(clientId))
-      this.#attended.set(clientId, await vault.attend(clientId))
+    const { vault, clientId, softwareId } = this.#options
+    return await vault.current({ clientId, softwareId })
   }
 
   #note(change: Omit<ChangeMade, 'at'>): void {
@@ -146,6 +132,10 @@ export class RunVault implements Disposable {
     const news = status === 201 ? 'registered' : 'rotated'
     return { clientId: kept.registration.clientId, news, problem: kept.problem }
   }
+}
+
+function bearerIn(authorization: string | undefined): string | undefined {
+  return authorization?.replace(/^Bearer\s+/i, '')
 }
 
 /** What an answer says of a change; undefined: it was refused. `isFirst`: a registration, and no client was known before. */

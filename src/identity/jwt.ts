@@ -9,7 +9,6 @@ import {
   type JsonWebKey,
   type KeyObject,
   sign as signBytes,
-  type webcrypto,
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactDecrypt } from 'jose/jwe/compact/decrypt'
@@ -135,47 +134,12 @@ export function decode(token: string): { readonly header: JsonObject; readonly p
   return header === undefined || payload === undefined ? undefined : { header, payload }
 }
 
-/**
- * Compact JWE, `dir` with A256GCM; the header's kid is the key's RFC 7638 thumbprint, so that another key is told apart
- * from damage.
- *
- * @param key 32 bytes
- * @see [RFC 7518 §4.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-4.5)
- */
-export async function encryptDirect(plaintext: Uint8Array, key: Uint8Array): Promise<string> {
-  const { header, imported } = await directKey(key)
-  return new CompactEncrypt(plaintext).setProtectedHeader(header).encrypt(imported)
-}
-
 /** Why a text cannot be decrypted: no JWE of ours; cut short; made with another key; changed. */
 export type Undecryptable = 'foreign' | 'cut' | 'other-key' | 'damaged'
 
 type Decrypted =
   | { readonly ok: true; readonly plaintext: Uint8Array }
   | { readonly ok: false; readonly because: Undecryptable }
-
-/** The reverse of `encryptDirect`; never throws. Any change of any bit of `jwe` is found. */
-export async function decryptDirect(jwe: string, key: Uint8Array): Promise<Decrypted> {
-  const parts = jwe.split('.')
-  const [header, , initializationVector, , tag] = parts
-  if (parts.length !== 5 && !jwe.startsWith(JSON_OBJECT_START)) return { ok: false, because: 'foreign' }
-  if (parts.length < 5 || (tag ?? '').length < TAG_CHARACTERS) return { ok: false, because: 'cut' }
-  // Decoders ignore unused bits of the last character, and the tag covers decoded bytes only, so the text is compared too.
-  if (parts.length > 5 || !parts.every(isCanonical) || initializationVector?.length !== VECTOR_CHARACTERS) {
-    return { ok: false, because: 'damaged' }
-  }
-
-  const direct = await directKey(key)
-  const ours = encode(JSON.stringify(direct.header))
-  const plaintext = await opened([ours, ...parts.slice(1)].join('.'), direct.imported)
-  if (plaintext !== undefined) {
-    return header === ours ? { ok: true, plaintext } : { ok: false, because: 'damaged' }
-  }
-  if (header === ours) return { ok: false, because: 'damaged' }
-  const { alg, enc, kid } = jsonObject(header) ?? {}
-  const ofOurKind = alg === 'dir' && enc === 'A256GCM' && typeof kid === 'string'
-  return { ok: false, because: ofOurKind ? 'other-key' : 'foreign' }
-}
 
 /**
  * Compact JWE under a passphrase, PBES2-HS512+A256KW with A256GCM: for a file that leaves the machine.
@@ -262,10 +226,7 @@ export function sha256base64url(data: Uint8Array | string): string {
   return createHash('sha256').update(data).digest('base64url')
 }
 
-/** Every JSON object starts with `{"`, which base64url turns into this. */
-const JSON_OBJECT_START = 'eyJ'
-/** 96 and 128 bits in base64url */
-const VECTOR_CHARACTERS = 16
+/** 128 bits in base64url */
 const TAG_CHARACTERS = 22
 
 const PASSPHRASE_HEADER = { alg: 'PBES2-HS512+A256KW', enc: 'A256GCM' } as const
@@ -422,36 +383,6 @@ function isSigningAlg(alg: string): alg is SigningAlg {
 
 function bytesOf(text: string): Buffer {
   return Buffer.from(text, 'base64url')
-}
-
-interface DirectKey {
-  readonly header: { readonly alg: 'dir'; readonly enc: 'A256GCM'; readonly kid: string }
-  readonly imported: webcrypto.CryptoKey
-}
-
-/** Imported keys by the array that holds their bytes: importing takes longer than encrypting a line. */
-const directKeys = new WeakMap<Uint8Array, Promise<DirectKey>>()
-
-function directKey(key: Uint8Array): Promise<DirectKey> {
-  const known = directKeys.get(key) ?? importDirect(key)
-  directKeys.set(key, known)
-  return known
-}
-
-async function importDirect(key: Uint8Array): Promise<DirectKey> {
-  // RFC 7638 §3.2: the required members of an oct key, in this order
-  const kid = sha256base64url(JSON.stringify({ k: encode(key), kty: 'oct' }))
-  const imported = await crypto.subtle.importKey('raw', new Uint8Array(key), 'AES-GCM', false, ['encrypt', 'decrypt'])
-  return { header: { alg: 'dir', enc: 'A256GCM', kid }, imported }
-}
-
-async function opened(jwe: string, key: webcrypto.CryptoKey): Promise<Uint8Array | undefined> {
-  try {
-    const options = { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] }
-    return (await compactDecrypt(jwe, key, options)).plaintext
-  } catch {
-    return undefined
-  }
 }
 
 function isCanonical(text: string): boolean {

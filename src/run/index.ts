@@ -35,7 +35,7 @@ export async function run(
   const { runId = randomUUIDv7() } = caller
   await using stack = new AsyncDisposableStack()
   const prepared = await prepare(request, caller, stack)
-  const { vault, warnings } = await admit(prepared, caller, stack)
+  const { vault, warnings } = await admit(prepared, caller)
   // Before the first call: a run whose record cannot be written should not change anything.
   const artifacts = await openArtifacts(prepared, caller, { startedAt, runId })
   const { redactor, environment, survey } = prepared

@@ -137,18 +137,18 @@ interface Shared {
 }
 
 async function sharedBy({ environment, inputs, selection, twinFolder }: OverviewOptions): Promise<Shared> {
-  const { clientId } = clientNames(environment, inputs)
+  const client = clientNames(environment, inputs)
   const onTwin = usesTwin(environment)
   const situation: Situation = {
     environment,
     inputs,
     folders: selection.folders,
     credentials: new Credentials(environment, onTwin ? twinFolder : undefined),
-    vault: await vaultState(environment, { clientId, purpose: 'look' }),
+    vault: await vaultState(environment, { client }),
     twinMakesGiven: onTwin,
     registeredElsewhere: false,
   }
-  return { situation, clientId }
+  return { situation, clientId: client.clientId }
 }
 
 async function lookAt(one: Selected, { situation, clientId }: Shared) {

@@ -65,10 +65,10 @@ async function performWith(
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
   await using stack = new AsyncDisposableStack()
-  const options = { vault, runId, clientId, now: () => new Date() }
-  const runVault = stack.use(new RunVault({ ...options, onAnswer: caller.onAnswer }))
+  const options = { vault, runId, clientId, softwareId, now: () => new Date() }
+  const runVault = new RunVault({ ...options, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
-  const setUpVault = stack.use(new RunVault(options))
+  const setUpVault = new RunVault(options)
   const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))
   const { authorities } = survey
   const transport = stack.use(
@@ -82,8 +82,7 @@ async function performWith(
     fulfil: counterparty?.fulfil,
     about: { clientId, softwareId },
     isRegistered: async () =>
-      request.permissions.registeredElsewhere === true ||
-      (clientId !== undefined && (await vault.current(clientId)) !== undefined),
+      request.permissions.registeredElsewhere === true || (await vault.current({ clientId, softwareId })) !== undefined,
     isRegisteredHere: () => runVault.hasRegistered || setUpVault.hasRegistered,
     setUp: async () =>
       await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),

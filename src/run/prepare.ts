@@ -12,7 +12,7 @@ import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './
 import { Credentials } from './credentials.ts'
 import type { RunRequest } from './request.ts'
 import { type Survey, survey } from './survey.ts'
-import { openVaultState, type VaultState, vaultState } from './vault-state.ts'
+import { keysOf, prepareVault, type VaultState, vaultState } from './vault-state.ts'
 import { type Facts, scopeRequestsOf, warningsOf } from './warnings.ts'
 
 export interface Prepared extends Facts {
@@ -55,7 +55,8 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
     redactor,
     guardFacts: {
       environment,
-      clientId: client.clientId,
+      // What is confirmed is the client that would be changed, by the id that the server issued.
+      clientId: registration?.clientId ?? client.clientId,
       registration,
       confirm,
       registerAgain,
@@ -67,17 +68,16 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
 
 /** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
 export async function admit(
-  { request, environment, vault: found, redactor, ...prepared }: Prepared,
-  { ask, vault: ports }: Caller,
-  stack: AsyncDisposableStack,
+  { vault: { vault }, redactor, ...prepared }: Prepared,
+  { ask }: Caller,
 ): Promise<{ readonly vault: Vault; readonly warnings: readonly string[] }> {
   return await withWarnings(prepared.warnings, async () => {
     await demandConfirmation(prepared, ask)
-    if (found.vault !== undefined) return { vault: found.vault, warnings: prepared.warnings }
-    const { clientId } = request.client
-    const made = stack.use(await openVaultState(environment, { clientId, purpose: 'use', ports }))
-    for (const value of made.keys) redactor.add({ value, name: 'vault_key' })
-    return { vault: made.vault, warnings: [...prepared.warnings, ...made.warnings] }
+    // Why it cannot be used was among the problems.
+    if (vault === undefined) throw new TypeError('a run was prepared without a vault')
+    const warnings = await prepareVault(vault, prepared.counterparty !== undefined)
+    for (const value of keysOf(vault)) redactor.add({ value, name: 'vault_key' })
+    return { vault, warnings: [...new Set([...prepared.warnings, ...warnings])] }
   })
 }
 
@@ -86,8 +86,7 @@ async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposabl
   // First of all: the twin makes its certificates when it starts, and the survey reads them.
   const counterparty = await startCounterparty(environment, caller)
   if (counterparty !== undefined) stack.use(counterparty)
-  const { clientId } = client
-  const vault = stack.use(await vaultState(environment, { clientId, purpose: 'use', ports: caller.vault }))
+  const vault = stack.use(await vaultState(environment, { client, ports: caller.vault }))
   const twinMakesGiven = counterparty?.fulfil !== undefined
   const facts = await survey(selection, {
     environment,
@@ -108,7 +107,7 @@ async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposabl
 function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault'>) {
   const { identities, signing } = survey
   return [
-    ...vault.keys.map((value) => ({ value, name: 'vault_key' })),
+    ...keysOf(vault.vault).map((value) => ({ value, name: 'vault_key' })),
     ...(signing.text === undefined ? [] : [signing.text]),
     ...[...environment.identities.values()].flatMap(({ passphrase }) => passphrase ?? []),
     ...[...identities.values()].flatMap(({ identity: { credentials } }) =>

@@ -42,7 +42,12 @@ export async function openReader(
       )
       return delivery.kind === 'failed'
         ? { kind: 'failed', problem: delivery.problem }
-        : { kind: 'answered', status: delivery.answer.status, body: delivery.answer.body }
+        : {
+            kind: 'answered',
+            status: delivery.answer.status,
+            body: delivery.answer.body,
+            coding: delivery.answer.headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1],
+          }
     },
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }

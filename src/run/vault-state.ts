@@ -1,58 +1,43 @@
-/** What the vault of an environment holds of a client before a run, and whether it can be used. */
-import { existsSync } from 'node:fs'
+/** What the vault of an environment holds of a client before a run, and whether it can be used. Nothing is written yet. */
 import type { Environment } from '../environment/index.ts'
 import { attempt, type Problem } from '../record/errors.ts'
-import { openVaultOf, type Registration, type Vault, type VaultPorts } from '../vault/index.ts'
+import { type Registration, type Vault, type VaultPorts, vaultOf } from '../vault/index.ts'
+import type { ClientNames } from './request.ts'
 
 export interface VaultState extends AsyncDisposable {
-  /** undefined: there is none yet, or it cannot be used */
+  /** undefined: it cannot be used */
   readonly vault: Vault | undefined
-  /** the keys of the vault, base64url */
-  readonly keys: readonly string[]
   readonly registration: Registration | undefined
   readonly warnings: readonly string[]
   /** why the vault cannot be used */
   readonly problems: readonly Problem[]
 }
 
-interface Options {
-  readonly clientId: string | undefined
-  /** look: nothing is written; use: what a killed process left is put in its place, and a missing key is made */
-  readonly purpose: 'look' | 'use'
-  readonly ports?: VaultPorts | undefined
-}
+/** On the embedded twin no client outlives a run, so what its vault holds of them need not grow for ever. */
+const LARGEST_ON_TWIN = 8 * 1024 * 1024
 
-/** Of a vault that exists. None is made: a run that is refused leaves no vault and no key behind. */
-export async function vaultState(environment: Environment, options: Options): Promise<VaultState> {
-  if (!existsSync(environment.vault.folder)) return { ...NO_VAULT, problems: [] }
-  const { value, problems } = await attempt(() => openVaultState(environment, options))
-  return value ?? { ...NO_VAULT, problems }
-}
-
-/** The same of one that is made where there is none. @throws VAULT_KEY, VAULT_UNWRITABLE, VAULT_UNREADABLE */
-export async function openVaultState(
+/** None is made where there is none: a run that is refused leaves no vault and no key behind. */
+export async function vaultState(
   environment: Environment,
-  { clientId, purpose, ports }: Options,
-): Promise<VaultState & { readonly vault: Vault }> {
-  const isUsed = purpose === 'use'
-  const { vault, ring, warnings } = await openVaultOf(environment, { now: () => new Date(), ports, makeKey: isUsed })
-  return {
-    vault,
-    keys: ring.keys.map((key) => Buffer.from(key).toString('base64url')),
-    warnings: isUsed ? [...warnings, ...(await vault.prepare(clientId))] : warnings,
-    registration: clientId === undefined ? undefined : await vault.current(clientId),
-    problems: [],
-    [Symbol.asyncDispose]: async () => {
-      // Closing it writes.
-      if (isUsed) await vault.close()
-    },
-  }
+  { client, ports }: { readonly client: ClientNames; readonly ports?: VaultPorts | undefined },
+): Promise<VaultState> {
+  const { value, problems } = await attempt(async () => {
+    const vault = vaultOf(environment, { now: () => new Date(), ports })
+    return { vault, registration: await vault.current(client), warnings: await vault.warnings() }
+  })
+  const state = value ?? { vault: undefined, registration: undefined, warnings: [] }
+  return { ...state, problems, [Symbol.asyncDispose]: async () => await state.vault?.close() }
 }
 
-const NO_VAULT = {
-  vault: undefined,
-  keys: [],
-  registration: undefined,
-  warnings: [],
-  async [Symbol.asyncDispose]() {},
+/** Makes it where there is none, and proves that an answer can be kept. Returns warnings. */
+export async function prepareVault(vault: Vault, isOnTwin: boolean): Promise<readonly string[]> {
+  const warnings = await vault.prepare()
+  // Where another run is at it, a later one does it.
+  if (isOnTwin && vault.size > LARGEST_ON_TWIN) await attempt(() => vault.forget())
+  return warnings
+}
+
+/** The keys of a vault, base64url: secrets of the run that uses it. */
+export function keysOf(vault: Vault | undefined): readonly string[] {
+  return (vault?.ring?.keys ?? []).map((key) => Buffer.from(key).toString('base64url'))
 }

@@ -1,241 +1,238 @@
 /**
- * The vault's keys: where they come from, the file made on first use, and the change of keys. The first key encrypts, all
- * of them decrypt: so every record can be read at each moment of a change. Knows nothing of records.
+ * The keys of a vault: where they come from, the file made on first use, and the change of keys. The first key seals, all of
+ * them open: so every line can be read at each moment of a change.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
-import { decryptDirect, encryptDirect, type Undecryptable } from '../identity/jwt.ts'
 import { fail, ToolError } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
-import { Disk, errnoOf, found, TEMPORARY } from './disk.ts'
+import { type Files, found } from './files.ts'
 
 type Keys = readonly Uint8Array[]
 
 export interface KeyRing {
-  /** the first encrypts; 32 bytes each; none where there is no key yet */
+  /** the first seals; 32 bytes each */
   readonly keys: Keys
   /** what the keys were read from, for messages */
   readonly source: string
   /** Reads them again: another process may have put a new one before them. */
-  reload(): Promise<void>
+  reload(): void
   /**
    * Puts a new key before the others, durably.
    *
    * @throws VAULT_KEY where the keys come from a variable, which only the user can change
    */
-  add(): Promise<void>
-  /** Forgets all but the first, durably. Whatever is still encrypted with another can then not be read. */
-  dropEarlier(): Promise<void>
+  add(): void
+  /** Forgets all but the first, durably. Whatever is still sealed with another can then not be read. */
+  dropEarlier(): void
 }
 
-interface KeyPlace {
+/** Where the keys of a vault come from. */
+export interface KeySource {
+  /** of a vault that is there. @throws VAULT_KEY */
+  of(vaultId: string): KeyRing
+  /** of a vault that is about to be made; `made` is the path of a new key file. @throws VAULT_KEY */
+  make(vaultId: string): { readonly ring: KeyRing; readonly made: string | undefined }
+}
+
+export interface KeyPlace {
   /** 32 bytes in base64url; a comma and earlier keys may follow */
   readonly key?: Secret | undefined
   readonly keyFile?: string | undefined
-  readonly defaultKeyFile: string
+  /** where `<vault id>.key` is made for a vault that has neither */
+  readonly keyFolder: string
   readonly vaultDir: string
-  readonly disk?: Disk
-  /** false: without a key file there is no key; nothing can then be written */
-  readonly make?: boolean
 }
 
-/**
- * The vault key, from its text, else its file, else a file made on first use (`made` is its path: say so to the user,
- * for without it the vault is lost).
- *
- * @throws VAULT_KEY
- */
-export async function resolveVaultKey(place: KeyPlace): Promise<{ readonly ring: KeyRing; readonly made?: string }> {
-  const { disk = new Disk(), make = true } = place
-  if (place.key !== undefined) return { ring: ringOfText(place.key) }
-  const file = resolve(place.keyFile ?? place.defaultKeyFile)
-  const folder = resolve(place.vaultDir)
-  if (await isWithin(file, folder, disk)) {
-    fail({
-      code: 'VAULT_KEY',
-      message: `vault key file "${file}" lies in the vault folder "${folder}"`,
-      hint: 'keep the key elsewhere: whoever copies the folder would have both',
-    })
+/** The key as its text, else in the file that is named, else in a file of the vault's own. @throws VAULT_KEY */
+export function keySource(place: KeyPlace, files: Files): KeySource {
+  const { key, keyFile, keyFolder, vaultDir } = place
+  if (key !== undefined) return fixedSource(fixedRing(parseKeys(key.reveal(), `"${key.name}"`), key.name))
+  const folder = resolve(vaultDir)
+  if (keyFile !== undefined) {
+    const file = resolve(keyFile)
+    demandOutside(file, folder, files)
+    return fixedSource(readRing(file, files, isKeyText(file) ? PASTED_KEY : MAKE_KEY))
   }
-  const present = await readKeyFile(file, disk)
-  if (present !== undefined) return { ring: ringOfFile(file, present, disk) }
-  if (place.keyFile !== undefined) {
-    fail({ code: 'VAULT_KEY', message: `vault key file "${file}" does not exist`, hint: MAKE_KEY })
+  const fileOf = (vaultId: string) => resolve(keyFolder, `${vaultId}.key`)
+  demandOutside(fileOf('vault'), folder, files)
+  return {
+    of: (vaultId) => readRing(fileOf(vaultId), files, LOST_KEY),
+    make: (vaultId) => {
+      const file = fileOf(vaultId)
+      const keys = [randomKey()]
+      writing(file, () => {
+        files.makeFolder(dirname(file))
+        files.writeNew(file, textOf(keys), { durable: true })
+        files.syncFolder(dirname(file))
+      })
+      return { ring: fileRing(file, keys, files), made: file }
+    },
   }
-  const records = (await disk.names(folder)).filter((name) => /\.(?:jwe|journal)$/.test(name)).length
-  if (records > 0) {
-    fail({
-      code: 'VAULT_KEY',
-      message: `vault key file "${file}" is missing`,
-      found: `${records} record(s) in "${folder}" that a new key could not open`,
-      hint: 'put the key file back, or set VAULT_KEY or VAULT_KEY_FILE; to start anew, name another VAULT_DIR',
-    })
-  }
-  if (!make) return { ring: ringOfFile(file, [], disk) }
-  const { keys, made } = await makeKeyFile(file, disk)
-  return { ring: ringOfFile(file, keys, disk), ...(made ? { made: file } : {}) }
 }
 
-/** A single key that is simply there. @throws VAULT_KEY */
-export function ringOf(key: Uint8Array): KeyRing {
-  if (key.byteLength !== KEY_BYTES) {
-    fail({
-      code: 'VAULT_KEY',
-      message: 'vault key has the wrong length',
-      expected: `${KEY_BYTES} bytes`,
-      found: `${key.byteLength} bytes`,
-    })
-  }
-  return fixed([key], 'a fixed key')
+function readRing(file: string, files: Files, hint: string): KeyRing {
+  const keys = readKeyFile(file, files)
+  if (keys !== undefined) return fileRing(file, keys, files)
+  return fail({ code: 'VAULT_KEY', message: `vault key file ${shown(file)} does not exist`, hint })
 }
 
-/** @throws VAULT_KEY where there is no key yet */
-export async function encrypted(plaintext: Uint8Array, ring: KeyRing): Promise<string> {
-  const [first] = ring.keys
-  if (first === undefined) fail({ code: 'VAULT_KEY', message: 'there is no vault key yet', found: ring.source })
-  return encryptDirect(plaintext, first)
-}
-
-type Decrypted =
-  | { readonly ok: true; readonly plaintext: Uint8Array; readonly withFirst: boolean }
-  | { readonly ok: false; readonly because: Undecryptable }
-
-/** Tries every key, and what a change of keys by another process has put in the file meanwhile. */
-export async function decrypted(jwe: string, ring: KeyRing): Promise<Decrypted> {
-  const first = await withAny(jwe, ring)
-  if (first.ok || first.because !== 'other-key') return first
-  await ring.reload()
-  return withAny(jwe, ring)
+/** One key that is simply there. @throws VAULT_KEY */
+export function keySourceOf(key: Uint8Array): KeySource {
+  return fixedSource(fixedRing([usable(key, 'that is given')], 'a fixed key'))
 }
 
 const KEY_BYTES = 32
+/** many keys, one a line */
+const LARGEST_KEY_FILE = 64 * 1024
 const MAKE_KEY = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
+const LOST_KEY =
+  'put the key file back, or set VAULT_KEY or VAULT_KEY_FILE; to start anew, name another folder with VAULT_DIR'
+const PASTED_KEY = 'a key itself belongs into VAULT_KEY; VAULT_KEY_FILE names a file that holds it'
 
-async function withAny(jwe: string, ring: KeyRing): Promise<Decrypted> {
-  let reason: Undecryptable = 'other-key'
-  for (const [index, key] of ring.keys.entries()) {
-    const result = await decryptDirect(jwe, key)
-    if (result.ok) return { ok: true, plaintext: result.plaintext, withFirst: index === 0 }
-    // The key that a file was made with knows best what is wrong with it; the others see a stranger's.
-    if (reason === 'other-key' || result.because === 'damaged') reason = result.because
-  }
-  return { ok: false, because: reason }
+function randomKey(): Uint8Array {
+  return new Uint8Array(randomBytes(KEY_BYTES))
 }
 
-function fixed(keys: Keys, source: string): KeyRing {
+function fixedSource(ring: KeyRing): KeySource {
+  return { of: () => ring, make: () => ({ ring, made: undefined }) }
+}
+
+function fixedRing(keys: Keys, source: string): KeyRing {
   const refuse = () =>
     fail({
       code: 'VAULT_KEY',
       message: `the vault key comes from ${source}, which this tool cannot change`,
       hint: 'set VAULT_KEY to the new key, a comma and the old one, run this again, then leave the old one away',
     })
-  return { keys, source, reload: async () => {}, add: async () => refuse(), dropEarlier: async () => refuse() }
+  return { keys, source, reload: () => {}, add: refuse, dropEarlier: refuse }
 }
 
-function ringOfText(secret: Secret): KeyRing {
-  return fixed(parseKeys(secret.reveal(), `"${secret.name}"`), secret.name)
-}
-
-function ringOfFile(file: string, initial: Keys, disk: Disk): KeyRing {
+function fileRing(file: string, initial: Keys, files: Files): KeyRing {
   let keys = initial
-  const write = async (next: Keys) => {
-    try {
-      await disk.write(file, textOf(next), 'key file')
-    } catch (error) {
-      fail({ code: 'VAULT_KEY', message: `vault key file "${file}" cannot be written`, ...found(error) }, error)
+  const write = (next: Keys) => {
+    if (files.factsOf(file)?.isSymbolicLink()) {
+      fail({
+        code: 'VAULT_KEY',
+        message: `vault key file ${shown(file)} is a symbolic link, through which nothing is written`,
+        hint: 'put the new key where the link leads to, before the old one, and run this again',
+      })
     }
+    writing(file, () => files.replace(file, textOf(next)))
     keys = next
   }
   return {
     get keys() {
       return keys
     },
-    source: `file "${file}"`,
-    async reload() {
-      keys = (await readKeyFile(file, disk)) ?? keys
+    source: `file ${shown(file)}`,
+    reload() {
+      keys = readKeyFile(file, files) ?? keys
     },
-    add: () => write([new Uint8Array(randomBytes(KEY_BYTES)), ...keys]),
+    add: () => write([randomKey(), ...keys]),
     dropEarlier: () => write(keys.slice(0, 1)),
   }
 }
 
-function textOf(keys: Keys): string {
-  return keys.map((key) => `${Buffer.from(key).toString('base64url')}\n`).join('')
+function writing(file: string, write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    if (error instanceof ToolError) throw error
+    fail(
+      {
+        code: 'VAULT_KEY',
+        message: `vault key file ${shown(file)} cannot be written`,
+        ...found(error),
+        hint: MAKE_KEY,
+      },
+      error,
+    )
+  }
+}
+
+function textOf(keys: Keys): Buffer {
+  return Buffer.from(keys.map((key) => `${Buffer.from(key).toString('base64url')}\n`).join(''))
 }
 
 function parseKeys(value: string, name: string): Keys {
   const texts = value.split(/[\s,]+/).filter((text) => text !== '')
   // A pass phrase has blanks too: it is one text that is no key, not several.
-  return texts.length > 1 && texts.every(isKey) ? texts.map((text) => parseKey(text, name)) : [parseKey(value, name)]
-}
-
-function isKey(text: string): boolean {
-  return /^[\w-]{43}=?$/.test(text)
+  return texts.length > 1 && texts.every((text) => /^[\w-]{43}=?$/.test(text))
+    ? texts.map((text) => parseKey(text, name))
+    : [parseKey(value, name)]
 }
 
 function parseKey(value: string, name: string): Uint8Array {
   const trimmed = value.trim().replace(/=+$/, '')
   const bytes = Buffer.from(trimmed, 'base64url')
-  const wrong = (what: string) =>
+  if (trimmed === '') return unusable(name, 'nothing')
+  // Decoders skip what they do not know, and a key that is not quite the one written down helps nobody.
+  if (bytes.toString('base64url') !== trimmed) return unusable(name, 'text that is not base64url')
+  return usable(new Uint8Array(bytes), name)
+}
+
+/** The key, unless anyone could guess it. */
+function usable(key: Uint8Array, name: string): Uint8Array {
+  if (key.byteLength !== KEY_BYTES) return unusable(name, `${key.byteLength} bytes`)
+  if (key.every((byte) => byte === key[0])) return unusable(name, 'the same byte 32 times')
+  return key
+}
+
+function unusable(name: string, found: string): never {
+  return fail({
+    code: 'VAULT_KEY',
+    message: `vault key ${name} cannot be used`,
+    expected: `${KEY_BYTES} random bytes as base64url (43 characters)`,
+    found,
+    hint: MAKE_KEY,
+  })
+}
+
+function readKeyFile(file: string, files: Files): Keys | undefined {
+  let content: ReturnType<Files['readSmall']>
+  try {
+    content = files.readSmall(file, LARGEST_KEY_FILE)
+  } catch (error) {
+    return fail({ code: 'VAULT_KEY', message: `vault key file ${shown(file)} cannot be read`, ...found(error) }, error)
+  }
+  if (content === undefined) return undefined
+  if (process.platform !== 'win32' && (content.mode & 0o077) !== 0) {
     fail({
       code: 'VAULT_KEY',
-      message: `vault key ${name} cannot be used`,
-      expected: `${KEY_BYTES} bytes as base64url (43 characters)`,
-      found: what,
-      hint: MAKE_KEY,
+      message: `vault key file ${shown(file)} is open to other users`,
+      expected: 'mode 600',
+      found: `mode ${(content.mode & 0o777).toString(8)}`,
+      hint: `close it with: chmod 600 ${shown(file)}`,
     })
-  if (trimmed === '') return wrong('nothing')
-  // Decoders skip what they do not know, and a key that is not quite the one written down helps nobody.
-  if (bytes.toString('base64url') !== trimmed) return wrong('text that is not base64url')
-  if (bytes.byteLength !== KEY_BYTES) return wrong(`${bytes.byteLength} bytes`)
-  return new Uint8Array(bytes)
-}
-
-async function readKeyFile(file: string, disk: Disk): Promise<Keys | undefined> {
-  let content: string | undefined
-  try {
-    content = await disk.read(file)
-    const mode = content === undefined ? undefined : await disk.openMode(file)
-    if (mode !== undefined) {
-      fail({
-        code: 'VAULT_KEY',
-        message: `vault key file "${file}" is open to other users`,
-        expected: 'mode 600',
-        found: `mode ${mode}`,
-        hint: `close it with: chmod 600 ${file}`,
-      })
-    }
-  } catch (error) {
-    if (error instanceof ToolError) throw error
-    return fail({ code: 'VAULT_KEY', message: `vault key file "${file}" cannot be read`, ...found(error) }, error)
   }
-  return content === undefined ? undefined : parseKeys(content, `file "${file}"`)
+  return parseKeys(content.text, `file ${shown(file)}`)
 }
 
-async function makeKeyFile(file: string, disk: Disk): Promise<{ readonly keys: Keys; readonly made: boolean }> {
-  const keys: Keys = [new Uint8Array(randomBytes(KEY_BYTES))]
-  const temporary = `${file}.${randomUUID()}${TEMPORARY}`
-  try {
-    await disk.makeFolder(dirname(file))
-    await disk.writeNew(temporary, textOf(keys), 'key file')
-    // A link, not a rename: of two first runs at once one wins, and both then use its key.
-    await disk.link(temporary, file)
-    await disk.syncFolder(dirname(file))
-  } catch (error) {
-    const present = errnoOf(error) === 'EEXIST' ? await readKeyFile(file, disk) : undefined
-    if (present !== undefined) return { keys: present, made: false }
-    fail(
-      { code: 'VAULT_KEY', message: `vault key file "${file}" cannot be made`, ...found(error), hint: MAKE_KEY },
-      error,
-    )
-  } finally {
-    await disk.discard(temporary)
-  }
-  return { keys, made: true }
+/** Also where a link leads into the folder. */
+function demandOutside(file: string, folder: string, files: Files): void {
+  const way = relative(files.realPath(folder), files.realPath(file))
+  if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return
+  fail({
+    code: 'VAULT_KEY',
+    message: `vault key file ${shown(file)} lies in the vault folder "${folder}"`,
+    hint: 'keep the key elsewhere: whoever copies the folder would have both',
+  })
 }
 
-/** True also where a link leads into the folder. */
-async function isWithin(path: string, folder: string, disk: Disk): Promise<boolean> {
-  const way = relative(await disk.realPath(folder), await disk.realPath(path))
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
+/** The name of a file in quotes; not what may be a key that was pasted where the name of its file belongs. */
+function shown(file: string): string {
+  return isKeyText(file) ? '(not shown: its name looks like a key)' : `"${file}"`
+}
+
+/** Base64 of either alphabet, where a "/" looks like a folder's; hex; PEM. A folder that it was resolved against may come first. */
+function isKeyText(file: string): boolean {
+  if (file.includes('-----BEGIN')) return true
+  const names = file.split(/[/\\]/)
+  const isRandom = (name: string) => name.length >= 12 && [/[a-z]/, /[A-Z]/, /\d/].every((kind) => kind.test(name))
+  return names.some((name, index) => {
+    if (/^[0-9a-f]{32,}$/i.test(name)) return true
+    const rest = names.slice(index)
+    return /^[\w+/=-]{32,}$/.test(rest.join('/')) && rest.some(isRandom)
+  })
 }

@@ -5,9 +5,11 @@
 
 import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../identity/jwt.ts'
 import { fail } from '../record/errors.ts'
-import { z } from '../record/shape.ts'
+import { shapeOf, z } from '../record/shape.ts'
 import type { Secret } from '../secret/index.ts'
-import { jsonObject, type Registration, readFormat, VAULT_VERSION } from './record.ts'
+import { jsonObject } from './answer.ts'
+import type { Registration } from './client.ts'
+import { type AnswerEvent, inWords, otherVersion, VAULT_VERSION } from './event.ts'
 
 /** What an export holds: records whole, as the vault has them. */
 export interface Exported {
@@ -64,8 +66,11 @@ export async function openBundle(
   if (/^eyJ[\w-]*(?:\.|$)/.test(trimmed)) {
     const result = await decryptWithPassphrase(trimmed, await passphrase())
     if (!result.ok) return refuse(...UNOPENED[result.because])
-    const read = readFormat(result.plaintext, exportSchema)
-    return read.ok ? read.value : refuse(read.is, read.rest.hint)
+    const content = jsonObject(Buffer.from(result.plaintext).toString())
+    const version = content?.vaultVersion
+    if (typeof version === 'number' && version !== VAULT_VERSION) return refuse(otherVersion(version).is)
+    const read = shapeOf(exportSchema, content)
+    return read.ok ? read.value : refuse(`is no export of this tool: ${inWords(read.faults)}`)
   }
 
   const variables = variablesIn(trimmed)
@@ -81,9 +86,18 @@ export async function openBundle(
   }
   if (client === undefined) return refuse('does not say which client it is of', 'add a line CLIENT_ID=…')
   const body = { client_id: client, registration_access_token: token, registration_client_uri: uri }
-  const keptAt = now.toISOString()
-  const entry = { kind: 'answer', keptAt, runId: 'import', step: name, status: 200, body: JSON.stringify(body) }
-  return { environment: undefined, exportedAt: keptAt, clients: [{ clientId: client, entries: [entry] }] }
+  const at = now.toISOString()
+  const entry: AnswerEvent = {
+    kind: 'answer',
+    at,
+    runId: 'import',
+    step: name,
+    status: 200,
+    body: JSON.stringify(body),
+    clientId: client,
+    imported: true,
+  }
+  return { environment: undefined, exportedAt: at, clients: [{ clientId: client, entries: [entry] }] }
 }
 
 /** The registration in clear, as other tools read it. */

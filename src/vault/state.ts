@@ -1,82 +1,270 @@
 /**
- * What is known of a client: its record, and what the journals add to it. Pure. Whatever follows from an answer is worked out
- * here each time, so nothing has to be written down to draw a consequence, and nothing is lost between two writes.
+ * What all events of a log come to: clients, the calls whose end is not known, API access tokens. Pure. Consequences (a call is
+ * settled, an earlier one refused, a token superseded) are worked out here and never written down, so there is no state
+ * between two writes.
  */
-import { z } from '../record/shape.ts'
-import { clientOf, entryOf, intentSchema, outcomeOf, type StoredIntent } from './intent.ts'
-import type { Line } from './journal.ts'
-import { type Entry, entrySchema, joined, VAULT_VERSION } from './record.ts'
+import { fail } from '../record/errors.ts'
+import { credentialsIn } from './answer.ts'
+import { type Call, isSuccess, outcomeOf } from './call.ts'
+import { Client } from './client.ts'
+import { type AnswerEvent, type Event, readEvent, type TokenEvent, VAULT_VERSION } from './event.ts'
+import type { Fault, LogReader } from './log.ts'
 
-export const recordSchema = z.looseObject({
-  vaultVersion: z.literal(VAULT_VERSION),
-  environment: z.string(),
-  clientId: z.string(),
-  entries: z.array(entrySchema),
-  /** those that are open */
-  intents: z.array(intentSchema),
-  /** how many lines of which journal have moved in here */
-  folded: z.record(z.string(), z.int()),
-})
-export type VaultRecord = z.infer<typeof recordSchema>
-
-export interface State {
-  readonly entries: readonly Entry[]
-  /** calls of which nobody knows how they ended, in the order in which they left */
-  readonly open: readonly StoredIntent[]
-  /** answers to calls of this client that say they are another client's */
-  readonly elsewhere: readonly { readonly clientId: string; readonly entry: Entry }[]
+/** Whom a call is about: by the id that the environment names, and by the application that clients are registered for. */
+export interface About {
+  readonly clientId?: string | undefined
+  readonly softwareId?: string | undefined
 }
 
-/** `lines` are those that are not in the record yet, each journal's in its order. */
-export function stateOf(clientId: string, record: VaultRecord | undefined, lines: readonly Line[]): State {
-  const calls = new Map<string, StoredIntent>()
-  for (const intent of [...(record?.intents ?? []), ...lines.flatMap((line) => line.intent ?? [])])
-    calls.set(intent.id, { ...calls.get(intent.id), ...intent })
-  const elsewhere: State['elsewhere'][number][] = []
-  const late = lines.flatMap(({ intent, entries = [] }) => {
-    const entry = intent && entryOf(intent)
-    if (intent === undefined || entry === undefined) return entries
-    if (clientOf(intent) === clientId) return [entry, ...entries]
-    elsewhere.push({ clientId: clientOf(intent), entry })
-    return entries
-  })
-  const present = joined(record?.entries ?? [], inOrder(late))
-  const inTurn = [...calls.values()].toSorted((a, b) => (a.begunAt < b.begunAt ? -1 : a.begunAt > b.begunAt ? 1 : 0))
-  const { settled, open } = concluded(inTurn, present)
-  return { entries: joined(present, settled), open, elsewhere }
-}
+export class State implements LogReader {
+  readonly #environment: string
+  #events: Event[] = []
+  /** as it is without the events that are older than what was known when they came */
+  #isInOrder = true
+  #newestAt = ''
+  #clients = new Map<string, Client>()
+  #open = new Map<string, Call>()
+  /** calls that have an answer */
+  #answered = new Set<string>()
+  #tokens: TokenEvent[] = []
 
-/** The entry that closes an open call. */
-export function settling(intent: StoredIntent, how: string, keptAt: string): Entry {
-  const { id, effect, begunAt, runId, step } = intent
-  return { kind: 'settled', keptAt, intent: id, effect, begunAt, runId, step, how }
-}
+  constructor(environment: string) {
+    this.#environment = environment
+  }
 
-/** An answer may say how the calls before it ended: one process at a time changes a client. */
-function concluded(
-  calls: readonly StoredIntent[],
-  entries: readonly Entry[],
-): { readonly settled: readonly Entry[]; readonly open: readonly StoredIntent[] } {
-  const closed = new Set(entries.flatMap((entry) => (entry.kind === 'settled' ? [entry.intent] : [])))
-  const settled: Entry[] = []
-  let open: readonly StoredIntent[] = []
-  for (const call of calls) {
-    const { answer, effect, id } = call
-    const outcome = outcomeOf(call)
-    if (answer !== undefined && outcome === 'done') {
-      const how = `a later ${effect} was answered with status ${answer.status}`
-      settled.push(...open.map((earlier) => settling(earlier, how, answer.keptAt)))
-      open = []
-    } else if (answer !== undefined && outcome === 'refused' && effect === 'register') {
-      const retried = { at: answer.keptAt, status: answer.status }
-      open = open.map((earlier) => (earlier.effect === 'register' ? { ...earlier, retried } : earlier))
-    } else if (outcome === 'open' && call.closed === undefined && !closed.has(id)) {
-      open = [...open, call]
+  restart(): void {
+    this.#events = []
+    this.#clear()
+  }
+
+  event(value: unknown): Fault | undefined {
+    const read = readEvent(value)
+    if (!read.ok) return read.fault
+    const { event } = read
+    if (event.kind === 'vault' && event.environment !== this.#environment) {
+      return {
+        is: `is of environment "${event.environment}"`,
+        rest: {
+          expected: `environment "${this.#environment}"`,
+          hint: 'name that environment with --env, or another folder with VAULT_DIR; nothing was sent',
+        },
+      }
+    }
+    this.#events.push(event)
+    // An import may bring what is older: then everything is worked out again, when it is next asked for.
+    if (event.at < this.#newestAt) this.#isInOrder = false
+    else if (this.#isInOrder) this.#take(event)
+    return undefined
+  }
+
+  /** As they are in the log, without those of this client (null: of any), and without API access tokens that have expired. */
+  without(clientId: string | undefined | null, now: Date): readonly Event[] {
+    const calls = new Set(
+      this.#events.flatMap((one) => (one.kind === 'call' && one.clientId === clientId ? [one.id] : [])),
+    )
+    const isOf = (event: Event) => {
+      if (event.kind === 'vault') return false
+      if (clientId === null) return true
+      if (event.kind === 'ended') return calls.has(event.call)
+      if (event.kind === 'answer') return clientOf(event) === clientId || calls.has(event.call ?? '')
+      return event.clientId === clientId
+    }
+    const isOver = (event: Event) => event.kind === 'token' && Date.parse(event.expiresAt) <= now.getTime()
+    return this.#events.filter((event) => !isOf(event) && !isOver(event))
+  }
+
+  /** UTC, RFC 3339; later than all that is known. */
+  after(now: Date): string {
+    const at = now.toISOString()
+    this.#inOrder()
+    return at > this.#newestAt ? at : new Date(Date.parse(this.#newestAt) + 1).toISOString()
+  }
+
+  clients(): readonly Client[] {
+    this.#inOrder()
+    return [...this.#clients.values()]
+  }
+
+  client(id: string): Client | undefined {
+    this.#inOrder()
+    return this.#clients.get(id)
+  }
+
+  /** In the order in which they left. */
+  open(): readonly Call[] {
+    this.#inOrder()
+    return [...this.#open.values()].sort((a, b) => (a.at < b.at ? -1 : 1))
+  }
+
+  /** Calls of a client that are open, under whatever id they left. */
+  openOf(clientId: string): readonly Call[] {
+    const names = this.#namesOf(clientId)
+    return this.open().filter(
+      (call) => names.has(call.clientId) || (call.askedAs !== undefined && names.has(call.askedAs)),
+    )
+  }
+
+  tokens(): readonly TokenEvent[] {
+    return this.#tokens
+  }
+
+  /**
+   * The live client with this id; else the one that was registered when the environment named this id, or for this
+   * application; else a deleted one.
+   *
+   * @throws USAGE where there are several
+   */
+  find(about: About): Client | undefined {
+    const candidates = this.#candidates(about)
+    if (candidates.length > 1) {
+      fail({
+        code: 'USAGE',
+        message: `the vault of "${this.#environment}" holds ${candidates.length} clients of this application; nothing was sent`,
+        found: candidates.map(({ id }) => `"${id}"`).join(', '),
+        hint: 'set CLIENT_ID to the one that is meant',
+      })
+    }
+    return candidates[0]
+  }
+
+  /** The same, but none where there are several. */
+  found(about: About): Client | undefined {
+    const [first, ...more] = this.#candidates(about)
+    return more.length === 0 ? first : undefined
+  }
+
+  /** The live client with this id, or that was registered when the environment named this id. */
+  liveAs(id: string): Client | undefined {
+    const exact = this.client(id)
+    return exact?.isLive ? exact : this.clients().find((client) => client.isLive && client.askedAs.has(id))
+  }
+
+  /** Of all clients: the one that this address or this token manages. */
+  managed(url: string, token: string | undefined): Client | undefined {
+    const live = this.clients().filter(({ isLive }) => isLive)
+    return (
+      live.find((client) => token !== undefined && client.holds(token)) ??
+      live.find((client) => client.registration()?.registrationClientUri === url)
+    )
+  }
+
+  #candidates({ clientId = '', softwareId = '' }: About): readonly Client[] {
+    const exact = this.client(clientId)
+    if (exact?.isLive) return [exact]
+    const live = this.clients().filter(({ isLive }) => isLive)
+    const asked = live.filter(({ askedAs }) => askedAs.has(clientId))
+    const candidates = asked.length > 0 ? asked : live.filter(({ softwareIds }) => softwareIds.has(softwareId))
+    return candidates.length > 0 || exact === undefined ? candidates : [exact]
+  }
+
+  #inOrder(): void {
+    if (this.#isInOrder) return
+    this.#clear()
+    for (const event of this.#events.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))) this.#take(event)
+  }
+
+  #clear(): void {
+    this.#isInOrder = true
+    this.#newestAt = ''
+    this.#clients = new Map()
+    this.#open = new Map()
+    this.#answered = new Set()
+    this.#tokens = []
+  }
+
+  #take(event: Event): void {
+    this.#newestAt = event.at
+    switch (event.kind) {
+      case 'vault':
+        break
+      case 'token':
+        this.#tokens.push(event)
+        break
+      case 'call':
+        this.#open.set(event.id, event)
+        break
+      case 'ended':
+        this.#ended(event)
+        break
+      case 'answer':
+        if (event.effect === undefined) this.#kept(event)
+        else this.#answer(event, event.effect)
+        break
+      case 'worked':
+        this.#made(event.clientId).take(event)
+        this.#settle(event.settles, event.clientId, event.at, 'the stored token works')
+        break
+      case 'deleted':
+        this.#made(event.clientId).take(event)
+        this.#settle(event.settles, event.clientId, event.at, 'the client is deleted')
+        break
+      default:
+        event satisfies never
     }
   }
-  return { settled, open }
+
+  #ended({ call: id, how }: Extract<Event, { kind: 'ended' }>): void {
+    const call = this.#open.get(id)
+    if (call === undefined) return
+    if (how === 'not-sent') this.#open.delete(id)
+    else this.#open.set(id, { ...call, isOver: true })
+  }
+
+  #kept(answer: AnswerEvent): void {
+    const id = clientOf(answer)
+    this.#made(id).take(answer)
+    this.#settle(answer.settles, id, answer.at, `a later call was answered with status ${answer.status}`)
+  }
+
+  /** It says how its call ended, and may say how those before it did: one process at a time changes a client. */
+  #answer(answer: AnswerEvent, effect: Call['effect']): void {
+    const { call: id = '', at, status } = answer
+    if (this.#answered.has(id)) return
+    this.#answered.add(id)
+    const call = this.#open.get(id)
+    this.#open.delete(id)
+    const clientId = clientOf(answer)
+    if (isSuccess(status)) this.#made(clientId).take(answer)
+    const outcome = outcomeOf(effect, answer)
+    const earlier = this.openOf(clientId)
+    if (outcome === 'done')
+      this.#settle(
+        earlier.map((one) => one.id),
+        clientId,
+        at,
+        `a later ${effect} was answered with status ${status}`,
+      )
+    else if (outcome === 'refused' && effect === 'register')
+      for (const one of earlier)
+        if (one.effect === 'register') this.#open.set(one.id, { ...one, retried: { at, status } })
+    if (outcome === 'open' && call !== undefined) this.#open.set(id, { ...call, clientId, answer })
+  }
+
+  #settle(calls: readonly string[] | undefined, clientId: string, at: string, how: string): void {
+    for (const id of calls ?? []) {
+      const call = this.#open.get(id)
+      if (call === undefined) continue
+      this.#open.delete(id)
+      this.#made(clientId).settled(at, `${call.effect} of ${call.at}: ${how}`)
+    }
+  }
+
+  #made(id: string): Client {
+    const client = this.#clients.get(id) ?? new Client(id)
+    this.#clients.set(id, client)
+    return client
+  }
+
+  #namesOf(clientId: string): ReadonlySet<string> {
+    return new Set([clientId, ...(this.#clients.get(clientId)?.askedAs ?? [])])
+  }
 }
 
-function inOrder(entries: readonly Entry[]): readonly Entry[] {
-  return entries.toSorted((a, b) => (a.keptAt < b.keptAt ? -1 : a.keptAt > b.keptAt ? 1 : 0))
+/** The client that the answer says it is about, else the one the call was about. */
+export function clientOf(answer: AnswerEvent): string {
+  return credentialsIn(answer).clientId ?? answer.clientId
+}
+
+export function firstEvent(id: string, environment: string, at: string): Event {
+  return { kind: 'vault', at, vaultVersion: VAULT_VERSION, id, environment }
 }

@@ -1,112 +1,93 @@
 /**
- * Who writes to a vault: a lock says that a process lives which has something to write, and a file keeps disk space for it.
- * Owns the names that carry a writer's id, and what is known of other writers. Knows nothing of what they write.
+ * Who writes to a vault: a lock says that a process lives which may have a call on the way, and a file keeps disk space for
+ * the answer. The operating system drops the lock with the process.
  */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
-import type { Disk } from './disk.ts'
-import { type Lock, tryLock } from './lock.ts'
+import type { Files } from './files.ts'
+import { FileLock, isFree } from './lock.ts'
 
-const LOCK = '.lock'
-export const ROOM = '.room'
-/** A registration answer with its software statement is about 8 KiB; a large one must fit, and what it brings with it. */
+/** A registration answer with its software statement is about 8 KiB; a large one must fit. */
 const ROOM_BYTES = 256 * 1024
-const NAMES = /(?:^|\.)([0-9a-f]{16})(?:-\d+\.\w+|\.lock|\.room)$/
+const LOCK = '.lock'
+const ROOM = '.room'
 
 export class Writer {
-  readonly #disk: Disk
-  readonly #folder: string
-  readonly #onBegin: () => Promise<void>
-  #held: { readonly id: string; readonly lock: Lock } | undefined
+  readonly #files: Files
+  /** what the names of all files of the vault begin with */
+  readonly #path: string
+  #held: { readonly id: string; readonly lock: FileLock } | undefined
   #hasRoom = false
-  #names = 0
 
-  /** `onBegin` is called when others know of it, before it writes anything. */
-  constructor(disk: Disk, folder: string, onBegin: () => Promise<void>) {
-    this.#disk = disk
-    this.#folder = folder
-    this.#onBegin = onBegin
+  constructor(path: string, files: Files) {
+    this.#path = path
+    this.#files = files
+  }
+
+  get id(): string | undefined {
+    return this.#held?.id
   }
 
   /** Lives from now on; under another id where its files were taken away with the folder. */
-  async begin(): Promise<string> {
-    if (this.#held !== undefined && (await this.#disk.exists(this.#path(this.#held.id, LOCK)))) return this.#held.id
-    await this.end()
-    await this.#disk.makeFolder(this.#folder)
-    while (this.#held === undefined) {
-      const id = randomBytes(8).toString('hex')
-      const path = this.#path(id, LOCK)
-      await this.#disk.makeLockFile(path)
-      const lock = tryLock(path)
-      // Before it was held, another process may have taken it for one that was left.
-      if (lock !== undefined && (await this.#disk.exists(path))) this.#held = { id, lock }
-      else lock?.release()
-    }
-    await this.#onBegin()
-    return this.#held.id
+  begin(): string {
+    if (this.#held !== undefined && this.#files.factsOf(this.#file(this.#held.id, LOCK)) !== undefined)
+      return this.#held.id
+    this.end()
+    const id = randomBytes(8).toString('hex')
+    this.#files.makeEmpty(this.#file(id, LOCK))
+    const lock = new FileLock(this.#file(id, LOCK))
+    lock.take()
+    this.#held = { id, lock }
+    return id
   }
 
-  /** A part of a name that nobody has used. */
-  async newName(): Promise<string> {
-    const id = await this.begin()
-    this.#names += 1
-    return `${id}-${this.#names}`
-  }
-
-  isOwn(file: string): boolean {
-    return this.#held !== undefined && writerIn(file) === this.#held.id
-  }
-
-  async makeRoom(): Promise<void> {
-    const id = await this.begin()
+  /** Where there is no room for an answer, nothing may be sent. */
+  makeRoom(): void {
+    const id = this.begin()
     if (this.#hasRoom) return
-    await this.#disk.append(this.#path(id, ROOM), room(), { length: 0, durable: false, what: 'room' })
+    const path = this.#file(id, ROOM)
+    try {
+      this.#files.writeNew(path, room(), { durable: false })
+    } catch (error) {
+      this.#files.discard(path)
+      throw error
+    }
     this.#hasRoom = true
   }
 
-  async giveRoomBack(): Promise<void> {
-    if (this.#held === undefined || !this.#hasRoom) return
-    // Where it cannot be taken away, it is still there.
-    this.#hasRoom = await this.#disk.remove(this.#path(this.#held.id, ROOM), 'room').then(
-      () => false,
-      () => true,
-    )
-  }
-
-  async end(): Promise<void> {
-    const held = this.#held
-    this.#held = undefined
+  giveRoomBack(): void {
+    if (this.#held !== undefined) this.#files.discard(this.#file(this.#held.id, ROOM))
     this.#hasRoom = false
+  }
+
+  /** Whether this process or another is at what that writer has begun. */
+  isAlive(id: string): boolean {
+    if (id === this.#held?.id) return true
+    const path = this.#file(id, LOCK)
+    return this.#files.factsOf(path) !== undefined && !isFree(path)
+  }
+
+  /** Files of writers that died, among these names. */
+  leftovers(names: readonly string[]): readonly string[] {
+    const own = names.flatMap((name) => NAMES.exec(name)?.[1] ?? [])
+    const dead = [...new Set(own)].filter((id) => !this.isAlive(id))
+    return names.filter((name) => dead.includes(NAMES.exec(name)?.[1] ?? ''))
+  }
+
+  end(): void {
+    const held = this.#held
     if (held === undefined) return
-    held.lock.release()
-    for (const extension of [ROOM, LOCK]) await this.#disk.discard(this.#path(held.id, extension))
+    this.giveRoomBack()
+    this.#held = undefined
+    held.lock[Symbol.dispose]()
+    this.#files.discard(this.#file(held.id, LOCK))
   }
 
-  /** The writers that these files are of and that are no more; as long as `locks` is held, none of them comes to life. */
-  async deadAmong(files: readonly string[], locks: DisposableStack): Promise<ReadonlySet<string>> {
-    const dead = new Set<string>()
-    for (const id of new Set(files.map(writerIn))) {
-      if (id === undefined || id === this.#held?.id) continue
-      const path = this.#path(id, LOCK)
-      const lock = (await this.#disk.exists(path)) ? tryLock(path) : NOTHING
-      if (lock === undefined) continue
-      locks.use(lock)
-      dead.add(id)
-    }
-    return dead
-  }
-
-  #path(id: string, extension: string): string {
-    return join(this.#folder, id + extension)
+  #file(id: string, extension: string): string {
+    return `${this.#path}.${id}${extension}`
   }
 }
 
-/** The id in the name of a writer's file. */
-export function writerIn(file: string): string | undefined {
-  return NAMES.exec(file)?.[1]
-}
-
-const NOTHING: Disposable = { [Symbol.dispose]: () => {} }
+const NAMES = /\.([0-9a-f]{16})\.(?:lock|room)$/
 
 /** Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it. */
 const room = (() => {

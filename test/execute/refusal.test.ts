@@ -152,7 +152,7 @@ test('a name that does not resolve refuses nobody: inconclusive', async () => {
   const settings = {
     ENV_CLASS: 'uat',
     SERVER_CLIENTS: 'https://does-not-exist.invalid',
-    VAULT_KEY: Buffer.alloc(32, 7).toString('base64url'),
+    VAULT_KEY: Buffer.from('a key of tests, 32 bytes of text').toString('base64url'),
   }
 
   expect(await outcomeOf(1, settings)).toBe('errored DNS: host name "does-not-exist.invalid" does not resolve')

@@ -234,6 +234,7 @@ function comparable({ record, folder }: TwinRun): unknown {
   return JSON.parse(
     text
       .replaceAll(folder, '<folder>')
+      .replace(/[0-9a-f]{32}(?=\.key;)/g, '<vault>')
       .replace(/#[0-9a-f]{8}\]/g, (fingerprint) => {
         if (!numbers.has(fingerprint)) numbers.set(fingerprint, numbers.size)
         return `#${numbers.get(fingerprint)}]`

@@ -31,6 +31,7 @@ async function prompt(answer: (number: number) => object | undefined = bound) {
         warn: (text) => (err += text),
         now: () => new Date(time),
         clientId: 'ours',
+        server: 'https://auth.example',
         thumbprint: THUMBPRINT,
         openVault: async () => vault,
         request: async (scope) => {

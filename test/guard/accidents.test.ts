@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { createAuthority } from '../../mocks/authority.ts'
 import { render, ToolError } from '../../src/record/errors.ts'
 import { type Caller, rehearse, resolve, run, type Typed } from '../../src/run/index.ts'
-import { openVault } from '../../src/vault/index.ts'
+import { Vault } from '../../src/vault/vault.ts'
 import { expectGolden } from '../support/golden.ts'
 import { recordIn } from '../support/run.ts'
 import { type HttpsTestServer, startHttps } from '../support/servers.ts'
@@ -407,9 +407,9 @@ function typed({
 }
 
 async function vaultOf(env: string) {
-  return await openVault({
+  return new Vault({
     folder: join(folder, '.vault', env),
-    key: Buffer.alloc(32, 7),
+    key: new Uint8Array(Buffer.from('a key of tests, 32 bytes of text')),
     environment: env,
     now: () => new Date(),
   })
@@ -451,7 +451,9 @@ async function environment(name: string, ...more: readonly string[]): Promise<vo
     ...more,
   ]
   await writeFile(join(folder, `.env.${name}`), lines.join('\n'))
-  await writeFile(join(folder, 'vault.key'), Buffer.alloc(32, 7).toString('base64url'), { mode: 0o600 })
+  await writeFile(join(folder, 'vault.key'), Buffer.from('a key of tests, 32 bytes of text').toString('base64url'), {
+    mode: 0o600,
+  })
 }
 
 async function flows(...names: readonly (keyof typeof EFFECTS)[]): Promise<void> {

@@ -11,12 +11,12 @@ import { CLIENT_ID } from '../support/twin.ts'
 import { body, call, CLIENT_ID as THEIRS, temporaryFolder, URI, vaultIn } from '../support/vault.ts'
 
 const isLive = ({ network }: Person) => network.twin.state.clients.has(CLIENT_ID)
-const ledgerOf = async (who: Person) => (await (await who.vault()).ledger()).map(({ state }) => state)
+const ledgerOf = async (who: Person) => (await who.vault().ledger()).map(({ state }) => state)
 const changes = ({ network }: Person) => network.changes().filter((line) => line.startsWith('DELETE'))
 
 test('the ledger says of every client which run made it, whether that was to delete it, and what became of it', async () => {
   const folder = await temporaryFolder()
-  const vault = await vaultIn(folder)
+  const vault = vaultIn(folder)
   const said = async () =>
     (await vault.ledger()).map(({ runId, step, purpose, state }) => `${runId} ${step} ${purpose} ${state}`)
   const registering = async (runId: string, purpose: LedgerEntry['purpose']) =>
@@ -28,10 +28,9 @@ test('the ledger says of every client which run made it, whether that was to del
     await lost.close('unknown')
   }
   expect(await said()).toEqual(['one register temporary unknown'])
-  const attended = await vault.attend(THEIRS)
   await answered(await registering('two', 'temporary'), 'token-1')
   expect(await said()).toEqual(['two register temporary registered'])
-  attended[Symbol.dispose]()
+  await vault.close()
   expect(await said()).toEqual(['two register temporary left behind'])
   await answered(await vault.begin(call('update')), 'token-2', 200)
   expect(await said()).toEqual(['two register temporary left behind'])
@@ -45,7 +44,7 @@ test('the ledger says of every client which run made it, whether that was to del
 
 test('a client that anybody registered to stay is not left behind, whoever registers it again', async () => {
   const stays = async (register: (vault: Vault) => Promise<unknown>) => {
-    const vault = await vaultIn(await temporaryFolder())
+    const vault = vaultIn(await temporaryFolder())
     await register(vault)
     return (await vault.ledger()).map(({ state }) => state)
   }
@@ -60,17 +59,27 @@ test('a client that anybody registered to stay is not left behind, whoever regis
     'kept',
   ])
   // From an export, Postman, or an earlier version of this tool: nobody knows what was meant.
-  const entry = { kind: 'answer', keptAt: '2026-01-01T00:00:00Z', runId: 'r', step: 's', status: 201, body: body('x') }
+  const entry = {
+    kind: 'answer',
+    at: '2026-01-01T00:00:00Z',
+    runId: 'r',
+    step: 's',
+    status: 201,
+    body: body('x'),
+    clientId: THEIRS,
+  }
   expect(await stays((vault) => vault.import(THEIRS, [entry]))).toEqual(['kept'])
 })
 
 test('what a client was meant for survives twenty rotations of its token', async () => {
-  const vault = await vaultIn(await temporaryFolder())
+  const vault = vaultIn(await temporaryFolder())
   await answered(await vault.begin(call('register')), 'first')
   await vault.remove(THEIRS)
   await answered(await vault.begin({ ...call('register'), purpose: 'temporary' }), 'token')
   for (let index = 0; index < 25; index++)
     await vault.keep({ status: 200, body: body(`token-${index}`), step: 'read', runId: 'r', clientId: THEIRS })
+  await vault.rotateKey().catch(() => undefined)
+  await vault.close()
 
   expect((await vault.ledger()).map(({ state }) => state)).toEqual(['deleted', 'left behind'])
 })
@@ -287,8 +296,7 @@ async function answered(intent: Awaited<ReturnType<Vault['begin']>>, token: stri
 /** Thredd deletes what is still there, and the vault is told. */
 async function startAgain(who: Person): Promise<void> {
   who.network.twin.state.deleteClient(CLIENT_ID)
-  const vault = await who.vault()
-  for (const { id } of await vault.unsettled()) await vault.settle(id, 'Thredd has deleted the client')
+  const vault = who.vault()
   await vault.remove(CLIENT_ID)
   if ((await vault.list()).registrations.length > 0) await vault.forget(CLIENT_ID)
   await vault.close()

@@ -1,7 +1,6 @@
 /** The vault as real processes meet it: `thredd` over TLS on the documented hosts, killed, cut off or refused in the middle. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import * as fs from 'node:fs/promises'
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,16 +8,16 @@ import { promisify } from 'node:util'
 import { http } from 'msw'
 import { expect, test } from 'vitest'
 import { changeField, type Fault, loseAnswer, replaceBody } from '../../mocks/index.ts'
-import { openVault, resolveVaultKey, type Vault } from '../../src/vault/index.ts'
+import { type Vault, vaultOf } from '../../src/vault/index.ts'
 import { Cli, ROOT, type Situation } from '../support/cli.ts'
+import { fileError, watched } from '../support/files.ts'
 import type { Network } from '../support/network.ts'
 import { CONFIRM, hold, killedAt, person, spoil } from '../support/person.ts'
 import { runOnTwin } from '../support/run.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 
 const THREDD = `exec "${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}"`
-const token = async (vault: Promise<Vault>) =>
-  (await (await vault).current(CLIENT_ID))?.registrationAccessToken?.reveal()
+const token = async (vault: Vault) => (await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()
 const live = ({ twin }: Network) => twin.state.clients.get(CLIENT_ID)?.registrationToken.value
 
 test('killed while it registers: the next run says what is open and what to do; Thredd deletes, and all begins anew', async () => {
@@ -150,7 +149,7 @@ test('a token that the server answered with but did not take into use: the one b
   const { stdout, code } = await who.thredd('vault', 'check', '--online', '--json')
 
   expect([JSON.parse(stdout).tokens, code]).toEqual([
-    [{ clientId: CLIENT_ID, token: 'works', words: 'the token before the newest works, and is current again' }],
+    [{ clientId: CLIENT_ID, token: 'works', words: 'an earlier token works, and is current again' }],
     0,
   ])
   expect(await token(who.vault())).toBe(before)
@@ -160,20 +159,20 @@ test('an answer lost on the way leaves the call open as unknown; a host that can
   const who = await person()
   who.network.down.add('uat-thredd.mtls.eu.authz.cloudentity.io')
   expect((await who.thredd('run', 'lifecycle')).code).toBe(3)
-  expect(await (await who.vault()).unsettled()).toEqual([])
-  expect((await readdir(join(who.cli.folder, 'vault'))).filter((name) => !name.endsWith('.lock'))).toEqual([])
+  expect(await who.vault().unsettled()).toEqual([])
+  expect(await who.vault().export()).toEqual([])
 
   who.network.down.clear()
   spoil(who.network, loseAnswer('registerClient'))
   expect((await who.thredd('run', 'lifecycle')).code).toBe(3)
-  expect(await (await who.vault()).unsettled()).toMatchObject([{ effect: 'register', way: 'retry', status: undefined }])
+  expect(await who.vault().unsettled()).toMatchObject([{ effect: 'register', way: 'retry', status: undefined }])
 })
 
 test('a registration that fails every check, even one that is no JSON any more, is kept', async () => {
   const who = await person()
   spoil(who.network, changeField('registerClient', '/client_id', 'somebody-else'))
   expect((await who.thredd('run', 'register')).code).toBe(1)
-  const kept = await (await who.vault()).current('somebody-else')
+  const kept = await who.vault().current('somebody-else')
   expect(kept?.registrationAccessToken?.reveal()).toBe(live(who.network))
 
   who.network.twin.state.deleteClient(CLIENT_ID)
@@ -181,19 +180,15 @@ test('a registration that fails every check, even one that is no JSON any more, 
   const cut = '{"registration_access_token":"cut-short","registration_cl'
   spoil(who.network, replaceBody('registerClient', cut))
   expect((await who.thredd('run', 'register')).code).not.toBe(0)
-  const [client] = await (await who.vault()).export([CLIENT_ID])
+  const [client] = await who.vault().export([CLIENT_ID])
   expect(client?.entries).toMatchObject([{ kind: 'answer', status: 201, body: cut }])
 })
 
 test('an answer that cannot be kept leaves the call open, and no later call waits for it', async () => {
   let isFull = false
-  const files = {
-    ...fs,
-    open: (async (...args: Parameters<typeof fs.open>) => {
-      if (isFull && args[1] !== 'r') throw Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'open' })
-      return await fs.open(...args)
-    }) as typeof fs.open,
-  }
+  const files = watched((operation) => {
+    if (isFull && operation === 'write') throw fileError('ENOSPC')
+  })
   const fills: Fault = {
     name: 'the disk fills while the answer is on its way',
     what: '',
@@ -214,9 +209,8 @@ test('an answer that cannot be kept leaves the call open, and no later call wait
     status: 'errored',
     error: { code: 'VAULT_UNWRITABLE', found: 'a full disk (ENOSPC)' },
   })
-  const folder = join(ran.folder, '.vault', 'mock')
-  const { ring } = await resolveVaultKey({ defaultKeyFile: `${folder}.key`, vaultDir: folder })
-  const vault = await openVault({ folder, key: ring, environment: 'mock', now: () => new Date() })
+  const environment = { name: 'mock', class: 'mock', vault: { folder: join(ran.folder, '.vault', 'mock') } } as const
+  const vault = vaultOf(environment, { now: () => new Date() })
   expect(await vault.unsettled()).toMatchObject([{ effect: 'register', clientId: CLIENT_ID, way: 'retry' }])
 })
 
@@ -239,7 +233,7 @@ test('of two processes that register one client the second waits until the first
   await Promise.all([first.ended, second.ended])
 
   expect(held.arrivals()).toBe(2)
-  expect(await (await who.vault()).unsettled()).toEqual([])
+  expect(await who.vault().unsettled()).toEqual([])
 })
 
 const asRoot = process.getuid?.() === 0
@@ -356,8 +350,7 @@ test('machines read list, show, history and check as JSON, without a secret', as
   })
   expect(await json('check', '--online')).toEqual({
     environment: 'uat',
-    files: 1,
-    decrypted: 1,
+    lines: expect.any(Number),
     problems: [],
     warnings: [],
     open: [],
@@ -377,7 +370,10 @@ test('switches of the real command line are heard: forget, drop-earlier, and no 
 
   expect((await cli.run(['vault', 'show', '--reveal'])).stdout).toContain('(shown on a terminal only)')
   expect((await cli.run(['vault', 'rotate-key'])).stdout).toContain('earlier keys are kept')
-  expect((await cli.run(['vault', 'rotate-key', '--drop-earlier'])).stdout).not.toContain('earlier keys are kept')
+  const refused = await cli.run(['vault', 'rotate-key', '--drop-earlier'])
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('= expected --confirm mock')])
+  const dropped = await cli.run(['vault', 'rotate-key', '--drop-earlier', '--confirm', 'mock'])
+  expect([dropped.code, dropped.stdout]).toEqual([0, expect.not.stringContaining('earlier keys are kept')])
   expect(await cli.run(['vault', 'forget', ...CONFIRM])).toMatchObject({ code: 0, stdout: `forgotten: ${CLIENT_ID}\n` })
 })
 

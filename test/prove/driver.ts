@@ -7,7 +7,8 @@ import { readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RunRecord } from '../../src/record/index.ts'
 import { resolve, run } from '../../src/run/index.ts'
-import { openVault } from '../../src/vault/index.ts'
+import { Vault } from '../../src/vault/vault.ts'
+import { watched } from '../support/files.ts'
 
 export interface Job {
   /** holds `.env.mock`, and gets the vault and the reports */
@@ -23,7 +24,7 @@ export interface Job {
   readonly race?: { readonly clientId: string; readonly name: string; readonly key: string } | undefined
 }
 
-/** The `count`th durable step of the vault, or the `count`th continuation of an await from when the intent is durable. */
+/** The `count`th file operation of the vault, or the `count`th continuation of an await from when the call is on disk. */
 export interface Moment {
   readonly step: string
   readonly kind: 'step' | 'await'
@@ -33,6 +34,7 @@ export interface Moment {
 /** What a run that lived has seen, by the id of the step of the flow. */
 export type Moments = Readonly<Record<string, { readonly steps: readonly string[]; readonly awaits: number }>>
 
+const LOG = 'mock.log'
 const ROUNDS = 100
 /** The steps of the flow that change a registration. */
 export const CHANGING: readonly string[] = ['register', 'update-acp', 'delete']
@@ -54,6 +56,26 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
   const arrive = (kind: Moment['kind'], count: number) => {
     if (dieAt === undefined || dieAt.step !== step || dieAt.kind !== kind || dieAt.count !== count) return
     process.kill(process.pid, 'SIGKILL')
+  }
+  const lines: Record<string, number> = {}
+  const pass = (operation: string) => {
+    const { steps } = here()
+    steps.push(operation)
+    arrive('step', steps.length)
+  }
+  // Synchronous: the parent hears of it even if this process is dead at once.
+  const say = (what: string) => CHANGING.includes(step) && writeSync(1, `${step}: ${what}\n`)
+  const before = (operation: string, file: string) => {
+    if (operation === 'write' && file === LOG && lines[step] === 1) say('answer begun')
+    if (['open', 'write', 'fsync', 'rename', 'unlink'].includes(operation)) pass(`${operation} ${file}`)
+  }
+  const after = (operation: string, file: string) => {
+    if (file === LOG) {
+      lines[step] = (lines[step] ?? 0) + 1
+      say(lines[step] === 1 ? 'call durable' : 'answer durable')
+      if (CHANGING.includes(step)) counting = true
+    }
+    pass(`after ${operation} ${file}`)
   }
   createHook({
     before: () => {
@@ -79,16 +101,7 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
       if (event.type === 'step-started') step = event.stepId
       if (event.type === 'step-finished') counting = false
     },
-    vault: {
-      checkpoint: (name) => {
-        const { steps } = here()
-        steps.push(name)
-        // Synchronous: the parent hears of it even if this process is dead at once.
-        if (CHANGING.includes(step)) writeSync(1, `${step}: ${name}\n`)
-        if (name === 'intent: durable' && CHANGING.includes(step)) counting = true
-        arrive('step', steps.length)
-      },
-    },
+    vault: { files: watched(before, after) },
   })
   const record = JSON.parse(readFileSync(file, 'utf8')) as RunRecord
   const problems = record.workflows.flatMap(({ steps }) => steps.flatMap(({ error }) => error?.message ?? []))
@@ -96,9 +109,9 @@ async function live({ folder, root, variables, port, dieAt }: Job): Promise<void
 }
 
 async function race(folder: string, { clientId, name, key }: NonNullable<Job['race']>): Promise<void> {
-  const vault = await openVault({
+  const vault = new Vault({
     folder,
-    key: Buffer.from(key, 'hex'),
+    key: new Uint8Array(Buffer.from(key, 'hex')),
     environment: 'mock',
     now: () => new Date(),
   })

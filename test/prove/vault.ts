@@ -1,6 +1,6 @@
 /**
  * The proof behind "nothing lost": runs are killed between sending and recording, disks fail, writers race and bits flip;
- * after each the vault's token works on the twin, or the journal names the open call. Prints the figures; ends with 1 where
+ * after each the vault's token works on the twin, or the open call named. Prints the figures; ends with 1 where
  * one does not hold.
  *
  *   node test/prove/vault.ts [--kills 210]
@@ -15,8 +15,10 @@ import { parseArgs } from 'node:util'
 import { build } from 'rolldown'
 import { ToolError } from '../../src/record/errors.ts'
 import { resolve, run } from '../../src/run/index.ts'
-import { type FilePort, fingerprint, openVault, type Probe, recover, type Vault } from '../../src/vault/index.ts'
+import { type FilePort, fingerprint, type Probe, recover } from '../../src/vault/index.ts'
+import { Vault } from '../../src/vault/vault.ts'
 import buildCli from '../support/build.ts'
+import { fileError, watched } from '../support/files.ts'
 import { type Network, startNetwork } from '../support/network.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 import { CHANGING, type Job, type Moment, type Moments } from './driver.ts'
@@ -24,6 +26,8 @@ import { CHANGING, type Job, type Moment, type Moments } from './driver.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Runs at the same time, each on a twin of its own. They wait for disks more than they compute. */
 const LANES = 4
+/** What a full disk does not refuse. */
+const NEEDS_NO_ROOM: readonly string[] = ['read', 'readdir', 'facts', 'lstat', 'unlink', 'chmod']
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '210' } } })
 const kills = Number(values.kills)
@@ -46,6 +50,7 @@ try {
   await killed(networks)
   await faults(networks)
   await limits(networks)
+  await traced(networks)
   await race(networks)
   await bits(networks)
 } finally {
@@ -96,10 +101,10 @@ async function killed(networks: readonly Network[]): Promise<void> {
   const total = figures.step + figures.await + figures.time
   if (total !== kills) failures.push(`${total} of ${kills} kills took place`)
   console.log(
-    `kills          ${total} runs of POST, PUT with rotation and DELETE: ${figures.step} at ${atSteps.length} of ${steps.length} durable steps, ${figures.await} at ${atAwaits.length} of ${awaits.length} awaits, ${figures.time} of thredd itself at random times`,
+    `kills          ${total} runs of POST, PUT with rotation and DELETE: ${figures.step} at ${atSteps.length} of ${steps.length} file operations, ${figures.await} at ${atAwaits.length} of ${awaits.length} awaits, ${figures.time} of thredd itself at random times`,
   )
   console.log(
-    `  afterwards   token works ${figures.works} · client deleted and marked so ${figures.deleted} · journal names the open call ${figures.named} · nothing had been sent ${figures.untouched}`,
+    `  afterwards   token works ${figures.works} · client deleted and marked so ${figures.deleted} · open call named ${figures.named} · nothing had been sent ${figures.untouched}`,
   )
   console.log(`  ledger       ${[...states].map(([state, number]) => `${state} ${number}`).join(' · ')}`)
   console.log(
@@ -123,15 +128,15 @@ async function killed(networks: readonly Network[]): Promise<void> {
     else failures.push(`${where}: ${held.why}`)
 
     // What is said at the next start, and what the start puts in order.
-    const said = (await vault.prepare(CLIENT_ID)).filter((warning) => warning.startsWith('open '))
+    const said = (await vault.prepare()).filter((warning) => warning.startsWith('open '))
     const open = await vault.unsettled()
     if (said.length !== open.length) failures.push(`${where}: ${open.length} calls are open, ${said.length} are said`)
-    const begun = stdout.includes(`${moment.step}: intent: durable`)
-    if (begun && !stdout.includes(`${moment.step}: answer: opened`) && moment.kind !== 'time') {
+    const begun = stdout.includes(`${moment.step}: call durable`)
+    if (begun && !stdout.includes(`${moment.step}: answer begun`) && moment.kind !== 'time') {
       const named = open.some((one) => one.step === moment.step && one.clientId === CLIENT_ID)
-      if (!named) failures.push(`${where}: the call had begun, and the journal does not name it`)
+      if (!named) failures.push(`${where}: the call had begun, and the vault does not name it`)
     }
-    if (stdout.includes(`${moment.step}: answer: durable`) && open.length > 0)
+    if (stdout.includes(`${moment.step}: answer durable`) && open.length > 0)
       failures.push(`${where}: the answer was durable, and yet the call is open`)
     const ledger = (await vault.ledger()).filter(({ clientId }) => clientId === CLIENT_ID)
     const isNamed = ledger.some(({ state }) => state !== 'deleted')
@@ -317,16 +322,12 @@ async function race([network]: readonly Network[]): Promise<void> {
   )
 }
 
-/** A record and a journal with each bit flipped once; the journal cut at each byte, as a process leaves it that dies as it writes. */
+/** A log with each bit flipped once, and cut at each byte, as a process leaves it that dies as it writes. */
 async function bits([network]: readonly Network[]): Promise<void> {
   if (network === undefined) return
   const stage = await stageOn(network, 'bits')
   const answer = (token: string) => ({
-    body: JSON.stringify({
-      client_id: CLIENT_ID,
-      registration_access_token: token,
-      registration_client_uri: 'https://localhost',
-    }),
+    body: JSON.stringify({ client_id: CLIENT_ID, registration_access_token: token }),
     status: 200,
     step: 'read',
     runId: 'prove',
@@ -334,59 +335,71 @@ async function bits([network]: readonly Network[]): Promise<void> {
   const writer = await healthy(stage)
   // The full form flips a whole registration as the twin answers it.
   if (isFull) await runIn(stage, undefined, 'register')
-  else await writer.keep(answer('token-1'))
+  for (const token of ['token-1', 'token-2', 'token-3']) await writer.keep(answer(token))
   await writer.close()
-  const before = (await writer.current(CLIENT_ID))?.registrationAccessToken?.reveal()
-  for (const token of ['token-2', 'token-3']) await writer.keep(answer(token))
-  for (const extension of ['jwe', 'journal']) {
-    const name = (await fs.readdir(stage.vault)).find((file) => file.endsWith(extension)) ?? ''
-    const whole = await fs.readFile(join(stage.vault, name))
-    let content = whole
-    const readFile = (async (path: string, encoding: BufferEncoding) =>
-      path.endsWith(name) ? content.toString(encoding) : fs.readFile(path, encoding)) as unknown as FilePort['readFile']
-    const vault = await healthy(stage, { ...fs, readFile })
-    const token = async () => (await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()
-    if ((await token()) !== 'token-3') failures.push(`bits: the ${extension} itself is not read`)
-    let found = 0
-    for (let bit = 0; bit < whole.length * 8; bit++) {
-      content = Buffer.from(whole)
-      content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-      const code = await vault.current(CLIENT_ID).then(
-        () => undefined,
-        (error: unknown) => (error instanceof ToolError ? error.code : undefined),
-      )
-      if (code === 'VAULT_UNREADABLE') found += 1
-      else failures.push(`bits: flipped bit ${bit} of the ${extension} was not found`)
-    }
-    console.log(
-      `bits           ${whole.length * 8} bits of a ${extension} of ${whole.length} bytes flipped, ${found} found`,
-    )
-    if (extension === 'jwe') continue
-    const isEnd = (at: number) => whole[at] === '\n'.charCodeAt(0)
-    const [, second = 0, third = 0] = [...whole.keys()].filter(isEnd)
-    for (let length = 0; length <= whole.length; length++) {
-      content = whole.subarray(0, length)
-      const expected = length > third ? 'token-3' : length > second ? 'token-2' : before
-      const read = await token().catch((error: unknown) => String(error))
-      if (read !== expected) failures.push(`cuts: cut at byte ${length} the token is ${read}, not ${expected}`)
-      const says = (await vault.check()).warnings.length > 0
-      if (says === (length === 0 || isEnd(length - 1))) failures.push(`cuts: at byte ${length} check is wrong`)
-    }
-    console.log(`cuts           a journal cut at each of ${whole.length} bytes: what stands before the cut is read`)
+  const log = join(stage.vault, 'mock.log')
+  const whole = await fs.readFile(log)
+  const tokenIn = async (content: Buffer) => {
+    const vault = await healthy(stage, { ...watched(() => {}), read: (_, position) => content.subarray(position) })
+    const { warnings } = await vault.check()
+    const token = (await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()
+    return { token, isNamed: warnings.length > 0 }
   }
-  await writer.close()
+  if ((await tokenIn(whole)).token !== 'token-3') failures.push('bits: the log itself is not read')
+  let found = 0
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const content = Buffer.from(whole)
+    content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    const code = await tokenIn(content).catch((error: unknown) => (error instanceof ToolError ? error.code : error))
+    if (code === 'VAULT_UNREADABLE') found += 1
+    else failures.push(`bits: flipped bit ${bit} of the log was not found: ${JSON.stringify(code)}`)
+  }
+  console.log(`bits           ${whole.length * 8} bits of a log of ${whole.length} bytes flipped, ${found} found`)
+  const ends = [...whole.keys()].filter((at) => whole[at] === 10)
+  const [first = 0, second = 0, third = 0] = ends.slice(-3)
+  for (let length = first + 1; length <= whole.length; length++) {
+    const expected = length >= third ? 'token-3' : length >= second ? 'token-2' : 'token-1'
+    const read = await tokenIn(whole.subarray(0, length)).catch(String)
+    const isBegun = ends.every((end) => length !== end && length !== end + 1)
+    if (typeof read === 'string' || read.token !== expected || read.isNamed !== isBegun)
+      failures.push(`cuts: cut at byte ${length} it reads ${JSON.stringify(read)}, not ${expected}`)
+  }
+  console.log(`cuts           a log cut at each of its last ${whole.length - first} bytes: what stands before is read`)
+}
+
+/** The program itself, with its system calls counted: two fsyncs for each call that changes a client, before it and after. */
+async function traced([network]: readonly Network[]): Promise<void> {
+  if (network === undefined) return
+  const stage = await stageOn(network, 'traced')
+  const trace = join(stage.folder, 'trace')
+  const { code, stderr } = await ended(
+    await thredd(stage, ['run', 'lifecycle'], `exec strace -f -y -e trace=fsync,fdatasync -o "${trace}" "$0" "$@"`),
+  )
+  const calls = await fs.readFile(trace, 'utf8').catch(() => undefined)
+  if (calls === undefined) {
+    console.log(`traced         not possible on this machine: ${stderr.split('\n')[0]}`)
+    return
+  }
+  const synced = calls.split('\n').flatMap((line) => /f(?:data)?sync\(\d+<(.*)>\)\s+= 0/.exec(line)?.[1] ?? [])
+  const of = (file: string) => synced.filter((path) => path === file).length
+  const lines = of(join(stage.vault, 'mock.log'))
+  // The new log is synchronised under another name, and then its folder.
+  const made = [of(join(stage.vault, 'mock.log.new')), of(stage.vault)]
+  if (code !== 0 || lines !== 2 * CHANGING.length || made.join() !== '1,1')
+    failures.push(`traced: exit ${code}, ${lines} fsyncs of the log, ${made} of the new one and its folder: ${stderr}`)
+  console.log(`traced         thredd run lifecycle: ${lines} fsyncs of the log for ${CHANGING.length} changing calls`)
 }
 
 type Held =
   | { readonly kind: 'works' | 'named' | 'untouched' | 'deleted' }
   | { readonly kind: 'broken'; readonly why: string }
 
-/** The promise: the vault's token works on the twin, or the journal names the open call. */
+/** The promise: the vault's token works on the twin, or the open call named. */
 async function holds({ network }: Stage, vault: Vault): Promise<Held> {
   const open = (await vault.unsettled()).filter(({ clientId, way }) => clientId === CLIENT_ID && way !== 'wait')
   const registration = await vault.current(CLIENT_ID)
   const actual = network.twin.state.clients.get(CLIENT_ID)?.registrationToken.value
-  const stored = [registration?.registrationAccessToken, registration?.fallback]
+  const stored = [registration?.registrationAccessToken, ...(registration?.fallbacks ?? [])]
   const working = stored.find((token) => token !== undefined && token.reveal() === actual)
   if (working !== undefined) {
     const result = await probeOf(network)(registration?.registrationClientUri ?? '', working)
@@ -430,46 +443,21 @@ async function runIn({ network, folder, vault }: Stage, files?: FilePort, flow =
   })
 }
 
+/** Files on a disk with an error: at one operation, or, for a full disk, at all that need room from that one on. */
 function faulty(errno: 'EIO' | 'ENOSPC', failAt: number, network: Network) {
   let count = 0
   let changesBefore = 0
-  const attempt = (syscall: string) => {
+  const files = watched((operation) => {
+    if (errno === 'ENOSPC' && NEEDS_NO_ROOM.includes(operation)) return
     count += 1
     if (count === failAt) changesBefore = network.changes().length
-    if (count === failAt || (errno === 'ENOSPC' && count > failAt))
-      throw Object.assign(new Error(`${errno}, ${syscall}`), { code: errno, syscall })
-  }
-  const files: FilePort = {
-    ...fs,
-    open: (async (path: string, flags: string | number, mode?: number) => {
-      if (flags !== 'r') attempt('open')
-      const handle = await fs.open(path, flags, mode)
-      const { writeFile, sync } = handle
-      handle.writeFile = (async (data: string | Uint8Array) => {
-        attempt('write')
-        await writeFile.call(handle, data)
-      }) as typeof writeFile
-      handle.sync = async () => {
-        attempt('fsync')
-        await sync.call(handle)
-      }
-      return handle
-    }) as FilePort['open'],
-    rename: async (from, to) => {
-      if (errno === 'EIO') attempt('rename')
-      await fs.rename(from, to)
-    },
-    unlink: async (path) => {
-      if (errno === 'EIO') attempt('unlink')
-      await fs.unlink(path)
-    },
-  }
+    if (count === failAt || (errno === 'ENOSPC' && count > failAt)) throw fileError(errno, operation)
+  })
   return { files, hasFailed: () => count >= failAt, count: () => count, changesBefore: () => changesBefore }
 }
 
 async function healthy({ network, vault }: Stage, files?: FilePort): Promise<Vault> {
-  const options = { folder: vault, key: network.vaultKey, environment: 'mock', now: () => new Date() }
-  return openVault(files === undefined ? options : { ...options, files })
+  return new Vault({ folder: vault, key: network.vaultKey, environment: 'mock', now: () => new Date(), files })
 }
 
 interface Ended {

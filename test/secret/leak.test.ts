@@ -444,7 +444,7 @@ test.for(WRONG_INPUT)('%s: the message about a wrong secret does not hold it', a
 test('the vault alone holds the registration, encrypted', async () => {
   const { secrets, files } = await search({})
 
-  expect(files.filter((file) => file.endsWith('.jwe'))).toHaveLength(1)
+  expect(files.filter((file) => file.endsWith('.log'))).toHaveLength(1)
   expect(secrets.get('registerClient registration_access_token')).toMatch(/^[\w.-]{80,}$/)
 })
 

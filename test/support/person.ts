@@ -4,7 +4,7 @@ import { HttpResponse, http } from 'msw'
 import { onTestFinished } from 'vitest'
 import type { Fault } from '../../mocks/index.ts'
 import type { Switches } from '../../mocks/switches.ts'
-import { openVault } from '../../src/vault/index.ts'
+import { Vault } from '../../src/vault/vault.ts'
 import { Cli, type Situation } from './cli.ts'
 import { type Network, startNetwork } from './network.ts'
 import { CLIENT_ID } from './twin.ts'
@@ -28,7 +28,7 @@ export async function person(switches: Partial<Switches> = {}) {
     start: (...args: string[]) => cli.start([...args, '--env', 'uat'], situation),
     thredd: (...args: string[]) => cli.run([...args, '--env', 'uat'], situation),
     vault: () =>
-      openVault({
+      new Vault({
         folder: join(cli.folder, 'vault'),
         key: network.vaultKey,
         environment: 'uat',

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadEnvironment } from '../../src/environment/index.ts'
-import { execute, type RunEvent } from '../../src/execute/index.ts'
+import { execute, type Ports, type RunEvent } from '../../src/execute/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import type { JwtChanges } from '../../src/identity/jwt.ts'
 import { type AssertionPlan, plan } from '../../src/plan/index.ts'
@@ -38,6 +38,8 @@ export interface Script {
   /** run only this step and what it needs */
   readonly step?: string
   readonly vault?: Readonly<Record<string, string>>
+  /** puts others in the place of these effects */
+  readonly ports?: (ports: Ports) => Ports
   /** more of the document: components */
   readonly more?: string
   /** more source descriptions, as YAML of a list, and other members that come before the workflows */
@@ -128,7 +130,10 @@ async function writeText(folder: string, workflows: string, script: Script): Pro
   return file
 }
 
-async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault = {} }: Script): Promise<Played> {
+async function perform(
+  planned: ReturnType<typeof plan>,
+  { replies = {}, vault = {}, ports = (own) => own }: Script,
+): Promise<Played> {
   const requests: Outgoing[] = []
   const waits: number[] = []
   const timeouts: number[] = []
@@ -166,7 +171,7 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
   }
   const events = execute(
     planned,
-    {
+    ports({
       transport: { send, async [Symbol.asyncDispose]() {} },
       redactor: new Redactor(new Uint8Array(32)),
       sign: async (assertion, changes) => {
@@ -198,7 +203,7 @@ async function perform(planned: ReturnType<typeof plan>, { replies = {}, vault =
           signal.addEventListener('abort', () => resolve(), { once: true })
         })
       },
-    },
+    }),
     stop.signal,
   )
   const seen: RunEvent[] = []

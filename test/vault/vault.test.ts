@@ -1,65 +1,32 @@
-import { execFile, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { promisify } from 'node:util'
-import { expect, onTestFinished, test } from 'vitest'
-import { decryptDirect, encryptDirect } from '../../src/identity/jwt.ts'
-import type { ToolError } from '../../src/record/errors.ts'
+/** What the vault knows of a client, from its answers and its calls. */
+import { createHash } from 'node:crypto'
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { expect, test } from 'vitest'
 import { Secret } from '../../src/secret/index.ts'
-import { fingerprint, openVault, type Registration, resolveVaultKey, type Vault } from '../../src/vault/index.ts'
-import { filesIn } from '../support/vault.ts'
+import { fingerprint, type Probe, proveToken, type Registration, recover } from '../../src/vault/index.ts'
+import {
+  answer,
+  asLeft,
+  body,
+  CLIENT_ID,
+  call,
+  ended,
+  eventsIn,
+  fallbacks,
+  logIn,
+  register,
+  temporaryFolder,
+  thrown,
+  token,
+  URI,
+  vaultIn,
+} from '../support/vault.ts'
 
-const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/0c5b8a59'
-const URI = 'https://auth.example/register/https%3A%2F%2Frp.example%2F0c5b8a59?x=%7e'
-const KEPT_AT = '2026-01-02T03:04:05.678Z'
-/** What is kept next counts as later, also where the clock stands still. */
-const JUST_AFTER = '2026-01-02T03:04:05.679Z'
-const KEY = randomBytes(32)
-const onWindows = process.platform === 'win32'
-
-const answerOf = (members: Record<string, unknown>, more: Partial<Parameters<Vault['keep']>[0]> = {}) => ({
-  body: JSON.stringify(members),
-  status: 201,
-  step: 'register',
-  runId: 'run-1',
-  ...more,
-})
-const registered = (token: string) => ({
-  client_id: CLIENT_ID,
-  registration_access_token: token,
-  registration_client_uri: URI,
-})
-
-async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'vault-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
-async function vaultIn(folder: string, more: Partial<Parameters<typeof openVault>[0]> = {}): Promise<Vault> {
-  return openVault({ folder, key: KEY, environment: 'uat', now: () => new Date(KEPT_AT), lockWaitMs: 200, ...more })
-}
-
-/** A vault with one registration in its record. */
-async function filled() {
-  const folder = join(await temporaryFolder(), 'vault')
-  const vault = await vaultIn(folder)
-  await vault.keep(answerOf(registered('token-1')))
-  await vault.close()
-  const file = (await filesIn(folder)).find((name) => name.endsWith('.jwe')) ?? ''
-  return { folder, vault, file: join(folder, file) }
-}
-
-async function thrown(promise: Promise<unknown>): Promise<ToolError> {
-  return (await promise.then(
-    () => expect.unreachable('nothing was thrown'),
-    (error: unknown) => error,
-  )) as ToolError
-}
+const inNew = async (more?: Parameters<typeof vaultIn>[1]) => vaultIn(await temporaryFolder(), more)
+const registered = (name: string) => JSON.parse(body(name)) as Record<string, unknown>
+const answers =
+  (status: number, text = ''): Probe =>
+  async () => ({ kind: 'answered', status, body: text })
 
 function plain(registration: Registration | undefined) {
   return (
@@ -67,187 +34,192 @@ function plain(registration: Registration | undefined) {
   )
 }
 
-/** What stands in the record, by the library's own means rather than the vault's. */
-async function entriesOf(file: string): Promise<Record<string, unknown>[]> {
-  const decrypted = await decryptDirect(await readFile(file, 'latin1'), KEY)
-  if (!decrypted.ok) throw new Error(decrypted.because)
-  return JSON.parse(Buffer.from(decrypted.plaintext).toString()).entries
-}
-
-/** The tokens of all answers in the record by fingerprint, oldest first. */
-async function tokensIn(file: string): Promise<string[]> {
-  return (await entriesOf(file)).map(({ token, body }) =>
-    String(token ?? fingerprint(JSON.parse(String(body)).registration_access_token)),
-  )
-}
-
 test('a registration is read back as it was answered, without its credentials among the metadata', async () => {
-  const vault = await vaultIn(join(await temporaryFolder(), 'vault'))
-  const answer = answerOf({
-    ...registered('token-1'),
+  const vault = await inNew({ now: () => new Date('2026-01-02T03:04:05.678Z') })
+  const text = body('token-1', {
     client_secret: 's',
     hashed_secret: 'h',
     software_statement: 'a.b.c',
     scopes: ['cards.read'],
+    extension: { client_secret: 's', kept: true },
   })
 
-  const kept = await vault.keep(answer)
+  const kept = await vault.keep(answer(text, { status: 201, step: 'register', runId: 'run-1' }))
 
+  const at = '2026-01-02T03:04:05.679Z'
   const expected = {
     clientId: CLIENT_ID,
     registrationAccessToken: 'token-1',
     registrationClientUri: URI,
-    metadata: { client_id: CLIENT_ID, scopes: ['cards.read'] },
+    metadata: { client_id: CLIENT_ID, scopes: ['cards.read'], extension: { kept: true } },
     scopes: ['cards.read'],
     softwareStatementSha256: createHash('sha256').update('a.b.c').digest('base64url'),
-    fallback: undefined,
+    fallbacks: [],
     workedAt: undefined,
-    keptAt: KEPT_AT,
+    keptAt: at,
     runId: 'run-1',
     step: 'register',
     deletedAt: undefined,
-    origin: { at: '2026-01-02T03:04:05.678Z', runId: 'run-1', step: 'register', purpose: 'kept' },
-    past: undefined,
+    origin: { at, runId: 'run-1', step: 'register', purpose: 'kept' },
   }
   expect(plain(kept?.registration)).toEqual(expected)
   expect({ rotated: kept?.rotated, problem: kept?.problem }).toEqual({ rotated: false, problem: undefined })
   expect(plain(await vault.current(CLIENT_ID))).toEqual(expected)
 })
 
-test('the file holds the raw answer encrypted, under a name that tells nothing, for the owner only', async () => {
-  const { folder, file } = await filled()
+test.each([
+  ['an answer without the two members', answer('{"client_id":"c"}'), false],
+  ['an error answer that repeats the token', answer(body('token-1'), { status: 400 }), false],
+  ['a redirect', answer(body('token-1'), { status: 302 }), false],
+  ['an empty answer', answer('', { status: 204 }), false],
+  ['only the token', answer('{"registration_access_token":"token-1"}'), true],
+  ['only the URI', answer('{"registration_client_uri":"https://auth.example/"}'), true],
+  ['a token that is a number', answer('{"registration_access_token":7}'), true],
+  ['a token that is null', answer('{"registration_access_token":null}'), true],
+  ['a client_id that is an object', answer(JSON.stringify({ ...registered('token-1'), client_id: {} })), true],
+  ['members in a wrapper', answer(JSON.stringify({ data: registered('token-1') })), true],
+  ['members three wrappers deep', answer(JSON.stringify({ a: [{ b: registered('token-1') }] })), true],
+  ['JSON cut in the middle', answer(body('token-1').slice(0, -3)), true],
+  ['JSON behind a byte order mark', answer(`\uFEFF${body('token-1')}`), true],
+  ['a name written with escapes', answer('{"registration\\u005faccess_token":"token-1"}'), true],
+  ['an unpaired surrogate', answer(body('token-1', { client_name: '\ud800' })), true],
+])('%s: kept as it came, or not kept at all', async (_, given, isKept) => {
+  const folder = await temporaryFolder()
 
-  expect(await filesIn(folder)).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.jwe$/)])
-  const content = await readFile(file, 'latin1')
-  expect(content).toMatch(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/)
-  for (const secret of ['token-1', URI, CLIENT_ID]) expect(content).not.toContain(secret)
-  expect(await entriesOf(file)).toEqual([
-    {
-      kind: 'answer',
-      keptAt: KEPT_AT,
-      runId: 'run-1',
-      step: 'register',
-      status: 201,
-      body: JSON.stringify(registered('token-1')),
-    },
-  ])
+  const kept = await vaultIn(folder).keep(given)
+
+  expect(kept !== undefined).toBe(isKept)
+  if (isKept) expect((await eventsIn(logIn(folder))).at(-1)).toMatchObject({ kind: 'answer', body: given.body })
 })
 
-test.skipIf(onWindows)('the folder is made for the owner only, and so is every file in it', async () => {
-  const { folder, file } = await filled()
+test('in a wrapper the token is found, and stays hidden there too', async () => {
+  const vault = await inNew()
+  const { client_id: client, ...rest } = registered('token-1')
 
-  expect([(await stat(folder)).mode & 0o777, (await stat(file)).mode & 0o777]).toEqual([0o700, 0o600])
+  const kept = await vault.keep(answer(JSON.stringify({ client_id: client, data: { ...rest, grant_types: [] } })))
+
+  expect(plain(kept?.registration)).toMatchObject({ clientId: CLIENT_ID, registrationAccessToken: 'token-1' })
+  expect(kept?.registration.metadata).toEqual({ grant_types: [] })
+})
+
+test('nesting of any depth is read', async () => {
+  const vault = await inNew()
+  const deep = 3000
+  const text = `${'{"a":'.repeat(deep)}${body('token-1')}${'}'.repeat(deep)}`
+
+  await vault.keep(answer(text))
+
+  expect(await token(vault)).toBe('token-1')
 })
 
 test.each([
-  ['an answer without the two members', answerOf({ client_id: CLIENT_ID }), false],
-  ['an error answer that repeats the token', answerOf(registered('token-1'), { status: 400 }), false],
-  ['a redirect', answerOf(registered('token-1'), { status: 302 }), false],
-  ['an empty answer', { ...answerOf({}), status: 204, body: '' }, false],
-  ['only the token', answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-1' }), true],
-  ['only the URI', answerOf({ client_id: CLIENT_ID, registration_client_uri: URI }), true],
-  ['a token that is a number', answerOf({ client_id: CLIENT_ID, registration_access_token: 7 }), true],
-  ['a token that is null', answerOf({ client_id: CLIENT_ID, registration_access_token: null }), true],
-  ['a client_id that is an object', answerOf({ ...registered('token-1'), client_id: {} }), true],
-  ['members in a wrapper', answerOf({ data: registered('token-1') }), true],
-  ['JSON cut in the middle', { ...answerOf({}), body: JSON.stringify(registered('token-1')).slice(0, -3) }, true],
-  ['JSON behind a byte order mark', { ...answerOf({}), body: `\uFEFF${JSON.stringify(registered('token-1'))}` }, true],
-  ['a name written with escapes', { ...answerOf({}), body: '{"registration\\u005faccess_token":"token-1"}' }, true],
-  ['an unpaired surrogate', answerOf({ ...registered('token-1'), client_name: '\ud800' }), true],
-])('%s: kept as it came, or not kept at all', async (_, answer, isKept) => {
+  ['gzip', gzipSync],
+  ['x-gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['br', brotliCompressSync],
+  ['zstd', zstdCompressSync],
+  ['gzip, identity', gzipSync],
+  ['deflate, gzip', (bytes: Uint8Array) => gzipSync(deflateSync(bytes))],
+])('an answer in %s that nobody asked for is kept as it came, and its token is found', async (coding, encode) => {
   const folder = await temporaryFolder()
-  const vault = await vaultIn(folder)
+  const vault = vaultIn(folder)
+  const bytes = encode(Buffer.from(body('token-1')))
 
-  const kept = await vault.keep(answer)
-  await vault.close()
+  await using intent = await vault.begin(call('register'))
+  await intent.keep({ status: 201, body: bytes, coding })
+  await intent.close('answered')
 
-  expect(kept !== undefined).toBe(isKept)
-  const files = await filesIn(folder)
-  const bodies = await Promise.all(files.map(async (file) => (await entriesOf(join(folder, file)))[0]?.body))
-  expect(bodies).toEqual(isKept ? [answer.body] : [])
+  expect((await eventsIn(logIn(folder))).at(-1)).toMatchObject({
+    coding,
+    encoding: 'base64',
+    body: bytes.toString('base64'),
+  })
+  expect([await token(vault), await vault.unsettled()]).toEqual(['token-1', []])
+})
+
+test.each(['zip', 'gzip', 'aes128gcm'])(
+  'an answer whose coding "%s" cannot be undone is kept, and its call stays open',
+  async (coding) => {
+    const vault = await inNew()
+
+    await using intent = await vault.begin(call('register'))
+    await intent.keep({ status: 201, body: Buffer.from([0x1f, 0x8b, 1, 2, 255]), coding })
+    await intent.close('answered')
+
+    expect(await vault.unsettled()).toMatchObject([{ effect: 'register', status: 201, way: 'ask' }])
+    expect(await vault.keep(answer('', { body: Buffer.from([255]), coding, clientId: CLIENT_ID }))).toBeDefined()
+  },
+)
+
+test('an answer whose bytes are no text is kept byte for byte', async () => {
+  const folder = await temporaryFolder()
+  const bytes = Uint8Array.from([0xef, 0xbb, 0xbf, ...Buffer.from(body('token-1')), 0xff])
+
+  await vaultIn(folder).keep(answer('', { body: bytes }))
+
+  expect((await eventsIn(logIn(folder))).at(-1)).toMatchObject({
+    encoding: 'base64',
+    body: Buffer.from(bytes).toString('base64'),
+  })
 })
 
 test('an answer that names no client is kept for the client the request was about, else under its run and step', async () => {
-  const vault = await vaultIn(await temporaryFolder())
-  const answer = answerOf({ registration_access_token: 'token-2', registration_client_uri: URI })
+  const vault = await inNew()
+  const text = '{"registration_access_token":"token-2"}'
 
-  expect((await vault.keep({ ...answer, clientId: CLIENT_ID }))?.registration.clientId).toBe(CLIENT_ID)
-  expect((await vault.keep(answer))?.registration.clientId).toBe('unknown (run run-1, step register)')
-})
-
-test('a new token becomes the current one and the earlier one stays in the record', async () => {
-  const { vault, file } = await filled()
-
-  const kept = await vault.keep(answerOf(registered('token-2'), { status: 200, step: 'update', runId: 'run-2' }))
-
-  expect(kept?.rotated).toBe(true)
-  expect((await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()).toBe('token-2')
-  await vault.close()
-  expect(
-    (await entriesOf(file)).map(({ runId, body }) => [runId, JSON.parse(String(body)).registration_access_token]),
-  ).toEqual([
-    ['run-1', 'token-1'],
-    ['run-2', 'token-2'],
-  ])
+  expect((await vault.keep(answer(text, { clientId: CLIENT_ID })))?.registration.clientId).toBe(CLIENT_ID)
+  expect((await vault.keep(answer(text)))?.registration.clientId).toBe('unknown (run run-read, step read)')
 })
 
 test('an answer with only one of the two members leaves the other as it was', async () => {
-  const { vault } = await filled()
+  const vault = await inNew()
+  await register(vault)
 
-  await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-2' }))
+  await vault.keep(answer(JSON.stringify({ client_id: CLIENT_ID, registration_access_token: 'token-2' })))
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
     registrationAccessToken: 'token-2',
     registrationClientUri: URI,
   })
 
-  await vault.keep(answerOf({ client_id: CLIENT_ID, registration_client_uri: 'https://other.example/' }))
+  await vault.keep(answer(JSON.stringify({ client_id: CLIENT_ID, registration_client_uri: 'https://other.example/' })))
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
     registrationAccessToken: 'token-2',
     registrationClientUri: 'https://other.example/',
   })
+  // And what cannot be used replaces nothing.
+  const kept = await vault.keep(answer(JSON.stringify({ client_id: CLIENT_ID, registration_access_token: 7 })))
+  expect([kept?.rotated, await token(vault)]).toEqual([false, 'token-2'])
 })
 
-test('an answer with unusable members is kept but replaces nothing', async () => {
-  const { vault, file } = await filled()
+test('reading a client again and again does not make the log grow', async () => {
+  const folder = await temporaryFolder()
+  const vault = vaultIn(folder)
+  await register(vault)
 
-  const kept = await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 7 }, { step: 'update' }))
+  await vault.keep(answer(body('token-1')))
+  await vault.worked(CLIENT_ID)
+  await vault.worked(CLIENT_ID)
 
-  expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', step: 'register' })
-  expect(kept?.rotated).toBe(false)
-  await vault.close()
-  expect(await entriesOf(file)).toHaveLength(2)
-})
-
-test('reading a client again and again does not make the record grow', async () => {
-  const { vault, file } = await filled()
-
-  const kept = await vault.keep(answerOf(registered('token-1'), { status: 200, step: 'read', runId: 'run-2' }))
-
-  expect(plain(kept?.registration)).toMatchObject({ registrationAccessToken: 'token-1', runId: 'run-1' })
-  await vault.close()
-  expect(await entriesOf(file)).toHaveLength(1)
+  expect((await eventsIn(logIn(folder))).map(({ kind }) => kind)).toEqual(['vault', 'call', 'answer', 'worked'])
 })
 
 test('a deleted client is marked, not destroyed, and a new registration takes nothing from the old one', async () => {
-  const { vault, file } = await filled()
+  const vault = await inNew()
+  await register(vault)
 
   await vault.remove(CLIENT_ID, { runId: 'run-2', step: 'delete' })
   await vault.remove(CLIENT_ID)
   await vault.remove('never seen')
 
   expect(await vault.current(CLIENT_ID)).toBeUndefined()
-  expect((await vault.list()).registrations.map(plain)).toEqual([
-    expect.objectContaining({ clientId: CLIENT_ID, registrationAccessToken: 'token-1', deletedAt: JUST_AFTER }),
+  expect((await vault.list()).registrations.map(plain)).toMatchObject([
+    { clientId: CLIENT_ID, registrationAccessToken: 'token-1', deletedAt: expect.stringMatching(/Z$/) },
   ])
-  await vault.close()
-  expect((await entriesOf(file)).at(-1)).toEqual({
-    kind: 'deleted',
-    keptAt: JUST_AFTER,
-    runId: 'run-2',
-    step: 'delete',
-  })
-
-  const kept = await vault.keep(answerOf({ client_id: CLIENT_ID, registration_access_token: 'token-9' }))
+  expect((await vault.history(CLIENT_ID)).map(({ what, runId }) => `${what} ${runId}`)).toEqual([
+    'registered run-register',
+    'deleted run-2',
+  ])
+  const kept = await vault.keep(answer(JSON.stringify({ client_id: CLIENT_ID, registration_access_token: 'token-9' })))
   expect(kept?.rotated).toBe(false)
   expect(plain(await vault.current(CLIENT_ID))).toMatchObject({
     registrationAccessToken: 'token-9',
@@ -256,16 +228,14 @@ test('a deleted client is marked, not destroyed, and a new registration takes no
 })
 
 test('environments and clients do not mix, and a folder that does not exist yet holds none', async () => {
-  const folder = join(await temporaryFolder(), 'vault')
-  const uat = await vaultIn(folder)
-  const production = await vaultIn(folder, { environment: 'prod' })
+  const folder = await temporaryFolder()
+  const [uat, production] = [vaultIn(folder), vaultIn(folder, { environment: 'prod' })]
   expect([await uat.current(CLIENT_ID), await uat.list()]).toEqual([undefined, { registrations: [], unreadable: [] }])
 
-  await uat.keep(answerOf({ ...registered('token-b'), client_id: 'b' }))
-  await uat.keep(answerOf({ ...registered('token-a'), client_id: 'a' }))
-  await production.keep(answerOf({ ...registered('token-p'), client_id: 'a' }))
+  for (const id of ['b', 'a']) await uat.keep(answer(body(`token-${id}`, { client_id: id })))
+  await production.keep(answer(body('token-p', { client_id: 'a' })))
 
-  const tokens = async (vault: Vault) =>
+  const tokens = async (vault: typeof uat) =>
     (await vault.list()).registrations.map(plain).map((one) => [one?.clientId, one?.registrationAccessToken])
   expect(await tokens(uat)).toEqual([
     ['a', 'token-a'],
@@ -274,524 +244,457 @@ test('environments and clients do not mix, and a folder that does not exist yet 
   expect(await tokens(production)).toEqual([['a', 'token-p']])
 })
 
-test.each([
-  [
-    'the wrong key',
-    async () => undefined,
-    randomBytes(32),
-    'was made with another key',
-    { hint: 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with' },
-  ],
-  [
-    'a flipped bit',
-    async (file: string) => {
-      const bytes = await readFile(file)
-      bytes[bytes.length - 30] = (bytes.at(-30) ?? 0) ^ 1
-      await writeFile(file, bytes)
-    },
-    KEY,
-    'was changed after it was written',
-    { hint: 'put the file back from a backup' },
-  ],
-  [
-    'a file cut short',
-    async (file: string) => writeFile(file, (await readFile(file)).subarray(0, -40)),
-    KEY,
-    'is cut short',
-    { hint: 'put the file back from a backup' },
-  ],
-  [
-    'an empty file',
-    async (file: string) => writeFile(file, ''),
-    KEY,
-    'is empty',
-    { hint: 'put the file back from a backup' },
-  ],
-  [
-    'a record of a newer format',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":4}'), KEY)),
-    KEY,
-    'was written by a newer version of this tool',
-    { expected: 'format 3', found: 'format 4', hint: 'update the tool; the record is left as it is' },
-  ],
-  [
-    'a record of a format that is no longer read',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":2}'), KEY)),
-    KEY,
-    'was written by an older version of this tool, whose format is no longer read',
+test('every token that a client ever held is known by its fingerprint, with what took its place and when', async () => {
+  const vault = await inNew()
+  await register(vault)
+  await vault.worked(CLIENT_ID)
+  await ended(vault, 'update', 200, body('token-2'))
+  const [one, two] = ['token-1', 'token-2'].map(fingerprint)
+  const at = '2026-01-02T03:04:09.000Z'
+
+  expect(await vault.tokens(CLIENT_ID)).toEqual([
     {
-      expected: 'format 3',
-      found: 'format 2',
-      hint: 'read it with that version; the record is left as it is',
+      fingerprint: one,
+      state: 'fallback',
+      at: '2026-01-02T03:04:07.000Z',
+      runId: 'run-register',
+      step: 'register',
+      workedAt: '2026-01-02T03:04:08.000Z',
+      replacedBy: two,
+      replacedAt: expect.stringMatching(/Z$/),
     },
-  ],
-  [
-    'a foreign file',
-    async (file: string) => writeFile(file, '{"registration_access_token":"in clear"}'),
-    KEY,
-    'is not a vault record',
-    { hint: 'move it out of the vault folder' },
-  ],
-  [
-    'foreign content under our key',
-    async (file: string) => writeFile(file, await encryptDirect(Buffer.from('{"vaultVersion":3}'), KEY)),
-    KEY,
-    'opens with this key but is no record of this tool',
-    { hint: 'move it out of the vault folder' },
-  ],
-  [
-    'a folder in place of the record',
-    async (file: string) => {
-      await rm(file)
-      await mkdir(file)
+    {
+      fingerprint: two,
+      state: 'current',
+      at: expect.stringMatching(/Z$/),
+      runId: 'run-update',
+      step: 'update',
+      workedAt: undefined,
+      replacedBy: undefined,
+      replacedAt: undefined,
     },
-    KEY,
-    'cannot be read',
-    { found: 'a folder where a file should be (EISDIR)' },
-  ],
-])(
-  '%s has a message of its own, stops the run before it sends, and is never overwritten',
-  async (_, spoil, key, is, rest) => {
-    const { folder, file } = await filled()
-    await spoil(file)
-    const before = await contentOf(file)
-    const vault = await vaultIn(folder, { key })
-
-    const error = await thrown(vault.prepare(CLIENT_ID))
-    expect(error.problems[0]).toMatchObject({
-      code: 'VAULT_UNREADABLE',
-      message: `vault record "${file}" ${is}`,
-      ...rest,
-    })
-    expect(await thrown(vault.current(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
-    expect(await thrown(vault.remove(CLIENT_ID))).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
-
-    // An answer that comes all the same is kept in a journal, and stays there.
-    const kept = await vault.keep(answerOf(registered('token-2')))
-    expect(kept?.problem).toMatchObject({ code: 'VAULT_UNREADABLE', message: error.message })
-    await vault.close()
-    await vault.prepare()
-    expect(await contentOf(file)).toEqual(before)
-    const { registrations, unreadable } = await vault.list()
-    expect(registrations.map(plain)).toEqual([expect.objectContaining({ registrationAccessToken: 'token-2' })])
-    expect(unreadable.map(({ message }) => message)).toEqual([error.message])
-  },
-)
-
-async function contentOf(file: string): Promise<Buffer | string> {
-  return (await stat(file)).isDirectory() ? 'a folder' : readFile(file)
-}
-
-test('what could not move into the record moves there as soon as that can be read', async () => {
-  const { folder, vault, file } = await filled()
-  const record = await readFile(file)
-  await writeFile(file, record.subarray(0, 100))
-  await vault.keep(answerOf(registered('token-2')))
-  await vault.close()
-  expect(await filesIn(folder)).toHaveLength(2)
-  await writeFile(file, record)
-
-  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
-  const kept = await vault.keep(answerOf(registered('token-3')))
-  await vault.prepare()
-  await vault.close()
-
-  expect(kept).toMatchObject({ rotated: true, problem: undefined })
-  expect(await filesIn(folder)).toHaveLength(1)
-  const tokens = (await entriesOf(file)).map(({ body }) => JSON.parse(String(body)).registration_access_token)
-  expect(tokens).toEqual(['token-1', 'token-2', 'token-3'])
-})
-
-test('a journal that comes back after it had moved into the record brings no news', async () => {
-  const { folder, vault, file } = await filled()
-  await vault.keep(answerOf(registered('token-2')))
-  const journal = (await filesIn(folder)).find((name) => name.endsWith('.journal')) ?? ''
-  const content = await readFile(join(folder, journal))
-  await vault.close()
-  await writeFile(join(folder, journal), content)
-
-  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  ])
+  expect(at).toMatch(/Z$/)
+  await vault.worked(CLIENT_ID)
+  expect((await vault.tokens(CLIENT_ID)).map(({ state }) => state)).toEqual(['superseded', 'current'])
   await vault.remove(CLIENT_ID)
-  await vault.prepare()
-  await vault.close()
-  expect((await entriesOf(file)).map(({ kind }) => kind)).toEqual(['answer', 'answer', 'deleted'])
-  expect(await filesIn(folder)).toHaveLength(1)
+  expect((await vault.tokens(CLIENT_ID)).map(({ state }) => state)).toEqual(['superseded', 'superseded'])
 })
 
-test('each byte of a record, flipped once, is found', async () => {
-  const { vault, file } = await filled()
-  const record = await readFile(file)
+test('the token before the newest stays until the newest has worked; one that works is current again', async () => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'update', 200, body('token-2'))
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-2', ['token-1']])
+  await vault.worked(CLIENT_ID)
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-2', []])
 
-  const survivors: number[] = []
-  for (let index = 0; index < record.length; index++) {
-    const copy = Buffer.from(record)
-    copy[index] = (copy[index] ?? 0) ^ (1 << (index % 8))
-    await writeFile(file, copy)
-    const found = await vault.current(CLIENT_ID).then(
-      () => undefined,
-      (error: ToolError) => error.code,
-    )
-    if (found !== 'VAULT_UNREADABLE') survivors.push(index)
+  await ended(vault, 'update', 200, body('token-3'))
+  await vault.worked(CLIENT_ID, { token: new Secret('token-2', 'token') })
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-2', ['token-3']])
+})
+
+test.each([
+  ['that was superseded', 'token-1', 'token-2', []],
+  ['that is current', 'token-2', 'token-2', []],
+  ['that nobody knows, where one is known to work', 'token-9', 'token-2', ['token-9']],
+])('an imported token %s takes the place of none', async (_, name, current, others) => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'update', 200, body('token-2'))
+  await vault.worked(CLIENT_ID)
+  const entry = {
+    kind: 'answer',
+    at: '2026-06-01T00:00:00.000Z',
+    runId: 'import',
+    step: 'file',
+    status: 200,
+    clientId: CLIENT_ID,
   }
 
-  expect(survivors).toEqual([])
-  await writeFile(file, record)
-  expect(await vault.current(CLIENT_ID)).toBeDefined()
+  await vault.import(CLIENT_ID, [{ ...entry, body: body(name), imported: true }])
+
+  expect([await token(vault), await fallbacks(vault)]).toEqual([current, others])
 })
 
-test('a record under the name of another one is refused', async () => {
-  const { folder, vault, file } = await filled()
-  const production = await vaultIn(folder, { environment: 'prod' })
-  await production.keep(answerOf(registered('token-p')))
-  await production.close()
-  const other = (await filesIn(folder)).map((name) => join(folder, name)).find((name) => name !== file) ?? ''
-  await rename(other, file)
+test('an imported token is current where the vault knows of none that works', async () => {
+  const vault = await inNew()
+  await register(vault)
+  const entry = {
+    kind: 'answer',
+    at: '2026-06-01T00:00:00.000Z',
+    runId: 'import',
+    step: 'file',
+    status: 200,
+    clientId: CLIENT_ID,
+  }
 
-  const error = await thrown(vault.current(CLIENT_ID))
-  expect(error.problems[0]).toEqual({
-    code: 'VAULT_UNREADABLE',
-    message: `vault record "${file}" has the name of another record`,
-    found: `the record of client "${CLIENT_ID}" in environment "prod"`,
-    hint: 'it was renamed or copied; put it back where it came from',
+  await vault.import(CLIENT_ID, [{ ...entry, body: body('token-9'), imported: true }])
+
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-9', ['token-1']])
+})
+
+test('what is imported takes its place by its time: an old deletion buries no client that came after it', async () => {
+  const [vault, other] = [await inNew(), await inNew()]
+  await register(other, 'token-0')
+  await ended(other, 'delete', 204)
+  await other.close()
+  const later = await inNew({ now: () => new Date('2026-02-01T00:00:00Z') })
+  await register(later, 'token-1')
+
+  for (const { clientId, entries } of await other.export()) expect(await later.import(clientId, entries)).toBe(2)
+
+  expect(await token(later)).toBe('token-1')
+  expect((await later.history(CLIENT_ID)).map(({ what }) => what)).toEqual(['registered', 'deleted', 'registered'])
+  for (const { clientId, entries } of await later.export()) {
+    expect(await later.import(clientId, entries)).toBe(0)
+    expect(await vault.import(clientId, entries)).toBe(3)
+  }
+  expect(await token(vault)).toBe('token-1')
+  expect((await thrown(vault.import(CLIENT_ID, [{ kind: 'answer' }]))).message).toContain(
+    'holds what is no entry of a vault',
+  )
+})
+
+const OURS = { clientId: CLIENT_ID, softwareId: 'software-1' }
+const theirs = (id: string, name = 'token-1') =>
+  JSON.stringify({
+    client_id: id,
+    registration_access_token: name,
+    registration_client_uri: `https://auth.example/${id}`,
   })
+
+/** Registers on a server that issues ids of its own. */
+async function issued(vault: ReturnType<typeof vaultIn>, id: string, name?: string): Promise<void> {
+  await using intent = await vault.begin({ ...call('register'), ...OURS })
+  await intent.keep({ status: 201, body: theirs(id, name) })
+  await intent.close('answered')
+}
+
+test('a client that the server named itself is found by what the environment names, and by its application', async () => {
+  const vault = await inNew()
+  await issued(vault, 'issued-1')
+
+  for (const about of [
+    'issued-1',
+    CLIENT_ID,
+    { softwareId: 'software-1' },
+    { clientId: 'new id', softwareId: 'software-1' },
+  ])
+    expect((await vault.current(about))?.clientId).toBe('issued-1')
+  expect(await vault.current({ clientId: 'new id', softwareId: 'software-2' })).toBeUndefined()
+  expect(await vault.unsettled()).toEqual([])
 })
 
-test('members that a later release adds survive a rewrite by this one', async () => {
-  const { vault, file } = await filled()
-  const [entry] = await entriesOf(file)
-  const entries = [{ ...entry, proven: true }]
-  const record = { vaultVersion: 3, environment: 'uat', clientId: CLIENT_ID, entries, intents: [], folded: {} }
-  await writeFile(file, await encryptDirect(Buffer.from(JSON.stringify(record)), KEY))
+test.each([
+  ['by its address', { url: 'https://auth.example/issued-1' }],
+  ['by its token', { url: 'https://elsewhere.example/x', token: 'token-1' }],
+  ['by what the environment names', { url: 'https://elsewhere.example/x' }],
+])('a DELETE of a client that the server named itself is recorded for it, %s', async (_, how) => {
+  const vault = await inNew()
+  await issued(vault, 'issued-1')
 
-  await vault.keep(answerOf(registered('token-2')))
-  await vault.close()
+  await using intent = await vault.begin({ ...call('delete'), ...OURS, ...how })
+  await intent.keep({ status: 204, body: '' })
+  await intent.close('answered')
 
-  expect((await entriesOf(file))[0]).toEqual({ ...entry, proven: true })
+  expect(intent.clientId).toBe('issued-1')
+  expect(await vault.current({ ...OURS })).toBeUndefined()
+  expect((await vault.ledger()).map(({ clientId, state }) => [clientId, state])).toEqual([['issued-1', 'deleted']])
 })
 
-test('a prepared vault leaves nothing behind and has nothing to say', async () => {
-  const folder = join(await temporaryFolder(), 'deep', 'vault')
+test('of two clients of one application none is taken by chance: nothing is sent, and each can be named', async () => {
+  const vault = await inNew()
+  await issued(vault, 'issued-1')
+  await issued(vault, 'issued-2', 'token-2')
+  const problem = {
+    code: 'USAGE',
+    message: 'the vault of "uat" holds 2 clients of this application; nothing was sent',
+    found: '"issued-1", "issued-2"',
+    hint: 'set CLIENT_ID to the one that is meant',
+  }
 
-  const vault = await vaultIn(folder)
-  expect(await vault.prepare(CLIENT_ID)).toEqual([])
-  await vault.close()
-  expect(await readdir(folder)).toEqual(['vault.lock'])
+  expect((await thrown(vault.current(OURS))).problems).toEqual([problem])
+  expect((await thrown(vault.begin({ ...call('update'), ...OURS }))).problems).toEqual([problem])
+  expect((await vault.current({ ...OURS, clientId: 'issued-2' }))?.registrationAccessToken?.reveal()).toBe('token-2')
+  await using intent = await vault.begin({ ...call('update'), ...OURS, url: 'https://auth.example/issued-2' })
+  expect(intent.clientId).toBe('issued-2')
+  // An answer that comes all the same is kept.
+  expect(await vault.keep(answer(theirs('issued-1', 'token-3'), OURS))).toMatchObject({ rotated: true })
 })
 
-test('a folder that cannot be written is refused before anything is sent', async () => {
-  const place = await temporaryFolder()
-  await writeFile(join(place, 'file'), '')
+test('a POST that was lost is settled by one that is answered under another id', async () => {
+  const vault = await inNew()
+  await (await vault.begin({ ...call('register'), ...OURS })).close('unknown')
+  expect(await vault.unsettled()).toMatchObject([{ clientId: CLIENT_ID, way: 'retry' }])
 
-  const inPlace = await thrown((await vaultIn(join(place, 'file'))).prepare())
-  expect(inPlace.problems[0]).toEqual({
-    code: 'VAULT_UNWRITABLE',
-    message: `vault folder "${join(place, 'file')}" cannot be written`,
-    found: 'something else with the name of the folder (EEXIST)',
-    hint: 'make room or give access, or name another folder with VAULT_DIR',
+  await issued(vault, 'issued-1')
+
+  expect(await vault.unsettled()).toEqual([])
+  expect((await vault.history('issued-1')).map(({ what }) => what)).toEqual(['registered', 'settled'])
+})
+
+test('a call that was not sent leaves nothing open; any other end without an answer does', async () => {
+  const folder = await temporaryFolder()
+  const vault = vaultIn(folder)
+
+  await (await vault.begin(call('register'))).close('not-sent')
+  expect(await vault.unsettled()).toEqual([])
+  {
+    await using _ = await vault.begin(call('register'))
+    expect(await vault.unsettled()).toMatchObject([{ way: 'wait', next: 'another process is at it; let it end' }])
+    expect(await vaultIn(folder).unsettled()).toMatchObject([{ way: 'wait' }])
+  }
+  const begunAt = '2026-01-02T03:04:08.000Z'
+  expect(await vault.unsettled()).toEqual([
+    {
+      id: expect.any(String),
+      clientId: CLIENT_ID,
+      effect: 'register',
+      method: 'POST',
+      url: 'https://auth.example/register',
+      step: 'register',
+      runId: 'run-register',
+      purpose: 'kept',
+      begunAt,
+      status: undefined,
+      way: 'retry',
+      known: `POST of step "register" in run run-register left at ${begunAt}; no answer was kept`,
+      next: `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"`,
+    },
+  ])
+  // A process that dies says nothing; its lock does.
+  await vault.begin(call('register'))
+  const left = vaultIn(await asLeft(folder))
+  expect((await left.prepare()).map((warning) => warning.split(':')[0])).toEqual(
+    Array(2).fill('open register of client "https'),
+  )
+})
+
+test.each([
+  ['a registration', 'register', 201, body('token-2'), []],
+  ['a registration without its token', 'register', 201, '{"client_id":"x"}', ['ask']],
+  ['a registration in HTML', 'register', 201, '<html>', ['ask']],
+  ['a refused registration', 'register', 400, '{}', []],
+  ['a registration and a gateway that gave up', 'register', 504, '', ['ask']],
+  ['an update without a token', 'update', 200, '{}', []],
+  ['an update whose answer cannot be read', 'update', 200, '{"registration_access', ['read']],
+  ['a refused update', 'update', 401, '', []],
+  ['an update and a server error', 'update', 500, '', ['read']],
+  ['a deletion', 'delete', 204, '', []],
+  ['a deletion and a request timeout', 'delete', 408, '', ['read']],
+] as const)('%s: the answer settles the call or says too little', async (_, effect, status, text, ways) => {
+  const vault = await inNew()
+  if (effect !== 'register') await register(vault)
+
+  await ended(vault, effect, status, text)
+
+  expect((await vault.unsettled()).map(({ way }) => way)).toEqual(ways)
+})
+
+async function onlyOpen(vault: ReturnType<typeof vaultIn>) {
+  const [open] = await vault.unsettled()
+  if (open === undefined) throw new Error('nothing is open')
+  return open
+}
+
+test('recovering an update: the stored token works, so the call is settled and stands in the history', async () => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'update')
+  const open = await onlyOpen(vault)
+
+  expect(open.way).toBe('read')
+  expect(await recover(vault, open, { runId: 'r' })).toEqual({ settled: false, words: open.next })
+  expect(await recover(vault, open, { probe: answers(200, body('token-1')), runId: 'r' })).toEqual({
+    settled: true,
+    words: 'the stored token works; compare its metadata with what was sent, and repeat the update if it is missing',
   })
-  const below = await vaultIn(join(place, 'file', 'vault'))
-  expect((await thrown(below.prepare())).problems[0]).toMatchObject({
-    code: 'VAULT_UNWRITABLE',
-    found: 'a file where a folder should be (ENOTDIR)',
-  })
-  expect(await thrown(below.keep(answerOf(registered('token-1'))))).toMatchObject({ code: 'VAULT_UNWRITABLE' })
-  expect(await thrown(below.list())).toMatchObject({ code: 'VAULT_UNREADABLE' })
-})
-
-// A limit on the size of files (ulimit -f, in blocks) fails real writes where a full disk would, for root too.
-test.skipIf(onWindows)(
-  'a disk without room is noticed before sending, and a failed write leaves the record whole',
-  async () => {
-    const { folder, vault, file } = await filled()
-    const before = await readFile(file)
-    const script = (call: string) => `
-    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../../src/vault/index.ts'))}'
-    const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
-    const body = JSON.stringify({ ...${JSON.stringify(registered('token-2'))}, padding: 'x'.repeat(100_000) })
-    await vault.${call}.then(() => console.log('done'), (error) => console.log(error.code, error.problems[0].found))`
-    const limited = (call: string) =>
-      promisify(execFile)('sh', [
-        '-c',
-        'ulimit -f 16; exec "$0" --input-type=module -e "$1"',
-        process.execPath,
-        script(call),
-      ])
-
-    expect((await limited('prepare()')).stdout).toBe('VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n')
-    expect((await limited(`keep({ body, status: 200, step: 'update', runId: 'run-2' })`)).stdout).toBe(
-      'VAULT_UNWRITABLE a limit on the size of files (EFBIG)\n',
-    )
-    expect(await readFile(file)).toEqual(before)
-    expect(await vault.prepare(CLIENT_ID)).toEqual([])
-    expect((await filesIn(folder)).map((name) => join(folder, name))).toEqual([file])
-  },
-)
-
-test.skipIf(onWindows)('permissions open to other users are warned of', async () => {
-  const { folder, vault, file } = await filled()
-  await chmod(folder, 0o755)
-  await chmod(file, 0o640)
-
-  expect(await vault.prepare()).toEqual([
-    `vault folder "${folder}" is open to other users (mode 755); close it with chmod 700`,
-    `vault record "${file}" is open to other users (mode 640); close it with chmod 600`,
+  expect(await vault.unsettled()).toEqual([])
+  expect((await vault.history(CLIENT_ID)).map(({ what }) => what)).toEqual([
+    'registered',
+    'answered',
+    'settled',
+    'worked',
   ])
 })
 
-test('answers kept at the same moment in one process all stay, in order', async () => {
-  const folder = await temporaryFolder()
-  const [one, two] = [await vaultIn(folder), await vaultIn(folder)]
-  const tokens = Array.from({ length: 20 }, (_, index) => `token-${index}`)
+test('recovering an update: the token is gone, so Thredd must delete the client; its word settles the call', async () => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'update')
 
-  await Promise.all(tokens.map((token) => one.keep(answerOf(registered(token)))))
-  await one.close()
-  await Promise.all(
-    ['a', 'b'].flatMap((token) => [one, two].map((vault, n) => vault.keep(answerOf(registered(token + n))))),
-  )
-  await Promise.all([one.close(), two.close()])
-
-  const [file = '', ...rest] = await filesIn(folder)
-  expect(rest).toEqual([])
-  const kept = await tokensIn(join(folder, file))
-  expect(kept.slice(0, 20)).toEqual(tokens.map(fingerprint))
-  expect(kept.slice(20).sort()).toEqual(['a0', 'a1', 'b0', 'b1'].map(fingerprint).sort())
-})
-
-test('two processes that keep answers of one client lose none of them', async () => {
-  const folder = await temporaryFolder()
-  const script = (name: string) => `
-    import { openVault } from '${pathToFileURL(join(import.meta.dirname, '../../src/vault/index.ts'))}'
-    const vault = await openVault({ folder: '${folder}', key: Buffer.from('${KEY.toString('hex')}', 'hex'), environment: 'uat', now: () => new Date() })
-    for (let count = 0; count < 15; count++) {
-      const body = JSON.stringify({ ...${JSON.stringify(registered(''))}, registration_access_token: '${name}' + count })
-      const kept = await vault.keep({ body, status: 200, step: 'update', runId: '${name}' })
-      if (kept.problem !== undefined) throw new Error(kept.problem.message)
-    }
-    if (process.argv.at(-1) === 'closed') await vault.close()`
-  const run = (name: string, ...then: string[]) =>
-    promisify(execFile)(process.execPath, ['--input-type=module', '-e', script(name), '--', ...then])
-
-  // One ends in order and the other does not.
-  await Promise.all([run('a', 'closed'), run('b')])
-  await (await vaultIn(folder)).prepare()
-
-  const [file = '', ...rest] = await filesIn(folder)
-  expect(rest).toEqual([])
-  const kept = await tokensIn(join(folder, file))
-  const expected = (name: string) => Array.from({ length: 15 }, (_, index) => fingerprint(name + index))
-  expect(kept).toHaveLength(30)
-  for (const name of ['a', 'b']) expect(kept.filter((token) => expected(name).includes(token))).toEqual(expected(name))
-})
-
-/** A process that takes the lock and holds it until it is killed. */
-async function holder(lock: string) {
-  const script = `
-    import { DatabaseSync } from 'node:sqlite'
-    const database = new DatabaseSync(process.argv[1])
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
-    process.stdout.write('held')
-    setInterval(() => database, 1000)`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script, lock])
-  const kill = async () => {
-    const gone = once(child, 'close')
-    child.kill('SIGKILL')
-    await gone
-  }
-  onTestFinished(async () => {
-    if (child.exitCode === null && child.signalCode === null) await kill()
+  expect(await recover(vault, await onlyOpen(vault), { probe: answers(401), runId: 'r' })).toEqual({
+    settled: false,
+    words: `the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${CLIENT_ID}" --deleted-by-thredd, then register again`,
   })
-  await once(child.stdout, 'data')
-  return { kill }
-}
-
-test('a lock dies with the process that held it: nobody waits for a dead one', async () => {
-  const { folder, vault } = await filled()
-  const other = await holder(join(folder, 'vault.lock'))
-  await other.kill()
-  const patient = await vaultIn(folder, { lockWaitMs: 0 })
-
-  expect(await patient.keep(answerOf(registered('token-2')))).toMatchObject({ rotated: true, problem: undefined })
-  await patient.close()
-  expect(await filesIn(folder)).toHaveLength(1)
-  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  await vault.remove(CLIENT_ID)
+  expect(await vault.unsettled()).toEqual([])
 })
 
-test('a lock held for too long stops what destroys, and an answer is kept all the same', async () => {
-  const { folder, vault, file } = await filled()
-  const lock = join(folder, 'vault.lock')
-  const before = await readFile(file)
-  const other = await holder(lock)
+test.each([
+  ['still works', 200, body('token-1'), true, 'the client was not deleted', 'token-1'],
+  ['is refused', 401, '', true, 'the client is deleted', undefined],
+  ['meets an error', 503, '', false, 'status 503; try again later', 'token-1'],
+])('recovering a deletion: the token %s', async (_, status, text, settled, words, after) => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'delete')
 
-  const error = await thrown(vault.forget(CLIENT_ID))
-  const kept = await vault.keep(answerOf(registered('token-2')))
-  await vault.close()
+  const result = await recover(vault, await onlyOpen(vault), { probe: answers(status, text), runId: 'r' })
 
-  const problem = {
-    code: 'VAULT_UNWRITABLE',
-    message: 'the vault has been locked by another process for too long',
-    found: `lock file "${lock}", still in use`,
-    hint: 'let the other run end, or stop it',
-  }
-  expect(error.problems).toEqual([problem])
-  expect((await thrown(vault.prepare())).problems).toEqual([problem])
-  expect(kept).toMatchObject({ rotated: true, problem: undefined })
-  expect(await readFile(file)).toEqual(before)
-  expect(await filesIn(folder)).toHaveLength(2)
-  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
-  await other.kill()
-  await vault.prepare()
-  expect(await filesIn(folder)).toHaveLength(1)
-  expect(plain(await vault.current(CLIENT_ID))).toMatchObject({ registrationAccessToken: 'token-2' })
+  expect(result).toEqual({ settled, words: expect.stringContaining(words) })
+  expect(await token(vault)).toBe(after)
+  expect(await vault.unsettled()).toHaveLength(settled ? 0 : 1)
 })
 
-test('a file that is no lock in its place stops the run before it sends', async () => {
-  const { folder, vault } = await filled()
-  await writeFile(join(folder, 'vault.lock'), 'not one of ours, and long enough to have a header of its own')
+test('recovering a registration: a second one that succeeds settles the first, one that is refused leads to Thredd', async () => {
+  const vault = await inNew()
+  await ended(vault, 'register')
 
-  expect((await thrown(vault.prepare())).problems).toEqual([
+  await ended(vault, 'register', 400, '{"error":"invalid_client_metadata"}')
+  expect(await vault.unsettled()).toMatchObject([
+    { way: 'ask', known: expect.stringContaining('; a later attempt was refused with status 400') },
+  ])
+  await register(vault, 'token-2')
+  expect(await vault.unsettled()).toEqual([])
+  expect((await vault.history(CLIENT_ID)).map(({ what }) => what)).toEqual(['registered', 'settled'])
+})
+
+test('tokens are tried one after the other, and one that brings a new one stays to fall back to', async () => {
+  const vault = await inNew()
+  await register(vault)
+  await ended(vault, 'update', 200, body('token-2'))
+  await ended(vault, 'update', 200, body('token-3'))
+  const only =
+    (name: string, text = '{}'): Probe =>
+    async (_, used) => ({ kind: 'answered', status: used.reveal() === name ? 200 : 401, body: text })
+  const prove = async (probe: Probe) =>
+    await proveToken(vault, (await vault.current(CLIENT_ID)) as Registration, probe, 'r')
+
+  expect(await prove(only('token-1'))).toEqual({
+    token: 'works',
+    words: 'an earlier token works, and is current again',
+  })
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-1', ['token-3']])
+  expect(await prove(only('token-1', body('token-4')))).toEqual({
+    token: 'works',
+    words: 'the stored token works; the answer replaced it by a new one',
+  })
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-4', ['token-1', 'token-3']])
+  expect(await prove(answers(401))).toEqual({
+    token: 'refused',
+    words: 'the server refuses all 3 stored tokens with status 401',
+  })
+})
+
+test('of two processes that change one client the second waits, then says who is in the way and that nothing was sent', async () => {
+  const folder = await temporaryFolder()
+  const [one, two] = [vaultIn(folder), vaultIn(folder)]
+  const intent = await one.begin(call('register'))
+
+  expect((await thrown(two.begin(call('register')))).problems).toEqual([
     {
       code: 'VAULT_UNWRITABLE',
-      message: `vault lock "${join(folder, 'vault.lock')}" cannot be taken`,
-      found: 'a file that is no lock of this tool',
-      hint: 'move the file out of the vault folder',
+      message: `client "${CLIENT_ID}" is being changed by another process`,
+      found: expect.stringMatching(/^step "register" of run run-register, which left at \S+Z and has no answer yet$/),
+      hint: 'let the other run end, or stop it; nothing was sent',
     },
   ])
+  // Another client is changed meanwhile.
+  await (await two.begin({ ...call('register'), clientId: 'another' })).close('not-sent')
+  const waiting = vaultIn(folder, { lockWaitMs: 10_000 }).begin(call('register'))
+  await intent.close('unknown')
+  await (await waiting).close('not-sent')
 })
 
-test('a key of the wrong length opens no vault', async () => {
+test('the same process does not change one client twice at a time either', async () => {
+  const vault = await inNew()
+  await using _ = await vault.begin(call('register'))
+
+  expect((await thrown(vault.begin(call('register')))).message).toContain('is being changed by another process')
+})
+
+test('forgetting leaves nothing of a client, but not while a call is open', async () => {
   const folder = await temporaryFolder()
-
-  expect((await thrown(vaultIn(folder, { key: randomBytes(16) }))).problems[0]).toEqual({
-    code: 'VAULT_KEY',
-    message: 'vault key has the wrong length',
-    expected: '32 bytes',
-    found: '16 bytes',
+  const vault = vaultIn(folder)
+  await register(vault)
+  await vault.keep(answer(body('token-b', { client_id: 'b' })))
+  await ended(vault, 'update')
+  expect((await thrown(vault.forget(CLIENT_ID))).problems[0]).toMatchObject({
+    message: `a call of client "${CLIENT_ID}" is open; its record is not destroyed`,
+    hint: `settle it first: thredd vault recover "${CLIENT_ID}" --env uat`,
   })
+  await vault.worked(CLIENT_ID)
+
+  await vault.forget(CLIENT_ID)
+
+  expect((await eventsIn(logIn(folder))).map(({ kind, clientId }) => [kind, clientId])).toEqual([
+    ['vault', undefined],
+    ['answer', 'b'],
+  ])
+  expect((await vaultIn(folder).list()).registrations.map(({ clientId }) => clientId)).toEqual(['b'])
+  await vault.forget()
+  expect((await vaultIn(folder).list()).registrations).toEqual([])
 })
 
-const MAKE_KEY = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
+const USE = { clientId: CLIENT_ID, server: 'https://auth.example', scope: 'cards.read', thumbprint: 'x5t' }
+const API_TOKEN = { receivedAt: '2026-01-02T03:04:05.000Z', expiresAt: '2026-01-02T04:04:05.000Z' }
 
-test('VAULT_KEY comes first, then VAULT_KEY_FILE, then a key file made on first use', async () => {
-  const place = await temporaryFolder()
-  const keyFile = join(place, 'given.key')
-  const given = randomBytes(32)
-  await writeFile(keyFile, `${given.toString('base64url')}\n`, { mode: 0o600 })
-  const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
-  const key = new Secret(KEY.toString('base64url'), 'VAULT_KEY')
+test('an API access token is given out for just what it was asked for', async () => {
+  const vault = await inNew()
+  await vault.keepAccessToken(USE, {
+    ...API_TOKEN,
+    accessToken: new Secret('narrow', 'access_token'),
+    scope: 'cards.read',
+  })
+  await vault.keepAccessToken(
+    { ...USE, scope: undefined },
+    { ...API_TOKEN, accessToken: new Secret('wide', 'access_token') },
+  )
 
-  const keys = async (more: { key?: Secret; keyFile?: string } = {}) =>
-    (await resolveVaultKey({ ...where, ...more })).ring.keys
-  expect(await keys({ key, keyFile })).toEqual([new Uint8Array(KEY)])
-  expect(await keys({ keyFile })).toEqual([new Uint8Array(given)])
-  const made = await resolveVaultKey(where)
-  expect(made.made).toBe(where.defaultKeyFile)
-  expect(await keys()).toEqual(made.ring.keys)
-  expect(await readdir(join(place, 'made'))).toEqual(['vault.key'])
-  expect(await readFile(where.defaultKeyFile, 'utf8')).toMatch(/^[\w-]{43}\n$/)
+  const given = async (use: typeof USE | Omit<typeof USE, 'scope'>) =>
+    (await vault.accessToken(use))?.accessToken.reveal()
+  expect(await given(USE)).toBe('narrow')
+  expect(await given({ clientId: USE.clientId, server: USE.server, thumbprint: USE.thumbprint })).toBe('wide')
+  for (const other of [
+    { scope: 'cards.write' },
+    { clientId: 'b' },
+    { server: 'https://b.example' },
+    { thumbprint: 'b' },
+  ])
+    expect(await given({ ...USE, ...other })).toBeUndefined()
+  await vault.keepAccessToken(USE, { ...API_TOKEN, accessToken: new Secret('newer', 'access_token') })
+  expect(await given(USE)).toBe('newer')
 })
 
-test.skipIf(onWindows)('a made key file is for the owner only', async () => {
-  const place = await temporaryFolder()
-  const file = join(place, 'made', 'vault.key')
+test('a line with a token that is copied to another place is found, not handed out', async () => {
+  const folder = await temporaryFolder()
+  const vault = vaultIn(folder)
+  await vault.keepAccessToken(
+    { ...USE, scope: undefined },
+    { ...API_TOKEN, accessToken: new Secret('wide', 'access_token') },
+  )
+  await vault.keepAccessToken(USE, { ...API_TOKEN, accessToken: new Secret('narrow', 'access_token') })
+  const { readFile, writeFile } = await import('node:fs/promises')
+  const lines = (await readFile(logIn(folder), 'latin1')).split('\n')
+  await writeFile(logIn(folder), [...lines.slice(0, 3), lines[2], ''].join('\n'))
 
-  await resolveVaultKey({ defaultKeyFile: file, vaultDir: join(place, 'vault') })
-
-  expect([(await stat(dirname(file))).mode & 0o777, (await stat(file)).mode & 0o777]).toEqual([0o700, 0o600])
-})
-
-test('two first runs at the same moment agree on one key', async () => {
-  const place = await temporaryFolder()
-  const where = { defaultKeyFile: join(place, 'made', 'vault.key'), vaultDir: join(place, 'vault') }
-
-  const keys = await Promise.all(Array.from({ length: 8 }, () => resolveVaultKey(where)))
-
-  expect(new Set(keys.map(({ ring }) => Buffer.from(ring.keys[0] ?? []).toString('hex'))).size).toBe(1)
-  expect(keys.filter(({ made }) => made !== undefined)).toHaveLength(1)
+  const next = vaultIn(folder)
+  expect(await next.accessToken(USE)).toBeUndefined()
+  expect((await thrown(next.prepare())).message).toContain('line 4 of vault')
 })
 
 test.each([
-  ['empty', ' ', 'nothing'],
-  ['too short', randomBytes(31).toString('base64url'), '31 bytes'],
-  ['hexadecimal', randomBytes(32).toString('hex'), '48 bytes'],
-  ['a pass phrase', 'correct horse battery staple', 'text that is not base64url'],
-  ['mistyped in its last character', `${'A'.repeat(42)}B`, 'text that is not base64url'],
-])('a vault key that is %s is refused without being shown', async (_, value, found) => {
-  const error = await thrown(
-    resolveVaultKey({
-      key: new Secret(value, 'VAULT_KEY'),
-      defaultKeyFile: '/nowhere/key',
-      vaultDir: '/nowhere/vault',
-    }),
-  )
+  [URI, undefined, true],
+  ['https://elsewhere.example/x', 'token-1', true],
+  ['https://elsewhere.example/x', 'token-9', false],
+  [`${URI}/x`, undefined, false],
+])('whether %s with token %s manages a registered client: %s', async (url, name, expected) => {
+  const vault = await inNew()
+  await register(vault)
 
-  expect(error.problems[0]).toEqual({
-    code: 'VAULT_KEY',
-    message: 'vault key "VAULT_KEY" cannot be used',
-    expected: '32 bytes as base64url (43 characters)',
-    found,
-    hint: MAKE_KEY,
-  })
-})
-
-test('a key file that is missing, in the vault folder or unusable is named', async () => {
-  const place = await temporaryFolder()
-  const vaultDir = join(place, 'vault')
-  const where = { defaultKeyFile: join(place, 'vault.key'), vaultDir }
-  const problem = async (keyFile: string) => (await thrown(resolveVaultKey({ ...where, keyFile }))).problems[0]
-  await mkdir(vaultDir)
-  await symlink(vaultDir, join(place, 'link'))
-  await writeFile(join(place, 'short.key'), 'AAAA', { mode: 0o600 })
-
-  expect(await problem(join(place, 'none.key'))).toEqual({
-    code: 'VAULT_KEY',
-    message: `vault key file "${join(place, 'none.key')}" does not exist`,
-    hint: MAKE_KEY,
-  })
-  for (const inside of [join(vaultDir, 'vault.key'), join(place, 'link', 'deeper', 'vault.key')]) {
-    expect(await problem(inside)).toEqual({
-      code: 'VAULT_KEY',
-      message: `vault key file "${inside}" lies in the vault folder "${vaultDir}"`,
-      hint: 'keep the key elsewhere: whoever copies the folder would have both',
-    })
-  }
-  expect(await problem(join(place, 'short.key'))).toMatchObject({
-    message: `vault key file "${join(place, 'short.key')}" cannot be used`,
-    found: '3 bytes',
-  })
-  expect(await problem(place)).toMatchObject({ code: 'VAULT_KEY' })
-})
-
-test.skipIf(onWindows)('a key file open to other users is refused', async () => {
-  const place = await temporaryFolder()
-  const keyFile = join(place, 'vault.key')
-  await writeFile(keyFile, KEY.toString('base64url'))
-  await chmod(keyFile, 0o644)
-
-  const error = await thrown(resolveVaultKey({ keyFile, defaultKeyFile: keyFile, vaultDir: join(place, 'vault') }))
-  expect(error.problems[0]).toEqual({
-    code: 'VAULT_KEY',
-    message: `vault key file "${keyFile}" is open to other users`,
-    expected: 'mode 600',
-    found: 'mode 644',
-    hint: `close it with: chmod 600 ${keyFile}`,
-  })
-})
-
-test('no new key is made for a vault that already holds records, nor where none can be written', async () => {
-  const { folder } = await filled()
-  const place = dirname(folder)
-  const defaultKeyFile = join(place, 'vault.key')
-
-  const lost = await thrown(resolveVaultKey({ defaultKeyFile, vaultDir: folder }))
-  expect(lost.problems[0]).toEqual({
-    code: 'VAULT_KEY',
-    message: `vault key file "${defaultKeyFile}" is missing`,
-    found: `1 record(s) in "${folder}" that a new key could not open`,
-    hint: 'put the key file back, or set VAULT_KEY or VAULT_KEY_FILE; to start anew, name another VAULT_DIR',
-  })
-  await writeFile(join(place, 'file'), '')
-  const blocked = await thrown(
-    resolveVaultKey({ defaultKeyFile: join(place, 'file', 'vault.key'), vaultDir: join(place, 'other') }),
-  )
-  expect(blocked.problems[0]).toMatchObject({ code: 'VAULT_KEY', found: 'a file where a folder should be (ENOTDIR)' })
+  expect(await vault.manages(url, name)).toBe(expected)
+  await vault.remove(CLIENT_ID)
+  expect(await vault.manages(url, name)).toBe(false)
 })

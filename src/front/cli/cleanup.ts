@@ -2,14 +2,13 @@
  * `thredd cleanup`: deletes the clients that earlier runs were to delete and did not, as listed in the vault's ledger. Each
  * deletion is a run of a flow, with the guards and the record of any other run. A client that was registered to stay is left alone.
  */
-import { existsSync } from 'node:fs'
 import { relative } from 'node:path'
 import { loadEnvironment } from '../../environment/index.ts'
 import { render, ToolError, worstExit } from '../../record/errors.ts'
 import { count } from '../../report/words.ts'
 import { resolve, run, usesTwin } from '../../run/index.ts'
 import { openReader } from '../../run/reader.ts'
-import { type LedgerEntry, openVaultOf, type Probe, recover, type Vault } from '../../vault/index.ts'
+import { type LedgerEntry, type Probe, recover, type Vault, vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
@@ -21,8 +20,7 @@ interface CleanupIo {
   readonly environment: string
   /** on the embedded twin, whose clients end with the run */
   readonly isOnTwin: boolean
-  /** undefined where the environment has no vault yet */
-  readonly openVault: () => Promise<Vault | undefined>
+  readonly vault: Vault
   readonly openReader: () => Promise<AsyncDisposable & { readonly probe: Probe }>
   /** Deletes with the stored token and returns the exit code. Throws ToolError where a guard refuses it. */
   readonly remove: (clientId: string, confirm: string | undefined) => Promise<number>
@@ -39,10 +37,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
       write,
       environment: environment.name,
       isOnTwin: usesTwin(environment),
-      openVault: async () =>
-        existsSync(environment.vault.folder)
-          ? (await openVaultOf(environment, { now: () => new Date(), makeKey: false })).vault
-          : undefined,
+      vault: vaultOf(environment, { now: () => new Date() }),
       openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
       remove: async (clientId, confirm) => {
         const request = await resolve({
@@ -65,21 +60,20 @@ export async function performCleanup(invocation: Invocation, program: Program): 
 async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
   const asJson = flags.has('json')
   const write = (text: string) => (asJson ? undefined : io.write(text.split('\n').map(harmless).join('\n')))
-  const vault = await io.openVault()
+  const { vault } = io
   await using stack = new AsyncDisposableStack()
-  stack.defer(async () => await vault?.close())
+  stack.defer(async () => await vault.close())
   const isDry = flags.has('dry-run')
-  if (vault !== undefined && !isDry) await vault.prepare()
-  const found = vault === undefined ? [] : await leftIn(vault)
+  const found = await leftIn(vault)
   if (found.length === 0) write(`nothing was left behind on "${io.environment}"\n`)
   for (const entry of found) write(inWords(entry))
 
   const exits: number[] = []
-  if (vault !== undefined && !isDry && found.length > 0) {
+  if (!isDry && found.length > 0) {
     const problems = io.isOnTwin ? await markRemoved(vault, found) : await remove(vault, flags, { ...io, write })
     exits.push(...problems)
   }
-  const left = vault === undefined ? [] : await leftIn(vault)
+  const left = await leftIn(vault)
   if (!isDry && found.length > 0)
     write(left.length === 0 ? 'nothing is left behind\n' : `${count(left.length, 'client')} still left or unknown\n`)
   if (asJson) {
@@ -97,9 +91,8 @@ async function leftIn(vault: Vault): Promise<readonly LedgerEntry[]> {
 
 /** The clients ended with the embedded twin, so there is nothing to send: the vault is brought up to date. */
 async function markRemoved(vault: Vault, entries: readonly LedgerEntry[]): Promise<readonly number[]> {
-  for (const { clientId, state, open } of entries) {
+  for (const { clientId, state } of entries) {
     if (state === 'announced' || state === 'registered') continue
-    for (const { id } of open) await vault.settle(id, 'the embedded twin has ended')
     await vault.remove(clientId, { runId: 'cleanup', step: 'cleanup' })
   }
   return []

@@ -9,7 +9,7 @@ import { fail } from '../../record/errors.ts'
 import { transportThumbprint } from '../../run/credentials.ts'
 import { type Caller, resolve, run, usesTwin } from '../../run/index.ts'
 import { Secret } from '../../secret/index.ts'
-import { fingerprint, openVaultOf, type StoredToken, type Vault } from '../../vault/index.ts'
+import { fingerprint, type StoredToken, type Vault, vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { type Console, consoleOn } from './console.ts'
 import { harmless } from './printer.ts'
@@ -21,6 +21,8 @@ export interface TokenIo {
   readonly warn: (text: string) => void
   readonly now: () => Date
   readonly clientId: string | undefined
+  /** base URL of the authorization server */
+  readonly server: string | undefined
   /** x5t#S256 of the certificate that a token is bound to */
   readonly thumbprint: string | undefined
   /** undefined on the embedded twin, whose tokens end with the run */
@@ -45,8 +47,9 @@ export async function performToken(invocation: Invocation, program: Program): Pr
       warn,
       now: () => new Date(),
       clientId: clientIdOf(environment),
+      server: environment.servers.get('authorization'),
       thumbprint: isOnTwin ? undefined : await transportThumbprint(environment),
-      openVault: async () => (isOnTwin ? undefined : (await openVaultOf(environment, { now: () => new Date() })).vault),
+      openVault: async () => (isOnTwin ? undefined : vaultOf(environment, { now: () => new Date() })),
       request: (scope) => requestToken(scope, options, { caller, program }),
     })
   })
@@ -85,7 +88,7 @@ async function requestToken(
 
 /** Exit code: 0 with a token, else that of the run which got none. */
 export async function printToken(flags: Flags, io: TokenIo): Promise<number> {
-  const { clientId, thumbprint, now } = io
+  const { clientId, server, thumbprint, now } = io
   if (clientId === undefined)
     fail({
       code: 'ENV_MISSING',
@@ -94,7 +97,7 @@ export async function printToken(flags: Flags, io: TokenIo): Promise<number> {
     })
   const scopes = flags.texts('scope').flatMap((text) => text.split(/[\s,]+/).filter((word) => word !== ''))
   const scope = scopes.length === 0 ? undefined : [...new Set(scopes)].sort().join(' ')
-  const use = { clientId, scope, thumbprint: thumbprint ?? 'none' }
+  const use = { clientId, server, scope, thumbprint: thumbprint ?? 'none' }
   const vault = await io.openVault()
   const stored = flags.has('fresh') ? undefined : await vault?.accessToken(use)
   if (stored !== undefined && isGood(stored, now())) return print(stored, { flags, io, clientId, isNew: false })

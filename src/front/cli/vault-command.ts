@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import { loadEnvironment } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
 import { Secret } from '../../secret/index.ts'
-import { openVaultOf } from '../../vault/index.ts'
+import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { clientIdOf, environmentOptions } from './run-options.ts'
@@ -27,8 +27,8 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
     folder: here,
     now: () => new Date(),
     runId: 'vault',
-    open: async ({ makeKey }) => ({
-      ...(await openVaultOf(environment, { now: () => new Date(), makeKey })),
+    open: async () => ({
+      vault: vaultOf(environment, { now: () => new Date() }),
       environment: environment.name,
       clientId: clientIdOf(environment),
     }),

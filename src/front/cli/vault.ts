@@ -5,12 +5,10 @@ import { CODES, fail, nearest, render, worstExit } from '../../record/errors.ts'
 import type { Secret } from '../../secret/index.ts'
 import {
   fingerprint,
-  type KeyRing,
-  type OpenIntent,
+  type OpenCall,
   openBundle,
   type Probe,
   type Proof,
-  pastInWords,
   proveToken,
   type Registration,
   recover,
@@ -31,14 +29,11 @@ export interface VaultIo {
   readonly folder: string
   readonly now: () => Date
   readonly runId: string
-  /** `makeKey`: a vault that does not exist yet is about to be written */
-  readonly open: (options: { readonly makeKey: boolean }) => Promise<{
+  readonly open: () => Promise<{
     readonly vault: Vault
-    readonly ring: KeyRing
     readonly environment: string
     /** CLIENT_ID of the environment: meant where no client is named */
     readonly clientId?: string | undefined
-    readonly warnings: readonly string[]
   }>
   /** asks without echo, or reads the file of --passphrase-file */
   readonly passphrase: (question: string) => Promise<Secret>
@@ -69,18 +64,18 @@ export async function performVault(words: readonly string[], flags: VaultFlags, 
       expected: `--json with ${WITH_JSON.join(', ')}`,
     })
   }
-  const opened = await io.open({ makeKey: WRITING.includes(name) })
+  const opened = await io.open()
   const plain = (write: (text: string) => void) => (text: string) => write(text.split('\n').map(harmless).join('\n'))
   const [write, warn] = [plain(io.write), plain(io.warn)]
-  for (const warning of opened.warnings) warn(`warning ${warning}\n`)
   try {
+    if (WRITING.includes(name)) for (const warning of await opened.vault.prepare()) warn(`warning ${warning}\n`)
     return await action({ ...io, ...opened, write, warn, flags, words: rest, has })
   } finally {
     await opened.vault.close()
   }
 }
 
-interface Call extends Omit<VaultIo, 'open'>, Omit<Awaited<ReturnType<VaultIo['open']>>, 'warnings'> {
+interface Call extends Omit<VaultIo, 'open'>, Awaited<ReturnType<VaultIo['open']>> {
   readonly flags: VaultFlags
   readonly words: readonly string[]
   has(flag: string): boolean
@@ -99,7 +94,7 @@ const ACTIONS = {
 } as const satisfies Record<string, (call: Call) => Promise<number>>
 
 const WITH_JSON: readonly string[] = ['list', 'show', 'history', 'check'] satisfies (keyof typeof ACTIONS)[]
-/** What may write into a vault that does not exist yet; the others find it empty and leave no key behind. */
+/** What writes into a vault also where there is none yet; the others find it empty and leave no key behind. */
 const WRITING: readonly string[] = ['import', 'rotate-key'] satisfies (keyof typeof ACTIONS)[]
 
 async function list(call: Call): Promise<number> {
@@ -137,10 +132,10 @@ async function show(call: Call): Promise<number> {
   const registration = await chosen(call)
   const { clientId, registrationClientUri, scopes, softwareStatementSha256, keptAt, runId, step } = registration
   if (call.has('json')) {
-    const { registrationAccessToken, fallback } = registration
+    const { registrationAccessToken, fallbacks } = registration
     const token = (one: Secret | undefined) =>
       one && { fingerprint: fingerprint(one.reveal()), ...(isRevealed(call) ? { value: one.reveal() } : {}) }
-    const tokens = { registrationAccessToken: token(registrationAccessToken), fallback: token(fallback) }
+    const tokens = { registrationAccessToken: token(registrationAccessToken), fallbacks: fallbacks.map(token) }
     writeJson(call, { environment: call.environment, ...registration, ...tokens })
     return 0
   }
@@ -148,13 +143,12 @@ async function show(call: Call): Promise<number> {
     ['client_id', clientId],
     ['registration_client_uri', registrationClientUri],
     ['registration_access_token', shown(call, registration.registrationAccessToken)],
-    ['token before it', registration.fallback && shown(call, registration.fallback)],
+    ...registration.fallbacks.map((token) => ['token before it', shown(call, token)] as const),
     ['token last proven', registration.workedAt ?? 'not yet'],
     ['scopes', scopes.join(' ')],
     ['software statement', softwareStatementSha256 && `sha256 ${softwareStatementSha256}`],
     ['answer', `${keptAt}, step "${step}" of run ${runId}`],
     ['deleted', registration.deletedAt],
-    ['earlier', pastInWords(registration.past)],
   ]
   for (const [name, value] of rows) if (value !== undefined) write(`${name.padEnd(26)}${value}\n`)
   write(`metadata\n${JSON.stringify(registration.metadata, null, 2)}\n`)
@@ -244,11 +238,24 @@ async function importClients(call: Call): Promise<number> {
 
 async function rotateKey(call: Call): Promise<number> {
   const dropEarlier = call.has('drop-earlier')
-  const { files, made } = await call.vault.rotateKey({ dropEarlier })
-  call.write(`${files} file(s) encrypted with ${made ? 'a new key' : 'the first key'} of ${call.ring.source}\n`)
-  if (call.ring.keys.length > 1)
-    call.write('earlier keys are kept for other vaults that share the file; remove them with --drop-earlier\n')
+  if (dropEarlier && call.flags.text('confirm') !== call.environment) {
+    fail({
+      code: 'USAGE',
+      message:
+        'the earlier keys would be dropped: whatever else was encrypted with them, such as a backup, is then lost',
+      expected: `--confirm ${call.environment}`,
+      hint: dropping(call),
+    })
+  }
+  const { lines, made } = await call.vault.rotateKey({ dropEarlier })
+  const { keys = [], source } = call.vault.ring ?? {}
+  call.write(`${lines} line(s) encrypted with ${made ? 'a new key' : 'the first key'} of ${source}\n`)
+  if (keys.length > 1) call.write(`earlier keys are kept for copies of the vault; remove them: ${dropping(call)}\n`)
   return 0
+}
+
+function dropping({ environment }: Call): string {
+  return `thredd vault rotate-key --drop-earlier --confirm ${environment} --env ${environment}`
 }
 
 async function forget(call: Call): Promise<number> {
@@ -270,7 +277,6 @@ async function forget(call: Call): Promise<number> {
 
 async function recoverClients(call: Call): Promise<number> {
   const { vault, write, probe, runId } = call
-  await vault.prepare()
   const [named] = call.words
   const all = await vault.unsettled()
   const open = named === undefined ? all : all.filter(({ clientId }) => clientId === matching(named, all))
@@ -297,7 +303,7 @@ async function recoverClients(call: Call): Promise<number> {
 
 async function check(call: Call): Promise<number> {
   const { vault, write, probe, runId, environment } = call
-  const { files, problems, warnings } = await vault.check()
+  const { lines, problems, warnings } = await vault.check()
   const tokens: ({ readonly clientId: string } & Proof)[] = []
   for (const registration of probe === undefined ? [] : (await vault.list()).registrations) {
     if (probe === undefined || registration.deletedAt !== undefined) continue
@@ -308,9 +314,10 @@ async function check(call: Call): Promise<number> {
   const open = await vault.unsettled()
   if (call.has('json')) {
     const online = probe === undefined ? {} : { tokens }
-    writeJson(call, { environment, files, decrypted: files - problems.length, problems, warnings, open, ...online })
+    writeJson(call, { environment, lines, problems, warnings, open, ...online })
   } else {
-    write(`${files - problems.length} of ${files} file(s) decrypt\n`)
+    if (problems.length === 0)
+      write(`all ${lines} line(s) decrypt, and follow each other; whether newer ones were cut off cannot be seen\n`)
     for (const problem of problems) write(`${render(problem)}\n`)
     for (const warning of warnings) write(`warning ${warning}\n`)
     for (const intent of open) write(inWords(intent))
@@ -364,7 +371,7 @@ function writeJson({ write }: Call, value: unknown): void {
   write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-function inWords({ clientId, effect, known, next }: OpenIntent, withNext = true): string {
+function inWords({ clientId, effect, known, next }: OpenCall, withNext = true): string {
   return `open ${effect} of ${clientId}\n  ${known}\n${withNext ? `  next: ${next}\n` : ''}`
 }
 

@@ -1,0 +1,116 @@
+/**
+ * A call that changes a registration, from before it leaves until it is known how it ended, and the documented way out where
+ * nobody knows. Pure.
+ */
+import { credentialsIn } from './answer.ts'
+import type { Purpose, Registration } from './client.ts'
+import type { AnswerEvent, CallEvent } from './event.ts'
+
+/** What a call does to the client's registration: POST, PUT and DELETE of RFC 7591 and 7592. */
+export type Effect = 'register' | 'update' | 'delete'
+
+/** A call of which it is not known how it ended. */
+export interface Call extends CallEvent {
+  /** one that does not say how */
+  readonly answer?: AnswerEvent | undefined
+  /** the process that made it has given it up */
+  readonly isOver?: boolean
+  /** a later attempt that was refused */
+  readonly retried?: { readonly at: string; readonly status: number } | undefined
+}
+
+/** A call that may have changed a registration, and whose result is not known. */
+export interface OpenCall {
+  readonly id: string
+  readonly clientId: string
+  readonly effect: Effect
+  readonly method: string
+  readonly url: string
+  readonly step: string
+  readonly runId: string
+  /** UTC, RFC 3339 */
+  readonly begunAt: string
+  readonly purpose: Purpose
+  /** the status of an answer that does not say whether the change was made */
+  readonly status: number | undefined
+  /** wait: a process is at it · read: with the stored token · retry: the same call again · ask: Thredd must delete it */
+  readonly way: 'wait' | 'read' | 'retry' | 'ask'
+  /** what is known, in a sentence */
+  readonly known: string
+  /** the documented next step, in words */
+  readonly next: string
+}
+
+/** What an answer settles: done, refused (nothing was changed), or open (it does not say). */
+export function outcomeOf(effect: Effect, answer: AnswerEvent): 'done' | 'refused' | 'open' {
+  const { status } = answer
+  if (isSuccess(status)) {
+    const { members, token, uri } = credentialsIn(answer)
+    if (effect === 'register') return token !== undefined && uri !== undefined ? 'done' : 'open'
+    // An update without a token leaves the old one in force (RFC 7592 2.2); an unreadable one may hide a new token.
+    return effect === 'delete' || members !== undefined ? 'done' : 'open'
+  }
+  // A gateway that gave up does not know what the server behind it did.
+  return status >= 500 || status === 408 || status < 200 ? 'open' : 'refused'
+}
+
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299
+}
+
+export function openCall(call: Call, registration: Registration | undefined, isInFlight: boolean): OpenCall {
+  const { id, effect, method, url, step, runId, at, purpose = 'kept', answer, retried } = call
+  const live = registration?.deletedAt === undefined ? registration : undefined
+  const isReadable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
+  const clientId = live?.clientId ?? call.clientId
+  const way = isInFlight
+    ? 'wait'
+    : isReadable
+      ? 'read'
+      : effect === 'register' && answer === undefined && retried === undefined
+        ? 'retry'
+        : 'ask'
+  const left = `${method} of step "${step}" in run ${runId} left at ${at}`
+  const came =
+    answer === undefined
+      ? 'no answer was kept'
+      : isSuccess(answer.status)
+        ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
+        : `the answer ${answer.status} does not say whether the change was made`
+  const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
+  const known = `${left}; ${came}${then}`
+  const next = NEXT[way](clientId, effect)
+  return {
+    id,
+    clientId,
+    effect,
+    method,
+    url,
+    step,
+    runId,
+    begunAt: at,
+    purpose,
+    status: answer?.status,
+    way,
+    known,
+    next,
+  }
+}
+
+/** What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. */
+export function askThredd(clientId: string): string {
+  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${clientId}" --deleted-by-thredd, then register again`
+}
+
+const NEXT: Readonly<Record<OpenCall['way'], (clientId: string, effect: Effect) => string>> = {
+  wait: () => 'another process is at it; let it end',
+  read: (clientId, effect) =>
+    `read the client with the stored token: thredd vault recover "${clientId}" --online; ${
+      effect === 'delete'
+        ? 'if the token works, the client was not deleted'
+        : 'if the token no longer works, ask Thredd to delete the client, quoting this Client ID'
+    }`,
+  retry: (clientId) =>
+    `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${clientId}"`,
+  ask: askThredd,
+}

@@ -1,0 +1,94 @@
+/** What a line of the log says. Times are UTC, RFC 3339. */
+import { shapeOf, z } from '../record/shape.ts'
+import type { Fault } from './log.ts'
+
+export const VAULT_VERSION = 4
+
+const [time, text] = [z.iso.datetime(), z.string()]
+const maybe = z.optional(text)
+const effect = z.enum(['register', 'update', 'delete'])
+const purpose = z.optional(z.enum(['kept', 'temporary']))
+/** ids of the calls that this event says have ended */
+const settles = z.optional(z.array(text))
+/** what the environment named when it was written, where the server may have named it otherwise */
+const about = { askedAs: maybe, softwareId: maybe }
+
+const vault = z.looseObject({ kind: z.literal('vault'), at: time, vaultVersion: z.int(), id: text, environment: text })
+
+const call = z.looseObject({
+  ...{ kind: z.literal('call'), at: time, id: text, ...about },
+  /** as far as it is known: the client that the call is about, else the one that the environment names */
+  clientId: text,
+  ...{ effect, method: text, url: text, runId: text, step: text },
+  /** what is meant to become of a client that is registered */
+  purpose,
+  /** who is at it, as long as that lock is held */
+  writer: text,
+})
+
+const answer = z.looseObject({
+  ...{ kind: z.literal('answer'), at: time, runId: text, step: text, status: z.int(), ...about },
+  /** raw: nothing was parsed or decoded; in base64 where the bytes are no UTF-8 text */
+  body: text,
+  encoding: z.optional(z.literal('base64')),
+  /** Content-Encoding, as it came */
+  coding: maybe,
+  /** used where the body names none */
+  clientId: text,
+  /** of an answer to a call that was written down: all that is needed where the call itself is gone */
+  ...{ call: maybe, effect: z.optional(effect), purpose, writer: maybe },
+  settles,
+  /** from variables that a person kept: what the vault knows of tokens comes before it */
+  imported: z.optional(z.literal(true)),
+})
+
+/** A call is over, and there is no answer. */
+const ended = z.looseObject({ kind: z.literal('ended'), at: time, call: text, how: z.enum(['not-sent', 'unanswered']) })
+
+const done = { at: time, clientId: text, runId: maybe, step: maybe, settles }
+const worked = z.looseObject({ kind: z.literal('worked'), token: text, ...done })
+const deleted = z.looseObject({ kind: z.literal('deleted'), ...done })
+
+/** An API access token together with what it is for, so that it cannot be taken for another; `asked` is the scope. */
+const token = z.looseObject({
+  ...{ kind: z.literal('token'), at: time, clientId: text, server: maybe, asked: maybe, thumbprint: text },
+  ...{ accessToken: text, receivedAt: time, expiresAt: time, scope: maybe },
+})
+
+/** What an export holds of a client, and an import takes in. */
+export const clientEventSchema = z.discriminatedUnion('kind', [answer, worked, deleted])
+const eventSchema = z.discriminatedUnion('kind', [vault, call, answer, ended, worked, deleted, token])
+
+export type Event = z.infer<typeof eventSchema>
+export type ClientEvent = z.infer<typeof clientEventSchema>
+export type CallEvent = z.infer<typeof call>
+export type AnswerEvent = z.infer<typeof answer>
+export type TokenEvent = z.infer<typeof token>
+
+/** An event as it was read, or what is wrong with it. */
+export function readEvent(
+  value: unknown,
+): { readonly ok: true; readonly event: Event } | { readonly ok: false; readonly fault: Fault } {
+  const version = (value as { readonly vaultVersion?: unknown } | undefined)?.vaultVersion ?? VAULT_VERSION
+  if (version !== VAULT_VERSION) return { ok: false, fault: otherVersion(version) }
+  const shaped = shapeOf(eventSchema, value)
+  if (shaped.ok) return { ok: true, event: shaped.value }
+  const rest = { found: inWords(shaped.faults) }
+  return { ok: false, fault: { is: 'opens with this key but is no line of this tool', rest } }
+}
+
+export function otherVersion(version: unknown): Fault {
+  const isNewer = typeof version === 'number' && version > VAULT_VERSION
+  return {
+    is: `was written by ${isNewer ? 'a newer' : 'an older'} version of this tool${isNewer ? '' : ', whose format is no longer read'}`,
+    rest: {
+      expected: `format ${VAULT_VERSION}`,
+      found: `format ${version}`,
+      hint: isNewer ? 'update the tool; the vault is left as it is' : 'read it with that version; it is left as it is',
+    },
+  }
+}
+
+export function inWords(faults: readonly { readonly path: string; readonly message: string }[]): string {
+  return faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
+}

@@ -1,0 +1,91 @@
+/** The folder of a vault: made for its owner alone, never followed as a link, and changed by one process at a time. */
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fail } from '../record/errors.ts'
+import { type Files, unwritable } from './files.ts'
+import { FileLock } from './lock.ts'
+
+export const POLL_MS = 5
+
+export class Folder {
+  readonly path: string
+  readonly #files: Files
+  readonly #lockPath: string
+  readonly #waitMs: number
+  /** with the file that it was opened on: another one with its name is another lock */
+  #lock: { readonly file: FileLock; readonly ino: number | undefined } | undefined
+
+  constructor(path: string, { files, lockPath, waitMs }: { files: Files; lockPath: string; waitMs: number }) {
+    this.path = path
+    this.#files = files
+    this.#lockPath = lockPath
+    this.#waitMs = waitMs
+  }
+
+  /** One process at a time. The task is synchronous: nothing of this process comes in between either. */
+  async exclusively<T>(task: () => T): Promise<T> {
+    try {
+      for (let waited = 0; ; waited += POLL_MS) {
+        const lock = this.#opened()
+        if (lock.take()) {
+          try {
+            return task()
+          } finally {
+            lock.release()
+          }
+        }
+        if (waited >= this.#waitMs) this.#refuse()
+        await sleep(POLL_MS)
+      }
+    } catch (error) {
+      throw unwritable(this.path, error)
+    }
+  }
+
+  /** So that nobody commits what lies here. */
+  ignoreInGit(): void {
+    const ignore = join(isDefault(this.path) ? dirname(this.path) : this.path, '.gitignore')
+    this.#files.writeNew(ignore, Buffer.from('*\n'), { durable: false, orThere: true })
+  }
+
+  close(): void {
+    this.#lock?.file[Symbol.dispose]()
+    this.#lock = undefined
+  }
+
+  #opened(): FileLock {
+    const ino = this.#files.factsOf(this.#lockPath)?.ino
+    if (this.#lock === undefined || this.#lock.ino !== ino) {
+      this.close()
+      const { path } = this
+      for (const folder of isDefault(path) ? [dirname(path), path] : [path]) this.#demandNoLink(folder)
+      this.#files.makeFolder(path)
+      this.#files.makeEmpty(this.#lockPath)
+      this.#lock = { file: new FileLock(this.#lockPath), ino: this.#files.factsOf(this.#lockPath)?.ino }
+    }
+    return this.#lock.file
+  }
+
+  #demandNoLink(folder: string): void {
+    if (!this.#files.factsOf(folder)?.isSymbolicLink()) return
+    fail({
+      code: 'VAULT_UNWRITABLE',
+      message: `vault folder "${folder}" is a symbolic link, through which nothing is written`,
+      hint: 'name the folder that it leads to with VAULT_DIR',
+    })
+  }
+
+  #refuse(): never {
+    return fail({
+      code: 'VAULT_UNWRITABLE',
+      message: 'the vault has been locked by another process for too long',
+      found: `lock file "${this.#lockPath}", still in use`,
+      hint: 'let the other run end, or stop it',
+    })
+  }
+}
+
+/** `.vault/<environment>` */
+function isDefault(folder: string): boolean {
+  return basename(dirname(folder)) === '.vault'
+}
