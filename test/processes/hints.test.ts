@@ -1,0 +1,237 @@
+/**
+ * Each command that a hint prints, in the situation that prints it, through a shell: what it does is read from the twin's log
+ * and from the vault. Without the flags of its environment it would run on the embedded twin, and these servers would see nothing.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, readdir, readFile, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { faultsOf, loseAnswer, performHook, type Switches } from '../../mocks/index.ts'
+import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId, shellWord } from '../../src/record/hints.ts'
+import { type Ended, ROOT } from '../support/cli.ts'
+import { CONFIRM, hold, type Person, person, spoil } from '../support/person.ts'
+import { CLIENT_ID } from '../support/twin.ts'
+
+interface Row {
+  readonly switches?: Partial<Switches>
+  /** brings the situation about, and returns what was printed */
+  readonly situation: (who: Person) => Promise<string>
+  readonly about?: Parameters<Command>[1]
+  /** the environment is not known where the hint is printed */
+  readonly anywhere?: true
+  /** what is set where the command is typed */
+  readonly variables?: (who: Person) => Readonly<Record<string, string>>
+  /** what the placeholders of the hint stand for */
+  readonly placeholders?: Readonly<Record<string, string>>
+  /** what the server sees of the command: methods and statuses of the calls that change the client, or its last calls */
+  readonly proof: (who: Person, ended: Ended) => unknown
+  readonly expected: unknown
+}
+
+const isLive = ({ network }: Person) => network.twin.state.clients.has(CLIENT_ID)
+const changes = ({ network }: Person) => network.changes()
+/** Whatever a command prints. */
+const said = ({ stdout, stderr }: Ended) => stdout + stderr
+const read = async (who: Person) => said(await who.thredd('run', 'read-registration'))
+/** The vault as it is on a second machine. */
+const loseVault = (who: Person) => rename(join(who.cli.folder, 'vault'), join(who.cli.folder, 'lost'))
+const register = (who: Person, ...more: string[]) => who.thredd('run', 'register', ...more)
+const refusedRegistration = async (who: Person) => {
+  await register(who)
+  return said(await register(who, '--register-again', ...CONFIRM))
+}
+const reportOf = async ({ cli }: Person) => await readFile(join(cli.folder, 'reports', 'latest', 'report.md'), 'utf8')
+
+/** All but the message to Thredd, a command of its own. */
+type Covered = Exclude<HintId, 'askToDelete'>
+
+const ROWS: Readonly<Record<Covered, Row>> = {
+  register: {
+    situation: read,
+    proof: (who) => [changes(who), isLive(who)],
+    expected: [['POST 201'], true],
+  },
+  import: {
+    situation: async (who) => {
+      await register(who)
+      await who.thredd('vault', 'export', '--format', 'dotenv', '--reveal', '--out', 'postman.env')
+      await loseVault(who)
+      return await read(who)
+    },
+    placeholders: { '<file>': 'postman.env' },
+    proof: async (who) => [(await (await who.vault()).current(CLIENT_ID))?.clientId, changes(who)],
+    expected: [CLIENT_ID, ['POST 201']],
+  },
+  update: {
+    situation: refusedRegistration,
+    proof: (who) => [changes(who), isLive(who)],
+    expected: [['POST 201', 'POST 400', 'PUT 200'], true],
+  },
+  recreate: {
+    situation: refusedRegistration,
+    proof: (who) => [changes(who), isLive(who)],
+    expected: [['POST 201', 'POST 400', 'DELETE 204', 'POST 201'], true],
+  },
+  deletedByThredd: {
+    situation: async (who) => {
+      await register(who)
+      return said(await register(who, ...CONFIRM))
+    },
+    about: { client: CLIENT_ID },
+    proof: async (who) => [(await (await who.vault()).current(CLIENT_ID))?.clientId, changes(who)],
+    expected: [undefined, ['POST 201']],
+  },
+  checkTokens: {
+    situation: async (who) => {
+      await register(who)
+      performHook(who.network.twin.state, 'delete-client')
+      return await read(who)
+    },
+    proof: lastCall,
+    expected: 'GET 401',
+  },
+  compareKeys: {
+    situation: async (who) => {
+      performHook(who.network.twin.state, 'expire-certificates', { use: 'sig' })
+      return said(await register(who))
+    },
+    proof: ({ network }) => network.twin.log.at(-1)?.url.includes('keystore'),
+    expected: true,
+  },
+  addRole: {
+    switches: { scopeMode: 'filter' },
+    situation: async (who) => said(await register(who, '--input', 'scopes=cards.read eds.read')),
+    proof: changes,
+    expected: ['POST 201', 'PUT 200'],
+  },
+  awaitMetadata: {
+    switches: { requirePmMetadata: true },
+    situation: async (who) => {
+      const ended = await register(who)
+      performHook(who.network.twin.state, 'set-metadata')
+      return said(ended)
+    },
+    proof: ({ network }, { code }) => [network.twin.log.at(-1)?.status, code],
+    expected: [200, 0],
+  },
+  proveCertificate: {
+    situation: async (who) => {
+      await register(who)
+      const { twin, pki } = who.network
+      for (const fault of faultsOf('html400:readClient', twin.operations)) spoil(who.network, fault)
+      const refused = await read(who)
+      twin.reset()
+      const { certificate } = pki.identities.renewed
+      performHook(twin.state, 'list-certificate', { use: 'tls', certificate })
+      return refused
+    },
+    variables: ({ network: { pki } }) => ({
+      THREDD_IDENTITY_RENEWED_CERT_FILE: pki.identities.renewed.certificateFile,
+      THREDD_IDENTITY_RENEWED_KEY_FILE: pki.identities.renewed.keyFile,
+    }),
+    proof: (who, { code, stdout }) => [lastCall(who), code, stdout.includes('conformant')],
+    expected: ['GET 200', 0, true],
+  },
+  showOpen: {
+    situation: async (who) => {
+      spoil(who.network, loseAnswer('registerClient'))
+      await register(who)
+      return await reportOf(who)
+    },
+    proof: (_who, { stdout, code }) => [stdout.includes('POST of step "register"'), code],
+    expected: [true, 3],
+  },
+  showLeft: {
+    situation: async (who) => {
+      // One workflow has ended, so that the run has left something to read.
+      const held = hold(who.network, 'token')
+      const running = who.start('run', 'discover', 'lifecycle')
+      await held.arrived
+      running.process.kill('SIGKILL')
+      await running.ended
+      const [run = ''] = (await readdir(join(who.cli.folder, 'reports'))).filter((name) => name !== 'latest')
+      return said(await who.cli.run(['report', run]))
+    },
+    anywhere: true,
+    placeholders: { '<name>': 'uat' },
+    proof: (who, { stdout }) => [stdout.includes('left behind'), isLive(who)],
+    expected: [true, true],
+  },
+  makeRecord: {
+    situation: async (who) => said(await who.cli.run(['report'])),
+    anywhere: true,
+    placeholders: { '<name>': 'mock' },
+    proof: async (who) => (await reportOf(who)).length > 0,
+    expected: true,
+  },
+  runNamed: {
+    situation: async (who) => said(await who.thredd('run', '--workflow', 'register')),
+    about: { flow: 'register' },
+    proof: changes,
+    expected: ['POST 201'],
+  },
+  runOnTwin: {
+    situation: async (who) => {
+      const flows = join(ROOT, 'flows')
+      const discover = await readFile(join(flows, 'discover.arazzo.yaml'), 'utf8')
+      const changed = discover.replaceAll('url: apis/', `url: ${flows}/apis/`).replace('safety: A', 'safety: X')
+      await who.cli.write('flows/harmful.arazzo.yaml', changed)
+      return said(await who.thredd('run', 'harmful'))
+    },
+    about: { flow: 'harmful' },
+    proof: (who, { stdout }) => [stdout.includes('offline twin'), who.network.twin.log.length],
+    expected: [true, 0],
+  },
+}
+
+test.for(Object.entries(ROWS))('%s: the printed command does what it says', async ([id, row]) => {
+  const { switches, situation, about, anywhere, placeholders = {}, variables, proof, expected } = row
+  const who = await person(switches)
+  const printed = await situation(who)
+  const command = commandsFor(anywhere ? ANY_ENVIRONMENT : ['--env', 'uat'])(id as HintId, about)
+  expect(printed).toContain(command)
+
+  const typed = Object.entries(placeholders).reduce((text, [name, value]) => text.replaceAll(name, value), command)
+  const ended = await shell(who, typed, variables?.(who))
+
+  expect(await proof(who, ended), `${typed}\n${ended.stdout}`).toEqual(expected)
+})
+
+test('every hint says when it is printed', () => {
+  for (const { words, when } of Object.values(HINTS)) {
+    expect(when).not.toBe('')
+    expect(words).toMatch(/ <env>$|--env mock$/)
+  }
+})
+
+function lastCall({ network }: Person): string {
+  const { method, status } = network.twin.log.at(-1) ?? { method: 'none', status: 0 }
+  return `${method} ${status}`
+}
+
+/** The line as it is copied into a terminal, where the client id is typed when it is asked for. */
+async function shell({ cli, network }: Person, line: string, variables: Readonly<Record<string, string>> = {}) {
+  await cli.write(
+    'bin/thredd',
+    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(join(ROOT, 'bin', 'thredd.js'))} "$@"\n`,
+  )
+  await chmod(join(cli.folder, 'bin', 'thredd'), 0o755)
+  const env = {
+    ...network.variables,
+    ...variables,
+    PATH: `${join(cli.folder, 'bin')}:${process.env.PATH}`,
+    HOME: join(cli.folder, 'home'),
+    THREDD_VAULT_DIR: 'vault',
+  }
+  const child = spawn('script', ['-qec', line, '/dev/null'], { cwd: cli.folder, env, stdio: ['pipe', 'pipe', 'pipe'] })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+    if (text.includes('Type its client id')) child.stdin.write(`${CLIENT_ID}\n`)
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { stdout, stderr, code } satisfies Ended
+}
