@@ -238,7 +238,8 @@ export class Call {
   async #refresh(): Promise<ReadonlyMap<JwtHolder, string>> {
     const { redactor, sign, alter } = this.#ports
     const { inputs } = this.#readable
-    this.#fresh = await freshInputs(inputsReadBy(this.#step), inputs, this.#ports)
+    const { source } = this.#step
+    this.#fresh = await freshInputs(inputsReadBy(this.#step), inputs, source, this.#ports)
     const jwts = new Map<JwtHolder, string>()
     for (const [holder, alterations] of jwtAlterations(this.#step)) {
       const [first] = alterations
@@ -255,7 +256,7 @@ export class Call {
       }
       const altered =
         input?.kind === 'minted'
-          ? await sign(input.assertion, changes)
+          ? await sign(assertionFor(input, source), changes)
           : await alter(jwtIn(this.#step, first, context, inputs), changes)
       redactor.add(altered)
       jwts.set(holder, altered.reveal())
@@ -368,17 +369,18 @@ export function contextOf(
   }
 }
 
-/** Minted inputs signed and stored ones read anew; the others have plain values. */
+/** Minted inputs signed for `source` and stored ones read anew; the others have plain values. */
 export async function freshInputs(
   names: Iterable<string>,
   inputs: ReadonlyMap<string, PlannedInput>,
+  source: string,
   { redactor, sign, vault }: Ports,
 ): Promise<ReadonlyMap<string, string | undefined>> {
   const fresh = new Map<string, string | undefined>()
   for (const name of names) {
     const input = inputs.get(name)
     if (input?.kind === 'minted') {
-      const assertion = await sign(input.assertion)
+      const assertion = await sign(assertionFor(input, source))
       redactor.add(assertion)
       fresh.set(name, assertion.reveal())
     } else if (input?.kind === 'vault') {
@@ -389,6 +391,12 @@ export async function freshInputs(
     }
   }
   return fresh
+}
+
+function assertionFor({ assertions }: Extract<PlannedInput, { kind: 'minted' }>, source: string): AssertionPlan {
+  const assertion = assertions.get(source) ?? assertions.get('')
+  if (assertion === undefined) throw new Error(`no assertion was planned for source "${source}"`)
+  return assertion
 }
 
 type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>

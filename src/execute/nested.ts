@@ -113,7 +113,7 @@ export async function withArguments(
   const inputs = new Map(planned.inputs)
   const read = [...invocation.arguments.values()].flatMap(expressionsIn)
   const names = new Set(read.flatMap((one) => (one.kind === 'inputs' ? [one.name] : [])))
-  const fresh = await freshInputs(names, own, ports)
+  const fresh = await freshInputs(names, own, '', ports)
   const complete: Context = { ...context, inputs: (name) => fresh.get(name) ?? context.inputs(name) }
   for (const [name, value] of invocation.arguments) {
     const declared = planned.workflow.inputs.find((input) => input.name === name)

@@ -6,7 +6,7 @@ import { isStronger } from '../record/effect.ts'
 import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { openLibrary, type Volume } from './arazzo/library.ts'
 import type { Flow, Invocation, Workflow } from './arazzo/model.ts'
-import { invocationsOf, withDependencies, workflowOf } from './arazzo/needs.ts'
+import { expressionsIn, invocationsOf, withDependencies, workflowOf } from './arazzo/needs.ts'
 import { awaitedBy, items, namedIn, textOf } from './arazzo/scope.ts'
 import type { Reader } from './arazzo/structure.ts'
 import { parseWorkflow } from './arazzo/workflow.ts'
@@ -142,6 +142,7 @@ function checkInvocations(flow: Flow, problems: Problem[]): void {
         })
       }
       checkArguments(invocation, called.workflow, problems)
+      checkPassed(workflow, invocation, problems)
     }
   }
 }
@@ -167,6 +168,21 @@ function checkEffects(
       message: `workflow "${workflow.workflowId}" says effect: ${workflow.effect}, but runs "${one.workflowId}" with effect: ${one.effect}`,
       at,
       hint: `write effect: ${one.effect} on "${workflow.workflowId}"`,
+    })
+  }
+}
+
+/** Which source an assertion is for shows where a step sends it; a workflow that takes it may send it anywhere. */
+function checkPassed({ workflowId, inputs }: Workflow, invocation: Invocation, problems: Problem[]): void {
+  const passed = [...invocation.arguments.values()].flatMap(expressionsIn)
+  for (const { name, mint } of inputs) {
+    if (mint === undefined || (mint.audience !== undefined && mint.alg !== undefined)) continue
+    if (!passed.some((one) => one.kind === 'inputs' && one.name === name)) continue
+    problems.push({
+      code: 'FLOW_STRUCTURE',
+      message: `input "${name}" of workflow "${workflowId}" is minted for the source that a step sends it to, and cannot be passed to workflow "${invocation.workflowId}"`,
+      at: invocation.at,
+      hint: `let "${invocation.workflowId}" mint it, or say its audience and alg`,
     })
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Environment } from '../environment/index.ts'
-import { invocationsOf, withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
+import { invocationsOf, runsOf, withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
 import type { Context } from '../flow/expression/expression.ts'
 import type { CallStep, Flow, Invocation, Step, Workflow, WorkflowStep } from '../flow/index.ts'
 import { identitySetting } from '../identity/settings.ts'
@@ -13,8 +13,8 @@ import { knownInputs, type PlannedInput, type PlanOptions, planInputs } from './
 import { Problems } from './problems.ts'
 import { hostNamedBy, ServerChoice, settingOf, sourcesOf } from './servers.ts'
 
+export type { AssertionPlan } from './assertions.ts'
 export {
-  type AssertionPlan,
   type PlannedInput,
   type PlanOptions,
   passedInput,
@@ -81,12 +81,13 @@ export function tryPlan(
   const planner = new Planner(environment, options)
   const workflows = selection.map(({ flow, workflow }) => planner.workflow(flow, workflow, new Set()))
   const planned = [...planner.planned.values()]
-  const assertions = planned.flatMap((one) => [...one.inputs.values()].filter((input) => input.kind === 'minted'))
+  const inputsPlanned = planned.flatMap((one) => [...one.inputs.values()])
+  const assertions = inputsPlanned.flatMap((input) => (input.kind === 'minted' ? [...input.assertions.values()] : []))
   const calls = planned.flatMap(({ steps }) => steps.flatMap((one) => (one.kind === 'call' ? runsOf(one.step) : [])))
   const plan: Plan = {
     workflows,
     identities: new Set(calls.map(({ identity }) => identity).filter((name) => name !== 'none')),
-    signingAlgorithms: new Set(assertions.map(({ assertion }) => assertion.alg)),
+    signingAlgorithms: new Set(assertions.map(({ alg }) => alg)),
   }
   return { plan, problems: planner.problems.bySubject }
 }
@@ -119,7 +120,10 @@ export function unknownNames(
         (name): Problem => ({
           code: 'INPUT_INVALID',
           message: `--input ${name} is no input of a selected workflow`,
-          hint: suggestion(name, inputs),
+          hint:
+            environment.about(name) === undefined
+              ? suggestion(name, inputs)
+              : `it is a setting: set THREDD_${name.toUpperCase()}, or write ${name.toUpperCase()}=… into ${environment.localFile}`,
         }),
       ),
   ]
@@ -205,11 +209,6 @@ function planStep(step: Step, context: StepContext): PlannedStep | undefined {
     })
   }
   return { kind: 'call', step, server, timeoutMs: step.timeoutMs ?? environment.timeoutMs }
-}
-
-/** The step itself, or its cases. */
-function runsOf(step: CallStep): readonly CallStep[] {
-  return step.cases.length === 0 ? [step] : step.cases.map((one) => one.step)
 }
 
 function checkIdentity(step: CallStep, environment: Environment, problems: Problems): void {

@@ -1,12 +1,12 @@
 /** The source of each input's value: --input, the environment, the vault, a minted assertion, or the schema's default. */
 import type { Environment, ValueOrigin } from '../environment/index.ts'
-import { SIGNING_ALGORITHMS } from '../environment/variables.ts'
 import { type Condition, judge } from '../flow/expression/criterion.ts'
-import { type Context, render, type Template } from '../flow/expression/expression.ts'
+import type { Context } from '../flow/expression/expression.ts'
 import type { Input, Workflow } from '../flow/index.ts'
 import { violationsOf } from '../flow/openapi/validator.ts'
 import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
+import { type AssertionPlan, isMinted, planAssertions } from './assertions.ts'
 import type { Problems } from './problems.ts'
 import { askFor, serverHint } from './servers.ts'
 
@@ -17,17 +17,15 @@ import { askFor, serverHint } from './servers.ts'
 export type PlannedInput =
   | { readonly kind: 'value'; readonly value: unknown; readonly secret: boolean; readonly origin: ValueOrigin }
   | { readonly kind: 'vault'; readonly member: VaultMember; readonly secret: boolean; readonly origin: ValueOrigin }
-  | { readonly kind: 'minted'; readonly assertion: AssertionPlan; readonly secret: true; readonly origin: ValueOrigin }
+  | {
+      readonly kind: 'minted'
+      /** by the source that a step sends it to; '' for any source, where the flow says audience and algorithm */
+      readonly assertions: ReadonlyMap<string, AssertionPlan>
+      readonly secret: true
+      readonly origin: ValueOrigin
+    }
   | { readonly kind: 'passed'; readonly secret: boolean; readonly origin: ValueOrigin }
   | { readonly kind: 'absent'; readonly secret: boolean; readonly origin: ValueOrigin }
-
-/** The claims of a client assertion (RFC 7523 §3). */
-export interface AssertionPlan {
-  readonly clientId: string
-  readonly audience: string
-  readonly alg: string
-  readonly lifetimeSeconds: number
-}
 
 export type VaultMember = 'registration_access_token' | 'registration_client_uri'
 const VAULT_MEMBERS: readonly string[] = [
@@ -62,7 +60,7 @@ export function planInputs(
       input.name,
       passed.has(input.name)
         ? { kind: 'passed', secret: input.secret, origin: { label: 'passed' } }
-        : planInput(input, planned, environment, options, problems),
+        : planInput(input, { workflow, planned, environment, options, problems }),
     )
   }
   return planned
@@ -70,10 +68,20 @@ export function planInputs(
 
 function planInput(
   input: Input,
-  planned: ReadonlyMap<string, PlannedInput>,
-  environment: Environment,
-  options: PlanOptions,
-  problems: Problems,
+  {
+    workflow,
+    planned,
+    environment,
+    options,
+    problems,
+  }: {
+    readonly workflow: Workflow
+    /** those that are planned already */
+    readonly planned: ReadonlyMap<string, PlannedInput>
+    readonly environment: Environment
+    readonly options: PlanOptions
+    readonly problems: Problems
+  },
 ): PlannedInput {
   const context = knownInputs(planned)
   if (input.when !== undefined && !holds(input.when, context))
@@ -98,64 +106,14 @@ function planInput(
   if (VAULT_MEMBERS.includes(input.name) && (options.registered || !input.required)) {
     return { kind: 'vault', member: input.name as VaultMember, secret: input.secret, origin: { label: 'vault' } }
   }
-  if (input.mint !== undefined) {
-    const assertion = planAssertion(input, input.mint, environment, context, problems)
-    return assertion === undefined
-      ? absent(input)
-      : { kind: 'minted', assertion, secret: true, origin: { label: 'minted' } }
+  if (isMinted(input)) {
+    const assertions = planAssertions(input, { workflow, environment, context, problems })
+    return { kind: 'minted', assertions, secret: true, origin: { label: 'minted' } }
   }
   if (input.default !== undefined)
     return { kind: 'value', value: input.default, secret: input.secret, origin: { label: 'default' } }
   if (input.required) problems.add(input.name.toUpperCase(), missing(input, environment))
   return absent(input)
-}
-
-function planAssertion(
-  input: Input,
-  mint: NonNullable<Input['mint']>,
-  environment: Environment,
-  context: Context,
-  problems: Problems,
-): AssertionPlan | undefined {
-  const write = (variable: string) => `write ${variable}=… into ${environment.localFile}`
-  const resolved = (template: Template, what: string) => {
-    const result = render(template, context)
-    if (result.ok) return String(result.value)
-    const name = result.missing.kind === 'inputs' ? result.missing.name : ''
-    problems.add(name.toUpperCase(), {
-      code: 'INPUT_MISSING',
-      message: `the ${what} of minted input "${input.name}" has no value: "${result.missing.text}" has none`,
-      at: input.at,
-      hint: [write(name.toUpperCase()), environment.about(name)].filter((part) => part !== undefined).join(': '),
-    })
-    return undefined
-  }
-  const audience = resolved(mint.audience, 'audience')
-  const alg = resolved(mint.alg, 'algorithm')
-  if (alg !== undefined && !SIGNING_ALGORITHMS.some((known) => known === alg)) {
-    problems.add(`algorithm ${alg}`, {
-      code: 'INPUT_INVALID',
-      message: `minted input "${input.name}" cannot be signed with "${alg}"`,
-      at: input.at,
-      expected: SIGNING_ALGORITHMS.join(', '),
-    })
-  }
-  const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
-  const needed = {
-    SIGNING_KEY_FILE: environment.signing.keyFile ?? environment.signing.key,
-    SIGNING_KID: environment.signing.kid,
-  }
-  for (const [variable, value] of Object.entries({ CLIENT_ID: clientId, ...needed })) {
-    if (value !== undefined) continue
-    problems.add(variable, {
-      code: 'ENV_MISSING',
-      message: `${variable} is not set; client assertions need it: ${environment.about(variable)}`,
-      at: input.at,
-      hint: write(variable),
-    })
-  }
-  if (audience === undefined || alg === undefined || typeof clientId !== 'string') return undefined
-  return { clientId, audience, alg, lifetimeSeconds: mint.lifetimeSeconds }
 }
 
 /** Converts a text of the command line or the environment to the type that the input's schema asks for, and checks it. */

@@ -651,6 +651,25 @@ test('what is minted cannot depend on an argument, which is known too late', asy
   ])
 })
 
+test('an assertion for the source that a step sends it to cannot be passed to a workflow, which may send it anywhere', async () => {
+  const run = (more: string) =>
+    problemsOf(`
+  - workflowId: one
+    x-dcr: { effect: read }
+    inputs: { type: object, properties: { mine: { type: string, x-dcr: { mint: client_assertion${more} } } } }
+    steps: [{ stepId: a, workflowId: two, parameters: [{ name: theirs, value: $inputs.mine }] }]
+  - workflowId: two
+    x-dcr: { effect: read }
+    inputs: { type: object, properties: { theirs: { type: string } } }
+    steps: [{ stepId: b, ${ALIVE} }]`)
+
+  const problem =
+    'FLOW_STRUCTURE 5: input "mine" of workflow "one" is minted for the source that a step sends it to, and cannot be passed to workflow "two"'
+  expect(await run('')).toEqual([problem])
+  expect(await run(', alg: PS256')).toEqual([problem])
+  expect(await run(', audience: a, alg: PS256')).toEqual([])
+})
+
 const COMPONENTS = `
 components:
   inputs:

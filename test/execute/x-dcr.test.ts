@@ -25,16 +25,15 @@ workflows:
 const INPUTS = `
     inputs:
       type: object
-      required: [client_id, org_id, software_id, assertion_audience_directory]
+      required: [client_id, org_id, software_id]
       properties:
         client_id: { type: string }
         org_id: { type: string }
         software_id: { type: string }
-        assertion_audience_directory: { type: string }
         assertion:
           type: string
           format: password
-          x-dcr: { mint: client_assertion, audience: $inputs.assertion_audience_directory, alg: PS256 }`
+          x-dcr: { mint: client_assertion }`
 
 const TOKEN = `
         operationId: $sourceDescriptions.directory_mtls.directoryToken

@@ -36,7 +36,6 @@ test('the whole registration can be planned on the offline twin', async () => {
     directory_assertion: 'absent from not needed here',
     directory_assertion_type: 'absent from not needed here',
     client_assertion: 'minted from minted',
-    assertion_audience_authorization: 'value from default',
   })
 })
 
@@ -53,12 +52,18 @@ test('whether an input is needed depends on the values of others', async () => {
   })
   expect(planned.workflows[0]?.inputs.get('directory_assertion')).toEqual({
     kind: 'minted',
-    assertion: {
-      clientId: 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4',
-      audience: 'https://matls-auth.directory.sandbox.threddid.com/token',
-      alg: 'PS256',
-      lifetimeSeconds: 300,
-    },
+    assertions: new Map([
+      [
+        'directory_mtls',
+        {
+          clientId:
+            'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4',
+          audience: 'https://matls-auth.directory.sandbox.threddid.com/token',
+          alg: 'PS256',
+          lifetimeSeconds: 300,
+        },
+      ],
+    ]),
     secret: true,
     origin: { label: 'minted' },
   })
@@ -138,7 +143,7 @@ test('unknown names on the command line are refused, with the nearest known one'
   const said = await refusal({
     flow: await flowWith({ client_id: { type: 'string' } }),
     settings: ['CLIENT_ID=1'],
-    inputs: { clientid: '1', audience: '2' },
+    inputs: { clientid: '1', audience: '2', signing_alg: 'PS256' },
     servers: { client: 'https://api.example', tokens: 'https://api.example' },
   })
 
@@ -176,8 +181,83 @@ test('a client assertion is for the client of the flow', async () => {
   })
 
   expect(planned.workflows[0]?.inputs.get('assertion')).toMatchObject({
-    assertion: { clientId: 'of-the-command-line', audience: 'https://as.example/token' },
+    assertions: new Map([
+      ['', expect.objectContaining({ clientId: 'of-the-command-line', audience: 'https://as.example/token' })],
+    ]),
   })
+})
+
+const SENT = {
+  stepId: 'sent',
+  operationId: 'token',
+  requestBody: { payload: { client_assertion: '$inputs.assertion' } },
+}
+const MINTED = { assertion: { type: 'string', 'x-dcr': { mint: 'client_assertion' } } }
+const SIGNING = ['CLIENT_ID=1', 'SIGNING_KEY=k', 'SIGNING_KID=k', 'TRANSPORT_CERT_FILE=c', 'TRANSPORT_KEY_FILE=k']
+
+test('for whom an assertion is and how it is signed follows from the source that a step sends it to', async () => {
+  const flow = await flowWith(MINTED, [], [SENT])
+  const known = ['ASSERTION_AUDIENCE_CLIENTS=https://clients.example', 'SIGNING_ALG=RS256', ...SIGNING]
+
+  const planned = await planFor({ flow, settings: known })
+
+  const assertion = { clientId: '1', audience: 'https://clients.example', alg: 'RS256', lifetimeSeconds: 300 }
+  expect(planned.workflows[0]?.inputs.get('assertion')).toMatchObject({ assertions: new Map([['clients', assertion]]) })
+  expect([...planned.signingAlgorithms]).toEqual(['RS256'])
+  const unread = await planFor({ flow: await flowWith(MINTED), settings: SIGNING })
+  expect(unread.workflows[0]?.inputs.get('assertion')).toMatchObject({ assertions: new Map() })
+})
+
+test('one input is minted for each of the sources that steps send it to, by the settings of each', async () => {
+  const send = (stepId: string, operation: string) => ({
+    stepId,
+    operationId: `$sourceDescriptions.${operation}`,
+    requestBody: {
+      contentType: 'application/x-www-form-urlencoded',
+      payload: { grant_type: 'client_credentials', scope: 'directory:software', client_assertion: '$inputs.assertion' },
+    },
+  })
+  const file = join(folder, 'both.arazzo.json')
+  const source = (name: string, api: string) => ({ name, url: join(ROOT, 'flows/apis', `${api}.openapi.yaml`) })
+  const flow = {
+    arazzo: '1.1.0',
+    info: { title: 'Both', version: '1.0.0' },
+    sourceDescriptions: [source('authorization', 'authorization'), source('directory_mtls', 'directory')],
+    workflows: [
+      {
+        workflowId: 'both',
+        'x-dcr': { effect: 'read' },
+        inputs: { type: 'object', properties: MINTED },
+        steps: [send('directory', 'directory_mtls.directoryToken'), send('api', 'authorization.token')],
+      },
+    ],
+  }
+  await writeFile(file, JSON.stringify(flow))
+
+  const planned = await planFor({
+    flow: file,
+    env: join(ROOT, '.env.mock'),
+    variables: { THREDD_DIRECTORY_SIGNING_ALG: 'ES256', THREDD_ASSERTION_AUDIENCE_AUTHORIZATION: 'https://as.example' },
+  })
+
+  const input = planned.workflows[0]?.inputs.get('assertion')
+  const said =
+    input?.kind === 'minted' ? [...input.assertions].map(([name, { audience, alg }]) => [name, audience, alg]) : []
+  expect(said).toEqual([
+    ['directory_mtls', 'https://matls-auth.directory.sandbox.threddid.com/token', 'ES256'],
+    ['authorization', 'https://as.example', 'PS256'],
+  ])
+})
+
+test('a source of which nobody says for whom an assertion to it is has to be told', async () => {
+  const nobody = await refusal({ flow: await flowWith(MINTED, [], [SENT]), settings: SIGNING })
+  const anywhere = {
+    stepId: 'sent',
+    'x-operation': { url: 'https://api.example/token?a={$inputs.assertion}', method: 'GET' },
+  }
+  const ownUrl = await refusal({ flow: await flowWith(MINTED, [], [anywhere]), settings: SIGNING })
+
+  expectGolden([nobody, ownUrl].join('\n'), 'plan/assertion-of-source.txt')
 })
 
 test('a certificate, a server or a host that the environment does not have is one problem, not one for each step', async () => {

@@ -110,21 +110,11 @@ function parseMint(scope: Scope, extension: Fields, name: string, path: Path): M
     return undefined
   }
   const template = (member: 'audience' | 'alg') => {
-    if (typeof extension[member] === 'string') return scope.template(extension[member], [...path, member], 'request')
-    scope.reader.add(
-      {
-        code: 'FLOW_STRUCTURE',
-        message: `minted input "${name}" has no "${member}"`,
-        expected: `${member}: an expression or a text`,
-      },
-      path,
-    )
-    return undefined
+    const text = textOf(extension[member])
+    return text === undefined ? undefined : scope.template(text, [...path, member], 'request')
   }
-  const audience = template('audience')
-  const alg = template('alg')
   const lifetimeSeconds = (extension.lifetimeSeconds ?? 300) as number
-  return audience && alg && { audience, alg, lifetimeSeconds }
+  return { audience: template('audience'), alg: template('alg'), lifetimeSeconds }
 }
 
 /** May stand beside a reference: they say something about the input, not about its values. */

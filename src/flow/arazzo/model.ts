@@ -73,8 +73,9 @@ export interface Input {
 
 /** A client assertion to sign each time the input is read (RFC 7523 §2.2). */
 export interface Mint {
-  readonly audience: Template
-  readonly alg: Template
+  /** default: what the environment says of the source that a step sends it to */
+  readonly audience?: Template | undefined
+  readonly alg?: Template | undefined
   readonly lifetimeSeconds: number
 }
 

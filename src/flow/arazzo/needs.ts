@@ -5,6 +5,7 @@ import type { Expression } from '../expression/expression.ts'
 import type {
   Action,
   Alteration,
+  CallStep,
   Flow,
   Input,
   Invocation,
@@ -54,6 +55,11 @@ export function inputsReadBy(step: Step): ReadonlySet<string> {
 function valueIn(alteration: Alteration): Value | undefined {
   if (alteration.place !== 'jwt') return alteration.value
   return 'value' in alteration.change ? alteration.change.value : undefined
+}
+
+/** The step itself, or its cases. */
+export function runsOf(step: CallStep): readonly CallStep[] {
+  return step.cases.length === 0 ? [step] : step.cases.map((one) => one.step)
 }
 
 /** All workflows that a workflow can run, as a step or by an action. */

@@ -274,8 +274,14 @@ export const X_DCR = {
       oneOf: ['client_assertion'],
       about: 'A fresh client assertion (RFC 7523) each time a step reads the input.',
     },
-    audience: { type: 'string', about: 'The audience of the assertion, a single one.' },
-    alg: { type: 'string', about: 'PS256, RS256 or ES256.' },
+    audience: {
+      type: 'string',
+      about: 'The audience, a single one. Default: ASSERTION_AUDIENCE_<SOURCE> of the source that the step calls.',
+    },
+    alg: {
+      type: 'string',
+      about: 'PS256, RS256 or ES256. Default: SIGNING_ALG, at the directory DIRECTORY_SIGNING_ALG.',
+    },
     lifetimeSeconds: { type: 'integer', least: 1, about: 'Default: 300.' },
     when: { type: 'string', about: 'A simple condition; while it does not hold the input has no value.' },
   },
