@@ -3,7 +3,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import type { Schema } from '../src/flow/openapi/description.ts'
@@ -32,7 +32,7 @@ let folder: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'thredd-docs-'))
-  await cp(join(ROOT, 'flows/apis'), join(folder, 'apis'), { recursive: true })
+  for (const part of ['apis', 'parts']) await cp(join(ROOT, 'flows', part), join(folder, part), { recursive: true })
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -89,7 +89,7 @@ function* membersIn(
 
 const schema = JSON.parse(flowSchema()) as Schema
 
-test.each([...globSync('flows/*.arazzo.yaml', { cwd: ROOT }), ...samples.map(({ id }) => id)])(
+test.each([...globSync('flows/{,parts/}*.arazzo.yaml', { cwd: ROOT }), ...samples.map(({ id }) => id)])(
   'the schema for editors accepts %s',
   async (name) => {
     const sample = samples.find(({ id }) => id === name)
@@ -117,10 +117,10 @@ interface Draft {
   readonly workflows: { readonly 'x-dcr': object }[]
 }
 
-test.each(globSync('flows/*.arazzo.yaml', { cwd: ROOT }))('%s names its schema for editors', async (file) => {
+test.each(globSync('flows/{,parts/}*.arazzo.yaml', { cwd: ROOT }))('%s names its schema for editors', async (file) => {
   const [first] = (await readFile(join(ROOT, file), 'utf8')).split('\n')
 
-  expect(first).toBe(`# yaml-language-server: $schema=../${SCHEMA}`)
+  expect(first).toBe(`# yaml-language-server: $schema=${relative(dirname(file), SCHEMA)}`)
 })
 
 test('every clause of Arazzo has a test that shows it, or an error that says it is not run', () => {

@@ -88,7 +88,12 @@ test('Arazzo 1.1 § Workflow Object dependsOn: where it does not pass, the workf
     replies: { 'GET /clients/1': [WRONG] },
   })
 
-  expect(ofMain(course)).toEqual(['main failed', '  one/dependsOn/setup/s failed', '  one errored'])
+  expect(ofMain(course)).toEqual([
+    'main failed',
+    '  one/dependsOn/setup/s failed',
+    '  one errored',
+    '  one/c skipped: step "one" errored',
+  ])
   expect(workflows[0]?.steps[1]?.error?.message).toBe(
     'workflow "child" did not begin: it depends on workflow "setup", which failed',
   )

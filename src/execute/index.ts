@@ -4,7 +4,7 @@
  * expressions can read is.
  */
 
-import type { Plan, PlannedInput, PlannedWorkflow } from '../plan/index.ts'
+import { inputsWithin, type Plan, type PlannedInput, type PlannedWorkflow, plannedWithin } from '../plan/index.ts'
 import type { WorkflowRecord } from '../record/index.ts'
 import type { Redactor } from '../secret/index.ts'
 import type { Ports } from './call.ts'
@@ -52,11 +52,12 @@ export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): A
 
 async function* recorded(
   workflowRun: WorkflowRun,
-  { flow, workflow }: PlannedWorkflow,
+  planned: PlannedWorkflow,
   inputs: ReadonlyMap<string, PlannedInput>,
   { now, clock, redactor }: Ports,
   blocked: string | undefined,
 ): AsyncGenerator<RunEvent, WorkflowRecord> {
+  const { flow, workflow } = planned
   const startedAt = now().toISOString()
   const start = clock()
   if (blocked === undefined) yield* workflowRun.run()
@@ -64,13 +65,17 @@ async function* recorded(
   return {
     workflowId: workflow.workflowId,
     summary: workflow.summary,
-    flow: { file: flow.file, sha256: flow.sha256, title: flow.title },
+    flow: { file: flow.file, sha256: flow.sha256, title: flow.title, parts: partsOf(planned) },
     effect: workflow.effect,
     safety: workflow.safety,
     clauses: [...workflow.clauses],
     notice: workflow.notice,
     status: blocked === undefined ? workflowRun.status : 'skipped',
-    inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: shown(input, redactor) })),
+    inputs: [...inputsWithin(planned, inputs)].map(([name, input]) => ({
+      name,
+      source: input.origin.label,
+      value: shown(input, redactor),
+    })),
     steps: workflowRun.steps,
     outputs: redactor.value(workflowRun.outputs),
     error: redactor.value(workflowRun.error),
@@ -83,6 +88,13 @@ async function* recorded(
 function toRun(transfer: Transfer, results: WorkflowResults): Transfer[] {
   const before = results.missingDependencies(transfer.planned).map((planned) => ({ planned, inputs: planned.inputs }))
   return [...before, transfer]
+}
+
+/** The other files whose workflows it runs. */
+function partsOf(planned: PlannedWorkflow): WorkflowRecord['flow']['parts'] {
+  const flows = new Map(plannedWithin(planned).map(({ flow: { file, sha256 } }) => [file, { file, sha256 }]))
+  flows.delete(planned.flow.file)
+  return flows.size === 0 ? undefined : [...flows.values()]
 }
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {

@@ -5,7 +5,7 @@ import type { PlannedStep } from '../plan/index.ts'
 import type { StepRecord } from '../record/index.ts'
 
 /** The record of a step that has not run. */
-export function notRun({ step }: PlannedStep): StepRecord {
+export function notRun({ step }: Pick<PlannedStep, 'step'>): StepRecord {
   return {
     stepId: step.stepId,
     description: step.description,

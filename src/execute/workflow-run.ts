@@ -3,7 +3,7 @@
  * the end the steps marked `finally`.
  */
 
-import { expressionsIn } from '../flow/arazzo/needs.ts'
+import { expressionsIn, nestedSteps } from '../flow/arazzo/needs.ts'
 import { asText, type Context, type Expression } from '../flow/expression/expression.ts'
 import type { Dependency, Invocation, Step, Target } from '../flow/index.ts'
 import {
@@ -157,11 +157,11 @@ export class WorkflowRun {
   }
 
   async *#skipRest(because: string, which: (step: Step) => boolean): AsyncGenerator<RunEvent, void> {
-    for (const planned of this.#planned.steps) {
-      const { step } = planned
-      const stepId = this.#shared.prefix + step.stepId
-      if (!which(step) || this.steps.some((one) => one.stepId === stepId)) continue
-      yield* this.#finished({ ...notRun(planned), stepId, status: 'skipped', because })
+    const { flow, workflow } = this.#planned
+    for (const { id, step, outermost } of nestedSteps(flow, workflow)) {
+      const stepId = this.#shared.prefix + id
+      if (!which(outermost) || this.steps.some((one) => one.stepId === stepId)) continue
+      yield* this.#finished({ ...notRun({ step }), stepId, status: 'skipped', because })
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
+import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
 import { changingSteps, workflowEffect } from '../plan/effect.ts'
 import { type Change, isStronger, type WorkflowEffect } from '../record/effect.ts'
@@ -161,7 +162,8 @@ export function classObjections(
   const isSacrificial = environment.setting('sacrificial_client')?.value === 'true'
   return selection.flatMap(({ flow, workflow }): Problem[] => {
     const name = `"${workflow.workflowId}"`
-    if (workflow.safety === 'X') {
+    const classes = new Set(withInvoked(flow, workflow).map(({ safety }) => safety))
+    if (classes.has('X')) {
       return [
         {
           code: 'USAGE',
@@ -172,7 +174,7 @@ export function classObjections(
         },
       ]
     }
-    if (workflow.safety !== 'D' || isSacrificial) return []
+    if (!classes.has('D') || isSacrificial) return []
     return [
       {
         code: 'USAGE',

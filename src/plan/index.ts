@@ -43,6 +43,26 @@ export interface PlannedWorkflow {
   readonly dependencies: readonly PlannedWorkflow[]
 }
 
+/** The workflow and those that it runs, planned for what they are passed, with what those depend on. */
+export function plannedWithin(planned: PlannedWorkflow): readonly PlannedWorkflow[] {
+  const found = new Set([planned])
+  for (const one of found)
+    for (const inner of one.invoked.values()) for (const each of [inner, ...inner.dependencies]) found.add(each)
+  return [...found]
+}
+
+/** The inputs of a workflow and, but for what they are passed, of those that it runs. */
+export function inputsWithin(
+  planned: PlannedWorkflow,
+  inputs: PlannedWorkflow['inputs'] = planned.inputs,
+): PlannedWorkflow['inputs'] {
+  const all = new Map(inputs)
+  for (const one of plannedWithin(planned)) {
+    for (const [name, input] of one.inputs) if (input.kind !== 'passed' && !all.has(name)) all.set(name, input)
+  }
+  return all
+}
+
 export type PlannedStep = PlannedCall | PlannedWorkflowStep
 
 export interface PlannedCall {

@@ -124,7 +124,13 @@ const stepRecord = z.object({
 const workflowRecord = z.object({
   workflowId: z.string(),
   summary: optional(z.string()),
-  flow: z.object({ file: z.string(), sha256: z.string(), title: z.string() }),
+  flow: z.object({
+    file: z.string(),
+    sha256: z.string(),
+    title: z.string(),
+    /** other files whose workflows it runs */
+    parts: optional(z.array(z.object({ file: z.string(), sha256: z.string() }))),
+  }),
   effect: z.enum(DECLARED_EFFECTS),
   safety: optional(z.string()),
   clauses: z.array(z.string()),

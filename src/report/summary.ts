@@ -137,7 +137,8 @@ function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collect
 }
 
 function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
-  const { workflowId, status, startedAt, durationMs, notice, steps, error } = workflow
+  const { workflowId, status, startedAt, durationMs, notice, error } = workflow
+  const steps = workflow.steps.map((step) => withoutRepetition(step, workflow.steps))
   const refs = steps.map((step, number): StepRef => {
     const position = [collected.workflows.length, number] as const
     return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
@@ -164,6 +165,19 @@ function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
     collected.notices.push({ workflowId, text: notice })
   if ([error, ...steps.map((step) => step.error)].some((one) => one?.code === 'INTERRUPTED'))
     collected.wasInterrupted = true
+}
+
+/**
+ * A step that ran a workflow without what repeats the steps of that workflow, which are in the record themselves: the check
+ * that adds them up, and the error that ended one of them.
+ */
+function withoutRepetition(step: StepRecord, all: readonly StepRecord[]): StepRecord {
+  if (step.workflowId === undefined) return step
+  const { error, ...rest } = step
+  const inner = all.filter(({ stepId }) => stepId.startsWith(`${step.stepId}/`))
+  const isSaid = inner.some((one) => one.error?.code === error?.code && one.error?.message === error?.message)
+  const checks = step.checks.filter(({ id }) => id !== 'workflow')
+  return { ...rest, checks, ...(isSaid || error === undefined ? {} : { error }) }
 }
 
 function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void {

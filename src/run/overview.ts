@@ -5,7 +5,7 @@ import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Criterion, Flow, Step, Workflow } from '../flow/index.ts'
 import { classObjections, effectOf, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
-import { type PlannedInput, type PlannedWorkflow, plainValue } from '../plan/index.ts'
+import { inputsWithin, type PlannedWorkflow, plainValue, plannedWithin } from '../plan/index.ts'
 import { settingOf } from '../plan/servers.ts'
 import type { WorkflowEffect } from '../record/effect.ts'
 import type { ErrorCode } from '../record/errors.ts'
@@ -123,7 +123,7 @@ export async function detailsOf(options: OverviewOptions): Promise<readonly Work
         clauses: workflow.clauses,
         notice: workflow.notice,
         steps: workflow.steps.map((step) => stepDetails(step, environment)),
-        inputs: [...planned.inputs].map(([name, input]) => inputDetails(name, input, workflow)),
+        inputs: inputsOf(planned),
         outputs: [...workflow.outputs.keys()],
       }
     }),
@@ -172,7 +172,7 @@ async function lookAt(one: Selected, { situation, clientId }: Shared) {
     tags: workflow.tags,
     settings: settingsOf(planned, environment),
     identities: identitiesOf(flow, workflow),
-    signs: workflow.inputs.some(({ mint }) => mint !== undefined),
+    signs: mints(planned),
     given,
     ready: missing.length === 0,
     missing,
@@ -193,19 +193,26 @@ function identitiesOf(flow: Flow, workflow: Workflow): readonly string[] {
   return [...new Set(names)].filter((name) => name !== 'none')
 }
 
-/** Variables without which it cannot run. */
-function settingsOf({ workflow, inputs }: PlannedWorkflow, environment: Environment): readonly string[] {
-  const settings = workflow.inputs.flatMap(({ name, required, mint }) => {
-    const isOfVault = inputs.get(name)?.kind === 'vault' || name.startsWith('registration_')
-    const hasDefault = environment.setting(name)?.origin.label === 'default'
-    const isRead = inputs.get(name)?.origin.label === 'certificate'
-    const isSetting =
-      required && !isRead && mint === undefined && !isOfVault && !hasDefault && !name.startsWith('server_')
-    return isSetting ? [name.toUpperCase()] : []
-  })
+/** A client assertion is signed, by the workflow or by one that it runs. */
+function mints(planned: PlannedWorkflow): boolean {
+  return plannedWithin(planned).some(({ inputs }) => [...inputs.values()].some(({ kind }) => kind === 'minted'))
+}
+
+/** Variables without which it, and what it runs, cannot run. */
+function settingsOf(planned: PlannedWorkflow, environment: Environment): readonly string[] {
+  const settings = plannedWithin(planned).flatMap(({ workflow, inputs }) =>
+    workflow.inputs.flatMap(({ name, required, mint }) => {
+      const input = inputs.get(name)
+      const isOfVault = input?.kind === 'vault' || name.startsWith('registration_')
+      const hasDefault = environment.setting(name)?.origin.label === 'default'
+      const isKnown = input?.kind === 'passed' || input?.origin.label === 'certificate'
+      const isSetting =
+        required && !isKnown && mint === undefined && !isOfVault && !hasDefault && !name.startsWith('server_')
+      return isSetting ? [name.toUpperCase()] : []
+    }),
+  )
   // RFC 7523 §3: the client is the issuer and the subject of what is minted.
-  const isMinted = workflow.inputs.some(({ mint }) => mint !== undefined)
-  return [...new Set([...(isMinted ? ['CLIENT_ID'] : []), ...settings])]
+  return [...new Set([...(mints(planned) ? ['CLIENT_ID'] : []), ...settings])]
 }
 
 function stepDetails(step: Step, environment: Environment): StepDetails {
@@ -233,15 +240,13 @@ function stepDetails(step: Step, environment: Environment): StepDetails {
   }
 }
 
-function inputDetails(name: string, input: PlannedInput, workflow: Workflow): InputDetails {
-  const declared = workflow.inputs.find((one) => one.name === name)
-  return {
-    name,
-    description: declared?.description,
-    required: declared?.required === true,
-    source: sourceOf(input.origin),
-    value: input.secret ? undefined : plainValue(input),
-  }
+function inputsOf(planned: PlannedWorkflow): readonly InputDetails[] {
+  const declared = plannedWithin(planned).flatMap(({ workflow }) => workflow.inputs)
+  return [...inputsWithin(planned)].map(([name, input]) => {
+    const { description, required = false } = declared.find((one) => one.name === name) ?? {}
+    const value = input.secret ? undefined : plainValue(input)
+    return { name, description, required, source: sourceOf(input.origin), value }
+  })
 }
 
 function sourceOf({ label, at }: ValueOrigin): string {

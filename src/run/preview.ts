@@ -6,7 +6,14 @@
 import { buildRequest, evaluate, jwtAlterations, OMITTED } from '../execute/request.ts'
 import { asText, type Context } from '../flow/expression/expression.ts'
 import type { CallStep, Invocation, JwtHolder, MemberAlteration, Value } from '../flow/index.ts'
-import { type Plan, type PlannedCall, type PlannedInput, type PlannedWorkflow, plainValue } from '../plan/index.ts'
+import {
+  inputsWithin,
+  type Plan,
+  type PlannedCall,
+  type PlannedInput,
+  type PlannedWorkflow,
+  plainValue,
+} from '../plan/index.ts'
 import { ToolError } from '../record/errors.ts'
 
 export interface PreviewedWorkflow {
@@ -50,7 +57,11 @@ function previewWorkflow(planned: PlannedWorkflow, userAgent: string): Previewed
     workflowId: workflow.workflowId,
     summary: workflow.summary,
     effect: workflow.effect,
-    inputs: [...inputs].map(([name, input]) => ({ name, source: input.origin.label, value: standIn(name, input) })),
+    inputs: [...inputsWithin(planned)].map(([name, input]) => ({
+      name,
+      source: input.origin.label,
+      value: standIn(name, input),
+    })),
     steps: previewSteps(planned, inputs, { userAgent, prefix: '', within: [planned] }),
   }
 }

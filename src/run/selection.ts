@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import { namesOfStep, onlyStep, withDependencies } from '../flow/arazzo/needs.ts'
+import { namesOfStep, nestedSteps, onlyStep, withDependencies } from '../flow/arazzo/needs.ts'
 import { type Flow, readFlow, type Workflow } from '../flow/index.ts'
 import { effectOf, inWords, type Selected } from '../guard/confirmation.ts'
 import { workflowEffect } from '../plan/effect.ts'
@@ -102,6 +102,16 @@ function withStep(chosen: readonly Selected[], step: string): readonly Selected[
     return reduced === undefined ? [] : [{ flow, workflow: partOf(flow, reduced) }]
   })
   if (found.length > 0) return found
+  for (const { flow, workflow } of chosen) {
+    const nested = nestedSteps(flow, workflow).find(({ id }) => id === step || id.endsWith(`/${step}`))
+    if (nested === undefined) continue
+    const { stepId } = nested.outermost
+    fail({
+      code: 'USAGE',
+      message: `step "${nested.id}" is part of what step "${stepId}" of workflow "${workflow.workflowId}" runs, and that is run whole`,
+      hint: `run it with all its steps: --step ${stepId}`,
+    })
+  }
   const ids = chosen.flatMap(({ workflow }) => workflow.steps.flatMap(namesOfStep))
   const meant = nearest(step, ids)
   return fail({
@@ -156,7 +166,8 @@ const ENDING = '.arazzo.yaml'
 
 async function locate(name: string, folders: readonly string[]): Promise<string> {
   const direct = resolve(folders[0] ?? '.', name)
-  if (/[\\/]|\.(?:ya?ml|json)$/.test(name)) return direct
+  if (/[\\/]|\.(?:ya?ml|json)$/.test(name))
+    return isSharedPart(direct) ? await refuseSharedPart(direct, folders) : direct
   for (const folder of folders) {
     const file = join(folder, 'flows', `${name}${ENDING}`)
     if (existsSync(file)) return file
@@ -167,6 +178,25 @@ async function locate(name: string, folders: readonly string[]): Promise<string>
     code: 'FLOW_FILE',
     message: `there is no flow "${name}"`,
     hint: meant === undefined ? `flows: ${known.join(', ')}; or give the path of a file` : `did you mean "${meant}"?`,
+  })
+}
+
+/** What lies in a folder of that name is shared by flows, and never listed or run alone. */
+const PARTS = 'parts'
+
+function isSharedPart(file: string): boolean {
+  return basename(dirname(file)) === PARTS
+}
+
+async function refuseSharedPart(file: string, folders: readonly string[]): Promise<never> {
+  const flows = await allFlows(folders).catch(() => [])
+  const users = (await Promise.allSettled(flows.map((one) => readFlow(one)))).flatMap((one) =>
+    one.status === 'fulfilled' && one.value.apis.includes(file) ? [basename(one.value.file, ENDING)] : [],
+  )
+  return fail({
+    code: 'USAGE',
+    message: `"${file}" is a part that flows share, and is not run alone`,
+    hint: users.length === 0 ? 'no flow uses it' : `run a flow that uses it: ${users.join(', ')}`,
   })
 }
 

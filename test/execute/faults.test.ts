@@ -14,7 +14,8 @@ import {
   loseAnswer,
   replaceBody,
 } from '../../mocks/index.ts'
-import type { Criterion } from '../../src/flow/index.ts'
+import { nestedSteps } from '../../src/flow/arazzo/needs.ts'
+import type { Criterion, Flow } from '../../src/flow/index.ts'
 import { exitCodeOf, verdictOf, type WorkflowRecord } from '../../src/record/index.ts'
 import {
   course,
@@ -37,14 +38,14 @@ beforeAll(async () => {
 const ANSWERS = [
   ['authorization-discovery', 'authorizationDiscovery'],
   ['directory-discovery', 'directoryDiscovery'],
-  ['directory-token', 'directoryToken'],
+  ['software-statement/directory-token', 'directoryToken'],
   ['register', 'registerClient'],
   ['read-back', 'readClient'],
   ['api-token', 'token'],
 ] as const
 
 /** Steps of which no member is described. */
-const WITHOUT_MEMBERS = ['software-statement', 'cards-call']
+const WITHOUT_MEMBERS = ['software-statement/statement', 'cards-call']
 
 /** Changes that a conformant server may make, with the clause that allows it. */
 const TOLERATED: Readonly<Record<string, string>> = {
@@ -53,7 +54,7 @@ const TOLERATED: Readonly<Record<string, string>> = {
 }
 
 test('the steps with and without described members are all steps of the flow', () => {
-  const steps = stage.flow.workflows.flatMap(({ steps }) => steps.map(({ stepId }) => stepId))
+  const steps = callsOf(stage.flow).map(({ id }) => id)
   expect([...ANSWERS.map(([stepId]) => stepId), ...WITHOUT_MEMBERS].sort()).toEqual([...steps].sort())
 })
 
@@ -150,7 +151,7 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
   ],
   [
     'directory-discovery',
-    "$.mtls_endpoint_aliases[?$.mtls_endpoint_aliases.token_endpoint == '{$inputs.server_directory_mtls}/token']",
+    "$[?$.mtls_endpoint_aliases.token_endpoint == '{$inputs.server_directory_mtls}/token']",
     changeField('directoryDiscovery', '/mtls_endpoint_aliases/token_endpoint', 'https://elsewhere.example/token'),
     ['criterion 3'],
   ],
@@ -160,15 +161,20 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
     changeField('directoryDiscovery', '/scopes_supported', ['openid']),
     ['criterion 4'],
   ],
-  ['directory-token', '$statusCode == 200', changeStatus('directoryToken', 203), ['status', 'criterion 1']],
   [
-    'directory-token',
+    'software-statement/directory-token',
+    '$statusCode == 200',
+    changeStatus('directoryToken', 203),
+    ['status', 'criterion 1'],
+  ],
+  [
+    'software-statement/directory-token',
     "$response.body#/token_type == 'Bearer'",
     changeField('directoryToken', '/token_type', 'DPoP'),
     ['schema /token_type', 'criterion 2'],
   ],
   [
-    'software-statement',
+    'software-statement/statement',
     '$statusCode == 200',
     changeStatus('getSoftwareStatementAssertion', 203),
     ['status', 'criterion 1'],
@@ -246,8 +252,8 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
 ]
 
 test('every criterion of the flow has a fault that turns it red', () => {
-  const criteria = stage.flow.workflows.flatMap(({ steps }) =>
-    steps.flatMap(({ stepId, criteria }) => criteria.map(({ condition }) => `${stepId}: ${condition.text}`)),
+  const criteria = callsOf(stage.flow).flatMap(({ id, step }) =>
+    step.criteria.map(({ condition }) => `${id}: ${condition.text}`),
   )
   expect(CRITERIA.map(([step, condition]) => `${step}: ${condition}`)).toEqual(criteria)
 })
@@ -274,7 +280,7 @@ test('a failed "should" is a warning: the run stays conformant and says so', asy
     },
   ])
   expect(ran.screen).toContain('warning $response.header.Cache-Control: no-store')
-  expect(ran.screen).toMatch(/conformant {2}1 workflow · 8 steps · \d+ checks · 1 warning · /)
+  expect(ran.screen).toMatch(/conformant {2}1 workflow · 9 steps · \d+ checks · 1 warning · /)
 })
 
 test('a wrong member ends the run in exit 1, named on the screen with what was expected and found', async () => {
@@ -291,7 +297,8 @@ test('a wrong member ends the run in exit 1, named on the screen with what was e
   expect(course(ran.record)).toEqual([
     'authorization-discovery passed',
     'directory-discovery passed',
-    'directory-token passed',
+    'software-statement/directory-token passed',
+    'software-statement/statement passed',
     'software-statement passed',
     'register failed',
     'read-back skipped: step "register" failed',
@@ -326,14 +333,19 @@ const WHOLE: readonly (readonly [title: string, step: string, fault: Fault, red:
   ['a list instead of an object', 'api-token', replaceBody('token', '[]'), ['schema', 'criterion 2', 'criterion 3']],
   [
     'a software statement that is no JWT',
-    'software-statement',
+    'software-statement/statement',
     replaceBody('getSoftwareStatementAssertion', 'no JWT at all'),
     ['schema'],
   ],
-  ['an empty software statement', 'software-statement', replaceBody('getSoftwareStatementAssertion', ''), ['schema']],
+  [
+    'an empty software statement',
+    'software-statement/statement',
+    replaceBody('getSoftwareStatementAssertion', ''),
+    ['schema'],
+  ],
   [
     'a software statement as HTML',
-    'software-statement',
+    'software-statement/statement',
     changeContentType('getSoftwareStatementAssertion', 'text/html'),
     ['content-type'],
   ],
@@ -517,7 +529,7 @@ function retyped(value: unknown): unknown {
 
 /** The criteria of a step that a change of the member must turn red, by the members their conditions name. */
 function criteriaOn(pointer: string, value: unknown, stepId: string): string[] {
-  const criteria = stage.flow.workflows.flatMap(({ steps }) => steps).find((step) => step.stepId === stepId)?.criteria
+  const criteria = callsOf(stage.flow).find(({ id }) => id === stepId)?.step.criteria
   return (criteria ?? []).flatMap((criterion, index) => {
     const isRead = pointersIn(criterion).some(
       (read) =>
@@ -547,13 +559,7 @@ function difference(
   const index = steps.findIndex((step) => step.stepId === stepId)
   const wanted = {
     exitCode: 1,
-    course: steps.map((step, position) =>
-      position < index
-        ? `${step.stepId} passed`
-        : position === index
-          ? `${stepId} failed`
-          : `${step.stepId} skipped: step "${stepId}" failed`,
-    ),
+    course: steps.map((step, position) => wantedOf(step.stepId, position - index, stepId)),
     red: [...expected].sort(),
     warnings: [] as string[],
   }
@@ -570,6 +576,18 @@ function difference(
     warnings: checks.filter(({ status, id }) => status === 'warn' && !(isScope && id === 'scopes')).map(({ id }) => id),
   }
   return JSON.stringify(found) === JSON.stringify(wanted) ? [] : [{ name, wanted, found }]
+}
+
+/** What becomes of a step, `after` steps after the one that fails. One that a step runs ends that step too. */
+function wantedOf(name: string, after: number, failed: string): string {
+  const [outer = '', inner] = failed.split('/')
+  if (after < 0) return `${name} passed`
+  if (after === 0 || name === outer) return `${name} failed`
+  return `${name} skipped: step "${inner !== undefined && name.startsWith(`${outer}/`) ? inner : outer}" failed`
+}
+
+function callsOf(flow: Flow) {
+  return flow.workflows.flatMap((one) => nestedSteps(flow, one)).filter(({ step }) => step.kind === 'call')
 }
 
 async function closedPort(): Promise<number> {

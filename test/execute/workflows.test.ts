@@ -7,8 +7,10 @@ import { course, notPassed, runOnTwin, setStage, type TwinRun } from '../support
 const CLIENT = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
 const operations = (ran: TwinRun) => ran.traffic.map(({ operation }) => operation)
 /** What the flow itself called, after what made it possible. */
-const own = (ran: TwinRun) =>
-  operations(ran).slice(ran.record.given?.flatMap(({ setUp = [] }) => setUp).flatMap(({ steps }) => steps).length ?? 0)
+const own = (ran: TwinRun) => {
+  const before = ran.record.given?.flatMap(({ setUp = [] }) => setUp).flatMap(({ steps }) => steps) ?? []
+  return operations(ran).slice(before.flatMap(({ exchanges }) => exchanges).length)
+}
 
 test.for(
   ['add-scope-with-put', 'add-role-then-put'].flatMap((flow) =>

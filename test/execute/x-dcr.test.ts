@@ -4,6 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readFlow } from '../../src/flow/index.ts'
+import type { ToolError } from '../../src/record/errors.ts'
 import { rehearse, resolve } from '../../src/run/index.ts'
 import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, sharedPki, stepOf } from '../support/run.ts'
 import { play, problemsOf } from '../support/script.ts'
@@ -705,11 +707,58 @@ test('--step names a step that is there, and asks only for the inputs that are r
   await expect(play(LONG, { step: 'far' })).rejects.toThrow('input "only_by_far" has no value')
 })
 
+test('a workflow that is run before what changes a request keeps other runners out as an input with x-dcr does', async () => {
+  const changes = `{ stepId: b, x-dcr: { identity: none, expect: refused }, operationId: $sourceDescriptions.authorization.authorizationDiscovery }`
+  const runs = '{ stepId: a, workflowId: strict }'
+  const problemsOf = async (steps: string) => {
+    const file = join(folder, 'strict.arazzo.yaml')
+    await writeFile(
+      file,
+      `${HEAD}
+  - { workflowId: own, x-dcr: { effect: read }, steps: [${steps}] }
+  - workflowId: strict
+    x-dcr: { effect: read }
+    inputs: { type: object, properties: { only_for_thredd: { type: string, x-dcr: { when: 1 == 2 } } } }
+    steps: [{ stepId: c, operationId: $sourceDescriptions.authorization.authorizationDiscovery }]
+`,
+    )
+    return await readFlow(file).then(
+      () => [],
+      (error: unknown) => (error as ToolError).problems.map(({ message }) => message),
+    )
+  }
+
+  expect(await problemsOf(`${runs}, ${changes}`)).toEqual([])
+  expect(await problemsOf(`${changes}, ${runs}`)).toEqual([
+    'workflow "own" uses "expect" but declares no input with x-dcr',
+  ])
+})
+
+test('--step on the twin: a step of a part is run with all of it, and the message says how', async () => {
+  for (const step of ['statement', 'software-statement/statement']) {
+    const attempt = await attemptOnTwin({ flows: ['register'], step })
+    expect((attempt as { error: ToolError }).error.problems).toEqual([
+      {
+        code: 'USAGE',
+        message:
+          'step "software-statement/statement" is part of what step "software-statement" of workflow "register" runs, and that is run whole',
+        hint: 'run it with all its steps: --step software-statement',
+      },
+    ])
+    expect(attempt.traffic).toEqual([])
+  }
+})
+
 test('--step on the twin: the registration needs a token and a statement, and nothing else', async () => {
   const attempt = await attemptOnTwin({ flows: ['register'], step: 'register' })
   await using ran = attempt
   if ('error' in attempt) throw attempt.error
 
-  expect(course(attempt.record)).toEqual(['directory-token passed', 'software-statement passed', 'register passed'])
+  expect(course(attempt.record)).toEqual([
+    'software-statement/directory-token passed',
+    'software-statement/statement passed',
+    'software-statement passed',
+    'register passed',
+  ])
   expect(ran.traffic).toHaveLength(3)
 })

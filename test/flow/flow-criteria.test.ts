@@ -3,6 +3,7 @@ import { globSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { changeField, changeHeader, changeStatus, type Fault } from '../../mocks/index.ts'
+import { nestedSteps } from '../../src/flow/arazzo/needs.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import { ROOT, type StageOptions, setStage } from '../support/run.ts'
 
@@ -62,14 +63,18 @@ const RED: readonly (readonly [condition: RegExp, fault: (operation: string) => 
 ]
 
 test.for(FLOWS)('every criterion of flow %s has a fault of the twin that turns it red', async (name) => {
-  const { workflows } = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
+  const flow = await readFlow(join(ROOT, 'flows', `${name}.arazzo.yaml`))
   const stages = new Map([['{}', setStage(name)]])
   const untouched = await (await stages.get('{}'))?.play()
   expect(untouched?.workflows.map(({ status }) => status)).toEqual(['passed'])
   const misses: unknown[] = []
-  for (const step of workflows.flatMap(({ steps }) => steps)) {
-    if (step.kind !== 'call') continue
-    const { stepId, criteria, operation } = step
+  for (const { id: stepId, step } of flow.workflows.flatMap((workflow) => nestedSteps(flow, workflow))) {
+    // What a part returns is judged by the criteria of its own steps.
+    if (step.kind !== 'call') {
+      misses.push(...step.criteria.map(({ text }) => ({ stepId, text })))
+      continue
+    }
+    const { criteria, operation } = step
     const path = PATHS[stepId] ?? {}
     const key = JSON.stringify(path)
     if (!stages.has(key)) stages.set(key, setStage(name, path))

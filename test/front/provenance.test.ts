@@ -71,7 +71,7 @@ const FILTERS: readonly (readonly [
   ],
   [
     'one step with those it needs',
-    { flows: ['register'], step: 'directory-token' },
+    { flows: ['register'], step: 'software-statement' },
     /register \/ register \/ cards-call$/,
   ],
 ]

@@ -19,7 +19,7 @@ test('on the embedded twin a registration is made first, told in one line and re
     },
   ])
   expect(ran.screen).toContain(
-    '  given  a registration of this application is in the vault: made on the twin by flow "register", 8 steps\n',
+    '  given  a registration of this application is in the vault: made on the twin by flow "register", 9 steps\n',
   )
   expect(ran.screen).not.toContain('✓ register')
 })

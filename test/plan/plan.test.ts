@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
-import { type Plan, plan } from '../../src/plan/index.ts'
+import { inputsWithin, type Plan, plan } from '../../src/plan/index.ts'
 import { render, ToolError } from '../../src/record/errors.ts'
 import { expectGolden } from '../support/golden.ts'
 
@@ -50,7 +50,8 @@ test('whether an input is needed depends on the values of others', async () => {
     directory_assertion: 'minted from minted',
     directory_assertion_type: 'value from default',
   })
-  expect(planned.workflows[0]?.inputs.get('directory_assertion')).toEqual({
+  const [workflow] = planned.workflows
+  expect(workflow && inputsWithin(workflow).get('directory_assertion')).toEqual({
     kind: 'minted',
     assertions: new Map([
       [
@@ -328,7 +329,7 @@ async function refusal(situation: Situation): Promise<string> {
 }
 
 function sourcesOf({ workflows }: Plan): Record<string, string> {
-  const inputs = workflows.flatMap((workflow) => [...workflow.inputs]).filter(([name]) => name !== 'guard')
+  const inputs = workflows.flatMap((workflow) => [...inputsWithin(workflow)]).filter(([name]) => name !== 'guard')
   return Object.fromEntries(inputs.map(([name, { kind, origin }]) => [name, `${kind} from ${origin.label}`]))
 }
 

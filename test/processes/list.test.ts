@@ -100,7 +100,7 @@ test('what is missing is told by its setting, and with it in place the flow is r
   expect(stdout.match(/ {4}confirm {2}the client id is asked for, or given with --confirm/g)).toHaveLength(1)
 
   await who.cli.write('.env.uat', who.network.environment.replace(/^(?:SERVER_CARDS|ORG_ID)=.*/gm, ''))
-  expect(await missing()).toMatchObject({ register: ['ORG_ID', 'SERVER_CARDS'], 'read-registration': [] })
+  expect(await missing()).toMatchObject({ register: ['SERVER_CARDS', 'ORG_ID'], 'read-registration': [] })
 })
 
 test('of what is there and cannot be used a list says why, and a misspelt setting is a warning', async () => {

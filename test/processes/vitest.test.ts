@@ -81,7 +81,7 @@ test('a chosen test runs its workflow whole, and no other workflow', async () =>
 
 test('two shards and their merged blobs make the record that thredd run makes', async () => {
   await using project = await projectWith(FILES)
-  for (const name of ['register', 'apis'])
+  for (const name of ['register', 'apis', 'parts'])
     cpSync(flowFile(name), join(project.folder, flowFile(name).slice(ROOT.length)), { recursive: true })
   const blob = (shard: string) => vitest(project, ['run', '--project', 'mtls', '--shard', shard, '--reporter', 'blob'])
 
@@ -102,7 +102,7 @@ test('two shards and their merged blobs make the record that thredd run makes', 
 test('on UAT only what reads runs unnamed; what is named runs, and wants the client id repeated once it is known', async () => {
   await using network = await startNetwork()
   await using project = await projectWith({ ...FILES, '.env.uat': network.environment })
-  for (const name of ['register', 'apis'])
+  for (const name of ['register', 'apis', 'parts'])
     cpSync(flowFile(name), join(project.folder, flowFile(name).slice(ROOT.length)), { recursive: true })
   const variables = { ...network.variables, THREDD_ENV: 'uat' }
   const onUat = (args: readonly string[], more = {}) =>
@@ -111,7 +111,7 @@ test('on UAT only what reads runs unnamed; what is named runs, and wants the cli
   // A part of its path chooses a file and names nothing.
   const unnamed = await onUat(['flows/'])
   expect([unnamed.code, network.changes()]).toEqual([0, []])
-  expect(unnamed.stdout).toMatch(/1 passed \| 8 skipped/)
+  expect(unnamed.stdout).toMatch(/1 passed \| 9 skipped/)
   const named = await onUat(['register'])
   expect([named.code, network.changes()]).toEqual([0, ['POST 201']])
   const again = await onUat(['register'])
@@ -149,7 +149,7 @@ test('a signal ends a run after the steps that always run', async () => {
 const KEY = { THREDD_VAULT_KEY: Buffer.from('a key of tests, 32 bytes of text').toString('base64url') }
 
 function flowFile(name: string): string {
-  return join(ROOT, 'flows', name === 'apis' ? name : `${name}.arazzo.yaml`)
+  return join(ROOT, 'flows', ['apis', 'parts'].includes(name) ? name : `${name}.arazzo.yaml`)
 }
 
 async function projectWith(files: Readonly<Record<string, string>>, install = installLinked): Promise<Cli> {

@@ -25,19 +25,19 @@ const OUTCOMES: readonly (readonly [what: string, options: RunOnTwinOptions, ste
       flows: ['register'],
       settings: { CLIENT_ID: 'https://rp.directory.sandbox.threddid.com/openid_relying_party/x' },
     },
-    'directory-token',
+    'software-statement/directory-token',
     'Thredd CA does not accept this client with this certificate',
   ],
   [
     'a wrong ORG_ID',
     { flows: ['register'], settings: { ORG_ID: UUID } },
-    'software-statement',
+    'software-statement/statement',
     'Thredd CA gives no software statement for these ids',
   ],
   [
     'a wrong SOFTWARE_ID',
     { flows: ['register'], settings: { SOFTWARE_ID: UUID } },
-    'software-statement',
+    'software-statement/statement',
     'Thredd CA gives no software statement for these ids',
   ],
   [

@@ -105,6 +105,46 @@ export function withInvoked(flow: Flow, workflow: Workflow): readonly Workflow[]
   return [...found.keys()]
 }
 
+/** A step of a workflow, or of one that a step of it runs. */
+export interface NestedStep {
+  /** as the record has it: `<stepId>/<stepId of the workflow that it runs>` */
+  readonly id: string
+  readonly step: Step
+  /** where it stands */
+  readonly flow: Flow
+  readonly workflow: Workflow
+  /** the step of the outermost workflow that it is, or is a part of */
+  readonly outermost: Step
+}
+
+/** In the order of the record: those of a workflow that a step runs come before that step. */
+export function nestedSteps(flow: Flow, workflow: Workflow): readonly NestedStep[] {
+  const before = withDependencies(flow, workflow).map((one) => one.workflow)
+  return stepsInside({ flow, workflow }, new Set(before), [])
+}
+
+/** `ran` are workflows that have run where the steps stand, `within` those that run each other. */
+function stepsInside(
+  { flow, workflow }: Chosen,
+  ran: Set<Workflow>,
+  within: readonly Workflow[],
+): readonly NestedStep[] {
+  return workflow.steps.flatMap((step) => {
+    const own: NestedStep = { id: step.stepId, step, flow, workflow, outermost: step }
+    const called = step.kind === 'workflow' ? workflowOf(flow, step.invocation) : undefined
+    if (called === undefined || within.includes(called.workflow)) return [own]
+    const inside = withDependencies(called.flow, called.workflow).flatMap((one) => {
+      const isCalled = one.workflow === called.workflow
+      if (ran.has(one.workflow) && !isCalled) return []
+      ran.add(one.workflow)
+      const prefix = isCalled ? '' : `dependsOn/${one.workflow.workflowId}/`
+      const steps = stepsInside(one, ran, [...within, workflow])
+      return steps.map((inner) => ({ ...inner, id: `${step.stepId}/${prefix}${inner.id}`, outermost: step }))
+    })
+    return [...inside, own]
+  })
+}
+
 /** The workflows that must have passed before, the first to run first, and then the workflow itself. */
 export function withDependencies(flow: Flow, workflow: Workflow): readonly Chosen[] {
   const places = new Map<Workflow, Flow>([[workflow, flow]])

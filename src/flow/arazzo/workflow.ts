@@ -7,7 +7,7 @@ import { merged, parseActions, retriedThrough } from './actions.ts'
 import { inputNames, parseInputs } from './inputs.ts'
 import type { Action, Step, Workflow, WorkflowName } from './model.ts'
 import { sharedParameters } from './parameters.ts'
-import { items, type Reading, Scope, type Shape, textOf, texts, unique } from './scope.ts'
+import { items, namedIn, type Reading, Scope, type Shape, textOf, texts, unique } from './scope.ts'
 import { parseStep } from './step.ts'
 import { ARAZZO, type Reader } from './structure.ts'
 
@@ -40,7 +40,7 @@ export function parseWorkflow(reading: Reading, path: Path): Workflow | undefine
   const order = runOrder(reader, raw, [...path, 'steps'])
   const parsed = order.flatMap((index) => parseStep(scope, [...path, 'steps', index], shared) ?? [])
   unique(reader, [...path, 'steps'], raw, 'stepId')
-  demandStrictInput(scope, raw, { path, what })
+  demandStrictInput(reading, { steps: raw, order, path, what })
   const actions = (kind: 'success' | 'failure') =>
     parseActions(scope, [...path, `${kind}Actions`], { kind, what, stage: 'inherited' })
   const inherited = { onSuccess: actions('success'), onFailure: actions('failure') }
@@ -180,16 +180,30 @@ function runsWorkflow(step: unknown): boolean {
 /** A runner that does not know these would send something else than the author means. */
 const CHANGES_THE_REQUEST = ['alter', 'cases', 'finally', 'expect', 'identity']
 
-/** A foreign runner that is strict refuses a schema it cannot satisfy, so such a workflow must have one. */
+/**
+ * A foreign runner that is strict refuses a schema it cannot satisfy, so such a workflow must have one, or run a workflow
+ * that has one before it sends what it changes.
+ */
 function demandStrictInput(
-  { reader }: Scope,
-  steps: readonly unknown[],
-  { path, what }: { readonly path: Path; readonly what: string },
+  reading: Reading,
+  {
+    steps,
+    order,
+    path,
+    what,
+  }: {
+    readonly steps: readonly unknown[]
+    readonly order: readonly number[]
+    readonly path: Path
+    readonly what: string
+  },
 ): void {
-  const index = steps.findIndex((step) => CHANGES_THE_REQUEST.some((member) => extensionOf(step)[member] !== undefined))
-  if (index === -1) return
-  const member = CHANGES_THE_REQUEST.find((name) => extensionOf(steps[index])[name] !== undefined) ?? ''
-  if (hasExtension(reader.raw([...path, 'inputs']), reader)) return
+  const { reader } = reading
+  const changed = order.findIndex((index) => changeOf(steps[index]) !== undefined)
+  const index = order[changed]
+  const member = changeOf(steps[index ?? -1])
+  if (index === undefined || member === undefined || hasExtension(reader.raw([...path, 'inputs']), reader)) return
+  if (order.slice(0, changed).some((one) => runsStrictWorkflow(reading, steps[one]))) return
   reader.add(
     {
       code: 'FLOW_STRUCTURE',
@@ -199,6 +213,20 @@ function demandStrictInput(
     },
     [...path, 'steps', index, 'x-dcr', member],
   )
+}
+
+function changeOf(step: unknown): string | undefined {
+  return CHANGES_THE_REQUEST.find((member) => extensionOf(step)[member] !== undefined)
+}
+
+function runsStrictWorkflow(reading: Reading, step: unknown): boolean {
+  if (!isRecord(step) || typeof step.workflowId !== 'string') return false
+  const named = namedIn(reading, step.workflowId)
+  if (named === undefined) return false
+  const { reader } = named.reading
+  const workflows = items(reader.raw(['workflows']))
+  const index = workflows.findIndex((one) => isRecord(one) && one.workflowId === named.workflowId)
+  return hasExtension(reader.raw(['workflows', index, 'inputs']), reader)
 }
 
 function hasExtension(schema: unknown, reader: Reader, depth = 0): boolean {

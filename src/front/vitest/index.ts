@@ -11,7 +11,7 @@ import type { Problem } from '../../record/errors.ts'
 import type { FlowTests, Settings } from './tests.ts'
 
 export interface FlowProjectsOptions {
-  /** globs of flow files (default: flows/ and all folders in it) */
+  /** globs of flow files (default: flows/ and all folders in it); what lies in a folder "parts" is never one */
   readonly include?: readonly string[]
   /** a name or path as of `--env`; its project has that name (default: THREDD_ENV; without it there is none) */
   readonly environment?: string
@@ -29,6 +29,7 @@ export function flowProjects(options: FlowProjectsOptions = {}): TestProjectInli
     test: {
       name,
       include: [...include],
+      exclude: [...EXCLUDED],
       // One application has one client: where it is real, flows wait for each other.
       fileParallelism: settings.twin !== undefined,
       // No flow leaves anything in the worker that could affect the next one.
@@ -77,6 +78,9 @@ export async function flowTests(settings: Settings): Promise<FlowTests> {
 export async function flowProblems(problems: readonly Problem[], settings: Settings): Promise<Error> {
   return (await import('./tests.ts')).errorOf(problems, settings)
 }
+
+/** As vitest has it, and what flows share: that runs as a step of them and never alone. */
+const EXCLUDED = ['**/node_modules/**', '**/.git/**', '**/parts/*.arazzo.yaml']
 
 type ProjectSettings = Pick<Settings, 'environment' | 'twin'>
 

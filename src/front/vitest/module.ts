@@ -3,7 +3,8 @@
  * that its step has in the flow file, so that editors and vitest's own messages lead there.
  */
 
-import { readFlow, type Step, type Workflow } from '../../flow/index.ts'
+import { nestedSteps } from '../../flow/arazzo/needs.ts'
+import { type Flow, readFlow, type Step, type Workflow } from '../../flow/index.ts'
 import { inReadingOrder, type SourceLocation, ToolError } from '../../record/errors.ts'
 import type { Settings } from './tests.ts'
 
@@ -30,7 +31,7 @@ export async function moduleOf(
     'afterAll(({}, file) => flow.end(file), 0);',
   ].join(' ')
   const lines: string[] = []
-  for (const { at, code } of [{ at: START, code: preamble }, ...flow.workflows.flatMap(piecesOf)]) {
+  for (const { at, code } of [{ at: START, code: preamble }, ...flow.workflows.flatMap((one) => piecesOf(flow, one))]) {
     const index = at.line - 1
     while (lines.length <= index) lines.push('')
     lines[index] = `${(lines[index] ?? '').padEnd(at.column - 1)}${code}`
@@ -45,14 +46,16 @@ interface Piece {
 
 const START = { line: 1, column: 1 }
 
-function piecesOf(workflow: Workflow): Piece[] {
+/** The steps of a workflow that a step runs stand where that step stands: their own file is no test file. */
+function piecesOf(flow: Flow, workflow: Workflow): Piece[] {
   const id = JSON.stringify(workflow.workflowId)
-  const tests = workflow.steps
-    .flatMap((step): readonly Step[] => (step.kind === 'call' ? [...step.cases.map((one) => one.step), step] : [step]))
-    .map(({ stepId, at }): Piece => {
-      const name = JSON.stringify(stepId)
-      return { at, code: `test(${name}, flow.step(${id}, ${name}), 0);` }
-    })
+  const tests = nestedSteps(flow, workflow)
+    .flatMap(({ id: name, step, outermost: { at } }) =>
+      namesOf(name, step).map((one): Piece => {
+        const text = JSON.stringify(one)
+        return { at, code: `test(${text}, flow.step(${id}, ${text}), 0);` }
+      }),
+    )
     // In the order of the file. Steps that always run may be executed later; their tests wait for them.
     .sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
   return [
@@ -60,4 +63,10 @@ function piecesOf(workflow: Workflow): Piece[] {
     ...tests,
     { at: tests.at(-1)?.at ?? workflow.at, code: `afterAll(() => flow.workflow(${id}), 0); });` },
   ]
+}
+
+/** A test for each case of a step, and one for the step, whose id in the record is `name`. */
+function namesOf(name: string, step: Step): readonly string[] {
+  const before = name.slice(0, name.length - step.stepId.length)
+  return step.kind === 'call' ? [...step.cases.map((one) => `${before}${one.step.stepId}`), name] : [name]
 }

@@ -243,7 +243,7 @@ ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}
     ({ name, source, value }) =>
       markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
   )}</tbody></table></div></details>
-<p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span></p></div>
+<p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span>${(flow.parts ?? []).map(({ file, sha256 }) => markup`<br>with <span class="mono">${file}</span>, SHA-256 <span class="mono">${sha256}</span>`)}</p></div>
 ${workflow.steps.map((step, number) => stepDetails(step, [index, number], context))}</section>`
 }
 
