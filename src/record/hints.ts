@@ -66,6 +66,14 @@ export const HINTS = {
     words: 'cleanup --dry-run <env>',
     when: 'the record of a run that was killed is asked for',
   },
+  cleanUp: {
+    words: 'cleanup <env>',
+    when: 'the vault holds a client that its run was to delete and did not',
+  },
+  readClient: {
+    words: 'vault recover <client> --online <env>',
+    when: 'a call without an answer is open, and the vault holds a token to look with',
+  },
   makeRecord: {
     words: 'run <env>',
     when: 'a report is asked for, and there is no run yet',

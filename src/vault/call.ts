@@ -2,6 +2,7 @@
  * A call that changes a registration, from before it leaves until it is known how it ended, and the documented way out where
  * nobody knows. Pure.
  */
+import type { Command } from '../record/hints.ts'
 import { credentialsIn } from './answer.ts'
 import type { Purpose, Registration } from './client.ts'
 import type { AnswerEvent, CallEvent } from './event.ts'
@@ -58,7 +59,13 @@ export function isSuccess(status: number): boolean {
   return status >= 200 && status <= 299
 }
 
-export function openCall(call: Call, registration: Registration | undefined, isInFlight: boolean): OpenCall {
+interface OpenCallFacts {
+  readonly registration: Registration | undefined
+  readonly isInFlight: boolean
+  readonly command: Command
+}
+
+export function openCall(call: Call, { registration, isInFlight, command }: OpenCallFacts): OpenCall {
   const { id, effect, method, url, step, runId, at, purpose = 'kept', answer, retried } = call
   const live = registration?.deletedAt === undefined ? registration : undefined
   const isReadable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
@@ -79,7 +86,7 @@ export function openCall(call: Call, registration: Registration | undefined, isI
         : `the answer ${answer.status} does not say whether the change was made`
   const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
   const known = `${left}; ${came}${then}`
-  const next = NEXT[way](clientId, effect)
+  const next = NEXT[way](clientId, { effect, command })
   return {
     id,
     clientId,
@@ -98,19 +105,21 @@ export function openCall(call: Call, registration: Registration | undefined, isI
 }
 
 /** What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. */
-export function askThredd(clientId: string): string {
-  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${clientId}" --deleted-by-thredd, then register again`
+export function askThredd(clientId: string, command: Command): string {
+  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details), with the message of ${command('askToDelete')}; when Thredd confirms: ${command('deletedByThredd', { client: clientId })}, then register again`
 }
 
-const NEXT: Readonly<Record<OpenCall['way'], (clientId: string, effect: Effect) => string>> = {
+const NEXT: Readonly<
+  Record<OpenCall['way'], (clientId: string, about: { readonly effect: Effect; readonly command: Command }) => string>
+> = {
   wait: () => 'another process is at it; let it end',
-  read: (clientId, effect) =>
-    `read the client with the stored token: thredd vault recover "${clientId}" --online; ${
+  read: (clientId, { effect, command }) =>
+    `read the client with the stored token: ${command('readClient', { client: clientId })}; ${
       effect === 'delete'
         ? 'if the token works, the client was not deleted'
         : 'if the token no longer works, ask Thredd to delete the client, quoting this Client ID'
     }`,
-  retry: (clientId) =>
-    `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${clientId}"`,
-  ask: askThredd,
+  retry: (clientId, { command }) =>
+    `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${clientId}"; ${command('register')}`,
+  ask: (clientId, { command }) => askThredd(clientId, command),
 }

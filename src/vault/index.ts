@@ -23,6 +23,7 @@ export type VaultPorts = Pick<VaultOptions, 'files'>
 export function vaultOf(
   environment: {
     readonly name: string
+    readonly flags: readonly string[]
     readonly class: 'mock' | 'uat' | 'prod'
     readonly vault: {
       readonly folder: string
@@ -36,5 +37,5 @@ export function vaultOf(
   // Registrations on the twin are worth nothing, so their key may lie beside the vault; real ones have theirs in the home folder.
   const keyFolder = environment.class === 'mock' ? dirname(folder) : join(homedir(), '.config', 'thredd-dcr')
   const keys = keySource({ key, keyFile, keyFolder, vaultDir: folder }, new Files(ports.files))
-  return new Vault({ folder, key: keys, environment: environment.name, now, ...ports })
+  return new Vault({ folder, key: keys, environment: environment.name, flags: environment.flags, now, ...ports })
 }

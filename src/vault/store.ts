@@ -4,6 +4,7 @@
  */
 import { join, resolve } from 'node:path'
 import { fail, type Problem, ToolError } from '../record/errors.ts'
+import { type Command, commandsFor } from '../record/hints.ts'
 import { type Call, type OpenCall, openCall } from './call.ts'
 import type { AnswerEvent, Event } from './event.ts'
 import { type FilePort, Files, found, isFileError } from './files.ts'
@@ -18,6 +19,8 @@ export interface VaultOptions {
   /** 32 bytes, or where to find them */
   readonly key: Uint8Array | KeySource
   readonly environment: string
+  /** what selects the environment on a command line; default: --env and its name */
+  readonly flags?: readonly string[] | undefined
   now(): Date
   /** how long to wait for another process; default 30000 */
   readonly lockWaitMs?: number
@@ -26,6 +29,8 @@ export interface VaultOptions {
 
 export class Store {
   readonly environment: string
+  /** the commands of hints, with this environment */
+  readonly command: Command
   readonly waitMs: number
   readonly log: Log
   readonly state: State
@@ -36,8 +41,17 @@ export class Store {
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
-  constructor({ folder, key, environment, now, lockWaitMs = 30_000, files }: VaultOptions) {
+  constructor({
+    folder,
+    key,
+    environment,
+    flags = ['--env', environment],
+    now,
+    lockWaitMs = 30_000,
+    files,
+  }: VaultOptions) {
     this.environment = environment
+    this.command = commandsFor(flags)
     this.waitMs = lockWaitMs
     this.#now = now
     this.#files = new Files(files)
@@ -153,9 +167,13 @@ export class Store {
   }
 
   open(): readonly OpenCall[] {
-    return this.state
-      .open()
-      .map((call) => openCall(call, this.state.liveAs(call.clientId)?.registration(), this.isOnTheWay(call)))
+    return this.state.open().map((call) =>
+      openCall(call, {
+        registration: this.state.liveAs(call.clientId)?.registration(),
+        isInFlight: this.isOnTheWay(call),
+        command: this.command,
+      }),
+    )
   }
 
   /** Ids of the open calls of a client that nobody is at any more. */

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail, type Problem } from '../record/errors.ts'
+import type { Command } from '../record/hints.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
 import { credentialsIn, fingerprint, isRegistrationAnswer, type RawAnswer, rawOf } from './answer.ts'
@@ -86,6 +87,11 @@ export class Vault {
 
   constructor(options: VaultOptions) {
     this.#store = new Store(options)
+  }
+
+  /** The commands of hints, with the environment of the vault. */
+  get command(): Command {
+    return this.#store.command
   }
 
   /** Undefined where there is no vault yet. */
@@ -306,7 +312,7 @@ export class Vault {
         fail({
           code: 'USAGE',
           message: `a call of client "${open.clientId}" is open; its record is not destroyed`,
-          hint: `settle it first: thredd vault recover "${open.clientId}" --env ${this.#store.environment}`,
+          hint: `settle it first: ${this.command('readClient', { client: open.clientId })}`,
         })
       }
       if (!this.#store.log.exists) return

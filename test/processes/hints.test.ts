@@ -10,7 +10,7 @@ import { expect, test } from 'vitest'
 import { faultsOf, loseAnswer, performHook, type Switches } from '../../mocks/index.ts'
 import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId, shellWord } from '../../src/record/hints.ts'
 import { type Ended, ROOT } from '../support/cli.ts'
-import { CONFIRM, hold, type Person, person, spoil } from '../support/person.ts'
+import { CONFIRM, hold, killedAt, type Person, person, spoil } from '../support/person.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 
 interface Row {
@@ -157,6 +157,25 @@ const ROWS: Readonly<Record<Covered, Row>> = {
     placeholders: { '<name>': 'uat' },
     proof: (who, { stdout }) => [stdout.includes('left behind'), isLive(who)],
     expected: [true, true],
+  },
+  cleanUp: {
+    situation: async (who) => {
+      await killedAt(who, 'token')
+      return said(await who.thredd('vault', 'list'))
+    },
+    proof: (who) => [changes(who), isLive(who)],
+    expected: [['POST 201', 'DELETE 204'], false],
+  },
+  readClient: {
+    situation: async (who) => {
+      await register(who)
+      spoil(who.network, loseAnswer('deleteClient'))
+      await who.thredd('run', 'delete-registration', ...CONFIRM)
+      return said(await who.thredd('vault', 'list'))
+    },
+    about: { client: CLIENT_ID },
+    proof: async (who, { code }) => [lastCall(who), code, await (await who.vault()).unsettled()],
+    expected: ['GET 401', 0, []],
   },
   makeRecord: {
     situation: async (who) => said(await who.cli.run(['report'])),

@@ -76,7 +76,7 @@ test('killed before its update took place: reading with the stored token settles
   expect(await who.thredd('vault', 'list')).toMatchObject({
     code: 3,
     stdout: expect.stringContaining(
-      `next: read the client with the stored token: thredd vault recover "${CLIENT_ID}" --online; if the token no longer works, ask Thredd to delete the client, quoting this Client ID`,
+      `next: read the client with the stored token: thredd vault recover ${CLIENT_ID} --online --env uat; if the token no longer works, ask Thredd to delete the client, quoting this Client ID`,
     ),
   })
   expect(await who.thredd('vault', 'recover', '--online')).toMatchObject({
@@ -93,7 +93,7 @@ test('killed after its update took place: both tokens are gone, which recover fi
   const read = await who.thredd('vault', 'recover', '--online')
   expect(read.code).toBe(3)
   expect(read.stdout).toContain(
-    `open: the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${CLIENT_ID}" --deleted-by-thredd, then register again`,
+    `open: the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again`,
   )
   expect(await who.thredd('vault', 'check', '--online')).toMatchObject({ code: 1 })
 
@@ -209,7 +209,12 @@ test('an answer that cannot be kept leaves the call open, and no later call wait
     status: 'errored',
     error: { code: 'VAULT_UNWRITABLE', found: 'a full disk (ENOSPC)' },
   })
-  const environment = { name: 'mock', class: 'mock', vault: { folder: join(ran.folder, '.vault', 'mock') } } as const
+  const environment = {
+    name: 'mock',
+    flags: [],
+    class: 'mock',
+    vault: { folder: join(ran.folder, '.vault', 'mock') },
+  } as const
   const vault = vaultOf(environment, { now: () => new Date() })
   expect(await vault.unsettled()).toMatchObject([{ effect: 'register', clientId: CLIENT_ID, way: 'retry' }])
 })

@@ -226,20 +226,21 @@ test.skipIf(!hasPython)('an archive opens with a program that shares no code wit
 
 test('a change of any byte of an archive is found', async () => {
   const original = await readFile(archive)
-  // Every byte of the container and of the signature; of files, whose bytes are summed one like the other, a sample.
-  const positions = [...original.keys()].filter((position) => isContainer(original, position) || position % 997 === 0)
-  expect(positions.length).toBeGreaterThan(original.length - (await sizeOf(good)))
-
-  const unnoticed = positions.filter((position) => {
+  const contents = original.length - (await sizeOf(good))
+  // Every byte of the container and of the signature; of files, whose bytes are hashed one like the other, a sample.
+  const changed = join(root, 'changed.zip')
+  const unnoticed: number[] = []
+  let tried = 0
+  for (let position = 0; position < original.length; position += 1) {
+    if (!isContainer(original, position) && position % 997 !== 0) continue
+    tried += 1
     const copy = Buffer.from(original)
     copy[position] = (copy[position] ?? 0) ^ (1 << (position % 8))
-    return !('problem' in unzip(copy))
-  })
+    await writeFile(changed, copy)
+    if (!(await isFound(changed))) unnoticed.push(position)
+  }
   expect(unnoticed).toEqual([])
-  const last = Buffer.from(original)
-  last[last.length - 1] = 1
-  await writeFile(join(root, 'changed.zip'), last)
-  expect(await isFound(join(root, 'changed.zip'))).toBe(true)
+  expect(tried).toBeGreaterThan(contents)
 })
 
 test('an archive that is cut, longer, or has a file less or more is found', async () => {

@@ -460,7 +460,7 @@ test('a call that was not sent leaves nothing open; any other end without an ans
       status: undefined,
       way: 'retry',
       known: `POST of step "register" in run run-register left at ${begunAt}; no answer was kept`,
-      next: `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"`,
+      next: `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"; thredd run register --env uat`,
     },
   ])
   // A process that dies says nothing; its lock does.
@@ -526,7 +526,7 @@ test('recovering an update: the token is gone, so Thredd must delete the client;
 
   expect(await recover(vault, await onlyOpen(vault), { probe: answers(401), runId: 'r' })).toEqual({
     settled: false,
-    words: `the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details); when Thredd confirms: thredd vault recover "${CLIENT_ID}" --deleted-by-thredd, then register again`,
+    words: `the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again`,
   })
   await vault.remove(CLIENT_ID)
   expect(await vault.unsettled()).toEqual([])
@@ -623,7 +623,7 @@ test('forgetting leaves nothing of a client, but not while a call is open', asyn
   await ended(vault, 'update')
   expect((await thrown(vault.forget(CLIENT_ID))).problems[0]).toMatchObject({
     message: `a call of client "${CLIENT_ID}" is open; its record is not destroyed`,
-    hint: `settle it first: thredd vault recover "${CLIENT_ID}" --env uat`,
+    hint: `settle it first: thredd vault recover ${CLIENT_ID} --online --env uat`,
   })
   await vault.worked(CLIENT_ID)
 

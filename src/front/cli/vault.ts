@@ -120,7 +120,8 @@ async function list(call: Call): Promise<number> {
     const missing = deletedAt === undefined && (token === undefined || registrationClientUri === undefined)
     write(`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
     const left = ledger.find((entry) => entry.clientId === clientId && entry.state === 'left behind')
-    if (left !== undefined) write(`  left behind by run ${left.runId}, which was to delete it: thredd cleanup\n`)
+    if (left !== undefined)
+      write(`  left behind by run ${left.runId}, which was to delete it: ${vault.command('cleanUp')}\n`)
   }
   for (const intent of open) write(inWords(intent))
   for (const problem of unreadable) call.warn(`${render(problem)}\n`)
