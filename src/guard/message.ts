@@ -1,8 +1,9 @@
 /**
- * What Thredd's staff must be told after a change: the exact text, and the facts behind it. A DCR POST makes a client
- * without Programme Manager (or Issuer) metadata and a PUT wipes it; a client whose token is lost only Thredd can delete.
- * Pure.
+ * Messages to Thredd's staff: the exact text, and the facts behind it. After a POST or PUT that succeeded a run asks for the
+ * Programme Manager (or Issuer) metadata, which a POST does not set and a PUT wipes. That a client be deleted is asked only
+ * where the user wants the message. Pure.
  */
+import type { Environment } from '../environment/index.ts'
 import type { Change } from '../record/effect.ts'
 import type { RunRecord } from '../record/index.ts'
 
@@ -11,8 +12,7 @@ export type MessageToThredd = NonNullable<RunRecord['messagesToThredd']>[number]
 /** A call of the run that changed a registration, or may have. */
 export interface ChangeMade {
   readonly change: Change
-  /** exists: a POST was refused because the server has the client, whose token is lost */
-  readonly outcome: 'done' | 'unknown' | 'exists'
+  readonly outcome: 'done' | 'unknown'
   readonly clientId: string
   /** UTC, RFC 3339, with seconds */
   readonly at: string
@@ -30,6 +30,18 @@ export interface Application {
   readonly application: string | undefined
 }
 
+export function applicationOf(
+  { name, servers }: Pick<Environment, 'name' | 'servers'>,
+  { organisation, softwareId }: { readonly organisation: string | undefined; readonly softwareId: string | undefined },
+): Application {
+  return {
+    environment: name,
+    authorizationServer: servers.get('authorization'),
+    organisation,
+    application: softwareId,
+  }
+}
+
 /** One message for each client that Thredd has to act on; a client that the run deleted again needs none. */
 export function messagesToThredd(changes: readonly ChangeMade[], application: Application): MessageToThredd[] {
   return [...Map.groupBy(changes, ({ clientId }) => clientId)].flatMap(([clientId, made]) => {
@@ -37,13 +49,13 @@ export function messagesToThredd(changes: readonly ChangeMade[], application: Ap
     const asks = last === undefined || last.change === 'delete' ? undefined : ASKS[last.outcome][last.change]
     if (last === undefined || asks === undefined) return []
     const facts = {
-      clientId,
+      clientId: oneLine(clientId),
       asks,
       organisation: application.organisation,
       at: last.at,
       // Of the client before the run, which is the one that Thredd's staff know.
-      scopesBefore: made[0]?.scopesBefore === undefined ? undefined : [...made[0].scopesBefore],
-      scopesAfter: last.scopesAfter === undefined ? undefined : [...last.scopesAfter],
+      scopesBefore: made[0]?.scopesBefore?.map(oneLine),
+      scopesAfter: last.scopesAfter?.map(oneLine),
     }
     return [{ ...facts, text: textOf(facts, made, application) }]
   })
@@ -53,7 +65,6 @@ const ASKS: Readonly<Record<ChangeMade['outcome'], Partial<Record<Change, Messag
   done: { register: 'set-metadata', update: 'set-metadata' },
   // A registration whose answer was lost is registered again first; a PUT has wiped the metadata all the same.
   unknown: { update: 'set-metadata' },
-  exists: { register: 'delete-client' },
 }
 
 const WORDS: Readonly<Record<MessageToThredd['asks'], { readonly subject: string; readonly request: string }>> = {
@@ -65,7 +76,7 @@ const WORDS: Readonly<Record<MessageToThredd['asks'], { readonly subject: string
   'delete-client': {
     subject: 'Please delete an OAuth client',
     request:
-      'Please delete this OAuth client, and tell us when it is done: its registration_access_token is lost, so\nthat we can neither update nor delete it. We will then register it again.',
+      'Please delete this OAuth client, and tell us when it is done: we hold no registration_access_token that works\nfor it, so that we can neither update nor delete it. We will then register it again.',
   },
 }
 
@@ -87,7 +98,7 @@ function textOf(
     ['Organisation', organisation],
     ['Application', application],
     ['Environment', [environment, authorizationServer].filter((part) => part !== undefined).join(', ')],
-    ['Scopes before', scopes(scopesBefore, 'no earlier client is known')],
+    ['Scopes before', made.length === 0 ? undefined : scopes(scopesBefore, 'no earlier client is known')],
     ['Scopes now', asks === 'delete-client' ? undefined : scopes(scopesAfter, 'not known')],
     ...made.map(({ change, outcome, at }): readonly [string, string] => [
       `${at.slice(0, 19)}Z`,
@@ -98,7 +109,7 @@ function textOf(
   return [
     `Subject: ${subject}`,
     '',
-    ...rows.flatMap(([name, value]) => (value === undefined ? [] : [`${`${name}:`.padEnd(width)} ${value}`])),
+    ...rows.flatMap(([name, value]) => (value === undefined ? [] : [`${`${name}:`.padEnd(width)} ${oneLine(value)}`])),
     '',
     request,
     '',
@@ -108,7 +119,31 @@ function textOf(
 function inWords(change: Change, outcome: ChangeMade['outcome']): string {
   if (outcome === 'done') return DONE[change]
   const call = { register: 'a DCR POST', update: 'a DCR PUT', delete: 'a DCR DELETE' }[change]
-  return outcome === 'exists'
-    ? `${call} was refused: the client exists`
-    : `${call} was sent, and its answer was lost; it may have taken effect`
+  return `${call} was sent, and its answer was lost; it may have taken effect`
+}
+
+/** A client as the vault holds it, for a message that the user asks for. */
+export interface KnownClient {
+  readonly clientId: string
+  readonly scopes: readonly string[] | undefined
+  /** UTC, RFC 3339, with seconds */
+  readonly at: string
+}
+
+/** The message that a user asks for, whatever a run did. */
+export function requestedMessage(
+  asks: MessageToThredd['asks'],
+  { clientId, scopes, at }: KnownClient,
+  application: Application,
+): string {
+  return textOf(
+    { asks, clientId, at, organisation: application.organisation, scopesAfter: scopes && [...scopes] },
+    [],
+    application,
+  )
+}
+
+/** What a server or a file wrote must not add lines of its own to a message, nor change how the others read. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, '\u{FFFD}')
 }

@@ -5,7 +5,7 @@
 
 import type { Kept, Ports } from '../execute/index.ts'
 import { fail } from '../record/errors.ts'
-import type { Vault } from '../vault/index.ts'
+import type { Registration, Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, type Selected } from './confirmation.ts'
 import type { ChangeMade } from './message.ts'
 
@@ -70,7 +70,9 @@ export class RunVault {
     return {
       keep: async (answer) => {
         const kept = await intent.keep(answer)
-        const outcome = outcomeOf(answer, effect === 'register' && before === undefined)
+        const outcome = outcomeOf(answer)
+        if (effect === 'register' && outcome === undefined)
+          this.warnings.push(whatTheVaultHolds(before, about.clientId))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
         return this.#newsOf(kept, answer.status)
@@ -138,18 +140,17 @@ function bearerIn(authorization: string | undefined): string | undefined {
   return authorization?.replace(/^Bearer\s+/i, '')
 }
 
-/** What an answer says of a change; undefined: it was refused. `isFirst`: a registration, and no client was known before. */
-function outcomeOf(
-  answer: { readonly status: number; readonly body: Uint8Array },
-  isFirst: boolean,
-): ChangeMade['outcome'] | undefined {
-  const { status } = answer
+/** What the status of an answer says of a change; undefined: it was refused. */
+function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome'] | undefined {
   if (status >= 200 && status <= 299) return 'done'
-  if (status >= 500 || status === 408) return 'unknown'
-  return isFirst && saysItExists(answer) ? 'exists' : undefined
+  return status >= 500 || status === 408 ? 'unknown' : undefined
 }
 
-/** RFC 7591 has no error code for it; the words are those of the authorization server's product. */
-function saysItExists({ status, body }: { readonly status: number; readonly body: Uint8Array }): boolean {
-  return status === 409 || (status === 400 && /already|exists/i.test(new TextDecoder().decode(body)))
+/** A server that refuses a registration seldom says whether the client is there; what the vault holds helps to tell. */
+function whatTheVaultHolds(registration: Registration | undefined, clientId: string): string {
+  if (registration !== undefined) {
+    const { keptAt, runId } = registration
+    return `the registration was refused; the vault holds a registration of "${registration.clientId}", kept at ${keptAt} by run ${runId}`
+  }
+  return `the registration was refused, and the vault holds none of "${clientId}": if the client was registered elsewhere, for example with Postman, bring its registration variables with "thredd vault import"`
 }

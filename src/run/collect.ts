@@ -1,6 +1,6 @@
 /** The record of a run without its workflows, from what was prepared and what was performed. */
 import { join, parse, sep } from 'node:path'
-import { type MessageToThredd, messagesToThredd } from '../guard/message.ts'
+import { applicationOf, type MessageToThredd, messagesToThredd } from '../guard/message.ts'
 import { CATALOGUE } from '../record/clauses.ts'
 import { RECORD_VERSION, type RecordHead, type RunRecord, verdictOf } from '../record/index.ts'
 import { REDACTION_VERSION } from '../secret/index.ts'
@@ -83,13 +83,11 @@ function toolRecord(version: string, provenance: Provenance | undefined): RunRec
   }
 }
 
+/** Nothing that happens on the twin concerns Thredd. */
 function messagesOf({ environment, request }: Prepared, { changes }: Performed): MessageToThredd[] {
-  return messagesToThredd(changes, {
-    environment: environment.name,
-    authorizationServer: environment.servers.get('authorization'),
-    organisation: request.client.organisation,
-    application: request.client.softwareId,
-  })
+  if (environment.class === 'mock') return []
+  const { organisation, softwareId } = request.client
+  return messagesToThredd(changes, applicationOf(environment, { organisation, softwareId }))
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Nothing by accident: one application has one client, and what touches it must be asked for. */
-import { cp, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,6 +25,7 @@ let folder: string
 /** what the vault of "uat" held of calls without an answer when the last request came in */
 let openCalls: readonly { readonly effect: string; readonly method: string; readonly way: string }[]
 let losesAnswers: boolean
+let refusesRegistrations: boolean
 
 beforeAll(async () => {
   const day = 86_400_000
@@ -41,6 +42,8 @@ beforeAll(async () => {
   server = await startHttps({ cert: certificate, key }, async ({ method }, response) => {
     openCalls = await (await vaultOf('uat')).unsettled()
     if (losesAnswers) response.destroy()
+    else if (method === 'POST' && refusesRegistrations)
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}')
     else if (method === 'GET') response.end()
     else if (method === 'DELETE') response.writeHead(204).end()
     else {
@@ -58,6 +61,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 beforeEach(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
   losesAnswers = false
+  refusesRegistrations = false
   await writeFile(join(folder, 'ca.crt'), ca)
   await flows('register', 'read', 'delete')
   for (const env of ['mock', 'uat', 'prod']) await environment(env)
@@ -370,6 +374,30 @@ test('while one flow of several has a mistake nothing of any is sent', async () 
   await writeFile(broken, flowText('delete').replace('deleteClient', 'deleteCleint'))
 
   expect(await refusal({ env: 'mock' })).toContain('error[FLOW_REFERENCE]')
+})
+
+test('a registration leaves the message for Thredd in the record and in a file', async () => {
+  const { file } = await start({ env: 'uat', flows: ['register'] })
+
+  const [message] = recordIn(file).messagesToThredd ?? []
+  expect(message).toMatchObject({ clientId: 'ours', asks: 'set-metadata' })
+  expect(await readFile(join(file, '..', 'message-to-thredd.txt'), 'utf8')).toBe(message?.text)
+})
+
+test('a refused registration asks Thredd for nothing, and says what the vault holds', async () => {
+  refusesRegistrations = true
+  const empty = recordIn((await start({ env: 'uat', flows: ['register'] })).file)
+  expect(empty.messagesToThredd).toBeUndefined()
+  expect(empty.warnings.join()).toContain('the registration was refused, and the vault holds none of "ours"')
+
+  refusesRegistrations = false
+  await start({ env: 'uat', flows: ['register'] })
+  refusesRegistrations = true
+  const again = recordIn((await start({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })).file)
+  expect(again.messagesToThredd).toBeUndefined()
+  expect(again.warnings.join()).toMatch(
+    /the registration was refused; the vault holds a registration of "ours", kept at \S+ by run /,
+  )
 })
 
 interface Situation {

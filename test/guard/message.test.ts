@@ -1,9 +1,10 @@
-/** What Thredd's staff must be told after a change: printed, in the record and in a file of its own. */
-import { readdir, readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+/** Messages to Thredd: earned by a run, or asked for. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { changeStatus, loseAnswer } from '../../mocks/index.ts'
+import { loseAnswer } from '../../mocks/index.ts'
 import { type ChangeMade, messagesToThredd } from '../../src/guard/message.ts'
+import { Cli } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
 import { runOnTwin } from '../support/run.ts'
 
@@ -44,7 +45,6 @@ test.each([
     ],
   ],
   ['update-unknown', [made('update', { scopesBefore: BEFORE, outcome: 'unknown' })]],
-  ['token-lost', [made('register', { outcome: 'exists' })]],
 ] as const)('the message after "%s" is exactly this', (name, changes) => {
   expectGolden(textOf(...changes), `message/${name}.txt`)
 })
@@ -61,43 +61,58 @@ test('each client has a message of its own', () => {
   ])
 })
 
-test('a registration leaves the message in the record and in a file, with what was granted', async () => {
-  await using ran = await runOnTwin()
+test('what a server wrote adds no line to a message and turns no text around', () => {
+  const odd = ['cards.read\nSubject: pay at once', 'pin\u202eread', 'a\u2028b', 'c\u0007d']
+  const lines = textOf(made('register', { clientId: 'ours\r\nBcc: all', scopesAfter: odd })).split('\n')
 
-  const [message, ...others] = ran.record.messagesToThredd ?? []
-  expect(others).toEqual([])
-  expect(message).toMatchObject({
-    clientId: CLIENT,
-    asks: 'set-metadata',
-    organisation: APPLICATION.organisation,
-    scopesAfter: ran.record.workflows[0]?.outputs.granted_scopes,
-  })
-  const file = join(ran.file, '..', 'message-to-thredd.txt')
-  expect(await readFile(file, 'utf8')).toBe(message?.text)
-  expect(ran.screen).toContain(`message ${file}\n`)
+  expect(lines).toContain('Client ID:            ours\u{FFFD}Bcc: all')
+  expect(lines).toContain(
+    'Scopes now:           cards.read\u{FFFD}Subject: pay at once pin\u{FFFD}read a\u{FFFD}b c\u{FFFD}d',
+  )
+  expect(lines.filter((line) => /^(?:Subject|Bcc)/.test(line))).toHaveLength(1)
 })
 
-test('a run that leaves no client behind leaves no message', async () => {
-  await using ran = await runOnTwin({ flows: ['lifecycle'] })
-
-  expect(ran.record.messagesToThredd).toBeUndefined()
-  expect((await readdir(join(ran.file, '..'))).filter((name) => basename(name).startsWith('message'))).toEqual([])
-})
-
-test('a PUT whose answer is lost or says nothing is told too: the metadata may be gone', async () => {
-  for (const fault of [loseAnswer('updateClient'), changeStatus('updateClient', 503)]) {
-    await using ran = await runOnTwin({ flows: ['lifecycle'], faults: [fault] })
-
-    expect(ran.record.messagesToThredd).toMatchObject([{ asks: 'set-metadata' }])
-    expect(ran.record.messagesToThredd?.[0]).not.toHaveProperty('scopesBefore')
-    expect(ran.record.messagesToThredd?.[0]?.text).toContain('its answer was lost')
-  }
-})
-
-test('a registration that is refused because the client exists, and whose token nobody has, asks for its deletion', async () => {
+test('nothing that happens on the twin is for Thredd: not a registration, not a refused one, not a PUT without an answer', async () => {
   await using first = await runOnTwin()
-  await using ran = await runOnTwin({ twin: first.twin })
+  await using second = await runOnTwin({ twin: first.twin })
+  await using lost = await runOnTwin({ flows: ['lifecycle'], faults: [loseAnswer('updateClient')] })
 
-  expect(ran.record.exitCode).toBe(1)
-  expect(ran.record.messagesToThredd).toMatchObject([{ clientId: CLIENT, asks: 'delete-client' }])
+  for (const ran of [first, second, lost]) {
+    expect(ran.record.messagesToThredd).toBeUndefined()
+    expect((await readdir(join(ran.file, '..'))).filter((name) => name.startsWith('message'))).toEqual([])
+  }
+  expect(second.record.exitCode).toBe(1)
+})
+
+const UAT = [
+  'ENV_CLASS=uat',
+  `SERVER_AUTHORIZATION=${APPLICATION.authorizationServer}`,
+  `CLIENT_ID=${CLIENT}`,
+  `ORG_ID=${APPLICATION.organisation}`,
+  `SOFTWARE_ID=${APPLICATION.application}`,
+].join('\n')
+
+test.each(['delete', 'metadata'])(
+  'thredd message %s writes the message that was asked for, and says what is known',
+  async (what) => {
+    await using cli = await Cli.make({ '.env.uat': UAT })
+
+    const { stdout, stderr, code } = await cli.run(['message', what, '--env', 'uat'])
+
+    expectGolden(`${stderr}${stdout}`, `message/asked-${what}.txt`)
+    expect(code).toBe(0)
+  },
+)
+
+test.each([
+  [['message', 'delete'], 'error[USAGE]: environment "mock" is the offline twin'],
+  [['message', '--env', 'uat'], 'error[USAGE]: which message?'],
+  [['message', 'everything', '--env', 'uat'], 'error[USAGE]: there is no message "everything"'],
+])('%j writes nothing and says why', async (line, why) => {
+  await using cli = await Cli.make({ '.env.uat': UAT })
+
+  const { stdout, stderr, code } = await cli.run(line)
+
+  expect({ stdout, code }).toEqual({ stdout: '', code: 2 })
+  expect(stderr).toContain(why)
 })

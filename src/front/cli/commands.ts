@@ -114,6 +114,23 @@ export const COMMANDS = {
     ],
     handler: async () => (await import('./token.ts')).performToken,
   },
+  message: {
+    usage: 'thredd message delete|metadata [client_id]',
+    about:
+      'a message to Thredd: delete a client whose registration access token is lost, or set its metadata; sends nothing',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      'token-refused': { about: 'ask for the deletion although the vault holds a token: the server has refused it' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd message metadata --env uat', 'after a POST or PUT: ask for the Programme Manager metadata'],
+      ['thredd message delete --env uat', 'only where no registration access token works any more'],
+    ],
+    handler: async () => (await import('./message.ts')).performMessage,
+  },
   report: {
     usage: 'thredd report [run]',
     about: 'render a stored run again, compare two, pack one as evidence, or list all',

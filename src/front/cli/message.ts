@@ -1,0 +1,94 @@
+/** `thredd message`: a message to Thredd that the user asks for, made from what the vault holds. Sends nothing. */
+import { type Environment, loadEnvironment } from '../../environment/index.ts'
+import { applicationOf, requestedMessage } from '../../guard/message.ts'
+import { fail } from '../../record/errors.ts'
+import { usesTwin } from '../../run/index.ts'
+import { type Registration, vaultOf } from '../../vault/index.ts'
+import type { Invocation, Program } from './command.ts'
+import { harmless } from './printer.ts'
+import { environmentOptions } from './run-options.ts'
+
+const ASKS = { delete: 'delete-client', metadata: 'set-metadata' } as const
+
+export async function performMessage(invocation: Invocation, program: Program): Promise<number> {
+  const [what = '', named, ...others] = invocation.words
+  if (!isTopic(what) || others.length > 0) {
+    fail({
+      code: 'USAGE',
+      message: what === '' ? 'which message?' : `there is no message "${invocation.words.join(' ')}"`,
+      expected: 'thredd message delete|metadata [client_id]',
+    })
+  }
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  if (usesTwin(environment)) {
+    fail({
+      code: 'USAGE',
+      message: `environment "${environment.name}" is the offline twin, and nothing on it concerns Thredd`,
+      hint: `name the environment that the client is in: thredd message ${what} --env uat`,
+    })
+  }
+  const clientId = named ?? textOf(environment, 'client_id')
+  if (clientId === undefined) {
+    fail({
+      code: 'INPUT_MISSING',
+      message: 'the message needs the client id',
+      hint: `write CLIENT_ID=… into ${environment.localFile}, or name it: thredd message ${what} <client_id> --env ${environment.name}`,
+    })
+  }
+  const registration = await registrationOf(environment, clientId)
+  if (what === 'delete' && !invocation.has('token-refused')) demandLostToken(registration, environment)
+  program.warn(`${harmless(known(registration, environment))}\n\n`)
+  program.write(
+    requestedMessage(
+      ASKS[what],
+      {
+        clientId: registration?.clientId ?? clientId,
+        scopes: registration?.scopes,
+        at: new Date().toISOString(),
+      },
+      applicationOf(environment, {
+        organisation: textOf(environment, 'org_id'),
+        softwareId: textOf(environment, 'software_id'),
+      }),
+    ),
+  )
+  return 0
+}
+
+/** A client whose token works is deleted by its owner; Thredd is asked only where there is none, or it was refused. */
+function demandLostToken(registration: Registration | undefined, { name }: Environment): void {
+  if (registration?.registrationAccessToken === undefined || registration.deletedAt !== undefined) return
+  const { clientId, keptAt, runId } = registration
+  fail({
+    code: 'USAGE',
+    message: `the vault of "${name}" holds a registration access token of "${clientId}", kept at ${keptAt} by run ${runId}`,
+    expected: '--token-refused, once the server has refused it',
+    hint: `try it first: thredd vault check --online --env ${name}; a token that works deletes the client: thredd run delete-registration --env ${name} --confirm ${clientId}`,
+  })
+}
+
+function known(registration: Registration | undefined, { name }: Environment): string {
+  const unknown = 'Whether the server has this client was not asked.'
+  if (registration === undefined) return `The vault of "${name}" holds no registration of this client. ${unknown}`
+  const { keptAt, runId, deletedAt } = registration
+  const end = deletedAt === undefined ? '' : `, deleted at ${deletedAt}`
+  return `The vault of "${name}" holds a registration of this client, kept at ${keptAt} by run ${runId}${end}. ${unknown}`
+}
+
+async function registrationOf(environment: Environment, clientId: string): Promise<Registration | undefined> {
+  const vault = vaultOf(environment, { now: () => new Date() })
+  try {
+    return await vault.current(clientId)
+  } finally {
+    await vault.close()
+  }
+}
+
+function isTopic(word: string): word is keyof typeof ASKS {
+  return Object.hasOwn(ASKS, word)
+}
+
+function textOf(environment: Environment, name: 'client_id' | 'org_id' | 'software_id'): string | undefined {
+  const value = environment.setting(name)?.value
+  return typeof value === 'string' ? value : undefined
+}
