@@ -5,6 +5,7 @@
 
 import type { Kept, Ports } from '../execute/index.ts'
 import { fail } from '../record/errors.ts'
+import type { Command } from '../record/hints.ts'
 import type { Registration, Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, type Selected } from './confirmation.ts'
 import type { ChangeMade } from './message.ts'
@@ -18,6 +19,8 @@ export interface RunVaultOptions {
   readonly clientId: string | undefined
   readonly softwareId: string | undefined
   readonly now: () => Date
+  /** the commands that a warning names, with the environment of the run */
+  readonly command: Command
   /** called with each successful answer that changes no registration, unredacted */
   readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
 }
@@ -72,7 +75,7 @@ export class RunVault {
         const kept = await intent.keep(answer)
         const outcome = outcomeOf(answer)
         if (effect === 'register' && outcome === undefined)
-          this.warnings.push(whatTheVaultHolds(before, about.clientId))
+          this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
         return this.#newsOf(kept, answer.status)
@@ -147,10 +150,10 @@ function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome
 }
 
 /** A server that refuses a registration seldom says whether the client is there; what the vault holds helps to tell. */
-function whatTheVaultHolds(registration: Registration | undefined, clientId: string): string {
+function whatTheVaultHolds(registration: Registration | undefined, clientId: string, command: Command): string {
   if (registration !== undefined) {
     const { keptAt, runId } = registration
     return `the registration was refused; the vault holds a registration of "${registration.clientId}", kept at ${keptAt} by run ${runId}`
   }
-  return `the registration was refused, and the vault holds none of "${clientId}": if the client was registered elsewhere, for example with Postman, bring its registration variables with "thredd vault import"`
+  return `the registration was refused, and the vault holds none of "${clientId}": if the client was registered elsewhere, for example with Postman, ${command('import')} brings its registration variables; a client that Thredd alone can delete: ${command('askToDelete')}`
 }

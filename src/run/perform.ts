@@ -7,6 +7,7 @@ import type { ChangeMade } from '../guard/message.ts'
 import { RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion, type SigningKey } from '../identity/jwt.ts'
 import type { Plan, PlannedWorkflow } from '../plan/index.ts'
+import { commandsFor } from '../record/hints.ts'
 import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
@@ -65,7 +66,8 @@ async function performWith(
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
   await using stack = new AsyncDisposableStack()
-  const options = { vault, runId, clientId, softwareId, now: () => new Date() }
+  const command = commandsFor(prepared.environment.flags)
+  const options = { vault, runId, clientId, softwareId, command, now: () => new Date() }
   const runVault = new RunVault({ ...options, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { RunVault } from '../../src/guard/run-vault.ts'
+import { commandsFor } from '../../src/record/hints.ts'
 import { Redactor } from '../../src/secret/index.ts'
 import { fileError, unsynced, watched } from '../support/files.ts'
 import { play } from '../support/script.ts'
@@ -42,7 +43,8 @@ test.skipIf(onWindows)(
         super.learn(value)
       }
     }
-    const about = { runId: 'run', clientId: CLIENT_ID, softwareId: undefined, now: () => new Date() }
+    const command = commandsFor([])
+    const about = { runId: 'run', clientId: CLIENT_ID, softwareId: undefined, command, now: () => new Date() }
     const { port } = new RunVault({ vault, ...about })
     const WORKFLOW = `
   - workflowId: one

@@ -2,6 +2,7 @@
 import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { applicationOf, requestedMessage } from '../../guard/message.ts'
 import { fail } from '../../record/errors.ts'
+import { commandsFor } from '../../record/hints.ts'
 import { usesTwin } from '../../run/index.ts'
 import { type Registration, vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
@@ -24,7 +25,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
     fail({
       code: 'USAGE',
       message: `environment "${environment.name}" is the offline twin, and nothing on it concerns Thredd`,
-      hint: `name the environment that the client is in: thredd message ${what} --env uat`,
+      hint: 'name the environment that the client is in with --env',
     })
   }
   const clientId = named ?? textOf(environment, 'client_id')
@@ -32,7 +33,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
     fail({
       code: 'INPUT_MISSING',
       message: 'the message needs the client id',
-      hint: `write CLIENT_ID=… into ${environment.localFile}, or name it: thredd message ${what} <client_id> --env ${environment.name}`,
+      hint: `write CLIENT_ID=… into ${environment.localFile}, or name it after "${what}"`,
     })
   }
   const registration = await registrationOf(environment, clientId)
@@ -56,14 +57,15 @@ export async function performMessage(invocation: Invocation, program: Program): 
 }
 
 /** A client whose token works is deleted by its owner; Thredd is asked only where there is none, or it was refused. */
-function demandLostToken(registration: Registration | undefined, { name }: Environment): void {
+function demandLostToken(registration: Registration | undefined, { name, flags }: Environment): void {
   if (registration?.registrationAccessToken === undefined || registration.deletedAt !== undefined) return
   const { clientId, keptAt, runId } = registration
+  const command = commandsFor(flags)
   fail({
     code: 'USAGE',
     message: `the vault of "${name}" holds a registration access token of "${clientId}", kept at ${keptAt} by run ${runId}`,
     expected: '--token-refused, once the server has refused it',
-    hint: `try it first: thredd vault check --online --env ${name}; a token that works deletes the client: thredd run delete-registration --env ${name} --confirm ${clientId}`,
+    hint: `try it first: ${command('checkTokens')}; a token that works deletes the client: ${command('deleteWithToken', { client: clientId })}`,
   })
 }
 
