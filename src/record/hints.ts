@@ -34,10 +34,6 @@ export const HINTS = {
     words: 'message delete <env>',
     when: 'the registration access token is lost for good, so that only Thredd can delete the client',
   },
-  deleteWithToken: {
-    words: 'run delete-registration --confirm <client> <env>',
-    when: 'a message to delete a client is asked for, whose token the vault holds',
-  },
   deletedByThredd: {
     words: 'vault recover <client> --deleted-by-thredd <env>',
     when: 'Thredd has confirmed that it deleted the client',

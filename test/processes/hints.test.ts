@@ -43,10 +43,7 @@ const refusedRegistration = async (who: Person) => {
 }
 const reportOf = async ({ cli }: Person) => await readFile(join(cli.folder, 'reports', 'latest', 'report.md'), 'utf8')
 
-/** All but the message to Thredd, a command of its own. */
-type Covered = Exclude<HintId, 'askToDelete'>
-
-const ROWS: Readonly<Record<Covered, Row>> = {
+const ROWS: Readonly<Record<HintId, Row>> = {
   register: {
     situation: read,
     proof: (who) => [changes(who), isLive(who)],
@@ -62,6 +59,15 @@ const ROWS: Readonly<Record<Covered, Row>> = {
     placeholders: { '<file>': 'postman.env' },
     proof: async (who) => [(await (await who.vault()).current(CLIENT_ID))?.clientId, changes(who)],
     expected: [CLIENT_ID, ['POST 201']],
+  },
+  askToDelete: {
+    situation: async (who) => {
+      await register(who)
+      await loseVault(who)
+      return await read(who)
+    },
+    proof: (who, { stdout }) => [stdout.includes('Subject: Please delete an OAuth client'), changes(who)],
+    expected: [true, ['POST 201']],
   },
   update: {
     situation: refusedRegistration,

@@ -84,7 +84,6 @@ test('a real run fits both schemas', async () => {
   expect((await readdir(join(ran.file, '..'))).sort()).toEqual([
     'ctrf.json',
     'junit.xml',
-    'message-to-thredd.txt',
     'record.json',
     'report.html',
     'report.md',

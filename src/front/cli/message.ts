@@ -65,7 +65,7 @@ function demandLostToken(registration: Registration | undefined, { name, flags }
     code: 'USAGE',
     message: `the vault of "${name}" holds a registration access token of "${clientId}", kept at ${keptAt} by run ${runId}`,
     expected: '--token-refused, once the server has refused it',
-    hint: `try it first: ${command('checkTokens')}; a token that works deletes the client: ${command('deleteWithToken', { client: clientId })}`,
+    hint: `${command('checkTokens')} tries it; with a token that works the flow delete-registration deletes the client`,
   })
 }
 
