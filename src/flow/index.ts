@@ -1,6 +1,6 @@
 /**
- * An Arazzo file to a Flow: structure and references checked, every expression parsed, every operation found. Nothing is
- * run here and no environment is known. All problems of a file are reported at once, each with its place and remedy.
+ * Reads an Arazzo file into a Flow: checks structure and references, parses every expression, finds every operation. Runs
+ * nothing and reads no environment. Reports all problems of a file at once, each with its place and remedy.
  */
 import { isStronger } from '../record/effect.ts'
 import { inReadingOrder, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
@@ -46,7 +46,7 @@ async function parseFlow(document: Document): Promise<Flow> {
   return flow as Flow
 }
 
-/** What can be read of a document, and all that is wrong with it; no flow where there are too many problems. */
+/** The readable part of a document and its problems; no flow where there are too many problems. */
 export async function parsedFlow(
   document: Document,
 ): Promise<{ readonly flow: Flow | undefined; readonly problems: readonly Problem[] }> {
@@ -63,7 +63,7 @@ export async function parsedFlow(
   }
 }
 
-/** Each document once: they may lead to each other. */
+/** Visits each document once: documents may refer to each other. */
 function flowOf(volume: Volume, known: Map<Volume, Flow>): Flow {
   const { reader, title, self } = volume
   const { file, text, sha256 } = reader.document
@@ -80,7 +80,7 @@ function flowOf(volume: Volume, known: Map<Volume, Flow>): Flow {
   return flow
 }
 
-/** All other files that take part: API descriptions, and Arazzo documents with theirs. */
+/** All other files that the document uses: API descriptions, and other Arazzo documents with their own. */
 function filesBehind(volume: Volume): string[] {
   const volumes = new Set([volume])
   for (const one of volumes) for (const other of one.others.values()) volumes.add(other)
@@ -96,11 +96,11 @@ function fieldsOfSources(reader: Reader): Flow['sources'] {
   return new Map(list.map((fields) => [String(fields.name), fields]))
 }
 
-/** A component is read once for each reference to it, and what is wrong with it would be said as often. */
+/** A component is read once for each reference to it; this removes the repeated problems. */
 function withoutRepetition(problems: readonly Problem[]): readonly Problem[] {
   const said = new Set<string>()
   return problems.filter(({ code, at, message }) => {
-    // Who refers to it is part of the message.
+    // Messages also differ in the step or workflow that has the reference.
     const key = JSON.stringify([code, at, message.replace(/(?: of)? (?:step|workflow) "[^"]*"/g, '')])
     const isNew = at === undefined || !said.has(key)
     said.add(key)
@@ -121,7 +121,7 @@ function checkDependencies(volume: Volume): void {
   }
 }
 
-/** What a workflow runs must not do more to the client than it says itself; nobody would be warned. */
+/** A workflow must not run one with a stronger effect on the client than its own: the user is asked only about its own. */
 function checkInvocations(flow: Flow, problems: Problem[]): void {
   for (const workflow of flow.workflows) {
     for (const invocation of invocationsOf(workflow)) {
@@ -147,7 +147,7 @@ function checkInvocations(flow: Flow, problems: Problem[]): void {
   }
 }
 
-/** By an action of type goto the workflow has ended when the other begins. */
+/** An action of type goto ends the workflow before the other one begins. */
 function comesBack(workflow: Workflow, invocation: Invocation): boolean {
   const actions = workflow.steps.flatMap((step) => [...step.onSuccess, ...step.onFailure])
   return !actions.some(

@@ -1,6 +1,6 @@
 /**
- * What happens after a step: success and failure actions as Arazzo writes them, and what another workflow is told that an
- * action or a step runs. Knows nothing of how a path is walked.
+ * Reads what happens after a step: success and failure actions, and the arguments for a workflow that an action or a step
+ * runs. Executing them is src/execute's work.
  */
 
 import type { Path } from '../document/document.ts'
@@ -34,7 +34,7 @@ export function parseActions(
 
 /**
  * The workflows that failure actions of the list at `path` may run before a step is tried again: what follows the step can
- * read what they returned. Says nothing of mistakes.
+ * read what they returned. Reports no mistakes.
  */
 export function retriedThrough(reader: Reader, path: Path): readonly string[] {
   return items(reader.raw(path)).flatMap((_, index) => {
@@ -147,7 +147,7 @@ export function parseInvocation(
     const fields = parameter && reader.object(parameter.path, what, ARAZZO.parameter)
     if (parameter === undefined || typeof fields?.name !== 'string') continue
     const { name } = fields
-    // "All parameters map to workflow inputs", wherever they say that they go; in an action they must not say it.
+    // "All parameters map to workflow inputs", whatever their `in`; in an action `in` is not allowed.
     if (fields.in !== undefined && mustNotSayPlace) {
       reader.add(
         {
@@ -158,7 +158,7 @@ export function parseInvocation(
         [...parameter.path, 'in'],
       )
     }
-    // What a workflow passes to all is for those that take it.
+    // A parameter for all steps is passed only to workflows that have such an input.
     if (!isOwn && !shape.inputs.has(name)) continue
     if (!shape.inputs.has(name))
       scope.unknownName('input', name, shape.inputs, written, 0, ` of workflow "${workflowId}"`)

@@ -1,6 +1,6 @@
 /**
- * Changes to an otherwise good request, alone or as a table of cases: x-dcr's `alter` and `cases`. Says what is to be
- * changed; how a JWT is signed anew is not known here.
+ * Changes to an otherwise good request, alone or as a table of cases: x-dcr's `alter` and `cases`. Only describes
+ * the change; src/execute makes it and signs changed JWTs again.
  */
 import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
@@ -18,7 +18,7 @@ import type {
 import { items, type Scope, textOf, texts } from './scope.ts'
 import { X_DCR } from './structure.ts'
 
-/** What the unaltered request would carry. */
+/** The content of the unaltered request. */
 interface Request {
   readonly payload: Value | undefined
   readonly parameters: readonly Parameter[]

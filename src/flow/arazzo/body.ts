@@ -26,7 +26,7 @@ export function parseRequestBody(
   const whole = contentType.toLowerCase()
   const key = content.has(whole) ? whole : documented.find((one) => isSaid && covers(one, contentType))
   const kind = bodyKind(contentType)
-  // Replacements alone build the body up from nothing.
+  // With replacements and no payload, the body starts empty.
   const payload = scope.value(fields.payload ?? (kind === 'text' ? '' : {}), [...path, 'payload'], 'request')
   const encodings = (key === undefined ? undefined : content.get(key)) ?? new Map()
   const body: RequestBody = {
@@ -53,7 +53,7 @@ export function parseRequestBody(
   return body
 }
 
-/** What can be written as the media type. */
+/** Checks that the payload can be written as the media type. */
 function checkPayload(
   reader: Reader,
   { contentType, encodings, payload, replacements }: RequestBody,
@@ -91,7 +91,7 @@ function checkPayload(
   }
 }
 
-/** What a lone expression or a selector gives is known only when it is sent. */
+/** The value of a lone expression or a selector is known only when the request is sent. */
 function shapeOf(payload: Value): 'text' | 'object' | 'open' | 'other' {
   switch (payload.kind) {
     case 'object':

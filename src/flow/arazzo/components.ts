@@ -1,4 +1,4 @@
-/** Reusable objects: what stands in the components of a document and is put in place by reference. */
+/** Reusable objects: finds the component of a document that a reference names. */
 import { suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
@@ -14,7 +14,7 @@ const TABLES = {
   failureActions: ['failure action', ARAZZO.failureAction],
 } as const
 
-/** Checks the components that no reference may ever lead to. */
+/** Checks all components, also those that no reference uses. */
 export function checkComponents(reader: Reader): void {
   const path: Path = ['components']
   if (reader.raw(path) === undefined) return
@@ -41,9 +41,9 @@ export function checkComponents(reader: Reader): void {
 }
 
 interface Placed {
-  /** where the object stands */
+  /** path of the object */
   readonly path: Path
-  /** where the value stands that replaces that of a parameter */
+  /** path of the value that replaces the parameter's own */
   readonly value?: Path | undefined
 }
 
@@ -78,7 +78,7 @@ export function placed(reader: Reader, path: Path, what: string, kind: Component
   return { path: ['components', kind, name], value: hasValue ? [...path, 'value'] : undefined }
 }
 
-/** What is written at `path`, or in the component that is named there; says nothing of mistakes. */
+/** The value at `path`, or of the component that is named there; reports no mistakes. */
 export function writtenAt(reader: Reader, path: Path, kind: ComponentKind): unknown {
   const raw = reader.raw(path)
   const start = `$components.${kind}.`

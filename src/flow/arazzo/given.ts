@@ -1,6 +1,6 @@
 /**
- * What a workflow can be given before it begins, in words of one table. On the embedded twin each is made so; elsewhere the
- * registration is looked up in the vault and a person answers for the rest. Knows nothing of how that is done.
+ * The preconditions that a workflow can name in `given`, as one table. On the embedded twin the run makes them true first;
+ * elsewhere it looks the registration up in the vault and prints the rest for the user to check.
  */
 import type { Command } from '../../record/hints.ts'
 
@@ -9,7 +9,7 @@ interface Row {
   readonly means: string
   /** what to do on UAT or production where it is not so */
   readonly remedy: string | ((command: Command) => string)
-  /** the flow that makes it so on the embedded twin, before the twin itself does the rest */
+  /** the flow that the run executes first to make it true on the embedded twin; the twin does the rest */
   readonly madeBy?: 'register'
   /** the role that the application then has, besides its others or alone */
   readonly role?: { readonly name: string; readonly alone?: true }
@@ -66,7 +66,7 @@ export function remedyOf(name: Given, command: Command): string {
   return typeof remedy === 'string' ? remedy : remedy(command)
 }
 
-/** The roles of an application for which these words have been made true. */
+/** The roles that an application has once these preconditions are true. */
 export function rolesWith(names: readonly Given[], roles: readonly string[]): readonly string[] {
   let all = [...roles]
   for (const name of names) {

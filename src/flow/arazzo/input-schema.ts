@@ -1,6 +1,5 @@
 /**
- * The JSON Schema of an input as it stands in a document: its references resolved, its keywords checked. Knows no value and
- * does not validate any.
+ * Reads the JSON Schema of an input: resolves its references and checks its keywords. Validates no value.
  */
 import { nearest, type Problem, suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
@@ -12,7 +11,7 @@ import type { Reader } from './structure.ts'
 
 /**
  * The place in this document that a reference means: a JSON Pointer from its root, or the name of an `$anchor`
- * (Arazzo 1.1 Resolving URI Fragments), perhaps after the URI that the document gives itself.
+ * (Arazzo 1.1 Resolving URI Fragments), perhaps after the document's own URI (`$self`).
  */
 export function referenced(
   reader: Reader,
@@ -58,14 +57,14 @@ function anchored(value: unknown, name: string, path: Path): Path[] {
   return isRecord(value) && value.$anchor === name ? [path, ...inside] : inside
 }
 
-/** Keywords whose values are data, in which nothing is a keyword. */
+/** Keywords whose values are data and hold no keywords. */
 const DATA_KEYWORDS = new Set(['default', 'const', 'enum', 'examples', 'x-dcr'])
-/** They make references mean something else than places of the document. */
+/** With these keywords a reference no longer points into the document. */
 const FOREIGN_BASES = ['$id', '$dynamicRef', '$dynamicAnchor']
 const JSON_TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
 
 /**
- * The schema with its references resolved. What the validator would otherwise meet in the middle of a run is a problem
+ * The schema with its references resolved. A mistake that the validator would find in the middle of a run is reported
  * now.
  */
 export function checkedSchema(
@@ -138,7 +137,7 @@ function refuseForm(
     expected,
   }: { keyword: string; content: unknown; what: string; path: Path; expected: string },
 ): void {
-  // Elsewhere, as in OpenAPI parameters, "required" is said of the member itself.
+  // Elsewhere, as in OpenAPI parameters, "required" is a flag of the member itself.
   const isRequired = keyword === 'required' && typeof content === 'boolean'
   const [name, parent] = [path.at(-2), path.at(-3)]
   const list = `required: [${String(parent === 'properties' ? name : '<name>')}]`

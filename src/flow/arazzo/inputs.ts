@@ -1,6 +1,6 @@
 /**
- * The inputs of a workflow: a JSON Schema whose properties are read one by one, with references into the document's
- * components resolved, and what x-dcr adds to each. Knows nothing of where a value comes from.
+ * Reads the inputs of a workflow: a JSON Schema whose properties are read one by one, with references into the document's
+ * components resolved, and the x-dcr members of each. src/plan decides where a value comes from.
  */
 
 import type { Path } from '../document/document.ts'
@@ -25,7 +25,7 @@ export function parseInputs(scope: Scope, path: Path, what: string): void {
     if (!Object.hasOwn(properties, name))
       scope.unknownName('input', name, Object.keys(properties), [...place, 'required', index])
   }
-  // Conditions and audiences may speak of any input, so all names are known before the first expression is read.
+  // Conditions and audiences may read any input, so all names are known before the first expression is read.
   const places = Object.keys(properties).map((name) => {
     const written: Path = [...place, 'properties', name]
     const own = schemaAt(reader, written, `input "${name}"`) ?? written
@@ -37,7 +37,7 @@ export function parseInputs(scope: Scope, path: Path, what: string): void {
   }
 }
 
-/** Names of the inputs of the workflow at `path`, without a word about what is wrong with them. */
+/** Names of the inputs of the workflow at `path`, without reporting their mistakes. */
 export function inputNames(reader: Reader, path: Path): ReadonlySet<string> {
   const place = schemaAt(reader, [...path, 'inputs'])
   const fields = place && reader.raw(place)
@@ -117,11 +117,11 @@ function parseMint(scope: Scope, extension: Fields, name: string, path: Path): M
   return { audience: template('audience'), alg: template('alg'), lifetimeSeconds }
 }
 
-/** May stand beside a reference: they say something about the input, not about its values. */
+/** Allowed beside a reference: they describe the input, not its values. */
 const BESIDE_REFERENCES = ['$ref', '$anchor', 'description', 'title', 'default', 'x-dcr']
 
 /**
- * The place of the schema that stands at `path`, or of the component it refers to. Undefined where the reference leads
+ * The place of the schema at `path`, or of the component it refers to. Undefined where the reference leads
  * nowhere; `what` names the schema in the problems, and without it there are none.
  */
 function schemaAt(reader: Reader, path: Path, what?: string): Path | undefined {

@@ -1,6 +1,6 @@
 /**
- * An Arazzo document and all that its source descriptions name, whole, before anything in them is resolved. Documents are
- * files: one that is named by a URL must lie here, which its `$self` proves. Opens no connection.
+ * Loads an Arazzo document and all documents that its source descriptions name, before anything in them is resolved. All are
+ * local files: a document named by a URL is the local file whose `$self` is that URL. Opens no connection.
  * @see [Arazzo 1.1 Parsing Documents](https://spec.openapis.org/arazzo/v1.1.0.html#parsing-documents)
  */
 import { existsSync } from 'node:fs'
@@ -22,7 +22,7 @@ export interface Volume extends Reading {
   readonly others: ReadonlyMap<string, Volume>
 }
 
-/** The volume of `document`, with the others that it leads to. Problems of all of them are added to `problems`. */
+/** The volume of `document`, with the others that it refers to. Problems of all of them are added to `problems`. */
 export async function openLibrary(document: Document, problems: Problem[]): Promise<Volume> {
   return await new Library(problems).open(document)
 }
@@ -62,7 +62,7 @@ class Library {
       others,
       shapes: shapesOf(reader),
     }
-    // Known before its sources are read, since documents may lead to each other.
+    // Stored before its sources are read, since documents may refer to each other.
     this.#volumes.set(document.file, volume)
     for (const index of items(root.sourceDescriptions).keys()) await this.#source(volume, index, { sources, others })
     unique(reader, ['sourceDescriptions'], items(root.sourceDescriptions), 'name')
@@ -119,7 +119,7 @@ class Library {
     const identities = await this.#identitiesIn(folder)
     const byIdentity = [...identities].find(([, one]) => one === identity)?.[0]
     if (byIdentity !== undefined) return byIdentity
-    // A set of documents that was copied as a whole: the same path leads from one to the other. Another identity bars it.
+    // In a set of documents copied as a whole the relative path stays the same. A file with another `$self` is not taken.
     const mirrored = resolve(folder, url)
     if (isRelative && existsSync(mirrored) && !identities.has(mirrored)) return mirrored
     reader.add(
@@ -135,7 +135,7 @@ class Library {
     return undefined
   }
 
-  /** Files of a folder by which absolute `$self` they give themselves. */
+  /** Files of a folder, by their absolute `$self`. */
   #identitiesIn(folder: string): Promise<ReadonlyMap<string, string>> {
     const known = this.#identities.get(folder) ?? identitiesIn(folder)
     this.#identities.set(folder, known)
@@ -143,7 +143,7 @@ class Library {
   }
 }
 
-/** More documents than a set has; it bounds the search. */
+/** More documents than a set has; limits the search. */
 const MOST_FILES = 200
 const SELF = /^\s*["']?\$self["']?\s*:\s*["']?([a-z][a-z0-9+.-]*:[^\s"',}]+)/im
 

@@ -1,4 +1,4 @@
-/** What a flow file says once it is checked: workflows, steps, actions and the values they hold. Knows no file format. */
+/** The types of a checked flow: workflows, steps, actions and their values. */
 import type { DeclaredEffect } from '../../record/effect.ts'
 import type { SourceLocation } from '../../record/errors.ts'
 import type { Condition } from '../expression/criterion.ts'
@@ -16,7 +16,7 @@ export interface Flow {
   readonly text: string
   readonly sha256: string
   readonly title: string
-  /** its own URI, where it says one */
+  /** its own URI (`$self`), if it has one */
   readonly self?: string | undefined
   /** the source descriptions by name, each with its fields as written */
   readonly sources: ReadonlyMap<string, Readonly<Record<string, unknown>>>
@@ -91,7 +91,7 @@ interface StepBase {
   readonly clauses: readonly string[]
   readonly timeoutMs?: number | undefined
   readonly dependsOn: readonly Dependency[]
-  /** runs after the others, whatever they came to */
+  /** runs after the others, whatever their result */
   readonly finally: boolean
   /** a repetition does no harm */
   readonly retrySafe: boolean
@@ -115,7 +115,7 @@ export interface CallStep extends StepBase {
   /** the step holds when the server refuses */
   readonly expectRefused: boolean
   readonly alterations: readonly Alteration[]
-  /** variants of the step that are run instead of it; with none, the step itself is */
+  /** variants of the step that run instead of it; with none, the step itself runs */
   readonly cases: readonly Case[]
 }
 
@@ -124,7 +124,7 @@ export interface WorkflowStep extends StepBase {
   readonly invocation: Invocation
 }
 
-/** Another workflow, and what it is told. */
+/** Another workflow, and its arguments. */
 export interface Invocation extends WorkflowName {
   readonly arguments: ReadonlyMap<string, Value>
   readonly at: SourceLocation
@@ -146,7 +146,7 @@ export interface Dependency {
 
 export interface RequestBody {
   readonly contentType: string
-  /** what the description says of the fields of a form */
+  /** how the description encodes the fields of a form */
   readonly encodings: ReadonlyMap<string, Encoding>
   readonly payload: Value
   readonly replacements: readonly Replacement[]

@@ -1,4 +1,4 @@
-/** What steps read and run: the expressions of a step, the workflows it leads to, the steps that one step needs. */
+/** Lists what steps use: the expressions of a step, the workflows it can run, the steps that it needs. */
 
 import { inOrder } from '../document/order.ts'
 import type { Expression } from '../expression/expression.ts'
@@ -79,13 +79,13 @@ export function targetOf(action: Action): Target | undefined {
   return action.type === 'retry' ? action.through : undefined
 }
 
-/** A workflow with the document it stands in. */
+/** A workflow with its document. */
 export interface Chosen {
   readonly flow: Flow
   readonly workflow: Workflow
 }
 
-/** The workflow that `flow` knows by that name. */
+/** The workflow of that name in `flow`. */
 export function workflowOf(flow: Flow, { source, workflowId }: WorkflowName): Chosen | undefined {
   const place = source === undefined ? flow : flow.others.get(source)
   const workflow = place?.workflows.find((one) => one.workflowId === workflowId)
@@ -181,7 +181,7 @@ export function onlyStep(whole: Workflow, name: string): Workflow | undefined {
   const read = inputsOf(reduced)
   return {
     ...reduced,
-    // What only the other steps read is not missed.
+    // Inputs that only the dropped steps read are no longer required.
     inputs: workflow.inputs.map((input) => ({ ...input, required: input.required && read.has(input.name) })),
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The parameters of a step and of the workflow around it, and whether the operation takes what the step sends. Knows nothing
- * of how they are written into a request.
+ * Reads the parameters of a step and of its workflow, and checks that the operation takes what the step sends. src/execute
+ * writes them into a request.
  */
 import { nearest } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
@@ -34,12 +34,12 @@ export function sharedParameters(scope: Scope, path: Path, what: string, hasWork
     reader,
     toCalls.flatMap((one) => parseParameter(scope, one, what) ?? []),
   )
-  // What says no place is meant for workflows, and wins there.
+  // A parameter without `in` is meant for workflows, and wins there.
   const toWorkflows = hasWorkflowSteps ? [...toCalls, ...all.filter((one) => !hasPlace(one))] : []
   return { parameters, toWorkflows }
 }
 
-/** What a step sends: what its workflow passes to all, unless it says the same itself, and its own. */
+/** What a step sends: its own parameters, and those its workflow passes to all steps unless the step has the same one. */
 export function parametersOf(scope: Scope, path: Path, what: string, shared: Shared): readonly PlacedParameter[] {
   const list = items(scope.reader.raw([...path, 'parameters']))
   const own = distinct(
@@ -108,7 +108,7 @@ export function checkFit(
   what: string,
   path: Path,
 ): void {
-  // Nobody knows what an operation takes that no description has.
+  // Without a description there is nothing to check the parameters against.
   if (operation.description === undefined) return
   for (const parameter of step.parameters) {
     if (parameter.in === 'header' && CLIENT_HEADERS.has(parameter.name.toLowerCase())) continue

@@ -1,6 +1,6 @@
 /**
- * What the expressions of one workflow may read, and the values, criteria and templates parsed under that rule. Turns what
- * a parser has against a text into a problem at its place. Knows nothing of steps or of how they are run.
+ * What the expressions of one workflow may read. Parses its values, criteria and templates, checks their references, and
+ * reports each error of a parser as a problem with its place in the file.
  */
 import { suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
@@ -19,20 +19,20 @@ import type { ApiDescription } from '../openapi/description.ts'
 import type { Criterion, Input, Value, WorkflowName } from './model.ts'
 import { ARAZZO, type Reader } from './structure.ts'
 
-/** The names that other workflows can say of a workflow, known before any of them is parsed. */
+/** The names of a workflow that other workflows can use, read before any workflow is parsed. */
 export interface Shape {
   readonly workflowId: string
   readonly inputs: ReadonlySet<string>
   readonly outputs: ReadonlySet<string>
   readonly stepIds: ReadonlySet<string>
-  /** the workflows that it says it depends on */
+  /** the workflows in its `dependsOn` */
   readonly dependsOn: readonly string[]
 }
 
 /** What is known of a file when a workflow of it is parsed. */
 export interface Reading {
   readonly reader: Reader
-  /** the document's own URI, where it says one */
+  /** the document's own URI (`$self`), if it has one */
   readonly self: string | undefined
   /** API descriptions and other Arazzo documents, by the names of their source descriptions */
   readonly sources: ReadonlyMap<string, ApiDescription>
@@ -57,7 +57,7 @@ export function namedIn(reading: Reading, text: string): Named | undefined {
   return place && shape && { source, workflowId, shape, reading: place }
 }
 
-/** What a workflow waits for, at any distance and across documents, the first to run first; and a circle of them. */
+/** All workflows that one depends on, also across documents, in running order; and a circle among them. */
 export function awaitedBy(start: Named): ReturnType<typeof inOrder<Shape>> {
   const readings = new Map([[start.shape, start.reading]])
   return inOrder([start.shape], (shape) => {
@@ -68,7 +68,7 @@ export function awaitedBy(start: Named): ReturnType<typeof inOrder<Shape>> {
   })
 }
 
-/** Where an expression stands decides what it may read; after a workflow was run as a step, that workflow's outputs. */
+/** The place of an expression decides what it may read; after a step that ran a workflow, also that workflow's outputs. */
 export type Stage = 'request' | 'response' | 'inherited' | 'end' | { readonly called: Shape }
 
 export class Scope {
@@ -77,7 +77,7 @@ export class Scope {
   readonly others: ReadonlyMap<string, Reading>
   readonly shapes: ReadonlyMap<string, Shape>
   readonly inputs = new Map<string, Input>()
-  /** by the steps that have run where the parser stands */
+  /** by the steps that come before the parser's place */
   readonly outputsOf = new Map<string, ReadonlySet<string>>()
   readonly stepIds: ReadonlySet<string>
   /** workflows that steps before the parser's place have run */
@@ -116,7 +116,7 @@ export class Scope {
     return this.#after.has(shape)
   }
 
-  /** The workflow that the text at `path` names; undefined, with the problem said, where there is none. */
+  /** The workflow that the text at `path` names; undefined, and a problem, where there is none. */
   workflowNamed(text: string, path: Path): Named | undefined {
     const found = namedIn(this.#reading, text)
     if (found === undefined) this.#unknownWorkflow(text, path)
@@ -201,7 +201,7 @@ export class Scope {
     )
   }
 
-  /** The criteria of the list at `path`; `what` owns it. */
+  /** The criteria of the list at `path`; `what` names their owner in messages. */
   criteria(path: Path, what: string, stage: Stage): Criterion[] {
     const list = this.reader.raw(path)
     if (!Array.isArray(list)) return []
@@ -250,7 +250,7 @@ export class Scope {
     return this.guarded(() => parsePointer(text), path)
   }
 
-  /** Parses the text at `path`, and turns what the parser has against it into a problem there. */
+  /** Parses the text at `path`, and reports an error of the parser as a problem there. */
   guarded<T>(parse: () => T, path: Path): T | undefined {
     try {
       return parse()
@@ -266,7 +266,7 @@ export class Scope {
     this.reader.add({ code, message, expected, found, hint }, path, offset)
   }
 
-  /** Parses, and turns what the parser or the references have against it into problems at their places. */
+  /** Parses a text, and reports errors of the parser and wrong references as problems with their places. */
   parsed<T extends Template | Condition | Selector>(
     parse: () => T,
     stage: Stage,
@@ -351,7 +351,7 @@ export class Scope {
   #stepReference(expression: Extract<Expression, { kind: 'steps' }>, path: Path, stage: Stage): void {
     const { stepId, name, text, offset } = expression
     const outputs = this.outputsOf.get(stepId)
-    // An action of the whole workflow stands after every step; a step that has not run has no value there.
+    // An action of the whole workflow may run after any step; a step that has not run has no value there.
     if (outputs === undefined && this.stepIds.has(stepId)) {
       if (stage === 'inherited') return
       this.reader.add(
@@ -393,7 +393,7 @@ export class Scope {
     }
   }
 
-  /** A field of a source description; what comes first by the text, an operation or a workflow, is no value. */
+  /** A field of a source description. Arazzo looks for an operation or a workflow first; neither is a value. */
   #sourceReference(expression: Extract<Expression, { kind: 'sourceDescriptions' }>, path: Path): void {
     const { source, reference, text, offset } = expression
     const names = sourceNames(this.reader)

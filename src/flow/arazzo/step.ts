@@ -1,6 +1,6 @@
 /**
- * One step: what it calls, what it sends and whether the operation takes that, how its answer is judged, and its x-dcr
- * extensions. Knows the steps before it only by what the scope lets it read.
+ * Reads one step: what it calls, what it sends and whether the operation takes that, how its answer is judged, and its x-dcr
+ * members. Earlier steps are reached only through the scope.
  */
 
 import type { Path } from '../document/document.ts'
@@ -78,7 +78,7 @@ function parseCall(scope: Scope, place: Place, shared: Shared): CallStep | undef
   return { ...step, cases: casesAt(scope, path, { what, step, control: extension?.control }) }
 }
 
-/** Members of x-dcr that speak of a request, which a step that runs a workflow does not send. */
+/** Members of x-dcr that concern a request, which a step that runs a workflow does not send. */
 const OF_REQUESTS = ['identity', 'url', 'expect', 'alter', 'cases', 'control']
 
 function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | undefined {
@@ -112,7 +112,7 @@ function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | u
   return { ...base, kind: 'workflow', invocation: told }
 }
 
-/** Stands for a workflow that is not there, so that what follows from it is not said as well. */
+/** Used for a workflow that does not exist, so that its absence is reported once and not again by what depends on it. */
 const NOTHING: Shape = { workflowId: '', inputs: new Set(), outputs: new Set(), stepIds: new Set(), dependsOn: [] }
 
 /** What all steps have. The step's outputs are known to the scope from here on. */

@@ -1,6 +1,6 @@
 /**
- * The members of each Arazzo and x-dcr object as tables, and one reader that holds a document against them. What a table
- * does not name is an error with its place; what it marks as not supported yet is refused, never ignored.
+ * The members of each Arazzo and x-dcr object as tables, and one reader that checks a document against them. A member that
+ * no table names is an error with its place; one that is marked as not supported yet is refused, never ignored.
  */
 import { DECLARED_EFFECTS } from '../../record/effect.ts'
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
@@ -8,7 +8,7 @@ import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
 
-/** Each with the words a message has for it. */
+/** Each type with its name in messages. */
 const TYPES = {
   string: 'a string',
   integer: 'a whole number',
@@ -133,7 +133,7 @@ export const ARAZZO = {
     in: { type: 'string', oneOf: ['path', 'query', 'querystring', 'header', 'cookie'], later: ['channel'] },
     value: { type: 'any', required: true },
   },
-  /** Stands where a parameter or an action could, and points to one in components. */
+  /** Used instead of a parameter or an action; points to one in components. */
   reusable: { reference: name, value: any },
   components: { inputs: map, parameters: map, successActions: map, failureActions: map },
   /** A JSON Schema of which the object's own members are read one by one; rules about the object as a whole are not. */
@@ -175,7 +175,7 @@ export const ARAZZO = {
   criterion: { context: text, condition: name, type: any, 'x-dcr': extension },
 } as const satisfies Record<string, Members>
 
-/** The one extension key, by the object it stands on. See docs/decisions/0001-flow-format.md. */
+/** The members of the extension key x-dcr, by the object that has it. See docs/decisions/0001-flow-format.md. */
 export const X_DCR = {
   workflow: {
     effect: {
@@ -287,7 +287,7 @@ export const X_DCR = {
   },
 } as const satisfies Record<string, Members>
 
-/** More mistakes than a person reads at once; the rest is not looked for. */
+/** More mistakes than a person reads at once; reading stops here. */
 const MOST_PROBLEMS = 200
 /** Instructions of all regular expressions of a document; compiling them takes less than a second. */
 export const MOST_INSTRUCTIONS = 100_000
@@ -302,7 +302,7 @@ export class Reader {
     this.problems = problems
   }
 
-  /** What the document holds at `path`, unchecked. */
+  /** The value at `path`, unchecked. */
   raw(path: Path): unknown {
     return valueAt(this.document.data, path)
   }
@@ -455,8 +455,8 @@ export class Reader {
 }
 
 /**
- * Extensions of other tools are kept and ignored, as Arazzo demands. Not so ours where it has no meaning or is misspelt, and
- * not one that changes who may call.
+ * Extensions of other tools are kept and ignored, as Arazzo demands. Refused are x-dcr where it has no meaning or is
+ * misspelt, and an extension that changes who may call.
  */
 function isForeign(member: string): boolean {
   return member.startsWith('x-') && member !== 'x-security' && nearest(member, ['x-dcr']) === undefined

@@ -1,6 +1,5 @@
 /**
- * What a step calls: an operation by its id or its place in a description, or a URL that no description knows. Knows nothing
- * of what is sent to it.
+ * Reads what a step calls: an operation by its id or its place in a description, or a URL that is in no description.
  */
 import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
@@ -17,7 +16,7 @@ export interface Called {
   readonly url?: Template | undefined
 }
 
-/** The members of a step that say what is run, one of which it has. */
+/** The members of a step that say what it runs; a step has exactly one of them. */
 export const TARGETS = ['operationId', 'operationPath', 'workflowId', 'x-operation'] as const
 
 export function findCall(scope: Scope, fields: Fields, what: string, path: Path): Called | undefined {
@@ -85,7 +84,7 @@ function byPath(scope: Scope, operationPath: string, what: string, place: Path):
   return undefined
 }
 
-/** Redocly's extension: a call that no description knows, so nothing of its answer is documented. */
+/** Redocly's extension: a call that is in no description, so its answer is not documented. */
 function byUrl(scope: Scope, what: string, path: Path): Called | undefined {
   const fields = scope.reader.object(path, `x-operation of ${what}`, ARAZZO['x-operation'])
   if (typeof fields?.url !== 'string' || typeof fields.method !== 'string') return undefined

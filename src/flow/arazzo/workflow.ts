@@ -1,4 +1,4 @@
-/** One workflow: its inputs, its steps in the order in which they run, the actions all of them share, its outputs. */
+/** Reads one workflow: its inputs, its steps in running order, the actions that all steps share, its outputs. */
 
 import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
@@ -116,7 +116,7 @@ function withInherited(
 }
 
 /**
- * A retry that names the step itself just repeats it: the execution that it asks for is the repetition.
+ * A retry that names its own step just repeats the step.
  * @see [Arazzo 1.1 Failure Action Object](https://spec.openapis.org/arazzo/v1.1.0.html#failure-action-object)
  */
 function withoutItself(action: Action, { stepId }: Step): Action {
@@ -125,7 +125,7 @@ function withoutItself(action: Action, { stepId }: Step): Action {
 }
 
 /**
- * The indexes of the steps in the order in which they run: as written, unless `dependsOn` asks for another; then those
+ * The indexes of the steps in the order in which they run: as written, unless `dependsOn` requires another; then those
  * that always run, the last written first.
  */
 function runOrder(reader: Reader, raw: readonly unknown[], path: Path): readonly number[] {
@@ -177,7 +177,7 @@ function runsWorkflow(step: unknown): boolean {
   return isRecord(step) && step.workflowId !== undefined
 }
 
-/** A runner that does not know these would send something else than the author means. */
+/** A runner that does not know these members would send something other than the author means. */
 const CHANGES_THE_REQUEST = ['alter', 'cases', 'finally', 'expect', 'identity']
 
 /**

@@ -1,4 +1,4 @@
-/** Owns yaml: a YAML or JSON text as plain data in which every value knows its line and column. Knows no format. */
+/** Parses YAML or JSON into plain data and finds the line and column of each value. The only file that imports yaml. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -27,19 +27,19 @@ export interface Document {
   /** of the text, hex */
   readonly sha256: string
   readonly data: unknown
-  /** Where the value at `path` stands (or the nearest place above it); `offset` counts characters into its text. */
+  /** Line and column of the value at `path`, or of its nearest existing parent; `offset` counts characters into its text. */
   at(path: Path, offset?: number): SourceLocation
-  /** Where the last member name of `path` stands. */
+  /** Line and column of the last member name of `path`. */
   keyAt(path: Path): SourceLocation
 }
 
-/** More than any hand-written flow or API description; a bound for hostile files. */
+/** Larger than any hand-written flow or API description; limits hostile files. */
 const LARGEST = 4 * 1024 * 1024
 /** Aliases may not multiply the document ("billion laughs"). */
 const MOST_ALIASES = 100
-/** Objects and lists within each other; what reads a document may recurse. */
+/** Deepest nesting of objects and lists, so that code that reads a document may recurse. */
 const DEEPEST = 100
-/** Objects, lists and other values of a flow, those behind aliases each time; ten times what a long one has. */
+/** Most objects, lists and other values in a flow, counted once for each alias; ten times the count in a long flow. */
 const MOST_VALUES = 50_000
 const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
@@ -63,7 +63,7 @@ export async function readDocument(file: string, named: string, at?: SourceLocat
   return parseDocument(text, file)
 }
 
-/** A flow: of so many values that whatever is done for each of them or for each pair ends soon. */
+/** Parses a flow. Limits its number of values, so that work for each value or for each pair of values ends soon. */
 export async function readFlowDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
   const document = await readDocument(file, named, at)
   let left = MOST_VALUES
@@ -108,8 +108,8 @@ function parseDocument(text: string, file: string): Document {
 }
 
 /**
- * The data of a description that this package brings along, made when it was built; by the hash of its text, so a changed
- * file is parsed anew. Parsing one takes longer than a call.
+ * The data of an API description shipped with this package, parsed when the package was built. It is found by the hash of
+ * the text, so a changed file is parsed again. Parsing one takes longer than a call.
  */
 function compiledData(sha256: string): unknown {
   try {
@@ -119,7 +119,7 @@ function compiledData(sha256: string): unknown {
   }
 }
 
-/** Places are asked for only where something is wrong. */
+/** Computed on demand: only error messages need places. */
 function deferred(text: string, file: string, sha256: string, data: unknown): Document {
   let whole: Document | undefined
   const document = () => (whole ??= parsed(text, file, sha256))
@@ -147,12 +147,12 @@ function parsed(text: string, file: string, sha256: string): Document {
   const problems = faults.map(
     ({ offset, words }): Problem => ({ code: 'FLOW_SYNTAX', message: words, at: place(offset) }),
   )
-  // The first mistake of a line makes nonsense of its rest.
+  // The parser misreads a line after its first mistake, so only that one is reported.
   const first = problems.filter(({ at }, index) => problems.findIndex((other) => other.at?.line === at?.line) === index)
   if (isNonEmpty(first)) throw new ToolError(first)
 
   const pairs = new WeakMap<object, ReadonlyMap<string, Pair>>()
-  /** By an index for each object, since looking through a hundred thousand members for each of them takes minutes. */
+  /** Uses an index for each object: a linear search for each of a hundred thousand members takes minutes. */
   const pairOf = (map: YAMLMap, key: string | number): Pair | undefined => {
     const known =
       pairs.get(map) ??
@@ -199,7 +199,7 @@ interface Fault {
   readonly words: string
 }
 
-/** What keeps a text from being data. What the parser only warns of (a tag like !include) would be data nobody meant. */
+/** Problems that stop a text from being read as data. Warnings of the parser (a tag like !include) count as errors here. */
 function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
   const faults: Fault[] = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
     offset: pos[0],
@@ -266,14 +266,14 @@ function guarded<T>(file: string, parse: () => T): T {
   try {
     return parse()
   } catch (cause) {
-    // The two that the parser throws: a text too deep for its own recursion, and aliases beyond MOST_ALIASES.
+    // The two errors that the parser throws: a text too deep for its own recursion, and aliases beyond MOST_ALIASES.
     if (!(cause instanceof RangeError || cause instanceof ReferenceError)) throw cause
     const message = cause instanceof RangeError ? TOO_DEEP : 'the aliases of the file multiply it beyond all measure'
     return fail({ code: 'FLOW_SYNTAX', message, at: { file, line: 1, column: 1 } }, cause)
   }
 }
 
-/** Where the parser's own words do not say what a person did. */
+/** Replaces messages of the parser that do not name the author's mistake. */
 const FAULTS: Readonly<Record<string, string>> = {
   BLOCK_AS_IMPLICIT_KEY: 'a member starts in the middle of a line; a text with ": " in it needs quotes',
   MULTIPLE_DOCS: 'the file holds more than one document',

@@ -1,9 +1,9 @@
-/** What comes before what: steps and workflows in an order that serves what each of them needs. Knows neither. */
+/** Sorts items so that each comes after those it needs. Used for steps and for workflows. */
 
 export interface Order<T> {
   /** each once, after everything it needs, otherwise as given */
   readonly order: readonly T[]
-  /** things that wait for each other, if any do */
+  /** items that need each other in a circle, if any do */
   readonly circle: readonly T[] | undefined
 }
 
@@ -15,7 +15,7 @@ export function namesOf(circle: readonly string[]): string {
     .join(', ')}${circle.length > 10 ? ', …' : ''}`
 }
 
-/** Everything that leads from `starts` by `needs`. Without recursion, since hostile files make long chains. */
+/** Everything that `starts` need, directly or indirectly. Without recursion, since hostile files make long chains. */
 export function inOrder<T>(starts: Iterable<T>, needs: (one: T) => Iterable<T>): Order<T> {
   const order: T[] = []
   const state = new Map<T, 'open' | 'done'>()

@@ -1,6 +1,6 @@
 /**
  * Simple conditions: literals, operators and runtime expressions, with the loose comparisons of Arazzo.
- * Knows nothing of the other flavours of criteria, of files or of reports.
+ * criterion.ts has the other kinds of criteria.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
 import { clip, type Expression, ExpressionError, own, quote, scanExpression } from './expression.ts'
@@ -41,7 +41,7 @@ export function parseSimple(text: string): { root: SimpleNode; references: reado
   return { root: parser.parse(), references: parser.references }
 }
 
-/** The comparison as one of which case and type must match too; undefined where it is not a single `==`. */
+/** The comparison made exact, so that case and type must match too; undefined where it is not a single `==`. */
 export function exactly(root: SimpleNode): SimpleNode | undefined {
   if (root.kind !== 'compare' || root.operator !== '==') return undefined
   const sides = [root.left, root.right]
@@ -56,7 +56,7 @@ export function evaluateSimple(root: SimpleNode, read: (expression: Expression) 
   return new SimpleEvaluator(read).evaluate(root)
 }
 
-/** What a value in a condition stands for, given that of its expression. */
+/** The value of an operand, given that of its expression. */
 export function dereference({ path }: SimpleValue, value: unknown): unknown {
   let current = value
   for (const step of path) {
@@ -77,7 +77,7 @@ const RELATION = /<=|>=|<|>/y
 /** Where names and pointers end in a condition, though their own grammar would take more. */
 const BOUNDARY = /[\s()[\]<>=]|!=|&&|\|\|/g
 
-/** What people write from other languages, and what stands for it here. */
+/** Operators of other languages that people write, and what to write here instead. */
 const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/^===/, 'equality is written "=="'],
   [/^!==/, 'inequality is written "!="'],
@@ -190,7 +190,7 @@ class SimpleParser {
     return { kind: 'literal', value: text.slice(1, -1).replaceAll("''", "'") }
   }
 
-  /** Dots that the grammar counts to a name or pointer stay there: `$steps.a.outputs.b.c` is the output "b.c". */
+  /** Dots that the grammar makes part of a name or pointer stay there: `$steps.a.outputs.b.c` is the output "b.c". */
   private value(): SimpleNode {
     const offset = this.position
     BOUNDARY.lastIndex = offset
@@ -278,7 +278,7 @@ class SimpleEvaluator {
     const { operator } = node
     const left = this.evaluate(node.left)
     const right = this.evaluate(node.right)
-    // Compared with null, what is missing counts as null: the text's own example tests for data with `!= null`.
+    // Compared with null, a missing value counts as null: an example in Arazzo tests for data with `!= null`.
     // Anywhere else it is an error, since `$response.body#/misspelt != 'x'` must not pass.
     if ((left === null || right === null) && !node.exact) {
       const same = (left ?? null) === (right ?? null)

@@ -1,6 +1,6 @@
 /**
- * Criterion Objects: the flavours of conditions, checked when the flow is read and judged against an exchange.
- * A condition that cannot be evaluated fails and says why; it never passes. Knows nothing of files or of records.
+ * Criterion Objects: parses each kind of condition when the flow is read, and judges it against an exchange.
+ * A condition that cannot be evaluated fails and says why; it never passes.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
 import { dereference, evaluateSimple, exactly, kindOf, parseSimple, type SimpleNode } from './condition.ts'
@@ -22,7 +22,7 @@ import { type ExpressionType, selectorKind, within } from './selector.ts'
 
 /** UTF-16 units of a condition as written. */
 const MAX_CONDITION = 8 * 1024
-/** A longer value is described in a report, not shown. Never cut: half a secret is not recognised as one. */
+/** A longer value is described in a report, not shown. Never shortened: the redaction would not recognise half a secret. */
 const MAX_SHOWN = 2_000
 
 export interface ConditionSource {
@@ -49,13 +49,13 @@ export type Condition = {
       readonly kind: 'jsonpath'
       readonly context: Expression
       readonly parts: readonly PathPart[]
-      /** the query, with embedded values left empty; absent where one of them stands outside quotes */
+      /** the query, with embedded values left empty; absent where one of them is outside quotes */
       readonly path: JsonPath | undefined
     }
   | { readonly kind: 'jsonpointer'; readonly context: Expression; readonly pointer: readonly string[] }
 )
 
-/** A piece of a JSONPath, or an embedded expression with the quotes it stands in. */
+/** A piece of a JSONPath, or an embedded expression with the quotes around it. */
 type PathPart = string | { readonly expression: Expression; readonly quotes: '"' | "'" | undefined }
 
 export interface Verdict {
@@ -102,7 +102,7 @@ export function parseCondition(source: ConditionSource): Condition {
   })
 }
 
-/** The condition as one of which case and type must match too; undefined where it is not a simple `==` alone. */
+/** The condition made exact, so that case and type must match too; undefined where it is not a simple `==` alone. */
 export function exactCondition(condition: Condition): Condition | undefined {
   const root = condition.kind === 'simple' ? exactly(condition.root) : undefined
   return root && { ...condition, kind: 'simple', root }
@@ -196,7 +196,7 @@ const JUDGES: { readonly [Kind in Condition['kind']]: Judge<Kind> } = {
     return { pass: length > 0, actual: `${selected}: ${[...new Set([...seen, ...embedded])].join(', ')}` }
   },
 
-  /** No clause says when a pointer passes; as for JSONPath, it is when there is a node. */
+  /** Arazzo does not say when a pointer passes; as with JSONPath, it passes when there is a node. */
   jsonpointer(condition, readings) {
     const value = resolvePointer(readings.read(condition.context), condition.pointer)
     return { pass: value !== undefined, actual: sentence(`${condition.context.text}#${condition.text}`, value) }
@@ -269,7 +269,7 @@ function shortJson(value: object): string | undefined {
   }
 }
 
-/** Finds the quotes around each embedded expression; a value must not end the string it stands in. */
+/** Finds the quotes around each embedded expression; a value must not end the string around it. */
 function quotesAround(parts: readonly (string | Expression)[]): PathPart[] {
   let quotes: '"' | "'" | undefined
   let escaped = false
@@ -307,7 +307,7 @@ function checkedPath(parts: readonly PathPart[]): JsonPath | undefined {
 }
 
 /**
- * The query with its values. By the text a value is substituted as it is; here one inside a quoted string is escaped,
+ * The query with its values. Arazzo substitutes a value as it is; here one inside a quoted string is escaped,
  * and one outside may only be a number, a literal or a name: a server's answer must not rewrite the check on it.
  */
 function resolvedPath(parts: readonly PathPart[], readings: Readings): JsonPath {
@@ -315,13 +315,13 @@ function resolvedPath(parts: readonly PathPart[], readings: Readings): JsonPath 
   return filled('a JSONPath', () => parseJsonPath(text))
 }
 
-/** By the text a value is part of the pattern as it is, so that patterns can be inputs. */
+/** Arazzo puts a value into the pattern as it is, so that patterns can be inputs. */
 function resolvedPattern(parts: readonly (string | Expression)[], readings: Readings): Pattern {
   const text = parts.map((part) => (typeof part === 'string' ? part : asText(readings.embed(part)))).join('')
   return filled('a regular expression', () => parsePattern(text))
 }
 
-/** Parses a condition with its values in place. The mistake must not quote a piece of them: it may be a secret's. */
+/** Parses a condition with its values in place. The error must not quote them: they may be secret. */
 function filled<T>(what: string, parse: () => T): T {
   try {
     return parse()

@@ -1,12 +1,12 @@
 /**
- * Runtime expressions: what stands after a `$`, its value, and strings with expressions embedded in them.
+ * Runtime expressions: parses the text after a `$`, finds its value, and fills strings with embedded expressions.
  * One grammar for 1.0.x and 1.1 documents, that of Arazzo 1.1: it reads in one way what 1.0.x leaves ambiguous.
- * Knows nothing of files (a caller maps offsets to lines), of conditions or of the network.
+ * Errors give an offset into the text; the caller maps it to a line of the file.
  * @see [Arazzo 1.1 Runtime Expressions](https://spec.openapis.org/arazzo/v1.1.0.html#runtime-expressions)
  */
 import { nearest } from '../../record/errors.ts'
 
-/** UTF-16 units; no expression a person writes comes near, and it bounds every scan below. */
+/** UTF-16 units; far longer than any expression a person writes. Limits every scan below. */
 const MAX_EXPRESSION = 8 * 1024
 /** UTF-16 units of a string that may hold embedded expressions, a payload at most. */
 const MAX_TEMPLATE = 1024 * 1024
@@ -22,7 +22,7 @@ interface Mistake {
   readonly field?: string | undefined
 }
 
-/** An expression, template or condition that cannot be parsed, or not be evaluated. The caller knows the file. */
+/** An expression, template or condition that cannot be parsed, or not be evaluated. The caller adds the file. */
 export class ExpressionError extends Error {
   readonly offset: number
   readonly expected: string | undefined
@@ -192,7 +192,7 @@ export function asText(value: unknown): string {
 }
 
 /**
- * Reference tokens of a JSON Pointer (RFC 6901), unescaped. Arazzo bars braces from pointers in expressions only, so
+ * Reference tokens of a JSON Pointer (RFC 6901), unescaped. Arazzo forbids braces in pointers only within expressions, so
  * that an embedded expression ends at the first one. `offset` is where the pointer starts, for the error's place.
  */
 export function parsePointer(pointer: string, offset = 0): readonly string[] {
@@ -221,7 +221,7 @@ export function parsePointer(pointer: string, offset = 0): readonly string[] {
     .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
-/** What a pointer leads to: own members and existing elements only; anything else has no value (RFC 6901 §4). */
+/** The value a pointer leads to: own members and existing elements only; anything else has no value (RFC 6901 §4). */
 export function resolvePointer(value: unknown, pointer: readonly string[]): unknown {
   let current = value
   for (const token of pointer) {
@@ -486,7 +486,7 @@ function sourceValue(expression: Expression, context: Context): unknown {
     case 'workflows':
       return own(context.workflows?.get(expression.workflowId)?.[expression.field], expression.name)
     case 'sourceDescriptions':
-      // An operationId or workflowId comes first by the text; the planner resolves those, what is left is a field.
+      // Arazzo looks for an operationId or workflowId first. Those are resolved before the run, so this is a field.
       return own(context.sourceDescriptions?.get(expression.source), expression.reference)
     case 'components':
       // Components are put in place while the flow is read; they have no value at run time.

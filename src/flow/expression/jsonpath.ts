@@ -1,6 +1,6 @@
 /**
- * JSONPath by RFC 9535, bounded so that no query and no answer can hold a run. Owns the dependency json-p3, and checks
- * what that lets pass or would follow without end. Knows nothing of criteria, embedded expressions or files.
+ * JSONPath (RFC 9535), limited so that no query and no answer can block a run. The only file that imports json-p3; refuses
+ * the invalid queries that json-p3 accepts and those that it would evaluate for too long.
  * @see [RFC 9535](https://www.rfc-editor.org/rfc/rfc9535.html)
  */
 import {
@@ -24,9 +24,9 @@ type Filter = jsonpath.expressions.FilterExpression
 
 /** UTF-16 units of a query. */
 const MAX_PATH = 8 * 1024
-/** Segments, selectors, brackets and operators of a query; it bounds every recursion over a query. */
+/** Segments, selectors, brackets and operators of a query; limits every recursion over a query. */
 const MAX_PARTS = 256
-/** Levels of arrays and objects in a value; it bounds every recursion over a value. */
+/** Levels of arrays and objects in a value; limits every recursion over a value. */
 const MAX_LEVELS = 100
 /** Nodes one query may visit, at most a few seconds. */
 const MAX_VISITS = 10_000_000
@@ -36,9 +36,9 @@ export interface JsonPath {
   readonly size: number
   /** The values of the nodes it selects, in the order of the document. Throws ExpressionError at a limit. */
   readonly select: (value: unknown) => unknown[]
-  /** Where those nodes stand: member names and indexes from the root. Throws as `select` does. */
+  /** The places of those nodes: member names and indexes from the root. Throws as `select` does. */
   readonly locate: (value: unknown) => (readonly string[])[]
-  /** What the query looks at by names and indexes from the root, so that a report can say what was there. */
+  /** The fixed paths from the root that the query starts with, so that a report can show what is there. */
   readonly seen: (value: unknown) => readonly { readonly text: string; readonly value: unknown }[]
 }
 
@@ -79,7 +79,7 @@ function checkParts(text: string): void {
   if (beyond !== undefined) throw mistake(text, beyond.index, `at most ${MAX_PARTS} segments, brackets and operators`)
 }
 
-/** The functions match and search, with patterns that are compiled once and cannot explode. */
+/** The functions match and search, with patterns that are compiled once and take linear time. */
 class Patterns {
   readonly compiled = new Map<string, Pattern>()
   /** of all calls of one query together */
@@ -142,7 +142,7 @@ function isPattern({ name }: { readonly name: string }): boolean {
 
 function checkPattern({ name, args: [, pattern], token }: InstanceType<typeof FunctionExtension>, patterns: Patterns) {
   if (!(pattern instanceof StringLiteral)) {
-    // By the text a pattern may come from the value; but an answer that brings one can make it slow, or silently wrong.
+    // RFC 9535 lets a pattern come from the value; but a pattern from an answer can be slow, or silently wrong.
     const message = `the pattern of ${name}(…) is not written out`
     const offset = pattern?.token.index ?? token.index
     throw new ExpressionError({ offset, message, unsupported: true, expected: 'a string in quotes' })
@@ -251,7 +251,7 @@ function compile(environment: JSONPathEnvironment, text: string): JSONPathQuery 
   }
 }
 
-/** What would have been right, by how the library says what is wrong. */
+/** The correction to suggest, by the error message of the library. */
 const EXPECTED: readonly (readonly [RegExp, string])[] = [
   [/^expected '\.'|^unexpected token 'TOKEN_ERROR/, 'a segment or the end'],
   [/^can't backup|^bald|^unexpected (?:descend|shorthand|whitespace)/, 'a member name or "*"'],

@@ -1,6 +1,6 @@
 /**
- * Regular expressions in the syntax of RE2, whose time grows with the text and never explodes: no lookaround, no
- * backreference, repetitions up to 1000. Owns the dependency re2js. Knows nothing of conditions.
+ * Regular expressions in the syntax of RE2, whose time grows linearly with the text: no lookaround, no backreference,
+ * repetitions up to 1000. The only file that imports re2js.
  * @see [RE2 syntax](https://github.com/google/re2/wiki/Syntax)
  */
 import { RE2JS, RE2JSSyntaxException } from 're2js'
@@ -40,7 +40,7 @@ export function parsePattern(source: string, { whole = false, dialect = 're2' }:
   return { test, size }
 }
 
-/** A dot, and what a dot can stand in without being one. */
+/** A dot, and the constructs in which a dot is a literal. */
 const DOT = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]|\./g
 const DOTS: Readonly<Record<string, string>> = { '.': '[^\\n\\r]' }
 
@@ -60,7 +60,7 @@ const UNSUPPORTED: readonly (readonly [RegExp, string, string | undefined])[] = 
   [/^\\[1-9k]/, 'a backreference', undefined],
 ]
 
-/** What the engine would have taken, by its own words, and what helps. */
+/** What the pattern should have at the mistake, by the error message of the engine. */
 const MISTAKES: readonly (readonly [RegExp, string])[] = [
   [/closing \)/, '")"'],
   [/unexpected \)/, '"(" before each ")", or "\\)" for the character itself'],

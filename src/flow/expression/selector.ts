@@ -1,6 +1,6 @@
 /**
  * Selector Objects: data picked out of a structured value by JSONPath or JSON Pointer, and the types such selectors
- * have. Knows nothing of where the selected value goes.
+ * have.
  * @see [Arazzo 1.1 Selector Object](https://spec.openapis.org/arazzo/v1.1.0.html#selector-object)
  */
 import { nearest } from '../../record/errors.ts'
@@ -76,7 +76,7 @@ const VERSIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** The kind a type stands for, with its version in mind; `words` are the types that may be written as a word. */
 export function selectorKind(type: ExpressionType, words: readonly string[]): string {
-  // What a file holds in its place may be anything.
+  // The file may hold any value here.
   const name = typeof type === 'string' ? type : String((type as { type?: unknown } | null)?.type)
   const allowed = typeof type === 'string' ? words : Object.keys(VERSIONS)
   if (!allowed.includes(name)) {
@@ -101,7 +101,7 @@ export function selectorKind(type: ExpressionType, words: readonly string[]): st
   return name
 }
 
-/** Runs a parser on one member of an object, so that its mistake says which. */
+/** Runs a parser on one member of an object and names that member in its error. */
 export function within<T>(field: string, parse: () => T): T {
   try {
     return parse()

@@ -1,6 +1,6 @@
 /**
- * Arazzo's rules about what thredd does not run, so that a document is called valid only where it is: steps on message
- * channels, selectors, versions. What reading a flow refuses on its own is not repeated here.
+ * Checks Arazzo's own rules for the parts that thredd does not run (steps on message channels, selectors, versions), so that
+ * lint calls a document valid only where it is. Does not repeat the errors of reading a flow.
  * @see [Arazzo 1.1](https://spec.openapis.org/arazzo/v1.1.0.html)
  */
 
@@ -136,7 +136,7 @@ function outputs(raw: unknown, path: Path, what: string, findings: Findings): vo
 
 const SELECTOR = ['context', 'selector', 'type'] as const
 
-/** A Selector Object; where any object may stand, one with a member "selector" is taken for one. */
+/** A Selector Object; where any object is allowed, one with a member "selector" is taken for it. */
 function selector(raw: unknown, path: Path, what: string, findings: Findings, isOne = false): void {
   if (!isRecord(raw) || !(isOne || 'selector' in raw)) return
   const missing = SELECTOR.filter((member) => raw[member] === undefined)

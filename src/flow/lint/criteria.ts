@@ -1,4 +1,4 @@
-/** Criteria that check nothing, or other than what was meant. Looks at conditions only, and at no answer. */
+/** Rules about criteria that check nothing, or not what their author meant. Reads conditions only, never an answer. */
 
 import { items } from '../arazzo/scope.ts'
 import { evaluateSimple, type SimpleNode, type SimpleValue } from '../expression/condition.ts'
@@ -23,7 +23,7 @@ export function lintCriteria({ root, workflows, sharedActions }: View, findings:
       isOfStep: false,
     })),
   ]
-  // An anchored criterion stands in the data once, however often it is used.
+  // A criterion with a YAML anchor is one object in the data, however often it is used.
   const seen = new Set<unknown>()
   for (const { list, isOfStep } of lists) {
     if (!seen.has(list[0]?.fields)) repeated(list, findings)

@@ -1,4 +1,4 @@
-/** x-dcr: whether an effect says what the steps do, and whether a person is told what is left to do. */
+/** Rules about x-dcr: whether the effect matches the steps, and whether a notice names what a person must still do. */
 
 import { DECLARED_EFFECTS, EFFECTS, type Effect, isStronger } from '../../record/effect.ts'
 import type { Path } from '../document/document.ts'
@@ -10,7 +10,7 @@ import { extensionOf, type View, type WorkflowView } from './view.ts'
 /** What a step can do to a client. */
 export type EffectOf = (step: CallStep) => Effect
 
-/** `flow` is what could be read of the file. */
+/** `flow` is the part of the file that could be read. */
 export function lintExtension(
   view: View,
   { flow, effectOf }: { readonly flow: Flow | undefined; readonly effectOf: EffectOf },

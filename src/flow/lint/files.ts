@@ -1,4 +1,4 @@
-/** Which files lint reads: files and folders as they were named, and the flows below a folder. */
+/** Which files lint reads: the named files, and the flows below the named folders. */
 import { existsSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
@@ -9,7 +9,7 @@ export interface Located {
   readonly problems: readonly Problem[]
 }
 
-/** `folders` are looked through for `flows/` where nothing, or a name without a path, is given; the first wins. */
+/** Without an argument, or for a name without a path, searches `flows/` in each of `folders`; the first match wins. */
 export async function locate(words: readonly string[], folders: readonly string[]): Promise<Located> {
   const problems: Problem[] = []
   const files = new Set<string>()

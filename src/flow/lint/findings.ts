@@ -1,10 +1,10 @@
-/** What lint found in one file, in the order it was found and never without end. Knows no rule. */
+/** Collects the findings of one file in the order they are added, up to a limit. */
 import type { SourceLocation } from '../../record/errors.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Level, RULES, type RuleName } from './rules.ts'
 
 export interface Finding {
-  /** a rule of the table, or the error code of what reading the flow refuses */
+  /** a rule of the table, or the error code of reading the flow */
   readonly rule: string
   readonly level: Level
   /** lower-case, names in double quotes, no full stop; never a secret */
@@ -27,7 +27,7 @@ interface More {
   readonly key?: true
 }
 
-/** More than a person reads of one file; it bounds the output for hostile ones. */
+/** More than a person reads of one file; limits the output for hostile files. */
 export const MOST_FINDINGS = 200
 
 export class Findings {

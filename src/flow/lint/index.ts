@@ -1,6 +1,6 @@
 /**
- * Flow files to findings: what reading them refuses, and what the rules have against them, all files at once. Sends nothing,
- * knows no environment, and shows no secret that is written into a file.
+ * Checks flow files and returns findings: the errors of reading them and the violations of the rules, all files at once.
+ * Sends nothing, reads no environment, and never shows a secret that is written in a file.
  */
 import { readFile } from 'node:fs/promises'
 import { type Problem, ToolError } from '../../record/errors.ts'
@@ -23,7 +23,7 @@ export interface LintOptions {
   readonly paths: readonly string[]
   /** folders that hold `flows/`, first match wins; the first is the one that relative paths start at */
   readonly folders: readonly string[]
-  /** as the JSON Schemas of Arazzo judge: no API description is needed, and names, expressions and rules only warn */
+  /** check only what the JSON Schemas of Arazzo check: needs no API description; names, expressions and rules only warn */
   readonly structureOnly?: boolean
   readonly effectOf: EffectOf
 }
@@ -31,9 +31,9 @@ export interface LintOptions {
 export interface LintReport {
   /** absolute paths, sorted */
   readonly files: readonly string[]
-  /** file by file, each from its top to its end; what belongs to no file comes first */
+  /** file by file, by line; findings that belong to no file come first */
   readonly findings: readonly Finding[]
-  /** findings of a file beyond the number that is listed */
+  /** number of findings of a file that are not listed */
   readonly beyond: ReadonlyMap<string, number>
   /** texts of the files by path, secrets blotted out */
   readonly sources: ReadonlyMap<string, string>
@@ -61,7 +61,7 @@ export async function lint({ paths, folders, structureOnly = false, effectOf }: 
   return { files, findings: sorted, beyond, sources: await withOthers(sources, sorted, unshown) }
 }
 
-/** What a CI job goes by: 2 where there is an error, or with `strict` a warning. */
+/** Exit code: 2 where there is an error, or with `strict` a warning. */
 export function exitCode({ findings }: LintReport, { strict }: { readonly strict: boolean }): 0 | 2 {
   return findings.some(({ level }) => level === 'error' || (strict && level === 'warning')) ? 2 : 0
 }
@@ -100,7 +100,7 @@ async function lintFile(file: string, structureOnly: boolean, effectOf: EffectOf
   )
   const shown = listed.slice(0, MOST_FINDINGS)
   const beyond = listed.length - shown.length + findings.beyond
-  // So many secrets are not found one by one: nothing of the text is shown.
+  // Too many secrets to find one by one: nothing of the text is shown.
   if (secrets.size >= MOST_SECRETS) {
     return { findings: shown.map(({ expected, found, ...finding }) => finding), beyond, isUnshown: true }
   }
@@ -108,7 +108,7 @@ async function lintFile(file: string, structureOnly: boolean, effectOf: EffectOf
   return { findings: shown.map((finding) => withoutSecrets(finding, secrets)), beyond, text }
 }
 
-/** What reading the flow has against it, as findings. */
+/** The errors of reading the flow, as findings. */
 function readingFindings(problems: readonly Problem[], view: View, structureOnly: boolean): Finding[] {
   const { document, workflows, sources } = view
   const keyOf = ({ at }: Pick<Problem, 'at'>) => JSON.stringify(at)
@@ -131,11 +131,11 @@ function readingFindings(problems: readonly Problem[], view: View, structureOnly
   })
 }
 
-/** What the JSON Schemas of Arazzo cannot see. */
+/** Error codes that the JSON Schemas of Arazzo cannot find. */
 const BEYOND_STRUCTURE = new Set(['FLOW_REFERENCE', 'FLOW_EXPRESSION'])
 const OF_STRUCTURE = new Set(['arazzo-structure', 'asyncapi', 'xpath', 'secret-literal'])
 
-/** Where just the structure is asked for, a rule about what is written in it does not fail. */
+/** With `structureOnly`, a rule about content does not fail. */
 function lowered(finding: Finding): Finding {
   return finding.level !== 'error' || OF_STRUCTURE.has(finding.rule) ? finding : { ...finding, level: 'warning' }
 }
@@ -155,7 +155,7 @@ function isSaid({ rule, at }: Finding, read: readonly Finding[]): boolean {
   return rule === 'arazzo-structure' && read.some((other) => other.level === 'error' && other.at?.line === at?.line)
 }
 
-/** Lines of what is refused by its name, which need no word that it does not run yet. */
+/** Lines already refused for their name; they need no second finding that thredd does not run them yet. */
 function placesRefusedByName({ document, workflows }: View, findings: readonly Finding[]): ReadonlySet<string> {
   const refused = findings.filter(({ rule }) => rule === 'asyncapi' || rule === 'xpath' || rule === 'arazzo-structure')
   const steps = workflows.flatMap((workflow) => workflow.steps)

@@ -1,4 +1,4 @@
-/** What looks like a secret in a flow, and a text of the file in which none can be read. */
+/** Finds texts that look like secrets in a flow, and blots them out of the file's text. */
 import type { SourceLocation } from '../../record/errors.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
@@ -6,7 +6,7 @@ import { wordsOf } from './criteria.ts'
 import { type Findings, MOST_FINDINGS } from './findings.ts'
 import { extensionOf, PROSE, type View } from './view.ts'
 
-/** Beyond it neither the text nor what reading found in it is shown. */
+/** With more secrets, neither the text nor the findings of reading it are shown. */
 export const MOST_SECRETS = MOST_FINDINGS
 
 /** Finds secrets in `view` and returns them, so that they are shown nowhere; MOST_SECRETS at most. */

@@ -1,4 +1,4 @@
-/** What is declared and has no effect: inputs, outputs and steps; and hosts, which belong to the environment. */
+/** Rules about unused inputs, outputs and steps; and about hosts, which belong to the environment. */
 import { isRecord } from '../document/fields.ts'
 import { wordsOf } from './criteria.ts'
 import type { Findings } from './findings.ts'
@@ -14,7 +14,7 @@ export function lintUsage(view: View, findings: Findings): void {
   }
 }
 
-/** By text and not by parsed expressions: what cannot be parsed still shows that somebody wanted the name. */
+/** Searches the text, not the parsed expressions: an expression with a mistake still uses the name. */
 const REFERENCE =
   /\$inputs\.([\w.-]{1,256})|\$steps\.([\w-]{1,256})\.outputs(?:\.([\w.-]{1,256}))?|\$workflows\.[\w-]{1,256}\.steps\.([\w-]{1,256})/g
 
@@ -40,13 +40,13 @@ function referencesIn(value: unknown): References {
   return { inputs, outputs }
 }
 
-/** A dot is part of a name or takes a member of what it names, so `$inputs.user.id` reads "user.id" or "user". */
+/** A dot is part of a name or leads to a member, so `$inputs.user.id` reads "user.id" or "user". */
 function meanings(text: string): string[] {
   const parts = text.split('.').slice(0, 16)
   return [text, ...parts.map((_, index) => parts.slice(0, index + 1).join('.'))]
 }
 
-/** One that several workflows have by a reference is of use where one of them reads it. */
+/** An input shared by reference counts as used where one of the workflows reads it. */
 function unusedInputs({ workflows, root }: View, findings: Findings): void {
   const shared = referencesIn(root.components).inputs
   const declared = new Map<string, { readonly input: InputView; isUsed: boolean }>()
@@ -55,7 +55,7 @@ function unusedInputs({ workflows, root }: View, findings: Findings): void {
     for (const input of inputs) {
       const key = JSON.stringify(input.path)
       const known = declared.get(key) ?? { input, isUsed: false }
-      // One that carries x-dcr may be there for its own sake: it keeps runners out that do not know x-dcr.
+      // An input with x-dcr may be unused on purpose: it stops runners that do not know x-dcr.
       known.isUsed ||= used.has(input.name) || shared.has(input.name) || 'x-dcr' in input.fields
       declared.set(key, known)
     }

@@ -1,6 +1,6 @@
 /**
- * A flow file as the rules look at it: its raw workflows, steps and criteria with their places, whatever else is wrong with
- * the file. What is not shaped as it should be is left out; reading the flow reports it.
+ * A flow file as the rules read it: its raw workflows, steps and criteria with their places, even where the file has other
+ * mistakes. Members of the wrong shape are left out; reading the flow reports them.
  */
 
 import { items } from '../arazzo/scope.ts'
@@ -22,12 +22,12 @@ export interface View {
   readonly root: Fields
   readonly sources: readonly Place[]
   readonly workflows: readonly WorkflowView[]
-  /** that stand in components, or that a workflow has for all its steps */
+  /** those in components, and those that a workflow applies to all its steps */
   readonly sharedActions: readonly ActionView[]
 }
 
 export interface WorkflowView extends Place {
-  /** also those behind a reference, which other workflows may have too */
+  /** also those reached by a reference, which other workflows may share */
   readonly inputs: readonly InputView[]
   readonly steps: readonly StepView[]
 }
@@ -85,7 +85,7 @@ const SHARED = [
   ['failureActions', 'onFailure'],
 ] as const
 
-/** Parses conditions, and none beyond the budget of a document: reading the flow reports that. */
+/** Parses conditions until the budget of a document is used up; reading the flow reports that. */
 class Conditions {
   #instructions = 0
 
@@ -178,7 +178,7 @@ export function extensionOf({ fields }: Place): Fields {
   return isRecord(fields['x-dcr']) ? fields['x-dcr'] : {}
 }
 
-/** Every text within `value` with its path; members in `except` are passed over. */
+/** Every text within `value` with its path; members in `except` are skipped. */
 export function* texts(
   value: unknown,
   path: Path,

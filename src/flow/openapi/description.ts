@@ -12,7 +12,7 @@ export interface ApiDescription {
   readonly operations: ReadonlyMap<string, Operation>
   /** all of them, also those without an operationId, by `placeOf` */
   readonly places: ReadonlyMap<string, Operation>
-  /** where it says that it is served, with the defaults of variables in place; nothing is called there unasked */
+  /** the URLs of its `servers`, with the defaults of variables filled in; never called unless a setting names them */
   readonly servers: readonly string[]
 }
 
@@ -31,9 +31,9 @@ export interface Operation {
   readonly mutualTls: boolean
   /** its own or its path's, else those of the description */
   readonly servers: readonly string[]
-  /** what x-dcr says that it does to a client */
+  /** its effect on a client, as x-dcr declares it */
   readonly mark?: Mark | undefined
-  /** absent for a call that no description knows */
+  /** absent for a call that is in no description */
   readonly description?: ApiDescription | undefined
 }
 
@@ -56,16 +56,16 @@ export interface OperationParameter {
   readonly mediaType?: string | undefined
   /** it holds an API key of the operation's security, which is a secret */
   readonly isKey: boolean
-  /** what the server takes where the parameter is not sent; it never stands in for one that is required */
+  /** the value the server uses when the parameter is not sent; never used for a required parameter */
   readonly default?: unknown
 }
 
-/** Paths stand with their parameters in braces. */
+/** Paths keep their parameters in braces. */
 export function placeOf(method: string, path: string): string {
   return `${method.toUpperCase()} ${path}`
 }
 
-/** A JSON Schema as it stands in the description; `#/…` references point into `description.document.data`. */
+/** A JSON Schema as written in the description; `#/…` references point into `description.document.data`. */
 export type Schema = boolean | Readonly<Record<string, unknown>>
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
@@ -139,7 +139,7 @@ function markOf(extension: unknown, method: string, add: (problem: Problem) => v
   return isSafe ? 'safe' : (registration as Mark)
 }
 
-/** A reference that leads nowhere would silently switch off the check of an answer. */
+/** Reports references without a target: they would silently switch off the check of an answer. */
 function checkReferences(document: Document, problems: Problem[]): void {
   const seen = new Set<object>()
   const open: Place[] = []
@@ -171,7 +171,7 @@ function checkReferences(document: Document, problems: Problem[]): void {
   }
 }
 
-/** Its path is put together only where it is asked for: a description has thousands of places and hardly ever a mistake. */
+/** Builds its path only on demand: a description has thousands of places and hardly ever a mistake. */
 interface Place {
   readonly node: object
   readonly key: string
@@ -251,7 +251,7 @@ const DEFAULT_STYLE: Readonly<Record<OperationParameter['in'], string>> = {
   querystring: 'form',
 }
 
-/** With the defaults of their variables in place (OpenAPI 3.1 §4.8.5); an empty list says nothing. */
+/** With the defaults of their variables in place (OpenAPI 3.1 §4.8.5); an empty list counts as none. */
 function serversOf({ servers }: Readonly<Record<string, unknown>>): readonly string[] | undefined {
   const urls = list(servers).map((server) => {
     const { url, variables } = record(server)
@@ -272,7 +272,7 @@ export function documentedAnswer(operation: Operation, status: number): Readonly
   )
 }
 
-/** The operation a name means, or what to tell the author. */
+/** The operation of that name, or the message to the author. */
 export function findOperation(description: ApiDescription, operationId: string): Operation | { readonly hint: string } {
   const found = description.operations.get(operationId)
   if (found !== undefined) return found

@@ -1,14 +1,13 @@
 /**
- * Schemas of OpenAPI 3.0 in the words of JSON Schema 2020-12, which is what later versions speak and what validates. Knows
- * nothing else of a description.
+ * Translates schemas of OpenAPI 3.0 into JSON Schema 2020-12, which later OpenAPI versions use and the validator reads.
  * @see [OpenAPI 3.0 Schema Object](https://spec.openapis.org/oas/v3.0.4.html#schema-object)
  */
 import { isRecord } from '../document/fields.ts'
 
-/** Members whose values are data, in which nothing is a keyword. */
+/** Members whose values are data and hold no keywords. */
 export const EXAMPLES = new Set(['example', 'examples', 'default', 'const', 'enum'])
 
-/** A whole description of 3.0, with `nullable` and the two flags of exclusive bounds as 2020-12 says them. */
+/** Translates a whole 3.0 description: `nullable` and the two flags of exclusive bounds, as 2020-12 writes them. */
 export function modernized(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(modernized)
   if (!isRecord(value)) return value
@@ -22,7 +21,7 @@ export function modernized(value: unknown): unknown {
   }
 }
 
-/** Beside a type alone; without one, 3.0 gives it no meaning. */
+/** `nullable` counts only beside a `type`; without one, 3.0 gives it no meaning. */
 function withNull(nullable: unknown, { type, enum: values }: Readonly<Record<string, unknown>>): object {
   if (typeof nullable !== 'boolean') return nullable === undefined ? {} : { nullable: modernized(nullable) }
   if (!nullable || typeof type !== 'string') return {}
@@ -32,7 +31,7 @@ function withNull(nullable: unknown, { type, enum: values }: Readonly<Record<str
   }
 }
 
-/** A flag is about the bound beside it; anything else is a property by that name. */
+/** A boolean applies to the bound beside it; any other value is a property of that name. */
 function bound(
   name: string,
   flag: unknown,

@@ -1,10 +1,10 @@
 /**
- * Media types: which entry of a description speaks of an answer, in which of four ways a request body is written, and what
- * a description says of the fields of a form. Knows no payload and no text of one.
+ * Media types: which entry of a description applies to an answer, in which of four ways a request body is written, and how
+ * a description encodes the fields of a form. Reads and writes no body itself.
  */
 import { isRecord } from '../document/fields.ts'
 
-/** What is data in a flow becomes text by these; for any other media type a flow writes the text itself. */
+/** The ways to write data of a flow as text; for any other media type the flow gives the text itself. */
 export type BodyKind = 'json' | 'form' | 'multipart' | 'text'
 
 export function bodyKind(contentType: string): BodyKind {
@@ -18,17 +18,17 @@ const FORMS: Readonly<Record<string, BodyKind>> = {
   'multipart/form-data': 'multipart',
 }
 
-/** Without its parameters. */
+/** The media type without its parameters. */
 function mediaType(contentType: string): string {
   return (contentType.split(';')[0] ?? '').trim().toLowerCase()
 }
 
-/** What stands between the parts of a multipart text (RFC 2046 §5.1.1). */
+/** The boundary between the parts of a multipart body (RFC 2046 §5.1.1). */
 export function boundaryOf(contentType: string): string | undefined {
   return /;\s*boundary=("?)([^";]+)\1/i.exec(contentType)?.[2]
 }
 
-/** Whether the key of a description's `content`, perhaps a range such as "application/*", speaks of that media type. */
+/** Whether the key of a description's `content`, perhaps a range such as "application/*", covers that media type. */
 export function covers(key: string, contentType: string): boolean {
   const [type, subtype] = mediaType(key).split('/')
   const [ownType, ownSubtype] = mediaType(contentType).split('/')
@@ -40,9 +40,8 @@ export function isRange(key: string): boolean {
 }
 
 /**
- * The key of a description's `content` that speaks of an answer of that type: "only the most specific key is applicable"
- * (OpenAPI 3.1 §4.8.17). A parameter in a key must be that of the answer (RFC 9110 §8.3.1); one that only the answer has
- * is no hindrance.
+ * The key of a description's `content` that applies to an answer of that type: "only the most specific key is applicable"
+ * (OpenAPI 3.1 §4.8.17). The answer must have every parameter of the key (RFC 9110 §8.3.1) and may have others.
  */
 export function mostSpecific(keys: Iterable<string>, contentType: string): string | undefined {
   const own = parametersOf(contentType)
@@ -54,7 +53,7 @@ export function mostSpecific(keys: Iterable<string>, contentType: string): strin
   return best
 }
 
-/** By names in lower case. A charset has no case, and JSON has none that would mean anything (RFC 8259 §11). */
+/** Parameters by lower-case name. A charset has no case; parameters of JSON mean nothing and are dropped (RFC 8259 §11). */
 function parametersOf(contentType: string): ReadonlyMap<string, string> {
   const found = contentType.matchAll(/;\s*([^\s;=]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))/g)
   const isJson = bodyKind(contentType) === 'json'
@@ -110,7 +109,7 @@ function encodingOf(own: Fields, deref: (value: unknown) => Fields): Omit<Encodi
   const style = isText(own.style) ? own.style : 'form'
   const hasStyle = ['style', 'explode', 'allowReserved'].some((member) => own[member] !== undefined)
   return {
-    // Several, or a range, are for the sender to choose from.
+    // The description lists several types or a range: the sender chooses.
     contentType: isText(own.contentType)
       ? own.contentType
           .split(',')
@@ -128,7 +127,7 @@ function encodingOf(own: Fields, deref: (value: unknown) => Fields): Omit<Encodi
       const { required, schema } = deref(header)
       const { const: only, default: usual } = deref(schema)
       const value = only ?? usual
-      // Content-Type is said elsewhere (OpenAPI 3.1 §4.8.15).
+      // Content-Type is set elsewhere (OpenAPI 3.1 §4.8.15).
       if (name.toLowerCase() === 'content-type' || (value === undefined && required !== true)) return []
       return [[name, value === undefined ? undefined : String(value)] as const]
     }),

@@ -1,4 +1,4 @@
-/** Holds a value against a JSON Schema of a description or an input. Owns the validator, which interprets schemas and generates no code. */
+/** Checks a value against a JSON Schema of a description or an input. The validator generates no code. */
 import { type Schema as DraftSchema, dereference, type OutputUnit, validate } from '@cfworker/json-schema'
 import type { Schema } from './description.ts'
 
@@ -37,7 +37,7 @@ function lookupOf(root: unknown): ReturnType<typeof dereference> {
   return lookup
 }
 
-/** Keywords whose error only repeats that something inside is wrong. */
+/** Keywords whose error only repeats an error found deeper in the value. */
 const WRAPPERS = new Set([
   'properties',
   'patternProperties',
@@ -50,7 +50,7 @@ const WRAPPERS = new Set([
 ])
 const ALTERNATIVES = new Set(['anyOf', 'oneOf'])
 
-/** What one branch of an anyOf misses says nothing: the alternative as a whole is the violation. */
+/** The errors of one branch of an anyOf are left out: the violation is that no branch matched. */
 function isInsideAlternative(error: OutputUnit, errors: readonly OutputUnit[]): boolean {
   return errors.some(
     (other) =>
@@ -93,12 +93,12 @@ function describe(value: unknown, keyword: string): string {
   if (Array.isArray(value)) return `an array of ${value.length}`
   if (typeof value === 'object') return 'an object'
   const text = JSON.stringify(value)
-  // Never cut: half a secret is not recognised as one.
+  // Never shortened: the redaction would not recognise half a secret.
   if (text.length > LONGEST_SHOWN) return `a ${typeof value} of ${text.length - 2} characters`
   return keyword === 'type' ? `${typeof value} ${text}` : text
 }
 
-/** Characters of a value that a check quotes; the whole answer stands beside it in the record. */
+/** Characters of a value that a check quotes; the record holds the whole answer. */
 const LONGEST_SHOWN = 300
 
 /** Walks a JSON Pointer fragment; where a keyword location passes through `$ref`, the walk goes on at its target. */
