@@ -2,17 +2,17 @@
 import { basename } from 'node:path'
 import type { Environment, ValueOrigin } from '../environment/index.ts'
 import { withInvoked } from '../flow/arazzo/needs.ts'
-import type { Criterion, Flow, Step, Workflow } from '../flow/index.ts'
+import type { Flow, Workflow } from '../flow/index.ts'
 import { classObjections, effectOf, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
 import { inputsWithin, type PlannedWorkflow, plainValue, plannedWithin } from '../plan/index.ts'
-import { settingOf } from '../plan/servers.ts'
 import type { WorkflowEffect } from '../record/effect.ts'
 import type { ErrorCode } from '../record/errors.ts'
 import { usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
 import { clientNames } from './request.ts'
 import { choose, mayRunUnnamed, type SelectionOptions } from './selection.ts'
+import { type StepDetails, storyOf } from './story.ts'
 import { type Obstacle, obstacles, type Situation, survey } from './survey.ts'
 import { vaultState } from './vault-state.ts'
 
@@ -67,21 +67,6 @@ export interface WorkflowDetails extends WorkflowOverview {
   readonly outputs: readonly string[]
 }
 
-export interface StepDetails {
-  readonly stepId: string
-  readonly description: string | undefined
-  /** method and address; expressions stand as they are written */
-  readonly method: string
-  readonly url: string
-  readonly identity: string | undefined
-  readonly finally: boolean
-  /** the workflow that it runs */
-  readonly workflowId: string | undefined
-  readonly cases: readonly string[]
-  readonly clauses: readonly string[]
-  readonly criteria: readonly (Pick<Criterion, 'text' | 'level' | 'clauses'> & { readonly line: number })[]
-}
-
 export interface InputDetails {
   readonly name: string
   readonly description: string | undefined
@@ -122,7 +107,7 @@ export async function detailsOf(options: OverviewOptions): Promise<readonly Work
         description: workflow.description ?? flow.description,
         clauses: workflow.clauses,
         notice: workflow.notice,
-        steps: workflow.steps.map((step) => stepDetails(step, environment)),
+        steps: storyOf(planned, environment),
         inputs: inputsOf(planned),
         outputs: [...workflow.outputs.keys()],
       }
@@ -213,31 +198,6 @@ function settingsOf(planned: PlannedWorkflow, environment: Environment): readonl
   )
   // RFC 7523 §3: the client is the issuer and the subject of what is minted.
   return [...new Set([...(mints(planned) ? ['CLIENT_ID'] : []), ...settings])]
-}
-
-function stepDetails(step: Step, environment: Environment): StepDetails {
-  const { stepId, description, clauses, finally: isFinal } = step
-  const criteria = step.criteria.map(({ text, level, clauses: of, at }) => ({
-    text,
-    level,
-    clauses: of,
-    line: at.line,
-  }))
-  const base = { stepId, description, clauses, criteria, finally: isFinal }
-  if (step.kind === 'workflow') {
-    const { workflowId } = step.invocation
-    return { ...base, workflowId, method: 'RUN', url: `workflow "${workflowId}"`, identity: undefined, cases: [] }
-  }
-  const { operation, source, identity, url, cases } = step
-  const server = environment.servers.get(settingOf(source)) ?? `{SERVER_${settingOf(source).toUpperCase()}}`
-  return {
-    ...base,
-    workflowId: undefined,
-    method: operation.method,
-    url: url === undefined ? `${server}${operation.path}` : url.text,
-    identity,
-    cases: cases.filter(({ isControl }) => !isControl).map(({ id }) => id),
-  }
 }
 
 function inputsOf(planned: PlannedWorkflow): readonly InputDetails[] {

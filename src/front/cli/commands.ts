@@ -73,7 +73,7 @@ export const COMMANDS = {
   },
   show: {
     usage: 'thredd show <flow…>',
-    about: 'the story, steps, inputs and criteria of a flow, and where each value comes from',
+    about: 'a flow as a story: each call, what it sends and where that comes from, what is tested, kept and done next',
     words: 'any',
     flags: {
       env: ENV,
@@ -87,7 +87,7 @@ export const COMMANDS = {
       ['thredd show register', 'all of it'],
       ['thredd show lifecycle --env uat', 'with the hosts and values of UAT'],
     ],
-    handler: async () => (await import('./list.ts')).performShow,
+    handler: async () => (await import('./show.ts')).performShow,
   },
   token: {
     usage: 'thredd token',
