@@ -14,7 +14,7 @@ export interface VaultState extends AsyncDisposable {
 }
 
 /** On the embedded twin no client outlives a run, so what its vault holds of them need not grow for ever. */
-const LARGEST_ON_TWIN = 8 * 1024 * 1024
+const LARGEST_ON_TWIN = 1024 * 1024
 
 /** None is made where there is none: a run that is refused leaves no vault and no key behind. */
 export async function vaultState(

@@ -4,7 +4,7 @@
  *
  * @see [RFC 7516 §7.1](https://www.rfc-editor.org/rfc/rfc7516.html#section-7.1), [RFC 7518 §4.5 and §5.3](https://www.rfc-editor.org/rfc/rfc7518.html#section-4.5)
  */
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import type { Undecryptable } from '../identity/jwt.ts'
 
 const CIPHER = 'aes-256-gcm'
@@ -18,9 +18,9 @@ type Unsealed =
   | { readonly ok: false; readonly because: Undecryptable }
 
 export function seal(plaintext: Uint8Array, key: Uint8Array): string {
-  const header = headerOf(key)
+  const { header, secret } = prepared(key)
   const vector = randomBytes(VECTOR_BYTES)
-  const cipher = createCipheriv(CIPHER, key, vector).setAAD(Buffer.from(header))
+  const cipher = createCipheriv(CIPHER, secret, vector).setAAD(Buffer.from(header))
   const content = Buffer.concat([cipher.update(plaintext), cipher.final()])
   return [header, '', ...[vector, content, cipher.getAuthTag()].map((part) => part.toString('base64url'))].join('.')
 }
@@ -36,7 +36,7 @@ export function unseal(jwe: string, keys: readonly Uint8Array[]): Unsealed {
   const isWhole = parts.length === 5 && encryptedKey === '' && canonical(header) !== undefined
   if (!isWhole || vector?.length !== VECTOR_BYTES || content === undefined || tag?.length !== TAG_BYTES)
     return { ok: false, because: 'damaged' }
-  const key = keys.find((one) => headerOf(one) === header)
+  const key = keys.find((one) => prepared(one).header === header)
   if (key === undefined) {
     // The header may be what was changed: then the rest still opens with one of the keys.
     if (keys.some((one) => decrypted(one, vector, content, tag) !== undefined)) return { ok: false, because: 'damaged' }
@@ -51,27 +51,32 @@ const JSON_OBJECT_START = 'eyJ'
 
 function decrypted(key: Uint8Array, vector: Buffer, content: Buffer, tag: Buffer): Buffer | undefined {
   try {
-    const decipher = createDecipheriv(CIPHER, key, vector)
-      .setAAD(Buffer.from(headerOf(key)))
-      .setAuthTag(tag)
+    const { header, secret } = prepared(key)
+    const decipher = createDecipheriv(CIPHER, secret, vector).setAAD(Buffer.from(header)).setAuthTag(tag)
     return Buffer.concat([decipher.update(content), decipher.final()])
   } catch {
     return undefined
   }
 }
 
-const headers = new WeakMap<Uint8Array, string>()
+interface Prepared {
+  readonly header: string
+  readonly secret: KeyObject
+}
 
-/** Its kid is the thumbprint of the key (RFC 7638 §3.2), so that another key is told apart from damage. */
-function headerOf(key: Uint8Array): string {
-  let header = headers.get(key)
-  if (header === undefined) {
-    const jwk = JSON.stringify({ k: Buffer.from(key).toString('base64url'), kty: 'oct' })
-    const kid = createHash('sha256').update(jwk).digest('base64url')
-    header = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid })).toString('base64url')
-    headers.set(key, header)
-  }
-  return header
+/** By its bytes, which nobody changes: a key is used for each line. */
+const known = new WeakMap<Uint8Array, Prepared>()
+
+/** The header's kid is the thumbprint of the key (RFC 7638 §3.2), so that another key is told apart from damage. */
+function prepared(key: Uint8Array): Prepared {
+  const there = known.get(key)
+  if (there !== undefined) return there
+  const jwk = JSON.stringify({ k: Buffer.from(key).toString('base64url'), kty: 'oct' })
+  const kid = createHash('sha256').update(jwk).digest('base64url')
+  const header = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid })).toString('base64url')
+  const made = { header, secret: createSecretKey(key) }
+  known.set(key, made)
+  return made
 }
 
 function isOfOurKind(header: string): boolean {

@@ -77,7 +77,11 @@ export class Store {
       this.log.refresh()
     } catch (error) {
       if (!isFileError(error)) throw error
-      fail({ code: 'VAULT_UNREADABLE', message: `vault "${this.log.path}" cannot be read`, ...found(error) }, error)
+      const hint = 'give access, or name another folder with VAULT_DIR'
+      fail(
+        { code: 'VAULT_UNREADABLE', message: `vault "${this.log.path}" cannot be read`, ...found(error), hint },
+        error,
+      )
     }
     return this.state
   }

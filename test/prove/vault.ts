@@ -11,6 +11,7 @@ import * as fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { build } from 'rolldown'
 import { ToolError } from '../../src/record/errors.ts'
@@ -269,7 +270,7 @@ async function faults(networks: readonly Network[]): Promise<void> {
 async function limits([network]: readonly Network[]): Promise<void> {
   if (process.platform === 'win32' || network === undefined) return
   const tmpfs = (size: string, then = '') =>
-    `exec unshare -rm sh -c 'mkdir -p vault && mount -t tmpfs -o size=${size} tmpfs vault && ${then} exec "$0" "$@"' "$0" "$@"`
+    `exec unshare -rm sh -c 'mkdir -p vault && mount -t tmpfs -o mode=700,size=${size} tmpfs vault && ${then} exec "$0" "$@"' "$0" "$@"`
   const cases: readonly (readonly [what: string, script: string])[] = [
     ['a limit on the size of files', 'ulimit -f 8; exec "$0" "$@"'],
     ['a full disk', tmpfs('32k')],
@@ -304,6 +305,8 @@ async function race([network]: readonly Network[]): Promise<void> {
     while (!isOver) {
       await vault.current(CLIENT_ID)
       reads += 1
+      // Reading waits for nothing, and the ends of the writers must be heard.
+      await turn()
     }
   })().catch((error: unknown) => failures.push(`race: a reader saw half a file: ${error}`))
   for (const { code, stderr } of await Promise.all(racers))
