@@ -286,7 +286,9 @@ test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | 
   expect(network.twin.log).toEqual([])
 })
 
-test('on a disk that fills up an answer goes into the space set aside for it, and no further call leaves', async ({ skip }) => {
+test('on a disk that fills up an answer goes into the space set aside for it, and no further call leaves', async ({
+  skip,
+}) => {
   if (!mounts) return skip('not possible on this machine')
   const { network, cli } = await person()
   const held = hold(network, 'directoryToken')
