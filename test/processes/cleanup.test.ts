@@ -162,7 +162,7 @@ test('cleanup asks for the client id like any run, shows without sending on --dr
   await killedAt(who, 'cardsSmoke')
 
   expect((await who.thredd('vault', 'list')).stdout).toMatch(
-    /^\S+\n {2}registered, answer of \S+\n {2}left behind by run \S+, which was to delete it: thredd cleanup\n$/,
+    /^\S+\n {2}registered, answer of \S+\n {2}left behind by run \S+, which was to delete it: thredd cleanup --env uat\n$/,
   )
   const shown = await who.thredd('cleanup', '--dry-run')
   expect(shown).toEqual({

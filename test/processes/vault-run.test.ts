@@ -292,13 +292,16 @@ test('on a disk that fills up an answer goes into the space set aside for it, an
   if (!mounts) return skip('not possible on this machine')
   const { network, cli } = await person()
   const held = hold(network, 'directoryToken')
-  // As soon as the run has begun; "filled" lies beside the disk.
-  const fill = '(until ls vault/*.room; do sleep 0.02; done; cat /dev/zero > vault/other; touch filled) > ls.txt 2>&1'
+  // As soon as the run has set room aside; "filled" lies beside the disk. It gives up by itself where no run begins.
+  const fill =
+    'for i in $(seq 1500); do ls vault/*.room && break; sleep 0.02; done; cat /dev/zero > vault/other; touch filled'
   const running = cli.start(['run', 'lifecycle', '--env', 'uat'], {
     variables: network.variables,
-    ...(await throughBash(cli, onTmpfs('size=400k', `{ ${fill} & } &&`))),
+    ...(await throughBash(cli, onTmpfs('size=400k', `{ (${fill}) > fill.txt 2>&1 & } &&`))),
   })
-  while (!(await readdir(cli.folder)).includes('filled')) await sleep(20)
+  const hasEnded = running.ended.then(() => true)
+  while (!(await readdir(cli.folder)).includes('filled'))
+    if (await Promise.race([hasEnded, sleep(20, false)])) expect.fail((await running.ended).stderr)
   held.release()
 
   const { stdout, code } = await running.ended
