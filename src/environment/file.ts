@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
+import { decodeText } from '../identity/bytes.ts'
 import { fail, nearest, type Problem } from '../record/errors.ts'
 
 export interface EnvironmentFile {
@@ -47,7 +48,7 @@ export function isPath(named: string): boolean {
 /** Throws ToolError ENV_FILE where it cannot be read. */
 export async function readEnvironmentFile(file: string): Promise<EnvironmentFile> {
   try {
-    return parseEnvironmentFile(await readFile(file, 'utf8'), file)
+    return parseEnvironmentFile(await readFile(file), file)
   } catch (cause) {
     return unreadable(file, cause)
   }
@@ -79,21 +80,28 @@ async function environmentsIn(folder: string): Promise<readonly string[]> {
 
 /** The forms that dotenv understands: `NAME=value`, `NAME: value`, with or without "export". */
 const ASSIGNMENT = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=\s*|:\s+)(.*)$/
-const QUOTED = /^(['"`])(?:\\.|(?!\1).)*\1/
+const LIKE_A_SETTING = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=\s*\S/
 
-function parseEnvironmentFile(text: string, file: string): EnvironmentFile {
-  const parsed = parse(text)
-  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
+/** Each entry is given to dotenv by itself, so that none can take in the lines of another unnoticed. */
+function parseEnvironmentFile(bytes: Uint8Array, file: string): EnvironmentFile {
+  const { text, encoding } = decodeText(bytes)
+  const lines = text.split(/\r\n|\n|\r/)
   const values = new Map<string, { text: string; line: number }>()
   const problems: Problem[] = []
   const warnings: string[] = []
-  const problem = (line: number, message: string, more: Partial<Problem>) =>
+  const problem = (line: number, message: string, more: Partial<Problem> = {}) =>
     problems.push({ code: 'ENV_INVALID', message, at: { file, line, column: 1 }, ...more })
+  const warn = (line: number, message: string) => warnings.push(`${basename(file)}:${line}: ${message}`)
 
   for (let index = 0; index < lines.length; index++) {
     const line = index + 1
     const source = lines[index] ?? ''
     if (/^\s*(?:#|$)/.test(source)) continue
+    const fault = faultOfBytes(source, encoding)
+    if (fault !== undefined) {
+      problem(line, `this line of ${basename(file)} holds ${fault}`, { hint: 'save the file as plain text in UTF-8' })
+      continue
+    }
     const [, name, value = ''] = ASSIGNMENT.exec(source) ?? []
     if (name === undefined) {
       // The line is not quoted: it may be the second line of a key.
@@ -103,23 +111,56 @@ function parseEnvironmentFile(text: string, file: string): EnvironmentFile {
       })
       continue
     }
-    const quote = /^['"`]/.exec(value)?.[0]
-    const end = quote === undefined || QUOTED.test(value) ? index : closingLine(lines, index + 1, quote)
-    if (end === undefined) problem(line, `the quote before the value of ${name} is not closed`, {})
-    else index = end
-    if (quote === undefined && /^[^#]*[^#\s]#/.test(value))
-      warnings.push(
-        `${basename(file)}:${line}: the value of ${name} ends before "#"; put it into quotes if "#" is part of it`,
+    const last = lastLine(lines, index, value)
+    if (typeof last === 'string') {
+      problem(line, `the value of ${name} cannot be read: ${last}`, {
+        hint: 'put a value that holds a quote between quotes of another kind',
+      })
+      continue
+    }
+    const inner = lines.slice(index + 1, last + 1).findIndex((each) => LIKE_A_SETTING.test(each))
+    if (inner !== -1)
+      warn(
+        line,
+        `the value of ${name} ends in line ${last + 1}, where its quote is closed, and takes in line ${line + 1 + inner}, which looks like a setting`,
       )
+    if (isCutByComment(name, value))
+      warn(line, `the value of ${name} ends before "#"; put it into quotes if "#" is part of it`)
     const before = values.get(name)
-    if (before !== undefined)
-      warnings.push(`${basename(file)}:${line}: ${name} is set again; line ${before.line} no longer counts`)
-    values.set(name, { text: parsed[name] ?? '', line })
+    if (before !== undefined) warn(line, `${name} is set again; line ${before.line} no longer counts`)
+    values.set(name, { text: parse(lines.slice(index, last + 1).join('\n'))[name] ?? '', line })
+    index = last
   }
   return { file, values, problems, warnings }
 }
 
-function closingLine(lines: readonly string[], from: number, quote: string): number | undefined {
-  const index = lines.findIndex((line, at) => at >= from && line.replaceAll(`\\${quote}`, '').includes(quote))
-  return index === -1 ? undefined : index
+function faultOfBytes(line: string, encoding: string): string | undefined {
+  if (line.includes('\0')) return 'a byte of value 0'
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: everything beyond ASCII
+  return encoding === 'latin1' && /[^\u0000-\u007f]/.test(line) ? 'a byte that is not UTF-8' : undefined
+}
+
+/** As dotenv has it: only a quote is escaped by a backslash, and one at the end belongs to the value. */
+const QUOTED_TO_END = /^(['"`])(?:\\\1|(?!\1)[\s\S])*\1\s*(?:#.*)?$/
+
+/** The last line of the entry that begins in line `from`, since a value in quotes may have several; else what is wrong. */
+function lastLine(
+  lines: readonly string[],
+  from: number,
+  value: string,
+): number | 'its opening quote is closed nowhere' | 'text follows its closing quote' {
+  const quote = /^['"`]/.exec(value)?.[0]
+  if (quote === undefined || QUOTED_TO_END.test(value)) return from
+  const closes = (line: string) => line.replaceAll(`\\${quote}`, '').includes(quote)
+  if (closes(value.slice(1))) return 'text follows its closing quote'
+  const further = lines.slice(from + 1).findIndex(closes)
+  const last = from + 1 + further
+  const isWhole = further !== -1 && QUOTED_TO_END.test([value, ...lines.slice(from + 1, last + 1)].join('\n'))
+  return isWhole ? last : 'its opening quote is closed nowhere'
+}
+
+/** In a path " #" without a blank after it is hardly a comment. */
+function isCutByComment(name: string, value: string): boolean {
+  if (/^['"`]/.test(value)) return false
+  return /^[^#]*[^#\s]#/.test(value) || (/_(?:FILE|DIR)$/.test(name) && /^[^#]*\s#\S/.test(value))
 }

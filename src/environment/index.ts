@@ -4,10 +4,11 @@
  */
 import { basename, dirname, resolve } from 'node:path'
 import type { IdentitySpec } from '../identity/certificate.ts'
-import { identityPartOf } from '../identity/settings.ts'
+import { identityPartOf, identitySettings } from '../identity/settings.ts'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
 import { shapeOf, type z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
+import { odditiesOf } from './characters.ts'
 import { isPath, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { identitiesOf } from './identities.ts'
 import {
@@ -23,7 +24,7 @@ import {
   settingsOf,
   type ValueOrigin,
 } from './settings.ts'
-import { AUTHORIZATION_HOSTS, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
+import { AUTHORIZATION_HOSTS, DOCUMENTED_SERVERS, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
 export type { EnvironmentOptions, ValueOrigin } from './settings.ts'
 
@@ -97,9 +98,10 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     })
   }
   const identities = identitiesOf(settings, problems)
+  const allWarnings = [...files.flatMap((one) => one.warnings), ...warnings]
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
   if (isNonEmpty(sorted) || environmentClass === undefined)
-    throw new ToolError(sorted as [Problem, ...Problem[]], undefined, warnings)
+    throw new ToolError(sorted as [Problem, ...Problem[]], undefined, allWarnings)
 
   const name = basename(file).replace(/^\.env\./, '')
   const servers = serversOf(settings)
@@ -133,7 +135,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     about: (inputName) => aboutOf(inputName.toUpperCase()),
     folder,
     localFile,
-    warnings: [...files.flatMap((one) => one.warnings), ...warnings],
+    warnings: allWarnings,
   }
 }
 
@@ -147,12 +149,17 @@ function flagsOf({ env, variables, servers = new Map() }: EnvironmentOptions): r
 function checkedValues(settings: Settings, warnings: string[]) {
   const values = new Map<string, unknown>()
   const problems: Problem[] = []
-  for (const [key, { value, origin }] of settings) {
+  for (const [key, setting] of settings) {
+    const { value, origin } = setting
     const shape = shapeFor(key)
+    const subject = `${key}${origin.at === undefined ? ` from ${origin.label}` : ''}`
+    for (const { found, remedy } of odditiesOf(reveal(value))) {
+      // What may be any text, a passphrase or the name of a client, may hold such a character on purpose.
+      if (shape === undefined || isSecret(key)) warnings.push(`${placeOf(origin)}: ${key} holds ${found}`)
+      else problems.push({ code: 'ENV_INVALID', message: `${subject} holds ${found}`, at: origin.at, hint: remedy })
+    }
     if (shape === undefined) {
-      const meant = nearest(key, Object.keys(VARIABLES))
-      if (meant !== undefined && isDefault(settings.get(meant)))
-        warnings.push(`${placeOf(origin)}: ${key} is not a setting; did you mean ${meant}?`)
+      warnings.push(...misspelling(key, settings).map((words) => `${placeOf(origin)}: ${words}`))
       continue
     }
     const shaped = shapeOf(shape, reveal(value))
@@ -160,7 +167,7 @@ function checkedValues(settings: Settings, warnings: string[]) {
     else {
       problems.push({
         code: 'ENV_INVALID',
-        message: `${key}${origin.at === undefined ? ` from ${origin.label}` : ''} cannot be used`,
+        message: `${subject} cannot be used`,
         at: origin.at,
         expected: [...new Set(shaped.faults.map((fault) => fault.message))].join('; '),
         found: value instanceof Secret ? 'a secret value' : quoted(value),
@@ -168,6 +175,28 @@ function checkedValues(settings: Settings, warnings: string[]) {
     }
   }
   return { values, problems }
+}
+
+/** A name that is nearly that of a setting which is not set. */
+function misspelling(key: string, settings: Settings): readonly string[] {
+  const plain = key.replace(/^THREDD_/, '').toUpperCase()
+  const known = shapeFor(plain) !== undefined
+  if (plain !== key && known) {
+    const why = key.startsWith('THREDD_')
+      ? 'the prefix THREDD_ belongs to process variables'
+      : 'names of settings are in upper case'
+    return [`${key} sets nothing: ${why}; write ${plain}`]
+  }
+  const meant = nearest(key, [...Object.keys(VARIABLES), ...kindred(key)])
+  if (meant !== undefined && isDefault(settings.get(meant))) return [`${key} is not a setting; did you mean ${meant}?`]
+  return key === key.toUpperCase() ? [] : [`${key} sets nothing: inputs are set by their names in upper case`]
+}
+
+/** Names of settings that belong to a family, as far as `key` may be one of them, misspelt. */
+function kindred(key: string): readonly string[] {
+  const words = key.split('_')
+  if (words[0] !== 'IDENTITY') return DOCUMENTED_SERVERS
+  return words.flatMap((_, end) => (end < 2 ? [] : identitySettings(words.slice(0, end).join('_'))))
 }
 
 /** A setting as reports and lists print it: of a secret its name, of a path its last part. */
@@ -183,7 +212,7 @@ function serversOf(settings: Settings): ReadonlyMap<string, string> {
   const servers = new Map<string, string>()
   for (const [key, { value }] of settings) {
     const source = SERVER.pattern.exec(key)?.[1]
-    if (source !== undefined) servers.set(source.toLowerCase(), reveal(value).replace(/\/+$/, ''))
+    if (source !== undefined) servers.set(source.toLowerCase(), reveal(value))
   }
   return servers
 }

@@ -6,7 +6,7 @@ import { basename, dirname, isAbsolute, resolve } from 'node:path'
 import type { SourceLocation } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import type { EnvironmentFile } from './file.ts'
-import { FILES_ONLY, VARIABLES, type VariableName } from './variables.ts'
+import { FILES_ONLY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
 export interface EnvironmentOptions {
   /** a name (`uat` for `.env.uat`) or a path to a file */
@@ -50,7 +50,9 @@ export function settingsOf(
 ): { readonly settings: Settings; readonly warnings: string[] } {
   const settings = new Map<string, Setting>()
   const warnings: string[] = []
-  const put = (key: string, text: string, origin: ValueOrigin, start: string) => {
+  const put = (key: string, given: string, origin: ValueOrigin, start: string) => {
+    // A path is appended to it, which begins with a slash.
+    const text = SERVER.pattern.test(key) ? given.replace(/\/+$/, '') : given
     if (text === '') return
     const above = settings.get(key)
     if (above === undefined)

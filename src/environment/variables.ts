@@ -141,6 +141,17 @@ export type VariableName = keyof typeof VARIABLES
 export const SERVER = { pattern: /^SERVER_([A-Z0-9_]+)$/, shape: httpsUrl, about: 'base URL of a source description' }
 export const IDENTITY = { shape: path, about: 'a further identity for a step that names it' }
 
+/** Of the source descriptions in flows/; other flows name others. */
+export const DOCUMENTED_SERVERS: readonly string[] = [
+  'SERVER_DIRECTORY',
+  'SERVER_DIRECTORY_MTLS',
+  'SERVER_DIRECTORY_API',
+  'SERVER_KEYSTORE',
+  'SERVER_AUTHORIZATION',
+  'SERVER_CARDS',
+  'SERVER_API_HUB',
+]
+
 /** Settings for which no public page has a value everywhere, with the question of docs/ask-thredd.md that asks for it. */
 export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
   SERVER_AUTHORIZATION: 2,

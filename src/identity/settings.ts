@@ -18,3 +18,8 @@ export function identityPartOf(
   if (match === null) return undefined
   return { identity: (match[1] ?? 'transport').toLowerCase().replaceAll('_', '-'), part: match[2] as IdentityPart }
 }
+
+/** The names of all parts of the identity that a prefix such as `IDENTITY_OTHER` means. */
+export function identitySettings(prefix: string): readonly string[] {
+  return PARTS.map((part) => `${prefix}_${part}`)
+}

@@ -188,7 +188,19 @@ test('secrets are never printed with the environment that holds them', async () 
 
 test('a name that is nearly a setting gives a warning with its place', async () => {
   await files({
-    '.env.uat': 'ENV_CLASS=uat\nCLIENT-ID=1\nTIMEOUT_MSS=5\nORG_ID=1\nORG_IDS=2\nSOMETHING_ELSE=3',
+    '.env.uat': [
+      'ENV_CLASS=uat',
+      'CLIENT-ID=1',
+      'TIMEOUT_MSS=5',
+      'ORG_ID=1',
+      'ORG_IDS=2',
+      'SOMETHING_ELSE=3',
+      'SERVR_CARDS=https://cards.example',
+      'IDENTITY_OTHER_BANK_CERTFILE=x',
+      'THREDD_SOFTWARE_ID=1',
+      'contact_email=somebody@example.com',
+      'roles=a',
+    ].join('\n'),
   })
 
   const { warnings } = await load({ env: 'uat', variables: { THREDD_SIGNING_KDI: 'k' } })
@@ -197,6 +209,11 @@ test('a name that is nearly a setting gives a warning with its place', async () 
     'THREDD_SIGNING_KDI: SIGNING_KDI is not a setting; did you mean SIGNING_KID?',
     '.env.uat:2: CLIENT-ID is not a setting; did you mean CLIENT_ID?',
     '.env.uat:3: TIMEOUT_MSS is not a setting; did you mean TIMEOUT_MS?',
+    '.env.uat:7: SERVR_CARDS is not a setting; did you mean SERVER_CARDS?',
+    '.env.uat:8: IDENTITY_OTHER_BANK_CERTFILE is not a setting; did you mean IDENTITY_OTHER_BANK_CERT_FILE?',
+    '.env.uat:9: THREDD_SOFTWARE_ID sets nothing: the prefix THREDD_ belongs to process variables; write SOFTWARE_ID',
+    '.env.uat:10: contact_email sets nothing: inputs are set by their names in upper case',
+    '.env.uat:11: roles sets nothing: names of settings are in upper case; write ROLES',
   ])
 })
 
@@ -212,6 +229,124 @@ test('a value that the file format cuts off or overrides gives a warning', async
     '.env.uat:2: the value of CONTACT ends before "#"; put it into quotes if "#" is part of it',
     '.env.uat:4: ORG_ID is set again; line 3 no longer counts',
   ])
+})
+
+test.for([
+  ['UTF-8 with a byte order mark', (text: string) => Buffer.from(`\ufeff${text}`)],
+  ['UTF-16, little endian', (text: string) => Buffer.from(text, 'utf16le')],
+  ['UTF-16, little endian, with a byte order mark', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le')],
+  ['UTF-16, big endian', (text: string) => Buffer.from(text, 'utf16le').swap16()],
+  ['UTF-16, big endian, with a byte order mark', (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le').swap16()],
+  ['lines that end as on Windows', (text: string) => Buffer.from(text.replaceAll('\n', '\r\n'))],
+  ['lines that end as on an old Macintosh', (text: string) => Buffer.from(text.replaceAll('\n', '\r'))],
+  ['"export" before each name', (text: string) => Buffer.from(text.replaceAll(/^/gm, 'export '))],
+] as const)('a file in %s is read', async ([, encode]) => {
+  const text = 'ENV_CLASS=uat\nCLIENT_ID=https://rp.example/1\nORG_ID="a b"'
+  await files({ '.env.uat': encode(text) })
+
+  const { setting, warnings } = await load({ env: 'uat' })
+
+  expect(['client_id', 'org_id'].map((name) => [setting(name)?.value, setting(name)?.origin.at?.line])).toEqual([
+    ['https://rp.example/1', 2],
+    ['a b', 3],
+  ])
+  expect(warnings).toEqual([])
+})
+
+test('a quote that is not closed, or closed too early, is told with its line, and no other line is lost', async () => {
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=nonsense',
+      "NOTE='tis mine",
+      'CLIENT_ID=\u200b1',
+      "# Thredd's organisation",
+      'ORG_ID="o" 1',
+      'ROLES=`a',
+    ].join('\n'),
+  })
+
+  expectGolden(await refusal({ env: 'uat' }), 'environment/quotes.txt')
+})
+
+test('a value in quotes that takes in what looks like a setting gives a warning', async () => {
+  await files({ '.env.uat': "ENV_CLASS=uat\nNOTE='tis mine\nCLIENT_ID=c1\nOTHER=it'\nORG_ID=o1" })
+
+  const { setting, warnings } = await load({ env: 'uat' })
+
+  expect([setting('client_id'), setting('org_id')?.value]).toEqual([undefined, 'o1'])
+  expect(warnings).toEqual([
+    '.env.uat:2: the value of NOTE ends in line 4, where its quote is closed, and takes in line 3, which looks like a setting',
+  ])
+})
+
+test('a value may end with a backslash before its closing quote', async () => {
+  await files({ '.env.uat': "ENV_CLASS=uat\nNOTE='C:\\keys\\'\nORG_ID=\"it\\'s\"" })
+
+  const { setting } = await load({ env: 'uat' })
+
+  expect([setting('note')?.value, setting('org_id')?.value]).toEqual(['C:\\keys\\', "it\\'s"])
+})
+
+test('bytes that are no text are told with their line, except in a comment', async () => {
+  const lines = ['# caf\u00e9', 'ENV_CLASS=uat', 'CONTACT=caf\u00e9', 'CLIENT_ID=a\0b']
+  await files({ '.env.uat': Buffer.from(lines.join('\n'), 'latin1') })
+
+  expectGolden(await refusal({ env: 'uat' }), 'environment/bytes.txt')
+})
+
+test('what was hardly meant is refused in ids, hosts and paths, with its place and without the value', async () => {
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=uat',
+      'CLIENT_ID=canary\u200b1',
+      'ORG_ID={{canary}}',
+      'SOFTWARE_ID=\u201ccanary\u201d',
+      'SERVER_CARDS=https://\u0024{CANARY_HOST}',
+      'CA_FILE=canary\u00a0ca.pem',
+      'SIGNING_KID=canary\u0007',
+    ].join('\n'),
+  })
+
+  const said = await refusal({ env: 'uat', variables: { THREDD_VAULT_DIR: '$(canary)/vault' } })
+
+  expect(said.replaceAll('"https://\u0024{CANARY_HOST}"', '')).not.toMatch(/canary/i)
+  expectGolden(said, 'environment/oddities.txt')
+})
+
+test('the same in a passphrase or an input is a warning, since it may be meant', async () => {
+  await files({
+    '.env.uat':
+      'ENV_CLASS=uat\nTRANSPORT_PFX_FILE=t.p12\nTRANSPORT_PASSPHRASE=canary\u00a01\nCLIENT_NAME=\u201ccanary\u201d',
+  })
+
+  expect((await load({ env: 'uat' })).warnings).toEqual([
+    '.env.uat:3: TRANSPORT_PASSPHRASE holds a space that is no ordinary one (U+00A0) at character 7',
+    '.env.uat:4: CLIENT_NAME holds a typographic quotation mark (U+201C) at character 1',
+  ])
+})
+
+test('warnings are told together with the errors that they may explain', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=nonsense\nCLIENTID=1\nCA_FILE=my #1/ca.pem\nORG_ID=1\nORG_ID=2' })
+
+  const error = await load({ env: 'uat' }).catch((reason: unknown) => reason)
+
+  expect(error instanceof ToolError && error.warnings).toEqual([
+    '.env.uat:3: the value of CA_FILE ends before "#"; put it into quotes if "#" is part of it',
+    '.env.uat:5: ORG_ID is set again; line 4 no longer counts',
+    '.env.uat:2: CLIENTID is not a setting; did you mean CLIENT_ID?',
+  ])
+})
+
+test('a slash at the end of a server is no part of it', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat\nSERVER_CARDS=https://api.example/v1//' })
+
+  const { setting, servers } = await load({ env: 'uat', servers: new Map([['api-hub', 'https://hub.example/']]) })
+
+  expect([...servers]).toEqual([
+    ['api_hub', 'https://hub.example'],
+    ['cards', 'https://api.example/v1'],
+  ])
+  expect(setting('server_cards')?.value).toBe('https://api.example/v1')
 })
 
 test('a value of several lines in quotes is one value', async () => {
@@ -301,7 +436,7 @@ test.each(['mock', 'uat', 'prod'])(
   },
 )
 
-async function files(texts: Readonly<Record<string, string>>): Promise<void> {
+async function files(texts: Readonly<Record<string, string | Buffer>>): Promise<void> {
   for (const [name, text] of Object.entries(texts)) {
     await mkdir(dirname(join(folder, name)), { recursive: true })
     await writeFile(join(folder, name), text)
