@@ -177,9 +177,7 @@ export class Call {
     this.#request = request
     for (const key of request.keys) redactor.add(key)
     // A server may repeat it in its answer.
-    redactor.learn(request.body)
-    redactor.learn(request.outgoing.url)
-    for (const [name, value] of request.outgoing.headers) redactor.learn({ [name]: value })
+    redactor.learn([request.body, request.outgoing.url], request.outgoing.headers)
     const { method, url, headers } = request.outgoing
     const authorization = headers.find(([name]) => name === 'authorization')?.[1]
     const step = this.#step.stepId
@@ -281,8 +279,7 @@ export class Call {
   /** Secrets that the server issues are secrets from the moment they arrive. */
   #learn(answer: ParsedAnswer): void {
     const { redactor } = this.#ports
-    redactor.learn(answer.body)
-    for (const [name, value] of answer.headers) redactor.learn({ [name]: value })
+    redactor.learn(answer.body, answer.headers)
     if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
       redactor.add({ value: answer.body, name: 'jwt' })
   }
@@ -294,7 +291,7 @@ export class Call {
     const closed = problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined && !reused
     const refused = problem.code === 'TLS_CLIENT_REFUSED' || closed
     if (!this.#step.expectRefused || !refused) return { status: 'errored', error: this.#redacted(problem) }
-    return { status: 'passed', checks: this.#ports.redactor.value([refusalCheck(true, problem.message, this.#step)]) }
+    return { status: 'passed', checks: this.#ports.redactor.checks([refusalCheck(true, problem.message, this.#step)]) }
   }
 
   #judge(request: BuiltRequest, answer: ParsedAnswer): StepResult {
@@ -305,17 +302,18 @@ export class Call {
       : judgeAnswer(this.#step.operation, answer)
     if (this.#step.criteria.length === 0 && !this.#step.expectRefused)
       checks.push(successCheck(answer.status, this.#step))
+    const hidden = hiddenInputs(this.#readable, redactor)
     for (const [index, criterion] of this.#step.criteria.entries())
-      checks.push(criterionCheck(criterion, index, context))
+      checks.push(criterionCheck(criterion, index, context, hidden))
     const scopes = compareScopes(request.body, answer.body)
     if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
 
     if (checks.some((check) => check.status === 'fail')) {
       const problem = noVerdict(answer, request.outgoing.url, this.#step)
       if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
-      return { status: 'failed', checks: redactor.value(checks), scopes: redactor.value(scopes) }
+      return { status: 'failed', checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     }
-    const judged = { checks: redactor.value(checks), scopes: redactor.value(scopes) }
+    const judged = { checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     try {
       const outputs = Object.fromEntries(
         [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
@@ -328,7 +326,7 @@ export class Call {
   }
 
   #redacted(problem: Problem): Problem {
-    return this.#ports.redactor.value(problem)
+    return this.#ports.redactor.record(problem)
   }
 }
 
@@ -401,8 +399,23 @@ function assertionFor({ assertions }: Extract<PlannedInput, { kind: 'minted' }>,
 
 type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>
 
-export function criterionCheck(criterion: Criterion, index: number, context: Context): CheckRecord {
+/** Names of secret inputs that are too ordinary to be searched for: what a criterion reads of them is not shown. */
+export function hiddenInputs({ inputs }: Pick<Readable, 'inputs'>, redactor: Redactor): ReadonlySet<string> {
+  const hidden = [...inputs].filter(
+    ([, input]) => input.secret && input.kind === 'value' && !redactor.searches(plainValue(input)),
+  )
+  return new Set(hidden.map(([name]) => name))
+}
+
+export function criterionCheck(
+  criterion: Criterion,
+  index: number,
+  context: Context,
+  hidden: ReadonlySet<string>,
+): CheckRecord {
   const verdict = judge(criterion.condition, context)
+  const secret = criterion.condition.references.find((one) => one.kind === 'inputs' && hidden.has(one.name))
+  const actual = secret === undefined ? verdict.actual : `${secret.text} is a secret, so what was read is not shown`
   return {
     id: `criterion ${index + 1}`,
     status: verdict.pass ? 'pass' : criterion.level === 'must' ? 'fail' : 'warn',
@@ -410,7 +423,7 @@ export function criterionCheck(criterion: Criterion, index: number, context: Con
     clauses: [...criterion.clauses],
     title: criterion.text,
     expected: verdict.expected,
-    actual: verdict.error === undefined ? verdict.actual : `${verdict.actual} (${verdict.error})`,
+    actual: verdict.error === undefined ? actual : `${actual} (${verdict.error})`,
     at: criterion.at,
   }
 }

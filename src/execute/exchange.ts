@@ -14,10 +14,12 @@ export function exchangeOf(
   answer: ParsedAnswer | undefined,
   redactor: Redactor,
 ): Exchange {
+  // Hashes of certificates are no secret, whatever a server calls by their name.
+  if (delivery.tls !== undefined) redactor.own(delivery.tls)
   return {
     request: {
       method: outgoing.method,
-      url: redactor.text(outgoing.url),
+      url: redactor.value(outgoing.url),
       headers: redactor.headers(delivery.sentHeaders ?? outgoing.headers),
       body: recordedBody(Buffer.from(outgoing.body ?? ''), readRequestBody(outgoing), redactor),
     },
@@ -31,7 +33,7 @@ export function exchangeOf(
         }
       : {}),
     sent: delivery.kind === 'answered' ? 'yes' : delivery.sent,
-    ...(delivery.kind === 'failed' ? { error: redactor.value(delivery.problem) } : {}),
+    ...(delivery.kind === 'failed' ? { error: redactor.record(delivery.problem) } : {}),
     ...(delivery.tls === undefined ? {} : { tls: delivery.tls }),
     timing: delivery.timing,
   }
@@ -61,10 +63,10 @@ function alone<T>(items: readonly T[]): T | readonly T[] {
 /** Size and hash speak of the bytes on the wire; the text is what may be shown of them. */
 function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): Exchange['request']['body'] {
   if (bytes.length === 0) return { bytes: 0 }
-  const before = redactor.cardNumbers
+  const before = redactor.hidden
   const redacted = redactor.value(parsed)
-  // Of a card number so little is not known that the hash of a short text with one would give it away.
-  const isHashed = redactor.cardNumbers === before
+  // Where all but a short secret is shown, a hash of the whole would let it be found by trying.
+  const isHashed = redactor.hidden === before
   const text = typeof redacted === 'string' ? redacted : JSON.stringify(redacted, null, 2)
   const truncated = text.length > LONGEST_RECORDED_BODY
   return {

@@ -78,7 +78,7 @@ async function* recorded(
     })),
     steps: workflowRun.steps,
     outputs: redactor.value(workflowRun.outputs),
-    error: redactor.value(workflowRun.error),
+    error: redactor.record(workflowRun.error),
     startedAt,
     durationMs: round(clock() - start),
   }

@@ -10,7 +10,16 @@ import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan/in
 import { fail, type Problem } from '../record/errors.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import type { Redactor } from '../secret/index.ts'
-import { contextOf, criterionCheck, freshInputs, type Outcome, type Ports, problemOf, type Readable } from './call.ts'
+import {
+  contextOf,
+  criterionCheck,
+  freshInputs,
+  hiddenInputs,
+  type Outcome,
+  type Ports,
+  problemOf,
+  type Readable,
+} from './call.ts'
 import { evaluate, OMITTED } from './request.ts'
 import type { WorkflowResult, WorkflowResults } from './results.ts'
 import { WORDS, worst } from './statuses.ts'
@@ -140,7 +149,7 @@ export function judgeNested(
   const context: Context = { ...contextOf(readable), outputs }
   if (status === 'errored') {
     const problem = error ?? { code: 'VALUE_UNDEFINED', message: `workflow "${workflowId}" came to no verdict` }
-    return { step: { status, error: redactor.value(problem) }, context, values: {} }
+    return { step: { status, error: redactor.record(problem) }, context, values: {} }
   }
   const own: CheckRecord = {
     id: 'workflow',
@@ -153,8 +162,9 @@ export function judgeNested(
     at: step.at,
   }
   const criteria = status === 'passed' ? step.criteria : []
-  const checks = [own, ...criteria.map((criterion, index) => criterionCheck(criterion, index, context))]
-  const judged = { checks: redactor.value(checks) }
+  const hidden = hiddenInputs(readable, redactor)
+  const checks = [own, ...criteria.map((criterion, index) => criterionCheck(criterion, index, context, hidden))]
+  const judged = { checks: redactor.checks(checks) }
   if (checks.some((check) => check.status === 'fail'))
     return { step: { status: 'failed', ...judged }, context, values: {} }
   try {
@@ -162,7 +172,7 @@ export function judgeNested(
     const values: Readonly<Record<string, unknown>> = Object.fromEntries(outcome)
     return { step: { status: 'passed', ...judged, outputs: redactor.value(values) }, context, values }
   } catch (failure) {
-    const problem = redactor.value(problemOf(failure))
+    const problem = redactor.record(problemOf(failure))
     return { step: { status: 'errored', ...judged, error: problem }, context, values: {} }
   }
 }

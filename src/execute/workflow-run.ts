@@ -4,7 +4,7 @@
  */
 
 import { expressionsIn, nestedSteps } from '../flow/arazzo/needs.ts'
-import { asText, type Context, type Expression } from '../flow/expression/expression.ts'
+import type { Context, Expression } from '../flow/expression/expression.ts'
 import type { Dependency, Invocation, Step, Target } from '../flow/index.ts'
 import {
   type PlannedCall,
@@ -79,7 +79,7 @@ export class WorkflowRun {
     const { redactor } = this.#shared.ports
     for (const [name, input] of this.#readable.inputs) {
       if (input.kind !== 'value' || !input.secret) continue
-      for (const value of [plainValue(input)].flat()) redactor.add({ value: asText(value), name })
+      redactor.add({ value: plainValue(input), name })
     }
     const because = yield* this.#runSteps()
     yield* this.#skipRest(because, (step) => !step.finally)
@@ -237,7 +237,7 @@ export class WorkflowRun {
       const outcome =
         planned.kind === 'call' ? await this.#call(planned, signal) : yield* this.#workflow(planned, signal)
       if (outcome.kept !== undefined) {
-        yield { type: 'registration-kept', stepId, ...ports.redactor.value(outcome.kept) }
+        yield { type: 'registration-kept', stepId, ...ports.redactor.record(outcome.kept) }
       }
       const { action, hint } = this.#choose(planned, outcome, used, signal)
       if (action?.type === 'retry') {
@@ -375,7 +375,7 @@ export class WorkflowRun {
       )
       return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, nestedSteps: nested.steps, results }
     } catch (error) {
-      const problem = ports.redactor.value(problemOf(error))
+      const problem = ports.redactor.record(problemOf(error))
       const failed: StepRecord = { ...base, status: 'errored', error: problem, durationMs: took() }
       return { step: failed, context: contextOf(this.#readable), values: {}, nestedSteps: [], results }
     }

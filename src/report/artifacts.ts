@@ -1,30 +1,38 @@
 /**
  * Writes the files of one run. Each is searched for secrets while it is written, block by block, and gets its name only when
- * it is whole and none was found. `latest` points at the newest run.
+ * it is whole. `latest` points at the newest run.
  */
 import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail } from '../record/errors.ts'
-import type { Redactor } from '../secret/index.ts'
+import type { Redactor, Structure } from '../secret/index.ts'
 
 export interface Artifacts {
   /** undefined: nothing is written */
   readonly folder: string | undefined
-  /** Returns the file's path. Throws REPORT_UNWRITABLE, or SECRET_LEAK; then there is no file of that name. */
+  /** Returns the file's path. What should not be in the file is hidden there. Throws REPORT_UNWRITABLE. */
   write(name: string, pieces: Iterable<string>): Promise<string>
   /** Points `latest` at this run. */
   publish(): Promise<void>
 }
 
-/** Throws REPORT_UNWRITABLE. */
-export async function createArtifacts(reports: string, runFolder: string, redactor: Redactor): Promise<Artifacts> {
+/** `warn` is told of a secret that was hidden in a finished file. Throws REPORT_UNWRITABLE. */
+export async function createArtifacts(
+  reports: string,
+  runFolder: string,
+  { redactor, warn }: { readonly redactor: Redactor; readonly warn: (text: string) => void },
+): Promise<Artifacts> {
   const folder = join(reports, runFolder)
   await orUnwritable(folder, () => mkdir(folder, { recursive: true }))
   return {
     folder,
     async write(name, pieces) {
       const file = join(folder, name)
-      await orUnwritable(file, () => writeSearched(file, pieces, redactor))
+      const hidden = await orUnwritable(file, () => writeCleaned(file, pieces, redactor))
+      if (hidden.length > 0)
+        warn(
+          `"${name}" would have held ${hidden.join(', ')}: it was hidden there; please report this, without the secret`,
+        )
       return file
     },
     async publish() {
@@ -39,30 +47,37 @@ export async function createArtifacts(reports: string, runFolder: string, redact
   }
 }
 
-/** Searches the same and writes nothing: for a record that another process will write. */
+/** Searches the same and writes nothing: for a record that another process will write. Throws SECRET_LEAK. */
 export function searchOnly(redactor: Redactor): Artifacts {
   return {
     folder: undefined,
     async write(name, pieces) {
-      await search(name, pieces, redactor)
-      return name
+      const hidden = await clean(name, pieces, redactor)
+      if (hidden.length === 0) return name
+      return fail({
+        code: 'SECRET_LEAK',
+        message: `"${name}" would have held a secret and was not written: ${hidden.join(', ')}`,
+        hint: 'this is a bug of this tool; please report it with the flow, without the secret',
+      })
     },
     async publish() {},
   }
 }
 
-async function writeSearched(file: string, pieces: Iterable<string>, redactor: Redactor): Promise<void> {
+async function writeCleaned(file: string, pieces: Iterable<string>, redactor: Redactor): Promise<readonly string[]> {
   const part = `${file}.part`
   await rm(part, { force: true })
+  let hidden: readonly string[]
   try {
     // "wx" follows no link that lies there.
     await using handle = await open(part, 'wx')
-    await search(basename(file), pieces, redactor, async (block) => await handle.writeFile(block))
+    hidden = await clean(basename(file), pieces, redactor, async (block) => await handle.writeFile(block))
   } catch (error) {
     await rm(part, { force: true })
     throw error
   }
   await rename(part, file)
+  return hidden
 }
 
 /**
@@ -71,27 +86,43 @@ async function writeSearched(file: string, pieces: Iterable<string>, redactor: R
  */
 const OVERLAP = 16 * 1024
 
-/** Hands the pieces on as blocks after searching them. Throws SECRET_LEAK after all of them were searched. */
-async function search(
+/** Hands the pieces on as blocks without secrets. Returns the names of what was hidden in them. */
+async function clean(
   name: string,
   pieces: Iterable<string>,
   redactor: Redactor,
   write?: (block: string) => Promise<unknown>,
-): Promise<void> {
-  const found = new Set<string>()
-  let before = ''
+): Promise<readonly string[]> {
+  const hidden = new Set<string>()
+  const structure = structureOf(name)
+  let held = ''
   for (const block of blocksOf(pieces)) {
-    const text = before + block
-    for (const secret of redactor.find(text)) found.add(secret)
-    before = text.length <= OVERLAP ? text : text.slice(text.lastIndexOf('\n', text.length - OVERLAP) + 1)
-    await write?.(block)
+    const { text, found } = redactor.finished(held + block, structure)
+    for (const secret of found) hidden.add(secret)
+    const end = text.length <= OVERLAP ? 0 : text.lastIndexOf('\n', text.length - OVERLAP) + 1
+    held = text.slice(end)
+    if (end > 0) await write?.(text.slice(0, end))
   }
-  if (found.size === 0) return
-  fail({
-    code: 'SECRET_LEAK',
-    message: `"${name}" would have held a secret and was not written: ${[...found].join(', ')}`,
-    hint: 'this is a bug of this tool; please report it with the flow, without the secret',
-  })
+  if (held !== '') await write?.(held)
+  return [...hidden]
+}
+
+/** A name in JSON before its colon; what stands there is ours. */
+const MEMBER = /^\s*"(?:[^"\\]|\\.)*"\s*:\s*/
+
+/** Indented as all of ours is. Numbers are no values: those of servers stand in texts. */
+const JSON_FILE: Structure = {
+  between: /\n|(?<!\\)"/,
+  isValue: (line, place) => {
+    const value = MEMBER.exec(line)?.[0].length ?? 0
+    return place >= value && (line[value] === '"' || (value === 0 && /^\s*"/.test(line)))
+  },
+}
+const MARKUP_FILE: Structure = { between: /[<>"]/, isValue: () => true }
+
+function structureOf(file: string): Structure | undefined {
+  if (/\.(?:json|har)$/.test(file)) return JSON_FILE
+  return /\.(?:xml|html)$/.test(file) ? MARKUP_FILE : undefined
 }
 
 /** In characters. */

@@ -34,7 +34,7 @@ export async function headOf(
   const clean = withoutFolders(request.folders)
   const relative = <T>(data: T) => JSON.parse(clean(JSON.stringify(data))) as T
   const messages = messagesOf(prepared, performed)
-  const redacted = redactor.value({
+  const redacted = redactor.record({
     recordVersion: RECORD_VERSION,
     runId,
     tool: toolRecord(caller.version, provenance),
@@ -65,6 +65,20 @@ export async function headOf(
     warnings: [...redacted.warnings, ...cardNumberWarnings(cardNumbers)],
     redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
   }
+}
+
+/** What a run is called by, and what it knows before a server says anything: no secret, whatever an answer calls one. */
+export function ownNames(runId: string, { environment, survey }: Prepared): unknown {
+  const { plan, identities, signing } = survey
+  const workflows = plan.workflows.map(({ flow, workflow }) => [
+    flow.file,
+    flow.sha256,
+    workflow.workflowId,
+    workflow.steps.map(({ stepId }) => stepId),
+  ])
+  const certificates = [...identities.values()].map(({ identity }) => identity.record)
+  const keys = signingKeyRecords([...signing.keys.values()], signing.certificate?.record)
+  return [runId, environmentRecord(environment), CATALOGUE, workflows, certificates, keys]
 }
 
 export function kindOf(counterparty: Counterparty | undefined): RunRecord['counterparty'] {

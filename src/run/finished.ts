@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { fail } from '../record/errors.ts'
-import type { WorkflowRecord } from '../record/index.ts'
+import type { Exchange, WorkflowRecord } from '../record/index.ts'
 import type { Redactor } from '../secret/index.ts'
 
 export interface FinishedOptions {
@@ -29,9 +29,10 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
 
   add(workflow: WorkflowRecord): void {
     const { redactor } = this.#options
-    const line = this.#lineOf(redactedOutsideExchanges(workflow, redactor))
+    const redacted = redactedWorkflow(workflow, redactor, (exchange) => exchange)
+    const line = this.#lineOf(redacted)
     // What a step showed to be a secret may stand in an exchange before it.
-    this.#lines.add(this.#holdsSecret(line) ? this.#lineOf(redactor.value(workflow)) : line)
+    this.#lines.add(this.#holdsSecret(line) ? this.#lineOf(redactedAgain(redacted, redactor)) : line)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
@@ -47,7 +48,9 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
     const { redactor, file, write } = this.#options
     const redacted = new Lines(file && `${file}.redacted`, write)
     for (const line of this.#lines)
-      redacted.add(this.#holdsSecret(line) ? this.#lineOf(redactor.value(JSON.parse(line) as WorkflowRecord)) : line)
+      redacted.add(
+        this.#holdsSecret(line) ? this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)) : line,
+      )
     this.#lines[Symbol.dispose]()
     if (file !== undefined) redacted.moveTo(file)
     this.#lines = redacted
@@ -147,12 +150,32 @@ class Lines implements Iterable<string>, Disposable {
   }
 }
 
-/** Exchanges were redacted when they were made. */
-function redactedOutsideExchanges(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
-  const { steps } = workflow
-  const redacted = redactor.value({ ...workflow, steps: steps.map((step) => ({ ...step, exchanges: [] })) })
+/** Names, verdicts, numbers and times stay; what servers and files gave is data. Exchanges were redacted when they closed. */
+function redactedWorkflow(
+  workflow: WorkflowRecord,
+  redactor: Redactor,
+  exchanged: (exchange: Exchange) => Exchange,
+): WorkflowRecord {
+  const { inputs, outputs, steps } = workflow
   return {
-    ...redacted,
-    steps: redacted.steps.map((step, index) => ({ ...step, exchanges: steps[index]?.exchanges ?? [] })),
+    ...redactor.record({ ...workflow, inputs: [], outputs: {}, steps: [] }),
+    inputs: inputs.map((input) => ({
+      ...redactor.record({ ...input, value: undefined }),
+      value: redactor.value(input.value),
+    })),
+    outputs: redactor.value(outputs),
+    steps: steps.map((step) => ({
+      ...redactor.record({ ...step, exchanges: [], outputs: {} }),
+      exchanges: step.exchanges.map(exchanged),
+      outputs: redactor.value(step.outputs),
+    })),
   }
+}
+
+function redactedAgain(workflow: WorkflowRecord, redactor: Redactor): WorkflowRecord {
+  return redactedWorkflow(workflow, redactor, (exchange) => {
+    const { tls } = exchange
+    const redacted = redactor.record({ ...exchange, tls: undefined })
+    return tls === undefined ? redacted : { ...redacted, tls }
+  })
 }

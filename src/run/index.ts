@@ -10,7 +10,7 @@ import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
 import { writeReports } from '../report/write.ts'
 import type { Caller } from './caller.ts'
-import { headOf, kindOf, withoutFolders } from './collect.ts'
+import { headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
 import { FinishedWorkflows } from './finished.ts'
 import { perform, userAgentOf } from './perform.ts'
 import { admit, type Prepared, prepare } from './prepare.ts'
@@ -37,8 +37,11 @@ export async function run(
   const prepared = await prepare(request, caller, stack)
   const { vault, warnings } = await admit(prepared, caller)
   // Before the first call: a run whose record cannot be written should not change anything.
-  const artifacts = await openArtifacts(prepared, caller, { startedAt, runId })
+  const late: string[] = []
+  const warn = (text: string) => late.push(text)
+  const artifacts = await openArtifacts(prepared, caller, { startedAt, runId, warn })
   const { redactor, environment, survey } = prepared
+  redactor.own(ownNames(runId, prepared))
   const counterparty = kindOf(prepared.counterparty)
   caller.onEvent?.({ type: 'prepared', environment, counterparty, warnings, given: survey.given })
 
@@ -65,6 +68,7 @@ export async function run(
   const about = { runId, startedAt, durationMs: performance.now() - start, warnings, exitCodes }
   const head = await headOf(prepared, performed, { about, caller })
   const file = await writeReports(head, finished, { artifacts, codeQuality: caller.codeQuality })
+  head.warnings.push(...late)
   caller.onFinished?.(head, finished)
   return { head, file }
 }
@@ -72,10 +76,14 @@ export async function run(
 async function openArtifacts(
   { redactor, selection }: Prepared,
   { out }: Caller,
-  { startedAt, runId }: { readonly startedAt: Date; readonly runId: string },
+  {
+    startedAt,
+    runId,
+    warn,
+  }: { readonly startedAt: Date; readonly runId: string; readonly warn: (text: string) => void },
 ) {
   if (out === undefined) return searchOnly(redactor)
-  return await createArtifacts(out, runFolder(startedAt, folderName(selection), runId), redactor)
+  return await createArtifacts(out, runFolder(startedAt, folderName(selection), runId), { redactor, warn })
 }
 
 /** The name of the folder that a run's reports are in. */

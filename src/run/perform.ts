@@ -90,7 +90,7 @@ async function performWith(
       await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),
     onGiven: (one) => {
       given.push(one)
-      onEvent({ type: 'given', given: redactor.value(one) })
+      onEvent({ type: 'given', given: redactor.record(one) })
     },
   })
   const establish: Ports['given'] = (workflow) => preconditions.establish(workflow)

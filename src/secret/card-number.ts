@@ -3,15 +3,11 @@
  * cards, with a Luhn check digit. Knows what else looks like that; knows nothing of redaction.
  */
 
-/** The text with each such number replaced, and how many there were. */
-export function withoutPans(text: string, replacement: string): { readonly text: string; readonly found: number } {
-  let found = 0
-  const cleaned = text.replace(CANDIDATE, (digits) => {
-    if (!isPan(digits.replaceAll('%20', '').replace(/\D/g, ''))) return digits
-    found += 1
-    return replacement
-  })
-  return { text: cleaned, found }
+/** The text with each such number replaced. */
+export function withoutPans(text: string, replace: (digits: string) => string): string {
+  return text.replace(CANDIDATE, (digits) =>
+    isPan(digits.replaceAll('%20', '').replace(/\D/g, '')) ? replace(digits) : digits,
+  )
 }
 
 /** A number of JSON: beyond what a double can hold the last digits are gone, so that the first ones have to do. */

@@ -50,7 +50,8 @@ const TEXTS: readonly (readonly [what: string, text: string, masked: string])[] 
   ['a known value twice', `${TOKEN}${TOKEN}`, '[token#][token#]'],
   ['a known value in a URL', `https://host.example/?t=${TOKEN}&x=1`, 'https://host.example/?t=[token#]&x=1'],
   ['a known value in hex', Buffer.from(TOKEN).toString('hex'), '[token#]'],
-  ['a part of a known value', TOKEN.slice(0, 20), TOKEN.slice(0, 20)],
+  ['a long part of a known value', `a ${TOKEN.slice(5, 21)} b`, 'a [token#] b'],
+  ['a short part of a known value', TOKEN.slice(0, 10), TOKEN.slice(0, 10)],
   ['a JWT nobody registered', `a ${JWT}.`, `a ${HEADER_AND_CLAIMS}.[signature#].`],
   ['a bearer token nobody registered', 'Bearer abcdef0123456789', 'Bearer [credentials#]'],
   ['a bearer JWT nobody registered', `Bearer ${JWT}`, `Bearer ${HEADER_AND_CLAIMS}.[signature#]`],
@@ -72,15 +73,17 @@ test.for(TEXTS)('in a text, %s', ([, text, masked]) => {
 })
 
 test('a longer secret that begins with a shorter one is masked whole', () => {
-  const redactor = knowing(['short', TOKEN], ['long', `${TOKEN}.${TOKEN}`])
+  const redactor = knowing(['short', TOKEN], ['long', `${TOKEN}.${SIGNATURE}`])
 
-  expect(unnumbered(redactor.text(`${TOKEN}.${TOKEN} ${TOKEN}.`))).toBe('[long#] [short#].')
+  expect(unnumbered(redactor.text(`${TOKEN}.${SIGNATURE} / ${TOKEN}.`))).toBe('[long#] / [short#].')
 })
 
 test('secrets that begin alike are told apart', () => {
-  const redactor = knowing(['one', 'secret-one-1'], ['two', 'secret-two-2'])
+  const redactor = knowing(['one', 'secret-08154-one'], ['two', 'secret-08154-two'])
 
-  expect(unnumbered(redactor.text('secret-two-2 secret-one-1 secret-six-6'))).toBe('[two#] [one#] secret-six-6')
+  expect(unnumbered(redactor.text('secret-08154-two secret-08154-one secret-08154-six'))).toBe(
+    '[two#] [one#] secret-08154-six',
+  )
 })
 
 test('a secret made of special characters of regular expressions is found as it is', () => {
@@ -187,7 +190,7 @@ const LEARNED: readonly (readonly [what: string, value: unknown, secret: string 
   ['a list', { rotated_secrets: [['x', TOKEN]] }, TOKEN],
   ['an object', { client_secret: { current: { value: TOKEN } } }, TOKEN],
   ['a number', { access_token: 4815162342108 }, '4815162342108'],
-  ['the credentials of a header', { authorization: `Bearer ${TOKEN}` }, TOKEN],
+  ['the credentials of a member', { authorization: `Bearer ${TOKEN}` }, TOKEN],
   ['a cookie', { 'set-cookie': `id=${TOKEN}; Path=/; HttpOnly` }, TOKEN],
   ['JSON in a text', `{"client_secret":"${TOKEN}"}`, TOKEN],
   ['JSON in a member', { note: `{"client_secret":"${TOKEN}"}` }, TOKEN],
@@ -198,7 +201,7 @@ const LEARNED: readonly (readonly [what: string, value: unknown, secret: string 
   ['JSON in a URL', `%22access_token%22%3A%22${TOKEN}%22`, TOKEN],
   ['a form', `grant_type=x&client_secret=${TOKEN}&scope=y`, TOKEN],
   ['a sentence', `refused client_secret: ${TOKEN}, try again`, TOKEN],
-  ['another name', { my_client_secret_hint: TOKEN, note: `my-client_secret=${TOKEN}` }, undefined],
+  ['another name', { my_client_secret_hint: TOKEN, note: `my-client_secret_hint=${TOKEN}` }, undefined],
   ['a word about a secret', { errors: { client_secret: 'missing', client_assertion: ['is not valid.'] } }, undefined],
   ['a sentence about a secret', 'client_assertion: signature is wrong', undefined],
   ['the type of a token', { token_type: 'Bearer', client_secret_expires_at: 1234567890 }, undefined],
@@ -310,29 +313,31 @@ test('the rules count what they replace', () => {
     b: [TOKEN, JWT],
     client_secret: 'x',
     text: 'Bearer abcdef0123456789',
-    key: PEM,
+    note: PEM,
     n: '4111111111111111',
   })
   redactor.headers([['set-cookie', 'a=b']])
 
   expect(redactor.replaced).toEqual({
     'known values, in every encoding': 2,
-    'members and headers with a secret name': 2,
+    'slots: members, fields, headers, cookies, elements and parameters with a secret name': 2,
     'signatures of JWTs': 1,
-    'credentials after Bearer or Basic': 1,
+    'claims of JWTs with a secret member': 0,
+    'credentials after the name of a scheme': 1,
     'private keys': 1,
     'digits that have the shape of a card number': 1,
+    'texts encoded more deeply than is decoded': 0,
   })
 })
 
 test('further names of secrets are masked, learnt and found like the known ones', () => {
-  const redactor = new Redactor(KEY, ['X-Api-Key', 'pin_block'])
+  const redactor = new Redactor(KEY, ['X-Door', 'emboss_line'])
 
-  expect(unnumbered(redactor.headers([['x-api-key', 'abc']]))).toEqual([['x-api-key', '[x-api-key#]']])
-  expect(unnumbered(redactor.value({ PIN_BLOCK: '04A1B2C3D4E5F607' }))).toEqual({ PIN_BLOCK: '[PIN_BLOCK#]' })
-  redactor.learn('https://host.example/?pin_block=04A1B2C3D4E5F607')
-  expect(unnumbered(redactor.text('it was 04A1B2C3D4E5F607'))).toBe('it was [pin_block#]')
-  expect(new Redactor(KEY).value({ pin_block: '04A1B2C3D4E5F607' })).toEqual({ pin_block: '04A1B2C3D4E5F607' })
+  expect(unnumbered(redactor.headers([['x-door', 'abc']]))).toEqual([['x-door', '[x-door#]']])
+  expect(unnumbered(redactor.value({ EMBOSS_LINE: '04A1B2C3D4E5F607' }))).toEqual({ EMBOSS_LINE: '[EMBOSS_LINE#]' })
+  redactor.learn('https://host.example/?emboss_line=04A1B2C3D4E5F607')
+  expect(unnumbered(redactor.text('it was 04A1B2C3D4E5F607'))).toBe('it was [emboss_line#]')
+  expect(new Redactor(KEY).value({ emboss_line: '04A1B2C3D4E5F607' })).toEqual({ emboss_line: '04A1B2C3D4E5F607' })
 })
 
 test('an artifact with a signature or a private key of somebody is found out', () => {

@@ -7,6 +7,8 @@ import type { Command, Flag } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { EXITS } from '../../src/front/cli/help.ts'
 import { CODES } from '../../src/record/errors.ts'
+import { RULES as REDACTION_RULES } from '../../src/secret/shapes.ts'
+import { ENDINGS_THAT_STAY, LAST_WORDS, NO_SLOTS, PLACES, SCHEMES, WHOLE_NAMES } from '../../src/secret/slots.ts'
 
 /** By path from the root of the repository. */
 export const PAGES: Readonly<Record<string, () => string>> = {
@@ -14,6 +16,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/environment.md': environmentPage,
   'docs/errors.md': errorsPage,
   'docs/lint.md': lintPage,
+  'docs/redaction.md': redactionPage,
 }
 
 function cliPage(): string {
@@ -118,6 +121,47 @@ function lintPage(): string {
         ['`findings[].expected`, `.found`, `.hint`', 'texts; each may be absent'],
       ],
     ),
+  ])
+}
+
+function redactionPage(): string {
+  const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
+  const named = (slot: string) => Object.entries(LAST_WORDS).flatMap(([word, one]) => (one === slot ? [word] : []))
+  const whole = (slot: string) => Object.entries(WHOLE_NAMES).flatMap(([name, one]) => (one === slot ? [name] : []))
+  return page('What is hidden', 'src/secret/slots.ts', [
+    'What servers and files say is kept without secrets: each leaf of it by its slot and by its value. Of our own record ' +
+      'no member name, verdict, number or time is touched, and of its sentences only a secret that stands in them.',
+    '## By slot',
+    'The last word of a name decides: `clientSecret`, `client-secret` and `CLIENT_SECRET` are one name. `REDACT` adds names.',
+    table(
+      ['hidden', 'last word', 'whole name, or its end'],
+      [
+        ['anything', code(named('any')), code(whole('any'))],
+        ['what is random enough to be searched for', code(named('opaque')), code(whole('opaque'))],
+      ],
+    ),
+    `No slots: ${code(NO_SLOTS)}; true and false, and of the second row numbers; and names with another last word, such as those that end in:`,
+    ...ENDINGS_THAT_STAY.map((endings) => `- ${code(endings.split(', '))}`),
+    table(['where', 'how it looks', 'what is hidden'], PLACES),
+    `Schemes of authorization that are known by name, also in a text: ${code(SCHEMES)}. In a header every scheme counts.`,
+    '## By value',
+    'What stood in a slot, our keys, passphrases and inputs with `format: password` are searched for everywhere else, if ' +
+      'they are random enough to be told from ordinary words: at least eight characters, and not a name, a sentence of ' +
+      'three words, a time, an address or an id of the run itself. The search reads texts as their readers would: escapes of ' +
+      'URLs, HTML and JSON at any depth and in any case, base64 of both alphabets, hex with and without separators, gzip in ' +
+      'either, one within the other; upper and lower case are the same, and so are line breaks and separators within a ' +
+      'value. Of a random value a piece of about 16 characters is enough. Card numbers go by their check digit.',
+    '## What stands in its place',
+    '`[name#01234567]`: the name of the slot and a fingerprint, keyed with a number that is made for the run and thrown ' +
+      'away. Equal fingerprints are equal secrets, and no list of guesses can be tried. Where anything was hidden in a body ' +
+      'no hash of it is kept.',
+    table(
+      ['rule', 'counted in the record as'],
+      Object.entries(REDACTION_RULES).map(([rule, about]) => [`\`${rule}\``, about]),
+    ),
+    '## Finished files',
+    'Every file of a run is searched again while it is written. What is found is hidden in its sentence, the rest of the ' +
+      'file stays, and the run says so: it is a mistake of this tool.',
   ])
 }
 

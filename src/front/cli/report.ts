@@ -7,7 +7,7 @@ import { fail, nearest, ToolError } from '../../record/errors.ts'
 import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
 import { locateRun, readRecord, runNames } from '../../record/stored.ts'
-import { createArtifacts } from '../../report/artifacts.ts'
+import { type Artifacts, createArtifacts } from '../../report/artifacts.ts'
 import { compare, comparisonText } from '../../report/compare.ts'
 import { runsPage } from '../../report/html/runs.ts'
 import { FORMATS } from '../../report/index.ts'
@@ -50,7 +50,7 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   const pack = invocation.text('pack')
   if (pack !== undefined) return await writeEvidence(record, resolve(here, pack), invocation.text('key'), surroundings)
   const out = resolve(here, invocation.text('out') ?? dirname(file))
-  for (const path of await render(record, out, formats)) write(`${relative(here, path)}\n`)
+  for (const path of await render(record, await artifactsIn(out, write), formats)) write(`${relative(here, path)}\n`)
   return 0
 }
 
@@ -74,9 +74,18 @@ function formatsOf(invocation: Invocation): readonly FormatName[] {
   return (names.length === 0 ? known : [...new Set(names)]) as FormatName[]
 }
 
-async function render(record: RunRecord, folder: string, formats: readonly FormatName[]): Promise<readonly string[]> {
-  // The secrets of the run are gone with it; its record holds none.
-  const artifacts = await createArtifacts(dirname(folder), basename(folder), new Redactor(randomBytes(32)))
+/** The secrets of the run are gone with it; its record holds none. */
+async function artifactsIn(folder: string, write: Surroundings['write']): Promise<Artifacts> {
+  const redactor = new Redactor(randomBytes(32))
+  const warn = (text: string) => write(`warning ${text}\n`)
+  return await createArtifacts(dirname(folder), basename(folder), { redactor, warn })
+}
+
+async function render(
+  record: RunRecord,
+  artifacts: Artifacts,
+  formats: readonly FormatName[],
+): Promise<readonly string[]> {
   const { workflows, ...head } = record
   const run = reportedRun(head, workflows)
   const paths: string[] = []
@@ -119,9 +128,9 @@ async function writeIndex(reports: string, { here, write }: Surroundings): Promi
   )
   for (const { folder, run } of runs) {
     if (!('problem' in run) && !existsSync(join(reports, folder, FORMATS.html.file)))
-      await render(run, join(reports, folder), ['html'])
+      await render(run, await artifactsIn(join(reports, folder), write), ['html'])
   }
-  const artifacts = await createArtifacts(dirname(reports), basename(reports), new Redactor(randomBytes(32)))
+  const artifacts = await artifactsIn(reports, write)
   write(`${relative(here, await artifacts.write('index.html', runsPage(runs)))}\n`)
   return 0
 }

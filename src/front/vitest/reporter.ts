@@ -33,7 +33,10 @@ export async function report(
     if (record === undefined) continue
     const folder = runFolder(new Date(record.startedAt), name, record.runId)
     // The workers have already searched their records for secrets, which are not known here.
-    const artifacts = await createArtifacts(resolve(root, out), folder, new Redactor(randomBytes(32)))
+    const artifacts = await createArtifacts(resolve(root, out), folder, {
+      redactor: new Redactor(randomBytes(32)),
+      warn: log,
+    })
     const { workflows, ...head } = record
     const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
     // After a run on the twin there is nothing left to do.

@@ -339,7 +339,7 @@ function limits({ redaction, leftOut }: RecordHead, { findingCounts, steps }: Su
     ],
     [
       'method',
-      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Card numbers are removed without one, and the text around them has no hash. Every file of the run is searched while it is written, for each known secret in all encodings and for whatever these rules would replace; a file with a hit is not kept, and fails the run.',
+      'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Card numbers are removed without one, and where anything was hidden in a body no hash of it is kept. Every file of the run is searched while it is written, for each known secret in all encodings and for whatever these rules would replace; a hit is hidden in its sentence, and the run says so.',
     ],
   ])}</div>
 <div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${

@@ -1,0 +1,332 @@
+/**
+ * Many values found in one pass through a text, whatever it is encoded in: the text is brought into one normal form, and so
+ * are the values. Knows nothing of what they mean.
+ */
+import { decode, type Work } from './encodings.ts'
+import { latin1, type ToSource, unescaped } from './escapes.ts'
+import { bytesOf, freeMemory } from './memory.ts'
+import { bitsIn, ENOUGH } from './worth.ts'
+
+/** In normal form. A value that has been cut is found by so many characters of it in a row, about 16 as it was written. */
+const PIECE = 12
+/** A value of random characters from start to end, such as a token: no word in it may be a piece. */
+const SHORTEST_OPAQUE = 20
+/** What is looked up at each place of a text. */
+const SEED = 6
+/** Of values that share one: that many secrets begin alike by an attack alone. */
+const MOST_WITH_SEED = 16
+/** So much of the beginning of a long value tells it from others: what is compared in vain is never much. */
+const TELLING = 64
+/** What may be missing at the ends of a value that is found as a whole. */
+const CUT = 3
+/** Encodings wrapped in each other. */
+const DEEPEST = 6
+/** Bytes that are decoded of one text, as a multiple of its own. */
+const MOST_DECODED = 16
+const LEAST_DECODED = 64 * 1024
+/** Runs that are remembered. */
+const MOST_SEARCHED = 1000
+
+/** Four bits are shifted in for each byte of the normal form, so that only the last six are in the hash. */
+const HEADS = 2 ** (4 * SEED)
+
+/** What a byte becomes in a normal form: itself in lower case, nothing (SKIP), or nothing unless there are several (DROP). */
+const [SKIP, DROP, GAP] = [255, 254, 1]
+/** Bytes that are dropped in a row leave a gap: values do not run on from one member of JSON into the next. */
+const WIDEST_DROP = 2
+
+/** Letters and digits: separators, quotes and line breaks come and go with encodings, and both alphabets of base64 are one. */
+const LOOSE = new Uint8Array(256).fill(DROP)
+/** Nearly everything, for values that have few letters and digits. */
+const STRICT = new Uint8Array(256).fill(SKIP)
+for (let byte = 0; byte < 256; byte += 1) {
+  const lower = byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte
+  if (byte === 0 || byte === 0x5c || byte >= 0x80) LOOSE[byte] = SKIP
+  if (/[a-z0-9]/i.test(String.fromCharCode(byte))) LOOSE[byte] = lower
+  if (byte > 0x20 && byte < 0xfe && !'"\'+\\'.includes(String.fromCharCode(byte))) STRICT[byte] = lower
+}
+
+interface Value<T> {
+  readonly form: Uint8Array
+  /** whether it counts as found by a piece of it */
+  readonly isOpaque: boolean
+  /** bytes before and after the normal form, which belong to it where they are there */
+  readonly head: Uint8Array
+  readonly tail: Uint8Array
+  readonly of: T
+}
+
+interface Seed<T> {
+  readonly value: Value<T>
+  readonly at: number
+}
+
+export interface Found<T> {
+  readonly start: number
+  readonly end: number
+  readonly of: T
+}
+
+export interface Findings<T> {
+  /** in bytes of UTF-8, in their order, none within another */
+  readonly found: readonly Found<T>[]
+  /** more is encoded in the text than is decoded */
+  readonly isPartial: boolean
+}
+
+/** `of` is what a value belongs to. */
+export class Finder<T> {
+  readonly #loose = new Index<T>(LOOSE)
+  readonly #strict = new Index<T>(STRICT)
+  readonly #isExempt: (form: string) => boolean
+  /** long runs of base64 in which none of the values is */
+  readonly #searched = new Set<string>()
+
+  /** `isExempt` says of a text in normal form that it is no secret, whatever value it is a part of. */
+  constructor(isExempt: (form: string) => boolean = () => false) {
+    this.#isExempt = isExempt
+  }
+
+  /** False where nothing of the value can be told from other texts. */
+  add(text: string, of: T): boolean {
+    freeMemory()
+    this.#searched.clear()
+    const plain = unescaped(bytesOf(text)).bytes
+    return this.#loose.add(plain, of) || this.#strict.add(plain, of)
+  }
+
+  in(text: string): Findings<T> {
+    const found: Found<T>[] = []
+    if (text.length < SEED || (this.#loose.isEmpty && this.#strict.isEmpty)) return { found, isPartial: false }
+    freeMemory()
+    const bytes = bytesOf(text)
+    const work = {
+      found,
+      isSearched: (run: string) => this.#searched.has(run),
+      searched: (run: string) => {
+        if (this.#searched.size < MOST_SEARCHED) this.#searched.add(run)
+      },
+      archives: 0,
+      isPartial: false,
+      left: Math.max(LEAST_DECODED, MOST_DECODED * bytes.length),
+    }
+    this.#look(bytes, (start, end) => [start, end], { found, work, depth: 0 })
+    return { found: merged(found), isPartial: work.isPartial }
+  }
+
+  #look(
+    bytes: Uint8Array,
+    toSource: ToSource,
+    around: { readonly found: Found<T>[]; readonly work: Work & { left: number }; readonly depth: number },
+  ): void {
+    const { found, work, depth } = around
+    work.left -= bytes.length
+    const plain = unescaped(bytes)
+    work.isPartial ||= plain.isDeep || depth > DEEPEST || work.left < 0
+    if (depth > DEEPEST || work.left < 0) return
+    const outer: ToSource = (start, end) => toSource(...plain.toSource(start, end))
+    for (const index of [this.#loose, this.#strict])
+      for (const { start, end, of } of index.in(plain.bytes, this.#isExempt)) {
+        const [from, to] = outer(start, end)
+        found.push({ start: from, end: to, of })
+      }
+    decode(plain.bytes, work, (inner, toPlain) =>
+      this.#look(inner, (start, end) => outer(...toPlain(start, end)), { found, work, depth: depth + 1 }),
+    )
+  }
+}
+
+/** The normal form of a text, as far as it is compared with others as a whole. */
+export function formOf(text: string): string {
+  freeMemory()
+  const { bytes } = unescaped(bytesOf(text))
+  const { length } = fold(bytes, LOOSE)
+  return latin1(folded.form.subarray(0, length))
+}
+
+/** The same memory for each text: the form, and where each byte of it stood. */
+let folded = { form: new Uint8Array(1 << 16), places: new Uint32Array(1 << 16) }
+/** Places of the form at which a value may begin, by the hash of what follows. */
+let candidates = new Uint32Array(1 << 12)
+
+/** Returns how long the form is; `heads` tells the candidates among its places. */
+function fold(bytes: Uint8Array, table: Uint8Array, heads?: Uint32Array): { length: number; count: number } {
+  if (folded.form.length < bytes.length)
+    folded = { form: new Uint8Array(bytes.length * 2), places: new Uint32Array(bytes.length * 2) }
+  if (candidates.length < bytes.length) candidates = new Uint32Array(bytes.length * 2)
+  const { form, places } = folded
+  let [length, count, dropped, hash] = [0, 0, 0, 0]
+  for (let at = 0; at < bytes.length; at += 1) {
+    const code = table[bytes[at] as number] as number
+    if (code >= DROP) {
+      if (code === DROP) dropped += 1
+      continue
+    }
+    if (dropped > WIDEST_DROP && length > 0) {
+      form[length] = GAP
+      places[length++] = at
+      hash = ((hash << 4) ^ GAP) & (HEADS - 1)
+    }
+    dropped = 0
+    form[length] = code
+    places[length++] = at
+    hash = ((hash << 4) ^ code) & (HEADS - 1)
+    if (heads !== undefined && ((heads[hash >>> 5] as number) >>> (hash & 31)) & 1 && length >= SEED)
+      candidates[count++] = length - SEED
+  }
+  return { length, count }
+}
+
+/** Of an index that is empty. */
+const NO_HEADS = new Uint32Array(0)
+
+/** The values of one normal form. */
+class Index<T> {
+  readonly #table: Uint8Array
+  /** one bit for each hash of a seed */
+  #heads = NO_HEADS
+  readonly #seeds = new Map<number, Seed<T>[]>()
+
+  constructor(table: Uint8Array) {
+    this.#table = table
+  }
+
+  get isEmpty(): boolean {
+    return this.#seeds.size === 0
+  }
+
+  /** False where too little of the value is left in this form. */
+  add(bytes: Uint8Array, of: T): boolean {
+    const { length } = fold(bytes, this.#table)
+    const form = folded.form.slice(0, length)
+    const places = folded.places.slice(0, length)
+    const significant = form.reduce((sum, byte) => sum + (byte === GAP ? 0 : 1), 0)
+    if (significant < (this.#table === LOOSE ? Math.max(8, bytes.length / 2) : SEED)) return false
+    const raw = latin1(bytes)
+    const seeds = seedsOf(raw, places)
+    const value = {
+      form,
+      isOpaque: seeds.length > 0,
+      head: Uint8Array.from(bytes.subarray(0, places[0])),
+      tail: Uint8Array.from(bytes.subarray((places.at(-1) ?? 0) + 1)),
+      of,
+    }
+    for (const at of seeds.length > 0 ? seeds : [0, CUT]) if (at + SEED <= length) this.#plant({ value, at })
+    return true
+  }
+
+  #plant(seed: Seed<T>): void {
+    if (this.isEmpty) this.#heads = new Uint32Array(HEADS / 32)
+    const { form } = seed.value
+    const key = keyAt(form, seed.at)
+    const others = this.#seeds.get(key)
+    if (others === undefined) this.#seeds.set(key, [seed])
+    else if (others.length < MOST_WITH_SEED) others.push(seed)
+    let hash = 0
+    for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HEADS - 1)
+    this.#heads[hash >>> 5] = (this.#heads[hash >>> 5] as number) | (1 << (hash & 31))
+  }
+
+  /** What is found, in places of `bytes`; some of it may overlap. */
+  in(bytes: Uint8Array, isExempt: (form: string) => boolean): Found<T>[] {
+    const found: Found<T>[] = []
+    if (this.isEmpty) return found
+    const { length, count } = fold(bytes, this.#table, this.#heads)
+    const { places } = folded
+    const form = folded.form.subarray(0, length)
+    let last = 0
+    for (let index = 0; index < count; index += 1) {
+      const at = candidates[index] as number
+      // Within what was found there is nothing longer, unless it reaches beyond.
+      if (at + SEED <= last) continue
+      const best = this.#longestAt(form, at)
+      if (best === undefined) continue
+      last = best.end
+      if (isExempt(latin1(form.subarray(best.start, best.end)))) continue
+      found.push(widened(bytes, best, [places[best.start] as number, (places[best.end - 1] as number) + 1]))
+    }
+    return found
+  }
+
+  #longestAt(form: Uint8Array, at: number): Match<T> | undefined {
+    let best: Match<T> | undefined
+    for (const { value, at: within } of this.#seeds.get(keyAt(form, at)) ?? []) {
+      const match = matchOf(form, at, value, within)
+      if (match !== undefined && match.end - match.start > (best === undefined ? 0 : best.end - best.start))
+        best = match
+    }
+    return best
+  }
+}
+
+interface Match<T> {
+  readonly value: Value<T>
+  readonly start: number
+  readonly end: number
+}
+
+function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: number): Match<T> | undefined {
+  let [start, end, first, next] = [at, at, within, within]
+  while (first > 0 && start > 0 && form[start - 1] === value.form[first - 1]) {
+    start -= 1
+    first -= 1
+  }
+  while (next < value.form.length && end < form.length && form[end] === value.form[next]) {
+    end += 1
+    next += 1
+  }
+  // A gap has no place of its own.
+  if (form[start] === GAP) start += 1
+  if (form[end - 1] === GAP) end -= 1
+  const length = end - start
+  const isWhole =
+    length === value.form.length ||
+    (length >= PIECE && length >= value.form.length - CUT) ||
+    (length >= TELLING && first <= CUT)
+  return isWhole || (value.isOpaque && length >= PIECE) ? { value, start, end } : undefined
+}
+
+/** With the characters before and after that the normal form has not, where the value was found whole. */
+function widened<T>(bytes: Uint8Array, { value, start, end }: Match<T>, [from, to]: [number, number]): Found<T> {
+  const { head, tail, of } = value
+  if (end - start !== value.form.length) return { start: from, end: to, of }
+  const before = Buffer.compare(bytes.subarray(from - head.length, from), head) === 0 ? head.length : 0
+  const after = Buffer.compare(bytes.subarray(to, to + tail.length), tail) === 0 ? tail.length : 0
+  return { start: from - before, end: to + after, of }
+}
+
+/**
+ * Places of the form of which one is in every piece that is random enough; none for a value that has words in it as
+ * sentences and names have, which is found as a whole.
+ */
+function seedsOf(raw: string, places: Uint32Array): readonly number[] {
+  if (raw.length < SHORTEST_OPAQUE || /[^!-~]/.test(raw)) return []
+  const bits = bitsIn(raw)
+  const seeds: number[] = []
+  for (let at = 0; at + SEED <= places.length; at += PIECE - SEED + 1) {
+    const from = places[Math.max(0, at - PIECE / 2)] as number
+    const to = places[Math.min(places.length - 1, at + SEED + PIECE / 2)] as number
+    if ((bits[to + 1] as number) - (bits[from] as number) >= ENOUGH) seeds.push(at)
+  }
+  return seeds
+}
+
+function keyAt(form: Uint8Array, at: number): number {
+  let key = 0
+  for (let place = at; place < at + SEED; place += 1) key = key * 256 + (form[place] as number)
+  return key
+}
+
+/** In their order; of those that overlap one is made, with the name of the longest. */
+function merged<T>(found: readonly Found<T>[]): Found<T>[] {
+  const result: Found<T>[] = []
+  for (const one of found.toSorted((a, b) => a.start - b.start || b.end - a.end)) {
+    const last = result.at(-1)
+    if (last === undefined || one.start >= last.end) result.push(one)
+    else {
+      const { of } = one.end - one.start > last.end - last.start ? one : last
+      result[result.length - 1] = { start: last.start, end: Math.max(last.end, one.end), of }
+    }
+  }
+  return result
+}

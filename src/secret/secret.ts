@@ -1,0 +1,28 @@
+import { inspect } from 'node:util'
+
+/** A text that never prints itself. `reveal()` is called only where its bytes leave us (wire, signature, vault). */
+export class Secret {
+  readonly name: string
+  readonly #value: string
+
+  constructor(value: string, name: string) {
+    this.#value = value
+    this.name = name
+  }
+
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return `[${this.name}]`
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  [inspect.custom](): string {
+    return this.toString()
+  }
+}

@@ -1,0 +1,182 @@
+/** Where a secret stands by what its place is called: the tables, and the rule that reads them. */
+
+/** What is hidden in a slot: anything; or only what ordinary words and numbers are not, since others use the word too. */
+export type Slot = 'any' | 'opaque'
+
+/** The last word of a name decides, whatever stands before it. */
+export const LAST_WORDS: Readonly<Record<string, Slot>> = {
+  ...words(
+    'any',
+    'token tokens secret secrets password passwords passwd pwd passphrase passphrases passcode assertion',
+  ),
+  ...words('any', 'credential credentials cookie cookies authorization otp totp pin pins cvv cvv2 cvc cvc2 csc apikey'),
+  ...words('opaque', 'key code session signature sig jwt bearer verifier pem ticket'),
+}
+
+/** Names of several words. */
+export const WHOLE_NAMES: Readonly<Record<string, Slot>> = {
+  software_statement: 'any',
+  private_key: 'any',
+  signing_key: 'any',
+  secret_key: 'any',
+  access_key: 'any',
+  api_key: 'any',
+  api_keys: 'any',
+  pin_block: 'any',
+  session_id: 'opaque',
+  auth_req_id: 'opaque',
+  user_code: 'any',
+  device_code: 'any',
+  authorization_code: 'any',
+  verification_code: 'any',
+  security_code: 'any',
+  pass_code: 'any',
+  otp_code: 'any',
+  code_verifier: 'any',
+}
+
+/** Names that end in a word of the table and hold no secret. */
+export const NO_SLOTS: readonly string[] = [
+  'public_key',
+  'status_code',
+  'error_code',
+  'reason_code',
+  'response_code',
+  'result_code',
+  'country_code',
+  'currency_code',
+  'language_code',
+  'postal_code',
+  'zip_code',
+  'exit_code',
+]
+
+/** What stays although a word of the table stands before: the last word says what the value is. */
+export const ENDINGS_THAT_STAY: readonly string[] = [
+  '_alg, _enc, _alg_values_supported, _supported',
+  '_endpoint, _uri, _url',
+  '_method, _methods, _methods_supported',
+  '_type, _types',
+  '_expires_in, _expires_at, _issued_at, _required, _parameter, _mode, _id, _name, _hint',
+]
+
+/** Private members of a JSON Web Key, which is an object with a text "kty" (RFC 7517, RFC 7518 section 6). */
+export const PRIVATE_JWK_MEMBERS: readonly string[] = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+/** Headers whose whole value is the slot: credentials follow a scheme, cookies have names of their own. */
+export const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authorization']
+export const COOKIE_HEADERS: readonly string[] = ['cookie', 'set-cookie']
+
+/** Schemes of authorization that are known by name; in a header any other is hidden too, with its name. */
+export const SCHEMES: readonly string[] = [
+  'Basic',
+  'Bearer',
+  'DPoP',
+  'Digest',
+  'Token',
+  'ApiKey',
+  'Negotiate',
+  'NTLM',
+  'HOBA',
+  'Mutual',
+  'GNAP',
+  'PrivateToken',
+  'SCRAM-SHA-1',
+  'SCRAM-SHA-256',
+  'vapid',
+  'MAC',
+  'Hawk',
+  'Signature',
+  'OAuth',
+  'SSWS',
+  'AWS4-HMAC-SHA256',
+]
+
+/** Where a slot may stand, how it looks, and what is hidden of it; printed in docs/redaction.md. */
+export const PLACES: readonly (readonly [place: string, looks: string, hidden: string])[] = [
+  [
+    'JSON member',
+    '`"client_secret": "…"`, also of JSON in a text, and cut',
+    'a text or number; a list or object as a whole',
+  ],
+  ['name and value', '`{"name": "client_secret", "value": "…"}`', 'the value'],
+  ['form field', '`client_secret=…&`', 'the value'],
+  ['query', '`?access_token=…`', 'the value'],
+  ['fragment', '`#access_token=…`', 'the value'],
+  ['userinfo', '`https://user:…@host`', 'the password, and a user name that is random'],
+  ['header', '`X-Api-Key: …`, also in a text', 'the value; of credentials not the name of their scheme'],
+  ['cookie', '`Cookie: name=…`, `Set-Cookie: name=…`', 'everything'],
+  ['XML or HTML element', '`<access_token>…</access_token>`', 'the text within'],
+  ['HTML input', '`<input name="access_token" value="…">`, in either order', 'the value'],
+  ['sentence', '`client_secret: …`, `token is …`, `token => …`', 'what is no ordinary word'],
+  ['JWT', '`header.claims.signature`', 'the signature; the claims where one of them is a slot or a card number'],
+  [
+    'JSON Web Key',
+    '`{"kty": "RSA", "d": "…"}`',
+    `the members ${PRIVATE_JWK_MEMBERS.map((one) => `\`${one}\``).join(', ')}`,
+  ],
+  ['PEM', '`-----BEGIN PRIVATE KEY-----`', 'the key'],
+  ['input of a flow', '`format: password`', 'its value, of any type of JSON'],
+]
+
+function words(slot: Slot, list: string): Record<string, Slot> {
+  return Object.fromEntries(list.split(' ').map((word) => [word, slot]))
+}
+
+/** Letters of other alphabets that look like ours. */
+const LOOK_ALIKES: Readonly<Record<string, string>> = Object.fromEntries(
+  [...'аеорсухіѕјԁ'].map((letter, index) => [letter, [...'aeopcyxisjd'][index] ?? '']),
+)
+/** Names that run together, such as "accesstoken": these words are never the end of another one. */
+const RUN_ON = /(?:token|tokens|secret|secrets|password|passwd|passphrase|passcode|apikey|privatekey)$/
+
+/** In lower case, its words joined by "_": accessToken, access-token and ACCESS_TOKEN are one name. */
+export function normalName(name: string): string {
+  return name
+    .normalize('NFKC')
+    .replace(/[аеорсухіѕјԁ]/g, (letter) => LOOK_ALIKES[letter] ?? letter)
+    .replace(/\p{Cf}/gu, '')
+    .replace(/([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])/g, '$1$3_$2')
+    .replace(/[^A-Za-z0-9]+/g, '_')
+    .replace(/^_|_$/g, '')
+    .toLowerCase()
+}
+
+/** The rule, with further names of the user's. */
+export class Slots {
+  readonly #further: ReadonlySet<string>
+  readonly #known = new Map<string, Slot | undefined>()
+
+  constructor(further: readonly string[] = []) {
+    this.#further = new Set(further.map(normalName))
+  }
+
+  /** Undefined for a name that no secret has. */
+  of(name: string): Slot | undefined {
+    if (name.length > LONGEST_NAME) return undefined
+    if (this.#known.has(name)) return this.#known.get(name)
+    const slot = this.#find(normalName(name))
+    if (this.#known.size < MOST_KNOWN) this.#known.set(name, slot)
+    return slot
+  }
+
+  #find(name: string): Slot | undefined {
+    if (this.#further.has(name)) return 'any'
+    if (NO_SLOTS.some((one) => endsIn(name, one))) return undefined
+    const whole = Object.entries(WHOLE_NAMES).find(([one]) => endsIn(name, one))
+    if (whole !== undefined) return whole[1]
+    const last = name.slice(name.lastIndexOf('_') + 1)
+    const bare = last.replace(/[0-9]+$/, '')
+    if (Object.hasOwn(LAST_WORDS, last)) return LAST_WORDS[last]
+    if (Object.hasOwn(LAST_WORDS, bare)) return LAST_WORDS[bare]
+    return RUN_ON.test(bare) ? 'any' : undefined
+  }
+}
+
+/** Names come from servers, and there may be many. */
+const MOST_KNOWN = 10_000
+const LONGEST_NAME = 128
+
+function endsIn(name: string, words: string): boolean {
+  return name === words || name.endsWith(`_${words}`)
+}

@@ -1,0 +1,226 @@
+/**
+ * Slots in a text that is no data, or data of another format: JSON that is cut, forms, URLs, headers, XML, HTML, sentences;
+ * each also where it is escaped. A pass over the text; what it looks back or ahead for is bounded.
+ */
+import { type ToSource, unescaped } from './escapes.ts'
+import { bytesOf, freeMemory } from './memory.ts'
+import { COOKIE_HEADERS, CREDENTIAL_HEADERS, normalName, type Slot, type Slots } from './slots.ts'
+import { bitsOf, isSearched } from './worth.ts'
+
+export interface InText {
+  readonly name: string
+  readonly value: string
+  /** in bytes of UTF-8 */
+  readonly start: number
+  readonly end: number
+}
+
+const NAME = /[A-Za-z][A-Za-z0-9_.\x80-\xff-]{1,127}/g
+/** A slot has something between its name and its value. */
+const SEPARATOR = /[=:>\s%&\\]/
+const USERINFO = /:\/\/([^/?#\s@:"'<>]*)(?::([^/?#\s@"'<>]+))?@/g
+/** An expression of a flow, or what stands in the place of a secret. */
+const STANDS_FOR = /^(?:\{?\$[A-Za-z]|\[[\w-]{1,64}(?:#[0-9a-f]{8}|: \w{1,10}|)\])/
+/** Bits from which a value in a sentence is no word. */
+const NO_WORD = 20
+
+export function slotsIn(text: string, slots: Slots): readonly InText[] {
+  if (!SEPARATOR.test(text)) return []
+  const { plain, toSource } = plainOf(text)
+  const found: InText[] = []
+  let last = 0
+  const put = (name: string, [start, end]: readonly [number, number]) => {
+    if (start < last || end <= start) return
+    const [from, to] = toSource(start, end)
+    found.push({ name, value: Buffer.from(plain.slice(start, end), 'latin1').toString(), start: from, end: to })
+    last = end
+  }
+  for (const { name, range } of rangesIn(plain, slots)) put(name, range)
+  return found
+}
+
+/** Its characters are the bytes of the text without escapes. */
+function plainOf(text: string): { readonly plain: string; readonly toSource: ToSource } {
+  freeMemory()
+  const { bytes, toSource } = unescaped(bytesOf(text))
+  return { plain: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'), toSource }
+}
+
+interface Range {
+  readonly name: string
+  readonly range: readonly [start: number, end: number]
+}
+
+/** In their order, so that one that lies within another is left out. */
+function rangesIn(plain: string, slots: Slots): readonly Range[] {
+  const ranges: Range[] = []
+  let until = 0
+  for (const { 0: name, index } of plain.matchAll(NAME)) {
+    // What a slot holds is looked at once.
+    if (index < until) continue
+    const slot = slots.of(Buffer.from(name, 'latin1').toString())
+    if (slot === undefined) continue
+    const range = valueAfter(plain, { start: index, end: index + name.length, slot, name: normalName(name) })
+    if (range === undefined) continue
+    until = range[1]
+    if (!STANDS_FOR.test(plain.slice(range[0], range[0] + 80))) ranges.push({ name, range })
+  }
+  for (const match of plain.matchAll(USERINFO)) {
+    const [whole, user = '', password] = match
+    const end = match.index + whole.length - 1
+    if (password !== undefined) ranges.push({ name: 'userinfo', range: [end - password.length, end] })
+    else if (isSearched(user)) ranges.push({ name: 'userinfo', range: [end - user.length, end] })
+  }
+  return ranges.toSorted((a, b) => a.range[0] - b.range[0])
+}
+
+interface Named {
+  readonly start: number
+  readonly end: number
+  readonly name: string
+  readonly slot: Slot
+}
+
+type Reader = (plain: string, named: Named) => readonly [start: number, end: number] | undefined
+
+/** The first that finds a value decides. */
+const READERS: readonly Reader[] = [header, quoted, unquotedMember, element, input, field, sentence]
+
+function valueAfter(plain: string, named: Named): readonly [number, number] | undefined {
+  for (const read of READERS) {
+    const range = read(plain, named)
+    if (range !== undefined) return range
+  }
+  return undefined
+}
+
+/** Where `pattern` (sticky) matches at `at`: the end of the match. */
+function after(plain: string, pattern: RegExp, at: number): number {
+  pattern.lastIndex = at
+  return pattern.test(plain) ? pattern.lastIndex : -1
+}
+
+/** Where one of the characters stands next; the end of the text where none does. */
+function next(plain: string, pattern: RegExp, at: number): number {
+  pattern.lastIndex = at
+  return pattern.exec(plain)?.index ?? plain.length
+}
+
+const HEADER_COLON = /["']?\s{0,4}[:=]\s{0,4}["']?/y
+const LINE_END = /[\r\n]/g
+const LINE_END_OR_QUOTE = { '"': /["\r\n]/g, "'": /['\r\n]/g, '': LINE_END } as const
+const JWT = /eyJ[\w-]{1,4096}\.[\w-]{1,16384}\.[\w-]{16}/y
+const SCHEME = /[A-Za-z][A-Za-z0-9-]{1,31}[ \t]{1,4}/y
+
+/** `Authorization: Digest username="…"`, `Cookie: a=b; c=d`: to the end of the line, or to the quote around it. */
+function header(plain: string, { start, end, name }: Named): readonly [number, number] | undefined {
+  const known = name.replaceAll('_', '-')
+  const isCredentials = CREDENTIAL_HEADERS.some((one) => known.endsWith(one))
+  if (!isCredentials && !COOKIE_HEADERS.includes(known)) return undefined
+  const from = after(plain, HEADER_COLON, end)
+  if (from === -1) return undefined
+  const inner = plain[from - 1] ?? ''
+  const outer = plain[start - 1] ?? ''
+  const quote = isQuote(inner) ? inner : isQuote(outer) && plain[end] !== outer ? outer : ''
+  const scheme = isCredentials ? after(plain, SCHEME, from) : -1
+  const first = scheme === -1 ? from : scheme
+  // Of a JWT only the signature is hidden.
+  if (plain.startsWith('eyJ', first) && after(plain, JWT, first) !== -1) return undefined
+  const to = next(plain, LINE_END_OR_QUOTE[quote], from)
+  const range = [first >= to ? from : first, to] as const
+  // A sentence about the header has no value.
+  return scheme === -1 && quote === '' && !isNoWord(plain.slice(...range)) ? undefined : range
+}
+
+function isQuote(character: string): character is '"' | "'" {
+  return character === '"' || character === "'"
+}
+
+const BEFORE_QUOTED = /["'`]?(?:\s{0,8}(?::=?|=>?|\bis\b)\s{0,8}|\s{1,4}is\s{1,4})(["'`])/y
+const CLOSING = { '"': /["\r\n]/g, "'": /['\r\n]/g, '`': /[`\r\n]/g } as const
+
+/** `"token": "…"`, `token = '…'`, `token is "…"`; where it is cut there is no second quote. */
+function quoted(plain: string, { end, slot }: Named): readonly [number, number] | undefined {
+  const from = after(plain, BEFORE_QUOTED, end)
+  if (from === -1) return undefined
+  const to = next(plain, CLOSING[plain[from - 1] as keyof typeof CLOSING], from)
+  return slot === 'any' || isNoWord(plain.slice(from, to)) ? [from, to] : undefined
+}
+
+const BEFORE_MEMBER = /["']\s{0,8}:\s{0,8}/y
+const NUMBER = /-?[0-9][0-9.eE+-]*/y
+const LIST_END = /[\]\r\n]/g
+const OBJECT_END = /[}\r\n]/g
+
+/** A number, list or object in JSON that is cut. */
+function unquotedMember(plain: string, { end, slot }: Named): readonly [number, number] | undefined {
+  const from = after(plain, BEFORE_MEMBER, end)
+  if (from === -1 || slot !== 'any') return undefined
+  const open = plain[from]
+  if (open === '[') return [from + 1, next(plain, LIST_END, from)]
+  if (open === '{') return [from + 1, next(plain, OBJECT_END, from)]
+  const to = after(plain, NUMBER, from)
+  return to === -1 ? undefined : [from, to]
+}
+
+const TAG_END = /(?:\s[^<>]{0,512})?>/y
+const NEXT_TAG = /</g
+
+/** `<access_token>…<`, `<x:password type="…">…<` */
+function element(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (!/<(?:\w{1,20}:)?$/.test(plain.slice(Math.max(0, start - 22), start))) return undefined
+  const from = after(plain, TAG_END, end)
+  if (from === -1 || plain[from - 2] === '/') return undefined
+  const to = next(plain, NEXT_TAG, from)
+  return slot === 'any' || isNoWord(plain.slice(from, to).trim()) ? [from, to] : undefined
+}
+
+const NAMED_INPUT = /\b(?:name|id)\s{0,4}=\s{0,4}["']?$/i
+const VALUE = /\bvalue\s{0,4}=\s{0,4}(["']?)/i
+/** Characters of a tag before and after its name. */
+const [TAG_BEFORE, TAG_AFTER] = [512, 1024]
+
+/** `<input name="access_token" value="…">` and `<input value="…" name="access_token">` */
+function input(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (!NAMED_INPUT.test(plain.slice(Math.max(0, start - 16), start))) return undefined
+  const before = plain.slice(Math.max(0, start - TAG_BEFORE), start)
+  const first = start - before.length + Math.max(0, before.lastIndexOf('<'))
+  const rest = plain.slice(end, end + TAG_AFTER)
+  const close = rest.indexOf('>')
+  const tag = plain.slice(first, end + (close === -1 ? rest.length : close))
+  const match = VALUE.exec(tag)
+  if (match === null) return undefined
+  const from = match.index + match[0].length
+  const quote = match[1] ?? ''
+  const length = quote === '' ? tag.slice(from).search(/[\s>]|$/) : tag.slice(from).indexOf(quote)
+  const range = [first + from, first + (length === -1 ? tag.length : from + length)] as const
+  return slot === 'any' || isNoWord(plain.slice(...range)) ? range : undefined
+}
+
+const FIELD_END = /[&#;\s"'<>\]}]/g
+
+/** `name=value` where a form or the parameters of a URL have it. */
+function field(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (plain[end] !== '=' || plain[end + 1] === '=') return undefined
+  if (start > 0 && !'?&#;'.includes(plain[start - 1] as string)) return undefined
+  const to = next(plain, FIELD_END, end + 1)
+  return slot === 'any' || isNoWord(plain.slice(end + 1, to)) ? [end + 1, to] : undefined
+}
+
+const BEFORE_VALUE = /\s{0,4}(?:=>|:=?|=(?!=))\s{0,4}|\s{1,4}is\s{1,4}/y
+const BLANKS = /\s{1,4}/y
+const WORD_END = /[\s,;"'`<>&)}\]]/g
+
+/** `client_secret: …`, `token is …`, `token …`: a value only where it is no word. */
+function sentence(plain: string, { end, slot }: Named): readonly [number, number] | undefined {
+  const stated = after(plain, BEFORE_VALUE, end)
+  const from = stated === -1 ? after(plain, BLANKS, end) : stated
+  if (from === -1 || (stated === -1 && slot === 'opaque')) return undefined
+  const raw = plain.slice(from, next(plain, WORD_END, from)).replace(/[.!?:]+$/, '')
+  const isOne = stated === -1 || slot === 'opaque' ? isSearched(raw) && /[0-9]/.test(raw) : isNoWord(raw)
+  return isOne && !/^https?:/.test(raw) ? [from, from + raw.length] : undefined
+}
+
+function isNoWord(value: string): boolean {
+  return (value.length >= 3 && /[0-9]/.test(value)) || bitsOf(value.slice(0, 512)) >= NO_WORD
+}

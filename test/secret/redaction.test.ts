@@ -1,0 +1,469 @@
+/** What is hidden by slot and by value, in which spellings, and what is not; whatever the secret is. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { expect, onTestFinished, test } from 'vitest'
+import type { RunRecord } from '../../src/record/index.ts'
+import { runRecord } from '../../src/record/schema.ts'
+import { createArtifacts } from '../../src/report/artifacts.ts'
+import { recordJson } from '../../src/report/json.ts'
+import { FinishedWorkflows } from '../../src/run/finished.ts'
+import { Redactor, type Structure } from '../../src/secret/index.ts'
+import { exchange, sampleRecord } from '../support/reports.ts'
+import { ROOT } from '../support/run.ts'
+
+const KEY = new Uint8Array(32)
+
+function fixture(name: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(`${ROOT}/fixtures/thredd/${name}.json`, 'utf8')) as Record<string, unknown>
+}
+
+function redacted(value: unknown): unknown {
+  const redactor = new Redactor(KEY)
+  redactor.learn(value)
+  return redactor.value(value)
+}
+
+test.each(['dcr-response-2024-08', 'dcr-response-2024-09'])(
+  'of the documented answer %s four members are hidden',
+  (name) => {
+    const answer = fixture(name)
+    const shown = redacted(answer) as Record<string, unknown>
+
+    const changed = Object.keys(answer).filter(
+      (member) => JSON.stringify(answer[member]) !== JSON.stringify(shown[member]),
+    )
+    expect(Object.keys(shown)).toEqual(Object.keys(answer))
+    expect(changed).toEqual(['client_secret', 'hashed_secret', 'software_statement', 'registration_access_token'])
+    const [header, claims] = String(answer.software_statement).split('.')
+    expect(shown.software_statement).toMatch(
+      new RegExp(`^${header}\\.${claims}\\.\\[software_statement#[0-9a-f]{8}\\]$`),
+    )
+  },
+)
+
+test.each(['well-known-authorization-server', 'well-known-directory', 'role-scopes', 'ssa-claims-2024-08', 'hosts'])(
+  'of the document %s nothing is hidden',
+  (name) => {
+    expect(redacted(fixture(name))).toEqual(fixture(name))
+  },
+)
+
+/** A value that nothing but its slot gives away. */
+const SHORT = 'ab12'
+
+const SLOTS: readonly (readonly [where: string, value: unknown])[] = [
+  ...[
+    'token',
+    'accessToken',
+    'access-token',
+    'ACCESS_TOKEN',
+    'accesstoken',
+    'clientSecret',
+    'passwd',
+    'pwd',
+    'otp',
+    'cvv2',
+  ].map((name) => [`member ${name}`, { [name]: SHORT }] as const),
+  ['member with a blank', { 'access_token ': SHORT }],
+  ['member with an invisible character', { 'access_token\u200b': SHORT }],
+  ['member with a letter of another alphabet', { 'access_t\u043eken': SHORT }],
+  ['name and value', { name: 'client_secret', value: SHORT }],
+  ['private members of a JWK', { kty: 'oct', k: SHORT }],
+  ['JSON in a text', { note: JSON.stringify({ a: { password: SHORT } }) }],
+  ['JSON in JSON in a text', { note: JSON.stringify({ x: JSON.stringify({ password: SHORT }) }) }],
+  ['JSON that is cut', `{"a":1,"password":"${SHORT}`],
+  ['JSON that is cut, a number', '{"a":1,"pin":4712'.replace('4712', `4${SHORT.length}712`)],
+  ['a form', `grant_type=x&client_secret=${SHORT}&scope=y`],
+  ['a query', `https://host.example/?token=${SHORT}&y=1`],
+  ['a query with a code', `https://host.example/?code=${SHORT}&y=1`],
+  ['a fragment', `https://host.example/#access_token=${SHORT}`],
+  ['userinfo', `https://user:${SHORT}@host.example/`],
+  ['a form in a URL', `https://host.example/?back=access_token%3D${SHORT}%26x`],
+  ['an element', `<access_token>${SHORT}</access_token>`],
+  ['an element of a namespace', `<w:Password Type="text">${SHORT}</w:Password>`],
+  ['an input', `<input type="hidden" name="access_token" value="${SHORT}">`],
+  ['an input, turned round', `<input value='${SHORT}' name=pin>`],
+  ['HTML of JSON', `<pre>&quot;client_secret&quot;: &#34;${SHORT}&quot;</pre>`],
+  ['a dictionary of Python', `{'access_token': '${SHORT}'}`],
+  ['a header in a text', `X-Api-Key: ${SHORT}\nx: y`],
+  ['a header in a command', `curl -H 'X-Api-Key: ${SHORT}' x`],
+  ['credentials of Digest', `Authorization: Digest username="x", response="${SHORT}"`],
+  ['credentials of an unknown scheme', `Authorization: Door ${SHORT}`],
+  ['cookies', `Cookie: sid=${SHORT}; b=2\n`],
+  ['a cookie that is set', `Set-Cookie: sid=${SHORT}; HttpOnly\n`],
+  ['a sentence', `the client_secret is '${SHORT}'`],
+]
+
+test.each(SLOTS)('a short secret is hidden in its slot: %s', (_, value) => {
+  const shown = JSON.stringify(redacted(value))
+
+  expect(shown).not.toContain(SHORT)
+  expect(shown).not.toContain('44712')
+  expect(shown).toMatch(/\[[\w-]+#[0-9a-f]{8}\]/)
+})
+
+test('headers of credentials are hidden whatever their scheme, and the name of a known one stays', () => {
+  const headers: [string, string][] = [
+    ['authorization', `Token ${SHORT}`],
+    ['authorization', `DPoP ${SHORT}`],
+    ['proxy-authorization', `Digest response="${SHORT}"`],
+    ['x-original-authorization', SHORT],
+    ['x-access-token', SHORT],
+    ['location', `https://user:${SHORT}@host.example/?token=${SHORT}&code=${SHORT}`],
+  ]
+
+  expect(JSON.stringify(new Redactor(KEY).headers(headers))).not.toContain(SHORT)
+})
+
+const STAYS: readonly unknown[] = [
+  {
+    token_type: 'Bearer',
+    expires_in: 3600,
+    client_secret_expires_at: 0,
+    token_endpoint_auth_method: 'private_key_jwt',
+  },
+  { error_code: 40100, status_code: 401, code: 404, error: 'invalid_token', authority_code: 'TTA' },
+  {
+    require_pushed_authorization_requests: true,
+    access_token: null,
+    client_secret: '',
+    keys: [{ kty: 'EC', x: 'a1', kid: 'b2' }],
+  },
+  'client_assertion: signature is wrong',
+  'the token is missing, and Bearer authentication is required',
+  'https://host.example/oauth2/token?scope=cards.read#top',
+  'WWW-Authenticate: Bearer error="invalid_token"',
+]
+
+test.each(STAYS.map((value) => [JSON.stringify(value), value]))('what is no secret stays: %s', (_, value) => {
+  expect(redacted(value)).toEqual(value)
+})
+
+/** With everything that an encoding changes, and as servers issue them. */
+const SECRETS = [
+  'CANARY1+kq/Zw9==&x<y>"Tq\'%7',
+  'CANARY2+kq/Zw9aaBB+ccDD/eeFF==',
+  'PKW64FAixrjhxewTH9lR26o7m6_GvbL6RKWv0x5mIM.dWPLOrdXw7yGu2R1HAWlx8dSr3Jf',
+  'b1946ac92492d2347c6235b4d2611184e99c5fa08bdedc7c87226cd5f75a0798',
+  'correct "horse" \\ battery/+ stäple & <co>',
+  'korrekte Pferde-Batterie 17',
+]
+
+const hex = (text: string) => Buffer.from(text).toString('hex')
+const base64 = (text: string) => Buffer.from(text).toString('base64')
+const each = (text: string, to: (code: number) => string) =>
+  [...text].map((one) => (/[A-Za-z0-9]/.test(one) ? one : to(one.codePointAt(0) ?? 0))).join('')
+const all = (text: string, to: (code: number) => string) => [...Buffer.from(text)].map((byte) => to(byte)).join('')
+
+const SPELLINGS: Readonly<Record<string, (text: string) => string>> = {
+  itself: (text) => text,
+  'upper case': (text) => text.toUpperCase(),
+  'lower case': (text) => text.toLowerCase(),
+  URL: encodeURIComponent,
+  'URL in mixed case': (text) =>
+    encodeURIComponent(text)
+      .split('%')
+      .map((part, index) => (index % 2 === 0 ? part : part.slice(0, 2).toLowerCase() + part.slice(2)))
+      .join('%'),
+  'URL twice': (text) => encodeURIComponent(encodeURIComponent(text)),
+  'URL three times': (text) => encodeURIComponent(encodeURIComponent(encodeURIComponent(text))),
+  'URL, every character': (text) => all(text, (byte) => `%${byte.toString(16).padStart(2, '0')}`),
+  form: (text) => new URLSearchParams({ v: text }).toString().slice(2),
+  'form with blanks for pluses': (text) => text.replaceAll('+', ' '),
+  'named entities': (text) =>
+    text.replace(
+      /[&<>"']/g,
+      (one) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' })[one] ?? '',
+    ),
+  'decimal entities': (text) => each(text, (code) => `&#${code};`),
+  'hexadecimal entities': (text) => each(text, (code) => `&#x${code.toString(16).toUpperCase()};`),
+  'entities of entities': (text) => each(text, (code) => `&amp;#${code};`),
+  'escapes of JSON': (text) => each(text, (code) => `\\u${code.toString(16).padStart(4, '0')}`),
+  'escapes of JSON in upper case': (text) =>
+    each(text, (code) => `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`),
+  'escaped slashes': (text) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/'),
+  'JSON in JSON': (text) => JSON.stringify(JSON.stringify(text)).slice(3, -3),
+  'a URL in JSON in HTML': (text) =>
+    each(encodeURIComponent(text), (code) => `\\u00${code.toString(16)}`).replaceAll('\\', '&#92;'),
+  base64,
+  base64url: (text) => Buffer.from(text).toString('base64url'),
+  'base64 after a name': (text) => base64(`client:${text}`),
+  'base64 of a URL': (text) => base64(`c:${encodeURIComponent(text)}`),
+  'base64 of base64': (text) => base64(base64(text)),
+  'base64 of base64url of base64': (text) => base64(Buffer.from(base64(text)).toString('base64url')),
+  'base64 in lines': (text) => base64(text).replace(/.{20}/g, '$&\r\n'),
+  'base64 of UTF-16': (text) => Buffer.from(text, 'utf16le').toString('base64'),
+  'base64 with characters before it': (text) => `x/y-${base64(text)}`,
+  'URL of base64': (text) => encodeURIComponent(base64(text)),
+  hex,
+  'hex in upper case': (text) => hex(text).toUpperCase(),
+  'hex with colons': (text) => (hex(text).match(/../g) ?? []).join(':'),
+  'hex with hyphens': (text) => (hex(text).match(/../g) ?? []).join('-'),
+  'hex with blanks': (text) => (hex(text).match(/../g) ?? []).join(' '),
+  'hex of base64': (text) => hex(base64(text)),
+  'gzip in base64': (text) => gzipSync(text).toString('base64'),
+  'gzip in base64 in a URL': (text) => encodeURIComponent(gzipSync(`say ${text}`).toString('base64')),
+}
+
+const CASES = Object.keys(SPELLINGS).flatMap((spelling) =>
+  // Of UTF-16 what is no ASCII is not read.
+  SECRETS.filter((secret) => !spelling.includes('UTF-16') || !secret.includes('ä')).map(
+    (secret) => [spelling, secret] as const,
+  ),
+)
+
+test.each(CASES)('found in its sentence as %s: %s', (spelling, secret) => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: secret })
+  const text = `before "${SPELLINGS[spelling]?.(secret)}", after`
+
+  const shown = redactor.text(text)
+
+  expect(shown).toMatch(/^before "[^"]{0,16}(?:\[client_secret#[0-9a-f]{8}\][^"]{0,16})+", after$/)
+  expect(redactor.find(shown)).toEqual([])
+})
+
+test.each([8, 16, 32, 48, 256])('tokens of %i random bytes are found whole, cut and in pieces', (length) => {
+  for (let count = 0; count < 50; count += 1) {
+    const token = randomBytes(length).toString(count % 3 === 0 ? 'hex' : 'base64url')
+    const redactor = new Redactor(KEY)
+    redactor.learn({ registration_access_token: token })
+    if (redactor.size === 0) continue
+    expect(redactor.find(`a ${token} b`), token).toEqual(['registration_access_token'])
+    if (token.length < 32) continue
+    for (const cut of [token.slice(3), token.slice(0, -5), token.slice(4, 30)])
+      expect(redactor.find(`a "${cut}…"`), cut).toEqual(['registration_access_token'])
+  }
+})
+
+test('what is encoded more deeply than is decoded is hidden as a whole', () => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: SECRETS[1] })
+  let text = SECRETS[1] ?? ''
+  for (let depth = 0; depth < 12; depth += 1) text = base64(text)
+
+  expect(redactor.value({ a: text, b: 'b' })).toEqual({ a: '[encoded too deeply to be searched]', b: 'b' })
+})
+
+/** A million characters each; work that grows with their square would not end within the time of a test. */
+const LONG: Readonly<Record<string, string>> = {
+  'the beginning of a JWT': 'eyJaaaaaaaaaa-'.repeat(70_000),
+  'names of slots': 'token '.repeat(170_000),
+  'slots without an end': 'cookie: '.repeat(120_000),
+  'credentials without an end': 'Authorization: Bearer eyJ.'.repeat(40_000),
+  'inputs without an end': '<input name="token" '.repeat(50_000),
+  'lists without an end': '"token":['.repeat(110_000),
+  'userinfo without an end': 'https://a:b'.repeat(90_000),
+  'percent signs': '%25'.repeat(330_000),
+  entities: '&amp;'.repeat(200_000),
+  backslashes: '\\'.repeat(1_000_000),
+  'one letter of base64': 'a'.repeat(1_000_000),
+  'pairs of hex': '3a:'.repeat(330_000),
+  'pieces of the secret': `${SECRETS[2]?.slice(0, 11)} `.repeat(80_000),
+  'all but the end of the secret': `${SECRETS[4]?.slice(0, -4)} `.repeat(25_000),
+  'keys without an end': '-----BEGIN PRIVATE KEY-----'.repeat(37_000),
+  digits: '4111 1111 1111 111'.repeat(55_000),
+}
+
+test.each(Object.entries(LONG))('a long text is searched in time: %s', (_, text) => {
+  const redactor = new Redactor(KEY)
+  for (const secret of SECRETS) redactor.add({ value: secret, name: 'secret' })
+
+  redactor.learn({ note: text })
+
+  expect(typeof redactor.value(text)).toBe('string')
+})
+
+/** A record as a run makes it, whose answer has the value as client_secret and, after it, in a sentence. */
+function recordWith(value: unknown, redactor: Redactor) {
+  const sample = sampleRecord()
+  const [first] = sample.workflows
+  if (first === undefined) throw new Error('the sample has a workflow')
+  const answer = { client_id: 'one', client_secret: value, registration_access_token: value }
+  redactor.own([sample, first.workflowId, first.flow])
+  redactor.learn(answer)
+  const one = exchange()
+  const response = one.response
+  if (response === undefined) throw new Error('the sample has an answer')
+  const body = { bytes: 1, text: JSON.stringify(redactor.value(answer), null, 2) }
+  const steps = first.steps.map((step) => ({ ...step, exchanges: [{ ...one, response: { ...response, body } }] }))
+  using finished = new FinishedWorkflows({ file: undefined, redactor, withoutFolders: (text) => text })
+  const plain = { ...sample, workflows: [{ ...first, steps }] }
+  finished.add({ ...first, steps })
+  finished.redactAgain()
+  const { workflows: _, ...head } = redactor.record({ ...sample, workflows: [] })
+  return { pieces: [...recordJson(head, [...finished])], plain }
+}
+
+/** Every name, verdict, id, time and number of a record, and what else a server may think of. */
+function hostileValues(): unknown[] {
+  const found = new Set<unknown>()
+  const walk = (value: unknown): void => {
+    if (typeof value === 'object' && value !== null) {
+      for (const [name, member] of Object.entries(value)) {
+        found.add(name)
+        walk(member)
+      }
+    } else if (value !== undefined && value !== null) {
+      found.add(value)
+      found.add(String(value))
+    }
+  }
+  walk(sampleRecord())
+  const words = [
+    'passed',
+    'failed',
+    'errored',
+    'skipped',
+    'conformant',
+    'inconclusive',
+    'pass',
+    'warn',
+    'must',
+    'localhost',
+  ]
+  const odd = [
+    '',
+    ' ',
+    '"',
+    '\\',
+    '{}',
+    '[]',
+    ': ',
+    '",\n',
+    'null',
+    'true',
+    '0',
+    '-1',
+    '$&',
+    '$1',
+    '[client_secret#00000000]',
+    '\u0000',
+    '\u202e',
+    '😀',
+  ]
+  for (const one of [
+    ...words,
+    ...odd,
+    'passed",\n              "level": "must",\n',
+    '": "passed"',
+    'localhost:19443',
+    '127.0.0.1:19443',
+    '19443',
+    19443,
+    0,
+    true,
+    null,
+  ])
+    found.add(one)
+  const texts = [...found].filter((one) => typeof one === 'string' && one !== '') as string[]
+  for (const text of texts) {
+    if (found.size >= 950) break
+    for (const one of [text.toUpperCase(), text.toLowerCase(), `${text}x`, `${text} ${text}`, text.repeat(2)])
+      found.add(one)
+  }
+  while (found.size < 1000) found.add(randomBytes(2 + (found.size % 40)).toString('base64url'))
+  return [...found]
+}
+
+test('whatever a server calls its secret, the record stays whole, its verdicts too, and the secret is gone', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'thredd-hostile-'))
+  onTestFinished(() => rm(place, { recursive: true, force: true }))
+  const values = hostileValues()
+  expect(values.length).toBeGreaterThanOrEqual(1000)
+  for (const value of values) {
+    const redactor = new Redactor(KEY)
+    const { pieces, plain } = recordWith(value, redactor)
+    const artifacts = await createArtifacts(place, 'run', { redactor, warn: () => undefined })
+    const text = await readFile(await artifacts.write('record.json', pieces), 'utf8')
+    const record = runRecord.parse(JSON.parse(text))
+
+    const told = JSON.stringify(value)
+    expect([told, record.verdict, record.exitCode]).toEqual([told, plain.verdict, plain.exitCode])
+    const statuses = (one: RunRecord) =>
+      one.workflows.map(({ workflowId, status, steps }) => [
+        workflowId,
+        status,
+        steps.map(({ stepId, status, durationMs, checks }) => [
+          stepId,
+          status,
+          durationMs,
+          checks.map((check) => check.status),
+        ]),
+      ])
+    expect([told, statuses(record)]).toEqual([told, statuses(plain)])
+    const body = JSON.parse(record.workflows[0]?.steps[0]?.exchanges[0]?.response?.body.text ?? '') as Record<
+      string,
+      unknown
+    >
+    if (value === '' || value === null || typeof value === 'boolean') continue
+    for (const member of ['client_secret', 'registration_access_token'])
+      expect([told, body[member]]).toEqual([told, expect.stringMatching(/^\[[\w-]+(?:#[0-9a-f]{8}|: number)\]$|^eyJ/)])
+  }
+}, 120_000)
+
+test.each(['localhost', 'passed', 'register', 'status', 'open sesame', 'exitCode'])(
+  'our own passphrase "%s" changes nothing that is ours',
+  (passphrase) => {
+    const redactor = new Redactor(KEY)
+    redactor.add({ value: passphrase, name: 'passphrase' })
+    const record = sampleRecord()
+
+    expect(redactor.record(record)).toEqual(record)
+    expect(redactor.find(JSON.stringify(record))).toEqual([])
+  },
+)
+
+test('an input with format password is hidden whatever type it has, where it is a whole leaf or in quotes', () => {
+  const redactor = new Redactor(KEY)
+  redactor.add({ value: { a: 'door1', b: [47_119] }, name: 'door' })
+  const check = { id: 'criterion 1', actual: "$steps.a.outputs.b is 'door1', $steps.a.outputs.c is 47119" }
+
+  expect(JSON.stringify(redactor.value({ x: 'door1', y: [47_119], z: 'door1 is open' }))).toMatch(
+    /^\{"x":"\[door#\w{8}\]","y":\["\[door#\w{8}\]"\],"z":"door1 is open"\}$/,
+  )
+  expect(redactor.checks([check])[0]?.actual).toMatch(
+    /^\$steps\.a\.outputs\.b is '\[door#\w{8}\]', \$steps\.a\.outputs\.c is \[door#\w{8}\]$/,
+  )
+})
+
+test('a check on a slot does not tell what stands in it', () => {
+  const checks = [
+    { id: 'schema /card/pin', actual: 'string "1234"' },
+    { id: 'criterion 1', actual: "$response.body#/card/pin is '1234'" },
+    { id: 'criterion 2', actual: '$response.body#/card is {"pin":1234,"cvv":"987"}' },
+    { id: 'schema /card/name', actual: 'absent' },
+  ]
+
+  const shown = new Redactor(KEY).checks(checks)
+
+  expect(JSON.stringify(shown)).not.toMatch(/1234|987/)
+  expect(shown.at(-1)).toEqual(checks.at(-1))
+})
+
+test('in a finished file a secret is hidden in its sentence, and names and numbers of JSON are left alone', () => {
+  const redactor = new Redactor(KEY)
+  redactor.add({ value: 'statuscodesandmanymoreletters', name: 'token' })
+  redactor.add({ value: 481_516_234_210_899, name: 'pin' })
+  redactor.add({ value: '481516234210899', name: 'pin' })
+  const text = JSON.stringify(
+    { statuscodesandmanymoreletters: 'not statuscodesandmanymoreletters', n: 481_516_234_210_899 },
+    null,
+    2,
+  )
+  const structure: Structure = {
+    between: /\n|"/,
+    isValue: (line, place) => place > line.indexOf(': "') && line.includes(': "'),
+  }
+
+  const cleaned = redactor.finished(`${text}\n`, structure)
+
+  expect(cleaned.text).toMatch(
+    /^\{\n {2}"statuscodesandmanymoreletters": "not \[token#\w{8}\]",\n {2}"n": 481516234210899\n\}\n$/,
+  )
+  expect(cleaned.found).toEqual(['token'])
+})
