@@ -46,7 +46,7 @@ export const CODES = {
   THROTTLED: { exit: 3, means: 'the server asks to slow down (429)' },
   SERVER_ERROR: { exit: 3, means: 'the server answered with a 5xx, which is no verdict' },
   STEP_BUDGET: { exit: 3, means: 'a workflow did not end within its budget of steps' },
-  PROTOCOL: { exit: 3, means: 'the answer is not HTTP' },
+  PROTOCOL: { exit: 3, means: 'the answer is not HTTP, or breaks a rule of it' },
   INTERRUPTED: { exit: 3, means: 'the run was stopped before it ended' },
   VAULT_KEY: { exit: 2, means: 'the vault key is missing or malformed' },
   VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent that could not be kept' },

@@ -2,13 +2,12 @@
 import type { Environment } from '../environment/index.ts'
 import type { Identity } from '../identity/certificate.ts'
 import { fail } from '../record/errors.ts'
+import { LIMITS } from '../record/limits.ts'
 import { Secret } from '../secret/index.ts'
 import { inProcess } from '../transport/in-process.ts'
 import { createTransport } from '../transport/index.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Caller, Counterparty } from './caller.ts'
-
-const LARGEST_BODY = 10 * 1024 * 1024
 
 /**
  * Whether the embedded twin answers. In class mock nothing leaves this machine: servers on loopback are called, and the twin
@@ -53,7 +52,7 @@ export function connect(
   environment: Environment,
   { identities, authorities, proxy, counterparty }: Connection,
 ): Transport {
-  const gate = { identities, allowedHosts: environment.allowedHosts, maxBodyBytes: LARGEST_BODY }
+  const gate = { identities, allowedHosts: environment.allowedHosts, maxBodyBytes: LIMITS.bodyBytes.value }
   if (counterparty?.kind === 'twin-in-process')
     return inProcess({ ...gate, answer: (request, certificate) => counterparty.answer(request, certificate) })
   return createTransport({

@@ -1,10 +1,11 @@
 /** Opens the TLS connections of a run and keeps the evidence of each. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { isIP } from 'node:net'
-import { checkServerIdentity, connect, type SecureContext, type TLSSocket } from 'node:tls'
+import { checkServerIdentity, connect, type SecureContext } from 'node:tls'
 import type { Identity } from '../identity/certificate.ts'
 import { handshake, type TlsEvidence } from './handshake.ts'
 import { type ProxySettings, tunnelTo } from './proxy.ts'
+import { Wire } from './wire.ts'
 
 export interface ConnectionOptions {
   /** PEM texts of CA_FILE */
@@ -15,6 +16,7 @@ export interface ConnectionOptions {
 }
 
 export interface Connection {
+  readonly wire: Wire
   readonly tls: TlsEvidence
   readonly connectMs: number
   exchanges: number
@@ -52,7 +54,7 @@ export class Connections {
   }
 
   /** Rejects with ConnectFailure. */
-  async open(host: string, port: number, context: SecureContext, identity: Identity | undefined): Promise<TLSSocket> {
+  async open(host: string, port: number, context: SecureContext, identity: Identity | undefined): Promise<Wire> {
     const start = performance.now()
     const { ca, connectTo, proxy } = this.#options
     const elsewhere = connectTo?.(host, port)
@@ -74,19 +76,21 @@ export class Connections {
       ALPNProtocols: ['http/1.1'],
     })
     this.#opening.add(socket)
-    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>()
+    const { promise, resolve, reject } = Promise.withResolvers<Wire>()
+    let connection: Connection | undefined
     handshake(socket, {
       identity,
       tunnelled: tunnel !== undefined,
       timeoutMs: CONNECT_LIMIT_MS,
       onEnd: () => this.#opening.delete(socket),
       onSecure: (tls) => {
-        this.#known.set(socket, { tls, connectMs: performance.now() - start, exchanges: 0, error: undefined })
-        resolve(socket)
+        const wire = new Wire(socket)
+        connection = { wire, tls, connectMs: performance.now() - start, exchanges: 0, error: undefined }
+        this.#known.set(wire, connection)
+        resolve(wire)
       },
       onFailure: reject,
       onLaterError: (error) => {
-        const connection = this.#known.get(socket)
         if (connection !== undefined) connection.error ??= error
       },
     })
@@ -100,6 +104,8 @@ export class Connections {
     this.#awaiting = undefined
     const { socket, headers } = message as { readonly socket: object; readonly headers: string }
     const connection = this.#known.get(socket)
-    if (connection !== undefined) awaiting(connection, headers)
+    if (connection === undefined) return
+    connection.wire.begin()
+    awaiting(connection, headers)
   }
 }

@@ -2,6 +2,7 @@
 import type { Agent, Dispatcher } from 'undici'
 import type { Connection, Connections } from './connections.ts'
 import { ConnectFailure, failureOf, GaveUp, type Situation } from './failure.ts'
+import { receivedFrom } from './received.ts'
 import type { Target } from './target.ts'
 import type { Delivery, Outgoing, SendOptions } from './transport.ts'
 
@@ -101,8 +102,6 @@ class RunningExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(started: Dispatcher.DispatchController, statusCode: number): void {
-    // 1xx answers announce the final one (RFC 9110 section 15.2).
-    if (statusCode < 200) return
     this.#status = statusCode
     this.#headers = pairs(started.rawHeaders)
   }
@@ -127,6 +126,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#options.signal.removeEventListener('abort', this.#interrupt)
     if (outcome === 'answered') {
+      this.#connection?.wire.forget()
       const answer = { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#chunks) }
       const delivery = { kind: 'answered' as const, answer, ...this.#evidence(undefined) }
       // undici frees the connection one turn after the answer; a request sent sooner would open another one.
@@ -135,9 +135,13 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     }
     const { host, identity } = this.#target
     const { now, timeoutMs, maxBodyBytes } = this.#options
-    const [stage, reused] = [this.#stage, this.#reused]
-    const failure = failureOf(outcome.error, { host, identity, stage, reused, now: now(), timeoutMs, maxBodyBytes })
-    this.#resolve({ kind: 'failed', ...failure, ...this.#evidence(outcome.error) })
+    const { received: bytes = Buffer.alloc(0), interim = 0 } = this.#connection?.wire ?? {}
+    const failure = failureOf(outcome.error, {
+      ...{ host, identity, stage: this.#stage, reused: this.#reused, arrived: { bytes, interim } },
+      ...{ now: now(), timeoutMs, maxBodyBytes },
+    })
+    const received = bytes.length === 0 ? {} : { received: receivedFrom(bytes) }
+    this.#resolve({ kind: 'failed', ...failure, ...received, ...this.#evidence(outcome.error) })
   }
 
   #evidence(error: unknown): Pick<Delivery, 'tls' | 'sentHeaders' | 'timing'> {

@@ -7,6 +7,7 @@ import type { Identity } from '../identity/certificate.ts'
 import { nameOnOneLine, validity } from '../identity/facts.ts'
 import type { Problem } from '../record/errors.ts'
 import type { Exchange } from '../record/index.ts'
+import { httpFault } from './http-fault.ts'
 
 /** Thrown by the connector in place of the original error, since undici treats some error codes in its own way. */
 export class ConnectFailure extends Error {
@@ -50,10 +51,14 @@ export interface Situation {
   readonly stage: 'connecting' | 'sent' | 'answering'
   /** the connection had carried an earlier exchange, so the server had accepted the certificate */
   readonly reused: boolean
+  /** what arrived of the answer, and how many interim answers are among it */
+  readonly arrived?: { readonly bytes: Buffer; readonly interim: number } | undefined
   readonly now: Date
   readonly timeoutMs: number
   readonly maxBodyBytes: number
 }
+
+const NOTHING = { bytes: Buffer.alloc(0), interim: 0 }
 
 interface Failure {
   readonly sent: 'no' | 'unknown'
@@ -72,17 +77,18 @@ export function failureOf(error: unknown, situation: Situation): Failure {
     const message = `the request to "${host}" cannot be put into HTTP: ${wordsOf(error)}`
     return { sent: 'no', problem: { code: 'INPUT_INVALID', message } }
   }
+  const { bytes, interim } = situation.arrived ?? NOTHING
+  const fault = httpFault(error, bytes)
+  if (fault !== undefined) {
+    const isHttp = bytes.toString('latin1', 0, 5) === 'HTTP/'
+    const message = `the answer of "${host}" ${isHttp ? `breaks a rule of HTTP: ${fault}` : 'is not HTTP'}`
+    return { sent, problem: { code: 'PROTOCOL', message, ...(isHttp ? {} : { found: wordsOf(error) }) } }
+  }
   const known = UNDICI_PROBLEMS[code]
   if (known !== undefined) return { sent, problem: known(host) }
-  if (isNotHttp(error)) {
-    const message = `the answer of "${host}" is not HTTP`
-    return { sent, problem: { code: 'PROTOCOL', message, found: wordsOf(error) } }
-  }
-  if (stage === 'answering') {
-    return {
-      sent,
-      problem: { code: 'PEER_CLOSED', message: `"${host}" closed the connection in the middle of its answer` },
-    }
+  if (stage === 'answering' || interim > 0) {
+    const when = stage === 'answering' ? 'in the middle of its answer' : 'after an interim answer (1xx)'
+    return { sent, problem: { code: 'PEER_CLOSED', message: `"${host}" closed the connection ${when}` } }
   }
   // With TLS 1.3 the server judges our certificate after the client's handshake has ended, so its alert arrives when the
   // request has been sent; the server has not read it. On a connection that was used before, an alert has another cause.
@@ -279,12 +285,6 @@ function isAboutUs(alert: string, keysAgreed: boolean): boolean {
 /** The name of a received alert, from codes like ERR_SSL_TLSV1_ALERT_UNKNOWN_CA, which differ between OpenSSL versions. */
 function alertOf(code: string): string | undefined {
   return /^ERR_SSL_.*_ALERT_([A-Z_]+)$/.exec(code)?.[1]?.toLowerCase().replaceAll('_', ' ')
-}
-
-/** undici's parser errors have a name and no code. An answer that ends too early (EOF) is HTTP all the same. */
-function isNotHttp(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  return (error.name === 'HTTPParserError' && !/\bEOF\b/.test(error.message)) || error.message === 'bad upgrade'
 }
 
 function codeOf(error: unknown): string {

@@ -2,9 +2,11 @@
  * Sends requests over mutual TLS with undici, with one agent for each identity, and copies the evidence of each connection.
  * Redirects are not followed and TLS sessions are not resumed.
  */
+import type { Duplex } from 'node:stream'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { Agent } from 'undici'
 import type { Identity } from '../identity/certificate.ts'
+import { LIMITS } from '../record/limits.ts'
 import { type ConnectionOptions, Connections } from './connections.ts'
 import { exchange } from './exchange.ts'
 import { type Gate, targetOf } from './target.ts'
@@ -33,9 +35,11 @@ export function createTransport(options: TransportOptions): Transport {
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,
+      maxHeaderSize: LIMITS.headerBytes.value,
       connect: ({ hostname, port }, callback) => {
         connections.open(hostname, Number(port || 443), context, identity).then(
-          (socket) => callback(null, socket),
+          // undici uses nothing but what a stream has, and ref and unref.
+          (wire) => (callback as (error: null, stream: Duplex) => void)(null, wire),
           (error: Error) => callback(error, null),
         )
       },

@@ -18,6 +18,20 @@ export interface Answer {
   readonly body: Uint8Array
 }
 
+/** What arrived of an answer that the HTTP parser has refused, or that ended too early. */
+export interface Received {
+  /** as they came, with the status line, the headers and any interim answer before it */
+  readonly bytes: Uint8Array
+  /** as the status line says; 0 where it cannot be told */
+  readonly status: number
+  /** how many of the bytes stand before the body */
+  readonly bodyAt: number
+  /** Content-Encoding */
+  readonly coding: string | undefined
+  /** the body comes in chunks (RFC 9112 section 7.1) */
+  readonly isChunked: boolean
+}
+
 interface Evidence {
   readonly tls?: Exchange['tls']
   /** the headers of the request as they left, with those that the transport adds */
@@ -33,6 +47,8 @@ export type Delivery =
       /** "no" only for a failure before the headers left or an explicit TLS alert; anything else is unknown */
       readonly sent: 'no' | 'unknown'
       readonly problem: Problem
+      /** absent where nothing arrived, and in process */
+      readonly received?: Received | undefined
     })
 
 export interface SendOptions {

@@ -7,6 +7,7 @@ import type { Command, Flag } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { EXITS } from '../../src/front/cli/help.ts'
 import { CODES } from '../../src/record/errors.ts'
+import { LIMITS, type Limit } from '../../src/record/limits.ts'
 import { RULES as REDACTION_RULES } from '../../src/secret/shapes.ts'
 import { ENDINGS_THAT_STAY, LAST_WORDS, NO_SLOTS, PLACES, SCHEMES, WHOLE_NAMES } from '../../src/secret/slots.ts'
 
@@ -15,6 +16,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/cli.md': cliPage,
   'docs/environment.md': environmentPage,
   'docs/errors.md': errorsPage,
+  'docs/limits.md': limitsPage,
   'docs/lint.md': lintPage,
   'docs/redaction.md': redactionPage,
 }
@@ -85,6 +87,18 @@ function errorsPage(): string {
     table(
       ['code', 'exit code', 'meaning'],
       Object.entries(CODES).map(([code, { exit, means }]) => [`\`${code}\``, String(exit), means]),
+    ),
+  ])
+}
+
+function limitsPage(): string {
+  const limits: readonly Limit[] = Object.values(LIMITS)
+  return page('Limits', 'src/record/limits.ts', [
+    'An answer is judged in little time whatever a server sends. Beyond a limit the run goes on as after any other failure: ' +
+      'steps marked `finally` run, and the record is written.',
+    table(
+      ['limit', 'of', 'beyond it'],
+      limits.map(({ value, unit, of, beyond }) => [`${value.toLocaleString('en')} ${unit}`, of, beyond]),
     ),
   ])
 }

@@ -320,7 +320,7 @@ const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: So
   },
   {
     title: 'endless headers',
-    talk: (socket: TLSSocket) => socket.write(`HTTP/1.1 200 OK\r\nx-large: ${'x'.repeat(100_000)}\r\n`),
+    talk: (socket: TLSSocket) => socket.write(`HTTP/1.1 200 OK\r\nx-large: ${'x'.repeat(300_000)}\r\n`),
     code: 'TOO_LARGE',
     message: 'the headers of the answer of "server.example" are too large',
   },
@@ -340,7 +340,8 @@ const ANSWERS: readonly (Expected & { readonly talk: (socket: TLSSocket, tcp: So
     title: 'a switch of protocols that was not requested',
     talk: (socket: TLSSocket) => socket.write('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
     code: 'PROTOCOL',
-    message: 'the answer of "server.example" is not HTTP',
+    message:
+      'the answer of "server.example" breaks a rule of HTTP: it switches to another protocol (101), which was not requested',
   },
 ]
 
