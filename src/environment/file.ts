@@ -45,6 +45,11 @@ export function isPath(named: string): boolean {
   return /[\\/]|^\.env/.test(named)
 }
 
+/** NAME=value lines of any text; what sets nothing is passed over, and of a name that is set twice the last one counts. */
+export function variablesOf(text: string): Readonly<Record<string, string>> {
+  return parse(text)
+}
+
 /** Throws ToolError ENV_FILE where it cannot be read. */
 export async function readEnvironmentFile(file: string): Promise<EnvironmentFile> {
   try {

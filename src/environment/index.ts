@@ -26,6 +26,7 @@ import {
 } from './settings.ts'
 import { AUTHORIZATION_HOSTS, DOCUMENTED_SERVERS, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
+export { variablesOf } from './file.ts'
 export type { EnvironmentOptions, ValueOrigin } from './settings.ts'
 
 /** A setting as it may be printed. */

@@ -83,6 +83,8 @@ export interface Life extends Origin {
 
 type Held = { -readonly [Name in keyof Omit<HeldToken, 'state'>]: HeldToken[Name] } & {
   readonly value: Secret
+  /** a server's answer to this tool brought it, not a person */
+  isFromServer: boolean
 }
 
 /** Left out of the metadata wherever they are: credentials, and what a registration holds as members of its own. */
@@ -145,7 +147,7 @@ export class Client {
 
   tokens(): readonly HeldToken[] {
     return [...this.#tokens.values()].map((token) => {
-      const { value: _, ...facts } = token
+      const { value: _, isFromServer: __, ...facts } = token
       const state =
         this.#deletedAt !== undefined
           ? 'superseded'
@@ -193,7 +195,8 @@ export class Client {
     const event = { ...NOTHING, at, runId, step, status, token: print }
     if (answer.imported && known !== undefined) {
       // What a person kept outside may be old; what the vault has seen since is newer.
-      this.history.push({ ...event, what: 'known', note: 'imported again; nothing changes' })
+      if (this.isLive) this.#uri ??= said.uri
+      this.history.push({ ...event, what: 'known', note: 'imported again' })
       return
     }
     if (print === undefined && said.uri === undefined && this.#newest !== undefined) {
@@ -206,12 +209,16 @@ export class Client {
     this.history.push({ ...event, what })
     if (isNew) {
       const value = new Secret(said.token ?? '', 'registration_access_token')
-      const token = known ?? { fingerprint: print, at, runId, step, value, ...UNPROVEN }
+      const token = known ?? { fingerprint: print, at, runId, step, value, isFromServer: false, ...UNPROVEN }
+      if (!answer.imported) token.isFromServer = true
       this.#tokens.set(print, token)
       this.#issue(token, at, answer.imported === true)
     }
-    if (said.uri !== undefined) this.#uri = said.uri
-    this.#newest = answer
+    const isCurrent = print !== undefined && print === this.#current?.fingerprint
+    if (!answer.imported || this.#newest === undefined || isCurrent) {
+      this.#uri = said.uri ?? this.#uri
+      this.#newest = answer
+    } else this.#uri ??= said.uri
     const life = this.lives.at(-1)
     if (life !== undefined && purpose === 'kept' && answer.effect === 'register')
       this.lives[this.lives.length - 1] = { ...life, purpose }
@@ -231,8 +238,8 @@ export class Client {
   #issue(token: Held, at: string, imported: boolean): void {
     const current = this.#current
     const others = this.#earlier.filter((one) => one !== token)
-    if (imported && current?.workedAt !== undefined) {
-      // A token that is known to work is not given up for one of which nobody knows how old it is.
+    if (imported && (current?.workedAt !== undefined || current?.isFromServer)) {
+      // Nobody knows how old a token is that a person kept: it is tried where the current one is refused.
       this.#earlier = [token, ...others]
       return
     }

@@ -92,3 +92,7 @@ export function otherVersion(version: unknown): Fault {
 export function inWords(faults: readonly { readonly path: string; readonly message: string }[]): string {
   return faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
 }
+
+export function byTime(a: Event, b: Event): number {
+  return a.at < b.at ? -1 : a.at > b.at ? 1 : 0
+}

@@ -1,6 +1,6 @@
 /**
- * Registrations on their way in and out: the encrypted export, and variables as dotenv and Postman have them. Pure texts;
- * knows no file and no key but the passphrase it is given.
+ * Exports of a vault: encrypted under a passphrase, or in clear as dotenv and Postman have them. Pure texts; knows no file and
+ * no key but the passphrase it is given.
  */
 
 import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../identity/jwt.ts'
@@ -9,7 +9,7 @@ import { shapeOf, z } from '../record/shape.ts'
 import type { Secret } from '../secret/index.ts'
 import { jsonObject } from './answer.ts'
 import type { Registration } from './client.ts'
-import { type AnswerEvent, inWords, otherVersion, VAULT_VERSION } from './event.ts'
+import { inWords, otherVersion, VAULT_VERSION } from './event.ts'
 
 /** What an export holds: records whole, as the vault has them. */
 export interface Exported {
@@ -19,13 +19,10 @@ export interface Exported {
   readonly clients: readonly { readonly clientId: string; readonly entries: readonly unknown[] }[]
 }
 
-/** `environment` is undefined where the file does not say: variables of Postman or a .env file. */
-export type Bundle = Omit<Exported, 'environment'> & { readonly environment: string | undefined }
-
 export type VariableFormat = 'dotenv' | 'postman'
 
-/** An encrypted file that `openBundle` reads with the same passphrase. @throws USAGE for a short one */
-export async function sealBundle(exported: Exported, passphrase: Secret): Promise<string> {
+/** An encrypted file that `openExport` reads with the same passphrase. @throws USAGE for a short one */
+export async function sealExport(exported: Exported, passphrase: Secret): Promise<string> {
   if (passphrase.reveal().length < SHORTEST_PASSPHRASE) {
     fail({
       code: 'USAGE',
@@ -38,69 +35,25 @@ export async function sealBundle(exported: Exported, passphrase: Secret): Promis
   return `${await encryptWithPassphrase(Buffer.from(JSON.stringify(content)), passphrase)}\n`
 }
 
-/**
- * An export of this tool, a Postman environment, or lines as in a .env file: what people keep the two values in.
- *
- * @throws VAULT_UNREADABLE
- */
-export async function openBundle(
-  text: string,
-  {
-    name,
-    passphrase,
-    clientId,
-    now,
-  }: {
-    /** of the file, for messages */
-    readonly name: string
-    /** asked for only where the file is encrypted */
-    readonly passphrase: () => Promise<Secret>
-    /** the client of variables that name none */
-    readonly clientId?: string | undefined
-    readonly now: Date
-  },
-): Promise<Bundle> {
-  const trimmed = text.trim()
-  const refuse = (is: string, hint?: string): never =>
-    fail({ code: 'VAULT_UNREADABLE', message: `import "${name}" ${is}`, hint })
-  if (/^eyJ[\w-]*(?:\.|$)/.test(trimmed)) {
-    const result = await decryptWithPassphrase(trimmed, await passphrase())
-    if (!result.ok) return refuse(...UNOPENED[result.because])
-    const content = jsonObject(Buffer.from(result.plaintext).toString())
-    const version = content?.vaultVersion
-    if (typeof version === 'number' && version !== VAULT_VERSION) return refuse(otherVersion(version).is)
-    const read = shapeOf(exportSchema, content)
-    return read.ok ? read.value : refuse(`is no export of this tool: ${inWords(read.faults)}`)
-  }
-
-  const variables = variablesIn(trimmed)
-  const value = (member: string) => variables.get(member) || undefined
-  const token = value('registration_access_token')
-  const uri = value('registration_client_uri')
-  const client = value('client_id') ?? clientId
-  if (token === undefined && uri === undefined) {
-    return refuse(
-      'holds neither registration_access_token nor registration_client_uri',
-      'give an export of this tool, a Postman environment, or lines such as REGISTRATION_ACCESS_TOKEN=…',
-    )
-  }
-  if (client === undefined) return refuse('does not say which client it is of', 'add a line CLIENT_ID=…')
-  const body = { client_id: client, registration_access_token: token, registration_client_uri: uri }
-  const at = now.toISOString()
-  const entry: AnswerEvent = {
-    kind: 'answer',
-    at,
-    runId: 'import',
-    step: name,
-    status: 200,
-    body: JSON.stringify(body),
-    clientId: client,
-    imported: true,
-  }
-  return { environment: undefined, exportedAt: at, clients: [{ clientId: client, entries: [entry] }] }
+/** Whether a text is, or once was, an encrypted export. */
+export function isExport(text: string): boolean {
+  return /^\s*eyJ[\w-]*(?:\.|\s*$)/.test(text)
 }
 
-/** The registration in clear, as other tools read it. */
+/** `name` is that of the file, for messages. @throws VAULT_UNREADABLE */
+export async function openExport(text: string, name: string, passphrase: Secret): Promise<Exported> {
+  const refuse = (is: string, hint?: string): never =>
+    fail({ code: 'VAULT_UNREADABLE', message: `import "${name}" ${is}`, hint })
+  const result = await decryptWithPassphrase(text.trim(), passphrase)
+  if (!result.ok) return refuse(...UNOPENED[result.because])
+  const content = jsonObject(Buffer.from(result.plaintext).toString())
+  const version = content?.vaultVersion
+  if (typeof version === 'number' && version !== VAULT_VERSION) return refuse(otherVersion(version).is)
+  const read = shapeOf(exportSchema, content)
+  return read.ok ? read.value : refuse(`is no export of this tool: ${inWords(read.faults)}`)
+}
+
+/** The registration in clear, as other tools read it. @throws USAGE where the format cannot carry it */
 export function toVariables(registration: Registration, format: VariableFormat, environment: string): string {
   const { clientId, registrationAccessToken, registrationClientUri } = registration
   const variables: readonly (readonly [name: string, value: string, isSecret: boolean])[] = [
@@ -109,7 +62,7 @@ export function toVariables(registration: Registration, format: VariableFormat, 
     ['registration_client_uri', registrationClientUri ?? '', false],
   ]
   if (format === 'dotenv') {
-    return variables.map(([name, value]) => `${name.toUpperCase()}=${quoted(value)}\n`).join('')
+    return variables.map(([name, value]) => `${name.toUpperCase()}=${quoted(name, value)}\n`).join('')
   }
   const values = variables.map(([key, value, isSecret]) => ({
     key,
@@ -137,25 +90,13 @@ const exportSchema = z.looseObject({
   clients: z.array(z.looseObject({ clientId: z.string(), entries: z.array(z.unknown()) })),
 })
 
-/** Names in lower case. */
-function variablesIn(text: string): ReadonlyMap<string, string> {
-  const values = jsonObject(text)?.values
-  const pairs = Array.isArray(values)
-    ? values.map(({ key, value }: Record<string, unknown>): [string, string] => [String(key), String(value ?? '')])
-    : text.split(/\r?\n/).flatMap((line): [string, string][] => {
-        const match = /^\s*(?:export\s+)?([\w-]+)\s*=\s*(.*?)\s*$/.exec(line)
-        return match === null ? [] : [[match[1] ?? '', unquoted(match[2] ?? '')]]
-      })
-  return new Map(pairs.map(([name, value]) => [name.toLowerCase(), value]))
-}
-
-/** Without quotes a `#` would start a comment; a line break would start a variable of the server's choosing. */
-function quoted(value: string): string {
+/** Single quotes keep everything as it is, in a shell too; there is no way to write a quote or a line break that both read. */
+function quoted(name: string, value: string): string {
   if (/^[\w:/.%~?&=+-]*$/.test(value)) return value
-  return /['\r\n]/.test(value) ? `"${value.replaceAll('\r', '\\r').replaceAll('\n', '\\n')}"` : `'${value}'`
-}
-
-function unquoted(value: string): string {
-  const match = /^(["'])(.*)\1$/.exec(value)
-  return match?.[2] ?? value
+  if (!/['\r\n]/.test(value)) return `'${value}'`
+  return fail({
+    code: 'USAGE',
+    message: `the server's ${name} holds a quote or a line break, which no .env file carries safely`,
+    hint: 'export it with --format postman, or encrypted',
+  })
 }

@@ -7,7 +7,7 @@ import { fail } from '../record/errors.ts'
 import { credentialsIn } from './answer.ts'
 import { type Call, isSuccess, outcomeOf } from './call.ts'
 import { Client } from './client.ts'
-import { type AnswerEvent, type Event, readEvent, type TokenEvent, VAULT_VERSION } from './event.ts'
+import { type AnswerEvent, byTime, type Event, readEvent, type TokenEvent, VAULT_VERSION } from './event.ts'
 import type { Fault, LogReader } from './log.ts'
 
 /** Whom a call is about: by the id that the environment names, and by the application that clients are registered for. */
@@ -160,7 +160,7 @@ export class State implements LogReader {
   #inOrder(): void {
     if (this.#isInOrder) return
     this.#clear()
-    for (const event of this.#events.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))) this.#take(event)
+    for (const event of this.#events.toSorted(byTime)) this.#take(event)
   }
 
   #clear(): void {

@@ -11,8 +11,16 @@ import { shapeOf, z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
 import { credentialsIn, fingerprint, isRegistrationAnswer, type RawAnswer, rawOf } from './answer.ts'
 import { type Call, type Effect, isSuccess, type OpenCall } from './call.ts'
-import type { HeldToken, HistoryEvent, Purpose, Registration } from './client.ts'
-import { type AnswerEvent, type CallEvent, clientEventSchema, type Event, inWords } from './event.ts'
+import { Client, type HeldToken, type HistoryEvent, type Purpose, type Registration } from './client.ts'
+import {
+  type AnswerEvent,
+  byTime,
+  type CallEvent,
+  type ClientEvent,
+  clientEventSchema,
+  type Event,
+  inWords,
+} from './event.ts'
 import { POLL_MS } from './folder.ts'
 import type { KeyRing } from './key.ts'
 import { type LedgerEntry, ledgerOf } from './ledger.ts'
@@ -329,18 +337,24 @@ export class Vault {
       .map(({ id, events }) => ({ clientId: id, entries: [...events] }))
   }
 
+  /** What `import` would make of a client, and how many entries it would add. @throws VAULT_UNREADABLE */
+  async preview(
+    clientId: string,
+    imported: readonly unknown[],
+  ): Promise<{ readonly added: number; readonly before: Client; readonly after: Client }> {
+    const before = this.#store.readable().client(clientId) ?? new Client(clientId)
+    const added = newEntries(clientId, imported, before)
+    const after = new Client(clientId)
+    for (const event of [...before.events, ...added].sort(byTime)) after.take(event)
+    return { added: added.length, before, after }
+  }
+
   /** Adds what is not there yet; returns how many entries that were. @throws VAULT_UNREADABLE */
   async import(clientId: string, imported: readonly unknown[]): Promise<number> {
-    const shaped = shapeOf(z.array(clientEventSchema), imported)
-    if (!shaped.ok) {
-      const message = `the import of client "${clientId}" holds what is no entry of a vault`
-      return fail({ code: 'VAULT_UNREADABLE', message, found: inWords(shaped.faults) })
-    }
     return await this.#store.exclusively(() => {
       this.#store.ensure()
       this.#store.demandReadable()
-      const present = new Set(this.#store.state.client(clientId)?.events.map((event) => JSON.stringify(event)))
-      const added = shaped.value.filter((event) => !present.has(JSON.stringify(event)))
+      const added = newEntries(clientId, imported, this.#store.state.client(clientId))
       for (const [index, event] of added.entries())
         this.#store.log.append(event, { durable: index === added.length - 1 })
       return added.length
@@ -458,4 +472,14 @@ function unknownClient({ runId, step }: By): string {
 
 function isSame(a: AnswerEvent | undefined, b: Pick<AnswerEvent, 'body' | 'encoding' | 'coding'>): boolean {
   return a?.body === b.body && a.encoding === b.encoding && a.coding === b.coding
+}
+
+function newEntries(clientId: string, imported: readonly unknown[], present: Client | undefined): ClientEvent[] {
+  const shaped = shapeOf(z.array(clientEventSchema), imported)
+  if (!shaped.ok) {
+    const message = `the import of client "${clientId}" holds what is no entry of a vault`
+    return fail({ code: 'VAULT_UNREADABLE', message, found: inWords(shaped.faults) })
+  }
+  const there = new Set(present?.events.map((event) => JSON.stringify(event)))
+  return shaped.value.filter((event) => !there.has(JSON.stringify(event)))
 }

@@ -1,12 +1,24 @@
 import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { performVault, type VaultIo } from '../../src/front/cli/vault.ts'
+import { performVault } from '../../src/front/cli/vault.ts'
+import type { VaultIo } from '../../src/front/cli/vault-call.ts'
 import { Secret } from '../../src/secret/index.ts'
 import { Files } from '../../src/vault/files.ts'
 import type { Probe, Vault } from '../../src/vault/index.ts'
 import { keySource } from '../../src/vault/key.ts'
-import { body, CLIENT_ID, call, logIn, register, temporaryFolder, thrown, URI, vaultIn } from '../support/vault.ts'
+import {
+  body,
+  CLIENT_ID,
+  call,
+  ended,
+  logIn,
+  register,
+  temporaryFolder,
+  thrown,
+  URI,
+  vaultIn,
+} from '../support/vault.ts'
 
 const PASSPHRASE = 'correct horse battery staple'
 
@@ -32,7 +44,11 @@ function typing(vault: Vault, more: Partial<VaultIo>) {
     let written = ''
     const code = await performVault(
       parts.filter((part) => part !== '' && !part.startsWith('--')),
-      { has: (flag) => flags.get(flag) === 'true', text: (flag) => flags.get(flag) },
+      {
+        has: (flag) => flags.get(flag) === 'true',
+        text: (flag) => flags.get(flag),
+        texts: (flag) => [flags.get(flag) ?? []].flat(),
+      },
       {
         write: (text) => {
           written += text
@@ -44,7 +60,7 @@ function typing(vault: Vault, more: Partial<VaultIo>) {
         folder: '.',
         now: () => new Date('2026-01-03T00:00:00Z'),
         runId: 'cli',
-        open: async () => ({ vault, environment: 'uat' }),
+        open: async () => ({ vault, environment: 'uat', class: 'mock' }),
         passphrase: async () => new Secret(PASSPHRASE, 'passphrase'),
         ...more,
         ...at,
@@ -118,11 +134,20 @@ test('an encrypted export is read by import in another vault, and adds nothing t
   )
 
   const imported = await other.type(`import ${file}`)
-  expect([imported.code, imported.written.replace(/made: \S+;/, 'made: …;')]).toEqual([
+  expect([imported.code, imported.written.replace(/made: \S+;/, 'made: …;').replace(/#\S+/, '#…')]).toEqual([
     0,
-    `! warning a vault key was made: …; without this file the vault cannot be read\n${CLIENT_ID}\n  1 new entry\n`,
+    [
+      CLIENT_ID,
+      '  token #… is new to the vault: becomes the current one',
+      `  registration_client_uri becomes ${URI}`,
+      '! warning a vault key was made: …; without this file the vault cannot be read',
+      'imported into the vault of "uat"; prove that it works: thredd vault check --online --env uat',
+      '',
+    ].join('\n'),
   ])
-  expect(await other.type(`import ${file}`)).toEqual({ code: 0, written: `${CLIENT_ID}\n  nothing new\n` })
+  expect((await other.type(`import ${file}`)).written).toMatch(
+    /^\S+\n {2}nothing new: token #\S+ stays current\nnothing new\n$/,
+  )
   expect((await other.vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()).toBe('token-1')
   const wrong = { passphrase: async () => new Secret('another passphrase', 'passphrase') }
   expect((await thrown(other.type(`import ${file}`, wrong))).message).toBe(
@@ -157,6 +182,141 @@ test('variables in clear are exported only on request, and imported from Postman
   expect((await thrown(type(`import ${join(folder, 'nothing.env')}`))).message).toContain(
     'holds neither registration_access_token nor registration_client_uri',
   )
+})
+
+/** Three tokens, of which the newest is known to work. */
+async function rotated(vault: Vault): Promise<void> {
+  await register(vault)
+  await ended(vault, 'update', 200, body('token-2'))
+  await ended(vault, 'update', 200, body('token-3'))
+  await vault.worked(CLIENT_ID)
+}
+
+test('stale files never take the place of the token that works, however many are imported', async () => {
+  const { folder, vault, type } = await prompt()
+  await rotated(vault)
+  const file = async (token: string, more = {}) => {
+    await writeFile(join(folder, `${token}.json`), JSON.stringify({ ...JSON.parse(body(token)), ...more }))
+    return await type(`import ${token}.json`)
+  }
+
+  expect(await file('token-1')).toMatchObject({ code: 0, written: expect.stringContaining('nothing new: token #') })
+  expect(await file('token-2')).toMatchObject({ code: 0, written: expect.stringContaining('stays current') })
+  expect((await file('token-0', { registration_client_uri: 'https://old.example/' })).written).toMatch(
+    /^\S+\n {2}token #(\S+) is new to the vault: is tried where #\S+ is refused\nimported into the vault of "uat"; prove that it works: thredd vault check --online --env uat\n$/,
+  )
+
+  const registration = await vault.current(CLIENT_ID)
+  expect(registration?.registrationAccessToken?.reveal()).toBe('token-3')
+  expect(registration?.registrationClientUri).toBe(URI)
+  expect(registration?.fallbacks.map((one) => one.reveal())).toEqual(['token-0'])
+})
+
+test('of several saved answers the one that the vault has not seen is taken; of two such, none', async () => {
+  const { folder, vault, type } = await prompt()
+  await rotated(vault)
+  const collection = (...tokens: string[]) => ({
+    item: tokens.map((token) => ({ name: `answer ${token}`, response: [{ name: 'saved', body: body(token) }] })),
+  })
+  await writeFile(join(folder, 'one.json'), JSON.stringify(collection('token-1', 'token-2', 'token-4')))
+  await writeFile(join(folder, 'two.json'), JSON.stringify(collection('token-1', 'token-5', 'token-6')))
+
+  await type('import one.json')
+  expect((await vault.tokens(CLIENT_ID)).map(({ state }) => state)).toEqual([
+    'superseded',
+    'superseded',
+    'current',
+    'fallback',
+  ])
+
+  const { problems } = await thrown(type('import two.json'))
+  expect(problems[0]).toMatchObject({
+    code: 'USAGE',
+    message: `import "two.json" holds 2 registration access tokens of client "${CLIENT_ID}", and does not say which is the newest`,
+    found: expect.stringMatching(/^#\S+ in "answer token-5" › "saved", #\S+ in "answer token-6" › "saved"$/),
+    hint: 'remove or disable the older ones, and import again',
+  })
+})
+
+test.each(['uat', 'prod'] as const)('on %s it shows what it would do, and asks', async (environmentClass) => {
+  const { folder, vault, type } = await prompt()
+  await writeFile(join(folder, 'answer.json'), body('token-1'))
+  const at = { open: async () => ({ vault, environment: 'uat', class: environmentClass }) }
+  let written = ''
+  const shown = {
+    ...at,
+    write: (text: string) => {
+      written += text
+    },
+  }
+
+  expect((await thrown(type('import answer.json', shown))).problems).toEqual([
+    {
+      code: 'USAGE',
+      message: `the import would change what the vault of "uat" holds of client "${CLIENT_ID}"; nothing was written`,
+      expected: '--confirm <client_id> with the whole client id',
+      hint: 'read above what would be done, then repeat the command with --confirm',
+    },
+  ])
+  expect(written).toMatch(
+    /^\S+\n {2}token #\S{16} is new to the vault: becomes the current one\n {2}registration_client_uri becomes \S+\n$/,
+  )
+  await thrown(type('import answer.json', { ...at, ask: async () => 'another' }))
+  await thrown(type('import answer.json', { ...at, ask: async () => undefined }))
+  await thrown(type('import answer.json --confirm=another', at))
+  expect(await vault.current(CLIENT_ID)).toBeUndefined()
+
+  expect((await type('import answer.json', { ...at, ask: async (id) => id })).code).toBe(0)
+  expect((await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()).toBe('token-1')
+  expect(await type('import answer.json', at)).toMatchObject({
+    code: 0,
+    written: expect.stringContaining('nothing new'),
+  })
+  expect(await type(`import answer.json --confirm=${CLIENT_ID}`, at)).toMatchObject({ code: 0 })
+})
+
+test('what is missing is added; which client is meant must be clear; what no server takes is refused unshown', async () => {
+  const { folder, vault, type } = await prompt()
+  const lines = (...text: string[]) => writeFile(join(folder, 'x.env'), text.join('\n'))
+
+  await lines('RAT=token-1')
+  expect((await thrown(type('import x.env'))).message).toBe('import "x.env" does not say which client it is of')
+  await type(`import x.env ${CLIENT_ID}`)
+  expect(await vault.current(CLIENT_ID)).toMatchObject({ registrationClientUri: undefined })
+  await lines('RAT=token-1', `REGISTRATION_CLIENT_URI=${URI}`)
+  await type(`import x.env ${CLIENT_ID}`)
+  expect(await vault.current(CLIENT_ID)).toMatchObject({ registrationClientUri: URI })
+
+  await writeFile(
+    join(folder, 'two.json'),
+    JSON.stringify([JSON.parse(body('token-1')), { ...JSON.parse(body('token-7')), client_id: 'other' }]),
+  )
+  expect((await thrown(type('import two.json'))).message).toBe('import "two.json" holds 2 client(s), and none is named')
+  expect((await thrown(type('import two.json third'))).message).toBe(
+    'import "two.json" holds 2 client(s), but not "third"',
+  )
+  await type('import two.json other')
+  expect((await vault.current('other'))?.registrationAccessToken?.reveal()).toBe('token-7')
+
+  for (const [line, member] of [
+    ['RAT="two words"', 'registration_access_token'],
+    ['REGISTRATION_CLIENT_URI=http://plain.example', 'registration_client_uri'],
+  ] as const) {
+    await lines(line)
+    const { message } = await thrown(type(`import x.env ${CLIENT_ID}`))
+    expect(message).toBe(`the ${member} of import "x.env" cannot be used`)
+  }
+  await expect(type('import .')).rejects.toThrow('file "." cannot be read: it is no regular file')
+})
+
+test('a token that a shell would run is not written as a line of a .env file', async () => {
+  const { vault, type } = await prompt()
+  await register(vault, "it's$(touch owned)")
+
+  expect((await thrown(type('export --format=dotenv --reveal', { isTerminal: true }))).problems[0]).toMatchObject({
+    message: "the server's registration_access_token holds a quote or a line break, which no .env file carries safely",
+    hint: 'export it with --format postman, or encrypted',
+  })
 })
 
 test('rotate-key says what it did, and drops the earlier keys only when that is confirmed', async () => {

@@ -317,9 +317,8 @@ test.each([
   expect([await token(vault), await fallbacks(vault)]).toEqual([current, others])
 })
 
-test('an imported token is current where the vault knows of none that works', async () => {
+test('an imported token is current where the vault holds none that a server gave it', async () => {
   const vault = await inNew()
-  await register(vault)
   const entry = {
     kind: 'answer',
     at: '2026-06-01T00:00:00.000Z',
@@ -329,9 +328,13 @@ test('an imported token is current where the vault knows of none that works', as
     clientId: CLIENT_ID,
   }
 
+  await vault.import(CLIENT_ID, [{ ...entry, body: body('token-8'), imported: true }])
   await vault.import(CLIENT_ID, [{ ...entry, body: body('token-9'), imported: true }])
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-9', ['token-8']])
 
-  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-9', ['token-1']])
+  await ended(vault, 'update', 200, body('token-1'))
+  await vault.import(CLIENT_ID, [{ ...entry, at: '2026-06-02T00:00:00.000Z', body: body('token-7'), imported: true }])
+  expect([await token(vault), await fallbacks(vault)]).toEqual(['token-1', ['token-7', 'token-9', 'token-8']])
 })
 
 test('what is imported takes its place by its time: an old deletion buries no client that came after it', async () => {

@@ -197,7 +197,7 @@ export const COMMANDS = {
     sections: async () => (await import('./mock.ts')).mockSections(),
   },
   vault: {
-    usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [client|file]',
+    usage: 'thredd vault [list|show|history|export|import|rotate-key|forget|recover|check] [file] [client]',
     about: 'look after the stored registrations; without a word list them',
     words: 'any',
     flags: {
@@ -212,7 +212,11 @@ export const COMMANDS = {
       online: { about: 'check, recover: read the client with the stored token' },
       'deleted-by-thredd': { about: 'recover: Thredd has confirmed that it deleted the client' },
       'drop-earlier': { about: 'rotate-key: remove the earlier keys from the key file' },
-      confirm: { value: 'name', about: 'forget: the whole client id; rotate-key --drop-earlier: the environment' },
+      confirm: {
+        value: 'name',
+        many: true,
+        about: 'forget, import: the whole client id; rotate-key: the environment',
+      },
       help: HELP,
     },
     examples: [
@@ -221,7 +225,7 @@ export const COMMANDS = {
       ['thredd vault check --env uat --online', 'prove that every line decrypts and every token works'],
       ['thredd vault recover --env uat --online', 'settle calls whose answer was lost'],
       ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
-      ['thredd vault import --env uat postman.json', 'a Postman environment, a .env file or an export'],
+      ['thredd vault import --env uat postman.json', 'a file of Postman, a .env file, a saved answer or an export'],
     ],
     handler: async () => (await import('./vault-command.ts')).performVaultCommand,
   },

@@ -103,16 +103,24 @@ export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>)
 /** Asks at the terminal for what a script says with --confirm. Ctrl-C and Ctrl-D give undefined. */
 async function askClientId(
   { environment, clientId, changes }: Question,
-  { stdin, stderr, warn }: Program,
+  program: Program,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { createInterface } = await import('node:readline/promises')
   const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
-  warn(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
+  program.warn(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
+  return await typedClientId(program, signal)
+}
+
+/** What a person types; undefined for Ctrl-C and Ctrl-D. */
+export async function typedClientId({ stdin, stderr }: Program, signal?: AbortSignal): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline/promises')
   const lines = createInterface({ input: stdin, output: stderr, terminal: false })
   const closed = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
   try {
-    const typed = lines.question('Type its client id to go on: ', { signal }).catch(() => undefined)
+    const question = 'Type its client id to go on: '
+    const typed = (signal === undefined ? lines.question(question) : lines.question(question, { signal })).catch(
+      () => undefined,
+    )
     return (await Promise.race([typed, closed]))?.trim()
   } finally {
     lines.close()

@@ -8,7 +8,8 @@ import { Secret } from '../../secret/index.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
-import { clientIdOf, environmentOptions } from './run-options.ts'
+import { harmless } from './printer.ts'
+import { clientIdOf, environmentOptions, typedClientId } from './run-options.ts'
 import { performVault } from './vault.ts'
 
 export async function performVaultCommand(invocation: Invocation, program: Program): Promise<number> {
@@ -30,11 +31,18 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
     open: async () => ({
       vault: vaultOf(environment, { now: () => new Date() }),
       environment: environment.name,
+      class: environment.class,
       clientId: clientIdOf(environment),
     }),
     passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file'), program),
+    ask: program.stdin.isTTY ? (clientId) => askForClient(clientId, program) : undefined,
     probe: reader?.probe,
   })
+}
+
+async function askForClient(clientId: string, program: Program): Promise<string | undefined> {
+  program.warn(`this changes what the vault holds of a client that may be live:\n  ${harmless(clientId)}\n`)
+  return await typedClientId(program)
 }
 
 /** The first line of a file, or what a person types without echo. */

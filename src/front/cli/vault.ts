@@ -1,48 +1,21 @@
-/** `thredd vault …`: what is asked of the vault, in words. Effects on the process are arguments, so that a test sees all. */
-import { open, readFile } from 'node:fs/promises'
+/** `thredd vault …`: what is asked of the vault, in words. */
+import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { CODES, fail, nearest, render, worstExit } from '../../record/errors.ts'
 import type { Secret } from '../../secret/index.ts'
 import {
   fingerprint,
   type OpenCall,
-  openBundle,
-  type Probe,
   type Proof,
   proveToken,
   type Registration,
   recover,
-  sealBundle,
+  sealExport,
   toVariables,
-  type Vault,
 } from '../../vault/index.ts'
-import type { Invocation } from './command.ts'
 import { harmless } from './printer.ts'
-
-export interface VaultIo {
-  readonly write: (text: string) => void
-  /** warnings and questions; never data */
-  readonly warn: (text: string) => void
-  /** whether the output is a terminal; otherwise secrets are not printed */
-  readonly isTerminal: boolean
-  /** relative paths start here */
-  readonly folder: string
-  readonly now: () => Date
-  readonly runId: string
-  readonly open: () => Promise<{
-    readonly vault: Vault
-    readonly environment: string
-    /** CLIENT_ID of the environment: meant where no client is named */
-    readonly clientId?: string | undefined
-  }>
-  /** asks without echo, or reads the file of --passphrase-file */
-  readonly passphrase: (question: string) => Promise<Secret>
-  /** present with --online */
-  readonly probe?: Probe | undefined
-}
-
-/** Switches, and flags with a value. */
-export type VaultFlags = Pick<Invocation, 'has' | 'text'>
+import type { VaultCall, VaultFlags, VaultIo } from './vault-call.ts'
+import { importClients } from './vault-import.ts'
 
 /** Exit code: 0, 1 where a token is refused, 2 where a file cannot be read, 3 where something is still open or unknown. */
 export async function performVault(words: readonly string[], flags: VaultFlags, io: VaultIo): Promise<number> {
@@ -75,12 +48,6 @@ export async function performVault(words: readonly string[], flags: VaultFlags, 
   }
 }
 
-interface Call extends Omit<VaultIo, 'open'>, Awaited<ReturnType<VaultIo['open']>> {
-  readonly flags: VaultFlags
-  readonly words: readonly string[]
-  has(flag: string): boolean
-}
-
 const ACTIONS = {
   list,
   show,
@@ -91,13 +58,13 @@ const ACTIONS = {
   forget,
   recover: recoverClients,
   check,
-} as const satisfies Record<string, (call: Call) => Promise<number>>
+} as const satisfies Record<string, (call: VaultCall) => Promise<number>>
 
 const WITH_JSON: readonly string[] = ['list', 'show', 'history', 'check'] satisfies (keyof typeof ACTIONS)[]
 /** What writes into a vault also where there is none yet; the others find it empty and leave no key behind. */
-const WRITING: readonly string[] = ['import', 'rotate-key'] satisfies (keyof typeof ACTIONS)[]
+const WRITING: readonly string[] = ['rotate-key'] satisfies (keyof typeof ACTIONS)[]
 
-async function list(call: Call): Promise<number> {
+async function list(call: VaultCall): Promise<number> {
   const { vault, write, environment } = call
   const { registrations, unreadable } = await vault.list()
   const open = await vault.unsettled()
@@ -128,7 +95,7 @@ async function list(call: Call): Promise<number> {
   return exit
 }
 
-async function show(call: Call): Promise<number> {
+async function show(call: VaultCall): Promise<number> {
   const { write } = call
   const registration = await chosen(call)
   const { clientId, registrationClientUri, scopes, softwareStatementSha256, keptAt, runId, step } = registration
@@ -156,7 +123,7 @@ async function show(call: Call): Promise<number> {
   return 0
 }
 
-async function history(call: Call): Promise<number> {
+async function history(call: VaultCall): Promise<number> {
   const { clientId } = await chosen(call)
   const events = await call.vault.history(clientId)
   const open = (await call.vault.unsettled()).filter((intent) => intent.clientId === clientId)
@@ -177,7 +144,7 @@ async function history(call: Call): Promise<number> {
   return 0
 }
 
-async function exportClients(call: Call): Promise<number> {
+async function exportClients(call: VaultCall): Promise<number> {
   const { vault, flags, environment, now } = call
   const format = flags.text('format') ?? 'encrypted'
   if (format === 'dotenv' || format === 'postman') {
@@ -204,40 +171,12 @@ async function exportClients(call: Call): Promise<number> {
   const clientIds = call.words.length === 0 ? undefined : [(await chosen(call)).clientId]
   const clients = await vault.export(clientIds)
   const passphrase = await call.passphrase('passphrase of the export: ')
-  await writeNew(call, out, await sealBundle({ environment, exportedAt: now().toISOString(), clients }, passphrase))
+  await writeNew(call, out, await sealExport({ environment, exportedAt: now().toISOString(), clients }, passphrase))
   call.write(`${clients.length} client(s) exported to ${out}\n`)
   return 0
 }
 
-async function importClients(call: Call): Promise<number> {
-  const { vault, folder, environment, now } = call
-  const [name] = call.words
-  if (name === undefined)
-    fail({ code: 'USAGE', message: 'the import needs a file', expected: 'thredd vault import <file>' })
-  const text = await readFile(resolve(folder, name), 'utf8').catch((cause: NodeJS.ErrnoException) =>
-    fail({ code: 'USAGE', message: `file "${name}" cannot be read: ${cause.code}` }, cause),
-  )
-  const bundle = await openBundle(text, {
-    name,
-    passphrase: () => call.passphrase('passphrase of the export: '),
-    clientId: call.clientId,
-    now: now(),
-  })
-  if (bundle.environment !== undefined && bundle.environment !== environment && !call.has('from-other-environment')) {
-    fail({
-      code: 'USAGE',
-      message: `"${name}" was exported from environment "${bundle.environment}", not "${environment}"`,
-      hint: 'name the environment with --env, or say --from-other-environment',
-    })
-  }
-  for (const { clientId, entries } of bundle.clients) {
-    const added = await vault.import(clientId, entries)
-    call.write(`${clientId}\n  ${added === 0 ? 'nothing new' : added === 1 ? '1 new entry' : `${added} new entries`}\n`)
-  }
-  return 0
-}
-
-async function rotateKey(call: Call): Promise<number> {
+async function rotateKey(call: VaultCall): Promise<number> {
   const dropEarlier = call.has('drop-earlier')
   if (dropEarlier && call.flags.text('confirm') !== call.environment) {
     fail({
@@ -255,11 +194,11 @@ async function rotateKey(call: Call): Promise<number> {
   return 0
 }
 
-function dropping({ environment }: Call): string {
+function dropping({ environment }: VaultCall): string {
   return `thredd vault rotate-key --drop-earlier --confirm ${environment} --env ${environment}`
 }
 
-async function forget(call: Call): Promise<number> {
+async function forget(call: VaultCall): Promise<number> {
   const { clientId, deletedAt } = await chosen(call)
   if (call.flags.text('confirm') !== clientId) {
     fail({
@@ -276,7 +215,7 @@ async function forget(call: Call): Promise<number> {
   return 0
 }
 
-async function recoverClients(call: Call): Promise<number> {
+async function recoverClients(call: VaultCall): Promise<number> {
   const { vault, write, probe, runId } = call
   const [named] = call.words
   const all = await vault.unsettled()
@@ -302,7 +241,7 @@ async function recoverClients(call: Call): Promise<number> {
   return left === 0 ? 0 : 3
 }
 
-async function check(call: Call): Promise<number> {
+async function check(call: VaultCall): Promise<number> {
   const { vault, write, probe, runId, environment } = call
   const { lines, problems, warnings } = await vault.check()
   const tokens: ({ readonly clientId: string } & Proof)[] = []
@@ -332,7 +271,7 @@ async function check(call: Call): Promise<number> {
 }
 
 /** The client that is named, by its whole id or the end of it; else that of the environment, else the only one. */
-async function chosen({ vault, words, clientId }: Call): Promise<Registration> {
+async function chosen({ vault, words, clientId }: VaultCall): Promise<Registration> {
   const { registrations, unreadable } = await vault.list()
   const [named = clientId] = words
   const found =
@@ -357,18 +296,18 @@ function matching(named: string, candidates: readonly { readonly clientId: strin
   return ending.length === 1 ? (ending[0] ?? named) : named
 }
 
-function shown(call: Call, token: Secret | undefined): string {
+function shown(call: VaultCall, token: Secret | undefined): string {
   if (token === undefined) return 'missing'
   if (isRevealed(call)) return token.reveal()
   return `#${fingerprint(token.reveal())} (${call.has('reveal') ? 'shown on a terminal only' : 'hidden; --reveal shows it'})`
 }
 
 /** A secret is for the eyes of the person who asked for it. */
-function isRevealed({ has, isTerminal }: Call): boolean {
+function isRevealed({ has, isTerminal }: VaultCall): boolean {
   return has('reveal') && isTerminal
 }
 
-function writeJson({ write }: Call, value: unknown): void {
+function writeJson({ write }: VaultCall, value: unknown): void {
   write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
@@ -377,7 +316,7 @@ function inWords({ clientId, effect, known, next }: OpenCall, withNext = true): 
 }
 
 /** For the owner only; a file that exists is never overwritten. */
-async function writeNew({ folder }: Call, name: string, text: string): Promise<void> {
+async function writeNew({ folder }: VaultCall, name: string, text: string): Promise<void> {
   try {
     const handle = await open(resolve(folder, name), 'wx', 0o600)
     try {
