@@ -1,10 +1,13 @@
 /** The resource servers: one read call each, with every check of the access token. */
+import products from '../../fixtures/thredd/products.json' with { type: 'json' }
 import { json } from '../content.ts'
 import { thumbprint } from '../digest.ts'
 import { hostsOf } from '../hosts.ts'
 import { refuse } from '../refusals.ts'
 import { bearerToken, type Call, type Route } from '../route.ts'
 
+/** No page names the scope of these calls; this is the nearest. */
+const SCOPE = 'cards.read'
 /** 0 default, 1 EMEA, 2 APAC. */
 const REGIONS = ['0', '1', '2']
 
@@ -13,10 +16,10 @@ export const apiRoutes: readonly Route[] = [
     operation: 'cardsSmoke',
     method: 'GET',
     hosts: hostsOf('cards'),
-    path: /^\/api\/v1\/cards$/,
+    path: /^\/api\/v1\/products$/,
     handle(call) {
-      authorize(call, 'cards.read')
-      return answer(call, { cards: [] })
+      authorize(call, SCOPE)
+      return answer(call, products)
     },
   },
   {
@@ -25,15 +28,14 @@ export const apiRoutes: readonly Route[] = [
     hosts: hostsOf('api-hub'),
     path: /^\/core\/api\/v1\/products$/,
     handle(call) {
-      // No page names the scope of this call; cards.read is the nearest.
-      authorize(call, 'cards.read')
+      authorize(call, SCOPE)
       if (!REGIONS.includes(call.request.headers.get('x-region') ?? '')) {
         refuse('apiValidation', 'header X-Region is missing or unknown', {
           traceId: traceId(call),
           errors: { 'X-Region': ['The X-Region header must be 0, 1 or 2.'] },
         })
       }
-      return answer(call, { products: [] })
+      return answer(call, products)
     },
   },
 ]
@@ -56,7 +58,7 @@ function authorize(call: Call, scope: string): void {
   call.note(`token of ${clientId} accepted`)
 }
 
-function answer(call: Call, body: Record<string, unknown>): Response {
+function answer(call: Call, body: readonly object[]): Response {
   return json(body, 200, { 'x-trace-id': traceId(call) })
 }
 

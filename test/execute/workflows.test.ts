@@ -105,7 +105,7 @@ function afterSetUp(fault: Fault): Fault {
           ({ request }) =>
             twin.operationOf(request) !== undefined &&
             twin.state.clients.has(CLIENT) &&
-            twin.log.some(({ url }) => url.endsWith('/api/v1/cards')),
+            twin.log.some(({ url }) => url.endsWith('/api/v1/products')),
           async ({ request }) => {
             for (const handler of handlers) {
               const result = await handler.run({ request, requestId: '' })

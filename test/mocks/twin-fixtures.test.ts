@@ -17,6 +17,7 @@ import directoryToken from '../../fixtures/thredd/directory-token-response.json'
 import errors from '../../fixtures/thredd/error-examples.json' with { type: 'json' }
 import hosts from '../../fixtures/thredd/hosts.json' with { type: 'json' }
 import keystore from '../../fixtures/thredd/keystore-application-jwks.json' with { type: 'json' }
+import products from '../../fixtures/thredd/products.json' with { type: 'json' }
 import roleScopes from '../../fixtures/thredd/role-scopes.json' with { type: 'json' }
 import statementOfAugust from '../../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import statementOfSeptember from '../../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
@@ -161,6 +162,12 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
     const der = Buffer.from(key?.x5c[0] ?? '', 'base64')
     const published = createPublicKey({ key: { kty: 'RSA', n: key?.n ?? '', e: key?.e ?? '' }, format: 'jwk' })
     expect(new X509Certificate(der).publicKey.equals(published)).toBe(true)
+  },
+  async 'products.json'() {
+    const bench = makeBench(pki)
+    await bench.register()
+    const answer = await bench.send(URLS.cards, { bearer: await bench.token() })
+    expect(await answer.text()).toBe(JSON.stringify(products))
   },
   async 'role-scopes.json'() {
     for (const { role, scopes } of roleScopes.roles_named_in_docs) {

@@ -18,6 +18,7 @@ import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' w
 import sampleResponse from '../../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
 import errorExamples from '../../fixtures/thredd/error-examples.json' with { type: 'json' }
 import sampleKeys from '../../fixtures/thredd/keystore-application-jwks.json' with { type: 'json' }
+import products from '../../fixtures/thredd/products.json' with { type: 'json' }
 import sampleStatement from '../../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import authorizationDiscovery from '../../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import directoryDiscovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
@@ -807,7 +808,8 @@ test('the APIs demand the bound certificate, the scope and a valid token', async
   const unauthorized = example('cards_api', 'cnf')
 
   for (const url of [URLS.cards, URLS.hub, 'https://uat-mtls.thredd.com/core/api/v1/products']) {
-    expect((await bench.send(url, { bearer, headers: region })).status).toBe(200)
+    const answer = await bench.send(url, { bearer, headers: region })
+    expect([answer.status, await answer.json()]).toEqual([200, products])
     const lower = { authorization: `bearer ${bearer}`, ...region }
     expect((await bench.send(url, { headers: lower })).status).toBe(200)
     const stolen = await bench.send(url, { as: 'other', bearer, headers: region })

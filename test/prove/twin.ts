@@ -29,7 +29,7 @@ const CUSTOM = 'https://auth.uat.threddid.com/confidential-clients'
 const DIRECTORY = 'https://matls-auth.directory.sandbox.threddid.com/token'
 const STATEMENT = `https://matls-api.directory.sandbox.threddid.com/organisations/${ORGANISATION}/softwarestatements/${SOFTWARE}/assertion`
 const KEYSTORE = `https://keystore.directory.sandbox.threddid.com/${ORGANISATION}/${SOFTWARE}`
-const CARDS = 'https://api.uat.threddpay.com/api/v1/cards'
+const CARDS = 'https://api.uat.threddpay.com/api/v1/products'
 
 const [first = '10000', folder = ''] = process.argv.slice(2)
 if (first === 'serve') await serve(folder)

@@ -65,7 +65,7 @@ test('words say the source of a value: a file, a variable, the command line, the
   expect(rowsOf(steps)).toMatchObject({
     '1 headers Authorization': 'Bearer <registration_access_token from the vault>',
     '4 form scope': '--input scope',
-    '6 headers X-Region': '0 (default of input region)',
+    '6 headers X-Region': '0 (default of input x_region)',
   })
   expect(steps[0]?.url).toBe('registration_client_uri from the vault')
   expect(steps[2]?.criteria.at(-1)?.words).toBe(

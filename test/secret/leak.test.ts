@@ -89,7 +89,7 @@ test('a run over TLS leaves no secret in files, on the screen or in its events',
 
 test('card numbers of answers are in no file, the run says so, and no hash is kept that would give them away', async () => {
   const number = '4111111111111111'
-  const fault = answering('cardsSmoke', () => HttpResponse.json({ cards: [{ pan: number }, { pan: 378282246310005 }] }))
+  const fault = answering('cardsSmoke', () => HttpResponse.json([{ pan: number }, { pan: 378282246310005 }]))
   await using ran = await runOnTwin({ faults: [fault] })
 
   const files = await readdir(ran.reports, { recursive: true, withFileTypes: true })
@@ -199,12 +199,11 @@ workflows:
 `,
   )
   const echoes = ['cardsSmoke', 'revoke'].map((operation) =>
-    answering(operation, (_, { request, requestBody }) =>
-      HttpResponse.json({
-        header: request.headers.get('authorization')?.slice('Bearer '.length),
-        form: new URLSearchParams(requestBody).getAll('client_assertion'),
-      }),
-    ),
+    answering(operation, (_, { request, requestBody }) => {
+      const header = request.headers.get('authorization')?.slice('Bearer '.length)
+      const form = new URLSearchParams(requestBody).getAll('client_assertion')
+      return HttpResponse.json([{ productID: 1, productName: 'echo', header, form }])
+    }),
   )
 
   const { found, ended } = await search({ flows: [flow], inputs: { door: canary }, faults: echoes }, { canary })

@@ -23,7 +23,7 @@ export const URLS = {
   keystore: `https://keystore.directory.sandbox.threddid.com/${ORGANISATION}/${SOFTWARE}`,
   old: 'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients',
   custom: 'https://auth.uat.threddid.com/confidential-clients',
-  cards: 'https://api.uat.threddpay.com/api/v1/cards',
+  cards: 'https://api.uat.threddpay.com/api/v1/products',
   hub: 'https://api-uat.thredd.com/core/api/v1/products',
 }
 

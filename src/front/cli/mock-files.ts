@@ -124,7 +124,7 @@ access_token=$(call --data grant_type=client_credentials \\
   --data client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \\
   --data "client_assertion=$header.$claims.$signature" '${at.AUTHORIZATION}/oauth2/token' | member access_token)
 
-call --header "Authorization: Bearer $access_token" '${at.CARDS}/api/v1/cards'
+call --header "Authorization: Bearer $access_token" '${at.CARDS}/api/v1/products'
 echo
 
 # DCR DELETE, so that the script can be run again

@@ -81,7 +81,7 @@ const token = await oauth.processClientCredentialsResponse(
     options,
   ),
 )
-const call = await fetchOverMutualTls(`${setting.cards}/api/v1/cards`, {
+const call = await fetchOverMutualTls(`${setting.cards}/api/v1/products`, {
   headers: { authorization: `Bearer ${token.access_token}` },
 })
 const management = { headers: { authorization: `Bearer ${registered.registration_access_token}` } }
