@@ -1,6 +1,7 @@
 /** Client authentication with private_key_jwt at both token servers: every check on the assertion. */
-import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose'
-import type { Application } from './model.ts'
+import type { KeyObject } from 'node:crypto'
+import { compactVerify, decodeJwt, decodeProtectedHeader, type JWTPayload, type ProtectedHeaderParameters } from 'jose'
+import type { Application, ListedCertificate } from './model.ts'
 import { type RefusalName, refuse } from './refusals.ts'
 import type { Call } from './route.ts'
 
@@ -12,9 +13,9 @@ export interface AssertionRules {
   readonly algorithms: readonly string[]
   readonly issuers: readonly string[]
   readonly endpoints: readonly string[]
-  /** the answer to every failed check, the same for all, so that it does not show which check failed */
+  /** the answer to every failed check */
   readonly refusal: RefusalName
-  readonly malformed: RefusalName
+  readonly twoWays: RefusalName
 }
 
 /**
@@ -26,55 +27,117 @@ export async function authenticate(
   form: Readonly<Record<string, string>>,
   rules: AssertionRules,
 ): Promise<Application> {
-  const wrong: (reason: string) => never = (reason) => refuse(rules.refusal, reason)
+  const wrong: (reason: string, hint?: string) => never = (reason, hint) =>
+    refuse(rules.refusal, reason, hinted(hint, rules))
   // RFC 6749 2.3: one way of authenticating per request.
   if (call.request.headers.has('authorization') || form.client_secret !== undefined) {
-    refuse(rules.malformed, 'two ways of client authentication in one request')
+    refuse(rules.twoWays, 'two ways of client authentication in one request')
   }
   const assertion = form.client_assertion ?? wrong('no client assertion')
   if (form.client_assertion_type !== ASSERTION_TYPE) wrong('client_assertion_type is missing or wrong')
 
-  const { alg, kid, subject } = identify(assertion) ?? wrong('the assertion is not a signed JWT')
+  const { header, claims } = decoded(assertion) ?? wrong('the assertion is not a JWT')
+  const { alg, kid } = header
+  if (typeof alg !== 'string') wrong('the assertion names no alg')
   if (!rules.algorithms.includes(alg)) wrong(`the assertion is signed with "${alg}"`)
-  const application = call.state.applicationOfClient(subject) ?? wrong('the subject is not a known client')
-  const listed = application.certificates.find((entry) => entry.use === 'sig' && entry.active && entry.kid === kid)
-  if (listed === undefined) wrong('the key id is not in the keystore of the client')
-  const { asymmetricKeyType, asymmetricKeyDetails } = listed.certificate.publicKey
-  if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) < 2048) wrong('the key is too weak')
-  const verified = await compactVerify(assertion, listed.certificate.publicKey, {
-    algorithms: [...rules.algorithms],
-  }).catch(() => undefined)
-  if (verified === undefined) wrong('the signature of the assertion does not verify')
-
-  const claims = decodeJwt(assertion)
-  const now = call.state.seconds()
-  const skew = call.switches.clockSkewSeconds
-  if (claims.iss !== application.clientId) wrong('iss is not the client_id')
+  if (kid === undefined && call.switches.requireKid) wrong('the assertion has no kid')
+  if (typeof claims.sub !== 'string') wrong('sub is missing', HINTS.sub)
+  const application = call.state.applicationOfClient(claims.sub) ?? wrong('the subject is not a known client')
+  const keys = application.certificates.filter(
+    (entry) => entry.use === 'sig' && entry.active && (kid === undefined || entry.kid === kid),
+  )
+  if (keys.length === 0) unknownKey(kid, call, rules)
+  if (!(await isSignedByOne(assertion, keys, rules))) {
+    wrong('the signature of the assertion does not verify', HINTS.signature)
+  }
+  checkClaims(claims, application, call, rules)
   if (form.client_id !== undefined && form.client_id !== application.clientId) {
     wrong('client_id is not the subject of the assertion')
   }
-  if (!isAudience(claims.aud, call, rules)) wrong('aud does not name this server')
-  const { exp, iat, nbf, jti } = claims
-  if (typeof exp !== 'number') wrong('exp is missing or not a number')
-  if (exp <= now - skew) wrong('the assertion has expired')
-  if (exp > now + call.switches.assertionMaxLifeSeconds + skew) wrong('exp is too far ahead')
-  if (typeof iat !== 'number') wrong('iat is missing or not a number')
-  if (iat > now + skew) wrong('iat lies in the future')
-  if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + skew)) wrong('nbf lies in the future')
-  if (typeof jti !== 'string' || jti === '') wrong('jti is missing')
   // The last check, with no await after it: of several replays at the same time exactly one is accepted.
-  if (!call.state.useAssertion(`${rules.server} ${application.clientId} ${jti}`, exp + skew)) {
-    wrong('the jti was used before')
-  }
+  useOnce(claims, application, call, rules)
   return application
 }
 
-function identify(assertion: string): { alg: string; kid: string; subject: string } | undefined {
+/** Inferred: wording of the library whose error names the product has. */
+const HINTS = {
+  iss: "Claim 'iss' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.",
+  sub: "Claim 'sub' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.",
+  jti: "Claim 'jti' from 'client_assertion' must be set but is not.",
+  signature: "Unable to verify the integrity of the 'client_assertion' value.",
+} as const
+
+/** Only the authorization server has hints. */
+function hinted(hint: string | undefined, { server }: AssertionRules): { readonly error_hint?: string } {
+  return hint === undefined || server === 'directory' ? {} : { error_hint: hint }
+}
+
+function unknownKey(kid: unknown, call: Call, rules: AssertionRules): never {
+  const hint = `The JSON Web Token uses signing key with kid '${kid}', which could not be found.`
+  const isSpecific = call.switches.assertionErrors === 'specific' && rules.server === 'authorization'
+  return refuse(
+    isSpecific ? 'request' : rules.refusal,
+    'the key id is not in the keystore of the client',
+    hinted(hint, rules),
+  )
+}
+
+async function isSignedByOne(
+  assertion: string,
+  keys: readonly ListedCertificate[],
+  rules: AssertionRules,
+): Promise<boolean> {
+  for (const { certificate } of keys) {
+    const { publicKey } = certificate
+    if (isWeak(publicKey)) continue
+    const options = { algorithms: [...rules.algorithms] }
+    if (await compactVerify(assertion, publicKey, options).catch(() => undefined)) return true
+  }
+  return false
+}
+
+function isWeak({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  return asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) < 2048
+}
+
+/** RFC 7523 3: iss, sub, aud and exp are required; iat, nbf and jti may be left out unless a switch demands them. */
+function checkClaims(claims: JWTPayload, application: Application, call: Call, rules: AssertionRules): void {
+  const wrong: (reason: string, hint?: string) => never = (reason, hint) =>
+    refuse(rules.refusal, reason, hinted(hint, rules))
+  const { requireIat, requireJti, clockSkewSeconds: skew, assertionMaxLifeSeconds } = call.switches
+  const now = call.state.seconds()
+  if (claims.iss !== application.clientId) wrong('iss is not the client_id', HINTS.iss)
+  if (!isAudience(claims.aud, call, rules)) {
+    const endpoint = call.publish(rules.endpoints[0] ?? '')
+    wrong(
+      'aud does not name this server',
+      `Claim 'audience' from 'client_assertion' must match the authorization server's token endpoint '${endpoint}'.`,
+    )
+  }
+  const { exp, iat, nbf, jti }: Readonly<Record<string, unknown>> = claims
+  if (typeof exp !== 'number') wrong('exp is missing or not a number')
+  if (exp <= now - skew) wrong('the assertion has expired')
+  if (exp > now + assertionMaxLifeSeconds + skew) wrong('exp is too far ahead')
+  if (iat === undefined ? requireIat : typeof iat !== 'number') wrong('iat is missing or not a number')
+  if (Number(iat) > now + skew) wrong('iat lies in the future')
+  if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now + skew)) wrong('nbf lies in the future')
+  if (jti === undefined ? requireJti : typeof jti !== 'string' || jti === '') {
+    wrong('jti is missing or not a text', HINTS.jti)
+  }
+}
+
+/** An assertion without a jti may be used again until it expires. */
+function useOnce({ jti, exp = 0 }: JWTPayload, application: Application, call: Call, rules: AssertionRules): void {
+  if (jti === undefined) return
+  const until = exp + call.switches.clockSkewSeconds
+  if (call.state.useAssertion(`${rules.server} ${application.clientId} ${jti}`, until)) return
+  const isSpecific = call.switches.assertionErrors === 'specific' && rules.server === 'authorization'
+  refuse(isSpecific ? 'assertionReplayed' : rules.refusal, 'the jti was used before')
+}
+
+function decoded(assertion: string): { header: ProtectedHeaderParameters; claims: JWTPayload } | undefined {
   try {
-    const { alg, kid } = decodeProtectedHeader(assertion)
-    const { sub } = decodeJwt(assertion)
-    if (typeof alg !== 'string' || typeof kid !== 'string' || typeof sub !== 'string') return undefined
-    return { alg, kid, subject: sub }
+    return { header: decodeProtectedHeader(assertion), claims: decodeJwt(assertion) }
   } catch {
     return undefined
   }

@@ -1,5 +1,6 @@
 /** Judges the client certificate of a request by the twin's CA and clock, as TLS would. */
 import { X509Certificate } from 'node:crypto'
+import type { ListedCertificate } from './model.ts'
 
 /** Whether a host's TLS demands, merely asks for, or never asks for a client certificate. */
 export type Demand = 'required' | 'optional' | 'none'
@@ -10,10 +11,11 @@ export interface PresentedCertificate {
   readonly distrust?: string | undefined
 }
 
-interface Clock {
+/** What the directory knows of certificates: the state of the twin. */
+interface Directory {
   now(): Date
-  /** whether a hook has ended the validity of the certificate */
-  isExpired(certificate: X509Certificate): boolean
+  /** once for each use that the certificate is listed for */
+  listings(certificate: X509Certificate): readonly Pick<ListedCertificate, 'use' | 'expired'>[]
 }
 
 export interface CertificateJudge {
@@ -24,7 +26,7 @@ export interface CertificateJudge {
 }
 
 /** `authorities`: PEM of the CA certificates. */
-export function certificateJudge(authorities: string, clock: Clock): CertificateJudge {
+export function certificateJudge(authorities: string, directory: Directory): CertificateJudge {
   const inspect = inspection(certificatesIn(authorities))
   return {
     subjectOf: (certificate) => inspect(certificate).subject,
@@ -35,8 +37,12 @@ export function certificateJudge(authorities: string, clock: Clock): Certificate
       // Checked here too: a request in this process has passed no TLS, and the twin's clock may have been advanced.
       const { isSigned, from, to } = inspect(certificate)
       if (!isSigned) return 'not signed by the CA'
-      const now = clock.now().getTime()
-      if (to < now || clock.isExpired(certificate)) return 'the certificate has expired'
+      const now = directory.now().getTime()
+      const listings = directory.listings(certificate)
+      if (to < now || listings.some(({ expired }) => expired)) return 'the certificate has expired'
+      // TLS alone sees no difference where the certificate has no extended key usage (RFC 5280 4.2.1.12).
+      if (listings.length > 0 && listings.every(({ use }) => use === 'sig'))
+        return 'a signing certificate, not one for transport'
       return from > now ? 'the certificate is not yet valid' : undefined
     },
   }

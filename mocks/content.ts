@@ -25,6 +25,17 @@ export function text(content: string, status: number, headers: Headings): Respon
   return response
 }
 
+/** The same response with one more header. */
+export function withHeading(response: Response, name: string, value: string): Response {
+  const content = contents.get(response)
+  const headers = new Headers(response.headers)
+  headers.set(name, value)
+  const { status } = response
+  const answer = new Response(content === undefined ? response.body : null, { status, headers })
+  if (content !== undefined) contents.set(answer, { ...content, headings: { ...content.headings, [name]: value } })
+  return answer
+}
+
 export function empty(status: number, headers: Headings = {}): Response {
   return new Response(null, { status, headers })
 }
@@ -34,10 +45,10 @@ export function contentOf(response: Response): Content | undefined {
   return contents.get(response)
 }
 
-/** The response with its body in it, as any other code expects it. */
-export function whole(response: Response): Response {
+/** The response with its body in it, as any other code expects it; to HEAD without one (RFC 9110 9.3.2). */
+export function whole(response: Response, method = 'GET'): Response {
   const content = contents.get(response)
-  return content === undefined
-    ? response
-    : new Response(content.body, { status: response.status, headers: response.headers })
+  const { status, headers } = response
+  if (method === 'HEAD' && response.type !== 'error') return new Response(null, { status, headers })
+  return content === undefined ? response : new Response(content.body, { status, headers })
 }

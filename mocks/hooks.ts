@@ -49,7 +49,14 @@ export const HOOKS = {
     parameters: { software_id: SOFTWARE, role: { about: 'role' } },
   },
   lock: { about: 'locks the application against changes', parameters: { software_id: SOFTWARE } },
-  unlock: { about: 'unlocks it', parameters: { software_id: SOFTWARE } },
+  unlock: {
+    about: 'unlocks it; its software statement must be generated again',
+    parameters: { software_id: SOFTWARE },
+  },
+  'generate-statement': {
+    about: 'generates the software statement in the dashboard, which locks the application',
+    parameters: { software_id: SOFTWARE },
+  },
   'list-certificate': {
     about: 'lists a further certificate of the application, as the CA does when it issues one',
     parameters: {
@@ -113,6 +120,9 @@ export function performHook(state: State, name: string, given: Readonly<Record<s
       return {}
     case 'unlock':
       state.unlock(software)
+      return {}
+    case 'generate-statement':
+      state.generateStatement(software)
       return {}
     case 'list-certificate': {
       const { certificate = '', kid } = value

@@ -1,7 +1,7 @@
 /** The documented hosts: the server each belongs to, and whether it demands a client certificate. */
 
 /** One of the five counterparties, or a name that exists but answers nothing here. */
-type Server = 'directory' | 'directory-api' | 'keystore' | 'entities' | 'authorization' | 'cards' | 'api-hub'
+export type Server = 'directory' | 'directory-api' | 'keystore' | 'entities' | 'authorization' | 'cards' | 'api-hub'
 
 interface Host {
   readonly server: Server

@@ -83,7 +83,7 @@ const OFFERED: Readonly<Record<string, readonly string[]>> = {
  * application's roles. Throws a Refusal.
  */
 export function register(body: Json, statement: Json, covered: ReadonlySet<string>, switches: Switches): Registration {
-  checkKeys(body)
+  checkKeys(body, statement)
   checkRedirectUris(body.redirect_uris, statement.redirect_uris)
   const { granted, requested } = grant(body, covered, switches)
   const members: Record<string, unknown> = {}
@@ -126,20 +126,20 @@ function settable(name: string, asked: unknown): unknown {
   return value
 }
 
-function checkKeys(body: Json): void {
+function checkKeys(body: Json, statement: Json): void {
   const jwks = body.jwks
   if (jwks === undefined || jwks === null) return
   const keys: unknown = (jwks as { keys?: unknown }).keys
   if (!Array.isArray(keys)) refuse('metadataInvalid', 'jwks is not a key set', { error_hint: 'jwks' })
-  // The server itself answers with an empty set beside jwks_uri, so an update may send it back.
-  if (keys.length > 0 && body.jwks_uri !== undefined) {
-    refuse('metadataInvalid', 'jwks and jwks_uri exclude each other (RFC 7591 2)', { error_hint: 'jwks' })
-  }
   for (const key of keys as readonly unknown[]) {
     if (typeof key !== 'object' || key === null || 'd' in key || 'k' in key) {
       refuse('metadataInvalid', 'jwks holds a private or symmetric key', { error_hint: 'jwks' })
     }
     if (isWeak(key)) refuse('metadataInvalid', 'jwks holds a weak key', { error_hint: 'jwks' })
+  }
+  // The documented answer has an empty set beside jwks_uri, and an update may send back what it was answered.
+  if (keys.length > 0 && (body.jwks_uri ?? statement.jwks_uri) !== undefined) {
+    refuse('metadataInvalid', 'jwks and jwks_uri exclude each other (RFC 7591 2)', { error_hint: 'jwks' })
   }
 }
 
@@ -182,10 +182,27 @@ function grant(
   const beyond = requested.filter((scope) => !covered.has(scope))
   const [first] = beyond
   if (first !== undefined && (switches.scopeMode === 'strict' || beyond.length === requested.length)) {
-    refuse('scopeNotCovered', `no role covers scope "${first}"`, { error_hint: first })
+    refuse('scopeNotCovered', `no role covers scope "${first}"`, {
+      error_hint: first,
+      ...SCOPE_REFUSALS[switches.scopeRefusal],
+    })
   }
   const granted = requested.filter((scope) => covered.has(scope))
   return { granted: [...new Set([...granted, ...extra])], requested }
+}
+
+/** Inferred: wording of the library whose error names the product has. */
+const SCOPE_REFUSALS: { readonly [Value in Switches['scopeRefusal']]: Json } = {
+  invalid_client_metadata: {},
+  invalid_scope: {
+    error: 'invalid_scope',
+    error_description: 'The requested scope is invalid, unknown, or malformed.',
+  },
+  access_denied: {
+    error: 'access_denied',
+    error_description: 'The resource owner or authorization server denied the request.',
+    status_code: 403,
+  },
 }
 
 /** RFC 6749 3.3. */

@@ -26,6 +26,8 @@ export interface Application {
   readonly roles: Set<string>
   status: 'Active' | 'Inactive'
   locked: boolean
+  /** whether its assertion was generated in the dashboard since it was last unlocked */
+  generated: boolean
   readonly certificates: ListedCertificate[]
 }
 
@@ -80,7 +82,7 @@ export interface Idempotent {
   readonly until: number
 }
 
-export const SNAPSHOT_VERSION = 2
+export const SNAPSHOT_VERSION = 3
 
 /**
  * The whole state as JSON, with documented addresses, wherever the twin is reached. Holds secrets, among them the key that signs

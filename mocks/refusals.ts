@@ -3,7 +3,7 @@
  * a few that the fixture lacks follow the same clause.
  */
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
-import { empty, json } from './content.ts'
+import { empty, type Headings, json, text } from './content.ts'
 import type { Switches } from './switches.ts'
 
 interface Example {
@@ -18,7 +18,11 @@ const DOCUMENTED = {
   directoryClient: ['directory_token', 'no or untrusted client certificate, or unknown client_id'],
   directoryGrant: ['directory_token', 'grant_type other than client_credentials'],
   directoryScope: ['directory_token', 'scope other than directory:software'],
-  directoryParameter: ['directory_token', 'missing parameter'],
+  directoryGrantAbsent: ['directory_token', 'grant_type missing'],
+  directoryUnidentified: ['directory_token', 'no client identification'],
+  directoryTwoWays: ['directory_token', 'two ways of client authentication'],
+  directoryRepeated: ['directory_token', 'parameter sent twice'],
+  directoryForm: ['directory_token', 'body is not a form'],
   assertionIdentifier: ['directory_assertion', 'malformed identifier'],
   assertionToken: ['directory_assertion', 'missing, expired or unbound bearer token'],
   assertionOrganisation: ['directory_assertion', 'token of another organisation'],
@@ -27,6 +31,7 @@ const DOCUMENTED = {
   statementUnapproved: ['as_register_post', 'application or organisation not Active'],
   scopeNotCovered: ['as_register_post', "scope not covered by the application's roles (strict mode)"],
   alreadyRegistered: ['as_register_post', 'client_id of the software statement already registered'],
+  conflict: ['as_register_post', 'client_id of the software statement in conflict'],
   redirectUri: ['as_register_post', 'bad redirect URI'],
   notFound: ['as_register_post', 'workspace or tenant unknown'],
   registrationTokenAbsent: ['as_register_manage', 'no bearer token'],
@@ -47,13 +52,18 @@ const FURTHER = {
   /** @see [RFC 6749 5.2](https://www.rfc-editor.org/rfc/rfc6749.html#section-5.2) */
   request: {
     http: 400,
-    body: { error: 'invalid_request', error_description: 'The request is malformed', status_code: 400 },
+    body: {
+      error: 'invalid_request',
+      error_description:
+        'The request is missing a required parameter, includes an invalid parameter value, includes a parameter more than once, or is otherwise malformed.',
+      status_code: 400,
+    },
   },
   grantUnknown: {
     http: 400,
     body: {
       error: 'unsupported_grant_type',
-      error_description: 'The authorization grant type is not supported',
+      error_description: 'The authorization grant type is not supported by the authorization server.',
       status_code: 400,
     },
   },
@@ -61,10 +71,19 @@ const FURTHER = {
     http: 400,
     body: {
       error: 'unauthorized_client',
-      error_description: 'The client is not authorized to use this grant type',
+      error_description: 'The client is not authorized to request a token using this method.',
       status_code: 400,
     },
   },
+  /** Inferred: codes and wording of the library whose error names the product has; RFC 7523 3.2 demands invalid_client. */
+  assertionReplayed: {
+    http: 400,
+    body: { error: 'jti_known', error_description: 'The jti was already used.', status_code: 400 },
+  },
+  /** Inferred: the front of the directory's API is a gateway of a cloud provider, and these are its answers. */
+  gatewayUnauthorized: { http: 401, body: { message: 'Unauthorized' } },
+  gatewayDenied: { http: 403, body: { Message: 'User is not authorized to access this resource' } },
+  gatewayForbidden: { http: 403, body: { message: 'Forbidden' } },
   /** @see [RFC 6750 3](https://www.rfc-editor.org/rfc/rfc6750.html#section-3) */
   initialTokenAbsent: {
     http: 401,
@@ -111,12 +130,36 @@ export function refuse(refusal: RefusalName, reason: string, changes: Readonly<R
   throw new Refusal(refusal, reason, changes)
 }
 
-export function answerTo(refusal: Refusal, shape: Switches['errorShape']): Response {
+/** The answer, in the shape that the switches give it; `accept` is the header of the request. */
+export function answerTo(refusal: Refusal, switches: Switches, accept = ''): Response {
   const { http, headers, body } = exampleOf(refusal.refusal)
   const headings = { 'cache-control': 'no-store', ...headers }
   if (body === null || body === undefined) return empty(http, headings)
   const { status_code = http } = refusal.changes
-  return json(shaped({ ...body, ...refusal.changes }, shape), Number(status_code), headings)
+  const status = Number(status_code)
+  const changed: Readonly<Record<string, unknown>> = { ...body, ...refusal.changes }
+  if (!isOfDirectory(refusal.refusal)) return json(shaped(changed, switches.errorShape), status, headings)
+  if (switches.directoryErrors === 'oauth') return json({ error: changed.error }, status, headings)
+  return prefersHtml(accept) ? errorPage(String(changed.error), status, headings) : json(changed, status, headings)
+}
+
+function isOfDirectory(name: RefusalName): boolean {
+  return name in DOCUMENTED && DOCUMENTED[name as keyof typeof DOCUMENTED][0] === 'directory_token'
+}
+
+/** Whether no type of the header has a greater weight than text/html, and none of the same stands before it (RFC 9110 12.5.1). */
+function prefersHtml(accept: string): boolean {
+  const ranges = accept.split(',').map((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+    return { type, weight: Number(parameters.find((one) => one.startsWith('q='))?.slice(2) ?? 1) }
+  })
+  return ranges.toSorted((one, other) => other.weight - one.weight)[0]?.type === 'text/html'
+}
+
+/** Holds nothing of the request, so there is nothing to escape. */
+function errorPage(error: string, status: number, headings: Headings): Response {
+  const page = `<!DOCTYPE html><html><head><title>oops! something went wrong</title></head><body><h1>${error}</h1></body></html>`
+  return text(page, status, { ...headings, 'content-type': 'text/html; charset=utf-8' })
 }
 
 function exampleOf(name: RefusalName): Omit<Example, 'case'> {
@@ -130,7 +173,7 @@ function exampleOf(name: RefusalName): Omit<Example, 'case'> {
 
 /** Only bodies of the authorization server carry status_code, so only they change their shape. */
 function shaped(body: Readonly<Record<string, unknown>>, shape: Switches['errorShape']): Record<string, unknown> {
-  const { status_code, ...oauth } = body
+  const { status_code, error_hint: _, ...oauth } = body
   if (status_code === undefined || shape === 'acp') return { ...body }
   if (shape === 'oauth') return oauth
   if (shape === 'administrative') {

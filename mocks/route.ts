@@ -14,6 +14,8 @@ export interface Call {
   readonly certificate: X509Certificate | undefined
   readonly state: State
   readonly switches: Switches
+  /** the id under which the server keeps this request */
+  readonly trace: string
   /** a documented URL as the address under which the twin is reached */
   readonly publish: (url: string) => string
   /** Adds the decision, in words and without secrets, to the log entry. */
@@ -37,14 +39,17 @@ export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as c
  * The parameters of an `application/x-www-form-urlencoded` body; each may occur once.
  * @see [RFC 6749 3.2](https://www.rfc-editor.org/rfc/rfc6749.html#section-3.2)
  */
-export async function readForm(call: Call, malformed: RefusalName): Promise<Readonly<Record<string, string>>> {
+export async function readForm(
+  call: Call,
+  refusals: { readonly form: RefusalName; readonly repeated: RefusalName },
+): Promise<Readonly<Record<string, string>>> {
   if (mediaType(call.request) !== 'application/x-www-form-urlencoded') {
-    refuse(malformed, 'the body is not a form')
+    refuse(refusals.form, 'the body is not a form')
   }
   const entries = [...new URLSearchParams(await call.request.text())]
   const names = entries.map(([name]) => name)
   const repeated = names.find((name, index) => names.indexOf(name) !== index)
-  if (repeated !== undefined) refuse(malformed, `parameter "${repeated}" is sent twice`)
+  if (repeated !== undefined) refuse(refusals.repeated, `parameter "${repeated}" is sent twice`)
   // RFC 6749 3.1: a parameter without a value counts as omitted.
   return Object.fromEntries(entries.filter(([, value]) => value !== ''))
 }

@@ -198,6 +198,7 @@ export class State {
       roles: new Set(roles),
       status: 'Active',
       locked: false,
+      generated: false,
       certificates: [],
     }
     this.applications.set(application.softwareId, application)
@@ -250,13 +251,11 @@ export class State {
     }
   }
 
-  isExpired(certificate: X509Certificate): boolean {
-    for (const { certificates } of this.applications.values()) {
-      for (const listed of certificates) {
-        if (listed.expired && listed.certificate.raw.equals(certificate.raw)) return true
-      }
-    }
-    return false
+  /** The certificate as the applications list it: once for each use. */
+  listings(certificate: X509Certificate): readonly ListedCertificate[] {
+    return [...this.applications.values()].flatMap(({ certificates }) =>
+      certificates.filter((listed) => listed.certificate.raw.equals(certificate.raw)),
+    )
   }
 
   /** Refuses from now on every software statement that was read for the application until now. */
@@ -282,7 +281,16 @@ export class State {
   }
 
   unlock(softwareId: string): void {
-    this.application(softwareId).locked = false
+    const application = this.application(softwareId)
+    application.locked = false
+    application.generated = false
+  }
+
+  /** As a user does in the dashboard, which locks the application. */
+  generateStatement(softwareId: string): void {
+    const application = this.application(softwareId)
+    application.locked = true
+    application.generated = true
   }
 
   /** As Thredd does on request after a registration. */

@@ -54,12 +54,36 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'a token response of another deployment of the same product',
   },
+  directoryErrors: {
+    values: ['library', 'oauth'],
+    default: 'library',
+    meaning:
+      "error body of the directory's token endpoint: library has the texts of one server library, and an HTML page for a request that prefers text/html; oauth has the error code alone",
+    mark: 'inferred',
+    source: "the directory's addresses are the defaults of that library; RFC 6749 5.2 requires the code alone",
+  },
+  directoryApiErrors: {
+    values: ['empty', 'gateway'],
+    default: 'empty',
+    meaning:
+      "how the directory's API refuses a token: 401 or 403 without content, or the JSON of a cloud provider's gateway, which has 403 for a token it does not know",
+    mark: 'documented',
+    source: 'without content in the description of another deployment; its gateway is described there too',
+  },
+  requireGenerate: {
+    values: 'boolean',
+    default: false,
+    meaning:
+      'a software statement can be read only after it has been generated in the dashboard (hook generate-statement), and again after each unlock',
+    mark: 'inferred',
+    source: 'Thredd asks to generate it first; the directory product generates it when it is read',
+  },
   lockOnSsaRead: {
     values: 'boolean',
     default: false,
     meaning: 'reading a software statement locks the application against role changes until it is unlocked',
     mark: 'inferred',
-    source: 'documented for generating one in the user interface, open for the API',
+    source: 'documented for generating one in the user interface; the directory product generates one when it is read',
   },
   rolesInSsa: {
     values: ['empty', 'listed'],
@@ -125,12 +149,21 @@ export const SWITCHES = {
     mark: 'documented',
     source: 'the 2024-08 sample holds internal.read internal.write issuer.read issuer.write',
   },
+  scopeRefusal: {
+    values: ['invalid_client_metadata', 'invalid_scope', 'access_denied'],
+    default: 'invalid_client_metadata',
+    meaning: 'error of a registration with a scope that no role covers: the first two with 400, access_denied with 403',
+    mark: 'inferred',
+    source: "RFC 7591 3.2.2; a refusal by the product's registration policy may be access_denied",
+  },
   secondRegistrationStatus: {
     values: ['400', '409'],
     default: '400',
-    meaning: 'status for a registration of an application that has a client already',
+    meaning:
+      'answer to a registration of an application that has a client already: 400 invalid_client_metadata, or 409 in the generic shape',
     mark: 'inferred',
-    source: 'the client_id comes from the software statement, so it must collide; no page says how',
+    source:
+      "the client_id comes from the software statement, so it must collide; RFC 7591 3.2.2, or the product's model",
   },
   uriForm: {
     values: ['raw', 'encoded'],
@@ -219,6 +252,35 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'RFC 7523 3 allows the token endpoint; draft-ietf-oauth-rfc7523bis the issuer only',
   },
+  requireKid: {
+    values: 'boolean',
+    default: false,
+    meaning: 'an assertion must name its key; otherwise every active signing key of the client is tried',
+    mark: 'inferred',
+    source: 'OPTIONAL by RFC 7515 4.1.4',
+  },
+  requireIat: {
+    values: 'boolean',
+    default: false,
+    meaning: 'an assertion must say when it was made',
+    mark: 'inferred',
+    source: 'optional by RFC 7523 3; the product lists it among the claims to send',
+  },
+  requireJti: {
+    values: 'boolean',
+    default: false,
+    meaning: 'an assertion must have an id; without one it can be used again',
+    mark: 'inferred',
+    source: 'optional by RFC 7523 3; the product lists it among the claims to send',
+  },
+  assertionErrors: {
+    values: ['uniform', 'specific'],
+    default: 'uniform',
+    meaning:
+      'answer of the authorization server to a wrong assertion: always 401 invalid_client, or 400 invalid_request for an unknown kid and 400 jti_known for a jti used before',
+    mark: 'inferred',
+    source: 'RFC 7523 3.2; the codes of the library whose error names the product has',
+  },
   assertionMaxLifeSeconds: {
     values: 'seconds',
     default: 300,
@@ -280,7 +342,7 @@ export const SWITCHES = {
     values: ['acp', 'oauth', 'generic', 'administrative'],
     default: 'acp',
     meaning:
-      'error body of the authorization server: acp has error, error_description and status_code; oauth the same without status_code; generic a sentence as error, an integer error_code and error_hint; administrative a string as error_code',
+      'error body of the authorization server: acp has error, error_description, status_code and, where there is one, error_hint; oauth the first two alone; generic a sentence as error, an integer error_code and error_hint; administrative a string as error_code',
     mark: 'inferred',
     source: 'the product documents all but the second, each for other calls',
   },

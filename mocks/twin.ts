@@ -11,9 +11,9 @@ import {
   type Demand,
   type PresentedCertificate,
 } from './client-certificate.ts'
-import { json, text, whole } from './content.ts'
+import { json, text, whole, withHeading } from './content.ts'
 import { HandshakeRefusal, RouteHandler } from './handler.ts'
-import { AUTHORIZATION, HOSTS, hostOf } from './hosts.ts'
+import { AUTHORIZATION, HOSTS, hostOf, type Server } from './hosts.ts'
 import type { Snapshot } from './model.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
@@ -116,11 +116,14 @@ class ActiveCall implements Call {
   /** the handlers of faults and tests that have not been tried yet */
   overrides: readonly RequestHandler[]
   decision = ''
+  #trace: string | undefined
 
   constructor(received: ReceivedRequest, target: Target, overrides: readonly RequestHandler[], servers: Servers) {
     this.received = received
     this.target = target
-    this.match = target.matches.find(({ route }) => route.method === received.method)
+    // RFC 9110 9.3.2: HEAD is GET without the content.
+    const method = received.method === 'HEAD' ? 'GET' : received.method
+    this.match = target.matches.find(({ route }) => route.method === method)
     this.overrides = overrides
     this.state = servers.state
     this.switches = servers.switches
@@ -133,6 +136,11 @@ class ActiveCall implements Call {
 
   get url(): URL {
     return this.target.url
+  }
+
+  get trace(): string {
+    this.#trace ??= traceOf(this)
+    return this.#trace
   }
 
   get params(): Call['params'] {
@@ -180,7 +188,7 @@ class OfflineTwin implements Twin {
   async answer(request: Request, certificate: X509Certificate | undefined): Promise<Response> {
     const { method, url } = request
     const response = await this.exchange({ method, address: url, certificate, request })
-    return response === undefined ? Response.error() : whole(response)
+    return response === undefined ? Response.error() : whole(response, method)
   }
 
   async exchange(received: ReceivedRequest): Promise<Response | undefined> {
@@ -280,13 +288,44 @@ class OfflineTwin implements Twin {
     try {
       const response = await (call.match?.handler.respond(call) ?? this.#unanswered.respond(call))
       if (response === undefined) throw new Error('a handler of the twin has not answered')
-      return response
+      return traced(response, call)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       call.note(`refused: ${error.message}`)
-      return answerTo(error, this.switches.errorShape)
+      return traced(answerTo(error, this.switches, call.request.headers.get('accept') ?? undefined), call)
     }
   }
+}
+
+/** The header in which each server names the request, in every answer; the others name none. */
+const TRACES: Partial<Record<Server, string>> = {
+  'directory-api': 'x-fapi-interaction-id',
+  authorization: 'x-trace-id',
+  cards: 'x-trace-id',
+  'api-hub': 'x-trace-id',
+}
+
+function traced(response: Response, call: ActiveCall): Response {
+  const name = TRACES[serverOf(call) ?? 'entities']
+  return name === undefined ? response : withHeading(response, name, call.trace)
+}
+
+/** The id of the client where the server takes one; else of the server: at the APIs a W3C traceparent, as in the documented sample. */
+function traceOf(call: ActiveCall): string {
+  const { state, request } = call
+  switch (serverOf(call)) {
+    case 'directory-api':
+      return request.headers.get('x-fapi-interaction-id') ?? state.uuid()
+    case 'authorization':
+      return state.hex(16)
+    default:
+      return `00-${state.hex(16)}-${state.hex(8)}-00`
+  }
+}
+
+/** The server that the documented operation belongs to, whichever host answers. */
+function serverOf({ match, url }: ActiveCall): Server | undefined {
+  return hostOf(match?.route.hosts[0] ?? url.hostname)?.server
 }
 
 /** For an msw set-up of a test: one handler that answers for every documented host, as to a client with `certificate`. */
@@ -317,14 +356,15 @@ function explainUnanswered(call: ActiveCall): Response {
   }
   if (target.matches.length > 0) {
     call.note('the method is not offered there')
-    const allow = [...new Set(target.matches.map(({ route }) => route.method))].join(', ')
+    const methods = target.matches.flatMap(({ route: { method } }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    const allow = [...new Set(methods)].join(', ')
     const body = { error: 'method_not_allowed', error_description: `the method must be one of: ${allow}` }
     return json(body, 405, { allow })
   }
   call.note('nothing is documented there')
   if (hostOf(hostname)?.server === 'authorization' && !isWorkspace(hostname, pathname)) {
     const hint = 'no such tenant or workspace'
-    return answerTo(new Refusal('notFound', hint, { error_hint: hint }), 'acp')
+    return traced(answerTo(new Refusal('notFound', hint, { error_hint: hint }), call.switches), call)
   }
   const description = `the twin does not answer "${pathname}" on host "${hostname}"`
   return json({ error: 'not_implemented', error_description: description }, 501)

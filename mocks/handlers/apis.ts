@@ -19,7 +19,7 @@ export const apiRoutes: readonly Route[] = [
     path: /^\/api\/v1\/products$/,
     handle(call) {
       authorize(call, SCOPE)
-      return answer(call, products)
+      return json(products)
     },
   },
   {
@@ -31,11 +31,11 @@ export const apiRoutes: readonly Route[] = [
       authorize(call, SCOPE)
       if (!REGIONS.includes(call.request.headers.get('x-region') ?? '')) {
         refuse('apiValidation', 'header X-Region is missing or unknown', {
-          traceId: traceId(call),
+          traceId: call.trace,
           errors: { 'X-Region': ['The X-Region header must be 0, 1 or 2.'] },
         })
       }
-      return answer(call, products)
+      return json(products)
     },
   },
 ]
@@ -53,16 +53,7 @@ function authorize(call: Call, scope: string): void {
     refuse('apiToken', 'the token is bound to another certificate')
   if (!claims.scp.includes(scope)) refuse('apiScope', `the token lacks scope ${scope}`)
   if (switches.requirePmMetadata && state.clients.get(clientId)?.metadata === undefined) {
-    refuse('apiMetadata', 'Programme Manager metadata is not set', { traceId: traceId(call) })
+    refuse('apiMetadata', 'Programme Manager metadata is not set', { traceId: call.trace })
   }
   call.note(`token of ${clientId} accepted`)
-}
-
-function answer(call: Call, body: readonly object[]): Response {
-  return json(body, 200, { 'x-trace-id': traceId(call) })
-}
-
-/** The form of the documented sample: a W3C traceparent. */
-function traceId(call: Call): string {
-  return `00-${call.state.hex(16)}-${call.state.hex(8)}-00`
 }

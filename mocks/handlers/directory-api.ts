@@ -20,34 +20,39 @@ export const directoryApiRoutes: readonly Route[] = [
     async handle(call) {
       const application = authorized(call)
       const { state, switches } = call
-      if (switches.lockOnSsaRead) application.locked = true
+      if (switches.requireGenerate && !application.generated) {
+        const errors = ['no assertion of the software statement has been generated']
+        refuse('assertionIdentifier', 'no software statement was generated in the dashboard', { errors })
+      }
+      if (switches.lockOnSsaRead && call.request.method !== 'HEAD') application.locked = true
       const statement = await new SignJWT(claimsOf(application, call))
         .setProtectedHeader({ kid: 'signer', typ: 'JWT', alg: 'PS256' })
         .sign(state.ssaSigner.privateKey)
       call.note(`software statement of ${application.softwareId}${switches.lockOnSsaRead ? ', now locked' : ''}`)
       state.issuedStatements.set(digestOf(statement), application.softwareId)
-      const headings = { 'x-fapi-interaction-id': interactionId(call) }
-      return switches.ssaForm === 'json'
-        ? json(statement, 200, headings)
-        : text(statement, 200, { 'content-type': 'application/jwt', ...headings })
+      return switches.ssaForm === 'json' ? json(statement) : text(statement, 200, { 'content-type': 'application/jwt' })
     },
   },
 ]
 
 function authorized(call: Call): Application {
   const { organisation = '', software = '' } = call.params
+  const behindGateway = call.switches.directoryApiErrors === 'gateway'
+  const denied = behindGateway ? 'gatewayDenied' : 'assertionToken'
   const value = bearerToken(call.request)
-  if (value === undefined) refuse('assertionToken', 'no bearer token')
+  if (value === undefined) refuse(behindGateway ? 'gatewayUnauthorized' : 'assertionToken', 'no bearer token')
   const token = call.state.directoryTokens.get(value)
-  if (token === undefined) refuse('assertionToken', 'the token is unknown')
-  if (token.expiresAt <= call.state.now().getTime()) refuse('assertionToken', 'the token has expired')
+  if (token === undefined) refuse(denied, 'the token is unknown')
+  if (token.expiresAt <= call.state.now().getTime()) refuse(denied, 'the token has expired')
   if (call.certificate === undefined || thumbprint(call.certificate) !== token.thumbprint) {
-    refuse('assertionToken', 'the token is bound to another certificate')
+    refuse(denied, 'the token is bound to another certificate')
   }
   if (!IDENTIFIER.test(organisation) || !IDENTIFIER.test(software)) {
     refuse('assertionIdentifier', 'an identifier is malformed', { errors: ['the identifier is malformed'] })
   }
-  if (token.organisationId !== organisation) refuse('assertionOrganisation', 'the token is of another organisation')
+  if (token.organisationId !== organisation) {
+    refuse(behindGateway ? 'gatewayForbidden' : 'assertionOrganisation', 'the token is of another organisation')
+  }
   const application = call.state.applications.get(software)
   if (application === undefined || application.organisationId !== organisation) {
     // No 404 is documented for this call.
@@ -80,8 +85,4 @@ function claimsOf(application: Application, call: Call): Record<string, unknown>
     claims[name] = name in current ? current[name] : publishedClaim(name, value, call.publish)
   }
   return claims
-}
-
-function interactionId(call: Call): string {
-  return call.request.headers.get('x-fapi-interaction-id') ?? call.state.uuid()
 }

@@ -44,9 +44,9 @@ export const directoryRoutes: readonly Route[] = [
 ]
 
 async function token(call: Call): Promise<Response> {
-  const form = await readForm(call, 'directoryParameter')
-  if (form.grant_type === undefined) refuse('directoryParameter', 'grant_type is missing')
+  const form = await readForm(call, { form: 'directoryForm', repeated: 'directoryRepeated' })
   const application = await client(call, form)
+  if (form.grant_type === undefined) refuse('directoryGrantAbsent', 'grant_type is missing')
   if (form.grant_type !== 'client_credentials') refuse('directoryGrant', 'grant_type is not client_credentials')
   const scope = form.scope ?? SCOPE
   if (scope !== SCOPE) refuse('directoryScope', 'a scope other than directory:software', { scope })
@@ -98,14 +98,14 @@ async function client(call: Call, form: Readonly<Record<string, string>>): Promi
     issuers: [discovery.issuer],
     endpoints: [discovery.token_endpoint, discovery.mtls_endpoint_aliases.token_endpoint],
     refusal: 'directoryClient',
-    malformed: 'directoryParameter',
+    twoWays: 'directoryTwoWays',
   })
 }
 
 /** RFC 8705 2.1: the subject of the certificate must be the registered one: OU is the organisation, CN the application. */
 function byCertificate(call: Call, form: Readonly<Record<string, string>>): Application {
   const clientId = form.client_id
-  if (clientId === undefined) refuse('directoryParameter', 'client_id is missing')
+  if (clientId === undefined) refuse('directoryUnidentified', 'client_id is missing')
   const application = call.state.applicationOfClient(clientId)
   if (application === undefined) refuse('directoryClient', 'client_id is unknown')
   if (call.certificate === undefined) refuse('directoryClient', 'no client certificate')

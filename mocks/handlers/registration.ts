@@ -59,8 +59,9 @@ async function enrol(call: Call, body: Json, initial: string | undefined): Promi
 
   // No await from here on: of two registrations at the same time exactly one succeeds.
   if (state.clients.has(application.clientId)) {
-    const status_code = Number(switches.secondRegistrationStatus)
-    refuse('alreadyRegistered', 'the application already has a client', { status_code })
+    const reason = 'the application already has a client'
+    if (switches.secondRegistrationStatus === '400') refuse('alreadyRegistered', reason)
+    refuse('conflict', reason, { error_hint: `Object with ID ${application.clientId} exists` })
   }
   if (initial !== undefined && !state.initialAccessTokens.delete(initial)) {
     refuse('initialTokenInvalid', 'the initial access token was used by another request meanwhile')
@@ -92,7 +93,9 @@ async function enrol(call: Call, body: Json, initial: string | undefined): Promi
 
 export function read(call: Call): Response {
   const client = managed(call)
-  if (call.switches.rotateOnRead) client.registrationToken = newRegistrationToken(call)
+  // The answer to HEAD could not hand the new token over.
+  if (call.switches.rotateOnRead && call.request.method !== 'HEAD')
+    client.registrationToken = newRegistrationToken(call)
   call.note(`read ${client.clientId}`)
   return information(membersOf(client, call), 200)
 }

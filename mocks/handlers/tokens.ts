@@ -18,7 +18,7 @@ const RESOURCE_AUDIENCE = sampleToken.payload.aud[1] ?? ''
 /** @see [RFC 6749 4.4](https://www.rfc-editor.org/rfc/rfc6749.html#section-4.4) */
 export async function token(call: Call): Promise<Response> {
   const { state, switches } = call
-  const form = await readForm(call, 'request')
+  const form = await readForm(call, { form: 'request', repeated: 'request' })
   const grant = form.grant_type
   if (grant === undefined) refuse('request', 'grant_type is missing')
   const client = await authenticatedClient(call, form)
@@ -102,7 +102,7 @@ export async function revoke(call: Call): Promise<Response> {
 }
 
 async function ownToken(call: Call): Promise<(AccessToken & { readonly digest: string }) | undefined> {
-  const form = await readForm(call, 'request')
+  const form = await readForm(call, { form: 'request', repeated: 'request' })
   const client = await authenticatedClient(call, form)
   if (form.token === undefined) refuse('request', 'parameter token is missing')
   const found = call.state.livingToken(form.token)
@@ -118,7 +118,7 @@ async function authenticatedClient(call: Call, form: Readonly<Record<string, str
       ['token', 'introspect', 'revoke'].map((endpoint) => `${base}/oauth2/${endpoint}`),
     ),
     refusal: 'client',
-    malformed: 'request',
+    twoWays: 'request',
   })
   const client = call.state.clients.get(application.clientId)
   if (client === undefined) refuse('client', 'the application has no registered client')

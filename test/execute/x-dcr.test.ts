@@ -81,14 +81,18 @@ test('each alteration of a client assertion is refused by the twin, and the unal
     ([id, change]) => `
             - { id: ${id}, clauses: [RFC7523-3], alter: [${change}], expect: refused }`,
   )
-  await using ran = await onTwin(`
+  await using ran = await onTwin(
+    `
   - workflowId: assertions
     x-dcr: { effect: read }${INPUTS}
     steps:
       - stepId: token
         x-dcr:
           cases:${cases.join('')}${TOKEN}
-    outputs: { token: $steps.token.outputs.access_token }`)
+    outputs: { token: $steps.token.outputs.access_token }`,
+    // Both are optional by the standards.
+    { switches: { requireKid: true, requireJti: true } },
+  )
 
   expect(course(ran.record)).toEqual([
     'token/control-before passed',

@@ -56,6 +56,10 @@ const EFFECTS: { readonly [Name in keyof typeof HOOKS]: (bench: Bench) => Promis
     perform(bench, 'grant-role', { role: 'eds' })
     expect(bench.twin.state.application(SOFTWARE).roles).toContain('eds')
   },
+  async 'generate-statement'(bench) {
+    perform(bench, 'generate-statement')
+    expect(() => perform(bench, 'grant-role', { role: 'eds' })).toThrow(`application "${SOFTWARE}" is locked`)
+  },
   async 'list-certificate'(bench) {
     const { certificate } = pki.identities.renewed
     perform(bench, 'list-certificate', { use: 'tls', certificate })

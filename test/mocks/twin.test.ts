@@ -202,7 +202,6 @@ test('the directory token answer is the documented one', async () => {
 test('the directory refuses each wrong token request with the documented body', async () => {
   const bench = makeBench(pki)
   const unauthenticated = example('directory_token', 'untrusted client certificate')
-  const incomplete = example('directory_token', 'missing parameter')
   const jwt = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
   const signed = async (changes: Parameters<Bench['assertion']>[1]) => ({
     client_assertion_type: jwt,
@@ -211,9 +210,20 @@ test('the directory refuses each wrong token request with the documented body', 
   const rows: readonly [Json, Sending, ReturnType<typeof example>, string][] = [
     [{}, { as: 'other' }, unauthenticated, 'refused: the certificate belongs to another application'],
     [{ client_id: 'unknown' }, {}, unauthenticated, 'refused: client_id is unknown'],
-    [{ client_id: '' }, {}, incomplete, 'refused: client_id is missing'],
-    [{ grant_type: '' }, {}, incomplete, 'refused: grant_type is missing'],
-    [{}, { headers: { 'content-type': 'text/plain' } }, incomplete, 'refused: the body is not a form'],
+    [{ client_id: '' }, {}, example('directory_token', 'no client identification'), 'refused: client_id is missing'],
+    [{ grant_type: '' }, {}, example('directory_token', 'grant_type missing'), 'refused: grant_type is missing'],
+    [
+      {},
+      { headers: { 'content-type': 'text/plain' } },
+      example('directory_token', 'not a form'),
+      'refused: the body is not a form',
+    ],
+    [
+      { ...(await signed({})), client_secret: 'x' },
+      {},
+      example('directory_token', 'two ways'),
+      'refused: two ways of client authentication in one request',
+    ],
     [
       { grant_type: 'password' },
       {},
@@ -237,7 +247,7 @@ test('the directory refuses each wrong token request with the documented body', 
   const repeated = 'grant_type=client_credentials&grant_type=client_credentials'
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   const answer = await bench.send(`${URLS.directoryMtls}/token`, { body: repeated, headers })
-  expect(await seen(answer)).toEqual(incomplete)
+  expect(await seen(answer)).toEqual(example('directory_token', 'sent twice'))
   // The plain token_endpoint of the discovery document cannot see a certificate.
   const plain = await bench.send(`${URLS.directory}/token`, {
     form: { grant_type: 'client_credentials', client_id: CLIENT_ID },
@@ -384,8 +394,13 @@ test('registration refuses each wrong request with the documented body, and regi
   }
 
   expect(bench.twin.state.clients.size).toBe(0)
+  // The software statement names jwks_uri, so keys in the body are beside it (RFC 7591 2). The documented answer has no keys.
   const strong = { keys: [rsa(2048), { kty: 'EC', crv: 'P-256' }] }
-  expect((await bench.askRegistration({ software_statement: statement, jwks: strong })).status).toBe(201)
+  const beside = await bench.askRegistration({ software_statement: statement, jwks: strong })
+  expect(await seen(beside)).toEqual(invalid('jwks'))
+  expect(lastDecision(bench)).toBe('refused: jwks and jwks_uri exclude each other (RFC 7591 2)')
+  const empty = { keys: [] }
+  expect((await bench.askRegistration({ software_statement: statement, jwks: empty })).status).toBe(201)
 })
 
 function rsa(modulusLength: number) {
@@ -620,7 +635,7 @@ test('a wrong update is refused and nothing of it is applied', async () => {
   expect(await (await manage()).json()).toEqual(client)
   const patch = await manage({ method: 'PATCH', json: good })
   expect(patch.status).toBe(405)
-  expect(patch.headers.get('allow')).toBe('GET, PUT, DELETE')
+  expect(patch.headers.get('allow')).toBe('GET, HEAD, PUT, DELETE')
 })
 
 test('deletion ends the client, its access tokens and its registration token; a new registration starts afresh', async () => {
@@ -634,7 +649,9 @@ test('deletion ends the client, its access tokens and its registration token; a 
   expect(answer.headers.get('cache-control')).toBe('no-store')
   expect(await seen(answer)).toEqual({ status: 204, body: null })
   const gone = example('as_register_manage', 'client was deleted')
-  expect(await seen(await manage())).toEqual(gone)
+  const read = await manage()
+  expect(read.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+  expect(await seen(read)).toEqual(gone)
   expect(await seen(await manage({ method: 'PUT', json }))).toEqual(gone)
   expect(await seen(await manage({ method: 'DELETE' }))).toEqual(gone)
   expect(await seen(await bench.askToken())).toEqual(example('as_token', 'client unknown'))
@@ -701,7 +718,7 @@ test('metadata that Thredd sets is in the next token', async () => {
   expect(decodeJwt(await bench.token())).toMatchObject({ pmid: '42', pmcode: 'ABC', issuerid: '7', internalid: '9' })
 })
 
-test('the token endpoint gives the same answer to each wrong assertion, and only the log has the reason', async () => {
+test('the token endpoint refuses each wrong assertion with the same error, and the log has the reason', async () => {
   const bench = makeBench(pki)
   await bench.register()
   await bench.register({}, 'other')
@@ -721,8 +738,13 @@ test('the token endpoint gives the same answer to each wrong assertion, and only
     [{ form: { client_assertion: critical } }, 'the signature of the assertion does not verify'],
     [
       { form: { client_assertion: new UnsecuredJWT({ sub: CLIENT_ID }).encode() } },
-      'the assertion is not a signed JWT',
+      'the assertion is signed with "none"',
     ],
+    [
+      { form: { client_assertion: `${Buffer.from('{"kid":"x"}').toString('base64url')}.${payload}.AAAA` } },
+      'the assertion names no alg',
+    ],
+    [{ form: { client_assertion: 'no.jwt' } }, 'the assertion is not a JWT'],
     [{ form: { client_assertion: confused } }, 'the assertion is signed with "HS256"'],
     [{ form: { client_assertion: '', a: 'b' } }, 'no client assertion'],
     [{ form: { client_assertion_type: 'x' } }, 'client_assertion_type is missing or wrong'],
@@ -732,7 +754,7 @@ test('the token endpoint gives the same answer to each wrong assertion, and only
     [{ without: ['iss'] }, 'iss is not the client_id'],
     [{ claims: { sub: OTHER.clientId } }, 'the key id is not in the keystore of the client'],
     [{ claims: { sub: 'unknown' } }, 'the subject is not a known client'],
-    [{ without: ['sub'] }, 'the assertion is not a signed JWT'],
+    [{ without: ['sub'] }, 'sub is missing'],
     [{ form: { client_id: OTHER.clientId } }, 'client_id is not the subject of the assertion'],
     [{ audience: URLS.directory }, 'aud does not name this server'],
     [{ audience: `${endpoint}/` }, 'aud does not name this server'],
@@ -742,14 +764,16 @@ test('the token endpoint gives the same answer to each wrong assertion, and only
     [{ without: ['exp'] }, 'exp is missing or not a number'],
     [{ claims: { exp: now + 86_400 } }, 'exp is too far ahead'],
     [{ claims: { iat: now + 120 } }, 'iat lies in the future'],
-    [{ without: ['iat'] }, 'iat is missing or not a number'],
+    [{ claims: { iat: 'now' as unknown as number } }, 'iat is missing or not a number'],
     [{ claims: { nbf: now + 120 } }, 'nbf lies in the future'],
-    [{ without: ['jti'] }, 'jti is missing'],
+    [{ claims: { jti: '' } }, 'jti is missing or not a text'],
     [{}, 'the certificate belongs to another organisation', { as: 'other' }],
   ]
   for (const [changes, decision, sending] of rows) {
     const answer = await bench.askToken(changes, sending)
-    expect({ decision: lastDecision(bench), ...(await seen(answer)) }).toEqual({
+    const { status, body } = await seen(answer)
+    const { error_hint: _, ...unhinted } = body as Json
+    expect({ decision: lastDecision(bench), status, body: unhinted }).toEqual({
       decision: `refused: ${decision}`,
       ...refused,
     })
@@ -759,6 +783,92 @@ test('the token endpoint gives the same answer to each wrong assertion, and only
     Array.from({ length: 8 }, () => bench.askToken({ form: { client_assertion: parallel } })),
   )
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+})
+
+test('kid, iat and jti of an assertion may be left out; without kid every active signing key of the client is tried', async () => {
+  const bench = makeBench(pki)
+  await bench.register()
+  for (const changes of [{ header: { kid: undefined } }, { without: ['iat'] }, { without: ['jti'] }]) {
+    expect((await bench.askToken(changes)).status).toBe(200)
+  }
+  expect((await bench.askToken({ header: { kid: undefined }, key: 'rogue' })).status).toBe(401)
+  expect(lastDecision(bench)).toBe('refused: the signature of the assertion does not verify')
+  bench.twin.state.listCertificate(SOFTWARE, 'sig', pki.identities.renewed.certificate)
+  expect((await bench.askToken({ header: { kid: undefined }, key: 'renewed' })).status).toBe(200)
+})
+
+test('a refusal by the authorization server has the hints of its product and the id of the request', async () => {
+  const bench = makeBench(pki)
+  await bench.register()
+  const hintOf = async (changes: Parameters<Bench['askToken']>[0]) => {
+    const answer = await bench.askToken(changes)
+    expect(answer.headers.get('x-trace-id')).toMatch(/^[0-9a-f]{32}$/)
+    return ((await answer.json()) as Json).error_hint
+  }
+
+  expect(await hintOf({ claims: { iss: OTHER.clientId } })).toBe(
+    "Claim 'iss' from 'client_assertion' must match the 'client_id' of the OAuth 2.0 Client.",
+  )
+  expect(await hintOf({ header: { kid: 'k1' } })).toBe(
+    "The JSON Web Token uses signing key with kid 'k1', which could not be found.",
+  )
+  expect(await hintOf({ key: 'rogue' })).toBe("Unable to verify the integrity of the 'client_assertion' value.")
+  expect(await hintOf({ audience: URLS.directory })).toBe(
+    `Claim 'audience' from 'client_assertion' must match the authorization server's token endpoint '${URLS.old}/oauth2/token'.`,
+  )
+  expect(await hintOf({ form: { scope: 'eds.read' } })).toBe(undefined)
+  const answer = await bench.askToken()
+  expect([answer.status, answer.headers.get('x-trace-id')]).toEqual([200, expect.stringMatching(/^[0-9a-f]{32}$/)])
+})
+
+test('every answer of the directory API names the interaction, refusals too', async () => {
+  const bench = makeBench(pki)
+  const headers = { 'x-fapi-interaction-id': 'probe-1' }
+  expect((await bench.send(ASSERTION_URL, { headers })).headers.get('x-fapi-interaction-id')).toBe('probe-1')
+  expect((await bench.send(ASSERTION_URL)).headers.get('x-fapi-interaction-id')).toMatch(/^[0-9a-f-]{36}$/)
+})
+
+test('the directory answers with a page where text/html is preferred, as its server library does', async () => {
+  const bench = makeBench(pki)
+  const typeFor = async (accept: string) => {
+    const answer = await bench.askDirectoryToken({ client_id: 'unknown' }, { headers: { accept } })
+    expect(answer.status).toBe(401)
+    return answer.headers.get('content-type')
+  }
+  expect(await typeFor('text/html,application/xhtml+xml,*/*;q=0.8')).toBe('text/html; charset=utf-8')
+  for (const accept of ['*/*', 'application/json', 'application/json, text/html', 'text/html;q=0.5, */*'])
+    expect(await typeFor(accept)).toBe('application/json')
+})
+
+test('HEAD is answered like GET, without content, and changes nothing', async () => {
+  const bench = makeBench(pki, { rotateOnRead: true, lockOnSsaRead: true })
+  const bearer = await bench.directoryToken()
+  const { manage } = await registered(bench)
+  bench.twin.state.unlock(SOFTWARE)
+
+  for (const ask of [
+    (method: string) => bench.send(`${URLS.old}/.well-known/jwks.json`, { method }),
+    (method: string) => bench.send(ASSERTION_URL, { method, bearer }),
+    (method: string) => manage({ method }),
+  ]) {
+    const head = await ask('HEAD')
+    expect([head.status, await head.text()]).toEqual([200, ''])
+    expect(bench.twin.state.application(SOFTWARE).locked).toBe(false)
+    const get = await ask('GET')
+    const names = (response: Response) => [...response.headers.keys()]
+    expect(names(head)).toEqual(names(get))
+    expect(head.headers.get('content-type')).toBe(get.headers.get('content-type'))
+    bench.twin.state.unlock(SOFTWARE)
+  }
+  const none = await bench.send(`${URLS.old}/oauth2/token`, { method: 'HEAD' })
+  expect([none.status, none.headers.get('allow')]).toEqual([405, 'POST'])
+})
+
+test('a signing certificate is refused for transport; one that is listed for both uses is not', async () => {
+  const bench = makeBench(pki)
+  expect((await bench.askDirectoryToken({}, { as: 'signing' })).type).toBe('error')
+  expect(lastDecision(bench)).toBe('certificate refused: a signing certificate, not one for transport')
+  expect((await bench.askDirectoryToken({}, {}, 'other')).status).toBe(200)
 })
 
 test('the token endpoint takes RS256 as well, the issuer as audience, and a clock a little ahead', async () => {
@@ -936,6 +1046,41 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     short.twin.state.advance(5000)
     expect((await short.send(ASSERTION_URL, { bearer })).status).toBe(401)
   },
+  async directoryErrors(bench) {
+    const bare = bench({ directoryErrors: 'oauth' })
+    const unknown = await bare.askDirectoryToken({ client_id: 'unknown' }, { headers: { accept: 'text/html' } })
+    expect(await seen(unknown)).toEqual({ status: 401, body: { error: 'invalid_client' } })
+    expect(await seen(await bare.askDirectoryToken({ scope: 'x' }))).toEqual({
+      status: 400,
+      body: { error: 'invalid_scope' },
+    })
+  },
+  async directoryApiErrors(bench) {
+    const gateway = bench({ directoryApiErrors: 'gateway' })
+    const bearer = await gateway.directoryToken()
+    const ask = async (url: string, sending: Sending) => await seen(await gateway.send(url, sending))
+    const denied = { status: 403, body: { Message: 'User is not authorized to access this resource' } }
+    expect(await ask(ASSERTION_URL, {})).toEqual({ status: 401, body: { message: 'Unauthorized' } })
+    expect(await ask(ASSERTION_URL, { bearer: 'x' })).toEqual(denied)
+    expect(await ask(ASSERTION_URL, { bearer, as: 'other' })).toEqual(denied)
+    expect(await ask(ASSERTION_URL.replace(ORGANISATION, OTHER.organisation), { bearer })).toEqual({
+      status: 403,
+      body: { message: 'Forbidden' },
+    })
+    gateway.twin.state.advance(600_000)
+    expect(await ask(ASSERTION_URL, { bearer })).toEqual(denied)
+  },
+  async requireGenerate(bench) {
+    const careful = bench({ requireGenerate: true })
+    const bearer = await careful.directoryToken()
+    const ask = async () => await seen(await careful.send(ASSERTION_URL, { bearer }))
+    const refused = { status: 400, body: { errors: ['no assertion of the software statement has been generated'] } }
+    expect(await ask()).toEqual(refused)
+    careful.twin.state.generateStatement(SOFTWARE)
+    expect((await careful.send(ASSERTION_URL, { bearer })).status).toBe(200)
+    careful.twin.state.unlock(SOFTWARE)
+    expect(await ask()).toEqual(refused)
+  },
   async lockOnSsaRead(bench) {
     const locking = bench({ lockOnSsaRead: true })
     await locking.statement()
@@ -1040,13 +1185,31 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     const client = await bench({ unrequestedScopes: extra }).register()
     expect([...(client.scopes as string[])].sort()).toEqual(sampleResponse.scopes)
   },
+  async scopeRefusal(bench) {
+    const ask = async (scopeRefusal: Switches['scopeRefusal']) =>
+      await seen(await bench({ scopeMode: 'strict', scopeRefusal }).askRegistration({ scopes: ['eds.read'] }))
+    const hint = { error_hint: 'eds.read' }
+    expect(await ask('invalid_scope')).toEqual({
+      status: 400,
+      body: { ...(example('as_token', 'scope beyond').body as Json), ...hint },
+    })
+    expect(await ask('access_denied')).toEqual({
+      status: 403,
+      body: {
+        error: 'access_denied',
+        error_description: 'The resource owner or authorization server denied the request.',
+        ...hint,
+        status_code: 403,
+      },
+    })
+  },
   async secondRegistrationStatus(bench) {
     const conflicting = bench({ secondRegistrationStatus: '409' })
     await conflicting.register()
-    const { body } = example('as_register_post', 'already registered')
+    const { body } = example('as_register_post', 'in conflict')
     expect(await seen(await conflicting.askRegistration())).toEqual({
       status: 409,
-      body: { ...(body as Json), status_code: 409 },
+      body: { ...(body as Json), error_hint: `Object with ID ${CLIENT_ID} exists` },
     })
   },
   async uriForm(bench) {
@@ -1163,6 +1326,46 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
     expect((await strict.askToken()).status).toBe(401)
     expect((await strict.askToken({ audience: [URLS.old] })).status).toBe(401)
     expect((await strict.askToken({ audience: URLS.old })).status).toBe(200)
+  },
+  async requireKid(bench) {
+    const strict = bench({ requireKid: true })
+    await strict.register()
+    expect((await strict.askToken({ header: { kid: undefined } })).status).toBe(401)
+    expect(lastDecision(strict)).toBe('refused: the assertion has no kid')
+  },
+  async requireIat(bench) {
+    const strict = bench({ requireIat: true })
+    await strict.register()
+    expect((await strict.askToken({ without: ['iat'] })).status).toBe(401)
+    expect(lastDecision(strict)).toBe('refused: iat is missing or not a number')
+  },
+  async requireJti(bench) {
+    const strict = bench({ requireJti: true })
+    await strict.register()
+    const answer = await strict.askToken({ without: ['jti'] })
+    expect(await answer.json()).toMatchObject({
+      error_hint: "Claim 'jti' from 'client_assertion' must be set but is not.",
+    })
+    expect(lastDecision(strict)).toBe('refused: jti is missing or not a text')
+  },
+  async assertionErrors(bench) {
+    const specific = bench({ assertionErrors: 'specific' })
+    await specific.register()
+    const code = async (changes: Parameters<Bench['askToken']>[0]) => {
+      const answer = await specific.askToken(changes)
+      return `${answer.status} ${((await answer.json()) as Json).error}`
+    }
+    expect(await code({ header: { kid: 'unknown' } })).toBe('400 invalid_request')
+    const used = { form: { client_assertion: await specific.assertion(`${URLS.old}/oauth2/token`) } }
+    expect((await specific.askToken(used)).status).toBe(200)
+    expect(await code(used)).toBe('400 jti_known')
+    expect(await code({ key: 'rogue' })).toBe('401 invalid_client')
+    // The directory has one answer for all.
+    const client_assertion = await specific.assertion(URLS.directory, { header: { kid: 'unknown' } })
+    const client_assertion_type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+    expect(await seen(await specific.askDirectoryToken({ client_assertion_type, client_assertion }))).toEqual(
+      example('directory_token', 'untrusted client certificate'),
+    )
   },
   async assertionMaxLifeSeconds(bench) {
     const long = bench({ assertionMaxLifeSeconds: 3600 })
