@@ -21,6 +21,8 @@ export interface FinishedOptions {
 export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   readonly #options: FinishedOptions
   #lines: Lines
+  /** of each line, how many secrets were known when it was last searched */
+  #searchedFor: number[] = []
 
   constructor(options: FinishedOptions) {
     this.#options = options
@@ -30,30 +32,26 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   add(workflow: WorkflowRecord): void {
     const { redactor } = this.#options
     const redacted = redactedWorkflow(workflow, redactor, (exchange) => exchange)
-    const line = this.#lineOf(redacted)
     // What a step showed to be a secret may stand in an exchange before it.
-    this.#lines.add(this.#holdsSecret(line) ? this.#lineOf(redactedAgain(redacted, redactor)) : line)
+    const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
+    this.#lines.add(this.#lineOf(this.#holdsSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
+    this.#searchedFor.push(redactor.size)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
   redactAgain(): void {
-    for (const line of this.#lines) {
-      if (!this.#holdsSecret(line)) continue
-      this.#redactLines()
-      return
-    }
-  }
-
-  #redactLines(): void {
     const { redactor, file, write } = this.#options
+    if (this.#searchedFor.every((known) => known === redactor.size)) return
     const redacted = new Lines(file && `${file}.redacted`, write)
-    for (const line of this.#lines)
-      redacted.add(
-        this.#holdsSecret(line) ? this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)) : line,
-      )
+    let index = 0
+    for (const line of this.#lines) {
+      const isKnown = this.#searchedFor[index++] === redactor.size || !this.#holdsSecret(line)
+      redacted.add(isKnown ? line : this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)))
+    }
     this.#lines[Symbol.dispose]()
     if (file !== undefined) redacted.moveTo(file)
     this.#lines = redacted
+    this.#searchedFor = this.#searchedFor.map(() => redactor.size)
   }
 
   *[Symbol.iterator](): Generator<WorkflowRecord> {

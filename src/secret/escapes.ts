@@ -111,22 +111,31 @@ let found = { code: 0, end: 0, isByte: false }
 function onePass(source: Uint8Array, places?: Uint32Array): Pass {
   const target = takeMemory(source.length)
   let [to, changed, again] = [0, false, false]
+  let plain = 0
+  const copy = (end: number) => {
+    if (places !== undefined) for (let at = plain; at < end; at += 1) places[to + at - plain] = at
+    // A call costs more than a few bytes do.
+    if (end - plain > 32) target.set(source.subarray(plain, end), to)
+    else for (let at = plain; at < end; at += 1) target[to + at - plain] = source[at] as number
+    to += end - plain
+  }
   for (let at = 0; at < source.length; ) {
     const byte = source[at] as number
-    if ((byte === PERCENT || byte === AMPERSAND || byte === BACKSLASH) && readEscape(source, at, byte)) {
-      const from = to
-      if (found.isByte || found.code < 0x80) target[to++] = found.code
-      else to += target.write(String.fromCodePoint(found.code), to)
-      if (places !== undefined) places.fill(at, from, to)
-      again ||= found.code < 0x80 && (AGAIN.has(found.code) || isAlphanumeric(found.code))
-      changed = true
-      at = found.end
-    } else {
-      if (places !== undefined) places[to] = at
-      target[to++] = byte
+    if ((byte !== PERCENT && byte !== AMPERSAND && byte !== BACKSLASH) || !readEscape(source, at, byte)) {
       at += 1
+      continue
     }
+    copy(at)
+    const from = to
+    if (found.isByte || found.code < 0x80) target[to++] = found.code
+    else to += target.write(String.fromCodePoint(found.code), to)
+    if (places !== undefined) places.fill(at, from, to)
+    again ||= found.code < 0x80 && (AGAIN.has(found.code) || isAlphanumeric(found.code))
+    changed = true
+    at = found.end
+    plain = at
   }
+  if (changed) copy(source.length)
   return { bytes: target.subarray(0, to), changed, again }
 }
 

@@ -5,12 +5,14 @@
 import { decode, type Work } from './encodings.ts'
 import { latin1, type ToSource, unescaped } from './escapes.ts'
 import { bytesOf, freeMemory } from './memory.ts'
-import { bitsIn, ENOUGH } from './worth.ts'
+import { bitsIn, SHORTEST } from './worth.ts'
 
 /** In normal form. A value that has been cut is found by so many characters of it in a row, about 16 as it was written. */
 const PIECE = 12
 /** A value of random characters from start to end, such as a token: no word in it may be a piece. */
 const SHORTEST_OPAQUE = 20
+/** Bits of a piece, its words counted as those of a name. */
+const ENOUGH_OF_PIECE = 28
 /** What is looked up at each place of a text. */
 const SEED = 6
 /** Of values that share one: that many secrets begin alike by an attack alone. */
@@ -29,6 +31,26 @@ const MOST_SEARCHED = 1000
 
 /** Four bits are shifted in for each byte of the normal form, so that only the last six are in the hash. */
 const HEADS = 2 ** (4 * SEED)
+/** Looked at first, since it stays in the fastest memory of a processor and rules out nearly every place. */
+const FEW_HEADS = 2 ** 16
+
+/** One bit for each hash of a seed. */
+interface Heads {
+  readonly few: Uint32Array
+  readonly all: Uint32Array
+}
+
+function fewOf(hash: number): number {
+  return (hash ^ (hash >>> 9)) & (FEW_HEADS - 1)
+}
+
+function hasBit(bits: Uint32Array, at: number): boolean {
+  return (((bits[at >>> 5] as number) >>> (at & 31)) & 1) === 1
+}
+
+function setBit(bits: Uint32Array, at: number): void {
+  bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31))
+}
 
 /** What a byte becomes in a normal form: itself in lower case, nothing (SKIP), or nothing unless there are several (DROP). */
 const [SKIP, DROP, GAP] = [255, 254, 1]
@@ -48,8 +70,8 @@ for (let byte = 0; byte < 256; byte += 1) {
 
 interface Value<T> {
   readonly form: Uint8Array
-  /** whether it counts as found by a piece of it */
-  readonly isOpaque: boolean
+  /** how hard the form is to guess up to each of its places; absent where no piece of it counts */
+  readonly bits: Float64Array | undefined
   /** bytes before and after the normal form, which belong to it where they are there */
   readonly head: Uint8Array
   readonly tail: Uint8Array
@@ -97,7 +119,7 @@ export class Finder<T> {
 
   in(text: string): Findings<T> {
     const found: Found<T>[] = []
-    if (text.length < SEED || (this.#loose.isEmpty && this.#strict.isEmpty)) return { found, isPartial: false }
+    if (text.length < SHORTEST || (this.#loose.isEmpty && this.#strict.isEmpty)) return { found, isPartial: false }
     freeMemory()
     const bytes = bytesOf(text)
     const work = {
@@ -149,12 +171,16 @@ let folded = { form: new Uint8Array(1 << 16), places: new Uint32Array(1 << 16) }
 /** Places of the form at which a value may begin, by the hash of what follows. */
 let candidates = new Uint32Array(1 << 12)
 
+/** Of an index that is empty. */
+const NO_HEADS: Heads = { few: new Uint32Array(FEW_HEADS / 32), all: new Uint32Array(0) }
+
 /** Returns how long the form is; `heads` tells the candidates among its places. */
-function fold(bytes: Uint8Array, table: Uint8Array, heads?: Uint32Array): { length: number; count: number } {
+function fold(bytes: Uint8Array, table: Uint8Array, heads: Heads = NO_HEADS): { length: number; count: number } {
   if (folded.form.length < bytes.length)
     folded = { form: new Uint8Array(bytes.length * 2), places: new Uint32Array(bytes.length * 2) }
   if (candidates.length < bytes.length) candidates = new Uint32Array(bytes.length * 2)
   const { form, places } = folded
+  const { few, all } = heads
   let [length, count, dropped, hash] = [0, 0, 0, 0]
   for (let at = 0; at < bytes.length; at += 1) {
     const code = table[bytes[at] as number] as number
@@ -171,19 +197,14 @@ function fold(bytes: Uint8Array, table: Uint8Array, heads?: Uint32Array): { leng
     form[length] = code
     places[length++] = at
     hash = ((hash << 4) ^ code) & (HEADS - 1)
-    if (heads !== undefined && ((heads[hash >>> 5] as number) >>> (hash & 31)) & 1 && length >= SEED)
-      candidates[count++] = length - SEED
+    if (hasBit(few, fewOf(hash)) && hasBit(all, hash) && length >= SEED) candidates[count++] = length - SEED
   }
   return { length, count }
 }
 
-/** Of an index that is empty. */
-const NO_HEADS = new Uint32Array(0)
-
 /** The values of one normal form. */
 class Index<T> {
   readonly #table: Uint8Array
-  /** one bit for each hash of a seed */
   #heads = NO_HEADS
   readonly #seeds = new Map<number, Seed<T>[]>()
 
@@ -203,10 +224,11 @@ class Index<T> {
     const significant = form.reduce((sum, byte) => sum + (byte === GAP ? 0 : 1), 0)
     if (significant < (this.#table === LOOSE ? Math.max(8, bytes.length / 2) : SEED)) return false
     const raw = latin1(bytes)
-    const seeds = seedsOf(raw, places)
+    const bits = isOpaque(raw) ? bitsAt(raw, places) : undefined
+    const seeds = bits === undefined ? [] : seedsOf(bits)
     const value = {
       form,
-      isOpaque: seeds.length > 0,
+      bits: seeds.length > 0 ? bits : undefined,
       head: Uint8Array.from(bytes.subarray(0, places[0])),
       tail: Uint8Array.from(bytes.subarray((places.at(-1) ?? 0) + 1)),
       of,
@@ -216,7 +238,7 @@ class Index<T> {
   }
 
   #plant(seed: Seed<T>): void {
-    if (this.isEmpty) this.#heads = new Uint32Array(HEADS / 32)
+    if (this.isEmpty) this.#heads = { few: new Uint32Array(FEW_HEADS / 32), all: new Uint32Array(HEADS / 32) }
     const { form } = seed.value
     const key = keyAt(form, seed.at)
     const others = this.#seeds.get(key)
@@ -224,7 +246,8 @@ class Index<T> {
     else if (others.length < MOST_WITH_SEED) others.push(seed)
     let hash = 0
     for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HEADS - 1)
-    this.#heads[hash >>> 5] = (this.#heads[hash >>> 5] as number) | (1 << (hash & 31))
+    setBit(this.#heads.few, fewOf(hash))
+    setBit(this.#heads.all, hash)
   }
 
   /** What is found, in places of `bytes`; some of it may overlap. */
@@ -283,7 +306,9 @@ function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: numbe
     length === value.form.length ||
     (length >= PIECE && length >= value.form.length - CUT) ||
     (length >= TELLING && first <= CUT)
-  return isWhole || (value.isOpaque && length >= PIECE) ? { value, start, end } : undefined
+  const isPiece = () =>
+    value.bits !== undefined && length >= PIECE && between(value.bits, next - length, next) >= ENOUGH_OF_PIECE
+  return isWhole || isPiece() ? { value, start, end } : undefined
 }
 
 /** With the characters before and after that the normal form has not, where the value was found whole. */
@@ -295,19 +320,31 @@ function widened<T>(bytes: Uint8Array, { value, start, end }: Match<T>, [from, t
   return { start: from - before, end: to + after, of }
 }
 
-/**
- * Places of the form of which one is in every piece that is random enough; none for a value that has words in it as
- * sentences and names have, which is found as a whole.
- */
-function seedsOf(raw: string, places: Uint32Array): readonly number[] {
-  if (raw.length < SHORTEST_OPAQUE || /[^!-~]/.test(raw)) return []
-  const bits = bitsIn(raw)
+/** Whether pieces of a value may count: it has no words with blanks between them, as a sentence has. */
+function isOpaque(raw: string): boolean {
+  return raw.length >= SHORTEST_OPAQUE && !/[^!-~]/.test(raw)
+}
+
+/** The words in a piece are worth as little as in a name: "access-token" stands in many texts. */
+function bitsAt(raw: string, places: Uint32Array): Float64Array {
+  const bits = bitsIn(raw, 'name')
+  const sums = new Float64Array(places.length + 1)
+  for (const [index, place] of places.entries()) sums[index] = bits[place] as number
+  sums[places.length] = bits.at(-1) ?? 0
+  return sums
+}
+
+function between(bits: Float64Array, start: number, end: number): number {
+  return (bits[end] as number) - (bits[start] as number)
+}
+
+/** Places of the form of which one is in every piece that is hard enough to guess. */
+function seedsOf(bits: Float64Array): readonly number[] {
+  const length = bits.length - 1
   const seeds: number[] = []
-  for (let at = 0; at + SEED <= places.length; at += PIECE - SEED + 1) {
-    const from = places[Math.max(0, at - PIECE / 2)] as number
-    const to = places[Math.min(places.length - 1, at + SEED + PIECE / 2)] as number
-    if ((bits[to + 1] as number) - (bits[from] as number) >= ENOUGH) seeds.push(at)
-  }
+  for (let at = 0; at + SEED <= length; at += PIECE - SEED + 1)
+    if (between(bits, Math.max(0, at - PIECE / 2), Math.min(length, at + SEED + PIECE / 2)) >= ENOUGH_OF_PIECE)
+      seeds.push(at)
   return seeds
 }
 

@@ -4,11 +4,11 @@
  */
 
 /** Characters. */
-const SHORTEST = 8
+export const SHORTEST = 8
 /** What lies beyond adds nothing. */
 const LONGEST = 512
 /** Bits: a random password of nine characters has them, a name of five words or a host with its port has not. */
-export const ENOUGH = 32
+const ENOUGH = 32
 
 /** Of one letter; a word has no more than the most of its kind, however long it is. */
 const LETTER = 4
@@ -42,8 +42,8 @@ export function bitsOf(text: string): number {
 }
 
 /** How much a guess of the text up to each of its characters has to find out; one more than there are characters. */
-export function bitsIn(text: string): Float64Array {
-  const most = FREE.test(text) ? WORD.free : WORD.name
+export function bitsIn(text: string, words: keyof typeof WORD = FREE.test(text) ? 'free' : 'name'): Float64Array {
+  const most = WORD[words]
   const sums = new Float64Array(text.length + 1)
   let sum = 0
   for (const { 0: part, index } of text.matchAll(PARTS)) {

@@ -240,6 +240,17 @@ test.each([8, 16, 32, 48, 256])('tokens of %i random bytes are found whole, cut 
   }
 })
 
+test('the words of a name are no piece of a secret that has them, and a mask is not masked again', () => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ registration_access_token: '3b9aca07-registration-access-token-of-2024' })
+  const text = '"name":"registration_access_token","registration_access_token_expires_in":0'
+
+  expect(redactor.text(text)).toBe(text)
+  const once = redactor.value({ registration_access_token: '3b9aca07-registration-access-token-of-2024' })
+  expect(redactor.value(once)).toEqual(once)
+  expect(JSON.stringify(once)).toMatch(/^\{"registration_access_token":"\[registration_access_token#\w{8}\]"\}$/)
+})
+
 test('what is encoded more deeply than is decoded is hidden as a whole', () => {
   const redactor = new Redactor(KEY)
   redactor.learn({ client_secret: SECRETS[1] })
