@@ -34,6 +34,10 @@ export const HINTS = {
     words: 'message delete <env>',
     when: 'the registration access token is lost for good, so that only Thredd can delete the client',
   },
+  askAfterRefusal: {
+    words: 'message delete <client> --token-refused <env>',
+    when: 'the server refuses every token that the vault holds, so that only Thredd can delete the client',
+  },
   deletedByThredd: {
     words: 'vault recover <client> --deleted-by-thredd <env>',
     when: 'Thredd has confirmed that it deleted the client',

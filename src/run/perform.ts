@@ -42,7 +42,7 @@ export async function perform(prepared: Prepared, means: Means): Promise<Perform
   }
   return {
     changes: performed.flatMap(({ changes }) => changes),
-    warnings: performed.flatMap(({ warnings }) => warnings),
+    warnings: [...new Set(performed.flatMap(({ warnings }) => warnings))],
     given: performed.flatMap(({ given }) => given),
   }
 }
@@ -97,7 +97,9 @@ async function performWith(
   const plan = { ...survey.plan, workflows }
   const ports = { ...base, given: establish, vault: runVault.port }
   for await (const event of entering(runVault, execute(plan, ports, signal))) onEvent(event)
-  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings], given }
+  // What has become unreadable meanwhile was said where a call met it.
+  const open = await vault.warnings({ runId }).catch(() => [])
+  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings, ...open], given }
 }
 
 async function runSetUp(

@@ -66,27 +66,11 @@ interface OpenCallFacts {
 }
 
 export function openCall(call: Call, { registration, isInFlight, command }: OpenCallFacts): OpenCall {
-  const { id, effect, method, url, step, runId, at, purpose = 'kept', answer, retried } = call
+  const { id, effect, method, url, step, runId, at, purpose = 'kept', answer } = call
   const live = registration?.deletedAt === undefined ? registration : undefined
   const isReadable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
   const clientId = live?.clientId ?? call.clientId
-  const way = isInFlight
-    ? 'wait'
-    : isReadable
-      ? 'read'
-      : effect === 'register' && answer === undefined && retried === undefined
-        ? 'retry'
-        : 'ask'
-  const left = `${method} of step "${step}" in run ${runId} left at ${at}`
-  const came =
-    answer === undefined
-      ? 'no answer was kept'
-      : isSuccess(answer.status)
-        ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
-        : `the answer ${answer.status} does not say whether the change was made`
-  const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
-  const known = `${left}; ${came}${then}`
-  const next = NEXT[way](clientId, { effect, command })
+  const way = isInFlight ? 'wait' : isReadable ? 'read' : mayBeRetried(call) ? 'retry' : 'ask'
   return {
     id,
     clientId,
@@ -99,16 +83,38 @@ export function openCall(call: Call, { registration, isInFlight, command }: Open
     purpose,
     status: answer?.status,
     way,
-    known,
-    next,
+    known: knownOf(call),
+    next: NEXT[way](clientId, { effect, command }),
   }
 }
 
-/** What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. */
-export function askThredd(clientId: string, command: Command): string {
-  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details), with the message of ${command('askToDelete')}; when Thredd confirms: ${command('deletedByThredd', { client: clientId })}, then register again`
+/** A registration of which the server may know nothing: it refuses a second one by itself where it does. */
+function mayBeRetried({ effect, answer, retried }: Call): boolean {
+  return effect === 'register' && retried === undefined && (answer === undefined || !isSuccess(answer.status))
 }
 
+function knownOf({ method, step, runId, at, answer, retried }: Call): string {
+  const left = `${method} of step "${step}" in run ${runId} left at ${at}`
+  const came =
+    answer === undefined
+      ? 'no answer was kept'
+      : isSuccess(answer.status)
+        ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
+        : `the answer ${answer.status} does not say whether the change was made`
+  const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
+  return `${left}; ${came}${then}`
+}
+
+/**
+ * What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. `refused`: the vault
+ * holds a token, which the server has refused.
+ */
+export function askThredd(clientId: string, command: Command, { refused = false } = {}): string {
+  const message = refused ? command('askAfterRefusal', { client: clientId }) : command('askToDelete')
+  return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details), with the message of ${message}; when Thredd confirms: ${command('deletedByThredd', { client: clientId })}, then register again: ${command('register')}`
+}
+
+/** Of a call whose end is not known, by what the vault holds of the client and what came of the call. */
 const NEXT: Readonly<
   Record<OpenCall['way'], (clientId: string, about: { readonly effect: Effect; readonly command: Command }) => string>
 > = {
@@ -117,9 +123,9 @@ const NEXT: Readonly<
     `read the client with the stored token: ${command('readClient', { client: clientId })}; ${
       effect === 'delete'
         ? 'if the token works, the client was not deleted'
-        : 'if the token no longer works, ask Thredd to delete the client, quoting this Client ID'
+        : 'if the token no longer works, it says how to ask Thredd to delete the client'
     }`,
-  retry: (clientId, { command }) =>
-    `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${clientId}"; ${command('register')}`,
+  retry: (_, { command }) =>
+    `register again: ${command('register')}; where the first registration took place the server refuses the second, and then ${command('showOpen')} says how to ask Thredd to delete the client`,
   ask: (clientId, { command }) => askThredd(clientId, command),
 }

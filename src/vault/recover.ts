@@ -68,7 +68,8 @@ export async function recover(
     case 'works':
       return { settled: true, words: `${proof.words}; ${AFTER_READING[effect]}` }
     case 'refused':
-      if (effect !== 'delete') return { settled: false, words: `${proof.words}; ${askThredd(clientId, vault.command)}` }
+      if (effect !== 'delete')
+        return { settled: false, words: `${proof.words}; ${askThredd(clientId, vault.command, { refused: true })}` }
       await vault.remove(clientId, { runId, step: 'recover' })
       return { settled: true, words: `${proof.words}: the client is deleted, and marked so` }
     case 'unknown':

@@ -124,10 +124,10 @@ export class Vault {
     })
   }
 
-  /** Each open call with its next step, in words. */
-  async warnings(): Promise<readonly string[]> {
+  /** Each open call with its next step, in words; of one run only, where that is named. */
+  async warnings({ runId }: { readonly runId?: string } = {}): Promise<readonly string[]> {
     this.#store.look()
-    return this.#openInWords()
+    return this.#openInWords(runId)
   }
 
   /**
@@ -405,9 +405,10 @@ export class Vault {
     this.#store.close()
   }
 
-  #openInWords(): readonly string[] {
+  #openInWords(runId?: string): readonly string[] {
     return this.#store
       .open()
+      .filter((one) => runId === undefined || one.runId === runId)
       .map(({ effect, clientId, known, next }) => `open ${effect} of client "${clientId}": ${known}; ${next}`)
   }
 

@@ -83,7 +83,7 @@ test('list names the clients, and calls that are open with their next step', asy
       '  registered, answer of 2026-01-02T03:04:07.000Z',
       `open update of ${CLIENT_ID}`,
       '  PUT of step "update" in run run-update left at 2026-01-02T03:04:08.000Z; no answer was kept',
-      `  next: read the client with the stored token: thredd vault recover ${CLIENT_ID} --online --env uat; if the token no longer works, ask Thredd to delete the client, quoting this Client ID`,
+      `  next: read the client with the stored token: thredd vault recover ${CLIENT_ID} --online --env uat; if the token no longer works, it says how to ask Thredd to delete the client`,
       '',
     ].join('\n'),
   })

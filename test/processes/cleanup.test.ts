@@ -144,7 +144,7 @@ test('killed at a call of the lifecycle: the ledger names what is left, and clea
     const before = await ledgerOf(who)
     const { code, stdout } = await who.thredd('cleanup', ...CONFIRM)
     ends[operation] = [...before, '->', ...(await ledgerOf(who)), isLive(who) ? 'live' : 'gone', code]
-    if (isLive(who)) expect(stdout).toContain(`next: register again: where the first registration took place`)
+    if (isLive(who)) expect(stdout).toContain(`next: register again: thredd run register --env uat`)
     await startAgain(who)
   }
 

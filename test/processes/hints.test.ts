@@ -2,15 +2,13 @@
  * Each command that a hint prints, in the situation that prints it, through a shell: what it does is read from the twin's log
  * and from the vault. Without the flags of its environment it would run on the embedded twin, and these servers would see nothing.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmod, readdir, readFile, rename } from 'node:fs/promises'
+import { readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { faultsOf, loseAnswer, performHook, type Switches } from '../../mocks/index.ts'
-import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId, shellWord } from '../../src/record/hints.ts'
+import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId } from '../../src/record/hints.ts'
 import { type Ended, ROOT } from '../support/cli.ts'
-import { CONFIRM, hold, killedAt, type Person, person, spoil } from '../support/person.ts'
+import { CONFIRM, hold, killedAt, type Person, person, shell, spoil } from '../support/person.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 
 interface Row {
@@ -78,6 +76,15 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     situation: refusedRegistration,
     proof: (who) => [changes(who), isLive(who)],
     expected: [['POST 201', 'POST 400', 'DELETE 204', 'POST 201'], true],
+  },
+  askAfterRefusal: {
+    situation: async (who) => {
+      await killedAt(who, 'updateClient')
+      return said(await who.thredd('vault', 'recover', '--online'))
+    },
+    about: { client: CLIENT_ID },
+    proof: (who, { stdout }) => [stdout.includes('Subject: Please delete an OAuth client'), changes(who)],
+    expected: [true, ['POST 201', 'PUT 200']],
   },
   deletedByThredd: {
     situation: async (who) => {
@@ -233,30 +240,4 @@ test('every hint says when it is printed', () => {
 function lastCall({ network }: Person): string {
   const { method, status } = network.twin.log.at(-1) ?? { method: 'none', status: 0 }
   return `${method} ${status}`
-}
-
-/** The line as it is copied into a terminal, where the client id is typed when it is asked for. */
-async function shell({ cli, network }: Person, line: string, variables: Readonly<Record<string, string>> = {}) {
-  await cli.write(
-    'bin/thredd',
-    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(join(ROOT, 'bin', 'thredd.js'))} "$@"\n`,
-  )
-  await chmod(join(cli.folder, 'bin', 'thredd'), 0o755)
-  const env = {
-    ...network.variables,
-    ...variables,
-    PATH: `${join(cli.folder, 'bin')}:${process.env.PATH}`,
-    HOME: join(cli.folder, 'home'),
-    THREDD_VAULT_DIR: 'vault',
-  }
-  const child = spawn('script', ['-qec', line, '/dev/null'], { cwd: cli.folder, env, stdio: ['pipe', 'pipe', 'pipe'] })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-    if (text.includes('Type its client id')) child.stdin.write(`${CLIENT_ID}\n`)
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { stdout, stderr, code } satisfies Ended
 }

@@ -28,7 +28,7 @@ test('killed while it registers: the next run says what is open and what to do; 
   const next = await who.thredd('run', 'register')
   expect(next.stdout).toMatch(
     new RegExp(
-      `^warning open register of client "${CLIENT_ID}": ${known.source}; register again: where the first`,
+      `^warning open register of client "${CLIENT_ID}": ${known.source}; register again: thredd run register --env uat; where the first`,
       'm',
     ),
   )
@@ -76,7 +76,7 @@ test('killed before its update took place: reading with the stored token settles
   expect(await who.thredd('vault', 'list')).toMatchObject({
     code: 3,
     stdout: expect.stringContaining(
-      `next: read the client with the stored token: thredd vault recover ${CLIENT_ID} --online --env uat; if the token no longer works, ask Thredd to delete the client, quoting this Client ID`,
+      `next: read the client with the stored token: thredd vault recover ${CLIENT_ID} --online --env uat; if the token no longer works, it says how to ask Thredd to delete the client`,
     ),
   })
   expect(await who.thredd('vault', 'recover', '--online')).toMatchObject({
@@ -93,7 +93,7 @@ test('killed after its update took place: both tokens are gone, which recover fi
   const read = await who.thredd('vault', 'recover', '--online')
   expect(read.code).toBe(3)
   expect(read.stdout).toContain(
-    `open: the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again`,
+    `open: the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete ${CLIENT_ID} --token-refused --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again: thredd run register --env uat`,
   )
   expect(await who.thredd('vault', 'check', '--online')).toMatchObject({ code: 1 })
 

@@ -1,11 +1,15 @@
 /** A person with an environment "uat" whose hosts are the twin's: the real command line, killed, stopped or cut off in the middle. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HttpResponse, http } from 'msw'
 import { onTestFinished } from 'vitest'
 import type { Fault } from '../../mocks/index.ts'
 import type { Switches } from '../../mocks/switches.ts'
+import { shellWord } from '../../src/record/hints.ts'
 import { Vault } from '../../src/vault/vault.ts'
-import { Cli, type Situation } from './cli.ts'
+import { Cli, type Ended, ROOT, type Situation } from './cli.ts'
 import { type Network, startNetwork } from './network.ts'
 import { CLIENT_ID } from './twin.ts'
 
@@ -71,4 +75,34 @@ export async function killedAt(who: Person, operation: string, takesEffect = tru
   await running.ended
   held.release()
   who.network.twin.reset()
+}
+
+/** The line as it is copied into a terminal, where the client id is typed when it is asked for. */
+export async function shell(
+  { cli, network }: Pick<Person, 'cli' | 'network'>,
+  line: string,
+  variables: Readonly<Record<string, string>> = {},
+) {
+  await cli.write(
+    'bin/thredd',
+    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(join(ROOT, 'bin', 'thredd.js'))} "$@"\n`,
+  )
+  await chmod(join(cli.folder, 'bin', 'thredd'), 0o755)
+  const env = {
+    ...network.variables,
+    ...variables,
+    PATH: `${join(cli.folder, 'bin')}:${process.env.PATH}`,
+    HOME: join(cli.folder, 'home'),
+    THREDD_VAULT_DIR: 'vault',
+  }
+  const child = spawn('script', ['-qec', line, '/dev/null'], { cwd: cli.folder, env, stdio: ['pipe', 'pipe', 'pipe'] })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+    if (text.includes('Type its client id')) child.stdin.write(`${CLIENT_ID}\n`)
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { stdout, stderr, code } satisfies Ended
 }

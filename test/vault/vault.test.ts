@@ -463,7 +463,7 @@ test('a call that was not sent leaves nothing open; any other end without an ans
       status: undefined,
       way: 'retry',
       known: `POST of step "register" in run run-register left at ${begunAt}; no answer was kept`,
-      next: `register again: where the first registration took place the server refuses the second, and then ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"; thredd run register --env uat`,
+      next: 'register again: thredd run register --env uat; where the first registration took place the server refuses the second, and then thredd vault list --env uat says how to ask Thredd to delete the client',
     },
   ])
   // A process that dies says nothing; its lock does.
@@ -529,7 +529,7 @@ test('recovering an update: the token is gone, so Thredd must delete the client;
 
   expect(await recover(vault, await onlyOpen(vault), { probe: answers(401), runId: 'r' })).toEqual({
     settled: false,
-    words: `the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again`,
+    words: `the server refuses the stored token with status 401; no usable token is left: ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}" (Thredd CA > Applications > Details), with the message of thredd message delete ${CLIENT_ID} --token-refused --env uat; when Thredd confirms: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat, then register again: thredd run register --env uat`,
   })
   await vault.remove(CLIENT_ID)
   expect(await vault.unsettled()).toEqual([])
