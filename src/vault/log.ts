@@ -6,7 +6,7 @@
  * before as it stands in the file. A line that a dying process did not finish stays where it is: the next one follows it
  * behind a "!", and holds its hash as `unfinished`.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Problem } from '../record/errors.ts'
 import type { FileFacts, Files } from './files.ts'
 import type { KeyRing, KeySource } from './key.ts'
@@ -295,7 +295,7 @@ function contentOf(plaintext: Buffer): Sealed {
 }
 
 function hashOf(line: string): string {
-  return createHash('sha256').update(line, 'latin1').digest('base64url')
+  return hash('sha256', line, 'base64url')
 }
 
 /**

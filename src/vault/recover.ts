@@ -1,5 +1,5 @@
 /**
- * The ways out of an open intent (THREDD-DCR-3.3.3): read the client with the stored token, retry what is safe to retry, or ask
+ * The ways out of an open call (THREDD-DCR-3.3.3): read the client with the stored token, retry what is safe to retry, or ask
  * Thredd. Owns the decision; the call itself is given. Knows no file.
  */
 import type { Problem } from '../record/errors.ts'
@@ -54,13 +54,13 @@ export async function proveToken(
   return { token: 'refused', words }
 }
 
-/** Walks one open intent as far as it can be settled here. Without `probe` nothing is sent. */
+/** Walks one open call as far as it can be settled here. Without `probe` nothing is sent. */
 export async function recover(
   vault: Vault,
-  intent: OpenCall,
+  open: OpenCall,
   { probe, runId }: { readonly probe?: Probe | undefined; readonly runId: string },
 ): Promise<{ readonly settled: boolean; readonly words: string }> {
-  const { clientId, effect, way, next } = intent
+  const { clientId, effect, way, next } = open
   const registration = await vault.current(clientId)
   if (way !== 'read' || probe === undefined || registration === undefined) return { settled: false, words: next }
   const proof = await proveToken(vault, registration, probe, runId)

@@ -479,7 +479,7 @@ test.each([
   ['a registration without its token', 'register', 201, '{"client_id":"x"}', ['ask']],
   ['a registration in HTML', 'register', 201, '<html>', ['ask']],
   ['a refused registration', 'register', 400, '{}', []],
-  ['a registration and a gateway that gave up', 'register', 504, '', ['ask']],
+  ['a registration and a gateway that gave up', 'register', 504, '', ['retry']],
   ['an update without a token', 'update', 200, '{}', []],
   ['an update whose answer cannot be read', 'update', 200, '{"registration_access', ['read']],
   ['a refused update', 'update', 401, '', []],

@@ -105,10 +105,10 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
   if (open.length > 0) {
     await using reader = await io.openReader()
     for (const { id } of open) {
-      const intent = (await vault.unsettled()).find((one) => one.id === id)
-      if (intent === undefined) continue
-      const { settled, words } = await recover(vault, intent, { probe: reader.probe, runId: 'cleanup' })
-      io.write(`${intent.effect} of ${intent.clientId}\n  ${settled ? 'settled' : 'open'}: ${words}\n`)
+      const one = (await vault.unsettled()).find((other) => other.id === id)
+      if (one === undefined) continue
+      const { settled, words } = await recover(vault, one, { probe: reader.probe, runId: 'cleanup' })
+      io.write(`${one.effect} of ${one.clientId}\n  ${settled ? 'settled' : 'open'}: ${words}\n`)
     }
   }
   for (const { clientId, state } of await vault.ledger()) {

@@ -90,7 +90,7 @@ async function list(call: VaultCall): Promise<number> {
     if (left !== undefined)
       write(`  left behind by run ${left.runId}, which was to delete it: ${vault.command('cleanUp')}\n`)
   }
-  for (const intent of open) write(inWords(intent))
+  for (const one of open) write(inWords(one))
   for (const problem of unreadable) call.warn(`${render(problem)}\n`)
   return exit
 }
@@ -126,7 +126,7 @@ async function show(call: VaultCall): Promise<number> {
 async function history(call: VaultCall): Promise<number> {
   const { clientId } = await chosen(call)
   const events = await call.vault.history(clientId)
-  const open = (await call.vault.unsettled()).filter((intent) => intent.clientId === clientId)
+  const open = (await call.vault.unsettled()).filter((one) => one.clientId === clientId)
   if (call.has('json')) {
     writeJson(call, { environment: call.environment, clientId, events, open })
     return 0
@@ -140,7 +140,7 @@ async function history(call: VaultCall): Promise<number> {
     ]
     call.write(`${at}  ${what.padEnd(10)}  ${facts.filter((fact) => fact !== undefined).join('  ')}\n`)
   }
-  for (const intent of open) call.write(inWords(intent))
+  for (const one of open) call.write(inWords(one))
   return 0
 }
 
@@ -231,10 +231,10 @@ async function recoverClients(call: VaultCall): Promise<number> {
   let left = 0
   for (const { id } of open) {
     // Settling one may have settled the next.
-    const intent = (await vault.unsettled()).find((one) => one.id === id)
-    if (intent === undefined) continue
-    write(inWords(intent, false))
-    const { settled, words } = await recover(vault, intent, { probe, runId })
+    const one = (await vault.unsettled()).find((other) => other.id === id)
+    if (one === undefined) continue
+    write(inWords(one, false))
+    const { settled, words } = await recover(vault, one, { probe, runId })
     write(`  ${settled ? 'settled' : 'open'}: ${words}\n`)
     if (!settled) left += 1
   }
@@ -260,7 +260,7 @@ async function check(call: VaultCall): Promise<number> {
       write(`all ${lines} line(s) decrypt, and follow each other; whether newer ones were cut off cannot be seen\n`)
     for (const problem of problems) write(`${render(problem)}\n`)
     for (const warning of warnings) write(`warning ${warning}\n`)
-    for (const intent of open) write(inWords(intent))
+    for (const one of open) write(inWords(one))
     for (const { clientId, words } of tokens) write(`${clientId}\n  ${words}\n`)
   }
   return worstExit([
