@@ -2,8 +2,8 @@
  * Finds what may be encoded in a text, and decodes it: base64 and base64url wherever they begin and over several lines, hex
  * with and without separators, and gzip within either. Says of each byte where it stood.
  */
-import { gunzipSync } from 'node:zlib'
-import { hexAt, latin1, type ToSource } from './escapes.ts'
+import { gunzipSync, inflateSync } from 'node:zlib'
+import { hexAt, isDigit, latin1, type ToSource } from './escapes.ts'
 import { takeMemory } from './memory.ts'
 
 /** Is told what was decoded, and where each byte of it stood. */
@@ -46,6 +46,7 @@ export interface Work {
 }
 
 export function decode(source: Uint8Array, work: Work, tell: Tell): void {
+  const list = new TokenList(source, tell)
   let hexEnd = 0
   for (let start = 0; start < source.length; ) {
     if (SIX_BITS[source[start] as number] === 255) {
@@ -54,12 +55,15 @@ export function decode(source: Uint8Array, work: Work, tell: Tell): void {
     }
     let end = start
     let breaks: number[] | undefined
-    let isHex = true
+    let hexFrom = start
     for (;;) {
       const byte = end < source.length ? (source[end] as number) : 0
       if (SIX_BITS[byte] !== 255) {
-        isHex &&= IS_HEX[byte] === 1
         end += 1
+        if (IS_HEX[byte] === 1) continue
+        if (end - 1 - hexFrom >= 2 * SHORTEST_HEX)
+          decodeHex(runOf(source, [hexFrom, end - 1], undefined, true), work, tell)
+        hexFrom = end
         continue
       }
       const next = lineAfter(source, end)
@@ -68,17 +72,101 @@ export function decode(source: Uint8Array, work: Work, tell: Tell): void {
       breaks.push(end, next)
       end = next
     }
+    const isHex = hexFrom === start
+    if (!isHex && breaks === undefined && end - hexFrom >= 2 * SHORTEST_HEX)
+      decodeHex(runOf(source, [hexFrom, end], undefined, true), work, tell)
     // Between the pairs of hexadecimal there may be a hyphen, which is a character of base64 too.
     if (start >= hexEnd && end - start >= 2 && (end - start === 2 || source[start + 2] === 0x2d))
       hexEnd = separatedHex(source, start, tell)
+    list.add(start, end)
     if (end - start >= SHORTEST_RUN) decodeOnce(runOf(source, [start, end], breaks, isHex), work, tell)
     start = end + 1
   }
+  list.end()
 }
+
+/** Of characters between two tokens of a list, and of a token. */
+const [WIDEST_SEPARATOR, LONGEST_TOKEN] = [12, 8]
+const SHORTEST_LIST = 8
+
+/** A text in many short tokens of one kind: numbers of its characters, single characters, groups of base64. */
+class TokenList {
+  readonly #source: Uint8Array
+  readonly #tell: Tell
+  /** where each begins and ends */
+  #places: number[] = []
+  #kind: Kind | undefined
+
+  constructor(source: Uint8Array, tell: Tell) {
+    this.#source = source
+    this.#tell = tell
+  }
+
+  add(start: number, end: number): void {
+    const kind = end - start > LONGEST_TOKEN ? undefined : kindOf(this.#source, start, end)
+    if (kind !== this.#kind || start - (this.#places.at(-1) ?? start) > WIDEST_SEPARATOR) this.end()
+    if (kind === undefined) return
+    this.#kind = kind
+    this.#places.push(start, end)
+  }
+
+  end(): void {
+    if (this.#places.length >= 2 * SHORTEST_LIST && this.#kind !== undefined) this.#read(this.#kind)
+    if (this.#places.length > 0) this.#places = []
+    this.#kind = undefined
+  }
+
+  #read(kind: Kind): void {
+    const places = this.#places
+    const texts: string[] = []
+    for (let at = 0; at < places.length; at += 2) texts.push(latin1(this.#source, places[at], places[at + 1]))
+    const toSource: ToSource = (from, to) => [places[2 * from] as number, places[2 * to - 1] as number]
+    for (const base of BASES[kind]) {
+      const codes = texts.map((text) => Number.parseInt(text.replace(/^(?:0x|U\+)/i, ''), base) & 0xff)
+      const bytes = takeMemory(codes.length)
+      bytes.set(codes)
+      tellTexts(bytes, toSource, this.#tell)
+    }
+    const group = texts[0]?.length ?? 1
+    if (BASES[kind].length === 0)
+      this.#tell(Buffer.from(texts.join(''), 'latin1'), (from, to) =>
+        toSource(Math.floor(from / group), Math.ceil(to / group)),
+      )
+  }
+}
+
+type Kind = 'single' | 'group' | 'decimal' | 'hexadecimal' | 'unicode'
+
+/** To which bases the numbers of a kind may be written; none where the tokens are characters themselves. */
+const BASES: Readonly<Record<Kind, readonly number[]>> = {
+  single: [],
+  group: [],
+  decimal: [10, 8],
+  hexadecimal: [16],
+  unicode: [16],
+}
+
+/** Of the characters between `start` and `end`, all of base64. */
+function kindOf(source: Uint8Array, start: number, end: number): Kind | undefined {
+  const length = end - start
+  const [first = 0, second = 0] = [source[start], source[start + 1]]
+  if (length === 1) return 'single'
+  const digits = first === 0x2d ? start + 1 : start
+  let at = digits
+  while (at < end && isDigit(source[at])) at += 1
+  if (at === end && end - digits <= 3) return 'decimal'
+  if (length === 4) return first === 0x30 && (second | 0x20) === 0x78 ? 'hexadecimal' : 'group'
+  return length === 6 && first === 0x55 && second === 0x2b ? 'unicode' : undefined
+}
+
+/** Blanks with which a line begins that goes on with the one before. */
+const WIDEST_INDENT = 8
 
 /** Where the next line begins, if characters of base64 stand on both sides of the break; else 0. */
 function lineAfter(source: Uint8Array, end: number): number {
-  const next = source[end] === 10 ? end + 1 : source[end] === 13 && source[end + 1] === 10 ? end + 2 : 0
+  let next = source[end] === 10 ? end + 1 : source[end] === 13 && source[end + 1] === 10 ? end + 2 : 0
+  for (let blanks = 0; next > 0 && blanks < WIDEST_INDENT && (source[next] === 32 || source[next] === 9); blanks += 1)
+    next += 1
   return next === 0 || next >= source.length || SIX_BITS[source[next] as number] === 255 ? 0 : next
 }
 
@@ -107,6 +195,10 @@ const WIDEST_GAP = 3
 /** Wherever six bytes in a row may be a text, what stands around them is decoded. */
 function decodeRun(run: Run, work: Work, tell: Tell): void {
   const { characters } = run
+  if (isBase32(characters)) for (let phase = 0; phase < 8; phase += 1) tellTexts(...fromBase32(run, phase), tell)
+  // Of zlib the first byte is nearly always the same (RFC 1950 section 2.2).
+  if (characters[0] === 0x65 && characters.length >= SHORTEST_ZLIB)
+    unpack(...fromBase64(run, 0, characters.length), work, tell)
   if (!mayHoldText(characters)) {
     if (run.isHex) decodeHex(run, work, tell)
     return
@@ -222,6 +314,39 @@ function fromBase64(run: Run, from: number, to: number): readonly [Uint8Array, T
   ]
 }
 
+/** The five bits of a character of base32 (RFC 4648 section 6) in either case; 255 for any other. */
+const FIVE_BITS = new Uint8Array(256).fill(255)
+for (const [value, character] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'].entries()) {
+  FIVE_BITS[character.charCodeAt(0)] = value
+  FIVE_BITS[character.toLowerCase().charCodeAt(0)] = value
+}
+const SHORTEST_BASE32 = 16
+const SHORTEST_ZLIB = 20
+
+function isBase32(characters: Uint8Array): boolean {
+  return characters.length >= SHORTEST_BASE32 && characters.every((byte) => FIVE_BITS[byte] !== 255)
+}
+
+function fromBase32(run: Run, phase: number): readonly [Uint8Array, ToSource] {
+  const { characters } = run
+  const bytes = takeMemory(((characters.length - phase) * 5) >> 3)
+  let [length, bits, value] = [0, 0, 0]
+  for (let at = phase; at < characters.length; at += 1) {
+    value = ((value << 5) | (FIVE_BITS[characters[at] as number] as number)) & 0xffff
+    bits += 5
+    if (bits < 8) continue
+    bits -= 8
+    bytes[length++] = (value >>> bits) & 0xff
+  }
+  return [
+    bytes,
+    (start, end) => [
+      placeIn(run, phase + Math.floor((start * 8) / 5)),
+      placeIn(run, phase + Math.ceil((end * 8) / 5) - 1) + 1,
+    ],
+  ]
+}
+
 function fromHex(run: Run, phase: number): readonly [Uint8Array, ToSource] {
   const { characters } = run
   const bytes = takeMemory((characters.length - phase) >> 1)
@@ -292,7 +417,10 @@ function unpack(bytes: Uint8Array, toSource: ToSource, work: Work, tell: Tell): 
   try {
     // What is cut is unpacked as far as it goes.
     const whole = toSource(0, bytes.length)
-    tell(gunzipSync(bytes, { maxOutputLength: LARGEST_ARCHIVE, finishFlush: 2 }), () => whole)
+    const read = bytes[0] === 0x1f ? gunzipSync : inflateSync
+    const unpacked = read(bytes, { maxOutputLength: LARGEST_ARCHIVE, finishFlush: 2 })
+    if (unpacked[0] === 0x1f && unpacked[1] === 0x8b) unpack(unpacked, () => whole, work, tell)
+    else tell(unpacked, () => whole)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') work.isPartial = true
   }

@@ -195,8 +195,15 @@ function readBackslash(source: Uint8Array, start: number): boolean {
   }
   const unit = character === 'u' ? hexAt(source, at + 1, 4) : -1
   if (unit >= 0) return put(unit, at + 5)
+  const long = character === 'U' ? hexAt(source, at + 1, 8) : -1
+  if (long >= 0) return put(long, at + 9)
   const byte = character === 'x' ? hexAt(source, at + 1, 2) : -1
   if (byte >= 0) return put(byte, at + 3, true)
+  // Of CSS six digits, of shells and C three octal ones.
+  const style = character === '0' ? hexAt(source, at, 6) : -1
+  if (style >= 0x20) return put(style, at + 6)
+  const octal = OCTAL.test(character) ? octalAt(source, at) : -1
+  if (octal >= 0) return put(octal, at + 3, true)
   const control = CONTROLS[character]
   if (control !== undefined) return put(control, at + 1)
   if (THEMSELVES.test(character)) return put(character.charCodeAt(0), at + 1)
@@ -216,7 +223,20 @@ export function hexAt(bytes: Uint8Array, at: number, digits: number): number {
   return value
 }
 
-function isDigit(byte: number | undefined): boolean {
+const OCTAL = /[0-3]/
+
+/** The number that three octal digits are, or -1. */
+function octalAt(bytes: Uint8Array, at: number): number {
+  let value = 0
+  for (let place = at; place < at + 3; place += 1) {
+    const digit = (bytes[place] ?? 0) - 0x30
+    if (digit < 0 || digit > 7) return -1
+    value = value * 8 + digit
+  }
+  return value
+}
+
+export function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39
 }
 

@@ -4,7 +4,7 @@
  */
 import { decode, type Work } from './encodings.ts'
 import { latin1, type ToSource, unescaped } from './escapes.ts'
-import { bytesOf, freeMemory } from './memory.ts'
+import { bytesOf, freeMemory, takeMemory } from './memory.ts'
 import { bitsIn, SHORTEST } from './worth.ts'
 
 /** In normal form. A value that has been cut is found by so many characters of it in a row, about 16 as it was written. */
@@ -52,10 +52,17 @@ function setBit(bits: Uint32Array, at: number): void {
   bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31))
 }
 
+const ODD_LETTERS = /[\u2460-\u24ff\uff00-\uffef\u{1d400}-\u{1d7ff}]/u
+
+/** Tags of HTML and XML, and escape sequences of terminals, which a reader does not see. */
+const UNSEEN = new RegExp(`</?[A-Za-z][^<>]{0,200}>|${String.fromCharCode(27)}\\[[0-9;]{0,16}m`, 'g')
+/** Files of ours are longer, and have tags of their own. */
+const LONGEST_MARKUP = 128 * 1024
+
 /** What a byte becomes in a normal form: itself in lower case, nothing (SKIP), or nothing unless there are several (DROP). */
 const [SKIP, DROP, GAP] = [255, 254, 1]
-/** Bytes that are dropped in a row leave a gap: values do not run on from one member of JSON into the next. */
-const WIDEST_DROP = 2
+/** Bytes that are dropped in a row leave a gap, so that values far from each other do not run on. */
+const WIDEST_DROP = 6
 
 /** Letters and digits: separators, quotes and line breaks come and go with encodings, and both alphabets of base64 are one. */
 const LOOSE = new Uint8Array(256).fill(DROP)
@@ -63,7 +70,7 @@ const LOOSE = new Uint8Array(256).fill(DROP)
 const STRICT = new Uint8Array(256).fill(SKIP)
 for (let byte = 0; byte < 256; byte += 1) {
   const lower = byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte
-  if (byte === 0 || byte === 0x5c || byte >= 0x80) LOOSE[byte] = SKIP
+  if (byte <= 0x20 || byte === 0x5c || byte >= 0x80) LOOSE[byte] = SKIP
   if (/[a-z0-9]/i.test(String.fromCharCode(byte))) LOOSE[byte] = lower
   if (byte > 0x20 && byte < 0xfe && !'"\'+\\'.includes(String.fromCharCode(byte))) STRICT[byte] = lower
 }
@@ -118,6 +125,17 @@ export class Finder<T> {
   }
 
   in(text: string): Findings<T> {
+    const findings = this.#in(text)
+    // Full width, mathematical and circled letters are the same letters to a reader.
+    const plain = findings.found.length === 0 && ODD_LETTERS.test(text) ? text.normalize('NFKC') : text
+    if (plain === text) return findings
+    const [first] = this.#in(plain).found
+    return first === undefined
+      ? findings
+      : { ...findings, found: [{ ...first, start: 0, end: Buffer.byteLength(text) }] }
+  }
+
+  #in(text: string): Findings<T> {
     const found: Found<T>[] = []
     if (text.length < SHORTEST || (this.#loose.isEmpty && this.#strict.isEmpty)) return { found, isPartial: false }
     freeMemory()
@@ -152,10 +170,38 @@ export class Finder<T> {
         const [from, to] = outer(start, end)
         found.push({ start: from, end: to, of })
       }
+    if (depth === 0) {
+      const seen = withoutUnseen(plain.bytes)
+      if (seen !== undefined)
+        this.#look(seen.bytes, (start, end) => outer(...seen.toSource(start, end)), { found, work, depth: 1 })
+    }
     decode(plain.bytes, work, (inner, toPlain) =>
       this.#look(inner, (start, end) => outer(...toPlain(start, end)), { found, work, depth: depth + 1 }),
     )
   }
+}
+
+/** Undefined where there is nothing of it. */
+function withoutUnseen(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly toSource: ToSource } | undefined {
+  if (bytes.length > LONGEST_MARKUP || !(bytes.includes(0x3c) || bytes.includes(0x1b))) return undefined
+  const parts: number[] = []
+  let end = 0
+  for (const { 0: whole, index } of latin1(bytes).matchAll(UNSEEN)) {
+    parts.push(end, index)
+    end = index + whole.length
+  }
+  if (parts.length === 0) return undefined
+  parts.push(end, bytes.length)
+  const seen = takeMemory(bytes.length)
+  const places = new Uint32Array(bytes.length)
+  let length = 0
+  for (let part = 0; part < parts.length; part += 2)
+    for (let at = parts[part] as number; at < (parts[part + 1] as number); at += 1) {
+      places[length] = at
+      seen[length++] = bytes[at] as number
+    }
+  const toSource: ToSource = (start, to) => [places[start] as number, (places[to - 1] as number) + 1]
+  return { bytes: seen.subarray(0, length), toSource }
 }
 
 /** The normal form of a text, as far as it is compared with others as a whole. */
@@ -170,6 +216,8 @@ export function formOf(text: string): string {
 let folded = { form: new Uint8Array(1 << 16), places: new Uint32Array(1 << 16) }
 /** Places of the form at which a value may begin, by the hash of what follows. */
 let candidates = new Uint32Array(1 << 12)
+
+const NOTHING = new Uint8Array(0)
 
 /** Of an index that is empty. */
 const NO_HEADS: Heads = { few: new Uint32Array(FEW_HEADS / 32), all: new Uint32Array(0) }
@@ -233,8 +281,18 @@ class Index<T> {
       tail: Uint8Array.from(bytes.subarray((places.at(-1) ?? 0) + 1)),
       of,
     }
-    for (const at of seeds.length > 0 ? seeds : [0, CUT]) if (at + SEED <= length) this.#plant({ value, at })
+    this.#plantAll(value, seeds)
+    // Some loggers turn a secret round and think it hidden.
+    const last = length - SEED
+    this.#plantAll(
+      { form: form.toReversed(), bits: value.bits && turned(value.bits), head: NOTHING, tail: NOTHING, of },
+      seeds.map((at) => last - at),
+    )
     return true
+  }
+
+  #plantAll(value: Value<T>, seeds: readonly number[]): void {
+    for (const at of new Set([0, CUT, ...seeds])) if (at + SEED <= value.form.length) this.#plant({ value, at })
   }
 
   #plant(seed: Seed<T>): void {
@@ -332,6 +390,12 @@ function bitsAt(raw: string, places: Uint32Array): Float64Array {
   for (const [index, place] of places.entries()) sums[index] = bits[place] as number
   sums[places.length] = bits.at(-1) ?? 0
   return sums
+}
+
+/** The same for the form turned round. */
+function turned(bits: Float64Array): Float64Array {
+  const all = bits.at(-1) ?? 0
+  return bits.toReversed().map((sum) => all - sum)
 }
 
 function between(bits: Float64Array, start: number, end: number): number {

@@ -30,6 +30,8 @@ const MOST_LEARNED = 2000
 const LONGEST_JSON = 1024 * 1024
 /** Of a value that is hidden wherever it is a whole leaf: a shorter one is any number or word. */
 const [SHORTEST_WORD, SHORTEST_NUMBER] = [3, 4]
+/** Of items that may make a secret together: how many, and how long each may be. */
+const [LONGEST_LIST, LONGEST_PIECE] = [4096, 24]
 /** Characters of a name that is shown. */
 const LONGEST_NAME = 64
 /** What may stay before what is hidden: the name of a scheme, header and claims of a JWT. */
@@ -222,13 +224,25 @@ export class Redactor {
     if (depth > DEEPEST) return TOO_DEEP
     if (slot === 'any' && Object.keys(value).length > 0)
       return this.#count('named', this.#issued(`[${shownName(name)}: ${Array.isArray(value) ? 'array' : 'object'}]`))
-    if (Array.isArray(value)) return value.map((item) => this.#redact(item, slot, name, depth + 1))
+    if (Array.isArray(value))
+      return this.#inPieces(value) ?? value.map((item) => this.#redact(item, slot, name, depth + 1))
     return Object.fromEntries(
       Object.entries(value).map(([key, member]) => [
         this.#leaf(key),
         this.#redact(member, this.#slotOf(key, value), key, depth + 1),
       ]),
     )
+  }
+
+  /** What stands in the place of a list whose items make a secret together: its pieces, or the numbers of its characters. */
+  #inPieces(items: readonly unknown[]): unknown {
+    if (items.length < 2 || items.length > LONGEST_LIST) return undefined
+    const isNumbers = items.every((item) => typeof item === 'number' && item >= 0 && item <= 0x10ffff)
+    if (!isNumbers && !items.every((item) => typeof item === 'string' && item.length <= LONGEST_PIECE)) return undefined
+    if (items.some((item) => this.#finder.in(String(item)).found.length > 0)) return undefined
+    const text = isNumbers ? String.fromCodePoint(...(items as number[]).map(Math.trunc)) : items.join('')
+    const [found] = this.#finder.in(text).found
+    return found === undefined ? undefined : [this.#count('known', found.of.mask)]
   }
 
   #number(value: number, slot: Slot | undefined, name: string): unknown {

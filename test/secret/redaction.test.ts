@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RunRecord } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
@@ -239,6 +239,77 @@ test.each([8, 16, 32, 48, 256])('tokens of %i random bytes are found whole, cut 
       expect(redactor.find(`a "${cut}…"`), cut).toEqual(['registration_access_token'])
   }
 })
+
+const bytesOf = (text: string) => [...Buffer.from(text)]
+const FIVES = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+const base32 = (text: string) =>
+  (
+    bytesOf(text)
+      .map((byte) => byte.toString(2).padStart(8, '0'))
+      .join('')
+      .match(/.{1,5}/g) ?? []
+  )
+    .map((bits) => FIVES[Number.parseInt(bits.padEnd(5, '0'), 2)])
+    .join('')
+
+/** As debuggers, dumps and pages show a value; of one that is long and random. */
+const FURTHER: Readonly<Record<string, (text: string) => unknown>> = {
+  base32,
+  'base32 in lower case': (text) => base32(text).toLowerCase(),
+  'base64 in lines with an indentation': (text) => base64(text).replace(/.{20}/g, '$&\r\n    '),
+  'base64 in groups': (text) => (base64(text).match(/.{1,4}/g) ?? []).join(' '),
+  'lines of YAML': (text) => text.replace(/.{10}/g, '$&\\\n      '),
+  'lines of a header': (text) => text.replace(/.{12}/g, '$&\r\n\t'),
+  'turned round': (text) => [...text].toReversed().join(''),
+  'full width': (text) => text.replace(/[!-~]/g, (one) => String.fromCodePoint((one.codePointAt(0) ?? 0) + 0xfee0)),
+  'octal escapes': (text) =>
+    bytesOf(text)
+      .map((byte) => `\\${byte.toString(8).padStart(3, '0')}`)
+      .join(''),
+  'escapes of CSS': (text) =>
+    bytesOf(text)
+      .map((byte) => `\\${byte.toString(16).padStart(6, '0')}`)
+      .join(''),
+  'escapes of Python': (text) =>
+    bytesOf(text)
+      .map((byte) => `\\U${byte.toString(16).padStart(8, '0')}`)
+      .join(''),
+  'a list of bytes in a text': (text) => `[${bytesOf(text).join(', ')}]`,
+  'bytes of Go': (text) => `[${bytesOf(text).join(' ')}]`,
+  'bytes of C': (text) =>
+    bytesOf(text)
+      .map((byte) => `0x${byte.toString(16)}`)
+      .join(', '),
+  'code points': (text) =>
+    bytesOf(text)
+      .map((byte) => `U+00${byte.toString(16)}`)
+      .join(' '),
+  'hex of SQL': (text) => `select 0x${hex(text)}`,
+  'quoted-printable': (text) => text.replaceAll('=', '=3D').replace(/.{20}/g, '$&=\r\n'),
+  'pieces between tags': (text) => text.replace(/.{6}/g, '$&</span><span class="x">'),
+  'pieces between colours': (text) => text.replace(/.{6}/g, '$&\u001b[0m'),
+  'pieces of a sum': (text) => text.replace(/.{6}/g, '$&" + "'),
+  'gzip of gzip': (text) => gzipSync(gzipSync(text)).toString('base64'),
+  zlib: (text) => deflateSync(text).toString('base64'),
+  'a list of bytes': (text) => ({ type: 'Buffer', data: bytesOf(text) }),
+  'a list of characters': (text) => [...text],
+  'a list of pieces': (text) => text.match(/.{1,9}/g),
+  'a list of pieces in JSON in a text': (text) => JSON.stringify({ a: text.match(/.{1,9}/g) }),
+}
+
+test.each(Object.keys(FURTHER).flatMap((spelling) => SECRETS.slice(1, 4).map((secret) => [spelling, secret] as const)))(
+  'found as %s: %s',
+  (spelling, secret) => {
+    const redactor = new Redactor(KEY)
+    redactor.learn({ client_secret: secret })
+    const value = { note: FURTHER[spelling]?.(secret) }
+
+    const shown = redactor.value(value)
+
+    expect(JSON.stringify(shown)).toMatch(/\[client_secret#[0-9a-f]{8}\]/)
+    expect(redactor.value(shown)).toEqual(shown)
+  },
+)
 
 test('the words of a name are no piece of a secret that has them, and a mask is not masked again', () => {
   const redactor = new Redactor(KEY)
