@@ -266,6 +266,6 @@ function placeOf({ label, at }: ValueOrigin): string {
 /** A value in quotes for a message, without the password of a URL and without a key that was pasted. */
 function quoted(value: string): string {
   if (/-----BEGIN|[\r\n]/.test(value)) return 'a text of several lines, or a key'
-  const plain = value.replace(/\/\/[^/?#]*@/, '//…@').replace(/[?#].*/, '?…')
+  const plain = value.replace(/\/\/.*@/, '//…@').replace(/[?#].*/, '?…')
   return `"${plain.length <= 80 ? plain : `${plain.slice(0, 79)}…`}"`
 }

@@ -5,7 +5,7 @@ const text = z.string()
 const httpsUrl = z.string().check(
   z.refine((value) => {
     const url = URL.parse(value)
-    return url?.protocol === 'https:' && url.username === '' && url.search === '' && url.hash === ''
+    return url?.protocol === 'https:' && `${url.username}${url.password}` === '' && url.search === '' && url.hash === ''
   }, 'an https:// URL without user, query or fragment'),
 )
 const list = z.pipe(

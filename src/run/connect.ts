@@ -6,6 +6,7 @@ import { LIMITS } from '../record/limits.ts'
 import { Secret } from '../secret/index.ts'
 import { inProcess } from '../transport/in-process.ts'
 import { createTransport } from '../transport/index.ts'
+import { proxyUrl } from '../transport/proxy.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Caller, Counterparty } from './caller.ts'
 
@@ -66,18 +67,27 @@ export function connect(
   })
 }
 
-/** The URL as a whole is a secret, since it may hold a password. */
+/** The URL as a whole is a secret, since it may hold a password. Throws ENV_INVALID, which shows no part of it. */
 export function proxyOf(given: Caller['proxy']): ProxySettings | undefined {
   if (given === undefined) return undefined
   const { httpsProxy = '', noProxy } = given
-  return { httpsProxy: httpsProxy === '' ? undefined : new Secret(httpsProxy, 'HTTPS_PROXY'), noProxy }
+  if (httpsProxy === '') return { httpsProxy: undefined, noProxy }
+  if (proxyUrl(httpsProxy) === undefined) {
+    fail({
+      code: 'ENV_INVALID',
+      message: 'HTTPS_PROXY cannot be used; its value is not shown, since it may hold a password',
+      expected: 'http:// or https://, user:password@ where the proxy asks for them, host:port',
+      hint: 'write each character of user and password that is no letter and no digit as % and two hexadecimal digits: @ as %40, # as %23, \\ as %5C',
+    })
+  }
+  return { httpsProxy: new Secret(httpsProxy, 'HTTPS_PROXY'), noProxy }
 }
 
 /** The password of the proxy's URL, and the header value that is made of it. */
 export function proxySecrets(
   proxy: ProxySettings | undefined,
 ): readonly { readonly value: string; readonly name: string }[] {
-  const { username = '', password = '' } = URL.parse(proxy?.httpsProxy?.reveal() ?? '') ?? {}
+  const { username = '', password = '' } = proxyUrl(proxy?.httpsProxy?.reveal() ?? '') ?? {}
   if (password === '') return []
   const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)]
   return [

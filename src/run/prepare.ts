@@ -44,7 +44,8 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
   const { client, permissions } = request
   const { confirm, registerAgain = false } = permissions
   const { registration } = facts.vault
-  const proxy = proxyOf(caller.proxy)
+  // A run on the embedded twin leaves this machine through no proxy.
+  const proxy = facts.counterparty === undefined ? proxyOf(caller.proxy) : undefined
   const redactor = new Redactor(randomBytes(32), environment.secretNames)
   for (const secret of secretsOf(facts)) redactor.add(secret)
   for (const secret of proxySecrets(proxy)) redactor.add(secret)

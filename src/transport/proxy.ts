@@ -29,9 +29,8 @@ export async function tunnelTo(
 ): Promise<Socket | undefined> {
   const setting = proxy?.httpsProxy?.reveal() ?? ''
   if (setting === '' || isExempt(host, port, proxy?.noProxy ?? '')) return undefined
-  // A proxy without a scheme is an http one.
-  const url = URL.parse(/^https?:/i.test(setting) ? setting : `http://${setting}`)
-  if (url === null) throw new ConnectFailure({ phase: 'proxy' }, new Error('HTTPS_PROXY is no URL'))
+  const url = proxyUrl(setting)
+  if (url === undefined) throw new ConnectFailure({ phase: 'proxy' }, new Error('HTTPS_PROXY is no URL'))
   const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
   const client = new Client(url.origin, {
     allowH2: false,
@@ -57,6 +56,22 @@ export async function tunnelTo(
     opening.delete(attempt)
     // Rejects where the end of the run has destroyed the client before.
     client.close().catch(() => {})
+  }
+}
+
+/** What `@`, `#`, `/` or a backslash in a password would cut off is taken for the host by some and printed. */
+const PROXY =
+  /^(?:https?:\/\/)?(?:(?:[^\s@#?/\\%]|%[0-9a-f]{2})*@)?(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?\/?$/i
+
+/** The URL of HTTPS_PROXY; a proxy without a scheme is an http one. Undefined where it is none, or where it is uncertain what is the host. */
+export function proxyUrl(setting: string): URL | undefined {
+  if (!PROXY.test(setting)) return undefined
+  const url = URL.parse(/^https?:\/\//i.test(setting) ? setting : `http://${setting}`) ?? undefined
+  try {
+    decodeURIComponent(`${url?.username}${url?.password}`)
+    return url
+  } catch {
+    return undefined
   }
 }
 

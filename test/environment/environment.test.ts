@@ -364,7 +364,7 @@ test('everything wrong with an environment is reported at once, each with file, 
     '.env.uat': [
       'ENV_CLASS=test',
       'SERVER_CARDS=http://cards.example',
-      'SERVER_API_HUB=https://user:canary-password@hub.example/?key=canary-query',
+      'SERVER_API_HUB=https://user:canary/pass@canary@hub.example/?key=canary-query',
       'SERVER_KEYSTORE=keystore.example',
       'TIMEOUT_MS=30s',
       'SIGNING_ALG=HS256',
