@@ -175,9 +175,15 @@ function parseKey(value: string, name: string): Uint8Array {
 /** The key, unless anyone could guess it. */
 function usable(key: Uint8Array, name: string): Uint8Array {
   if (key.byteLength !== KEY_BYTES) return unusable(name, `${key.byteLength} bytes`)
-  if (key.every((byte) => byte === key[0])) return unusable(name, 'the same byte 32 times')
+  if (new Set(key).size < FEWEST_BYTES) return unusable(name, `only ${new Set(key).size} different bytes`)
+  const [first = 0, second = 0] = key
+  if (key.every((byte, index) => byte === ((first + index * (second - first)) & 0xff)))
+    return unusable(name, 'bytes that follow each other at one distance')
   return key
 }
+
+/** Of 32 random bytes some 30 differ. */
+const FEWEST_BYTES = 8
 
 function unusable(name: string, found: string): never {
   return fail({

@@ -94,8 +94,10 @@ test.each([
   ['hexadecimal', randomBytes(32).toString('hex'), '48 bytes'],
   ['a pass phrase', 'correct horse battery staple', 'text that is not base64url'],
   ['mistyped in its last character', `${'A'.repeat(42)}B`, 'text that is not base64url'],
-  ['all zero', text(new Uint8Array(32)), 'the same byte 32 times'],
-  ['one byte again and again', text(new Uint8Array(32).fill(7)), 'the same byte 32 times'],
+  ['all zero', text(new Uint8Array(32)), 'only 1 different bytes'],
+  ['one byte again and again', text(new Uint8Array(32).fill(7)), 'only 1 different bytes'],
+  ['a few bytes again and again', text(new Uint8Array(32).map((_, at) => at % 5)), 'only 5 different bytes'],
+  ['bytes in a row', text(new Uint8Array(32).map((_, at) => at)), 'bytes that follow each other at one distance'],
 ])('a vault key that is %s is refused without being shown', async (_, value, found) => {
   expect((await problemWith({ key: new Secret(value, 'VAULT_KEY') })).problem).toEqual({
     code: 'VAULT_KEY',
