@@ -67,7 +67,8 @@ function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): E
   const redacted = redactor.value(parsed)
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.
   const isHashed = redactor.hidden === before
-  const text = typeof redacted === 'string' ? redacted : JSON.stringify(redacted, null, 2)
+  // Of a byte order mark alone nothing is left.
+  const text = typeof redacted === 'string' ? redacted : (JSON.stringify(redacted, null, 2) ?? '')
   const truncated = text.length > LONGEST_RECORDED_BODY
   return {
     bytes: bytes.length,

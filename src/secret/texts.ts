@@ -27,6 +27,8 @@ const NO_WORD = 20
 export function slotsIn(text: string, slots: Slots): readonly InText[] {
   if (!SEPARATOR.test(text)) return []
   const { plain, toSource } = plainOf(text)
+  const source = Buffer.from(text)
+  const isPercent = (place: number) => source[toSource(place, place + 1)[0]] === 0x25
   const found: InText[] = []
   let last = 0
   const put = (name: string, [start, end]: readonly [number, number]) => {
@@ -35,7 +37,7 @@ export function slotsIn(text: string, slots: Slots): readonly InText[] {
     found.push({ name, value: Buffer.from(plain.slice(start, end), 'latin1').toString(), start: from, end: to })
     last = end
   }
-  for (const { name, range } of rangesIn(plain, slots)) put(name, range)
+  for (const { name, range } of rangesIn({ plain, isPercent }, slots)) put(name, range)
   return found
 }
 
@@ -46,13 +48,19 @@ function plainOf(text: string): { readonly plain: string; readonly toSource: ToS
   return { plain: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'), toSource }
 }
 
+interface Plain {
+  readonly plain: string
+  /** whether the character at a place was written as %xx */
+  readonly isPercent: (place: number) => boolean
+}
+
 interface Range {
   readonly name: string
   readonly range: readonly [start: number, end: number]
 }
 
 /** In their order, so that one that lies within another is left out. */
-function rangesIn(plain: string, slots: Slots): readonly Range[] {
+function rangesIn({ plain, isPercent }: Plain, slots: Slots): readonly Range[] {
   const ranges: Range[] = []
   let until = 0
   for (const { 0: name, index } of plain.matchAll(NAME)) {
@@ -60,7 +68,7 @@ function rangesIn(plain: string, slots: Slots): readonly Range[] {
     if (index < until) continue
     const slot = slots.of(Buffer.from(name, 'latin1').toString())
     if (slot === undefined) continue
-    const range = valueAfter(plain, { start: index, end: index + name.length, slot, name: normalName(name) })
+    const range = valueAfter(plain, { start: index, end: index + name.length, slot, name: normalName(name), isPercent })
     if (range === undefined) continue
     until = range[1]
     if (!STANDS_FOR.test(plain.slice(range[0], range[0] + 80))) ranges.push({ name, range })
@@ -79,6 +87,7 @@ interface Named {
   readonly end: number
   readonly name: string
   readonly slot: Slot
+  readonly isPercent: Plain['isPercent']
 }
 
 type Reader = (plain: string, named: Named) => readonly [start: number, end: number] | undefined
@@ -137,14 +146,17 @@ function isQuote(character: string): character is '"' | "'" {
 }
 
 const BEFORE_QUOTED = /["'`]?(?:\s{0,8}(?::=?|=>?|\bis\b)\s{0,8}|\s{1,4}is\s{1,4})(["'`])/y
+/** `token "…"`: a value only where it is no word. */
+const BLANKS_AND_QUOTE = /[ \t]{1,4}(["'`])/y
 const CLOSING = { '"': /["\r\n]/g, "'": /['\r\n]/g, '`': /[`\r\n]/g } as const
 
 /** `"token": "…"`, `token = '…'`, `token is "…"`; where it is cut there is no second quote. */
 function quoted(plain: string, { end, slot }: Named): readonly [number, number] | undefined {
-  const from = after(plain, BEFORE_QUOTED, end)
+  const stated = after(plain, BEFORE_QUOTED, end)
+  const from = stated === -1 ? after(plain, BLANKS_AND_QUOTE, end) : stated
   if (from === -1) return undefined
   const to = next(plain, CLOSING[plain[from - 1] as keyof typeof CLOSING], from)
-  return slot === 'any' || isNoWord(plain.slice(from, to)) ? [from, to] : undefined
+  return (slot === 'any' && stated !== -1) || isNoWord(plain.slice(from, to)) ? [from, to] : undefined
 }
 
 const BEFORE_MEMBER = /["']\s{0,8}:\s{0,8}/y
@@ -200,10 +212,12 @@ function input(plain: string, { start, end, slot }: Named): readonly [number, nu
 const FIELD_END = /[&#;\s"'<>\]}]/g
 
 /** `name=value` where a form or the parameters of a URL have it. */
-function field(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+function field(plain: string, { start, end, slot, isPercent }: Named): readonly [number, number] | undefined {
   if (plain[end] !== '=' || plain[end + 1] === '=') return undefined
   if (start > 0 && !'?&#;'.includes(plain[start - 1] as string)) return undefined
-  const to = next(plain, FIELD_END, end + 1)
+  let to = next(plain, FIELD_END, end + 1)
+  // An & that is written as %26 belongs to the value, unless the = is written so too.
+  while (to < plain.length && isPercent(to) && !isPercent(end)) to = next(plain, FIELD_END, to + 1)
   return slot === 'any' || isNoWord(plain.slice(end + 1, to)) ? [end + 1, to] : undefined
 }
 

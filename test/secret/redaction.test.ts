@@ -96,6 +96,9 @@ const SLOTS: readonly (readonly [where: string, value: unknown])[] = [
   ['cookies', `Cookie: sid=${SHORT}; b=2\n`],
   ['a cookie that is set', `Set-Cookie: sid=${SHORT}; HttpOnly\n`],
   ['a sentence', `the client_secret is '${SHORT}'`],
+  ['a sentence with quotes', `client_secret "${SHORT}" was issued`],
+  ['a query with an escaped delimiter', `https://host.example/?token=x%26${SHORT}&y=1`],
+  ['a form in a query', `https://host.example/?back=token%3D${SHORT}%26y%3D1`],
 ]
 
 test.each(SLOTS)('a short secret is hidden in its slot: %s', (_, value) => {

@@ -341,14 +341,14 @@ export function course(record: Pick<RunRecord, 'workflows'>): string[] {
   )
 }
 
-async function makeFolder(): Promise<string> {
+export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-run-'))
   // A copy: vault and made keys then lie in this folder, and no .env.mock.local of a developer has a say.
   await cp(join(ROOT, '.env.mock'), join(folder, '.env.mock'))
   return folder
 }
 
-function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Record<string, string> {
+export function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {}): Record<string, string> {
   const all = {
     TRANSPORT_CERT_FILE: pki.identities.transport.certificateFile,
     TRANSPORT_KEY_FILE: pki.identities.transport.keyFile,
