@@ -331,6 +331,14 @@ export const SWITCHES = {
     mark: 'inferred',
     source: 'not documented; RFC 7592 2.2 does not ask for revocation',
   },
+  metadataSet: {
+    values: ['when-asked', 'at-once'],
+    default: 'when-asked',
+    meaning:
+      'when Thredd sets the Programme Manager metadata of a client: with the hook set-metadata, or with every POST and PUT. The twin that a run brings along does it at once',
+    mark: 'documented',
+    source: 'Using DCR Endpoint Data, section 3.3.2: Thredd must be asked',
+  },
   requirePmMetadata: {
     values: 'boolean',
     default: false,

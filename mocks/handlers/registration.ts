@@ -87,6 +87,7 @@ async function enrol(call: Call, body: Json, initial: string | undefined): Promi
   }
   client.members = { ...client.members, updated_at: client.members.created_at }
   state.clients.set(client.clientId, client)
+  if (switches.metadataSet === 'at-once') state.setMetadata(client.clientId)
   call.note(`registered ${client.clientId} with ${scopesInWords(registration)}`)
   return membersOf(client, call)
 }
@@ -126,9 +127,12 @@ export async function update(call: Call): Promise<Response> {
   client.scopes = registration.scopes
   // Documented: a PUT removes the metadata that Thredd has set.
   client.metadata = undefined
+  if (switches.metadataSet === 'at-once') state.setMetadata(client.clientId)
   if (switches.rotateOnUpdate) client.registrationToken = newRegistrationToken(call)
   if (switches.tokensAfterUpdate === 'revoked') state.revokeTokens(client.clientId)
-  call.note(`updated ${client.clientId} with ${scopesInWords(registration)}; metadata removed`)
+  call.note(
+    `updated ${client.clientId} with ${scopesInWords(registration)}${switches.metadataSet === 'at-once' ? '' : '; metadata removed'}`,
+  )
   return information(membersOf(client, call), 200)
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { inputsReadBy } from '../flow/arazzo/needs.ts'
+import { WAITS_FOR } from '../flow/arazzo/waits.ts'
 import { judge } from '../flow/expression/criterion.ts'
 import { type Context, ExpressionError } from '../flow/expression/expression.ts'
 import type { CallStep, Criterion, JwtHolder, Workflow } from '../flow/index.ts'
@@ -309,7 +310,7 @@ export class Call {
     if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
 
     if (checks.some((check) => check.status === 'fail')) {
-      const problem = noVerdict(answer, request.outgoing.url, this.#step)
+      const problem = noVerdict(answer, request.outgoing.url, this.#step) ?? waiting(this.#step, context)
       if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
       return { status: 'failed', checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     }
@@ -328,6 +329,13 @@ export class Call {
   #redacted(problem: Problem): Problem {
     return this.#ports.redactor.record(problem)
   }
+}
+
+/** What Thredd has not done yet, where the first criterion of the step that does not hold waits for it. */
+function waiting({ criteria }: CallStep, context: Context): Problem | undefined {
+  const first = criteria.find(({ condition }) => !judge(condition, context).pass)
+  if (first?.waitsFor === undefined) return undefined
+  return { code: 'WAITING_FOR_THREDD', message: WAITS_FOR[first.waitsFor].means, at: first.at }
 }
 
 /** Nothing that a person was not asked about leaves. */

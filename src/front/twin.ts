@@ -3,11 +3,14 @@ import { createTwin, ensurePki, HOSTS, type Pki, performHook, startTwin, type Tw
 import type { Fulfil } from '../guard/given.ts'
 import type { Counterparty } from '../run/index.ts'
 
+/** Nobody can be asked while a run waits: the twin does at once what Thredd does on request. */
+const AS_THREDD = { metadataSet: 'at-once' } as const
+
 /** Makes the twin's certificates at first use and answers for the documented hosts, on a loopback port or in this process. */
 export async function embeddedTwin(pkiFolder: string, kind: Counterparty['kind'] = 'twin'): Promise<Counterparty> {
   const pki = await ensurePki(pkiFolder, { hosts: HOSTS })
   if (kind === 'twin-in-process') {
-    const twin = createTwin({ pki })
+    const twin = createTwin({ pki, switches: AS_THREDD })
     return {
       kind,
       answer: (request, certificate) => twin.answer(request, certificate),
@@ -15,7 +18,7 @@ export async function embeddedTwin(pkiFolder: string, kind: Counterparty['kind']
       async [Symbol.asyncDispose]() {},
     }
   }
-  const running = await startTwin({ pki })
+  const running = await startTwin({ pki, switches: AS_THREDD })
   return {
     kind,
     connectTo: () => ({ host: '127.0.0.1', port: running.port }),

@@ -4,7 +4,7 @@
  */
 
 import type { Environment } from '../environment/index.ts'
-import { GIVEN, type Given, remedyOf } from '../flow/arazzo/given.ts'
+import { GIVEN, type Given, remedyOf, roleOf } from '../flow/arazzo/given.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Problem } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -35,7 +35,7 @@ export function expectationsOf(
   )
 }
 
-/** INPUT_MISSING for each workflow that would begin without the registration it is given. */
+/** PRECONDITION for each workflow that would begin without the registration it is given. */
 export function missingRegistrations(
   workflows: readonly Workflow[],
   {
@@ -49,12 +49,26 @@ export function missingRegistrations(
     if (!given.includes('registration') || registered || isMadeBefore) return []
     return [
       {
-        code: 'INPUT_MISSING',
-        message: `workflow "${workflowId}" needs a registration of this application, and the vault of "${environment.name}" holds none; nothing was sent`,
+        code: 'PRECONDITION',
+        message: `workflow "${workflowId}" is waiting for a registration of this application: the vault of "${environment.name}" holds none; nothing was sent`,
         at,
         hint: `${remedyOf('registration', command)}; a client whose registration_access_token is lost only Thredd can delete: ${command('askToDelete')}`,
       },
     ]
+  })
+}
+
+/** What a workflow is given that no machine can look up: by naming the workflow a person says that it is so. */
+export function onlyAPersonKnows(
+  { given }: Workflow,
+  environment: Pick<Environment, 'setting' | 'identities'>,
+): readonly Given[] {
+  const roles = String(environment.setting('roles')?.value ?? '').split(/[\s,]+/)
+  return given.filter((name) => {
+    const role = roleOf(name)
+    if (role !== undefined) return !roles.includes(role.name) || (role.alone === true && roles.length > 1)
+    if (name === 'renewed_transport_certificate') return !environment.identities.has('renewed')
+    return name !== 'registration'
   })
 }
 
@@ -93,7 +107,7 @@ export class Preconditions {
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
       } else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
       else if (await isRegistered()) onGiven({ ...base, how: 'in the vault' })
-      else return `the vault holds no registration: ${remedyOf('registration', commandsFor(environment.flags))}`
+      else return `waiting for a registration in the vault: ${remedyOf('registration', commandsFor(environment.flags))}`
     }
     return undefined
   }

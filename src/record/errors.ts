@@ -10,7 +10,7 @@ export interface SourceLocation {
   readonly column: number
 }
 
-type Exit = 1 | 2 | 3 | 70
+type Exit = 1 | 2 | 3 | 4 | 70
 
 /** Each error code with its exit code and meaning. docs/errors.md is printed from this table. */
 export const CODES = {
@@ -47,6 +47,8 @@ export const CODES = {
   SERVER_ERROR: { exit: 3, means: 'the server answered with a 5xx, which is no verdict' },
   STEP_BUDGET: { exit: 3, means: 'a workflow did not end within its budget of steps' },
   PROTOCOL: { exit: 3, means: 'the answer is not HTTP, or breaks a rule of it' },
+  PRECONDITION: { exit: 3, means: 'a workflow is not given what must be so before it begins' },
+  WAITING_FOR_THREDD: { exit: 4, means: 'all that a program can do is done; the rest only Thredd can do' },
   INTERRUPTED: { exit: 3, means: 'the run was stopped before it ended' },
   VAULT_KEY: { exit: 2, means: 'the vault key is missing or malformed' },
   VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent that could not be kept' },
@@ -141,10 +143,10 @@ export function inReadingOrder(problems: readonly Problem[], last?: string): rea
   )
 }
 
-/** The exit code of several outcomes: the first of 70, 2, 1, 3, 0 that occurred. */
+/** The exit code of several outcomes: the first of 70, 2, 1, 3, 4, 0 that occurred. */
 export function worstExit(codes: Iterable<number>): number {
   const seen = new Set(codes)
-  return [70, 2, 1, 3].find((code) => seen.has(code)) ?? 0
+  return [70, 2, 1, 3, 4].find((code) => seen.has(code)) ?? 0
 }
 
 /**

@@ -51,6 +51,11 @@ export function verdictOf(exitCodes: readonly number[]): { verdict: RunRecord['v
   return { verdict: ({ 0: 'conformant', 1: 'non-conformant' } as const)[exitCode] ?? 'inconclusive', exitCode }
 }
 
+/** The verdict for people: a run that did all it can, and leaves the rest to Thredd, came to no verdict and is not to be tried again. */
+export function verdictInWords({ verdict, exitCode }: Pick<RunRecord, 'verdict' | 'exitCode'>): string {
+  return exitCode === CODES.WAITING_FOR_THREDD.exit ? 'waiting for Thredd' : verdict
+}
+
 /** 0 where it passed; 1 where it failed, unless an error counts as worse; else that of its errors, usually 3. */
 export function exitCodeOf({ status, error, steps }: WorkflowRecord): number {
   if (status === 'passed') return 0

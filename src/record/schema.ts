@@ -247,6 +247,8 @@ export const runRecord = z.object({
   ),
   /** flows and workflows that exist and were not part of the run; empty: the run is complete */
   leftOut: optional(z.array(z.string())),
+  /** of those, the workflows that the run would have had, and that were not ready: why, and what to do */
+  waiting: optional(z.array(z.object({ workflowId: z.string(), because: z.string(), hint: optional(z.string()) }))),
   /** how requests travelled: tls to the named hosts, tls to the embedded twin, or in-process to the twin */
   counterparty: z.enum(['network', 'twin', 'twin-in-process']),
   startedAt: instant,

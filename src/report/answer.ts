@@ -1,4 +1,5 @@
 /** The answer to "may we go live?", with the reasons for it and the reservations about it. */
+import { CODES } from '../record/errors.ts'
 import type { IdentityRecord, RecordHead } from '../record/index.ts'
 import type { ClientHistory, Host } from './calls.ts'
 import type { Finding } from './findings.ts'
@@ -31,6 +32,8 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
     const failed = `${count(findingCounts.fail, 'failed check')}${firstOf(findings, 'fail')}`
     return { tone: 'bad', headline: 'No', because: [failed, ...reservations] }
   }
+  if (head.exitCode === CODES.WAITING_FOR_THREDD.exit)
+    return { tone: 'caution', headline: 'Not yet: waiting for Thredd', because: [WAITING, ...reservations] }
   if (head.verdict === 'inconclusive') {
     const without = `${count(findingCounts.inconclusive, 'call')} ended without a verdict${firstOf(findings, 'inconclusive')}`
     return { tone: 'unknown', headline: 'Not known', because: [without, ...reservations] }
@@ -46,6 +49,8 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
     return { tone: 'caution', headline: 'Nothing found against it, with reservations', because: reservations }
   return { tone: 'good', headline: 'Yes', because: ['every check passed, and every mandatory requirement was tested'] }
 }
+
+const WAITING = 'all that this run can do is done; Thredd has not set the metadata of the client yet'
 
 function firstOf(findings: readonly Finding[], standing: Finding['standing']): string {
   const first = findings.find((finding) => finding.standing === standing)

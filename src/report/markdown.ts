@@ -1,4 +1,5 @@
 /** The report on one screen, for pull requests and job summaries. Values stand in code spans, where Markdown has no meaning. */
+import { verdictInWords } from '../record/index.ts'
 import type { Finding } from './findings.ts'
 import type { ReportedRun, Summary } from './summary.ts'
 import { count } from './words.ts'
@@ -13,7 +14,7 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
   const sections = [
     `## ${sign} May we go live? ${answer.headline}`,
     answer.because.map((reason) => `- ${plain(reason)}`).join('\n'),
-    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${head.verdict} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${plain(head.startedAt)} · run ${inCode(head.runId)}`,
+    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${verdictInWords(head)} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${plain(head.startedAt)} · run ${inCode(head.runId)}`,
     ...workflows(summary),
     ...findings(summary),
     ...notices(summary),

@@ -11,6 +11,7 @@ export type StreamEvent =
       readonly warnings: readonly string[]
       /** what must be so before each workflow begins, and how that is ensured */
       readonly given: readonly Pick<GivenRecord, 'workflowId' | 'name' | 'means' | 'how'>[]
+      readonly waiting: readonly NonNullable<RunRecord['waiting']>[number][]
     }
   | {
       readonly type: 'given'

@@ -116,6 +116,9 @@ export const SITUATIONS: readonly Situation[] = [
   },
 ]
 
+const WAITING: Situation['sentence'] = (command) =>
+  `do not run this again: send Thredd the message of the run, then ${command('awaitMetadata')}, which ends when the metadata is set`
+
 const REFUSED_CERTIFICATE: Situation['sentence'] = (command) =>
   `the certificate was refused: it has expired, is not from Thredd CA, or is missing where the server asks for one; make a new one in Thredd CA and prove it with ${command('proveCertificate')}`
 
@@ -127,6 +130,7 @@ export function wayOut(step: StepRecord, command: Command): string | undefined {
 
 function sentenceOf(step: StepRecord): Situation['sentence'] | undefined {
   const { status, exchanges, scopes, error } = step
+  if (error?.code === 'WAITING_FOR_THREDD') return WAITING
   if (error?.code === 'TLS_CLIENT_REFUSED' || error?.code === 'IDENTITY_EXPIRED') return REFUSED_CERTIFICATE
   const response = exchanges.at(-1)?.response
   if (response === undefined || status === 'skipped') return undefined

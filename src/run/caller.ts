@@ -5,6 +5,7 @@ import type { RunEvent } from '../execute/index.ts'
 import type { Expectation, Fulfil } from '../guard/given.ts'
 import type { GivenRecord, RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
 import type { VaultPorts } from '../vault/index.ts'
+import type { Waiting } from './survey.ts'
 
 export interface Caller {
   /** of the tool */
@@ -73,6 +74,8 @@ export interface PreparedEvent {
   readonly counterparty: RunRecord['counterparty']
   readonly warnings: readonly string[]
   readonly given: readonly Expectation[]
+  /** what a run without names leaves out */
+  readonly waiting: readonly Waiting[]
 }
 
 /** Something that a workflow is given holds now, or could not be made so. */

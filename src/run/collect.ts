@@ -55,6 +55,7 @@ export async function headOf(
     identities: [...survey.identities.values()].map(({ identity }) => identity.record),
     signingKeys: signingKeyRecords([...survey.signing.keys.values()], survey.signing.certificate?.record),
     warnings: relative([...about.warnings, ...performed.warnings]),
+    ...(prepared.waiting.length === 0 ? {} : { waiting: relative([...prepared.waiting]) }),
     ...(performed.given.length === 0 ? {} : { given: relative([...performed.given]) }),
     messagesToThredd: messages.length === 0 ? undefined : messages,
     ...verdictOf(about.exitCodes),

@@ -17,6 +17,7 @@ import { admit, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
 import { folderName } from './selection.ts'
+import type { Waiting } from './survey.ts'
 
 export type { Caller, Counterparty, GivenEvent, PreparedEvent, Provenance, Question } from './caller.ts'
 export { usesTwin } from './connect.ts'
@@ -43,7 +44,14 @@ export async function run(
   const { redactor, environment, survey } = prepared
   redactor.own(ownNames(runId, prepared))
   const counterparty = kindOf(prepared.counterparty)
-  caller.onEvent?.({ type: 'prepared', environment, counterparty, warnings, given: survey.given })
+  caller.onEvent?.({
+    type: 'prepared',
+    environment,
+    counterparty,
+    warnings,
+    given: survey.given,
+    waiting: prepared.waiting,
+  })
 
   using finished = new FinishedWorkflows({
     file: artifacts.folder && join(artifacts.folder, FINISHED_FILE),
@@ -96,13 +104,15 @@ export interface Rehearsal {
   readonly environment: string
   readonly warnings: readonly string[]
   readonly given: readonly Expectation[]
+  /** what a run without names leaves out */
+  readonly waiting: readonly Waiting[]
   readonly workflows: readonly PreviewedWorkflow[]
 }
 
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
 export async function rehearse(request: RunRequest, caller: Caller): Promise<Rehearsal> {
   await using stack = new AsyncDisposableStack()
-  const { environment, selection, guardFacts, survey, warnings } = await prepare(request, caller, stack)
+  const { environment, selection, guardFacts, survey, waiting, warnings } = await prepare(request, caller, stack)
   const refused = objections(selection, guardFacts).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
   )
@@ -110,6 +120,7 @@ export async function rehearse(request: RunRequest, caller: Caller): Promise<Reh
     environment: environment.name,
     warnings: [...warnings, ...refused],
     given: survey.given,
+    waiting,
     workflows: preview(survey.plan, userAgentOf(caller.version)),
   }
 }

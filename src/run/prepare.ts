@@ -4,14 +4,14 @@ import type { Environment } from '../environment/index.ts'
 import { effectOf, type GuardFacts, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import { readRoles } from '../guard/roles.ts'
 import { unknownNames } from '../plan/index.ts'
-import { isNonEmpty, ToolError, withWarnings } from '../record/errors.ts'
+import { isNonEmpty, type Problem, ToolError, withWarnings } from '../record/errors.ts'
 import { Redactor } from '../secret/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty } from './caller.ts'
 import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './connect.ts'
 import { Credentials } from './credentials.ts'
 import type { RunRequest } from './request.ts'
-import { type Survey, survey } from './survey.ts'
+import { readyOnes, type Survey, survey, type Waiting } from './survey.ts'
 import { keysOf, prepareVault, type VaultState, vaultState } from './vault-state.ts'
 import { type Facts, scopeRequestsOf, warningsOf } from './warnings.ts'
 
@@ -21,6 +21,8 @@ export interface Prepared extends Facts {
   readonly selection: readonly Selected[]
   /** the embedded twin; undefined where the named hosts answer */
   readonly counterparty: Counterparty | undefined
+  /** what a run without names leaves out, since it is not ready */
+  readonly waiting: readonly Waiting[]
   readonly survey: Survey
   readonly vault: VaultState
   readonly proxy: ProxySettings | undefined
@@ -33,11 +35,12 @@ export interface Prepared extends Facts {
 
 /** `stack` closes what is opened. @throws ToolError with every problem at once, and the warnings that may explain them */
 export async function prepare(request: RunRequest, caller: Caller, stack: AsyncDisposableStack): Promise<Prepared> {
-  const { environment, selection } = request
+  const { environment } = request
   const facts = await withWarnings(environment.warnings, () => gather(request, caller, stack))
+  const { selection } = facts
   const warnings = warningsOf(facts)
   const problems = [
-    ...facts.survey.problems.map(({ problem }) => problem),
+    ...facts.survey.problems.map(({ problem }) => problem).filter(isInTheWayOfAll(selection)),
     ...unknownNames(selection, environment, request),
   ]
   if (isNonEmpty(problems)) throw new ToolError(problems, undefined, warnings)
@@ -67,6 +70,14 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
   }
 }
 
+/** A workflow that is not given what it needs is left waiting while the run goes on, unless no other one is left. */
+function isInTheWayOfAll(
+  selection: readonly Selected[],
+): (problem: Problem, index: number, all: readonly Problem[]) => boolean {
+  return ({ code }, _, all) =>
+    code !== 'PRECONDITION' || all.filter((other) => other.code === code).length === selection.length
+}
+
 /** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
 export async function admit(
   { vault: { vault }, redactor, ...prepared }: Prepared,
@@ -83,13 +94,13 @@ export async function admit(
 }
 
 async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposableStack) {
-  const { environment, selection, client, permissions, inputs, folders } = request
+  const { environment, client, permissions, inputs, folders } = request
   // First of all: the twin makes its certificates when it starts, and the survey reads them.
   const counterparty = await startCounterparty(environment, caller)
   if (counterparty !== undefined) stack.use(counterparty)
   const vault = stack.use(await vaultState(environment, { client, ports: caller.vault }))
   const twinMakesGiven = counterparty?.fulfil !== undefined
-  const facts = await survey(selection, {
+  const situation = {
     environment,
     inputs,
     folders,
@@ -97,12 +108,17 @@ async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposabl
     vault,
     twinMakesGiven,
     registeredElsewhere: permissions.registeredElsewhere === true,
-  })
+  }
+  const { ready, waiting } =
+    request.isNamed || counterparty !== undefined
+      ? { ready: request.selection, waiting: [] }
+      : await readyOnes(request.selection, situation)
+  const facts = await survey(ready, situation)
   // A plan with problems cannot say which scopes it asks for.
   const isPlanned = facts.problems.length === 0
   const scopeRequests = isPlanned ? scopeRequestsOf(facts.plan, { environment, twinMakesGiven }) : []
   const roles = scopeRequests.length === 0 ? [] : await readRoles(folders)
-  return { environment, selection, counterparty, vault, survey: facts, scopeRequests, roles }
+  return { environment, selection: ready, waiting, counterparty, vault, survey: facts, scopeRequests, roles }
 }
 
 function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault'>) {

@@ -32,7 +32,7 @@ export interface StepDetails {
   readonly alterations: readonly string[]
   readonly cases: readonly string[]
   readonly clauses: readonly string[]
-  readonly criteria: readonly (Pick<Criterion, 'text' | 'level' | 'clauses'> & {
+  readonly criteria: readonly (Pick<Criterion, 'text' | 'level' | 'waitsFor' | 'clauses'> & {
     readonly words: string
     readonly line: number
   })[]
@@ -95,10 +95,11 @@ function common(step: Step, about: Reference) {
     description: step.description,
     finally: step.finally,
     clauses: step.clauses,
-    criteria: step.criteria.map(({ condition, text, level, clauses, at }) => ({
+    criteria: step.criteria.map(({ condition, text, level, waitsFor, clauses, at }) => ({
       text,
       words: conditionInWords(condition, about),
       level,
+      waitsFor,
       clauses,
       line: at.line,
     })),

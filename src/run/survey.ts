@@ -2,15 +2,17 @@
  * Whether workflows are ready to run in an environment and, if not, why. `list`, `run` and the vitest projects all ask here,
  * so the reason that a list gives is the one that a run would give. Reads files and the vault; sends nothing.
  */
+import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { GIVEN } from '../flow/arazzo/given.ts'
-import { withInvoked } from '../flow/arazzo/needs.ts'
+import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
-import { type Expectation, expectationsOf, missingRegistrations } from '../guard/given.ts'
+import { type Expectation, expectationsOf, missingRegistrations, onlyAPersonKnows } from '../guard/given.ts'
 import type { SigningKey } from '../identity/jwt.ts'
 import { type Plan, tryPlan } from '../plan/index.ts'
 import { attempt, type Problem } from '../record/errors.ts'
+import { commandsFor } from '../record/hints.ts'
 import type { Secret } from '../secret/index.ts'
 import { type Credentials, type LoadedIdentity, type LoadedSigningCertificate, thumbprintOf } from './credentials.ts'
 import { select } from './selection.ts'
@@ -83,6 +85,53 @@ export async function survey(selection: readonly Selected[], situation: Situatio
       ...ofKey,
       ...registrationObstacles(workflows, situation),
     ],
+  }
+}
+
+/** A workflow that is not ready, and why: in words that `run` would give. */
+export interface Waiting {
+  readonly workflowId: string
+  readonly because: string
+  readonly hint: string | undefined
+}
+
+/**
+ * Of a run that names no flows, on named hosts: the workflows that are ready, and why the others are not. What no machine can
+ * look up is for a person to say, by naming the workflow. Where none is ready, all are returned, so that all problems are said.
+ */
+export async function readyOnes(
+  selection: readonly Selected[],
+  situation: Situation,
+): Promise<{ readonly ready: readonly Selected[]; readonly waiting: readonly Waiting[] }> {
+  const reasons = new Map<Selected, Pick<Waiting, 'because' | 'hint'>>()
+  for (const one of selection) {
+    const because = await notReady(one, situation)
+    if (because !== undefined) reasons.set(one, because)
+  }
+  const isWaiting = ({ flow, workflow }: Selected) =>
+    withDependencies(flow, workflow).some((other) => [...reasons.keys()].some((one) => one.workflow === other.workflow))
+  const ready = selection.filter((one) => !isWaiting(one))
+  if (ready.length === 0) return { ready: selection, waiting: [] }
+  return {
+    ready,
+    waiting: selection.filter(isWaiting).map((one) => ({
+      workflowId: one.workflow.workflowId,
+      ...(reasons.get(one) ?? { because: 'a workflow that it depends on is waiting', hint: undefined }),
+    })),
+  }
+}
+
+async function notReady(one: Selected, situation: Situation): Promise<Pick<Waiting, 'because' | 'hint'> | undefined> {
+  const { problems } = await survey([one], situation)
+  const [first] = problems
+  if (first !== undefined) return { because: first.problem.message, hint: first.problem.hint }
+  const { environment } = situation
+  const [open] = onlyAPersonKnows(one.workflow, environment)
+  if (open === undefined) return undefined
+  const flow = basename(one.flow.file).replace(/\.arazzo\.\w+$/, '')
+  return {
+    because: `only you know whether ${GIVEN[open].means}`,
+    hint: `where it is so, name it: ${commandsFor(environment.flags)('runNamed', { flow })}`,
   }
 }
 

@@ -44,8 +44,8 @@ const ANSWERS = [
   ['api-token', 'token'],
 ] as const
 
-/** Steps of which no member is described. */
-const WITHOUT_MEMBERS = ['software-statement/statement', 'cards-call']
+/** Steps whose members are not changed here: none is described, or a missing one says that the client waits. */
+const WITHOUT_MEMBERS = ['software-statement/statement', 'cards-call', 'metadata']
 
 /** Changes that a conformant server may make, with the clause that allows it. */
 const TOLERATED: Readonly<Record<string, string>> = {
@@ -248,15 +248,41 @@ const CRITERIA: readonly (readonly [step: string, condition: string, fault: Faul
     ['schema /expires_in', 'criterion 3'],
   ],
   ['api-token', 'no-store', changeHeader('token', 'cache-control', undefined), ['criterion 4']],
-  ['cards-call', '$statusCode == 200', changeStatus('cardsSmoke', 203), ['status', 'criterion 1']],
+  ['cards-call', '$statusCode == 200', changeStatus('cardsSmoke', 203), ['status', 'criterion 2']],
+  ['metadata', '$statusCode == 200', changeStatus('introspect', 203), ['status', 'criterion 1']],
+  ['metadata', '$response.body#/active == true', changeField('introspect', '/active', false), ['criterion 2']],
+]
+
+/** A fault for each criterion that only Thredd can make hold. */
+const WAITING: readonly (readonly [step: string, condition: string, fault: Fault])[] = [
+  ['cards-call', '$statusCode != 403', changeStatus('cardsSmoke', 403)],
+  ['metadata', '$response.body: $.pmid', changeField('introspect', '/pmid', undefined)],
 ]
 
 test('every criterion of the flow has a fault that turns it red', () => {
   const criteria = callsOf(stage.flow).flatMap(({ id, step }) =>
-    step.criteria.map(({ condition }) => `${id}: ${condition.text}`),
+    step.criteria.map(({ condition, text, waitsFor }) =>
+      waitsFor === undefined ? `${id}: ${condition.text}` : `${id} waits: ${text}`,
+    ),
   )
-  expect(CRITERIA.map(([step, condition]) => `${step}: ${condition}`)).toEqual(criteria)
+  const rows = [
+    ...CRITERIA.map(([step, condition]) => `${step}: ${condition}`),
+    ...WAITING.map(([step, condition]) => `${step} waits: ${condition}`),
+  ]
+  expect(rows.toSorted()).toEqual(criteria.toSorted())
 })
+
+test.for(WAITING)(
+  'in step %s the condition %s is not red for its fault: Thredd has to act',
+  async ([stepId, , fault]) => {
+    const { workflows } = await stage.play(fault)
+
+    expect(stepOf({ workflows: [...workflows] }, stepId)).toMatchObject({
+      status: 'errored',
+      error: { code: 'WAITING_FOR_THREDD' },
+    })
+  },
+)
 
 test.for(CRITERIA)('in step %s the condition %s is red for its fault', async ([stepId, condition, fault, red]) => {
   const { workflows } = await stage.play(fault)
@@ -280,7 +306,7 @@ test('a failed "should" is a warning: the run stays conformant and says so', asy
     },
   ])
   expect(ran.screen).toContain('warning $response.header.Cache-Control: no-store')
-  expect(ran.screen).toMatch(/conformant {2}1 workflow · 9 steps · \d+ checks · 1 warning · /)
+  expect(ran.screen).toMatch(/conformant {2}1 workflow · 10 steps · \d+ checks · 1 warning · /)
 })
 
 test('a wrong member ends the run in exit 1, named on the screen with what was expected and found', async () => {
@@ -304,13 +330,14 @@ test('a wrong member ends the run in exit 1, named on the screen with what was e
     'read-back skipped: step "register" failed',
     'api-token skipped: step "register" failed',
     'cards-call skipped: step "register" failed',
+    'metadata skipped: step "register" failed',
   ])
 })
 
 /** Answers that are wrong as a whole: step, fault, all red checks. */
 const WHOLE: readonly (readonly [title: string, step: string, fault: Fault, red: readonly string[]])[] = [
   ['a status nobody documented', 'register', changeStatus('registerClient', 418), ['status', 'criterion 1']],
-  ['a documented refusal', 'cards-call', changeStatus('cardsSmoke', 403), ['criterion 1']],
+  ['a documented refusal', 'cards-call', changeStatus('cardsSmoke', 401), ['criterion 2']],
   [
     'a content type nobody documented',
     'api-token',

@@ -2,6 +2,7 @@
 import { HttpResponse, http } from 'msw'
 import { expect, test } from 'vitest'
 import { changeStatus, type Fault, performHook } from '../../mocks/index.ts'
+import { exitCodeOf } from '../../src/record/index.ts'
 import { course, notPassed, runOnTwin, setStage, type TwinRun } from '../support/run.ts'
 
 const CLIENT = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
@@ -199,7 +200,7 @@ test('a signing key that is the only one listed is a warning: services that have
 test('metadata that Thredd sets later is waited for, with a new token for each look', async () => {
   const waits: number[] = []
   const stage = await setStage('wait-for-metadata', {
-    switches: { requirePmMetadata: true },
+    switches: { metadataSet: 'when-asked', requirePmMetadata: true },
     wait: (twin, milliseconds) => {
       waits.push(milliseconds)
       if (waits.length === 3) performHook(twin.state, 'set-metadata')
@@ -241,7 +242,7 @@ test('waiting heeds Retry-After, ends after two hours, and does not wait for any
   })
 
   const { workflows } = await stage.play(refusing(403, { 'retry-after': '7' }))
-  expect(workflows.map(({ status }) => status)).toEqual(['failed'])
+  expect(workflows.map(exitCodeOf)).toEqual([4])
   expect(new Set(waits)).toEqual(new Set([7000]))
   expect(waits).toHaveLength(120)
   waits.length = 0

@@ -62,6 +62,7 @@ test('a second registration at the same server is refused, and the record shows 
     'read-back skipped: step "register" failed',
     'api-token skipped: step "register" failed',
     'cards-call skipped: step "register" failed',
+    'metadata skipped: step "register" failed',
   ])
   const { status, body } = stepOf(second.record, 'register').exchanges[0]?.response ?? {}
   expect(status).toBe(400)

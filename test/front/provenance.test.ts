@@ -72,7 +72,7 @@ const FILTERS: readonly (readonly [
   [
     'one step with those it needs',
     { flows: ['register'], step: 'software-statement' },
-    /register \/ register \/ cards-call$/,
+    /register \/ register \/ metadata$/,
   ],
 ]
 

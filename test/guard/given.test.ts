@@ -19,7 +19,7 @@ test('on the embedded twin a registration is made first, told in one line and re
     },
   ])
   expect(ran.screen).toContain(
-    '  given  a registration of this application is in the vault: made on the twin by flow "register", 9 steps\n',
+    '  given  a registration of this application is in the vault: made on the twin by flow "register", 10 steps\n',
   )
   expect(ran.screen).not.toContain('✓ register')
 })
@@ -40,8 +40,9 @@ test('a server that is not the embedded twin is asked nothing without a registra
   expect(attempt.traffic).toEqual([])
   const { problems } = (attempt as { error: ToolError }).error
   expect(problems.map(({ code, message }) => `${code}: ${message}`)).toEqual([
-    'INPUT_MISSING: workflow "read-registration" needs a registration of this application, and the vault of "mock" holds none; nothing was sent',
+    'PRECONDITION: workflow "read-registration" is waiting for a registration of this application: the vault of "mock" holds none; nothing was sent',
   ])
+  expect((attempt as { error: ToolError }).error.exitCode).toBe(3)
   expect(problems[0]?.hint).toContain('thredd run register')
 })
 

@@ -101,7 +101,7 @@ test('the folder holds what a client needs, and version control ignores all of i
 })
 
 test('a flow of this project runs against it over the network, with the settings it wrote', async () => {
-  await using mock = await serve()
+  await using mock = await serve({ switches: ['metadataSet=at-once'] })
 
   const request = await resolve({
     selection: { flows: ['register'], folders: [ROOT] },
@@ -182,7 +182,7 @@ test('a seed file gives further applications, each with certificates and setting
   const seedFile = join(place, 'seed.json')
   const ids = { org_id: '6f1f3b3e-0000-4000-8000-000000000001', software_id: '6f1f3b3e-0000-4000-8000-000000000002' }
   await writeFile(seedFile, JSON.stringify({ applications: [{ name: 'payments', ...ids }] }))
-  await using mock = await serve({ seedFile })
+  await using mock = await serve({ seedFile, switches: ['metadataSet=at-once'] })
   const env = join(mock.folder, '.env.payments')
 
   const request = await resolve({

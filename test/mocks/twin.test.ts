@@ -1416,6 +1416,17 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       expect((await updating.send(URLS.cards, { bearer })).status).toBe(status)
     }
   },
+  async metadataSet(bench) {
+    const claims = async (given: Partial<Switches>) => {
+      const twin = bench(given)
+      const { manage } = await registered(twin)
+      const before = decodeJwt(await twin.token()).pmid
+      await manage({ method: 'PUT', json: await updateBody(twin) })
+      return [before, decodeJwt(await twin.token()).pmid].map((pmid) => pmid !== undefined)
+    }
+    expect(await claims({ metadataSet: 'at-once' })).toEqual([true, true])
+    expect(await claims({})).toEqual([false, false])
+  },
   async requirePmMetadata(bench) {
     const demanding = bench({ requirePmMetadata: true })
     await demanding.register()

@@ -119,7 +119,7 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     expected: ['POST 201', 'PUT 200'],
   },
   awaitMetadata: {
-    switches: { requirePmMetadata: true },
+    switches: { metadataSet: 'when-asked', requirePmMetadata: true },
     situation: async (who) => {
       const ended = await register(who)
       performHook(who.network.twin.state, 'set-metadata')

@@ -54,9 +54,9 @@ const OUTCOMES: readonly (readonly [what: string, options: RunOnTwinOptions, ste
   ],
   [
     'an API before Thredd has set the metadata',
-    { flows: ['register'], switches: { requirePmMetadata: true } },
+    { flows: ['register'], switches: { metadataSet: 'when-asked', requirePmMetadata: true } },
     'cards-call',
-    'the API refuses the client',
+    'do not run this again: send Thredd the message of the run',
   ],
   [
     'a token for a scope that is not registered',
@@ -98,7 +98,7 @@ test('without the registration variables nothing is sent, and the way out is nam
   const attempt = await attemptOnTwin({ flows: ['add-scope-with-put'], unaided: true })
 
   expect(attempt.traffic).toEqual([])
-  expect((attempt as { error: Error }).error.message).toContain('needs a registration of this application')
+  expect((attempt as { error: Error }).error.message).toContain('is waiting for a registration of this application')
 })
 
 test('without ids nothing is sent, and each is named with the place where Thredd CA shows it', async () => {

@@ -31,7 +31,7 @@ export interface Network extends AsyncDisposable {
 
 export async function startNetwork(switches: Partial<Switches> = {}): Promise<Network> {
   const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
-  const running = await startTwin({ pki, switches })
+  const running = await startTwin({ pki, switches: { metadataSet: 'at-once', ...switches } })
   const { twin, port } = running
   const down = new Set<string>()
   const open = new Set<Socket>()

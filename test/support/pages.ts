@@ -26,7 +26,7 @@ function cliPage(): string {
   return page('Command line', 'src/front/cli/commands.ts', [
     ...commands.flatMap(([name, command]) => commandSection(name, command)),
     '## Exit codes',
-    'Of several outcomes the first of 70, 2, 1, 3, 0 counts. What leads to which is in [errors.md](errors.md).',
+    'Of several outcomes the first of 70, 2, 1, 3, 4, 0 counts. What leads to which is in [errors.md](errors.md).',
     table(
       ['exit code', 'meaning'],
       Object.entries(EXITS).map(([code, means]) => [code, means]),

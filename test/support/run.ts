@@ -205,7 +205,8 @@ export interface StageOptions {
 }
 
 export async function setStage(name: string, options: StageOptions = {}): Promise<Stage> {
-  const { switches = {}, settings, wait } = options
+  const { settings, wait } = options
+  const switches: Partial<Switches> = { metadataSet: 'at-once', ...options.switches }
   const pki = await sharedPki()
   const folder = await makeFolder()
   const environment = await loadEnvironment({ env: 'mock', folder, variables: variables(pki, settings) })
@@ -366,7 +367,12 @@ async function meet(
   pki: Pki,
   { kind = 'in-process', switches = {}, twin: known, now, random, unaided = false }: RunOnTwinOptions,
 ): Promise<{ readonly twin: Twin; readonly counterparty: Counterparty }> {
-  const options = { pki, switches, ...(now === undefined ? {} : { now }), ...(random === undefined ? {} : { random }) }
+  const options = {
+    pki,
+    switches: { metadataSet: 'at-once', ...switches } as Partial<Switches>,
+    ...(now === undefined ? {} : { now }),
+    ...(random === undefined ? {} : { random }),
+  }
   if (kind === 'in-process') {
     const twin = known ?? createTwin(options)
     return {

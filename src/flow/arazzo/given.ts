@@ -66,6 +66,11 @@ export function remedyOf(name: Given, command: Command): string {
   return typeof remedy === 'string' ? remedy : remedy(command)
 }
 
+export function roleOf(name: Given): Row['role'] {
+  const { role }: Row = GIVEN[name]
+  return role
+}
+
 /** The roles that an application has once these preconditions are true. */
 export function rolesWith(names: readonly Given[], roles: readonly string[]): readonly string[] {
   let all = [...roles]

@@ -8,6 +8,7 @@ import type { Selector } from '../expression/selector.ts'
 import type { Operation, Schema } from '../openapi/description.ts'
 import type { Encoding } from '../openapi/media-type.ts'
 import type { Given } from './given.ts'
+import type { WaitsFor } from './waits.ts'
 
 export interface Flow {
   readonly file: string
@@ -225,6 +226,8 @@ export interface Criterion {
   readonly text: string
   readonly level: 'must' | 'should' | 'policy'
   readonly clauses: readonly string[]
+  /** what only Thredd can do, and has not done where the criterion does not hold */
+  readonly waitsFor: WaitsFor | undefined
   readonly at: SourceLocation
 }
 

@@ -241,6 +241,7 @@ export class Scope {
         text: fields.context === undefined ? text : `${String(fields.context)}: ${text}`,
         level: (extension?.level ?? 'must') as Criterion['level'],
         clauses: texts(extension?.clauses),
+        waitsFor: extension?.waitsFor as Criterion['waitsFor'],
         at: this.reader.document.at([...path, 'condition']),
       }
     )

@@ -7,6 +7,7 @@ import { nearest, type Problem, ToolError } from '../../record/errors.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
+import { WAITS_FOR } from './waits.ts'
 
 /** Each type with its name in messages. */
 const TYPES = {
@@ -262,6 +263,11 @@ export const X_DCR = {
       type: 'string',
       oneOf: ['must', 'should', 'policy'],
       about: 'must (default): the step fails; should, policy: a warning.',
+    },
+    waitsFor: {
+      type: 'string',
+      oneOf: Object.keys(WAITS_FOR),
+      about: 'Where it is the first that does not hold, the step has not failed: only Thredd can do what is missing.',
     },
     exact: {
       type: 'boolean',

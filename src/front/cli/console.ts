@@ -8,6 +8,7 @@ import {
   MESSAGE_FILE,
   type RecordHead,
   type StepRecord,
+  verdictInWords,
   type WorkflowRecord,
 } from '../../record/index.ts'
 import { wayOut } from '../../report/way-out.ts'
@@ -15,7 +16,7 @@ import { wireLog } from '../../report/wire.ts'
 import { count } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
-import { printGiven, printPreview } from './preview.ts'
+import { printGiven, printPreview, printWaiting } from './preview.ts'
 import { duration, indent, type Printable, Printer, type Screen } from './printer.ts'
 
 interface ConsoleOptions extends Screen {
@@ -67,7 +68,7 @@ export class Console {
     const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[head.verdict]
     this.#out.line(
       '',
-      `${this.#out.paint(['bold', style], head.verdict)}  ${[
+      `${this.#out.paint(['bold', style], verdictInWords(head))}  ${[
         count(workflows, 'workflow'),
         count(steps, 'step'),
         count(checks, 'check'),
@@ -106,7 +107,7 @@ export class Console {
     }
   }
 
-  #prepared({ environment, counterparty, warnings, given }: PreparedEvent): void {
+  #prepared({ environment, counterparty, warnings, given, waiting }: PreparedEvent): void {
     this.#counts = NO_COUNTS
     this.#command = commandsFor(environment.flags)
     const where = {
@@ -120,6 +121,7 @@ export class Console {
     this.#warningsShown = warnings.length
     const unchecked = given.filter(({ how }) => how === 'not checked')
     printGiven(unchecked, this.#out)
+    printWaiting(waiting, this.#out)
   }
 
   #given({ means, how, setUp = [], problem }: GivenEvent['given']): void {

@@ -2,12 +2,13 @@
 import type { Command, Section } from './command.ts'
 import { COMMANDS, type CommandName } from './commands.ts'
 
-/** Exit codes of the process; of several outcomes the first of 70, 2, 1, 3, 0 counts. */
+/** Exit codes of the process; of several outcomes the first of 70, 2, 1, 3, 4, 0 counts. */
 export const EXITS = {
   0: 'conformant',
   1: 'non-conformant',
   2: 'the input is wrong',
-  3: 'inconclusive',
+  3: 'inconclusive: it may be tried again',
+  4: 'done, and waiting for Thredd: it must not be tried again',
   70: 'bug',
 } as const
 

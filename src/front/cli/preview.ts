@@ -3,10 +3,11 @@ import type { Rehearsal } from '../../run/index.ts'
 import { indent, type Printer } from './printer.ts'
 
 /** Every request of a dry run, and the source of each input. */
-export function printPreview({ environment, warnings, given, workflows }: Rehearsal, out: Printer): void {
+export function printPreview({ environment, warnings, given, waiting, workflows }: Rehearsal, out: Printer): void {
   out.line(`environment ${out.paint('bold', environment)} · dry run, nothing is sent`)
   out.warnings(warnings)
   printGiven(given, out)
+  printWaiting(waiting, out)
   for (const workflow of workflows) printWorkflow(workflow, out)
 }
 
@@ -15,6 +16,14 @@ export function printGiven(given: Rehearsal['given'], out: Printer): void {
   for (const { workflowId, means, remedy, how } of given) {
     const text = how === 'not checked' ? `${means}; if not: ${remedy}` : `${means} (${how})`
     out.line(`${out.paint('cyan', 'before this run')} ${out.paint('bold', workflowId)}: ${text}`)
+  }
+}
+
+/** The workflows that a run without names leaves out. */
+export function printWaiting(waiting: Rehearsal['waiting'], out: Printer): void {
+  for (const { workflowId, because, hint } of waiting) {
+    const text = `${because}${hint === undefined ? '' : `; ${hint}`}`
+    out.line(`${out.paint('yellow', 'waiting')} ${out.paint('bold', workflowId)}: ${out.plain(text)}`)
   }
 }
 

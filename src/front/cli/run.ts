@@ -73,9 +73,9 @@ function keepMemoryFlat(): void {
 function streamed(event: RunEvent | PreparedEvent | GivenEvent): StreamEvent {
   switch (event.type) {
     case 'prepared': {
-      const { environment, counterparty, warnings, given } = event
+      const { environment, counterparty, warnings, given, waiting } = event
       const { name, class: kind } = environment
-      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given }
+      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given, waiting }
     }
     case 'given': {
       const { setUp, ...given } = event.given

@@ -65,8 +65,10 @@ function writeStep(step: StepDetails, out: Printer, indentation: number): void {
   for (const [index, text] of step.alterations.entries()) row(index === 0 ? 'changed' : '', text)
   if (step.cases.length > 0) row('cases', step.cases.join(', '))
   for (const one of step.steps) writeStep(one, out, inner)
-  for (const [index, { words, level, clauses: proven }] of step.criteria.entries()) {
-    const more = [level === 'must' ? undefined : level, ...proven].filter(Boolean).join(', ')
+  for (const [index, { words, level, waitsFor, clauses: proven }] of step.criteria.entries()) {
+    const more = [level === 'must' ? undefined : level, waitsFor && 'until then waiting for Thredd', ...proven]
+      .filter(Boolean)
+      .join(', ')
     row(index === 0 ? 'tests' : '', more === '' ? words : `${words} (${more})`)
   }
   writeRows('sets', step.outputs, out, inner)

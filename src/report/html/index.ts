@@ -3,7 +3,7 @@
  * by hash. What it says of the run as a whole is worked out in summary.ts.
  */
 import { createHash } from 'node:crypto'
-import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
+import { type RecordHead, verdictInWords, type WorkflowRecord } from '../../record/index.ts'
 import type { ClientHistory } from '../calls.ts'
 import type { Finding } from '../findings.ts'
 import { type JudgedRequirement, type ProvingSteps, REQUIREMENT_STANDINGS } from '../proofs.ts'
@@ -108,7 +108,7 @@ function overview(head: RecordHead, summary: Summary): Markup {
 ${because.length > 0 && markup`<ul>${because.map((reason) => markup`<li>${reason}</li>`)}</ul>`}
 <dl class="facts">
 <div><dt>Scope</dt><dd>${summary.complete ? markup`<span class="stamp">COMPLETE</span>` : markup`<span class="stamp partial">PARTIAL</span>`}</dd></div>
-<div><dt>Verdict</dt><dd><strong>${head.verdict}</strong>, exit code ${head.exitCode}</dd></div>
+<div><dt>Verdict</dt><dd><strong>${verdictInWords(head)}</strong>, exit code ${head.exitCode}</dd></div>
 <div><dt>Environment</dt><dd><strong>${name}</strong>, class ${head.environment.class}</dd></div>
 <div><dt>Answered by</dt><dd>${COUNTERPARTIES[head.counterparty]}</dd></div>
 <div><dt>Run</dt><dd>${time(head.startedAt)}, ${duration(head.durationMs)}</dd></div>
