@@ -9,7 +9,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   record: ['fixtures', 'zod'],
   secret: [],
   identity: ['jose', 'record', 'secret'],
-  flow: ['@cfworker/json-schema', 'json-p3', 're2js', 'record', 'yaml'],
+  flow: ['json-p3', 're2js', 'record', 'yaml'],
   environment: ['dotenv', 'identity', 'record', 'secret'],
   transport: ['identity', 'record', 'secret', 'undici'],
   plan: ['environment', 'flow', 'identity', 'record', 'secret'],

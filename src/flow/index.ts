@@ -13,6 +13,7 @@ import { parseWorkflow } from './arazzo/workflow.ts'
 import { type Document, readFlowDocument } from './document/document.ts'
 import { isRecord } from './document/fields.ts'
 import { namesOf } from './document/order.ts'
+import type { ApiDescription } from './openapi/description.ts'
 
 export type {
   Action,
@@ -46,20 +47,30 @@ async function parseFlow(document: Document): Promise<Flow> {
   return flow as Flow
 }
 
+interface Parsed {
+  readonly flow: Flow | undefined
+  readonly problems: readonly Problem[]
+  /** the API descriptions that the document itself names */
+  readonly descriptions: readonly ApiDescription[]
+}
+
 /** The readable part of a document and its problems; no flow where there are too many problems. */
-export async function parsedFlow(
-  document: Document,
-): Promise<{ readonly flow: Flow | undefined; readonly problems: readonly Problem[] }> {
+export async function parsedFlow(document: Document): Promise<Parsed> {
   const problems: Problem[] = []
   try {
     const volume = await openLibrary(document, problems)
     const flow = flowOf(volume, new Map())
     checkDependencies(volume)
     checkInvocations(flow, problems)
-    return { flow, problems: inReadingOrder(withoutRepetition(problems), document.file) }
+    return {
+      flow,
+      problems: inReadingOrder(withoutRepetition(problems), document.file),
+      descriptions: [...volume.sources.values()],
+    }
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
-    return { flow: undefined, problems: inReadingOrder(withoutRepetition(error.problems), document.file) }
+    const problems = inReadingOrder(withoutRepetition(error.problems), document.file)
+    return { flow: undefined, problems, descriptions: [] }
   }
 }
 

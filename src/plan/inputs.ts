@@ -3,7 +3,7 @@ import type { Environment, ValueOrigin } from '../environment/index.ts'
 import { type Condition, judge } from '../flow/expression/criterion.ts'
 import type { Context } from '../flow/expression/expression.ts'
 import type { Input, Workflow } from '../flow/index.ts'
-import { violationsOf } from '../flow/openapi/validator.ts'
+import { judgeValue } from '../flow/openapi/validator.ts'
 import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import { type AssertionPlan, isMinted, planAssertions } from './assertions.ts'
@@ -138,7 +138,7 @@ function misfits(
   secret: boolean,
   origin: ValueOrigin,
 ): readonly { readonly pointer: string; readonly problem: Problem }[] {
-  return violationsOf(input.schema, value, input.root).map(({ pointer, expected, actual }) => ({
+  return judgeValue(input.schema, value, input.root).violations.map(({ pointer, expected, actual }) => ({
     pointer,
     problem: {
       code: 'INPUT_INVALID',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { mostSpecific } from '../../src/flow/openapi/media-type.ts'
-import { violationsOf } from '../../src/flow/openapi/validator.ts'
+import { judgeValue } from '../../src/flow/openapi/validator.ts'
 import { play } from '../support/script.ts'
 
 const URIS: readonly (readonly [uri: string, isOne: boolean])[] = [
@@ -20,7 +20,7 @@ const URIS: readonly (readonly [uri: string, isOne: boolean])[] = [
 test.for(URIS)('by the format "uri", %s: %s (RFC 3986)', ([uri, isOne]) => {
   const schema = { type: 'string', format: 'uri' }
 
-  expect(violationsOf(schema, uri, schema).length === 0).toBe(isOne)
+  expect(judgeValue(schema, uri, schema).violations.length === 0).toBe(isOne)
 })
 
 const TYPES: readonly (readonly [answer: string, documented: readonly string[], key: string | undefined])[] = [

@@ -73,22 +73,26 @@ test.each([
 test.for([
   [
     'required: true',
-    '"required" in the schema of input "id" has the wrong type',
+    '"required" in the schema of input "id" has the wrong form',
     'write required: [id] beside "properties"',
   ],
   [
     'required: false',
-    '"required" in the schema of input "id" has the wrong type',
+    '"required" in the schema of input "id" has the wrong form',
     'what no list names is not required: leave it out',
   ],
-  ['required: id', '"required" in the schema of input "id" has the wrong type', undefined],
-  ['enum: abc', '"enum" in the schema of input "id" has the wrong type', undefined],
-  ['minLength: "3"', '"minLength" in the schema of input "id" has the wrong type', undefined],
-  ['exclusiveMinimum: true', '"exclusiveMinimum" in the schema of input "id" has the wrong type', undefined],
-  ['anyOf: []', '"anyOf" in the schema of input "id" has the wrong type', undefined],
+  ['required: id', '"required" in the schema of input "id" has the wrong form', undefined],
+  ['enum: abc', '"enum" in the schema of input "id" has the wrong form', undefined],
+  ['minLength: "3"', '"minLength" in the schema of input "id" has the wrong form', undefined],
+  [
+    'exclusiveMinimum: true',
+    '"exclusiveMinimum" in the schema of input "id" has the wrong form',
+    'write the bound itself: exclusiveMinimum: 0',
+  ],
+  ['anyOf: []', '"anyOf" in the schema of input "id" has the wrong form', undefined],
   [
     'properties: { deep: { required: true } }',
-    '"required" in the schema of input "id" has the wrong type',
+    '"required" in the schema of input "id" has the wrong form',
     'write required: [deep] beside "properties"',
   ],
 ] as const)('JSON Schema Validation 2020-12 §6: %s is refused at its place', async ([keyword, message, hint]) => {

@@ -1,11 +1,13 @@
 /**
  * Reads the JSON Schema of an input: resolves its references and checks its keywords. Validates no value.
  */
-import { nearest, type Problem, suggestion } from '../../record/errors.ts'
+import { type Problem, suggestion } from '../../record/errors.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
-import { resolvePointer } from '../expression/expression.ts'
-import { unescaped } from '../openapi/description.ts'
+import { ExpressionError, resolvePointer } from '../expression/expression.ts'
+import { parseSchemaPattern } from '../expression/pattern.ts'
+import { KEYWORDS, keywordHint } from '../openapi/keywords.ts'
+import { unescaped } from '../openapi/reference.ts'
 import { items } from './scope.ts'
 import type { Reader } from './structure.ts'
 
@@ -61,7 +63,6 @@ function anchored(value: unknown, name: string, path: Path): Path[] {
 const DATA_KEYWORDS = new Set(['default', 'const', 'enum', 'examples', 'x-dcr'])
 /** With these keywords a reference no longer points into the document. */
 const FOREIGN_BASES = ['$id', '$dynamicRef', '$dynamicAnchor']
-const JSON_TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null']
 
 /**
  * The schema with its references resolved. A mistake that the validator would find in the middle of a run is reported
@@ -106,9 +107,13 @@ export function checkedSchema(
     Object.entries(schema).map(([keyword, content]) => {
       const own: Path = [...path, keyword]
       if (isNamed) return [keyword, checkedSchema(reader, content, { ...context, path: own, isNamed: false })]
-      const form = FORMS.get(keyword)
-      if (form !== undefined && !form.holds(content)) {
-        refuseForm(reader, { keyword, content, what, path: own, expected: form.expected })
+      const form = KEYWORDS.get(keyword)
+      if (form !== undefined && !form.fits(content)) {
+        const { expected } = form
+        const found = JSON.stringify(content)?.slice(0, 60)
+        const message = `"${keyword}" in the schema of ${what} has the wrong form`
+        const hint = keywordHint(keyword, content, own)
+        reader.add({ code: 'FLOW_STRUCTURE', message, expected, found, hint }, own)
         return [keyword, content]
       }
       if (DATA_KEYWORDS.has(keyword)) return [keyword, content]
@@ -116,114 +121,25 @@ export function checkedSchema(
         const message = `"${keyword}" in the schema of ${what} is not supported`
         reader.add({ code: 'FLOW_UNSUPPORTED', message, hint: 'name a schema by "$anchor" or its place' }, own)
       }
-      if (keyword === 'pattern' && typeof content === 'string' && !isPattern(content)) {
-        reader.add({ code: 'FLOW_STRUCTURE', message: `the pattern of ${what} is not a regular expression` }, own)
-      } else if (keyword === 'type' && (typeof content === 'string' || Array.isArray(content))) {
-        checkType(reader, content, what, own)
-        return [keyword, content]
-      }
-      return [keyword, checkedSchema(reader, content, { ...context, path: own, isNamed: BY_NAME.includes(keyword) })]
+      if (keyword === 'pattern') checkPattern(reader, String(content), what, own)
+      return [keyword, checkedSchema(reader, content, { ...context, path: own, isNamed: isByName(keyword) })]
     }),
   )
 }
 
-function refuseForm(
-  reader: Reader,
-  {
-    keyword,
-    content,
-    what,
-    path,
-    expected,
-  }: { keyword: string; content: unknown; what: string; path: Path; expected: string },
-): void {
-  // Elsewhere, as in OpenAPI parameters, "required" is a flag of the member itself.
-  const isRequired = keyword === 'required' && typeof content === 'boolean'
-  const [name, parent] = [path.at(-2), path.at(-3)]
-  const list = `required: [${String(parent === 'properties' ? name : '<name>')}]`
-  const hint =
-    content === true ? `write ${list} beside "properties"` : 'what no list names is not required: leave it out'
-  reader.add(
-    {
-      code: 'FLOW_STRUCTURE',
-      message: `"${keyword}" in the schema of ${what} has the wrong type`,
-      expected,
-      found: JSON.stringify(content)?.slice(0, 60),
-      hint: isRequired ? hint : undefined,
-    },
-    path,
-  )
+/** A pattern of an input runs in RE2, like those of criteria. */
+function checkPattern(reader: Reader, pattern: string, what: string, path: Path): void {
+  try {
+    parseSchemaPattern(pattern)
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error
+    const { expected, found, hint, offset } = error
+    const code = error.unsupported ? 'FLOW_UNSUPPORTED' : 'FLOW_STRUCTURE'
+    reader.add({ code, message: `pattern of ${what}: ${error.message}`, expected, found, hint }, path, offset)
+  }
 }
 
 /** Keywords whose members are schemas, by names that are no keywords. */
-const BY_NAME = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']
-
-interface Form {
-  readonly expected: string
-  readonly holds: (content: unknown) => boolean
-}
-
-const isTexts = (content: unknown) => Array.isArray(content) && content.every((item) => typeof item === 'string')
-const isCount = (content: unknown) => Number.isInteger(content) && Number(content) >= 0
-const isNumber = (content: unknown) => typeof content === 'number'
-const isSchema = (content: unknown) => isRecord(content) || typeof content === 'boolean'
-const isSchemas = (content: unknown) => items(content).length > 0 && items(content).every(isSchema)
-
-/**
- * What the value of a keyword must be.
- * @see [JSON Schema Validation 2020-12](https://json-schema.org/draft/2020-12/json-schema-validation)
- */
-const RULES: readonly (Form & { readonly keywords: string })[] = [
-  { keywords: 'required', expected: 'a list of names', holds: isTexts },
-  { keywords: 'enum', expected: 'a list of values', holds: Array.isArray },
-  { keywords: BY_NAME.join(' '), expected: 'an object with a schema for each name', holds: isRecord },
-  { keywords: 'allOf anyOf oneOf prefixItems', expected: 'a list of schemas, at least one', holds: isSchemas },
-  {
-    keywords:
-      'items not if then else contains additionalProperties propertyNames unevaluatedItems unevaluatedProperties',
-    expected: 'a schema',
-    holds: isSchema,
-  },
-  {
-    keywords: 'minLength maxLength minItems maxItems minProperties maxProperties minContains maxContains',
-    expected: 'a whole number, at least 0',
-    holds: isCount,
-  },
-  { keywords: 'minimum maximum exclusiveMinimum exclusiveMaximum', expected: 'a number', holds: isNumber },
-  {
-    keywords: 'multipleOf',
-    expected: 'a number above 0',
-    holds: (content) => isNumber(content) && Number(content) > 0,
-  },
-  { keywords: 'uniqueItems', expected: 'true or false', holds: (content) => typeof content === 'boolean' },
-  { keywords: 'pattern format', expected: 'a text', holds: (content) => typeof content === 'string' },
-]
-
-const FORMS = new Map(
-  RULES.flatMap(({ keywords, ...form }) => keywords.split(' ').map((keyword): [string, Form] => [keyword, form])),
-)
-
-function checkType(reader: Reader, content: string | readonly unknown[], what: string, path: Path): void {
-  const unknown = [content].flat().find((type) => !JSON_TYPES.includes(String(type)))
-  if (unknown === undefined) return
-  const meant = nearest(String(unknown), JSON_TYPES)
-  reader.add(
-    {
-      code: 'FLOW_STRUCTURE',
-      message: `the schema of ${what} has an unknown type`,
-      expected: JSON_TYPES.join(', '),
-      found: `"${String(unknown)}"`,
-      hint: meant && `did you mean "${meant}"?`,
-    },
-    path,
-  )
-}
-
-function isPattern(text: string): boolean {
-  try {
-    new RegExp(text, 'u')
-    return true
-  } catch {
-    return false
-  }
+function isByName(keyword: string): boolean {
+  return KEYWORDS.get(keyword)?.holds === 'names' || keyword === '$defs' || keyword === 'definitions'
 }

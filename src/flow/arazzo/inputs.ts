@@ -6,7 +6,7 @@
 import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { parseCondition } from '../expression/criterion.ts'
-import type { Schema } from '../openapi/description.ts'
+import type { Schema } from '../openapi/schema.ts'
 import { checkedSchema, referenced } from './input-schema.ts'
 import type { Input, Mint } from './model.ts'
 import { type Scope, textOf, texts } from './scope.ts'

@@ -4,7 +4,9 @@
 import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
 import type { Template } from '../expression/expression.ts'
-import { findOperation, type Operation, placeOf, unescaped } from '../openapi/description.ts'
+import { type ApiDescription, findOperation, type Operation, placeOf } from '../openapi/description.ts'
+import { unescaped } from '../openapi/reference.ts'
+import { faultsOf, problemOf } from '../openapi/used.ts'
 import { type Scope, sourceNames } from './scope.ts'
 import { ARAZZO } from './structure.ts'
 
@@ -51,7 +53,7 @@ function byId(scope: Scope, operationId: string, what: string, place: Path): Cal
   const description = descriptionOf(scope, source, place)
   if (description === undefined) return undefined
   const operation = findOperation(description, qualified?.[2] ?? operationId)
-  if (!('hint' in operation)) return { source, operation }
+  if (!('hint' in operation)) return used(scope, description, { source, operation })
   const message = `${what} calls operation "${qualified?.[2] ?? operationId}", which "${source}" does not have`
   reader.add({ code: 'FLOW_REFERENCE', message, hint: operation.hint }, place)
   return undefined
@@ -79,9 +81,16 @@ function byPath(scope: Scope, operationPath: string, what: string, place: Path):
   if (description === undefined) return undefined
   const path = unescaped(pointer)
   const operation = description.places.get(placeOf(method, path))
-  if (operation !== undefined) return { source, operation }
+  if (operation !== undefined) return used(scope, description, { source, operation })
   scope.unknownName('operation', placeOf(method, path), description.places.keys(), place, 0, ` in "${source}"`)
   return undefined
+}
+
+/** Reports what cannot be read of an operation, before anything is sent: judging its answer would end without a verdict. */
+function used(scope: Scope, description: ApiDescription, called: Called): Called {
+  for (const fault of faultsOf(description, called.operation))
+    if (!fault.isWarning) scope.reader.problems.push(problemOf(description, fault))
+  return called
 }
 
 /** Redocly's extension: a call that is in no description, so its answer is not documented. */

@@ -21,14 +21,14 @@ export interface Pattern {
 interface PatternOptions {
   /** the whole text must match, not a part of it */
   readonly whole?: boolean
-  /** in an I-Regexp (RFC 9485) a dot excludes carriage returns too */
-  readonly dialect?: 're2' | 'i-regexp'
+  /** in an I-Regexp (RFC 9485) a dot excludes carriage returns too; ECMA-262 has more white space and line breaks */
+  readonly dialect?: 're2' | 'i-regexp' | 'ecma-262'
 }
 
 /** Parses a pattern. Throws ExpressionError, `unsupported` where other engines know the construct. */
 export function parsePattern(source: string, { whole = false, dialect = 're2' }: PatternOptions = {}): Pattern {
   if (source.length > MAX_PATTERN) throw tooLong('regular expression', source.length, MAX_PATTERN)
-  const pattern = compile(source, dialect === 're2' ? source : source.replace(DOT, (part) => DOTS[part] ?? part))
+  const pattern = compile(source, TRANSLATIONS[dialect](source))
   const size = pattern.programSize()
   const test = (text: string): boolean => {
     if (size * text.length > MAX_WORK) {
@@ -43,6 +43,74 @@ export function parsePattern(source: string, { whole = false, dialect = 're2' }:
 /** A dot, and the constructs in which a dot is a literal. */
 const DOT = /\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]|\./g
 const DOTS: Readonly<Record<string, string>> = { '.': '[^\\n\\r]' }
+
+const TRANSLATIONS: Readonly<Record<NonNullable<PatternOptions['dialect']>, (source: string) => string>> = {
+  re2: (source) => source,
+  'i-regexp': (source) => source.replace(DOT, (part) => DOTS[part] ?? part),
+  'ecma-262': fromEcma,
+}
+
+/**
+ * Parses a pattern of JSON Schema, which is one of ECMA-262. Throws ExpressionError: `unsupported` where ECMA-262 knows the
+ * pattern and RE2 doesn't (a lookaround, a backreference, a repetition beyond 1000), else the pattern is wrong.
+ */
+export function parseSchemaPattern(source: string): Pattern {
+  try {
+    return parsePattern(source, { dialect: 'ecma-262' })
+  } catch (error) {
+    if (!(error instanceof ExpressionError) || error.unsupported || !isEcma(source)) throw error
+    const { offset, expected = 'a smaller one' } = error
+    throw new ExpressionError({ message: `RE2 cannot run it, and expects ${expected}`, offset, unsupported: true })
+  }
+}
+
+/** Only compiles it. Descriptions write patterns for either mode of the engine. */
+function isEcma(source: string): boolean {
+  return ['u', ''].some((flags) => {
+    try {
+      new RegExp(source, flags)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** White space of ECMA-262 (§22.2.2.9), as members of a class, and everything else. */
+const SPACE = '\\t-\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}'
+const NO_SPACE =
+  '\\x00-\\x08\\x0e-\\x1f!-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}' +
+  '\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{fefe}\\x{ff00}-\\x{10ffff}'
+/** How RE2 writes what means something else there; inside a class, and outside of one. */
+const IN_CLASS: Readonly<Record<string, string>> = { '\\s': SPACE, '\\S': NO_SPACE, '\\b': '\\x08', '[': '\\[' }
+const OUTSIDE: Readonly<Record<string, string>> = {
+  '\\s': `[${SPACE}]`,
+  '\\S': `[${NO_SPACE}]`,
+  '.': '[^\\n\\r\\x{2028}\\x{2029}]',
+}
+
+/** Two escaped halves of one code point above U+FFFF, which RE2 knows as a whole only. */
+const PAIR = /\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})/gi
+
+function fromEcma(source: string): string {
+  const whole = source.replace(PAIR, (_, high: string, low: string) => {
+    const point = String.fromCharCode(Number.parseInt(high, 16), Number.parseInt(low, 16)).codePointAt(0) ?? 0
+    return `\\u{${point.toString(16)}}`
+  })
+  let isInside = false
+  return RE2JS.translateRegExp(
+    whole.replace(/\\[\s\S]|\[\^?\]?|\]|\./g, (part) => {
+      // The empty classes "[]" and "[^]" are left to the library.
+      if (!isInside && part.startsWith('[')) {
+        isInside = !part.endsWith(']')
+        return part
+      }
+      if (!isInside) return OUTSIDE[part] ?? part
+      if (part.endsWith(']') && !part.startsWith('\\')) isInside = false
+      return part.startsWith('[') ? part.replace('[', '\\[') : (IN_CLASS[part] ?? part)
+    }),
+  )
+}
 
 function compile(source: string, translated: string): RE2JS {
   try {

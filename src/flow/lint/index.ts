@@ -8,6 +8,7 @@ import { type Document, readFlowDocument } from '../document/document.ts'
 import { parsedFlow } from '../index.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
 import { lintCriteria } from './criteria.ts'
+import { lintDescriptions } from './descriptions.ts'
 import { type EffectOf, knowsExtension, lintExtension } from './extension.ts'
 import { locate } from './files.ts'
 import { type Finding, Findings, MOST_FINDINGS } from './findings.ts'
@@ -82,7 +83,7 @@ async function lintFile(file: string, structureOnly: boolean, effectOf: EffectOf
     if (!(error instanceof ToolError)) throw error
     return { findings: error.problems.map(findingOf).slice(0, MOST_FINDINGS), beyond: 0 }
   }
-  const { flow, problems: refused } = await parsedFlow(document)
+  const { flow, problems: refused, descriptions } = await parsedFlow(document)
   const view = viewOf(document)
   const findings = new Findings(document)
   const secrets = lintSecrets(view, findings)
@@ -90,6 +91,7 @@ async function lintFile(file: string, structureOnly: boolean, effectOf: EffectOf
   lintCriteria(view, findings)
   lintUsage(view, findings)
   lintExtension(view, { flow, effectOf }, findings)
+  if (!structureOnly) lintDescriptions(descriptions, refused, findings)
   const read = readingFindings(refused, view, structureOnly)
   const byName = placesRefusedByName(view, findings.list)
   const own = findings.list

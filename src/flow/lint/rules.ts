@@ -63,6 +63,19 @@ export const RULES = {
     why: 'on UAT and production such a call is named and confirmed like a change of the client, whatever the workflow says of itself',
     remedy: 'where it changes nothing, write x-dcr: { safe: true } on the operation in its API description',
   },
+  'description-unread': {
+    level: 'warning',
+    title: 'a part of an API description that cannot be read, in an operation that the flow does not call',
+    why: 'a flow that calls the operation is refused before anything is sent',
+    remedy: 'correct the description',
+  },
+  'pattern-not-judged': {
+    level: 'warning',
+    title:
+      'a pattern of an API description that RE2 cannot run: a lookaround, a backreference, a repetition beyond 1000',
+    why: 'other engines can take endless time for it; whether a text matches is left open, so an answer with such a text does not pass',
+    remedy: 'write the pattern without it, or check the value in a criterion',
+  },
   'given-missing': {
     level: 'warning',
     title: 'a workflow that must have a stored registration and does not say so',

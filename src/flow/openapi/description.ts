@@ -1,11 +1,12 @@
 /**
  * What a step needs of an OpenAPI 3.1 description: its operations by operationId, their request shape, their documented
- * answers and whether they demand a client certificate. Descriptions are trusted to be OpenAPI; what is used is checked.
+ * answers and whether they demand a client certificate. Reads any description; `used.ts` says what is wrong with an operation.
  */
 import { nearest, type Problem, type SourceLocation } from '../../record/errors.ts'
-import { type Document, type Path, readDocument } from '../document/document.ts'
-import { EXAMPLES, modernized } from './dialect.ts'
+import { type Document, readDocument } from '../document/document.ts'
 import { type Encoding, encodingsOf } from './media-type.ts'
+import { resolve } from './reference.ts'
+import type { Schema } from './schema.ts'
 
 export interface ApiDescription {
   readonly document: Document
@@ -65,9 +66,6 @@ export function placeOf(method: string, path: string): string {
   return `${method.toUpperCase()} ${path}`
 }
 
-/** A JSON Schema as written in the description; `#/…` references point into `description.document.data`. */
-export type Schema = boolean | Readonly<Record<string, unknown>>
-
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
 
 /** Reads a description; problems are added to `problems`, so that all files report at once. */
@@ -76,8 +74,7 @@ export async function readApiDescription(
   at: SourceLocation,
   problems: Problem[],
 ): Promise<ApiDescription> {
-  const read = await readDocument(file, 'API description', at)
-  const document = /^3\.0\./.test(String(record(read.data).openapi)) ? { ...read, data: modernized(read.data) } : read
+  const document = await readDocument(file, 'API description', at)
   const root = record(document.data)
   const operations = new Map<string, Operation>()
   const places = new Map<string, Operation>()
@@ -92,7 +89,6 @@ export async function readApiDescription(
     })
     return description
   }
-  checkReferences(document, problems)
   for (const [path, written] of Object.entries(record(root.paths))) {
     const item = record(resolveReference(root, written))
     for (const method of METHODS) {
@@ -137,50 +133,6 @@ function markOf(extension: unknown, method: string, add: (problem: Problem) => v
     return undefined
   }
   return isSafe ? 'safe' : (registration as Mark)
-}
-
-/** Reports references without a target: they would silently switch off the check of an answer. */
-function checkReferences(document: Document, problems: Problem[]): void {
-  const seen = new Set<object>()
-  const open: Place[] = []
-  const visit = (node: unknown, key: string, above: Place | undefined) => {
-    if (typeof node !== 'object' || node === null || seen.has(node)) return
-    seen.add(node)
-    open.push({ node, key, above })
-  }
-  visit(document.data, '', undefined)
-  for (let place = open.pop(); place !== undefined; place = open.pop()) {
-    for (const [key, child] of Object.entries(place.node)) {
-      if (key !== '$ref' || typeof child !== 'string') {
-        if (!EXAMPLES.has(key)) visit(child, key, place)
-      } else if (child !== '#' && !child.startsWith('#/')) {
-        problems.push({
-          code: 'FLOW_UNSUPPORTED',
-          message: `reference "${child}" leads out of the API description`,
-          at: document.at([...pathOf(place), key]),
-          expected: '#/… within the same file',
-        })
-      } else if (target(document.data, child) === undefined) {
-        problems.push({
-          code: 'FLOW_REFERENCE',
-          message: `reference "${child}" leads nowhere`,
-          at: document.at([...pathOf(place), key]),
-        })
-      }
-    }
-  }
-}
-
-/** Builds its path only on demand: a description has thousands of places and hardly ever a mistake. */
-interface Place {
-  readonly node: object
-  readonly key: string
-  readonly above: Place | undefined
-}
-
-function pathOf({ key, above }: Place): Path {
-  if (above === undefined) return []
-  return [...pathOf(above), Array.isArray(above.node) ? Number(key) : key]
 }
 
 interface Draft {
@@ -287,30 +239,9 @@ export function findOperation(description: ApiDescription, operationId: string):
 /** Follows `#/…` references, a bounded number of times. */
 function resolveReference(root: Readonly<Record<string, unknown>>, value: unknown, hops = 0): unknown {
   const reference = record(value).$ref
-  if (typeof reference !== 'string' || !reference.startsWith('#/') || hops > 16) return value
-  return resolveReference(root, target(root, reference), hops + 1)
-}
-
-function target(root: unknown, reference: string): unknown {
-  if (reference === '#') return root
-  return reference
-    .slice(2)
-    .split('/')
-    .map(unescaped)
-    .reduce<unknown>((node, name) => {
-      if (Array.isArray(node)) return node[Number(name)]
-      return Object.hasOwn(record(node), name) ? record(node)[name] : undefined
-    }, root)
-}
-
-/** A token of a JSON Pointer in a URI fragment (RFC 6901 §6). */
-export function unescaped(token: string): string {
-  const plain = (text: string) => text.replaceAll('~1', '/').replaceAll('~0', '~')
-  try {
-    return plain(decodeURIComponent(token))
-  } catch {
-    return plain(token)
-  }
+  if (typeof reference !== 'string' || hops > 16) return value
+  const target = resolve(root, reference)
+  return 'code' in target ? undefined : resolveReference(root, target.value, hops + 1)
 }
 
 function content(value: Readonly<Record<string, unknown>>): ReadonlyMap<string, Schema> {

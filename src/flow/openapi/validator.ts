@@ -1,6 +1,11 @@
-/** Checks a value against a JSON Schema of a description or an input. The validator generates no code. */
-import { type Schema as DraftSchema, dereference, type OutputUnit, validate } from '@cfworker/json-schema'
-import type { Schema } from './description.ts'
+/**
+ * Judges a value by a JSON Schema (2020-12) of a description or an input. Never throws: a keyword that cannot be read or run
+ * is not judged, which is neither a pass nor a failure. The work for one value is bounded.
+ */
+import type { Pattern } from '../expression/pattern.ts'
+import { JUDGES } from './judges.ts'
+import { type Answer, type Application, describe, type Judging, type Place, type Spot } from './judging.ts'
+import { reachable, type Schema, type SchemaNode, schemasOf } from './schema.ts'
 
 export interface Violation {
   /** JSON Pointer to the member, "" for the root */
@@ -9,110 +14,135 @@ export interface Violation {
   readonly actual: string
 }
 
-/** Validates `value`; `root` is the document that `#/…` references of the schema point into. Innermost violations only. */
-export function violationsOf(schema: Schema, value: unknown, root: unknown): readonly Violation[] {
-  const lookup = lookupOf(root)
-  // A schema from elsewhere (a workflow's inputs) is not part of the root and is resolved on its own.
-  const own =
-    typeof schema === 'object' && !('__absolute_uri__' in schema) ? dereference(schema as DraftSchema) : lookup
-  const { errors } = validate(value, schema as DraftSchema, '2020-12', own, false)
-  const leaves = errors.filter((error) => !WRAPPERS.has(error.keyword) && !isInsideAlternative(error, errors))
-  const seen = new Map<string, Violation>()
-  for (const error of leaves) {
-    const violation = violationFrom(error, schema, value, root)
-    if (!seen.has(violation.pointer)) seen.set(violation.pointer, violation)
-  }
-  return [...seen.values()]
+export interface Judgement {
+  /** the innermost ones, one for each member that has any, in the order in which they were found */
+  readonly violations: readonly Violation[]
+  /** number of further members with a violation */
+  readonly beyond: number
+  /** why there is no verdict, in plain words; empty where there is one */
+  readonly unjudged: readonly string[]
 }
 
-const lookups = new WeakMap<object, ReturnType<typeof dereference>>()
+/** Judges `value`; `root` is the document that `#/…` references of the schema point into. */
+export function judgeValue(schema: Schema, value: unknown, root: unknown): Judgement {
+  return new Session().judge(schemasOf(root).read(schema, []), value)
+}
 
-/** Indexing a description costs more than validating with it, so it is done once for each document. */
-function lookupOf(root: unknown): ReturnType<typeof dereference> {
-  if (typeof root !== 'object' || root === null) return {}
-  const known = lookups.get(root)
+const MOST_VIOLATIONS = 50
+/** Applications of a keyword: seconds of work, and more than an answer within the limits needs. */
+const MOST_STEPS = 5_000_000
+/** Instructions of compiled patterns times UTF-16 units of the texts they are tried on. */
+const MOST_PATTERN_WORK = 100_000_000
+/** Schemas within each other; the stack holds several times as many. */
+const DEEPEST = 1_000
+
+/** The judging of one value. */
+class Session implements Judging {
+  readonly #violations = new Map<string, Violation>()
+  readonly #reasons = new Set<string>()
+  #beyond = 0
+  #steps = 0
+  #patternWork = 0
+  #depth = 0
+  #stopped = false
+
+  judge(node: SchemaNode, value: unknown): Judgement {
+    const answer = this.evaluate(node, { value, seen: asksForOthers(node) ? new Set() : undefined }, false)
+    return {
+      violations: [...this.#violations.values()],
+      beyond: this.#beyond,
+      unjudged: answer === undefined || this.#stopped ? [...this.#reasons] : [],
+    }
+  }
+
+  evaluate(node: SchemaNode, spot: Spot, silent: boolean): Answer {
+    if (!node.open) return this.refuse({ spot, silent }, 'the member to be absent')
+    if (this.#depth >= DEEPEST) return this.#stop('the value and its schema are nested too deep')
+    if (this.#stopped) return undefined
+    this.#depth += 1
+    let answer: Answer = node.unjudged.length === 0 ? true : this.open(node.unjudged)
+    for (const rule of node.rules.values()) {
+      this.spend(1)
+      if (this.#stopped) break
+      const judge = JUDGES[rule.keyword]
+      const one = judge === undefined || judge(this, { rule, node, spot, silent })
+      if (one === false) answer = false
+      else if (one === undefined && answer === true) answer = undefined
+      if (answer === false && silent) break
+    }
+    this.#depth -= 1
+    return this.#stopped && answer === true ? undefined : answer
+  }
+
+  below({ spot, silent }: Application, node: SchemaNode, key: string | number): Answer {
+    spot.seen?.add(key)
+    const value = (spot.value as Readonly<Record<string | number, unknown>>)[key]
+    return this.evaluate(node, { value, above: spot, key, seen: spot.seen && new Set() }, silent)
+  }
+
+  inPlace({ spot, silent }: Place, node: SchemaNode): Answer {
+    if (spot.seen === undefined) return this.evaluate(node, spot, silent)
+    const seen = new Set<string | number>()
+    const answer = this.evaluate(node, { ...spot, seen }, silent)
+    if (answer !== false) for (const key of seen) spot.seen.add(key)
+    return answer
+  }
+
+  test(pattern: Pattern, text: string): boolean | undefined {
+    this.#patternWork += pattern.size * text.length
+    if (this.#patternWork > MOST_PATTERN_WORK) return this.#stop('its patterns take too much work on this value')
+    return pattern.test(text)
+  }
+
+  refuse(
+    { spot, silent }: Place,
+    expected: string,
+    { key, actual }: { readonly key?: string; readonly actual?: string } = {},
+  ): false {
+    if (silent) return false
+    const pointer = pointerOf(key === undefined ? spot : { value: undefined, above: spot, key })
+    if (this.#violations.has(pointer)) return false
+    if (this.#violations.size < MOST_VIOLATIONS)
+      this.#violations.set(pointer, { pointer, expected, actual: actual ?? describe(spot.value) })
+    else this.#beyond += 1
+    return false
+  }
+
+  open(reasons: readonly string[]): undefined {
+    for (const reason of reasons) this.#reasons.add(reason)
+    return undefined
+  }
+
+  spend(steps: number): void {
+    this.#steps += steps
+    if (this.#steps > MOST_STEPS) this.#stop('its schema takes too much work on this value')
+  }
+
+  #stop(reason: string): undefined {
+    this.#stopped = true
+    return this.open([reason])
+  }
+}
+
+const asking = new WeakMap<SchemaNode, boolean>()
+
+/** Whether a keyword about members or items that no other keyword judges can be reached. */
+function asksForOthers(node: SchemaNode): boolean {
+  const known = asking.get(node)
   if (known !== undefined) return known
-  const lookup = dereference(root as DraftSchema)
-  lookups.set(root, lookup)
-  return lookup
-}
-
-/** Keywords whose error only repeats an error found deeper in the value. */
-const WRAPPERS = new Set([
-  'properties',
-  'patternProperties',
-  'additionalProperties',
-  'items',
-  'prefixItems',
-  '$ref',
-  'allOf',
-  'if',
-])
-const ALTERNATIVES = new Set(['anyOf', 'oneOf'])
-
-/** The errors of one branch of an anyOf are left out: the violation is that no branch matched. */
-function isInsideAlternative(error: OutputUnit, errors: readonly OutputUnit[]): boolean {
-  return errors.some(
-    (other) =>
-      ALTERNATIVES.has(other.keyword) &&
-      error !== other &&
-      error.keywordLocation.startsWith(`${other.keywordLocation}/`),
+  const found = [...reachable([node])].some(
+    ({ rules }) => rules.has('unevaluatedProperties') || rules.has('unevaluatedItems'),
   )
+  asking.set(node, found)
+  return found
 }
 
-function violationFrom(error: OutputUnit, schema: Schema, value: unknown, root: unknown): Violation {
-  const pointer = decodeURIComponent(error.instanceLocation.replace(/^#/, ''))
-  const rule = at(schema, error.keywordLocation, root)
-  const actual = at(value, error.instanceLocation)
-  if (error.keyword === 'required' || error.keyword === 'dependentRequired') {
-    const name = /does not have (?:required property )?"(.*)"\.$/.exec(error.error)?.[1] ?? ''
-    return { pointer: `${pointer}/${escapeToken(name)}`, expected: 'the member to be there', actual: 'absent' }
-  }
-  return { pointer, expected: expectation(error.keyword, rule), actual: describe(actual, error.keyword) }
-}
-
-function expectation(keyword: string, rule: unknown): string {
-  const text = JSON.stringify(rule)
-  const words: Readonly<Record<string, string>> = {
-    type: Array.isArray(rule) ? rule.join(' or ') : String(rule),
-    enum: `one of ${Array.isArray(rule) ? rule.map((item) => JSON.stringify(item)).join(', ') : text}`,
-    const: String(text),
-    pattern: `text that matches ${String(rule)}`,
-    format: `a ${String(rule)}`,
-    minLength: `at least ${String(rule)} characters`,
-    minimum: `at least ${String(rule)}`,
-    maximum: `at most ${String(rule)}`,
-    minItems: `at least ${String(rule)} items`,
-  }
-  return words[keyword] ?? `${keyword} ${text ?? ''}`.trim()
-}
-
-function describe(value: unknown, keyword: string): string {
-  if (value === undefined) return 'absent'
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return `an array of ${value.length}`
-  if (typeof value === 'object') return 'an object'
-  const text = JSON.stringify(value)
-  // Never shortened: the redaction would not recognise half a secret.
-  if (text.length > LONGEST_SHOWN) return `a ${typeof value} of ${text.length - 2} characters`
-  return keyword === 'type' ? `${typeof value} ${text}` : text
-}
-
-/** Characters of a value that a check quotes; the record holds the whole answer. */
-const LONGEST_SHOWN = 300
-
-/** Walks a JSON Pointer fragment; where a keyword location passes through `$ref`, the walk goes on at its target. */
-function at(start: unknown, location: string, root?: unknown): unknown {
-  let node = start
-  for (const raw of location.replace(/^#\/?/, '').split('/')) {
-    if (raw === '') continue
-    const token = decodeURIComponent(raw).replaceAll('~1', '/').replaceAll('~0', '~')
-    const next = (node as Record<string, unknown> | undefined)?.[token]
-    node = token === '$ref' && typeof next === 'string' ? at(root, next) : next
-  }
-  return node
-}
-
-function escapeToken(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
+function pointerOf(spot: Spot): string {
+  const tokens: string[] = []
+  for (let at: Spot | undefined = spot; at?.above !== undefined; at = at.above)
+    tokens.push(String(at.key).replaceAll('~', '~0').replaceAll('/', '~1'))
+  return tokens
+    .toReversed()
+    .map((token) => `/${token}`)
+    .join('')
 }
