@@ -102,14 +102,14 @@ export async function readApiDescription(
       const found = operation({ root, item, raw, operationId: name, method, path, description, mark })
       places.set(placeOf(method, path), found)
       if (typeof operationId !== 'string') continue
-      if (operations.has(operationId)) {
+      if (!operations.has(operationId)) operations.set(operationId, found)
+      else {
         problems.push({
           code: 'FLOW_STRUCTURE',
           message: `operationId "${operationId}" occurs twice`,
           at: document.at(['paths', path, method, 'operationId']),
         })
       }
-      operations.set(operationId, found)
     }
   }
   return description
