@@ -26,6 +26,8 @@ export function vaultOf(
     readonly name: string
     readonly flags: readonly string[]
     readonly class: 'mock' | 'uat' | 'prod'
+    /** of the project */
+    readonly folder?: string | undefined
     readonly vault: {
       readonly folder: string
       readonly key?: Secret | undefined
@@ -38,5 +40,15 @@ export function vaultOf(
   // Registrations on the twin are worth nothing, so their key may lie beside the vault; real ones have theirs in the home folder.
   const keyFolder = environment.class === 'mock' ? dirname(folder) : join(homedir(), '.config', 'thredd-dcr')
   const keys = keySource({ key, keyFile, keyFolder, vaultDir: folder }, new Files(ports.files))
-  return new Vault({ folder, key: keys, environment: environment.name, flags: environment.flags, now, ...ports })
+  const project = environment.class === 'mock' ? undefined : environment.folder
+  const usualFolder = project && join(project, '.vault', environment.name)
+  return new Vault({
+    folder,
+    usualFolder,
+    key: keys,
+    environment: environment.name,
+    flags: environment.flags,
+    now,
+    ...ports,
+  })
 }

@@ -16,6 +16,8 @@ import { Writer } from './writer.ts'
 
 export interface VaultOptions {
   readonly folder: string
+  /** where the vault lies unless a setting says otherwise */
+  readonly usualFolder?: string | undefined
   /** 32 bytes, or where to find them */
   readonly key: Uint8Array | KeySource
   readonly environment: string
@@ -38,11 +40,14 @@ export class Store {
   readonly #now: () => Date
   readonly #files: Files
   readonly #folder: Folder
+  /** the log in the usual folder, where that is another one */
+  readonly #usualLog: string | undefined
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
   constructor({
     folder,
+    usualFolder,
     key,
     environment,
     flags = ['--env', environment],
@@ -56,7 +61,10 @@ export class Store {
     this.#now = now
     this.#files = new Files(files)
     this.state = new State(environment)
-    const path = join(resolve(folder), environment.replaceAll(/[^\w.-]/g, '_'))
+    const fileName = environment.replaceAll(/[^\w.-]/g, '_')
+    const path = join(resolve(folder), fileName)
+    const isUsual = usualFolder === undefined || resolve(usualFolder) === resolve(folder)
+    this.#usualLog = isUsual ? undefined : join(resolve(usualFolder), `${fileName}.log`)
     const keys = key instanceof Uint8Array ? keySourceOf(key) : key
     this.#folder = new Folder(resolve(folder), { files: this.#files, lockPath: `${path}.lock`, waitMs: lockWaitMs })
     this.log = new Log(`${path}.log`, { files: this.#files, keys, reader: this.state })
@@ -95,6 +103,17 @@ export class Store {
 
   demandReadable(): void {
     if (this.log.problem !== undefined) throw new ToolError([this.log.problem])
+  }
+
+  /** An empty vault beside one that holds clients would let a run register over them. @throws VAULT_UNWRITABLE */
+  demandNoOther(): void {
+    if (this.log.exists || this.#usualLog === undefined || this.#files.factsOf(this.#usualLog) === undefined) return
+    fail({
+      code: 'VAULT_UNWRITABLE',
+      message: `vault folder "${this.#folder.path}" holds no vault of "${this.environment}", but the project has one; nothing was sent`,
+      found: `"${this.#usualLog}"`,
+      hint: 'leave VAULT_DIR away, name the folder that holds the vault with it, or move the vault there',
+    })
   }
 
   get problems(): readonly Problem[] {

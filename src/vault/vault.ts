@@ -63,6 +63,7 @@ export class Vault {
    */
   async prepare(): Promise<readonly string[]> {
     return await this.#store.exclusively(() => {
+      this.#store.demandNoOther()
       const made = this.#store.ensure()
       this.#store.demandReadable()
       const tidied = this.#store.tidy()

@@ -1,9 +1,11 @@
 /** What the vault knows of a client, from its answers and its calls. */
 import { createHash } from 'node:crypto'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { Secret } from '../../src/secret/index.ts'
-import { fingerprint, type Probe, proveToken, type Registration, recover } from '../../src/vault/index.ts'
+import { fingerprint, type Probe, proveToken, type Registration, recover, vaultOf } from '../../src/vault/index.ts'
 import {
   answer,
   asLeft,
@@ -13,6 +15,7 @@ import {
   ended,
   eventsIn,
   fallbacks,
+  KEY,
   logIn,
   register,
   temporaryFolder,
@@ -357,6 +360,34 @@ test('what is imported takes its place by its time: an old deletion buries no cl
   expect((await thrown(vault.import(CLIENT_ID, [{ kind: 'answer' }]))).message).toContain(
     'holds what is no entry of a vault',
   )
+})
+
+test('VAULT_DIR of a folder without a vault does not hide the vault that the project has', async () => {
+  const project = await temporaryFolder()
+  const environment = (folder: string, name = 'uat') => ({
+    ...({ name, flags: [], class: 'uat', folder: project } as const),
+    vault: { folder, key: new Secret(Buffer.from(KEY).toString('base64url'), 'VAULT_KEY') },
+  })
+  const open = (...about: Parameters<typeof environment>) => {
+    const vault = vaultOf(environment(...about), { now: () => new Date() })
+    onTestFinished(() => vault.close())
+    return vault
+  }
+  const usual = join(project, '.vault', 'uat')
+  await open(usual).prepare()
+
+  const { problems } = await thrown(open(join(project, 'empty')).prepare())
+  expect(problems).toEqual([
+    {
+      code: 'VAULT_UNWRITABLE',
+      message: `vault folder "${join(project, 'empty')}" holds no vault of "uat", but the project has one; nothing was sent`,
+      found: `"${join(usual, 'uat.log')}"`,
+      hint: 'leave VAULT_DIR away, name the folder that holds the vault with it, or move the vault there',
+    },
+  ])
+  await open(join(project, 'empty'), 'prod').prepare()
+  await cp(usual, join(project, 'moved'), { recursive: true })
+  await open(join(project, 'moved')).prepare()
 })
 
 const OURS = { clientId: CLIENT_ID, softwareId: 'software-1' }
