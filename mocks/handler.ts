@@ -1,4 +1,4 @@
-/** Two kinds of msw handler that msw's own `http` does not make. */
+/** Three kinds of msw handler that msw's own `http` does not make. */
 import { getResponse, HttpHandler, RequestHandler } from 'msw'
 
 /**
@@ -43,5 +43,29 @@ export class HandshakeRefusal extends HttpHandler {
       () => Response.error(),
     )
     this.hosts = hosts
+  }
+}
+
+/** A rule that the servers keep, and that a fault makes them break. */
+export type Rule =
+  | 'registration-token-is-checked'
+  | 'registration-token-is-known'
+  | 'statement-is-signed'
+  | 'one-client-for-an-application'
+  | 'update-removes-metadata'
+
+/** Makes the server break a rule in one operation, for as long as it is in use. Answers nothing itself. */
+export class BrokenRule extends HttpHandler {
+  readonly rule: Rule
+  readonly operation: string
+
+  constructor(rule: Rule, operation: string) {
+    super(
+      /.+/,
+      () => false,
+      () => undefined,
+    )
+    this.rule = rule
+    this.operation = operation
   }
 }

@@ -126,14 +126,14 @@ function faults(): string[] {
   return [
     '## Faults',
     '',
-    '`--fault name[:operation][=value]` (again for more). Without an operation the fault affects every one. An operation is an',
+    '`--fault name[:operation][=value]` (again for more). Without an operation the fault affects every one that it can. It is an',
     'operationId of flows/apis.',
     '',
     ...table(
       ['Fault', 'What it does', 'Value', 'Result in a flow'],
-      Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value, red }]) => [
+      Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value, red, operations }]) => [
         `\`${name}\``,
-        what,
+        operations === undefined ? what : `${what} (${operations.join(', ')})`,
         value === undefined ? '' : `${value.about}${value.default === undefined ? '' : ` (\`${value.default}\`)`}`,
         red,
       ]),

@@ -1,5 +1,6 @@
 /** The interface of a handler, and the row that describes one: one row per documented operation. Helpers to read a request. */
 import type { X509Certificate } from 'node:crypto'
+import type { Rule } from './handler.ts'
 import { type RefusalName, refuse } from './refusals.ts'
 import type { State } from './state.ts'
 import type { Switches } from './switches.ts'
@@ -18,6 +19,8 @@ export interface Call {
   readonly trace: string
   /** a documented URL as the address under which the twin is reached */
   readonly publish: (url: string) => string
+  /** Whether a fault makes the server break this rule in the operation. */
+  breaks(rule: Rule): boolean
   /** Adds the decision, in words and without secrets, to the log entry. */
   note(decision: string): void
 }

@@ -12,7 +12,7 @@ import {
   type PresentedCertificate,
 } from './client-certificate.ts'
 import { json, text, whole, withHeading } from './content.ts'
-import { HandshakeRefusal, RouteHandler } from './handler.ts'
+import { BrokenRule, HandshakeRefusal, RouteHandler, type Rule } from './handler.ts'
 import { AUTHORIZATION, HOSTS, hostOf, type Server } from './hosts.ts'
 import type { Snapshot } from './model.ts'
 import type { Pki } from './pki.ts'
@@ -117,6 +117,7 @@ class ActiveCall implements Call {
   overrides: readonly RequestHandler[]
   decision = ''
   #trace: string | undefined
+  readonly #broken: readonly Rule[]
 
   constructor(received: ReceivedRequest, target: Target, overrides: readonly RequestHandler[], servers: Servers) {
     this.received = received
@@ -125,6 +126,10 @@ class ActiveCall implements Call {
     const method = received.method === 'HEAD' ? 'GET' : received.method
     this.match = target.matches.find(({ route }) => route.method === method)
     this.overrides = overrides
+    const operation = this.match?.route.operation
+    this.#broken = overrides.flatMap((one) =>
+      one instanceof BrokenRule && one.operation === operation ? one.rule : [],
+    )
     this.state = servers.state
     this.switches = servers.switches
     this.publish = servers.publish
@@ -145,6 +150,10 @@ class ActiveCall implements Call {
 
   get params(): Call['params'] {
     return this.match?.params ?? {}
+  }
+
+  breaks(rule: Rule): boolean {
+    return this.#broken.includes(rule)
   }
 
   note(decision: string): void {

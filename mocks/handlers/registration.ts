@@ -58,7 +58,7 @@ async function enrol(call: Call, body: Json, initial: string | undefined): Promi
   const registration = register(body, statement, coveredScopes(application, statement, state), switches)
 
   // No await from here on: of two registrations at the same time exactly one succeeds.
-  if (state.clients.has(application.clientId)) {
+  if (state.clients.has(application.clientId) && !call.breaks('one-client-for-an-application')) {
     const reason = 'the application already has a client'
     if (switches.secondRegistrationStatus === '400') refuse('alreadyRegistered', reason)
     refuse('conflict', reason, { error_hint: `Object with ID ${application.clientId} exists` })
@@ -126,13 +126,11 @@ export async function update(call: Call): Promise<Response> {
   }
   client.scopes = registration.scopes
   // Documented: a PUT removes the metadata that Thredd has set.
-  client.metadata = undefined
+  if (!call.breaks('update-removes-metadata')) client.metadata = undefined
   if (switches.metadataSet === 'at-once') state.setMetadata(client.clientId)
   if (switches.rotateOnUpdate) client.registrationToken = newRegistrationToken(call)
   if (switches.tokensAfterUpdate === 'revoked') state.revokeTokens(client.clientId)
-  call.note(
-    `updated ${client.clientId} with ${scopesInWords(registration)}${switches.metadataSet === 'at-once' ? '' : '; metadata removed'}`,
-  )
+  call.note(`updated ${client.clientId} with ${scopesInWords(registration)}`)
   return information(membersOf(client, call), 200)
 }
 

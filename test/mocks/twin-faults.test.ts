@@ -1,9 +1,11 @@
 /** Every fault of the catalogue turns the check red that it names, over TLS and in-process, and no step before it. */
+import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { FAULTS, faultsOf, type Pki, startTwin } from '../../mocks/index.ts'
 import { outsideClient } from '../support/outside.ts'
 import { course, type Kind, notPassed, runOnTwin, stepOf } from '../support/run.ts'
-import { CLIENT_ID, makeBench, makePki, URLS } from '../support/twin.ts'
+import { type Bench, CLIENT_ID, makeBench, makePki, URLS } from '../support/twin.ts'
 
 let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
@@ -15,9 +17,73 @@ afterAll(async () => await made[Symbol.asyncDispose]())
 
 const KINDS: readonly Kind[] = ['tls', 'in-process']
 
+/** Each fault that breaks a rule of the servers, with what a client sees of it: without the fault, and with it. */
+const BROKEN = {
+  'token-unchecked': [(bench) => managing(bench, 'PUT', 'short'), [401, 200]],
+  'any-long-token': [
+    async (bench) => `${await managing(bench, 'GET', 'x'.repeat(40))} ${await managing(bench, 'GET', 'short')}`,
+    ['401 401', '200 401'],
+  ],
+  'metadata-kept': [
+    async (bench) => {
+      const { registration_client_uri: url, registration_access_token: bearer } = await bench.register()
+      bench.twin.state.setMetadata(CLIENT_ID)
+      const json = { ...documentedRequest, software_statement: await bench.statement() }
+      await bench.send(String(url), { method: 'PUT', bearer: String(bearer), json })
+      return decodeJwt(await bench.token()).pmid
+    },
+    [undefined, '1'],
+  ],
+  'statement-unverified': [
+    async (bench) => {
+      const statement = await bench.statement()
+      return (await bench.askRegistration({ software_statement: `${statement.slice(0, -8)}AAAAAAAA` })).status
+    },
+    [400, 201],
+  ],
+  'second-registration': [
+    async (bench) => {
+      await bench.register()
+      return (await bench.askRegistration()).status
+    },
+    [400, 201],
+  ],
+} as const satisfies {
+  readonly [Name in keyof typeof FAULTS]?: readonly [(bench: Bench) => Promise<unknown>, readonly [unknown, unknown]]
+}
+
+async function managing(bench: Bench, method: string, bearer: string): Promise<number> {
+  bench.twin.state.deleteClient(CLIENT_ID)
+  const { registration_client_uri: url } = await bench.register()
+  const json = method === 'PUT' ? { ...documentedRequest, software_statement: await bench.statement() } : undefined
+  return (await bench.send(String(url), { method, bearer, ...(json && { json }) })).status
+}
+
+test.for(Object.entries(BROKEN))(
+  'fault %s breaks its rule until it is ended',
+  async ([name, [see, [kept, broken]]]) => {
+    const seenWith = async (fault: string | undefined) => {
+      const bench = makeBench(pki)
+      const faults = fault === undefined ? [] : faultsOf(fault, bench.twin.operations)
+      for (const one of faults) bench.twin.use(...one.handlers(bench.twin))
+      return await see(bench)
+    }
+
+    expect([await seenWith(undefined), await seenWith(name)]).toEqual([kept, broken])
+    const bench = makeBench(pki)
+    bench.twin.use(...faultsOf(name, bench.twin.operations).flatMap((fault) => fault.handlers(bench.twin)))
+    bench.twin.reset()
+    expect(await see(bench)).toEqual(kept)
+  },
+)
+
 /** Each fault as it is written, the step it affects, and the failed checks or the error of that step. */
 const RED: {
-  readonly [Name in keyof typeof FAULTS]: readonly [text: string, step: string, red: readonly string[] | RegExp]
+  readonly [Name in Exclude<keyof typeof FAULTS, keyof typeof BROKEN>]: readonly [
+    text: string,
+    step: string,
+    red: readonly string[] | RegExp,
+  ]
 } = {
   handshake: ['handshake:cardsSmoke', 'cards-call', /^(?:TLS_CLIENT_REFUSED|PEER_CLOSED)$/],
   html400: ['html400:token', 'api-token', /^TLS_CLIENT_REFUSED$/],
@@ -58,7 +124,7 @@ test.for(rows)('fault %s turns step %s red: %s, %s', async ([text, stepId, red, 
 })
 
 test('every fault of the catalogue has a check that it turns red', () => {
-  expect(Object.keys(RED)).toEqual(Object.keys(FAULTS))
+  expect([...Object.keys(RED), ...Object.keys(BROKEN)]).toEqual(Object.keys(FAULTS))
 })
 
 test('a fault in place of an operation leaves the state as it is; one that changes the answer does not', async () => {
@@ -130,6 +196,7 @@ test('an error names what is wrong with a fault', () => {
   expect(wrong('explode')).toThrow('unknown fault "explode"; known are handshake, html400,')
   expect(wrong('constructor')).toThrow('unknown fault "constructor"')
   expect(wrong('cut:nowhere')).toThrow('unknown operation "nowhere"; known are directoryDiscovery,')
+  expect(wrong('metadata-kept:token')).toThrow('fault "metadata-kept" does not affect token; it affects updateClient')
   expect(wrong('cut:token=1')).toThrow('fault "cut" takes no value')
   expect(wrong('status:token')).toThrow('fault "status" needs a value: status')
   expect(wrong('slow:token=soon')).toThrow('fault "slow" needs a whole number; found "soon"')
