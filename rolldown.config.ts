@@ -27,7 +27,7 @@ const types: Plugin = {
 
 /** Bundles with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
 export default {
-  input: { cli: 'src/front/cli/main.ts', vitest: VITEST },
+  input: { cli: 'src/front/cli/main.ts', vitest: VITEST, mocks: 'mocks/index.ts' },
   platform: 'node',
   plugins: [documents, types],
   output: {

@@ -21,7 +21,7 @@ export class RouteHandler<Given extends object> extends RequestHandler {
     return getResponse(this.#alone, given as unknown as Request)
   }
 
-  override async run({ request, requestId }: Parameters<RequestHandler['run']>[0]) {
+  override async run({ request, requestId }: Parameters<RequestHandler['run']>[0]): ReturnType<RequestHandler['run']> {
     return { handler: this, request, requestId, response: await this.#answer(request as unknown as Given) }
   }
 

@@ -24,6 +24,9 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
     ...faults(),
     '## As a library',
     '',
+    'In a project of your own, install this package from a clone of the repository (`npm install --save-dev ../thredd-dcr`) or as',
+    'the tarball that `npm pack` makes of it.',
+    '',
     ...Object.entries(examples).flatMap(([title, text]) => [`### ${title}`, '', '```ts', text.trim(), '```', '']),
   ]
   return `${lines.join('\n').trimEnd()}\n`
