@@ -22,6 +22,7 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
     ...applications(),
     ...hooks(),
     ...faults(),
+    ...comparison(),
     '## As a library',
     '',
     'In a project of your own, install this package from a clone of the repository (`npm install --save-dev ../thredd-dcr`) or as',
@@ -141,6 +142,31 @@ function faults(): string[] {
         red,
       ]),
     ),
+    '',
+  ]
+}
+
+function comparison(): string[] {
+  return [
+    '## Keeping it true',
+    '',
+    '`thredd mock compare <run>` makes the requests of a stored run again, one of UAT for example, from its flows and inputs with',
+    "the twin's own client, keys and hosts, and sends them to the twin. No secret of the run is needed. It lists where the answers",
+    'differ: status, members, types, order, header names, and the few values that say how a server behaves, such as `error` and',
+    '`expires_in`. It then tries every switch, and prints the command that makes the twin answer as the server did:',
+    '',
+    '```',
+    'register / register',
+    '  type /registration_client_uri: the server an address with an encoded id, the twin an address',
+    '      the twin does the same with --switch uriForm=encoded',
+    'the twin answers like the server in all of this with',
+    '  thredd mock --switch uriForm=encoded',
+    '```',
+    '',
+    'A switch is named because it was tried, not because a table says so. What no switch changes is a fact that the twin does not',
+    'have yet. A flow that has changed since the run, by its hash in the record, is refused. Steps that only one side reached say',
+    'nothing, and what a server kept from before the run (a client that exists already, metadata that is set) shows as a status that',
+    'no switch explains. `--switch` and `--switches` set what is known already. Exit code 0 where nothing differs, else 1.',
     '',
   ]
 }

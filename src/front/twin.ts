@@ -1,16 +1,32 @@
 /** The embedded twin as the counterparty of a run. Beside cli/mock.ts the only import of mocks/ in src, loaded only where it is needed. */
-import { createTwin, ensurePki, HOSTS, type Pki, performHook, startTwin, type Twin } from '../../mocks/index.ts'
+import {
+  createTwin,
+  ensurePki,
+  HOSTS,
+  type Pki,
+  performHook,
+  SWITCHES,
+  type Switches,
+  startTwin,
+  type Twin,
+} from '../../mocks/index.ts'
 import type { Fulfil } from '../guard/given.ts'
 import type { Counterparty } from '../run/index.ts'
+
+export type { Switches }
 
 /** Nobody can be asked while a run waits: the twin does at once what Thredd does on request. */
 const AS_THREDD = { metadataSet: 'at-once' } as const
 
 /** Makes the twin's certificates at first use and answers for the documented hosts, on a loopback port or in this process. */
-export async function embeddedTwin(pkiFolder: string, kind: Counterparty['kind'] = 'twin'): Promise<Counterparty> {
+export async function embeddedTwin(
+  pkiFolder: string,
+  kind: Counterparty['kind'] = 'twin',
+  switches: Partial<Switches> = AS_THREDD,
+): Promise<Counterparty> {
   const pki = await ensurePki(pkiFolder, { hosts: HOSTS })
   if (kind === 'twin-in-process') {
-    const twin = createTwin({ pki, switches: AS_THREDD })
+    const twin = createTwin({ pki, switches })
     return {
       kind,
       answer: (request, certificate) => twin.answer(request, certificate),
@@ -18,13 +34,33 @@ export async function embeddedTwin(pkiFolder: string, kind: Counterparty['kind']
       async [Symbol.asyncDispose]() {},
     }
   }
-  const running = await startTwin({ pki, switches: AS_THREDD })
+  const running = await startTwin({ pki, switches })
   return {
     kind,
     connectTo: () => ({ host: '127.0.0.1', port: running.port }),
     fulfil: fulfilOn(running.twin, pki),
     [Symbol.asyncDispose]: () => running.close(),
   }
+}
+
+/**
+ * Each switch with each value that it does not have yet. Seconds are tried that were seen in an answer, and one more, since
+ * expires_in may say one less than a token lives; scopes that were seen too.
+ */
+export function switchesToTry(
+  given: Partial<Switches>,
+  seen: readonly { readonly what: string; readonly recorded: string }[],
+): readonly Partial<Switches>[] {
+  const numbers = seen.flatMap(({ recorded }) =>
+    /^\d{1,9}$/.test(recorded) ? [Number(recorded), Number(recorded) + 1] : [],
+  )
+  const scopes = seen.flatMap(({ what, recorded }) => (what === 'scopes' && recorded !== 'none' ? [recorded] : []))
+  return Object.entries(SWITCHES).flatMap(([name, { values, default: standing }]) => {
+    const all: Readonly<Record<string, readonly unknown[]>> = { boolean: [true, false], seconds: numbers, scopes }
+    const possible = typeof values === 'string' ? (all[values] ?? []) : values
+    const current = given[name as keyof Switches] ?? standing
+    return [...new Set(possible)].filter((value) => value !== current).map((value) => ({ [name]: value }))
+  })
 }
 
 /** Does before a workflow what Thredd's staff or a person at the dashboard of its CA would do, through the twin's hooks. */

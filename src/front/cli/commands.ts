@@ -165,9 +165,10 @@ export const COMMANDS = {
     handler: async () => (await import('./verify.ts')).performVerify,
   },
   mock: {
-    usage: 'thredd mock',
-    about: "the offline twin of Thredd's servers as a server for any client, until Ctrl-C",
-    words: 'none',
+    usage: 'thredd mock [compare <run>]',
+    about:
+      "the offline twin of Thredd's servers as a server for any client, until Ctrl-C; compare: how it differs from a stored run",
+    words: 'any',
     flags: {
       out: {
         value: 'folder',
@@ -191,6 +192,10 @@ export const COMMANDS = {
       ['thredd mock', 'then: thredd run register --env .twin/.env.twin'],
       ['thredd mock --switch scopeMode=strict --state twin.json', 'refuse scopes beyond the roles; remember clients'],
       ['thredd mock --fault answer-lost:registerClient', 'lose the answer of a registration that takes effect'],
+      [
+        'thredd mock compare latest',
+        'send the requests of the newest run to the twin: what differs, and the switch for it',
+      ],
       ['thredd mock --urls documented', 'under the documented names; prints the line for /etc/hosts'],
     ],
     handler: async () => (await import('./mock.ts')).performMock,

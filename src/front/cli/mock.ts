@@ -20,6 +20,7 @@ import {
   readSwitches,
   type SeededApplication,
   SWITCHES,
+  type Switches,
   startAdmin,
   startTwin,
   switchesOf,
@@ -59,7 +60,21 @@ interface MockIo {
   readonly signal: AbortSignal
 }
 
-export async function performMock(invocation: Invocation, { write }: Program): Promise<number> {
+export async function performMock(invocation: Invocation, program: Program): Promise<number> {
+  const [word, name, ...further] = invocation.words
+  if (word === 'compare' && name !== undefined && further.length === 0) {
+    const { performCompare } = await import('./mock-compare.ts')
+    return await performCompare(name, switchesIn(invocation.text('switches'), invocation.texts('switch')), program)
+  }
+  if (word !== undefined) {
+    fail({
+      code: 'USAGE',
+      message: `"thredd mock ${invocation.words.join(' ')}" cannot be`,
+      expected: 'thredd mock, or thredd mock compare <run>',
+      hint: 'runs are listed by their folders in reports; "latest" is the newest',
+    })
+  }
+  const { write } = program
   const options: MockOptions = {
     folder: invocation.text('out') ?? '.twin',
     host: invocation.text('host'),
@@ -107,10 +122,7 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     fail({ code: 'USAGE', message: '"--port 0" goes with "--urls loopback" only', hint: 'name a port, or leave 443' })
   }
   const adminPort = options.adminPort === undefined ? undefined : portOf('--admin', options.adminPort)
-  const switches = {
-    ...readFrom('--switches', options.switchesFile, readSwitches),
-    ...asUsage(() => switchesOf(options.switches ?? [])),
-  }
+  const switches = switchesIn(options.switchesFile, options.switches)
   const seed = readFrom('--seed', options.seedFile, readSeed)
   const applications = [DOCUMENTED, ...(seed?.applications ?? [])]
 
@@ -148,6 +160,10 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
   await stopped(io.signal)
   io.write('stopped\n')
   return 0
+}
+
+function switchesIn(file: string | undefined, settings: readonly string[] = []): Partial<Switches> {
+  return { ...readFrom('--switches', file, readSwitches), ...asUsage(() => switchesOf(settings)) }
 }
 
 /** A request as one line: time, status, request, certificate and the twin's decision. A log entry holds no secret. */

@@ -44,7 +44,7 @@ export function selectionOf(invocation: Invocation, program: Program): Typed['se
 }
 
 /** Folders that hold `flows/` and `fixtures/`; the first match wins. */
-function foldersOf({ here, project, root }: Program): readonly string[] {
+export function foldersOf({ here, project, root }: Pick<Program, 'here' | 'project' | 'root'>): readonly string[] {
   return [...new Set([here, project, root])]
 }
 
@@ -72,7 +72,7 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
 }
 
 /** Where the embedded twin makes its certificates. */
-export function twinFolder({ root }: Program): string {
+export function twinFolder({ root }: Pick<Program, 'root'>): string {
   return join(root, 'fixtures', 'pki')
 }
 
