@@ -155,7 +155,9 @@ export class Redactor {
         const slot = this.#slotOf(name, value)
         if (slot !== undefined)
           eachLeaf(member, (leaf) => {
-            for (const part of partsOfHeader(name, String(leaf), this.#slots)) note(part, name)
+            const parts = partsOfHeader(name, String(leaf), this.#slots)
+            // A private member of a key has a name that is a slot nowhere else.
+            for (const part of parts.length === 0 ? [String(leaf)] : parts) note(part, name)
           })
         this.#note(member, note, depth + 1)
       }

@@ -4,7 +4,7 @@
  */
 import { type ToSource, unescaped } from './escapes.ts'
 import { bytesOf, freeMemory } from './memory.ts'
-import { COOKIE_HEADERS, CREDENTIAL_HEADERS, normalName, type Slot, type Slots } from './slots.ts'
+import { COOKIE_HEADERS, CREDENTIAL_HEADERS, normalName, PRIVATE_JWK_MEMBERS, type Slot, type Slots } from './slots.ts'
 import { bitsOf, isSearched } from './worth.ts'
 
 export interface InText {
@@ -19,6 +19,7 @@ const NAME = /[A-Za-z][A-Za-z0-9_.\x80-\xff-]{1,127}/g
 /** A slot has something between its name and its value. */
 const SEPARATOR = /[=:>\s%&\\]/
 const USERINFO = /:\/\/([^/?#\s@:"'<>]*)(?::([^/?#\s@"'<>]+))?@/g
+const PRIVATE_MEMBER = new RegExp(`"(${PRIVATE_JWK_MEMBERS.join('|')})"\\s{0,8}:\\s{0,8}"([\\w-]{1,4096})"`, 'g')
 /** An expression of a flow, or what stands in the place of a secret. */
 const STANDS_FOR = /^(?:\{?\$[A-Za-z]|\[[\w-]{1,64}(?:#[0-9a-f]{8}|: \w{1,10}|)\])/
 /** Bits from which a value in a sentence is no word. */
@@ -79,6 +80,11 @@ function rangesIn({ plain, isPercent }: Plain, slots: Slots): readonly Range[] {
     if (password !== undefined) ranges.push({ name: 'userinfo', range: [end - password.length, end] })
     else if (isSearched(user)) ranges.push({ name: 'userinfo', range: [end - user.length, end] })
   }
+  if (plain.includes('"kty"'))
+    for (const match of plain.matchAll(PRIVATE_MEMBER)) {
+      const end = match.index + match[0].length - 1
+      ranges.push({ name: match[1] ?? '', range: [end - (match[2] ?? '').length, end] })
+    }
   return ranges.toSorted((a, b) => a.range[0] - b.range[0])
 }
 

@@ -73,6 +73,7 @@ const SLOTS: readonly (readonly [where: string, value: unknown])[] = [
   ['member with a letter of another alphabet', { 'access_t\u043eken': SHORT }],
   ['name and value', { name: 'client_secret', value: SHORT }],
   ['private members of a JWK', { kty: 'oct', k: SHORT }],
+  ['private members of a JWK in JSON that is cut', `{"jwk":{"kty":"oct","k":"${SHORT}"},"n":[`],
   ['JSON in a text', { note: JSON.stringify({ a: { password: SHORT } }) }],
   ['JSON in JSON in a text', { note: JSON.stringify({ x: JSON.stringify({ password: SHORT }) }) }],
   ['JSON that is cut', `{"a":1,"password":"${SHORT}`],
@@ -107,6 +108,13 @@ test.each(SLOTS)('a short secret is hidden in its slot: %s', (_, value) => {
   expect(shown).not.toContain(SHORT)
   expect(shown).not.toContain('44712')
   expect(shown).toMatch(/\[[\w-]+#[0-9a-f]{8}\]/)
+})
+
+test('a private member of a JWK is hidden where it comes again, too', () => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ jwk: { kty: 'oct', k: 'VL4_o2OsS32fhcrtBZDurrA-L5jyvMIlGKpWzKYAtqA' } })
+
+  expect(redactor.text('got VL4_o2OsS32fhcrtBZDurrA-L5jyvMIlGKpWzKYAtqA')).toMatch(/^got \[k#\w{8}\]$/)
 })
 
 test('headers of credentials are hidden whatever their scheme, and the name of a known one stays', () => {

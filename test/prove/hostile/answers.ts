@@ -105,7 +105,7 @@ const json = (answer: Sent, value: unknown, status = answer.status): Sent => ({
 
 /** How the secret is repeated: within the answer, or in place of it. */
 const ECHOES: Readonly<Record<string, Echo>> = {
-  'a member': (spelt, answer) => json(answer, { ...objectOf(answer), note: spelt }),
+  'a member': (spelt, answer) => json(answer, { ...objectOf(answer), echo: spelt }),
   'a name': (spelt, answer) => json(answer, { ...objectOf(answer), [spelt]: 1 }),
   'an error': (spelt, answer) =>
     json(answer, { error: 'invalid_request', error_description: `got ${spelt} here` }, 400),
