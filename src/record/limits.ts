@@ -13,5 +13,22 @@ const TOO_LARGE = 'the step is errored with `TOO_LARGE`'
 
 export const LIMITS = {
   headerBytes: { value: 256 * 1024, unit: 'bytes', of: 'the headers of an answer', beyond: TOO_LARGE },
-  bodyBytes: { value: 10 * 1024 * 1024, unit: 'bytes', of: 'the body of an answer, as it arrives', beyond: TOO_LARGE },
+  codings: { value: 4, unit: 'codings', of: 'an answer that is compressed, one within the other', beyond: TOO_LARGE },
+  jsonDepth: {
+    value: 100,
+    unit: 'levels',
+    of: 'JSON in an answer: objects and lists within each other',
+    beyond: TOO_LARGE,
+  },
+  jsonItems: { value: 250_000, unit: 'members and elements', of: 'JSON in an answer', beyond: TOO_LARGE },
+  bodyBytes: {
+    value: 10 * 1024 * 1024,
+    unit: 'bytes',
+    of: 'the body of an answer, as it arrives and when it is decoded',
+    beyond: TOO_LARGE,
+  },
+  recordedBody: {
+    ...{ value: 64 * 1024, unit: 'characters', of: 'a body in the record' },
+    beyond: 'its beginning stands in the record, with its size and that it was cut',
+  },
 } as const satisfies Readonly<Record<string, Limit>>

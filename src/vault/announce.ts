@@ -87,9 +87,9 @@ export async function announce(store: Store, call: CallAbout): Promise<Announced
  */
 export async function keepAnswer(
   store: Store,
-  { status, body, coding, runId, step, ...about }: RawAnswer & By & About,
+  { status, body, coding, message, runId, step, ...about }: RawAnswer & By & About,
 ): Promise<KeptAnswer | undefined> {
-  const raw = rawOf(body, coding)
+  const raw = rawOf({ body, coding, message })
   if (!isRegistrationAnswer({ status, ...raw })) return undefined
   return await store.exclusively(() => {
     store.ensure()
@@ -153,12 +153,12 @@ function announced(
     const how = outcome === 'unknown' ? 'unanswered' : outcome
     if (how !== 'answered') await store.exclusively(() => store.end(id, how)).catch(() => undefined)
   }
-  const keep = async ({ status, body, coding }: RawAnswer) =>
+  const keep = async ({ status, ...answer }: RawAnswer) =>
     await store.exclusively(() => {
       store.ensure()
       // All that is needed of the call, should it be gone.
       const of = { call: id, clientId, askedAs, softwareId, effect, purpose, runId, step, writer }
-      const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...rawOf(body, coding), ...of }
+      const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...rawOf(answer), ...of }
       store.write(event)
       return isSuccess(status) ? kept(store, event) : undefined
     })

@@ -1,6 +1,6 @@
 /** What an answer says that was kept as it came. Worked out when it is read, so that a mistake in reading it loses nothing. */
-import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import { sha256base64url } from '../identity/jwt.ts'
+import { decoded } from '../record/coding.ts'
 import type { AnswerEvent } from './event.ts'
 
 /** An answer as it came, before it is parsed or judged. */
@@ -10,9 +10,11 @@ export interface RawAnswer {
   readonly body: string | Uint8Array
   /** Content-Encoding, where the body was not decoded */
   readonly coding?: string | undefined
+  /** the body is a whole message that no HTTP parser took: where its own body begins, and whether that comes in chunks */
+  readonly message?: AnswerEvent['message']
 }
 
-type Raw = Pick<AnswerEvent, 'body' | 'encoding' | 'coding'>
+type Raw = Pick<AnswerEvent, 'body' | 'encoding' | 'coding' | 'message'>
 
 /** The two members that cannot be fetched again, and the client they belong to, where the answer has them in usable form. */
 export interface Credentials {
@@ -25,8 +27,8 @@ export interface Credentials {
 }
 
 /** The bytes of an answer: their text, or in base64 where they are no UTF-8. Nothing is parsed or decoded. */
-export function rawOf(body: string | Uint8Array, coding?: string | undefined): Raw {
-  const rest = coding === undefined ? {} : { coding }
+export function rawOf({ body, coding, message }: Omit<RawAnswer, 'status'>): Raw {
+  const rest = { ...(coding === undefined ? {} : { coding }), ...(message === undefined ? {} : { message }) }
   if (typeof body === 'string') return { body, ...rest }
   try {
     return { body: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body), ...rest }
@@ -47,9 +49,10 @@ export function isRegistrationAnswer(answer: Raw & { readonly status: number }):
 
 /** What a kept answer says; each look at a client asks for it again. */
 export const credentialsIn = onceForEach((answer: Raw): Credentials => {
-  const root = jsonObject(textOf(answer) ?? '')
-  const place = root && (holderIn(root) ?? { members: root, clientId: undefined })
-  const members = place?.members
+  const whole = textOf(answer) ?? ''
+  const root = jsonValue(whole)
+  const place = holderIn(root) ?? (isObject(root) ? { members: root, clientId: undefined } : undefined)
+  const members = place?.members ?? membersIn(whole)
   return {
     members,
     clientId: text(members?.client_id) ?? place?.clientId,
@@ -65,54 +68,68 @@ export function fingerprint(token: string): string {
 }
 
 export function jsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
+  const value = jsonValue(body)
+  return isObject(value) ? value : undefined
+}
+
+function jsonValue(body: string): unknown {
   try {
-    const value: unknown = JSON.parse(body.replace(/^\uFEFF/, ''))
-    return isObject(value) ? value : undefined
+    return JSON.parse(body.replace(/^\uFEFF/, ''))
   } catch {
     return undefined
   }
 }
 
-const MEMBERS = ['registration_access_token', 'registration_client_uri']
-/** An answer that grows beyond this when it is decoded was made to. */
-const LARGEST_BYTES = 32 * 1024 * 1024
-
-const DECODERS: Readonly<Record<string, (bytes: Uint8Array) => Buffer>> = {
-  gzip: (bytes) => gunzipSync(bytes, { maxOutputLength: LARGEST_BYTES }),
-  'x-gzip': (bytes) => gunzipSync(bytes, { maxOutputLength: LARGEST_BYTES }),
-  deflate: (bytes) => inflateSync(bytes, { maxOutputLength: LARGEST_BYTES }),
-  br: (bytes) => brotliDecompressSync(bytes, { maxOutputLength: LARGEST_BYTES }),
-  zstd: (bytes) => zstdDecompressSync(bytes, { maxOutputLength: LARGEST_BYTES }),
-  identity: (bytes) => Buffer.from(bytes),
+/** Of a text that was cut, or is JSON within something else: the members that stand in it whole, with their closing quote. */
+function membersIn(whole: string): Readonly<Record<string, unknown>> | undefined {
+  const found = [...MEMBERS, 'client_id', 'software_id'].flatMap((name): [string, unknown][] => {
+    const value = new RegExp(`"${name}"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*")`).exec(whole)?.[1]
+    return value === undefined ? [] : [[name, jsonValue(value)]]
+  })
+  return found.some(([name]) => MEMBERS.includes(name)) ? Object.fromEntries(found) : undefined
 }
 
-/** Undefined where it cannot be decoded. @see [RFC 9110 §8.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-8.4) */
-function textOf({ body, encoding, coding }: Raw): string | undefined {
-  const codings = (coding ?? '').split(',').flatMap((name) => name.trim().toLowerCase() || [])
-  if (codings.length === 0) return encoding === undefined ? body : Buffer.from(body, 'base64').toString()
-  try {
-    const bytes = Buffer.from(body, encoding ?? 'utf8')
-    return codings
-      .reduceRight<Buffer>((content, name) => {
-        const decode = Object.hasOwn(DECODERS, name) ? DECODERS[name] : undefined
-        if (decode === undefined) throw new Error(name)
-        return decode(content)
-      }, bytes)
-      .toString()
-  } catch {
-    return undefined
+const MEMBERS = ['registration_access_token', 'registration_client_uri']
+/** Undefined where it cannot be decoded. */
+function textOf({ body, encoding, coding, message }: Raw): string | undefined {
+  const isPlain = coding === undefined && encoding === undefined && message === undefined
+  if (isPlain && !body.includes('\0')) return body
+  const bytes = Buffer.from(body, encoding ?? 'utf8')
+  const own = message === undefined ? bytes : bytes.subarray(message.bodyAt)
+  const content = decoded(message?.isChunked ? withoutChunks(own) : own, coding, { isCut: message !== undefined })
+  return content.ok ? (inUtf16(content.bytes) ?? content.bytes.toString()) : undefined
+}
+
+/** JSON begins with an ASCII character, so a zero beside it tells that characters have two bytes. */
+function inUtf16(bytes: Buffer): string | undefined {
+  if (bytes[1] === 0) return bytes.toString('utf16le')
+  return bytes[0] === 0 && bytes.length % 2 === 0 ? Buffer.from(bytes).swap16().toString('utf16le') : undefined
+}
+
+/** As far as its chunks can be told (RFC 9112 section 7.1), and what follows them. */
+function withoutChunks(bytes: Buffer): Buffer {
+  const chunks: Buffer[] = []
+  let at = 0
+  for (;;) {
+    const line = /^[\r\n]*([0-9a-f]{1,7})[^\r\n]*\r?\n/i.exec(bytes.toString('latin1', at, at + 100))
+    const size = Number.parseInt(line?.[1] ?? '', 16)
+    if (line === null || size === 0) return Buffer.concat(line === null ? [...chunks, bytes.subarray(at)] : chunks)
+    at += line[0].length
+    chunks.push(bytes.subarray(at, at + size))
+    at += size
   }
 }
 
 /** The first object, from the outside in, that holds one of the members; with the client that those around it name. */
 function holderIn(
-  root: Readonly<Record<string, unknown>>,
+  root: unknown,
 ): { readonly members: Readonly<Record<string, unknown>>; readonly clientId: string | undefined } | undefined {
   let level: { value: unknown; clientId: string | undefined }[] = [{ value: root, clientId: undefined }]
   while (level.length > 0) {
     const next: typeof level = []
     for (const { value, clientId } of level) {
-      if (Array.isArray(value)) next.push(...value.map((one) => ({ value: one, clientId })))
+      // Not spread into one push: a long list would be more arguments than the stack holds.
+      if (Array.isArray(value)) for (const one of value) next.push({ value: one, clientId })
       if (!isObject(value)) continue
       if (MEMBERS.some((name) => Object.hasOwn(value, name))) return { members: value, clientId }
       const named = text(value.client_id) ?? clientId

@@ -100,7 +100,9 @@ function knownOf({ method, step, runId, at, answer, retried }: Call): string {
       ? 'no answer was kept'
       : isSuccess(answer.status)
         ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
-        : `the answer ${answer.status} does not say whether the change was made`
+        : answer.status === 0
+          ? 'what arrived is no answer that can be read'
+          : `the answer ${answer.status} does not say whether the change was made`
   const then = retried === undefined ? '' : `; a later attempt was refused with status ${retried.status}`
   return `${left}; ${came}${then}`
 }

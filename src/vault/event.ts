@@ -33,6 +33,8 @@ const answer = z.looseObject({
   encoding: z.optional(z.literal('base64')),
   /** Content-Encoding, as it came */
   coding: maybe,
+  /** the body is a whole message that no HTTP parser took: how many bytes stand before its own body, and whether that is in chunks */
+  message: z.optional(z.looseObject({ bodyAt: z.int(), isChunked: z.boolean() })),
   /** used where the body names none */
   clientId: text,
   /** of an answer to a call that was written down: all that is needed where the call itself is gone */

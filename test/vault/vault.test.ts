@@ -154,6 +154,42 @@ test.each(['zip', 'gzip', 'aes128gcm'])(
   },
 )
 
+const WHOLE = { bodyAt: 24, isChunked: false }
+
+test.each([
+  ['is cut behind both members', (text: string) => text.slice(0, text.lastIndexOf(',')), 'settled'],
+  ['is cut within its token', (text: string) => text.slice(0, text.indexOf('token-1') + 5), 'ask'],
+  ['is JSON within a page', (text: string) => `<pre>${text}</pre>`, 'settled'],
+])(
+  'of a message that no HTTP parser took, whose body %s, the members are found that are whole',
+  async (_, cut, way) => {
+    const vault = await inNew()
+    const text = cut(
+      JSON.stringify({
+        client_id: CLIENT_ID,
+        registration_client_uri: URI,
+        registration_access_token: 'token-1',
+        more: 1,
+      }),
+    )
+
+    await using intent = await vault.begin(call('register'))
+    await intent.keep({ status: 201, body: Buffer.from(`HTTP/1.1 201 Created\r\n\r\n${text}`), message: WHOLE })
+    await intent.close('answered')
+
+    expect((await vault.unsettled()).map((open) => open.way)).toEqual(way === 'settled' ? [] : [way])
+    expect(await token(vault)).toBe(way === 'settled' ? 'token-1' : undefined)
+  },
+)
+
+test('a registration within a list of 300,000 elements is found', async () => {
+  const vault = await inNew()
+
+  await vault.keep(answer(`[${'0,'.repeat(300_000)}${body('token-1')}]`))
+
+  expect(await token(vault)).toBe('token-1')
+})
+
 test('an answer whose bytes are no text is kept byte for byte', async () => {
   const folder = await temporaryFolder()
   const bytes = Uint8Array.from([0xef, 0xbb, 0xbf, ...Buffer.from(body('token-1')), 0xff])
