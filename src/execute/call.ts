@@ -21,9 +21,11 @@ import {
 import { type Change, type Effect, isChange, isStronger } from '../record/effect.ts'
 import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
+import { withTexts } from '../record/json.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
 import type { Delivery, Transport } from '../transport/transport.ts'
-import { exchangeOf, parseAnswer } from './exchange.ts'
+import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
+import { exchangeOf } from './exchange.ts'
 import {
   altersScopes,
   compareScopes,
@@ -31,7 +33,6 @@ import {
   isSuccess,
   judgeAnswer,
   noVerdict,
-  type ParsedAnswer,
   refusalCheck,
   refusalFacts,
   scopeCheck,
@@ -55,6 +56,8 @@ interface RawAnswer {
   readonly body: Uint8Array
   /** Content-Encoding */
   readonly coding: string | undefined
+  /** the body is a whole message that no HTTP parser took: where its own body begins, and whether that comes in chunks */
+  readonly message?: { readonly bodyAt: number; readonly isChunked: boolean } | undefined
 }
 
 /** A call that the vault has written down, and that stays open until it is known how it ended. */
@@ -189,16 +192,17 @@ export class Call {
     const intent = isChange(effect) ? await vault.begin({ effect, method, url, authorization, step }) : undefined
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
-      await intent?.close(delivery.sent === 'no' ? 'not-sent' : 'unknown')
+      const news = await this.#keepReceived(delivery, intent, step)
       this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
-      return this.#judgeFailure(delivery)
+      return this.#judgeFailure(
+        news === undefined ? delivery : { ...delivery, problem: { ...delivery.problem, ...news } },
+      )
     }
     // Before it is parsed: what this answer registers must be kept whatever happens next.
     const { status, body, headers: answered } = delivery.answer
-    const coding = answered.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1]
+    const coding = codingOf(answered)
     const [kept] = await Promise.allSettled([this.#keep({ status, body, coding, step }, intent)])
-    const text = new TextDecoder().decode(body)
-    const answer = parseAnswer(delivery.answer, text)
+    const answer = readAnswer(delivery.answer, URL.parse(url)?.host ?? url)
     this.#answer = answer
     this.#learn(answer)
     this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
@@ -206,6 +210,7 @@ export class Call {
     this.#kept = kept.value
     if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
       await vault.worked(authorization, step)
+    if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
     return this.#judge(request, answer)
   }
 
@@ -221,6 +226,24 @@ export class Call {
       await intent?.close('not-sent')
       throw error
     }
+  }
+
+  /** What arrived of an answer that cannot be read as HTTP may be the only copy of a registration. */
+  async #keepReceived(
+    { sent, problem, received }: Extract<Delivery, { kind: 'failed' }>,
+    intent: Intent | undefined,
+    step: string,
+  ): Promise<Pick<Problem, 'message'> | undefined> {
+    if (received === undefined) {
+      await intent?.close(sent === 'no' ? 'not-sent' : 'unknown')
+      return undefined
+    }
+    const { bytes, status, coding, bodyAt, isChunked } = received
+    this.#kept = await this.#keep({ status, body: bytes, coding, message: { bodyAt, isChunked }, step }, intent)
+    const isThere = intent !== undefined || this.#kept !== undefined
+    return isThere
+      ? { message: `${problem.message}; the ${bytes.length} bytes that arrived are in the vault` }
+      : undefined
   }
 
   async #keep(answer: RawAnswer & { readonly step: string }, intent: Intent | undefined): Promise<Kept | undefined> {
@@ -286,10 +309,11 @@ export class Call {
   }
 
   /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
-  #judgeFailure({ problem, timing, tls }: Extract<Delivery, { kind: 'failed' }>): StepResult {
+  #judgeFailure({ problem, timing, tls, received }: Extract<Delivery, { kind: 'failed' }>): StepResult {
     // A connection that carried an earlier exchange was accepted with this certificate; its end refuses nothing.
     const reused = tls !== undefined && timing.connectMs === undefined
-    const closed = problem.code === 'PEER_CLOSED' && timing.firstByteMs === undefined && !reused
+    const isSilent = timing.firstByteMs === undefined && received === undefined
+    const closed = problem.code === 'PEER_CLOSED' && isSilent && !reused
     const refused = problem.code === 'TLS_CLIENT_REFUSED' || closed
     if (!this.#step.expectRefused || !refused) return { status: 'errored', error: this.#redacted(problem) }
     return { status: 'passed', checks: this.#ports.redactor.checks([refusalCheck(true, problem.message, this.#step)]) }
@@ -320,7 +344,7 @@ export class Call {
         [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
       )
       this.#values = outputs
-      return { status: 'passed', ...judged, outputs: redactor.value(outputs) }
+      return { status: 'passed', ...judged, outputs: redactor.value(withTexts(outputs)) }
     } catch (error) {
       return { status: 'errored', ...judged, error: this.#redacted(problemOf(error)) }
     }

@@ -6,6 +6,7 @@
 import { asText } from '../flow/expression/expression.ts'
 import { type BodyKind, bodyKind, boundaryOf, type Encoding } from '../flow/openapi/media-type.ts'
 import { fail, type SourceLocation } from '../record/errors.ts'
+import { readJson, writeJson } from '../record/json.ts'
 import { inQuery } from './style.ts'
 
 /** What is to be written, and where the flow says so. */
@@ -19,9 +20,21 @@ export interface Content {
 /** The text, and its media type with the boundary of its parts. Throws VALUE_UNDEFINED for what cannot be written so. */
 export function written(payload: unknown, content: Content): { readonly contentType: string; readonly text: string } {
   const kind = bodyKind(content.contentType)
+  demandFinite(payload, content.at)
   if (typeof payload !== 'string') return WRITERS[kind](payload, content)
   if (kind === 'multipart' && boundaryOf(content.contentType) === undefined) return unwritable(payload, content)
   return { contentType: content.contentType, text: payload }
+}
+
+/** JSON has no such numbers, and would say null instead of them (RFC 8259 section 6). */
+function demandFinite(payload: unknown, at: SourceLocation, pointer = ''): void {
+  if (typeof payload === 'number' && !Number.isFinite(payload)) {
+    const where = pointer === '' ? 'the payload' : `"${pointer}" of the payload`
+    const expected = 'a number that JSON can write; ".inf", "-.inf" and ".nan" of YAML are none'
+    fail({ code: 'VALUE_UNDEFINED', message: `${where} is no finite number`, at, expected, found: String(payload) })
+  }
+  if (typeof payload !== 'object' || payload === null) return
+  for (const [name, member] of Object.entries(payload)) demandFinite(member, at, `${pointer}/${name}`)
 }
 
 /** A body that is written as a text, as the data that replacements speak of. */
@@ -29,12 +42,8 @@ export function structured(payload: unknown, { contentType, at }: Content): unkn
   if (typeof payload !== 'string') return payload
   const kind = bodyKind(contentType)
   if (kind === 'form') return Object.fromEntries(new URLSearchParams(payload))
-  try {
-    if (kind === 'json') return JSON.parse(payload)
-  } catch (cause) {
-    return fail({ code: 'VALUE_UNDEFINED', message: NOT_STRUCTURED, at }, cause)
-  }
-  return fail({ code: 'VALUE_UNDEFINED', message: NOT_STRUCTURED, at })
+  const json = kind === 'json' ? readJson(payload) : undefined
+  return json?.ok ? json.value : fail({ code: 'VALUE_UNDEFINED', message: NOT_STRUCTURED, at })
 }
 
 const NOT_STRUCTURED = 'the payload is no JSON in which something can be replaced'
@@ -42,7 +51,7 @@ const NOT_STRUCTURED = 'the payload is no JSON in which something can be replace
 type Writer = (payload: unknown, content: Content) => ReturnType<typeof written>
 
 const WRITERS: Readonly<Record<BodyKind, Writer>> = {
-  json: (payload, { contentType }) => ({ contentType, text: JSON.stringify(payload) }),
+  json: (payload, { contentType }) => ({ contentType, text: writeJson(payload) }),
   form: (payload, content) => ({ contentType: content.contentType, text: asForm(fieldsOf(payload, content), content) }),
   multipart: (payload, content) => asParts(fieldsOf(payload, content), content),
   text: (payload, content) =>
@@ -56,7 +65,12 @@ function unwritable(payload: unknown, { contentType, at }: Content): never {
   return fail({ code: 'VALUE_UNDEFINED', message, at })
 }
 
-const KINDS: Readonly<Record<string, string>> = { object: 'an object', string: 'a text', number: 'a number' }
+const KINDS: Readonly<Record<string, string>> = {
+  object: 'an object',
+  string: 'a text',
+  number: 'a number',
+  bigint: 'a number',
+}
 
 type Fields = readonly (readonly [name: string, value: unknown])[]
 

@@ -1,12 +1,11 @@
 /** What was on the wire, as the record may hold it: parsed for the checks, redacted for the reader. Pure. */
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../record/index.ts'
+import { readJson, withBigInts, withTexts, writeJson } from '../record/json.ts'
+import { LIMITS } from '../record/limits.ts'
 import type { Redactor } from '../secret/index.ts'
-import type { Answer, Delivery, Outgoing } from '../transport/transport.ts'
-import { isJson, type ParsedAnswer } from './judge.ts'
-
-/** Bodies beyond this stand in the record by size and hash alone. */
-const LONGEST_RECORDED_BODY = 64 * 1024
+import type { Delivery, Outgoing } from '../transport/transport.ts'
+import { isJson, type ParsedAnswer } from './answer.ts'
 
 export function exchangeOf(
   outgoing: Outgoing,
@@ -48,11 +47,8 @@ function readRequestBody({ headers, body }: Outgoing): unknown {
     return Object.fromEntries([...form.keys()].map((name) => [name, alone(form.getAll(name))]))
   }
   if (!isJson(headers)) return body
-  try {
-    return JSON.parse(body)
-  } catch {
-    return body
-  }
+  const json = readJson(body)
+  return json.ok ? json.value : body
 }
 
 function alone<T>(items: readonly T[]): T | readonly T[] {
@@ -62,30 +58,18 @@ function alone<T>(items: readonly T[]): T | readonly T[] {
 
 /** Size and hash speak of the bytes on the wire; the text is what may be shown of them. */
 function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): Exchange['request']['body'] {
-  if (bytes.length === 0) return { bytes: 0 }
+  // Nothing is known of the secrets in what cannot be read.
+  if (bytes.length === 0 || parsed === undefined) return { bytes: bytes.length }
   const before = redactor.hidden
-  const redacted = redactor.value(parsed)
+  const redacted = redactor.value(withTexts(parsed))
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.
   const isHashed = redactor.hidden === before
-  // Of a byte order mark alone nothing is left.
-  const text = typeof redacted === 'string' ? redacted : (JSON.stringify(redacted, null, 2) ?? '')
-  const truncated = text.length > LONGEST_RECORDED_BODY
+  const text = typeof redacted === 'string' ? redacted : writeJson(withBigInts(parsed, redacted), 2)
+  const truncated = text.length > LIMITS.recordedBody.value
   return {
     bytes: bytes.length,
     ...(isHashed ? { sha256: createHash('sha256').update(bytes).digest('hex') } : {}),
-    text: truncated ? text.slice(0, LONGEST_RECORDED_BODY) : text,
+    text: truncated ? text.slice(0, LIMITS.recordedBody.value) : text,
     ...(truncated ? { truncated } : {}),
-  }
-}
-
-export function parseAnswer(answer: Answer, text: string): ParsedAnswer {
-  const { status, headers } = answer
-  if (text === '') return { status, headers, body: undefined, malformed: false }
-  // The directory answers with the bare assertion, a JSON string or white space around it, depending on version.
-  if (!isJson(headers)) return { status, headers, body: text.trim(), malformed: false }
-  try {
-    return { status, headers, body: JSON.parse(text) as unknown, malformed: false }
-  } catch {
-    return { status, headers, body: text, malformed: true }
   }
 }

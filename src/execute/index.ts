@@ -6,6 +6,7 @@
 
 import { inputsWithin, type Plan, type PlannedInput, type PlannedWorkflow, plannedWithin } from '../plan/index.ts'
 import type { WorkflowRecord } from '../record/index.ts'
+import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
 import type { Ports } from './call.ts'
 import type { RunEvent } from './events.ts'
@@ -77,7 +78,7 @@ async function* recorded(
       value: shown(input, redactor),
     })),
     steps: workflowRun.steps,
-    outputs: redactor.value(workflowRun.outputs),
+    outputs: redactor.value(withTexts(workflowRun.outputs)),
     error: redactor.record(workflowRun.error),
     startedAt,
     durationMs: round(clock() - start),
@@ -99,5 +100,5 @@ function partsOf(planned: PlannedWorkflow): WorkflowRecord['flow']['parts'] {
 
 function shown(input: PlannedInput, redactor: Redactor): unknown {
   if (input.kind !== 'value') return `(${input.kind})`
-  return input.secret ? '[secret]' : redactor.value(input.value)
+  return input.secret ? '[secret]' : redactor.value(withTexts(input.value))
 }

@@ -5,16 +5,7 @@ import { mostSpecific } from '../flow/openapi/media-type.ts'
 import { type Judgement, judgeValue } from '../flow/openapi/validator.ts'
 import type { Problem } from '../record/errors.ts'
 import type { CheckRecord, ScopeDifference } from '../record/index.ts'
-
-/** An answer as the checks and expressions see it: JSON parsed, other text as text. */
-export interface ParsedAnswer {
-  readonly status: number
-  readonly headers: readonly (readonly [string, string])[]
-  /** undefined for an empty body */
-  readonly body: unknown
-  /** the body claims to be JSON and is not */
-  readonly malformed: boolean
-}
+import type { ParsedAnswer } from './answer.ts'
 
 /** Status, content type and body against the documented answers; one record for each rule, one for each violated member. */
 export function judgeAnswer(operation: Operation, answer: ParsedAnswer): CheckRecord[] {
@@ -47,11 +38,10 @@ export function judgeAnswer(operation: Operation, answer: ParsedAnswer): CheckRe
     check('content-type', 'the content type is the documented one', match !== undefined, accepted, type ?? 'none'),
   ]
   if (match === undefined) return checks
-  if (answer.malformed)
-    return [
-      ...checks,
-      check('schema', 'the body is what its content type says', false, 'JSON', 'text that is not JSON'),
-    ]
+  if (answer.malformed !== undefined) {
+    const { expected, found } = answer.malformed
+    return [...checks, check('schema', 'the body is what its content type says', false, expected, found)]
+  }
 
   return [...checks, ...schemaChecks(judgeValue(match, answer.body ?? null, operation.description.document.data))]
 }
@@ -91,11 +81,6 @@ function mediaType(headers: readonly (readonly [string, string])[]): string | un
   return headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
 }
 
-/** Whether a media type holds JSON (RFC 6839 §3.1). */
-export function isJson(headers: readonly (readonly [string, string])[]): boolean {
-  return /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType(headers) ?? '')
-}
-
 /**
  * Scopes asked for in a request body against those in the answer, from `scopes` (array) or `scope` (text).
  * Undefined unless both sides name scopes. Never a failure: the server may add and drop (RFC 7591 §3.2.1).
@@ -104,11 +89,12 @@ export function compareScopes(request: unknown, response: unknown): ScopeDiffere
   const requested = scopesOf(request)
   const granted = scopesOf(response)
   if (requested === undefined || granted === undefined) return undefined
+  const [asked, given] = [new Set(requested), new Set(granted)]
   return {
     requested,
     granted,
-    missing: requested.filter((scope) => !granted.includes(scope)),
-    unrequested: granted.filter((scope) => !requested.includes(scope)),
+    missing: requested.filter((scope) => !given.has(scope)),
+    unrequested: granted.filter((scope) => !asked.has(scope)),
   }
 }
 

@@ -9,6 +9,7 @@ import type { Invocation, WorkflowStep } from '../flow/index.ts'
 import { type PlannedInput, type PlannedWorkflow, passedInput } from '../plan/index.ts'
 import { fail, type Problem } from '../record/errors.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
+import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
 import {
   contextOf,
@@ -170,7 +171,7 @@ export function judgeNested(
   try {
     const outcome = [...step.outputs].map(([name, value]) => [name, evaluate(value, context, readable.inputs)])
     const values: Readonly<Record<string, unknown>> = Object.fromEntries(outcome)
-    return { step: { status: 'passed', ...judged, outputs: redactor.value(values) }, context, values }
+    return { step: { status: 'passed', ...judged, outputs: redactor.value(withTexts(values)) }, context, values }
   } catch (failure) {
     const problem = redactor.record(problemOf(failure))
     return { step: { status: 'errored', ...judged, error: problem }, context, values: {} }

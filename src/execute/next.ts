@@ -4,8 +4,8 @@ import { judge } from '../flow/expression/criterion.ts'
 import type { Context } from '../flow/expression/expression.ts'
 import type { Action, Step } from '../flow/index.ts'
 import type { StepRecord } from '../record/index.ts'
+import type { ParsedAnswer } from './answer.ts'
 import type { Outcome } from './call.ts'
-import type { ParsedAnswer } from './judge.ts'
 
 export type FollowUp = Exclude<Action, { type: 'retry' }>
 

@@ -4,6 +4,7 @@
  * @see [OpenAPI 3.1 Parameter Object](https://spec.openapis.org/oas/v3.1.1.html#style-values)
  */
 import { asText } from '../flow/expression/expression.ts'
+import { writeJson } from '../record/json.ts'
 
 /** How a value is written. What no description says is written as the default of its place. */
 export interface Style {
@@ -96,7 +97,7 @@ function joined(
 }
 
 function json(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  return typeof value === 'string' ? value : writeJson(value)
 }
 
 /** RFC 6570: with `allowReserved` the reserved characters of RFC 3986 §2.2 and what is percent-encoded already stay. */

@@ -4,6 +4,7 @@
  */
 
 import type { Kept, Ports } from '../execute/index.ts'
+import { decoded } from '../record/coding.ts'
 import { fail } from '../record/errors.ts'
 import type { Command } from '../record/hints.ts'
 import type { Registration, Vault } from '../vault/index.ts'
@@ -90,7 +91,8 @@ export class RunVault {
   async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
     const { vault, runId, clientId, softwareId, onAnswer } = this.#options
     const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId, softwareId }), answer.status)
-    onAnswer?.(answer)
+    const content = decoded(answer.body, answer.coding)
+    onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })
     return news
   }
 
@@ -143,10 +145,10 @@ function bearerIn(authorization: string | undefined): string | undefined {
   return authorization?.replace(/^Bearer\s+/i, '')
 }
 
-/** What the status of an answer says of a change; undefined: it was refused. */
+/** What the status of an answer says of a change; undefined: it was refused. It is 0 where it cannot be told. */
 function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome'] | undefined {
   if (status >= 200 && status <= 299) return 'done'
-  return status >= 500 || status === 408 ? 'unknown' : undefined
+  return status >= 500 || status === 408 || status < 200 ? 'unknown' : undefined
 }
 
 /** A server that refuses a registration seldom says whether the client is there; what the vault holds helps to tell. */

@@ -5,6 +5,7 @@ import type { Context } from '../flow/expression/expression.ts'
 import type { Input, Workflow } from '../flow/index.ts'
 import { judgeValue } from '../flow/openapi/validator.ts'
 import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import { readJson } from '../record/json.ts'
 import { Secret } from '../secret/index.ts'
 import { type AssertionPlan, isMinted, planAssertions } from './assertions.ts'
 import type { Problems } from './problems.ts'
@@ -166,11 +167,8 @@ function fromText(text: string, type: unknown): unknown {
 }
 
 function json(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
+  const read = readJson(text)
+  return read.ok ? read.value : text
 }
 
 function missing(input: Input, environment: Environment): Problem {

@@ -43,6 +43,10 @@ export const CODES = {
   TLS_HANDSHAKE: { exit: 3, means: 'the TLS handshake failed for another reason' },
   PEER_CLOSED: { exit: 3, means: 'the server closed the connection before a whole answer arrived' },
   TOO_LARGE: { exit: 3, means: 'the answer is larger than the limit' },
+  ANSWER_UNREADABLE: {
+    exit: 3,
+    means: 'the answer is coded in a way that is not known, or has a number that cannot be kept',
+  },
   THROTTLED: { exit: 3, means: 'the server asks to slow down (429)' },
   SERVER_ERROR: { exit: 3, means: 'the server answered with a 5xx, which is no verdict' },
   STEP_BUDGET: { exit: 3, means: 'a workflow did not end within its budget of steps' },

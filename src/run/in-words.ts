@@ -2,12 +2,14 @@
  * Values, conditions and actions of a flow in plain words: where each value comes from in this environment, and which step it
  * is of. Secrets are named, never shown. Pure.
  */
+
 import { basename } from 'node:path'
 import type { SimpleNode } from '../flow/expression/condition.ts'
 import type { Condition } from '../flow/expression/criterion.ts'
 import type { Expression, Template } from '../flow/expression/expression.ts'
 import type { Action, Input, Target, Value } from '../flow/index.ts'
 import { type PlannedInput, plainValue } from '../plan/index.ts'
+import { writeJson } from '../record/json.ts'
 
 /** What words about one step of a workflow refer to. */
 export interface Reference {
@@ -28,7 +30,7 @@ export interface Reference {
 export function valueInWords(value: Value, about: Reference): string {
   switch (value.kind) {
     case 'literal':
-      return typeof value.value === 'string' ? value.value : JSON.stringify(value.value)
+      return typeof value.value === 'string' ? value.value : writeJson(value.value)
     case 'template':
       return templateInWords(value.template, about)
     case 'selector': {
@@ -150,7 +152,7 @@ function knownInWords(name: string, input: Extract<PlannedInput, { kind: 'value'
 function shown(value: unknown): string {
   if (typeof value === 'string') return value
   const isList = Array.isArray(value) && value.every((item) => typeof item === 'string')
-  return isList ? value.join(' ') : JSON.stringify(value)
+  return isList ? value.join(' ') : writeJson(value)
 }
 
 export function conditionInWords(condition: Condition, reference: Reference): string {

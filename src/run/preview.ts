@@ -15,6 +15,7 @@ import {
   plainValue,
 } from '../plan/index.ts'
 import { ToolError } from '../record/errors.ts'
+import { readJson, writeJson } from '../record/json.ts'
 
 export interface PreviewedWorkflow {
   readonly workflowId: string
@@ -213,9 +214,6 @@ const STAND_IN = /%7B%24(?:inputs|steps)\.[\w.-]+%7D|%5B\w+%5D/g
 function readable(body: string, type = ''): string {
   if (type.startsWith('application/x-www-form-urlencoded'))
     return [...new URLSearchParams(body)].map(([name, value]) => `${name}=${value}`).join('\n')
-  try {
-    return JSON.stringify(JSON.parse(body), null, 2)
-  } catch {
-    return body
-  }
+  const json = readJson(body)
+  return json.ok ? writeJson(json.value, 2) : body
 }

@@ -2,6 +2,7 @@
  * Changes to an otherwise good request, alone or as a table of cases: x-dcr's `alter` and `cases`. Only describes
  * the change; src/execute makes it and signs changed JWTs again.
  */
+import { writeJson } from '../../record/json.ts'
 import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
 import type {
@@ -181,7 +182,7 @@ function mintedBy(value: Value, inputs: ReadonlyMap<string, Input>): Input | und
 }
 
 function shown(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  return typeof value === 'string' ? value : writeJson(value)
 }
 
 /** The runs of a step with cases, controls included; the step is the good request. */

@@ -63,6 +63,10 @@ function checkPayload(
   const kind = bodyKind(contentType)
   const shape = shapeOf(payload)
   const place: Path = [...path, 'payload']
+  for (const own of notFinite(reader.raw(place), place)) {
+    const message = `the payload of ${what} has a number that is not finite`
+    reader.add({ code: 'FLOW_STRUCTURE', message, expected: 'a number that can be written, or a text' }, own)
+  }
   if (kind === 'text' && shape !== 'text' && shape !== 'open') {
     const message = `the payload of ${what} is no text, and nothing else can be written as "${contentType}"`
     reader.add({ code: 'FLOW_UNSUPPORTED', message, ...TEXT_ONLY }, place)
@@ -89,6 +93,13 @@ function checkPayload(
     const hint = 'give it a const or a default in the description, or write the whole body as one text'
     reader.add({ code: 'FLOW_UNSUPPORTED', message, hint }, [...place, name])
   }
+}
+
+/** The places of ".inf" and ".nan" of YAML, for which JSON and forms have no number (RFC 8259 section 6). */
+function notFinite(value: unknown, path: Path): readonly Path[] {
+  if (typeof value === 'number') return Number.isFinite(value) ? [] : [path]
+  if (Array.isArray(value)) return value.flatMap((item, index) => notFinite(item, [...path, index]))
+  return isRecord(value) ? Object.entries(value).flatMap(([name, item]) => notFinite(item, [...path, name])) : []
 }
 
 /** The value of a lone expression or a selector is known only when the request is sent. */

@@ -2,6 +2,7 @@
  * Reads the JSON Schema of an input: resolves its references and checks its keywords. Validates no value.
  */
 import { type Problem, suggestion } from '../../record/errors.ts'
+import { writeJson } from '../../record/json.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
 import { ExpressionError, resolvePointer } from '../expression/expression.ts'
@@ -110,7 +111,7 @@ export function checkedSchema(
       const form = KEYWORDS.get(keyword)
       if (form !== undefined && !form.fits(content)) {
         const { expected } = form
-        const found = JSON.stringify(content)?.slice(0, 60)
+        const found = writeJson(content)?.slice(0, 60)
         const message = `"${keyword}" in the schema of ${what} has the wrong form`
         const hint = keywordHint(keyword, content, own)
         reader.add({ code: 'FLOW_STRUCTURE', message, expected, found, hint }, own)

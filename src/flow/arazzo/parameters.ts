@@ -2,7 +2,9 @@
  * Reads the parameters of a step and of its workflow, and checks that the operation takes what the step sends. src/execute
  * writes them into a request.
  */
+
 import { nearest } from '../../record/errors.ts'
+import { writeJson } from '../../record/json.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
 import type { Template } from '../expression/expression.ts'
@@ -149,7 +151,7 @@ export function checkFit(
         hint:
           usual === undefined
             ? undefined
-            : `a default is what the server takes where it is not sent, and required means sent: write value: ${JSON.stringify(usual)}`,
+            : `a default is what the server takes where it is not sent, and required means sent: write value: ${writeJson(usual)}`,
       },
       path,
     )

@@ -2,8 +2,10 @@
  * The members of each Arazzo and x-dcr object as tables, and one reader that checks a document against them. A member that
  * no table names is an error with its place; one that is marked as not supported yet is refused, never ignored.
  */
+
 import { DECLARED_EFFECTS } from '../../record/effect.ts'
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
+import { writeJson } from '../../record/json.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
@@ -509,5 +511,5 @@ function kindOf(value: unknown): string {
     const stranger = value.find((item) => typeof item !== 'string')
     return stranger === undefined ? 'a list' : `a list with ${kindOf(stranger)}`
   }
-  return typeof value === 'object' ? 'an object' : `the ${typeof value} ${JSON.stringify(value)?.slice(0, 60)}`
+  return typeof value === 'object' ? 'an object' : `the ${typeof value} ${writeJson(value)?.slice(0, 60)}`
 }

@@ -1,5 +1,6 @@
 /** Reads one workflow: its inputs, its steps in running order, the actions that all steps share, its outputs. */
 
+import { writeJson } from '../../record/json.ts'
 import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { inOrder, namesOf } from '../document/order.ts'
@@ -150,7 +151,7 @@ function runOrder(reader: Reader, raw: readonly unknown[], path: Path): readonly
 }
 
 function readBy(step: unknown): string[] {
-  return [...JSON.stringify(step ?? null).matchAll(/\$steps\.([A-Za-z0-9_-]+)\./g)].map((match) => match[1] ?? '')
+  return [...writeJson(step ?? null).matchAll(/\$steps\.([A-Za-z0-9_-]+)\./g)].map((match) => match[1] ?? '')
 }
 
 function dependenciesOf(step: unknown): readonly string[] {

@@ -18,6 +18,7 @@ import {
   type YAMLMap,
 } from 'yaml'
 import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../../record/errors.ts'
+import { exactNumber } from '../../record/json.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -44,7 +45,12 @@ const MOST_VALUES = 50_000
 const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
 
-export async function readDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
+export async function readDocument(
+  file: string,
+  named: string,
+  at?: SourceLocation,
+  { exactNumbers = false } = {},
+): Promise<Document> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
@@ -60,12 +66,15 @@ export async function readDocument(file: string, named: string, at?: SourceLocat
       cause,
     )
   }
-  return parseDocument(text, file)
+  return parseDocument(text, file, exactNumbers)
 }
 
-/** Parses a flow. Limits its number of values, so that work for each value or for each pair of values ends soon. */
+/**
+ * Parses a flow. Limits its number of values, so that work for each value or for each pair of values ends soon. A whole number
+ * that JavaScript's numbers cannot hold is a bigint.
+ */
 export async function readFlowDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
-  const document = await readDocument(file, named, at)
+  const document = await readDocument(file, named, at, { exactNumbers: true })
   let left = MOST_VALUES
   const open: { readonly value: unknown; readonly path: Path }[] = [{ value: document.data, path: [] }]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -93,7 +102,7 @@ const FILE_FAULTS: Readonly<Record<string, string>> = {
 }
 
 /** Throws ToolError FLOW_SYNTAX with every syntax problem of the text. */
-function parseDocument(text: string, file: string): Document {
+function parseDocument(text: string, file: string, exactNumbers: boolean): Document {
   if (text.length > LARGEST) {
     fail({
       code: 'FLOW_SYNTAX',
@@ -104,7 +113,7 @@ function parseDocument(text: string, file: string): Document {
   }
   const sha256 = createHash('sha256').update(text).digest('hex')
   const compiled = compiledData(sha256)
-  return compiled === undefined ? parsed(text, file, sha256) : deferred(text, file, sha256, compiled)
+  return compiled === undefined ? parsed(text, file, sha256, exactNumbers) : deferred(text, file, sha256, compiled)
 }
 
 /**
@@ -122,7 +131,7 @@ function compiledData(sha256: string): unknown {
 /** Computed on demand: only error messages need places. */
 function deferred(text: string, file: string, sha256: string, data: unknown): Document {
   let whole: Document | undefined
-  const document = () => (whole ??= parsed(text, file, sha256))
+  const document = () => (whole ??= parsed(text, file, sha256, false))
   return {
     file,
     text,
@@ -133,7 +142,7 @@ function deferred(text: string, file: string, sha256: string, data: unknown): Do
   }
 }
 
-function parsed(text: string, file: string, sha256: string): Document {
+function parsed(text: string, file: string, sha256: string, exactNumbers: boolean): Document {
   const lines = new LineCounter()
   const place = (offset: number): SourceLocation => {
     const { line, col } = lines.linePos(offset)
@@ -142,6 +151,7 @@ function parsed(text: string, file: string, sha256: string): Document {
   const { document, faults, data } = guarded(file, () => {
     const document = parseYaml(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, version: '1.2' })
     const faults = faultsOf(document)
+    if (exactNumbers) makeExact(document)
     return { document, faults, data: faults.length > 0 ? undefined : document.toJS({ maxAliasCount: MOST_ALIASES }) }
   })
   const problems = faults.map(
@@ -224,6 +234,17 @@ function faultsOf(document: ReturnType<typeof parseYaml>): readonly Fault[] {
     },
   })
   return faults
+}
+
+/** The parser rounds a number of many digits. */
+function makeExact(document: ReturnType<typeof parseYaml>): void {
+  visit(document, {
+    Scalar(_, node) {
+      const { value, source = '' } = node
+      if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^[-+]?\d+$/.test(source)) return
+      node.value = exactNumber(source.replace('+', '')) ?? value
+    },
+  })
 }
 
 /** The parser's own check compares each name with all others, which takes minutes for a hundred thousand. */

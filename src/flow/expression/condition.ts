@@ -3,13 +3,14 @@
  * criterion.ts has the other kinds of criteria.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
+import { exactNumber } from '../../record/json.ts'
 import { clip, type Expression, ExpressionError, own, quote, scanExpression } from './expression.ts'
 
 const MAX_DEPTH = 64
 const MAX_CHAIN = 8
 
 export type SimpleNode =
-  | { readonly kind: 'literal'; readonly value: string | number | boolean | null }
+  | { readonly kind: 'literal'; readonly value: string | number | bigint | boolean | null }
   | SimpleValue
   | { readonly kind: 'not'; readonly operand: SimpleNode; readonly offset: number }
   | { readonly kind: 'and' | 'or'; readonly operands: readonly SimpleNode[] }
@@ -165,7 +166,7 @@ class SimpleParser {
     if (next === "'") return this.string()
     const start = this.position
     const number = this.read(NUMBER)
-    if (number !== undefined) return { kind: 'literal', value: Number(number) }
+    if (number !== undefined) return { kind: 'literal', value: exactNumber(number) ?? Number(number) }
     const word = this.read(WORD)
     if (word === 'true' || word === 'false') return { kind: 'literal', value: word === 'true' }
     if (word === 'null') return { kind: 'literal', value: null }
@@ -296,11 +297,11 @@ class SimpleEvaluator {
     }
     if (node.exact) return left === right
     const [one, other] = comparables(left, right, operator)
+    const areNumbers = isNumber(one) && isNumber(other)
+    if (areNumbers || (typeof one === 'string' && typeof other === 'string'))
+      return ordered(operator, one < other ? -1 : Number(one > other))
     if (operator === '==') return one === other
     if (operator === '!=') return one !== other
-    if (typeof one === 'number' && typeof other === 'number') return ordered(operator, one - other)
-    if (typeof one === 'string' && typeof other === 'string')
-      return ordered(operator, one < other ? -1 : Number(one > other))
     throw failure(node, `${kindOf(left)} and ${kindOf(right)} have no order`)
   }
 }
@@ -313,16 +314,27 @@ const NUMERIC = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
  */
 function comparables(left: unknown, right: unknown, operator: Operator): [unknown, unknown] {
   const isEquality = operator === '==' || operator === '!='
-  const asNumber = typeof left === 'number' || typeof right === 'number' || (!isEquality && isNumeric(left, right))
-  const [one, other] = asNumber && isNumeric(left, right) ? [Number(left), Number(right)] : [left, right]
+  const asNumber = isNumber(left) || isNumber(right) || (!isEquality && isNumeric(left, right))
+  const [one, other] = asNumber && isNumeric(left, right) ? [numberOf(left), numberOf(right)] : [left, right]
   return [typeof one === 'string' ? one.toLowerCase() : one, typeof other === 'string' ? other.toLowerCase() : other]
 }
 
 function isNumeric(...values: readonly unknown[]): boolean {
-  return values.every((value) => typeof value === 'number' || (typeof value === 'string' && NUMERIC.test(value)))
+  return values.every((value) => isNumber(value) || (typeof value === 'string' && NUMERIC.test(value)))
+}
+
+/** A bigint is a whole number that no other number of JavaScript can hold; both are compared by what they are worth. */
+function isNumber(value: unknown): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+function numberOf(value: unknown): number | bigint {
+  return isNumber(value) ? value : (exactNumber(String(value)) ?? Number(value))
 }
 
 function ordered(operator: Operator, difference: number): boolean {
+  if (operator === '==') return difference === 0
+  if (operator === '!=') return difference !== 0
   if (operator === '<') return difference < 0
   if (operator === '>') return difference > 0
   return operator === '<=' ? difference <= 0 : difference >= 0
@@ -331,7 +343,7 @@ function ordered(operator: Operator, difference: number): boolean {
 export function kindOf(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+  return typeof value === 'object' ? 'an object' : `a ${isNumber(value) ? 'number' : typeof value}`
 }
 
 function textOf(node: SimpleNode): string {

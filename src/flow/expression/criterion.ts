@@ -3,6 +3,7 @@
  * A condition that cannot be evaluated fails and says why; it never passes.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
+import { writeJson } from '../../record/json.ts'
 import { dereference, evaluateSimple, exactly, kindOf, parseSimple, type SimpleNode } from './condition.ts'
 import {
   asText,
@@ -262,7 +263,7 @@ function show(value: unknown): string {
 
 function shortJson(value: object): string | undefined {
   try {
-    const text = JSON.stringify(value)
+    const text = writeJson(value)
     return text.length <= MAX_SHOWN ? text : undefined
   } catch {
     return undefined

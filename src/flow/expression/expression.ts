@@ -5,6 +5,7 @@
  * @see [Arazzo 1.1 Runtime Expressions](https://spec.openapis.org/arazzo/v1.1.0.html#runtime-expressions)
  */
 import { nearest } from '../../record/errors.ts'
+import { writeJson } from '../../record/json.ts'
 
 /** UTF-16 units; far longer than any expression a person writes. Limits every scan below. */
 const MAX_EXPRESSION = 8 * 1024
@@ -185,7 +186,7 @@ export function render(template: Template, context: Context): Rendered {
 export function asText(value: unknown): string {
   if (typeof value === 'string') return value
   try {
-    return JSON.stringify(value) ?? ''
+    return writeJson(value) ?? ''
   } catch (cause) {
     throw new ExpressionError({ offset: 0, message: 'a value is nested too deep to be written as JSON' }, cause)
   }
