@@ -57,6 +57,8 @@ export interface Environment {
   }
   readonly caFile?: string | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** undefined: the newest */
+  readonly maxTlsVersion: 'TLSv1.2' | undefined
   readonly timeoutMs: number
   /** further names of members, headers and parameters whose values are secret */
   readonly secretNames: readonly string[]
@@ -98,6 +100,14 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
       hint: `write ENV_CLASS=mock, uat or prod into ${file}: it decides which changes need a confirmation`,
     })
   }
+  if (values.get('TLS_MIN_VERSION') === '1.3' && values.get('TLS_MAX_VERSION') === '1.2') {
+    problems.push({
+      code: 'ENV_INVALID',
+      message: 'TLS_MAX_VERSION is lower than TLS_MIN_VERSION',
+      at: settings.get('TLS_MAX_VERSION')?.origin.at,
+      found: '1.2 and 1.3',
+    })
+  }
   const identities = identitiesOf(settings, problems)
   const allWarnings = [...files.flatMap((one) => one.warnings), ...warnings]
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
@@ -124,6 +134,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     },
     caFile: path('CA_FILE'),
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
+    maxTlsVersion: values.get('TLS_MAX_VERSION') === '1.2' ? 'TLSv1.2' : undefined,
     timeoutMs: values.get('TIMEOUT_MS') as number,
     secretNames: (values.get('REDACT') as string[] | undefined) ?? [],
     vault: {

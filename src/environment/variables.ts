@@ -116,6 +116,11 @@ export const VARIABLES = {
   TRANSPORT_PASSPHRASE: { shape: text, about: 'passphrase of the key or PKCS#12 file', secret: true },
   CA_FILE: { shape: path, about: 'PEM of further certificate authorities to trust for servers', file: true },
   TLS_MIN_VERSION: { shape: oneOf('1.2', '1.3'), default: '1.2', about: 'lowest TLS version' },
+  TLS_MAX_VERSION: {
+    shape: oneOf('1.2', '1.3'),
+    about:
+      'highest TLS version, where it is not the newest; 1.2 for a server that asks for the certificate only after the request',
+  },
   REDACT: {
     shape: list,
     about: 'further names of members, headers and parameters whose values are secret, besides those known to be',

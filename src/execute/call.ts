@@ -334,7 +334,8 @@ export class Call {
     if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
 
     if (checks.some((check) => check.status === 'fail')) {
-      const problem = noVerdict(answer, request.outgoing.url, this.#step) ?? waiting(this.#step, context)
+      const protocol = this.#exchanges.at(-1)?.tls?.protocol
+      const problem = noVerdict(answer, request.outgoing.url, this.#step, protocol) ?? waiting(this.#step, context)
       if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
       return { status: 'failed', checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     }

@@ -156,7 +156,12 @@ export function refusalFacts({ status, body }: ParsedAnswer): string {
  * Answers that say nothing about the client or the server's conformance: it is overloaded or broken, or a proxy in front
  * of it speaks. A step that expects such an answer states it in its criteria, and then no check fails.
  */
-export function noVerdict({ status, headers }: ParsedAnswer, url: string, step: CallStep): Problem | undefined {
+export function noVerdict(
+  { status, headers }: ParsedAnswer,
+  url: string,
+  step: CallStep,
+  protocol: string | undefined,
+): Problem | undefined {
   const header = (name: string) => headers.find(([one]) => one.toLowerCase() === name)?.[1]
   const host = URL.parse(url)?.host ?? url
   const wait = header('retry-after')
@@ -164,19 +169,25 @@ export function noVerdict({ status, headers }: ParsedAnswer, url: string, step: 
   if (status === 408) return { code: 'TIMEOUT', message: `"${host}" answered 408: the request took too long` }
   if (status === 429) return { code: 'THROTTLED', message: `"${host}" answered 429: too many requests`, hint }
   if (status >= 500) return { code: 'SERVER_ERROR', message: `"${host}" answered ${status}, which is no verdict`, hint }
-  if (status === 400 && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
+  const isRefusing = status === 400 || status === 403
+  if (isRefusing && step.operation.mutualTls && header('content-type')?.startsWith('text/html')) {
     return {
       code: 'TLS_CLIENT_REFUSED',
-      message: `"${host}" answered 400 with an HTML page instead of its own error; a proxy there seems to ${
+      message: `"${host}" answered ${status} with an HTML page instead of its own error; a proxy there seems to ${
         step.identity === 'none'
           ? 'demand a client certificate, and none was presented'
           : `refuse the certificate of identity "${step.identity}"`
       }`,
-      hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
+      hint: status === 403 && protocol === 'TLSv1.3' ? ASKED_LATE : CHECK_CERTIFICATE,
     }
   }
   return undefined
 }
+
+const CHECK_CERTIFICATE = 'check that the certificate is the one Thredd issued for this host and is within its dates'
+/** Node answers no such question (RFC 8446 section 4.6.2). */
+const ASKED_LATE =
+  'where it asks for the certificate only after the request, as some servers do for a part of a site, set TLS_MAX_VERSION=1.2; else check that the certificate is the one Thredd issued for this host'
 
 /** Arazzo leaves a step without criteria open; ours holds on a 2xx. */
 export function successCheck(status: number, step: CallStep): CheckRecord {

@@ -62,6 +62,7 @@ export function connect(
     // The twin's certificate is issued by its own authority; loading all others would take longer than its answers.
     onlyOwnAuthorities: environment.class === 'mock',
     minTlsVersion: environment.minTlsVersion,
+    maxTlsVersion: environment.maxTlsVersion,
     connectTo: counterparty?.connectTo,
     proxy: counterparty === undefined ? proxy : undefined,
   })

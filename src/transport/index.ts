@@ -16,6 +16,8 @@ export interface TransportOptions extends Gate, ConnectionOptions {
   /** true: no other authority is trusted. Else those that Node trusts are too, since a platform's hosts may have both kinds. */
   readonly onlyOwnAuthorities?: boolean | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** default: the newest */
+  readonly maxTlsVersion?: 'TLSv1.2' | undefined
   readonly maxBodyBytes: number
   /** for `startedAt` and for judging dates of certificates */
   readonly now?: (() => Date) | undefined
@@ -62,13 +64,14 @@ export function createTransport(options: TransportOptions): Transport {
 }
 
 function secureContext(
-  { ca = [], onlyOwnAuthorities = false, minTlsVersion }: TransportOptions,
+  { ca = [], onlyOwnAuthorities = false, minTlsVersion, maxTlsVersion }: TransportOptions,
   identity: Identity | undefined,
 ): SecureContext {
   const credentials = identity?.credentials
   const roots = onlyOwnAuthorities ? [] : getCACertificates('default')
   return createSecureContext({
     minVersion: minTlsVersion,
+    ...(maxTlsVersion === undefined ? {} : { maxVersion: maxTlsVersion }),
     ...(ca.length === 0 ? {} : { ca: [...roots, ...ca] }),
     ...(credentials?.kind === 'pem' ? { cert: credentials.chain, key: credentials.key.reveal() } : {}),
     ...(credentials?.kind === 'pfx' ? { pfx: Buffer.from(credentials.pfx) } : {}),

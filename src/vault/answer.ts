@@ -1,6 +1,7 @@
 /** What an answer says that was kept as it came. Worked out when it is read, so that a mistake in reading it loses nothing. */
 import { sha256base64url } from '../identity/jwt.ts'
 import { decoded } from '../record/coding.ts'
+import { readJson, withTexts } from '../record/json.ts'
 import type { AnswerEvent } from './event.ts'
 
 /** An answer as it came, before it is parsed or judged. */
@@ -73,14 +74,11 @@ export function jsonObject(body: string): Readonly<Record<string, unknown>> | un
 }
 
 function jsonValue(body: string): unknown {
-  try {
-    return JSON.parse(body.replace(/^\uFEFF/, ''))
-  } catch {
-    return undefined
-  }
+  const json = readJson(body.replace(/^\uFEFF/, ''))
+  return json.ok ? withTexts(json.value) : undefined
 }
 
-/** Of a text that was cut, or is JSON within something else: the members that stand in it whole, with their closing quote. */
+/** Of a text that was cut, is too large, or is JSON within something else: the members that stand in it with both quotes. */
 function membersIn(whole: string): Readonly<Record<string, unknown>> | undefined {
   const found = [...MEMBERS, 'client_id', 'software_id'].flatMap((name): [string, unknown][] => {
     const value = new RegExp(`"${name}"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*")`).exec(whole)?.[1]

@@ -100,6 +100,10 @@ function limitsPage(): string {
       ['limit', 'of', 'beyond it'],
       limits.map(({ value, unit, of, beyond }) => [`${value.toLocaleString('en')} ${unit}`, of, beyond]),
     ),
+    '## Not done',
+    'A cookie that a server sets is not sent back: each call stands alone. Behind a load balancer that wants its cookie on the ' +
+      'next call, use an address that leads to one server. HTTP/2 is not spoken, redirects are not followed, and TLS sessions ' +
+      'are not resumed.',
   ])
 }
 

@@ -151,6 +151,15 @@ const FAULTS: readonly Row[] = [
     hint: 'check that the certificate is the one Thredd issued for this host and is within its dates',
   },
   {
+    fault: 'the HTML page of a server that asks for the certificate after the request',
+    step: MUTUAL,
+    talk: answer(403, 'text/html; charset=iso-8859-1', HTML),
+    outcome:
+      'TLS_CLIENT_REFUSED: "<host>" answered 403 with an HTML page instead of its own error; a proxy there seems to refuse the certificate of identity "transport"',
+    exitCode: 3,
+    hint: 'where it asks for the certificate only after the request, as some servers do for a part of a site, set TLS_MAX_VERSION=1.2; else check that the certificate is the one Thredd issued for this host',
+  },
+  {
     fault: '429 with Retry-After',
     step: STATUS,
     talk: answer(429, 'text/plain', 'slow down', 'retry-after: 7'),

@@ -412,6 +412,13 @@ test.for(HANDSHAKES)('$title gets no request: $code, $message', async ({ talk, c
   expect(failure(await send(transport, {}, { timeoutMs }))).toEqual({ code, sent: 'no', message })
 })
 
+test('no newer TLS is spoken than allowed', async () => {
+  await using https = await startHttps(server(), (_, response) => response.end())
+  await using transport = transportTo(https.port, { maxTlsVersion: 'TLSv1.2' })
+
+  expect(await send(transport)).toMatchObject({ kind: 'answered', tls: { protocol: 'TLSv1.2' } })
+})
+
 test('a server with only older TLS than allowed gets no request', async () => {
   await using https = await startHttps({ ...server(), maxVersion: 'TLSv1.2' }, (_, response) => response.end())
   await using transport = transportTo(https.port, { minTlsVersion: 'TLSv1.3' })
