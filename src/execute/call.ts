@@ -19,13 +19,13 @@ import {
   type VaultMember,
 } from '../plan/index.ts'
 import { type Change, type Effect, isChange, isStronger } from '../record/effect.ts'
-import { fail, type Problem, ToolError } from '../record/errors.ts'
+import { bugOf, fail, type Problem, ToolError } from '../record/errors.ts'
 import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
-import type { Delivery, Transport } from '../transport/transport.ts'
+import type { Delivery, Outgoing, Transport } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
-import { exchangeOf } from './exchange.ts'
+import { bareExchangeOf, exchangeOf } from './exchange.ts'
 import {
   altersScopes,
   compareScopes,
@@ -155,8 +155,9 @@ export class Call {
     try {
       result = await this.#exchange()
     } catch (error) {
-      result = { status: 'errored', error: this.#redacted(problemOf(error)) }
+      result = { status: 'errored', error: redactedProblem(error, this.#ports.redactor) }
     }
+    if (result.status !== 'passed') this.#values = this.#outputsAtHand()
     const durationMs = round(this.#ports.clock() - start)
     return {
       step: {
@@ -192,22 +193,20 @@ export class Call {
     const intent = isChange(effect) ? await vault.begin({ effect, method, url, authorization, step }) : undefined
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
-      const news = await this.#keepReceived(delivery, intent, step)
+      const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
       this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
+      if (news.status === 'rejected') throw news.reason
       return this.#judgeFailure(
-        news === undefined ? delivery : { ...delivery, problem: { ...delivery.problem, ...news } },
+        news.value === undefined ? delivery : { ...delivery, problem: { ...delivery.problem, ...news.value } },
       )
     }
     // Before it is parsed: what this answer registers must be kept whatever happens next.
     const { status, body, headers: answered } = delivery.answer
     const coding = codingOf(answered)
     const [kept] = await Promise.allSettled([this.#keep({ status, body, coding, step }, intent)])
-    const answer = readAnswer(delivery.answer, URL.parse(url)?.host ?? url)
-    this.#answer = answer
-    this.#learn(answer)
-    this.#exchanges.push(exchangeOf(request.outgoing, delivery, answer, redactor))
+    if (kept.status === 'fulfilled') this.#kept = kept.value
+    const answer = this.#take(request.outgoing, delivery)
     if (kept.status === 'rejected') throw kept.reason
-    this.#kept = kept.value
     if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
       await vault.worked(authorization, step)
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
@@ -222,8 +221,8 @@ export class Call {
         signal: this.#signal,
       })
     } catch (error) {
-      // A transport rejects only before anything left.
-      await intent?.close('not-sent')
+      // A transport says so where nothing left; of any other error nobody knows when it came.
+      await intent?.close(error instanceof ToolError ? 'not-sent' : 'unknown')
       throw error
     }
   }
@@ -244,6 +243,37 @@ export class Call {
     return isThere
       ? { message: `${problem.message}; the ${bytes.length} bytes that arrived are in the vault` }
       : undefined
+  }
+
+  /** Parses the answer, learns its secrets and records the exchange; where that fails, only what gives nothing away. */
+  #take(outgoing: Outgoing, delivery: Extract<Delivery, { kind: 'answered' }>): ParsedAnswer {
+    const { redactor } = this.#ports
+    try {
+      const answer = readAnswer(delivery.answer, URL.parse(outgoing.url)?.host ?? outgoing.url)
+      this.#answer = answer
+      this.#learn(answer)
+      this.#exchanges.push(exchangeOf(outgoing, delivery, answer, redactor))
+      return answer
+    } catch (error) {
+      this.#exchanges.push(bareExchangeOf(outgoing, delivery))
+      const members = Object.entries(Object(this.#answer?.body ?? {}))
+      for (const [name, value] of members) if (typeof value === 'string') redactor.add({ value, name })
+      throw error
+    }
+  }
+
+  /** What a step marked `finally` needs to undo this one, whatever is wrong with it. */
+  #outputsAtHand(): Readonly<Record<string, unknown>> {
+    if (this.#answer === undefined) return {}
+    const context = this.#context()
+    const entries = [...this.#step.outputs].flatMap(([name, value]): [string, unknown][] => {
+      try {
+        return [[name, evaluate(value, context, this.#readable.inputs)]]
+      } catch {
+        return []
+      }
+    })
+    return Object.fromEntries(entries)
   }
 
   async #keep(answer: RawAnswer & { readonly step: string }, intent: Intent | undefined): Promise<Kept | undefined> {
@@ -347,7 +377,7 @@ export class Call {
       this.#values = outputs
       return { status: 'passed', ...judged, outputs: redactor.value(withTexts(outputs)) }
     } catch (error) {
-      return { status: 'errored', ...judged, error: this.#redacted(problemOf(error)) }
+      return { status: 'errored', ...judged, error: redactedProblem(error, redactor) }
     }
   }
 
@@ -461,9 +491,19 @@ export function criterionCheck(
   }
 }
 
-/** Anticipated errors become data; anything else is a bug and goes on. */
+/** Every error becomes data, so that what the run has done is put away before it ends. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof ToolError) return error.problems[0]
   if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
-  throw error
+  return bugOf(error)
+}
+
+/** The same as the record may have it. */
+export function redactedProblem(error: unknown, redactor: Redactor): Problem {
+  try {
+    return redactor.record(problemOf(error))
+  } catch (other) {
+    // Nothing of an error that cannot be redacted may be shown.
+    return bugOf(new Error(other instanceof Error ? other.name : ''))
+  }
 }

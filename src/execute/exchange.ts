@@ -38,6 +38,20 @@ export function exchangeOf(
   }
 }
 
+/** Of an exchange that cannot be recorded as it was: where it went, its status and its size. */
+export function bareExchangeOf(
+  { method, url, body }: Outgoing,
+  { answer, tls, timing }: Extract<Delivery, { kind: 'answered' }>,
+): Exchange {
+  return {
+    request: { method, url: URL.parse(url)?.origin ?? '', headers: [], body: { bytes: Buffer.byteLength(body ?? '') } },
+    response: { status: answer.status, headers: [], body: { bytes: answer.body.length } },
+    sent: 'yes',
+    ...(tls === undefined ? {} : { tls }),
+    timing,
+  }
+}
+
 /** For the record alone; what does not parse is shown as it was sent, since a flow may break a body on purpose. */
 function readRequestBody({ headers, body }: Outgoing): unknown {
   const type = headers.find(([name]) => name === 'content-type')?.[1] ?? ''

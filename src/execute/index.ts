@@ -8,7 +8,7 @@ import { inputsWithin, type Plan, type PlannedInput, type PlannedWorkflow, plann
 import type { WorkflowRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
-import type { Ports } from './call.ts'
+import { type Ports, problemOf } from './call.ts'
 import type { RunEvent } from './events.ts'
 import type { Transfer } from './nested.ts'
 import { plainInputs, WorkflowResults } from './results.ts'
@@ -32,7 +32,7 @@ export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): A
       const { planned, inputs } = one
       yield { type: 'workflow-started', planned }
       const workflowRun = new WorkflowRun(planned, inputs, shared)
-      const blocked = results.obstacle(planned) ?? (await ports.given(planned.workflow))
+      const blocked = results.obstacle(planned) ?? (await given(planned, ports, workflowRun))
       const record: WorkflowRecord = yield* recorded(workflowRun, planned, inputs, ports, blocked)
       yield { type: 'workflow-finished', workflow: record }
       results.add(planned.flow, planned.workflow.workflowId, { ...workflowRun.result, status: record.status })
@@ -48,6 +48,21 @@ export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): A
       outputs,
       passed,
     })
+  }
+}
+
+/** Why the workflow cannot begin; where that could not be found out, it has an error. */
+async function given(
+  { workflow }: PlannedWorkflow,
+  ports: Ports,
+  workflowRun: WorkflowRun,
+): Promise<string | undefined> {
+  try {
+    return await ports.given(workflow)
+  } catch (error) {
+    const problem = problemOf(error)
+    workflowRun.error = problem
+    return problem.message
   }
 }
 
@@ -71,7 +86,7 @@ async function* recorded(
     safety: workflow.safety,
     clauses: [...workflow.clauses],
     notice: workflow.notice,
-    status: blocked === undefined ? workflowRun.status : 'skipped',
+    status: blocked === undefined || workflowRun.error !== undefined ? workflowRun.status : 'skipped',
     inputs: [...inputsWithin(planned, inputs)].map(([name, input]) => ({
       name,
       source: input.origin.label,

@@ -18,8 +18,8 @@ import {
   hiddenInputs,
   type Outcome,
   type Ports,
-  problemOf,
   type Readable,
+  redactedProblem,
 } from './call.ts'
 import { evaluate, OMITTED } from './request.ts'
 import type { WorkflowResult, WorkflowResults } from './results.ts'
@@ -173,7 +173,7 @@ export function judgeNested(
     const values: Readonly<Record<string, unknown>> = Object.fromEntries(outcome)
     return { step: { status: 'passed', ...judged, outputs: redactor.value(withTexts(values)) }, context, values }
   } catch (failure) {
-    const problem = redactor.record(problemOf(failure))
+    const problem = redactedProblem(failure, redactor)
     return { step: { status: 'errored', ...judged, error: problem }, context, values: {} }
   }
 }

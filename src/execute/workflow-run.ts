@@ -6,6 +6,7 @@
 import { expressionsIn, nestedSteps } from '../flow/arazzo/needs.ts'
 import type { Context, Expression } from '../flow/expression/expression.ts'
 import type { Dependency, Invocation, Step, Target } from '../flow/index.ts'
+import { workflowEffect } from '../plan/effect.ts'
 import {
   type PlannedCall,
   type PlannedInput,
@@ -15,7 +16,7 @@ import {
 } from '../plan/index.ts'
 import { fail, type Problem } from '../record/errors.ts'
 import type { Exchange, StepRecord } from '../record/index.ts'
-import { Call, contextOf, type Outcome, type Ports, problemOf, type Readable } from './call.ts'
+import { Call, contextOf, type Outcome, type Ports, problemOf, type Readable, redactedProblem } from './call.ts'
 import { casesCheck, runCases, sumOf } from './cases.ts'
 import { Deadline } from './deadline.ts'
 import type { RunEvent } from './events.ts'
@@ -66,6 +67,8 @@ export class WorkflowRun {
   /** workflows that ran before this one or within it */
   readonly #workflows: Map<string, Pick<WorkflowResult, 'inputs' | 'outputs'>>
   readonly #outputs = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
+  /** with those of steps that did not pass, for the steps that undo them */
+  readonly #allOutputs = new Map<string, { readonly outputs: Readonly<Record<string, unknown>> }>()
   #hasBegun = false
 
   constructor(planned: PlannedWorkflow, inputs: ReadonlyMap<string, PlannedInput>, shared: Shared) {
@@ -81,7 +84,7 @@ export class WorkflowRun {
       if (input.kind !== 'value' || !input.secret) continue
       redactor.add({ value: plainValue(input), name })
     }
-    const because = yield* this.#runSteps()
+    const because = yield* this.#runToEnd()
     yield* this.#skipRest(because, (step) => !step.finally)
     yield* this.#lastSteps(because)
     if (this.status === 'passed') this.#readOutputs()
@@ -106,6 +109,16 @@ export class WorkflowRun {
       .map(({ stepId }) => stepId.slice(prefix.length))
     const { status, outputs } = this
     return { status, inputs: plainInputs(this.#readable.inputs), outputs, passed: new Set(passed) }
+  }
+
+  /** The steps marked `finally` come next whatever happens here. */
+  async *#runToEnd(): AsyncGenerator<RunEvent, string> {
+    try {
+      return yield* this.#runSteps()
+    } catch (error) {
+      this.error = problemOf(error)
+      return this.error.message
+    }
   }
 
   /** Runs the steps along their path to its end. Returns why the other steps were not reached. */
@@ -175,8 +188,19 @@ export class WorkflowRun {
     for (const planned of last) yield* this.#step(planned, deadline.signal)
   }
 
-  /** A step with all its cases or retries, and the action that follows. */
+  /** A step with all its cases or retries, and the action that follows. An unexpected error ends no more than the step. */
   async *#step(planned: PlannedStep, signal: AbortSignal): AsyncGenerator<RunEvent, Result> {
+    try {
+      return yield* this.#stepOrCases(planned, signal)
+    } catch (failure) {
+      const error = redactedProblem(failure, this.#shared.ports.redactor)
+      const stepId = this.#shared.prefix + planned.step.stepId
+      const step = yield* this.#finished({ ...notRun(planned), stepId, status: 'errored', error })
+      return { step, context: contextOf(this.#readable), values: {} }
+    }
+  }
+
+  async *#stepOrCases(planned: PlannedStep, signal: AbortSignal): AsyncGenerator<RunEvent, Result> {
     const missing = planned.step.dependsOn.find((one) => !this.#isMet(one))
     if (missing !== undefined) {
       const { workflow, stepId: id } = missing
@@ -239,7 +263,11 @@ export class WorkflowRun {
       if (outcome.kept !== undefined) {
         yield { type: 'registration-kept', stepId, ...ports.redactor.record(outcome.kept) }
       }
-      const { action, hint } = this.#choose(planned, outcome, used, signal)
+      const { action, hint, error } = this.#choose(planned, outcome, used, signal)
+      if (error !== undefined) {
+        const step: StepRecord = { ...outcome.step, status: 'errored', error }
+        return yield* this.#finishAttempts(planned, { ...outcome, step, earlier, note, hint, next: undefined })
+      }
       if (action?.type === 'retry') {
         const attempt = (used.get(action.name) ?? 0) + 1
         used.set(action.name, attempt)
@@ -283,6 +311,7 @@ export class WorkflowRun {
       skippedIfNothingToUndo(planned, withHint({ ...step, ...note, stepId, exchanges }, hint)),
     )
     if (record.status === 'passed') this.#outputs.set(step.stepId, { outputs: outcome.values })
+    this.#allOutputs.set(step.stepId, { outputs: outcome.values })
     return { ...outcome, step: record, next }
   }
 
@@ -291,15 +320,19 @@ export class WorkflowRun {
     outcome: Outcome,
     used: ReadonlyMap<string, number>,
     signal: AbortSignal,
-  ): ReturnType<typeof nextAction> {
+  ): ReturnType<typeof nextAction> & { readonly error?: Problem } {
     if (signal.aborted) return { action: undefined, hint: undefined }
     const hasBudget = this.#shared.budget.left > 0
     const invoked = step.kind === 'workflow' ? this.#planned.invoked.get(step.invocation) : undefined
     const again = invoked === undefined ? [] : [...this.#shared.results.missingDependencies(invoked), invoked]
-    return nextAction(step, outcome, {
-      mayRetry: (action) => action.type === 'retry' && hasBudget && (used.get(action.name) ?? 0) < action.retryLimit,
-      isReadOnly: again.every(({ workflow }) => workflow.effect === 'read'),
-    })
+    try {
+      return nextAction(step, outcome, {
+        mayRetry: (action) => action.type === 'retry' && hasBudget && (used.get(action.name) ?? 0) < action.retryLimit,
+        isReadOnly: again.every(({ flow, workflow }) => workflowEffect(flow, workflow) === 'read'),
+      })
+    } catch (error) {
+      return { action: undefined, hint: undefined, error: redactedProblem(error, this.#shared.ports.redactor) }
+    }
   }
 
   #followUp(step: Step, record: StepRecord, context: Context): FollowUp | undefined {
@@ -313,7 +346,8 @@ export class WorkflowRun {
   }
 
   async #call(planned: PlannedCall, signal: AbortSignal): Promise<Attempt> {
-    const outcome = await new Call(planned, this.#readable, this.#shared.ports, signal).run()
+    const readable = planned.step.finally ? { ...this.#readable, outputs: this.#allOutputs } : this.#readable
+    const outcome = await new Call(planned, readable, this.#shared.ports, signal).run()
     return { ...outcome, nestedSteps: [], results: new WorkflowResults() }
   }
 
@@ -375,7 +409,7 @@ export class WorkflowRun {
       )
       return { ...verdict, step: { ...base, ...verdict.step, durationMs: took() }, nestedSteps: nested.steps, results }
     } catch (error) {
-      const problem = ports.redactor.record(problemOf(error))
+      const problem = redactedProblem(error, ports.redactor)
       const failed: StepRecord = { ...base, status: 'errored', error: problem, durationMs: took() }
       return { step: failed, context: contextOf(this.#readable), values: {}, nestedSteps: [], results }
     }
@@ -442,6 +476,7 @@ export class WorkflowRun {
     })
     const values = control?.values ?? {}
     if (status === 'passed') this.#outputs.set(step.stepId, { outputs: values })
+    this.#allOutputs.set(step.stepId, { outputs: values })
     return { step: record, context, values, next: this.#followUp(step, record, context) }
   }
 

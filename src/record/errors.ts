@@ -61,6 +61,7 @@ export const CODES = {
   SECRET_LEAK: { exit: 70, means: 'an artifact would have held a secret, and was not kept' },
   RECORD_UNREADABLE: { exit: 2, means: 'a stored run is missing, cut, or of a version that is not known' },
   PACK_UNREADABLE: { exit: 2, means: 'a folder or archive is no evidence pack, or cannot be read' },
+  INTERNAL: { exit: 70, means: 'a bug of this program; the run went on to its end, and what it did is in the record' },
   TWIN: { exit: 3, means: 'the offline twin could not start' },
 } as const satisfies Record<string, { exit: Exit; means: string }>
 
@@ -102,6 +103,19 @@ export class ToolError extends Error {
 /** Shorthand for the usual case of a single problem. */
 export function fail(problem: Problem, cause?: unknown): never {
   throw new ToolError([problem], cause)
+}
+
+/** An error that nobody foresaw. Texts in quotes may be parts of an answer, and stay out of the message. */
+export function bugOf(error: unknown): Problem {
+  const { name, message, stack = '' } = error instanceof Error ? error : new Error(String(error))
+  const said = message.replace(/(["'`]).*?\1/gs, '…').slice(0, 200)
+  const frames = [...stack.matchAll(/\n\s+at [^\n]*?((?:src|dist|mocks)\/[^\s):]+:\d+)/g)].slice(0, 3)
+  return {
+    code: 'INTERNAL',
+    message: `this is a bug: ${name}${said === '' ? '' : ` (${said})`}`,
+    found: frames.length === 0 ? undefined : `${frames.map(([, place]) => place).join(' < ')}`,
+    hint: 'please report it, with this message',
+  }
 }
 
 /**

@@ -12,7 +12,7 @@ import { writeReports } from '../report/write.ts'
 import type { Caller } from './caller.ts'
 import { headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
 import { FinishedWorkflows } from './finished.ts'
-import { perform, userAgentOf } from './perform.ts'
+import { type Performed, perform, userAgentOf } from './perform.ts'
 import { admit, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
@@ -26,7 +26,8 @@ export { type RunRequest, resolve, type Typed } from './request.ts'
 /**
  * Returns the record without its workflows, and the path of the record (its name where there is no reports folder).
  *
- * @throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record
+ * @throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. Any other
+ *   error is thrown when the record is written
  */
 export async function run(
   request: RunRequest,
@@ -59,17 +60,26 @@ export async function run(
     withoutFolders: withoutFolders(request.folders),
   })
   const exitCodes: number[] = []
+  const failures: unknown[] = []
   const performed = await perform(prepared, {
     vault,
     runId,
     caller,
     onEvent: (event) => {
-      if (event.type === 'workflow-finished') {
-        finished.add(event.workflow)
-        exitCodes.push(exitCodeOf(event.workflow))
+      // Whoever watches a run does not stop it half-way.
+      try {
+        if (event.type === 'workflow-finished') {
+          exitCodes.push(exitCodeOf(event.workflow))
+          finished.add(event.workflow)
+        }
+        caller.onEvent?.(event)
+      } catch (error) {
+        failures.push(error)
       }
-      caller.onEvent?.(event)
     },
+  }).catch((error: unknown): Performed => {
+    failures.push(error)
+    return { changes: [], warnings: [], given: [] }
   })
   finished.redactAgain()
 
@@ -78,6 +88,7 @@ export async function run(
   const file = await writeReports(head, finished, { artifacts, codeQuality: caller.codeQuality })
   head.warnings.push(...late)
   caller.onFinished?.(head, finished)
+  if (failures.length > 0) throw failures[0]
   return { head, file }
 }
 

@@ -1,4 +1,5 @@
 /** Nothing by accident: one application has one client, and what touches it must be asked for. */
+import { globSync } from 'node:fs'
 import { cp, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -367,6 +368,18 @@ test('no process variable makes prod a mock or opens another host', async () => 
   expect(await refusal({ env: 'prod', flows: ['register'], variables })).toContain('would change a live client')
   await environment('prod', 'ALLOWED_HOSTS=api.example')
   expect(await refusal({ env: 'prod', flows: ['read'], variables })).toContain('error[HOST_NOT_ALLOWED]')
+})
+
+test('an error of whoever watches a run is thrown when the run has ended and its record is written', async () => {
+  const onEvent = ({ type }: { readonly type: string }) => {
+    if (type === 'step-started') throw new TypeError('not drawn')
+  }
+  const [request, caller] = await startOf({ env: 'uat', flows: ['register'] })
+
+  await expect(run(request, { ...caller, onEvent, runId: 'run-1' })).rejects.toThrow('not drawn')
+
+  const [file = ''] = globSync(join(folder, 'reports', '*-run-1', 'record.json'))
+  expect(recordIn(file).workflows.map(({ status }) => status)).toEqual(['passed'])
 })
 
 test('while one flow of several has a mistake nothing of any is sent', async () => {
