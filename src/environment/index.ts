@@ -89,8 +89,9 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   const main = await readEnvironmentFile(file)
   const files = local === undefined ? [main] : [local, main]
 
-  const { settings, warnings } = settingsOf(files, options)
+  const { settings, warnings, problems: refused } = settingsOf(files, options)
   const { values, problems } = checkedValues(settings, warnings)
+  problems.push(...refused)
   const environmentClass = values.get('ENV_CLASS') as Environment['class'] | undefined
   if (!settings.has('ENV_CLASS')) {
     problems.push({

@@ -3,10 +3,10 @@
  * default. An empty value sets nothing.
  */
 import { basename, dirname, isAbsolute, resolve } from 'node:path'
-import type { SourceLocation } from '../record/errors.ts'
+import type { Problem, SourceLocation } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import type { EnvironmentFile } from './file.ts'
-import { FILES_ONLY, SERVER, VARIABLES, type VariableName } from './variables.ts'
+import { FILES_FIRST, FILES_ONLY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
 export interface EnvironmentOptions {
   /** a name (`uat` for `.env.uat`) or a path to a file */
@@ -21,6 +21,8 @@ export interface EnvironmentOptions {
   readonly variables: Readonly<Record<string, string | undefined>>
   /** `--server source=url`; wins over everything */
   readonly servers?: ReadonlyMap<string, string> | undefined
+  /** --allow-env: a process variable may name another client or vault than the files */
+  readonly allowEnv?: boolean | undefined
 }
 
 /** Where a value came from: a file and line, or a process variable. */
@@ -46,10 +48,12 @@ export const DEFAULT: ValueOrigin = { label: 'default' }
 /** `files`: the one that wins comes first. */
 export function settingsOf(
   files: readonly EnvironmentFile[],
-  { folder, servers, variables }: EnvironmentOptions,
-): { readonly settings: Settings; readonly warnings: string[] } {
+  { env, folder, servers, variables, allowEnv = false }: EnvironmentOptions,
+): { readonly settings: Settings; readonly warnings: string[]; readonly problems: readonly Problem[] } {
   const settings = new Map<string, Setting>()
   const warnings: string[] = []
+  const problems: Problem[] = []
+  const isLive = files.map(({ values }) => values.get('ENV_CLASS')?.text).find((text) => text) !== 'mock'
   const put = (key: string, given: string, origin: ValueOrigin, start: string) => {
     // A path is appended to it, which begins with a slash.
     const text = SERVER.pattern.test(key) ? given.replace(/\/+$/, '') : given
@@ -70,7 +74,9 @@ export function settingsOf(
   for (const [variable, text] of Object.entries(variables)) {
     if (!variable.startsWith(PREFIX) || variable === `${PREFIX}ENV` || text === undefined) continue
     const key = variable.slice(PREFIX.length)
-    if (FILES_ONLY.includes(key))
+    if (text !== '' && isLive && (SERVER.pattern.test(key) || (FILES_ONLY.includes(key) && key !== 'REDACT')))
+      problems.push(notFromProcess(variable, key, env))
+    else if (FILES_ONLY.includes(key))
       warnings.push(`${variable} is ignored: ${key} is read from the environment files alone`)
     else put(key, text, { label: variable }, folder)
   }
@@ -78,10 +84,38 @@ export function settingsOf(
     for (const [key, { text, line }] of values)
       put(key, text, { label: basename(file), at: { file, line, column: 1 } }, dirname(file))
   }
+  if (isLive && !allowEnv) problems.push(...contradictions(settings, env))
   for (const [key, variable] of Object.entries(VARIABLES)) {
     if ('default' in variable) put(key, variable.default, DEFAULT, folder)
   }
-  return { settings, warnings }
+  return { settings, warnings, problems }
+}
+
+/** What the guard goes by comes from the files and the command line where a live client is at stake. */
+function notFromProcess(variable: string, key: string, env: string): Problem {
+  const source = SERVER.pattern.exec(key)?.[1]?.toLowerCase()
+  const [and, or] = source === undefined ? ['', ''] : [' and --server', `, or use --server ${source}=<url>`]
+  return {
+    code: 'ENV_INVALID',
+    message: `${variable} is set in this process, but "${env}" takes ${key} from its files${and} alone; nothing was sent`,
+    hint: `unset ${variable}; if it is meant, write ${key} into the file of the environment${or}`,
+  }
+}
+
+function contradictions(settings: Settings, env: string): readonly Problem[] {
+  return FILES_FIRST.flatMap((key): Problem[] => {
+    const { value, origin, instead } = settings.get(key) ?? {}
+    if (origin === undefined || origin.at !== undefined || instead === undefined) return []
+    return [
+      {
+        code: 'ENV_INVALID',
+        message: `${origin.label} contradicts the files of "${env}"; nothing was sent`,
+        expected: `"${instead}", as ${key} is in the files`,
+        found: `"${value}"`,
+        hint: `unset ${origin.label}, or add --allow-env if it is meant`,
+      },
+    ]
+  })
 }
 
 export function isDefault(setting: Setting | undefined): boolean {

@@ -168,7 +168,15 @@ export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
 }
 
 /** Read from the files alone, so that a variable left over in a shell cannot switch a guard off. */
-export const FILES_ONLY: readonly string[] = ['ENV_CLASS', 'ALLOWED_HOSTS', 'REDACT'] satisfies VariableName[]
+export const FILES_ONLY: readonly string[] = [
+  'ENV_CLASS',
+  'ALLOWED_HOSTS',
+  'SACRIFICIAL_CLIENT',
+  'REDACT',
+] satisfies VariableName[]
+
+/** On UAT and production a variable may set these, but not contradict a file without --allow-env. */
+export const FILES_FIRST: readonly string[] = ['VAULT_DIR', 'CLIENT_ID'] satisfies VariableName[]
 
 /** The documented names of the authorization server; registration_client_uri may carry either. */
 export const AUTHORIZATION_HOSTS = {

@@ -27,7 +27,7 @@ test('a value comes from --server, then a THREDD_ variable, then the local file,
 
   const { setting } = await load({
     env: 'uat',
-    variables: { THREDD_SERVER_CARDS: 'https://variable.example', THREDD_TIMEOUT_MS: '3000' },
+    variables: { THREDD_TIMEOUT_MS: '3000' },
     servers: new Map([['cards', 'https://flag.example']]),
   })
 
@@ -54,18 +54,59 @@ test('a variable without the prefix is ignored', async () => {
 })
 
 test('what arms the guards is read from the files alone, and who tries otherwise is told', async () => {
-  await files({ '.env.prod': 'ENV_CLASS=prod\nALLOWED_HOSTS=api.example' })
+  await files({ '.env.mock': 'ENV_CLASS=mock\nALLOWED_HOSTS=api.example' })
 
   const environment = await load({
-    env: 'prod',
-    variables: { THREDD_ENV_CLASS: 'mock', THREDD_ALLOWED_HOSTS: 'elsewhere.example' },
+    env: 'mock',
+    variables: { THREDD_ENV_CLASS: 'uat', THREDD_ALLOWED_HOSTS: 'elsewhere.example' },
   })
 
-  expect([environment.class, [...environment.allowedHosts]]).toEqual(['prod', ['api.example']])
+  expect([environment.class, [...environment.allowedHosts]]).toEqual(['mock', ['api.example']])
   expect(environment.warnings).toEqual([
     'THREDD_ENV_CLASS is ignored: ENV_CLASS is read from the environment files alone',
     'THREDD_ALLOWED_HOSTS is ignored: ALLOWED_HOSTS is read from the environment files alone',
   ])
+})
+
+test.each(['uat', 'prod'])(
+  'on %s a process variable that would change what a guard goes by is refused by name',
+  async (env) => {
+    await files({
+      [`.env.${env}`]: `ENV_CLASS=${env}\nCLIENT_ID=ours\nVAULT_DIR=vault`,
+      [`.env.${env}.local`]: 'ORG_ID=1',
+    })
+    const variables = {
+      THREDD_SERVER_AUTHORIZATION: 'https://elsewhere.example',
+      THREDD_ENV_CLASS: 'mock',
+      THREDD_ALLOWED_HOSTS: 'elsewhere.example',
+      THREDD_SACRIFICIAL_CLIENT: 'true',
+      THREDD_CLIENT_ID: 'theirs',
+      THREDD_VAULT_DIR: 'empty',
+      THREDD_ORG_ID: '2',
+    }
+    const named = async (options: Partial<EnvironmentOptions>) =>
+      (await problemsOf({ env, variables, ...options })).map(({ message }) => message.split(' ')[0])
+    const never = Object.keys(variables).slice(0, 4)
+
+    expect(await named({})).toEqual([...never, 'THREDD_VAULT_DIR', 'THREDD_CLIENT_ID'])
+    expect(await named({ allowEnv: true })).toEqual(never)
+    const allowed = { THREDD_CLIENT_ID: 'theirs', THREDD_VAULT_DIR: 'empty' }
+    const environment = await load({ env, variables: allowed, allowEnv: true })
+    expect([environment.setting('client_id')?.value, environment.vault.folder]).toEqual([
+      'theirs',
+      join(folder, 'empty'),
+    ])
+    expect((await load({ env, variables: { THREDD_CLIENT_ID: 'ours', THREDD_SERVER_X: '' } })).warnings).toEqual([])
+  },
+)
+
+test('a value that no file sets may come from a process variable, as a CI system does it', async () => {
+  await files({ '.env.uat': 'ENV_CLASS=uat' })
+  const variables = { THREDD_CLIENT_ID: 'ours', THREDD_VAULT_DIR: 'vault' }
+
+  const environment = await load({ env: 'uat', variables })
+
+  expect([environment.setting('client_id')?.value, environment.vault.folder]).toEqual(['ours', join(folder, 'vault')])
 })
 
 test('a relative path starts at the file that names it, that of a variable at the current folder', async () => {
@@ -448,6 +489,12 @@ function load(options: Partial<EnvironmentOptions> & { env: string }) {
 }
 
 /** What the command line would print in the test's folder. */
+async function problemsOf(options: Partial<EnvironmentOptions> & { env: string }) {
+  const error = await load(options).catch((reason: unknown) => reason)
+  if (!(error instanceof ToolError)) throw error
+  return error.problems
+}
+
 async function refusal(options: Partial<EnvironmentOptions> & { env: string }): Promise<string> {
   const error = await load(options).then(
     () => undefined,

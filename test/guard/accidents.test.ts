@@ -356,18 +356,21 @@ test('a client named with --input is as well guarded as the one of the environme
     env: 'uat',
     flows: ['register'],
     inputs: { client_id: 'ours' },
-    variables: { THREDD_CLIENT_ID: 'theirs' },
   })
 
   expect(said).toContain('error[USAGE]')
 })
 
 test('no process variable makes prod a mock or opens another host', async () => {
-  const variables = { THREDD_ENV_CLASS: 'mock', THREDD_ALLOWED_HOSTS: 'localhost' }
+  const variables = {
+    THREDD_ENV_CLASS: 'mock',
+    THREDD_ALLOWED_HOSTS: 'localhost',
+    THREDD_SERVER_CLIENTS: `https://localhost:${server.port}/x`,
+  }
 
-  expect(await refusal({ env: 'prod', flows: ['register'], variables })).toContain('would change a live client')
-  await environment('prod', 'ALLOWED_HOSTS=api.example')
-  expect(await refusal({ env: 'prod', flows: ['read'], variables })).toContain('error[HOST_NOT_ALLOWED]')
+  const said = await refusal({ env: 'prod', flows: ['register'], variables, confirm: 'ours' })
+
+  for (const variable of Object.keys(variables)) expect(said).toContain(`${variable} is set in this process`)
 })
 
 test('an error of whoever watches a run is thrown when the run has ended and its record is written', async () => {

@@ -43,12 +43,6 @@ test.for<[title: string, Parameters<typeof weaknesses>, flag: string, means: Reg
     'SERVER_AUTHORIZATION by --server',
     /^"https:\/\/other\.example" was called in place of "https:\/\/auth\.example"$/,
   ],
-  [
-    'a server of a process variable',
-    [{ variables: { THREDD_SERVER_CARDS: 'https://cards.example' } }],
-    'SERVER_CARDS by THREDD_SERVER_CARDS',
-    /^"https:\/\/cards\.example" was called$/,
-  ],
   ['more hosts than the servers', [{ env: 'wide' }], 'ALLOWED_HOSTS', /^calls to other\.example were allowed too$/],
   ['a lower TLS version', [{ variables: { THREDD_TLS_MIN_VERSION: '1.2' } }], 'TLS_MIN_VERSION', /^lowered to 1\.2/],
   ['further authorities', [{ variables: { THREDD_CA_FILE: 'ca.pem' } }], 'CA_FILE', /further authorities/],

@@ -1,6 +1,6 @@
 /** Pages of docs/ that are printed from tables of the source, so that they cannot say anything else. */
 
-import { FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
+import { FILES_FIRST, FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
 import { MOST_FINDINGS } from '../../src/flow/lint/findings.ts'
 import { RULES } from '../../src/flow/lint/rules.ts'
 import type { Command, Flag } from '../../src/front/cli/command.ts'
@@ -56,12 +56,18 @@ function spelling(flag: string, { short, value }: Pick<Flag, 'short' | 'value'>)
   return `${short === undefined ? '' : `-${short}, `}--${flag}${value === undefined ? '' : ` <${value}>`}`
 }
 
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `\`${name}\``).join(', ')
+}
+
 function environmentPage(): string {
   return page('Settings', 'src/environment/variables.ts', [
     'Highest first: `--server`, process variables with the prefix `THREDD_` (`THREDD_CLIENT_ID`), `.env.<name>.local`, ' +
       '`.env.<name>`, the default. An empty value is not a value. A relative path starts at the file that names it, that ' +
       'of a process variable at the current folder.',
-    `Read from the files alone: ${FILES_ONLY.map((name) => `\`${name}\``).join(', ')}.`,
+    `Read from the files alone: ${quoted(FILES_ONLY)}. On UAT and production a process variable that sets one of the first three, or a ` +
+      '`SERVER_<SOURCE>`, is refused by name: hosts come from the files and `--server`. One that contradicts what a file says ' +
+      `of ${quoted(FILES_FIRST)} is refused without \`--allow-env\`.`,
     table(
       ['variable', 'meaning', 'default'],
       [

@@ -41,7 +41,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
       openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
       remove: async (clientId, confirm) => {
         const request = await resolve({
-          environment: { ...options, variables: { ...variables, THREDD_CLIENT_ID: clientId } },
+          environment: { ...options, variables: { ...variables, THREDD_CLIENT_ID: clientId }, allowEnv: true },
           selection: flowOfPackage('delete-registration', program),
           permissions: { confirm },
         })

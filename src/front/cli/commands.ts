@@ -9,6 +9,9 @@ const SERVER: Flag = {
   many: true,
   about: 'base URL of a source description; wins over SERVER_<SOURCE>',
 }
+const ALLOW_ENV: Flag = {
+  about: 'a THREDD_ variable may name another CLIENT_ID or VAULT_DIR than the environment files do',
+}
 const TAG: Flag = { value: 'word', many: true, about: 'only workflows with this tag' }
 const SAFETY: Flag = {
   value: 'class',
@@ -30,6 +33,7 @@ export const COMMANDS = {
         about: 'value of a workflow input; wins over the environment',
       },
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
       tag: TAG,
       safety: SAFETY,
@@ -58,6 +62,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       tag: TAG,
       safety: SAFETY,
       effect: { value: 'effect', many: true, about: 'only workflows with this effect: read, register, update, delete' },
@@ -78,6 +83,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       workflow: { value: 'id', about: 'only this workflow of the flows' },
       input: { short: 'i', value: 'name=value', many: true, about: 'value of a workflow input, as with run' },
       json: { about: 'one JSON array instead of text' },
@@ -96,6 +102,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       scope: {
         value: 'scope',
         many: true,
@@ -208,6 +215,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       json: { about: 'list, show, history, check: JSON instead of text' },
       reveal: { about: 'show secrets: on a terminal, or in an export that holds them in clear' },
       format: { value: 'name', about: 'export: encrypted (default), dotenv or postman' },
@@ -241,6 +249,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       confirm: { value: 'client_id', many: true, about: 'repeat the client id of a live client that is to be deleted' },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       'dry-run': { about: 'list what was left behind, and send nothing' },

@@ -18,6 +18,7 @@ export function environmentOptions(
     fallback: root,
     variables,
     servers: invocation.pairs('server'),
+    allowEnv: invocation.has('allow-env'),
   }
 }
 
