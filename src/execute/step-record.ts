@@ -36,10 +36,10 @@ function called(step: CallStep) {
   }
 }
 
-/** A step marked `finally` is skipped where it lacks a value, since what it would undo was not done. */
+/** A step marked `finally` is skipped where it lacks a value, or would undo what the run has not done. */
 export function skippedIfNothingToUndo({ step }: PlannedStep, record: StepRecord): StepRecord {
   if (!step.finally || record.status !== 'errored' || record.exchanges.length > 0) return record
-  if (record.error?.code !== 'VALUE_UNDEFINED') return record
+  if (record.error?.code !== 'VALUE_UNDEFINED' && record.error?.code !== 'NOT_OWN_CLIENT') return record
   const { error, ...rest } = record
   return { ...rest, status: 'skipped', because: `nothing to do: ${error.message}` }
 }

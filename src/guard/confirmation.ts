@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import { withInvoked } from '../flow/arazzo/needs.ts'
+import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
 import { changingSteps, workflowEffect } from '../plan/effect.ts'
 import { type Change, isStronger, type WorkflowEffect } from '../record/effect.ts'
@@ -84,13 +84,32 @@ export function objections(selection: readonly Selected[], guardFacts: GuardFact
 }
 
 /** Whether the client id must be repeated, and was not. */
-export function mustConfirm(
-  selection: readonly Selected[],
-  { environment, registration, clientId, confirm }: GuardFacts,
-): boolean {
-  const isLive = environment.class === 'prod' || (environment.class === 'uat' && registration !== undefined)
+export function mustConfirm(selection: readonly Selected[], guardFacts: GuardFacts): boolean {
+  const { clientId, confirm } = guardFacts
   const changes = selection.some((one) => effectOf(one) !== 'read')
-  return isLive && changes && (confirm === undefined || confirm !== clientId)
+  return changes && isLive(selection, guardFacts) && (confirm === undefined || confirm !== clientId)
+}
+
+/** Whether there is a client that somebody may be using. What is to be deleted is there, whatever the vault holds. */
+function isLive(selection: readonly Selected[], { environment, registration }: GuardFacts): boolean {
+  if (environment.class !== 'uat') return environment.class === 'prod'
+  return registration !== undefined || selection.some((one, index) => deletesBefore(one, selection.slice(0, index)))
+}
+
+/** Whether the workflow deletes a client that neither it nor one of the workflows before it has registered for it. */
+function deletesBefore(one: Selected, before: readonly Selected[]): boolean {
+  const first = changesOf(one).find((change) => change !== 'update')
+  const registers = before.some((other) => changesOf(other).includes('register') && mayDeleteClientOf(one, other))
+  return first === 'delete' && !registers
+}
+
+/** Whether a client that `by` has registered in a run is there for the workflow to delete in the same run. */
+export function mayDeleteClientOf({ flow, workflow }: Selected, by: Selected): boolean {
+  const isIn = (all: readonly Workflow[], wanted: Workflow) => all.some((one) => one.workflowId === wanted.workflowId)
+  const before = withDependencies(flow, workflow).map((one) => one.workflow)
+  // Or `by` has transferred control to it.
+  const within = withInvoked(by.flow, by.workflow)
+  return workflow.given.includes('registration') || isIn(before, by.workflow) || isIn(within, workflow)
 }
 
 /** Throws the objections to the selection, if there are any. */

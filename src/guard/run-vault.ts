@@ -5,10 +5,11 @@
 
 import type { Kept, Ports } from '../execute/index.ts'
 import { decoded } from '../record/coding.ts'
+import type { Change } from '../record/effect.ts'
 import { fail } from '../record/errors.ts'
-import type { Command } from '../record/hints.ts'
+import { type Command, shellWord } from '../record/hints.ts'
 import type { Registration, Vault } from '../vault/index.ts'
-import { changesOf, deletesItself, type Selected } from './confirmation.ts'
+import { changesOf, deletesItself, mayDeleteClientOf, type Selected } from './confirmation.ts'
 import type { ChangeMade } from './message.ts'
 
 type VaultPort = Ports['vault']
@@ -22,8 +23,20 @@ export interface RunVaultOptions {
   readonly now: () => Date
   /** the commands that a warning names, with the environment of the run */
   readonly command: Command
+  /** absent where the embedded twin answers: its clients are nobody's */
+  readonly admission?: Admission | undefined
   /** called with each successful answer that changes no registration, unredacted */
   readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
+}
+
+/** What the guard went by when it let the run begin. */
+export interface Admission {
+  /** what the vault held of the client */
+  readonly registration: Registration | undefined
+  /** the client id that a person repeated, with --confirm or at the terminal */
+  readonly confirmed: string | undefined
+  /** a client that is there may be deleted by a workflow that says so, without a confirmation: class mock */
+  readonly deletesUnconfirmed: boolean
 }
 
 /** For the calls to one counterparty. */
@@ -36,9 +49,14 @@ export class RunVault {
   readonly #options: RunVaultOptions
   #workflow: Selected | undefined
   #hasRegistered = false
+  /** the clients that the run has registered, each with the workflow that did it last */
+  readonly #registeredBy = new Map<string, Selected>()
+  /** the client as the guard or this run itself has last seen it */
+  #known: Registration | undefined
 
   constructor(options: RunVaultOptions) {
     this.#options = options
+    this.#known = options.admission?.registration
     this.port = {
       manages: (call) => this.#manages(call),
       begin: (call) => this.#begin(call),
@@ -65,11 +83,18 @@ export class RunVault {
   async #begin(call: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
     const { step, effect, method, url, authorization } = call
     const { vault, runId, clientId, softwareId } = this.#options
-    if (effect === 'delete') this.#demandOwn()
-    const before = await this.#registration()
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
     const token = bearerIn(authorization)
     const intent = await vault.begin({ effect, method, url, token, step, runId, clientId, softwareId, purpose })
+    // From here on no other process changes this client; what one did while this one waited is seen now.
+    const before = await this.#registration()
+    try {
+      this.#demandAsKnown(before)
+      if (effect === 'delete') this.#demandOwn(intent.clientId)
+    } catch (error) {
+      await intent.close('not-sent')
+      throw error
+    }
     const about = { change: effect, clientId: intent.clientId, scopesBefore: before?.scopes }
     return {
       keep: async (answer) => {
@@ -79,6 +104,7 @@ export class RunVault {
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
+        if (outcome === 'done') this.#changed(effect, named, kept?.registration)
         return this.#newsOf(kept, answer.status)
       },
       close: async (outcome) => {
@@ -90,10 +116,11 @@ export class RunVault {
 
   async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
     const { vault, runId, clientId, softwareId, onAnswer } = this.#options
-    const news = this.#newsOf(await vault.keep({ ...answer, runId, clientId, softwareId }), answer.status)
+    const kept = await vault.keep({ ...answer, runId, clientId, softwareId })
+    if (kept !== undefined) this.#changed('update', kept.registration.clientId, kept.registration)
     const content = decoded(answer.body, answer.coding)
     onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })
-    return news
+    return this.#newsOf(kept, answer.status)
   }
 
   async #worked(authorization: string, step: string): Promise<void> {
@@ -102,8 +129,10 @@ export class RunVault {
     const token = [registration?.registrationAccessToken, ...(registration?.fallbacks ?? [])].find(
       (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
     )
-    if (registration !== undefined && token !== undefined)
-      await vault.worked(registration.clientId, { token, runId, step })
+    if (registration === undefined || token === undefined) return
+    await vault.worked(registration.clientId, { token, runId, step })
+    // A fallback that works is the current token again.
+    if (isSame(registration, this.#known)) this.#known = { ...registration, registrationAccessToken: token }
   }
 
   async #read(member: Parameters<VaultPort['read']>[0]): Promise<string | undefined> {
@@ -122,14 +151,49 @@ export class RunVault {
     this.changes.push({ ...change, at: this.#options.now().toISOString() })
   }
 
-  /** A workflow that registers first deletes only what it has registered, never a client that was there before. */
-  #demandOwn(): void {
-    const isOwn = this.changes.some(({ change, outcome }) => change === 'register' && outcome === 'done')
-    if (this.#workflow === undefined || isOwn || changesOf(this.#workflow)[0] !== 'register') return
+  /** This run itself has changed the client, or has seen that it is another. */
+  #changed(change: Change, clientId: string, registration: Registration | undefined): void {
+    if (change === 'register' && this.#workflow !== undefined) this.#registeredBy.set(clientId, this.#workflow)
+    if (change === 'register' || this.#known === undefined || this.#known.clientId === clientId)
+      this.#known = registration
+  }
+
+  /** What the guard let pass, it let pass for the client as it was then. */
+  #demandAsKnown(now: Registration | undefined): void {
+    if (this.#options.admission === undefined || now === undefined || isSame(now, this.#known)) return
+    const { clientId, keptAt, runId } = now
     fail({
-      code: 'VALUE_UNDEFINED',
-      message: 'this run has registered no client, and leaves the one that is there alone',
+      code: 'CLIENT_CHANGED',
+      message: `client "${clientId}" was registered or changed by another run since this one began; nothing was sent`,
+      found: `a registration kept at ${keptAt} by run ${runId}`,
+      hint: 'run it again: it is then judged by the client as it is now',
     })
+  }
+
+  /**
+   * A client is deleted by a workflow that has itself registered it, or was given it, or that a person has confirmed it for.
+   * One that begins with a registration means its own client: a confirmation was not for what was there before.
+   */
+  #demandOwn(clientId: string): void {
+    const workflow = this.#workflow
+    if (workflow === undefined || this.#isOwn(clientId, workflow)) return
+    const { admission } = this.#options
+    const meansItsOwn = changesOf(workflow)[0] === 'register'
+    if (!meansItsOwn && (admission === undefined || admission.deletesUnconfirmed || admission.confirmed === clientId))
+      return
+    const name = `"${workflow.workflow.workflowId}"`
+    fail({
+      code: 'NOT_OWN_CLIENT',
+      message: meansItsOwn
+        ? `${name} has registered no client in this run, and leaves the one that is there alone`
+        : `client "${clientId}" was neither registered by ${name} in this run nor confirmed; nothing was sent`,
+      expected: meansItsOwn ? undefined : `--confirm ${shellWord(clientId)}`,
+    })
+  }
+
+  #isOwn(clientId: string, workflow: Selected): boolean {
+    const by = this.#registeredBy.get(clientId)
+    return by !== undefined && mayDeleteClientOf(workflow, by)
   }
 
   #newsOf(kept: Awaited<ReturnType<Vault['keep']>>, status: number): Kept | undefined {
@@ -143,6 +207,17 @@ export class RunVault {
 
 function bearerIn(authorization: string | undefined): string | undefined {
   return authorization?.replace(/^Bearer\s+/i, '')
+}
+
+/** Neither registered anew nor given another token. */
+function isSame(now: Registration, known: Registration | undefined): boolean {
+  const token = ({ registrationAccessToken }: Registration) => registrationAccessToken?.reveal()
+  return (
+    known !== undefined &&
+    now.clientId === known.clientId &&
+    now.origin.at === known.origin.at &&
+    token(now) === token(known)
+  )
 }
 
 /** What the status of an answer says of a change; undefined: it was refused. It is 0 where it cannot be told. */

@@ -34,6 +34,14 @@ export const CODES = {
   INPUT_INVALID: { exit: 2, means: 'a workflow input has a value its schema refuses' },
   HOST_NOT_ALLOWED: { exit: 2, means: 'a URL points outside ALLOWED_HOSTS; nothing was sent' },
   EFFECT_UNPLANNED: { exit: 2, means: 'a request would change more than its flow shows; nothing was sent' },
+  NOT_OWN_CLIENT: {
+    exit: 2,
+    means: 'a workflow would delete a client that it has not registered and that was not confirmed; nothing was sent',
+  },
+  CLIENT_CHANGED: {
+    exit: 3,
+    means: 'another run registered or changed the client after this one was let begin; nothing was sent',
+  },
   VALUE_UNDEFINED: { exit: 3, means: 'an expression has no value at the moment it is needed' },
   DNS: { exit: 3, means: 'a host name does not resolve' },
   CONNECT: { exit: 3, means: 'no connection to the host' },

@@ -37,7 +37,7 @@ export async function run(
   const { runId = randomUUIDv7() } = caller
   await using stack = new AsyncDisposableStack()
   const prepared = await prepare(request, caller, stack)
-  const { vault, warnings } = await admit(prepared, caller)
+  const { vault, admission, warnings } = await admit(prepared, caller)
   // Before the first call: a run whose record cannot be written should not change anything.
   const late: string[] = []
   const warn = (text: string) => late.push(text)
@@ -63,6 +63,7 @@ export async function run(
   const failures: unknown[] = []
   const performed = await perform(prepared, {
     vault,
+    admission,
     runId,
     caller,
     onEvent: (event) => {

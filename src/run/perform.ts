@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { execute, type Ports, type RunEvent } from '../execute/index.ts'
 import { Preconditions } from '../guard/given.ts'
 import type { ChangeMade } from '../guard/message.ts'
-import { RunVault } from '../guard/run-vault.ts'
+import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion, type SigningKey } from '../identity/jwt.ts'
 import type { Plan, PlannedWorkflow } from '../plan/index.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -25,6 +25,7 @@ export interface Performed {
 /** What a run is carried out with. */
 export interface Means {
   readonly vault: Vault
+  readonly admission: Admission | undefined
   readonly runId: string
   readonly caller: Caller
   readonly onEvent: (event: RunEvent | GivenEvent) => void
@@ -61,14 +62,14 @@ async function performWith(
   counterparty: Counterparty | undefined,
   workflows: readonly PlannedWorkflow[],
   prepared: Prepared,
-  { vault, runId, caller, onEvent }: Means,
+  { vault, admission, runId, caller, onEvent }: Means,
 ): Promise<Performed> {
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
   await using stack = new AsyncDisposableStack()
   const command = commandsFor(prepared.environment.flags)
   const options = { vault, runId, clientId, softwareId, command, now: () => new Date() }
-  const runVault = new RunVault({ ...options, onAnswer: caller.onAnswer })
+  const runVault = new RunVault({ ...options, admission, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)
   const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Environment } from '../environment/index.ts'
 import { effectOf, type GuardFacts, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import { readRoles } from '../guard/roles.ts'
+import type { Admission } from '../guard/run-vault.ts'
 import { unknownNames } from '../plan/index.ts'
 import { isNonEmpty, type Problem, ToolError, withWarnings } from '../record/errors.ts'
 import { Redactor } from '../secret/index.ts'
@@ -30,6 +31,15 @@ export interface Prepared extends Facts {
   readonly redactor: Redactor
   /** what decides whether the selection may run */
   readonly guardFacts: GuardFacts
+  readonly warnings: readonly string[]
+}
+
+/** What a run begins with once it may. */
+export interface Admitted {
+  readonly vault: Vault
+  /** absent where the embedded twin answers */
+  readonly admission: Admission | undefined
+  /** all that were said before the first call */
   readonly warnings: readonly string[]
 }
 
@@ -80,16 +90,22 @@ function isInTheWayOfAll(
 
 /** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
 export async function admit(
-  { vault: { vault }, redactor, ...prepared }: Prepared,
+  { vault: { vault, registration }, redactor, ...prepared }: Prepared,
   { ask }: Caller,
-): Promise<{ readonly vault: Vault; readonly warnings: readonly string[] }> {
+): Promise<Admitted> {
   return await withWarnings(prepared.warnings, async () => {
-    await demandConfirmation(prepared, ask)
+    const confirmed = await demandConfirmation(prepared, ask)
     // Why it cannot be used was among the problems.
     if (vault === undefined) throw new TypeError('a run was prepared without a vault')
-    const warnings = await prepareVault(vault, prepared.counterparty !== undefined)
+    const onTwin = prepared.counterparty !== undefined
+    const warnings = await prepareVault(vault, onTwin)
     for (const value of keysOf(vault)) redactor.add({ value, name: 'vault_key' })
-    return { vault, warnings: [...new Set([...prepared.warnings, ...warnings])] }
+    const isMock = prepared.environment.class === 'mock'
+    return {
+      vault,
+      admission: onTwin ? undefined : { registration, confirmed, deletesUnconfirmed: isMock },
+      warnings: [...new Set([...prepared.warnings, ...warnings])],
+    }
   })
 }
 
@@ -133,18 +149,22 @@ function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault
   ]
 }
 
-/** Throws what speaks against the run; on a terminal the client id can be typed instead of given. */
+/** Throws what speaks against the run; on a terminal the client id can be typed instead of given. Returns the id that was. */
 async function demandConfirmation(
   { selection, guardFacts }: Pick<Prepared, 'selection' | 'guardFacts'>,
   ask: Caller['ask'],
-): Promise<void> {
+): Promise<string | undefined> {
   const { clientId, confirm, environment } = guardFacts
-  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, guardFacts))
-    return guard(selection, guardFacts)
+  if (ask === undefined || clientId === undefined || confirm !== undefined || !mustConfirm(selection, guardFacts)) {
+    guard(selection, guardFacts)
+    return confirm
+  }
   // What no answer can change is said first.
   guard(selection, { ...guardFacts, confirm: clientId })
   const changes = selection
     .map((one) => ({ workflowId: one.workflow.workflowId, effect: effectOf(one) }))
     .filter(({ effect }) => effect !== 'read')
-  guard(selection, { ...guardFacts, confirm: await ask({ environment: environment.name, clientId, changes }) })
+  const typed = await ask({ environment: environment.name, clientId, changes })
+  guard(selection, { ...guardFacts, confirm: typed })
+  return typed
 }

@@ -27,6 +27,10 @@ let folder: string
 let openCalls: readonly { readonly effect: string; readonly method: string; readonly way: string }[]
 let losesAnswers: boolean
 let refusesRegistrations: boolean
+/** how many tokens the server has issued */
+let issued = 0
+/** registrations are answered when this resolves */
+let answersWhen: Promise<void> | undefined
 
 beforeAll(async () => {
   const day = 86_400_000
@@ -42,6 +46,7 @@ beforeAll(async () => {
   ca = authority.certificate
   server = await startHttps({ cert: certificate, key }, async ({ method }, response) => {
     openCalls = await (await vaultOf('uat')).unsettled()
+    if (method === 'POST') await answersWhen
     if (losesAnswers) response.destroy()
     else if (method === 'POST' && refusesRegistrations)
       response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}')
@@ -50,7 +55,7 @@ beforeAll(async () => {
     else {
       const registration = {
         client_id: 'ours',
-        registration_access_token: 'token-of-the-client',
+        registration_access_token: `token-of-the-client-${++issued}`,
         registration_client_uri: `https://localhost:${server.port}/clients/ours`,
       }
       response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(registration))
@@ -63,6 +68,7 @@ beforeEach(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
   losesAnswers = false
   refusesRegistrations = false
+  answersWhen = undefined
   await writeFile(join(folder, 'ca.crt'), ca)
   await flows('register', 'read', 'delete')
   for (const env of ['mock', 'uat', 'prod']) await environment(env)
@@ -134,6 +140,106 @@ test('a registration that the vault holds is not registered over unless that is 
   expect(await sent({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })).toEqual([
     'POST /clients',
   ])
+})
+
+test('of two runs that register at once the second looks again when the first has ended, and sends nothing', async () => {
+  const { promise, resolve: answer } = Promise.withResolvers<void>()
+  answersWhen = promise
+  const before = server.requests.length
+  const first = start({ env: 'uat', flows: ['register'] })
+  await expect.poll(() => server.requests.length - before).toBe(1)
+
+  const [request, caller] = await startOf({ env: 'uat', flows: ['register'] })
+  const second = run(request, { ...caller, onEvent: ({ type }) => type === 'step-started' && answer() })
+
+  expect((await first).head.verdict).toBe('conformant')
+  const { workflows, exitCode } = recordIn((await second).file)
+  expect([exitCode, server.requests.length - before]).toEqual([3, 1])
+  expect(workflows[0]?.steps[0]?.error).toMatchObject({
+    code: 'CLIENT_CHANGED',
+    message: 'client "ours" was registered or changed by another run since this one began; nothing was sent',
+  })
+})
+
+test('a deletion that was confirmed for one registration is not sent for a newer one', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  const ask = async () => {
+    await sent({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })
+    return 'ours'
+  }
+  const before = server.requests.length
+
+  const record = recordIn((await start({ env: 'uat', flows: ['delete'], ask })).file)
+
+  expect(record.workflows[0]?.steps[0]?.error?.code).toBe('CLIENT_CHANGED')
+  expect(server.requests.slice(before).map(({ method }) => method)).toEqual(['POST'])
+  expect(await sent({ env: 'uat', flows: ['delete'], confirm: 'ours' })).toEqual(['DELETE /clients/ours'])
+})
+
+/** Registers, and deletes in the end whatever happened: the pattern of a test that leaves nothing behind. */
+const passing = () => {
+  const [register] = workflowOf('register').steps
+  const [remove] = workflowOf('delete').steps
+  const last = { ...remove, stepId: 'undo', 'x-dcr': { identity: 'none', finally: true } }
+  return { ...workflowOf('delete'), workflowId: 'passing', steps: [register, last] }
+}
+
+test('a workflow that registers and deletes leaves a client alone that another workflow of the run has registered', async () => {
+  await flow('passing', passing())
+  const [request, caller] = await startOf({ env: 'uat', flows: ['register', 'passing'] })
+  const before = server.requests.length
+
+  const { file } = await run(request, {
+    ...caller,
+    onEvent: ({ type }) => {
+      if (type === 'workflow-finished') refusesRegistrations = true
+    },
+  })
+
+  expect(server.requests.slice(before).map(({ method }) => method)).toEqual(['POST', 'POST'])
+  expect(recordIn(file).workflows[1]?.steps.at(-1)).toMatchObject({
+    status: 'skipped',
+    because: 'nothing to do: "passing" has registered no client in this run, and leaves the one that is there alone',
+  })
+})
+
+test('a confirmation is for what a workflow is named for, and not for the client that it finds in place of its own', async () => {
+  await flow('passing', passing())
+  await sent({ env: 'uat', flows: ['register'] })
+  refusesRegistrations = true
+  const before = server.requests.length
+
+  await start({ env: 'uat', flows: ['passing'], confirm: 'ours', registerAgain: true })
+
+  expect(server.requests.slice(before).map(({ method }) => method)).toEqual(['POST'])
+})
+
+test('a workflow that registers and deletes deletes what it has registered itself, unasked', async () => {
+  await flow('passing', passing())
+
+  expect(await sent({ env: 'uat', flows: ['passing'] })).toEqual(['POST /clients', 'DELETE /clients/ours'])
+})
+
+test('a client that the vault does not hold is not deleted unconfirmed', async () => {
+  const said = await refusal({ env: 'uat', flows: ['delete'] })
+
+  expect(said).toContain('"delete" (delete) would change a live client on "uat"; nothing was sent')
+  expect(await refusal({ env: 'uat', flows: ['register', 'delete'] })).toContain('would change a live client')
+  expect(await sent({ env: 'uat', flows: ['delete'], confirm: 'ours' })).toEqual(['DELETE /clients/ours'])
+})
+
+test('a deletion that turns out to be of another client than was confirmed is not sent', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  const [call] = workflowOf('delete').steps
+  const other = { ...call, 'x-dcr': { identity: 'none', url: `https://localhost:${server.port}/clients/ours` } }
+  await environment('uat', 'CLIENT_ID=theirs')
+  await flow('other', { ...workflowOf('delete'), steps: [other] })
+  const before = server.requests.length
+
+  const record = recordIn((await start({ env: 'uat', flows: ['other'], confirm: 'theirs' })).file)
+
+  expect(server.requests.length - before).toBe(0)
+  expect(record.workflows[0]?.steps[0]?.error).toMatchObject({ code: 'NOT_OWN_CLIENT', expected: '--confirm ours' })
 })
 
 test('what deletes first registers over nothing', async () => {
