@@ -8,9 +8,8 @@ if (major < 24) {
   )
   process.exitCode = 2
 } else {
-  const { enableCompileCache } = await import('node:module')
   const { fileURLToPath } = await import('node:url')
-  enableCompileCache?.()
+  await useCompileCache()
   try {
     const { main } = await import('../dist/cli.js')
     await main(fileURLToPath(new URL('..', import.meta.url)))
@@ -18,5 +17,30 @@ if (major < 24) {
     if (error?.code !== 'ERR_MODULE_NOT_FOUND' || !String(error.message).includes('dist')) throw error
     process.stderr.write('thredd is not built yet: run "npm ci" (or "npm run prepare") in the repository.\n')
     process.exitCode = 2
+  }
+}
+
+/** In a folder that nobody else can write to: Node itself would take one in the shared temporary folder. Without one, none. */
+async function useCompileCache() {
+  const [{ enableCompileCache }, { existsSync, lstatSync, mkdirSync }, { homedir }, { join }] = await Promise.all([
+    import('node:module'),
+    import('node:fs'),
+    import('node:os'),
+    import('node:path'),
+  ])
+  const isOwn = (folder, mode) => {
+    const facts = lstatSync(folder)
+    if (process.getuid === undefined) return facts.isDirectory()
+    return facts.isDirectory() && facts.uid === process.getuid() && (facts.mode & mode) === 0
+  }
+  try {
+    const home = homedir()
+    const folders = [home, join(home, '.cache'), join(home, '.cache', 'thredd-dcr')]
+    // A home folder that is not there is not made.
+    for (const folder of folders.slice(1)) if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 })
+    const [last] = folders.slice(-1)
+    if (folders.every((folder) => isOwn(folder, folder === last ? 0o077 : 0o022))) enableCompileCache(last)
+  } catch {
+    // It starts more slowly.
   }
 }
