@@ -5,12 +5,15 @@
 import type { Effect } from '../record/effect.ts'
 import type { Command } from '../record/hints.ts'
 import type { StepRecord } from '../record/index.ts'
+import { type Refusal, refusalOf } from '../record/refusals.ts'
 
 interface Situation {
   /** operations in which it can happen, or what the call does to a client */
   readonly operations?: readonly string[]
   readonly effects?: readonly Effect[]
-  readonly status: readonly number[]
+  readonly status?: readonly number[]
+  /** of a registration or an update: what status and error point to */
+  readonly refusal?: Refusal
   /** what the body of the answer must match */
   readonly says?: RegExp
   /** the answer grants fewer scopes than were requested */
@@ -44,32 +47,28 @@ export const SITUATIONS: readonly Situation[] = [
       'the directory token was not accepted: it lives ten minutes and works only with the certificate it was issued to, so run the flow again from its beginning',
   },
   {
-    effects: ['register'],
-    status: [400, 409],
-    says: /already registered/i,
-    sentence: (command) =>
-      `the application has a client already: bring its registration variables into the vault if they are not there (${command('import')}), then update it (${command('update')}) or delete and recreate it (${command('recreate')}); only where they are lost ask Thredd to delete it (${command('askToDelete')}, section 3.3.2)`,
-  },
-  {
     effects: REGISTRATION,
-    status: [400],
-    says: /unapproved_software_statement/,
+    refusal: 'statement unapproved',
     sentence:
       'application or organisation is not active in Thredd CA: ask Thredd to activate it, then fetch a new software statement',
   },
   {
     effects: REGISTRATION,
-    status: [400],
-    says: /software.statement/i,
+    refusal: 'statement',
     sentence:
       'the software statement was not accepted: it is too old, was made before a change, or is of another application; fetch a fresh one, which every flow does, and compare SOFTWARE_ID and CLIENT_ID',
   },
   {
     effects: REGISTRATION,
-    status: [400],
-    says: /scope/i,
+    refusal: 'scope',
     sentence:
       'a requested scope belongs to no role of the application: set the role in Thredd CA (section 3.3.2, Setting a Role for a Scope; a locked software statement must be unlocked first), fetch a fresh software statement and try again, or leave the scope out',
+  },
+  {
+    effects: ['register'],
+    refusal: 'registered',
+    sentence: (command) =>
+      `so a server refuses an application that has a client already: bring its registration variables into the vault if they are not there (${command('import')}), then update it (${command('update')}) or delete and recreate it (${command('recreate')}); only where they are lost ask Thredd to delete it (${command('askToDelete')}, section 3.3.2)`,
   },
   {
     effects: REGISTRATION,
@@ -136,11 +135,14 @@ function sentenceOf(step: StepRecord): Situation['sentence'] | undefined {
   if (response === undefined || status === 'skipped') return undefined
   const hasDropped = (scopes?.missing.length ?? 0) > 0
   if (status === 'passed' && !hasDropped) return undefined
+  const body = response.body.text ?? ''
+  const refusal = refusalOf({ status: response.status, body })
   return SITUATIONS.find(
     (row) =>
       isOf(row, step) &&
-      row.status.includes(response.status) &&
-      (row.says === undefined || row.says.test(response.body.text ?? '')) &&
+      (row.status === undefined || row.status.includes(response.status)) &&
+      (row.refusal === undefined || row.refusal === refusal) &&
+      (row.says === undefined || row.says.test(body)) &&
       (row.drops === undefined || hasDropped),
   )?.sentence
 }

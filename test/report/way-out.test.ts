@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { performHook, type Switches } from '../../mocks/index.ts'
 import { commandsFor } from '../../src/record/hints.ts'
+import { refusalOf } from '../../src/record/refusals.ts'
 import { SITUATIONS, wayOut } from '../../src/report/way-out.ts'
 import { attemptOnTwin, type RunOnTwinOptions, runOnTwin, sharedPki, type TwinRun } from '../support/run.ts'
 
@@ -74,13 +75,36 @@ test.for(OUTCOMES)('%s ends with the way out', async ([, options, stepId, begins
   expect(told(ran)).toEqual([expect.stringMatching(new RegExp(`^${begins}`))])
 })
 
-test('a second registration ends with the ways to change the client that is there', async () => {
-  await using first = await runOnTwin()
-  await using second = await runOnTwin({ twin: first.twin })
+test.for(['400', '409'] as const)(
+  'a second registration, refused with %s, ends with the ways to change the client that is there',
+  async (secondRegistrationStatus) => {
+    const switches = { secondRegistrationStatus }
+    await using first = await runOnTwin({ switches })
+    await using second = await runOnTwin({ switches, twin: first.twin })
 
-  expect(told(second)).toEqual([
-    expect.stringMatching(/^the application has a client already: .*add-scope-with-put.*3\.3\.2/),
-  ])
+    expect(told(second)).toEqual([
+      expect.stringMatching(
+        /^so a server refuses an application that has a client already: .*add-scope-with-put.*3\.3\.2/,
+      ),
+    ])
+  },
+)
+
+test.for([
+  [400, 'invalid_client_metadata', 'Client metadata invalid', 'registered'],
+  [400, 'invalid_request', 'Client(_id) value could not be persisted', 'registered'],
+  [409, 'Kunde ist bereits registriert', '', 'registered'],
+  [400, 'invalid_client_metadata', 'requested scope is not available to this client', 'scope'],
+  [400, 'invalid_scope', 'The requested scope is invalid, unknown, or malformed.', 'scope'],
+  [403, 'access_denied', 'The resource owner or authorization server denied the request.', 'scope'],
+  [403, 'request_forbidden', 'The request is not allowed.', 'scope'],
+  [400, 'invalid_software_statement', 'software statement signature could not be verified', 'statement'],
+  [400, 'unapproved_software_statement', 'software statement is not approved', 'statement unapproved'],
+  [400, 'invalid_redirect_uri', 'already registered', undefined],
+  [401, 'invalid_client_metadata', 'already registered', undefined],
+] as const)('a registration that is refused with %i %s "%s" is told as: %s', ([status, error, description, means]) => {
+  const body = JSON.stringify({ error, error_description: description })
+  expect(refusalOf({ status, body })).toBe(means)
 })
 
 test('a registration access token that is dead ends with the way to Thredd, where no stored one works', async () => {
