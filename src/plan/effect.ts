@@ -4,7 +4,7 @@
  * call that would do more than was planned is not sent. Pure.
  */
 import type { Alteration, CallStep, Flow, Replacement, Step, Value, Workflow } from '../flow/arazzo/model.ts'
-import { withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
+import { areAlternatives, withDependencies, withInvoked, workflowOf } from '../flow/arazzo/needs.ts'
 import type { Template } from '../flow/expression/expression.ts'
 import type { Mark, Operation } from '../flow/openapi/description.ts'
 import { type Change, type Effect, isChange, strongest, type WorkflowEffect } from '../record/effect.ts'
@@ -224,8 +224,19 @@ export interface ChangingStep {
   readonly change: Change
 }
 
-/** In the order in which they run, those of the workflows that steps run, and of what these depend on, in their place. */
-export function changingSteps(flow: Flow, workflow: Workflow, within: readonly Workflow[] = []): ChangingStep[] {
+/**
+ * In the order in which they run, those of the workflows that steps run, and of what these depend on, in their place. Of steps
+ * that make the same change and of which only one runs, the first stands for all.
+ */
+export function changingSteps(flow: Flow, workflow: Workflow): ChangingStep[] {
+  const all = allChangingSteps(flow, workflow)
+  return all.filter(
+    ({ step, change }, index) =>
+      !all.slice(0, index).some((one) => one.change === change && areAlternatives(workflow, one.step, step)),
+  )
+}
+
+function allChangingSteps(flow: Flow, workflow: Workflow, within: readonly Workflow[] = []): ChangingStep[] {
   if (within.includes(workflow)) return []
   const hasRun = new Set(withDependencies(flow, workflow).map((one) => one.workflow))
   return workflow.steps.flatMap((step): ChangingStep[] => {
@@ -237,6 +248,6 @@ export function changingSteps(flow: Flow, workflow: Workflow, within: readonly W
     const ran = invoked === undefined ? [] : withDependencies(invoked.flow, invoked.workflow)
     return ran
       .filter((one) => !hasRun.has(one.workflow))
-      .flatMap((one) => changingSteps(one.flow, one.workflow, [...within, workflow]))
+      .flatMap((one) => allChangingSteps(one.flow, one.workflow, [...within, workflow]))
   })
 }

@@ -325,3 +325,15 @@ test.each([
     found: JSON.stringify(mark),
   })
 })
+
+test.each(['lifecycle', 'add-scope-with-put', 'add-role-then-put'])(
+  'of the two forms of an update that flow %s has, one is sent, and one is counted',
+  async (name) => {
+    const flow = await readFlow(fileURLToPath(new URL(`../../flows/${name}.arazzo.yaml`, import.meta.url)))
+    const [workflow] = flow.workflows
+    const changes = workflow === undefined ? [] : changingSteps(flow, workflow).map(({ change }) => change)
+
+    expect(changes.filter((change) => change === 'update')).toEqual(['update'])
+    expect(changes.filter((change) => change === 'delete')).toHaveLength(name === 'lifecycle' ? 2 : 0)
+  },
+)

@@ -145,6 +145,25 @@ function stepsInside(
   })
 }
 
+/**
+ * Whether at most one of two steps of a workflow runs, since no path leads from the first to the second. What follows a step
+ * by its actions counts, whatever their criteria say.
+ */
+export function areAlternatives({ steps }: Workflow, first: Step, second: Step): boolean {
+  if (second.finally || !steps.includes(first) || !steps.includes(second)) return false
+  const found = new Set([first])
+  for (const step of found) for (const next of stepsAfter(step, steps)) found.add(next)
+  return first !== second && !found.has(second)
+}
+
+function stepsAfter(step: Step, steps: readonly Step[]): readonly Step[] {
+  const goesOn = !step.onSuccess.some(({ type, criteria }) => type !== 'retry' && criteria.length === 0)
+  const next = goesOn ? steps[steps.indexOf(step) + 1] : undefined
+  const targets = [...step.onSuccess, ...step.onFailure].flatMap((action) => targetOf(action) ?? [])
+  const ids = targets.flatMap((target) => (target.kind === 'step' ? [target.stepId] : []))
+  return [...(next === undefined ? [] : [next]), ...steps.filter(({ stepId }) => ids.includes(stepId))]
+}
+
 /** The workflows that must have passed before, the first to run first, and then the workflow itself. */
 export function withDependencies(flow: Flow, workflow: Workflow): readonly Chosen[] {
   const places = new Map<Workflow, Flow>([[workflow, flow]])
