@@ -1,5 +1,6 @@
 /** Facts for a run from the process and the package: the proxy, the version and commit of the tool, who runs it. */
-import { existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Caller, Provenance } from '../run/index.ts'
@@ -12,6 +13,20 @@ export function proxyOf(variables: Variables): NonNullable<Caller['proxy']> {
     httpsProxy: variables.HTTPS_PROXY ?? variables.https_proxy,
     noProxy: variables.NO_PROXY ?? variables.no_proxy,
   }
+}
+
+/** The machine of this process. */
+export function machineOf(variables: Variables): NonNullable<Caller['machine']> {
+  const home = variables.HOME === '' ? undefined : homedir()
+  const isWritable = (path: string) => {
+    try {
+      accessSync(path, constants.W_OK)
+      return true
+    } catch {
+      return false
+    }
+  }
+  return { variables, home, temporary: [tmpdir(), '/tmp', '/var/tmp', '/dev/shm'], exists: existsSync, isWritable }
 }
 
 /** `root` is the folder of the package. */

@@ -11,6 +11,7 @@ import { type Change, isStronger, type WorkflowEffect } from '../record/effect.t
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { Registration } from '../vault/index.ts'
+import { lastingObjections, type Machine } from './lasting.ts'
 
 /** What an effect means for the client, as a person reads it. */
 export const EFFECT_WORDS: Readonly<Record<WorkflowEffect, string>> = {
@@ -71,6 +72,8 @@ export interface GuardFacts {
   readonly registerAgain: boolean
   /** the embedded twin answers, which has no clients when a run begins, whatever the vault holds */
   readonly onTwin: boolean
+  /** where the run takes place; absent: it is not asked whether the vault lasts there */
+  readonly machine?: Machine | undefined
 }
 
 /** Why the selection may not run as it was asked for. */
@@ -79,6 +82,7 @@ export function objections(selection: readonly Selected[], guardFacts: GuardFact
     ...classObjections(selection, guardFacts),
     ...(guardFacts.environment.class === 'mock' ? [] : selection.flatMap(labelObjections)),
     ...registerObjections(selection, guardFacts),
+    ...tokenObjections(selection, guardFacts),
     ...(mustConfirm(selection, guardFacts) ? [unconfirmed(selection, guardFacts)] : []),
   ]
 }
@@ -170,6 +174,16 @@ function registerObjections(
       hint: `the documented ways to change a client: a PUT (${command('update')}), delete and recreate (${command('recreate')}), or, where its token is lost, ask Thredd to delete it (${command('askToDelete')}). Once Thredd has: ${command('deletedByThredd', { client: clientId })}. --register-again registers all the same`,
     },
   ]
+}
+
+/** What a POST or a PUT brings is issued once. */
+function tokenObjections(
+  selection: readonly Selected[],
+  { environment, onTwin, machine }: GuardFacts,
+): readonly Problem[] {
+  const issuing = selection.filter((one) => changesOf(one).some((change) => change !== 'delete'))
+  if (environment.class === 'mock' || onTwin || machine === undefined || issuing.length === 0) return []
+  return lastingObjections(environment, machine, inWords(issuing))
 }
 
 /** Safety classes: D may cost the client its credentials, X is for the twin alone. */

@@ -63,6 +63,10 @@ export const CODES = {
   WAITING_FOR_THREDD: { exit: 4, means: 'all that a program can do is done; the rest only Thredd can do' },
   INTERRUPTED: { exit: 3, means: 'the run was stopped before it ended' },
   VAULT_KEY: { exit: 2, means: 'the vault key is missing or malformed' },
+  VAULT_FLEETING: {
+    exit: 2,
+    means: 'the vault or its key would be lost with the machine; nothing was sent',
+  },
   VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent that could not be kept' },
   VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },

@@ -3,6 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Environment } from '../environment/index.ts'
 import type { RunEvent } from '../execute/index.ts'
 import type { Expectation, Fulfil } from '../guard/given.ts'
+import type { Machine } from '../guard/lasting.ts'
 import type { GivenRecord, RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
 import type { VaultPorts } from '../vault/index.ts'
 import type { Waiting } from './survey.ts'
@@ -20,6 +21,8 @@ export interface Caller {
   readonly codeQuality?: boolean | undefined
   /** those of the process; some of them weaken the evidence */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined
+  /** where the run takes place; absent: it is not asked whether the vault lasts there */
+  readonly machine?: Machine | undefined
   /** HTTPS_PROXY and NO_PROXY; the twin is called without a proxy */
   readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
   /** starts the embedded twin */

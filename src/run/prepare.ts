@@ -75,6 +75,7 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
       confirm,
       registerAgain,
       onTwin: facts.counterparty !== undefined,
+      machine: caller.machine,
     },
     warnings,
   }

@@ -1,5 +1,7 @@
 /** The command line from outside: exact output and exit code of real processes. */
+
 import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { cp, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -254,7 +256,8 @@ test('at a real terminal the client id is typed, and nothing is sent before', as
   const line = `"${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}" run register --env prod`
   const typing = async (answer: string) => {
     const { PATH } = process.env
-    const env = { PATH, HOME: cli.folder, THREDD_VAULT_DIR: 'vault', NO_COLOR: '1' }
+    const vault = { THREDD_VAULT_DIR: 'vault', THREDD_VAULT_KEY: randomBytes(32).toString('base64url') }
+    const env = { PATH, HOME: cli.folder, ...vault, NO_COLOR: '1' }
     const child = spawn(SCRIPT, ['-qec', line, '/dev/null'], { cwd: cli.folder, env })
     let seen = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text))

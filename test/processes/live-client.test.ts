@@ -15,3 +15,17 @@ test('a client that one flow was to keep is not deleted by a later one that coul
   )
   expect(stdout).toContain('"lifecycle" has registered no client in this run, and leaves the one that is there alone')
 })
+
+test('on a machine that is thrown away nothing registers, unless somebody has said where the vault is kept', async () => {
+  const who = await person()
+  const { THREDD_VAULT_KEY: _, ...variables } = who.network.variables
+  const thrownAway = { variables: { ...variables, CI: 'true' } }
+
+  const refused = await who.cli.run(['run', 'register', '--env', 'uat'], thrownAway)
+
+  expect([refused.code, who.network.twin.log.length]).toEqual([2, 0])
+  expect(refused.stderr).toContain('error[VAULT_FLEETING]: "register" (register) would leave the only token')
+  expect((await who.cli.run(['run', 'discover', '--env', 'uat'], thrownAway)).code).toBe(0)
+  expect((await who.cli.run(['run', 'register'], { variables: { CI: 'true' } })).code).toBe(0)
+  expect((await who.thredd('run', 'register')).code).toBe(0)
+})

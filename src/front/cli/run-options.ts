@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
 import type { Caller, Question, Typed } from '../../run/index.ts'
-import { provenanceOf, proxyOf } from '../provenance.ts'
+import { machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { harmless } from './printer.ts'
 
@@ -65,6 +65,7 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
     out: out === undefined ? resolve(project, 'reports') : resolve(here, out),
     codeQuality: variables.GITLAB_CI === 'true',
     variables,
+    machine: machineOf(variables),
     proxy: proxyOf(variables),
     twin: async () => (await import('../twin.ts')).embeddedTwin(twinFolder(program)),
     ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,

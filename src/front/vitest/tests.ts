@@ -24,7 +24,7 @@ import {
   type Typed,
 } from '../../run/index.ts'
 import { mayRunUnnamed } from '../../run/selection.ts'
-import { proxyOf } from '../provenance.ts'
+import { machineOf, proxyOf } from '../provenance.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -139,6 +139,7 @@ export class FlowTests {
         provenance: provenance && Promise.resolve(provenance),
         runId,
         variables: process.env,
+        machine: machineOf(process.env),
         proxy: proxyOf(process.env),
         twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
         signal: this.#stop.signal,
