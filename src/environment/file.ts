@@ -3,11 +3,12 @@
  * is a problem with file and line, and a value that may not be what was meant is a warning.
  */
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { decodeText } from '../identity/bytes.ts'
 import { fail, nearest, type Problem } from '../record/errors.ts'
+import { readRegularFile } from '../record/regular-file.ts'
 
 export interface EnvironmentFile {
   readonly file: string
@@ -50,10 +51,13 @@ export function variablesOf(text: string): Readonly<Record<string, string>> {
   return parse(text)
 }
 
+/** In bytes. */
+const LARGEST = 1024 * 1024
+
 /** Throws ToolError ENV_FILE where it cannot be read. */
 export async function readEnvironmentFile(file: string): Promise<EnvironmentFile> {
   try {
-    return parseEnvironmentFile(await readFile(file), file)
+    return parseEnvironmentFile(readRegularFile(file, LARGEST), file)
   } catch (cause) {
     return unreadable(file, cause)
   }

@@ -3,11 +3,11 @@
  * is wrong with an identity is found here, before a run sends anything.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { IdentityRecord } from '../record/index.ts'
+import { readRegularFile } from '../record/regular-file.ts'
 import { Secret } from '../secret/index.ts'
 import { chainWarnings, expiryWarning, keyKind, nameOnOneLine, recordOf, validity } from './facts.ts'
 import { identitySetting } from './settings.ts'
@@ -350,10 +350,11 @@ async function readBytes(
   problems: Problem[],
 ): Promise<Buffer<ArrayBuffer> | undefined> {
   try {
-    return await readFile(file)
+    return readRegularFile(file)
   } catch (error) {
     const reason = { ENOENT: 'does not exist', EACCES: 'may not be read by this user', EISDIR: 'is a folder' }
-    const words = Object.entries(reason).find(([code]) => code === codeOf(error))?.[1] ?? 'cannot be read'
+    const words =
+      Object.entries(reason).find(([code]) => code === codeOf(error))?.[1] ?? `cannot be read: ${codeOf(error)}`
     problems.push({ code: 'IDENTITY_UNREADABLE', message: `${what} ${words}`, hint })
     return undefined
   }

@@ -1,9 +1,10 @@
 /** Finds stored runs and reads their records. Writes nothing. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
 import { ANY_ENVIRONMENT, commandsFor } from './hints.ts'
 import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
+import { readTextFile } from './regular-file.ts'
 import { runRecord } from './schema.ts'
 import { shapeOf } from './shape.ts'
 
@@ -60,7 +61,7 @@ export async function runNames(reports: string): Promise<readonly string[]> {
 export async function readRecord(file: string): Promise<RunRecord> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = readTextFile(file)
   } catch (cause) {
     return fail(
       {

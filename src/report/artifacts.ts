@@ -5,6 +5,7 @@
 import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail } from '../record/errors.ts'
+import { demandOrdinaryFolder } from '../record/regular-file.ts'
 import type { Redactor, Structure } from '../secret/index.ts'
 
 export interface Artifacts {
@@ -23,7 +24,10 @@ export async function createArtifacts(
   { redactor, warn }: { readonly redactor: Redactor; readonly warn: (text: string) => void },
 ): Promise<Artifacts> {
   const folder = join(reports, runFolder)
-  await orUnwritable(folder, () => mkdir(folder, { recursive: true }))
+  await orUnwritable(folder, async () => {
+    demandOrdinaryFolder(reports)
+    await mkdir(folder, { recursive: true })
+  })
   return {
     folder,
     async write(name, pieces) {

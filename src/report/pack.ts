@@ -3,12 +3,13 @@
  * each file, and a signature over the manifest. Making and verifying one needs no environment and no network.
  */
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from '../identity/jwt.ts'
 import { REQUIREMENTS } from '../record/clauses.ts'
 import { fail } from '../record/errors.ts'
 import { RECORD_FILE, type RunRecord } from '../record/index.ts'
+import { demandOrdinaryFolder, readRegularFile, readTextFile } from '../record/regular-file.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
 import { FORMATS } from './index.ts'
@@ -132,11 +133,17 @@ export async function verifyPack(
   return { problems, files: manifest.files.length, runId, verdict, createdAt, signer }
 }
 
+function storedKey(file: string): string | undefined {
+  try {
+    return readTextFile(file)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : unusable(file, error)
+  }
+}
+
 /** The key that signs packs: read from `file`, or made there on first use. Throws KEY_UNUSABLE. */
 export async function reportKey(file: string): Promise<ReportKey & { readonly made: boolean }> {
-  const stored = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
-    error.code === 'ENOENT' ? undefined : unusable(file, error),
-  )
+  const stored = storedKey(file)
   if (stored !== undefined) return { ...parsedKey(stored, file), made: false }
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   try {
@@ -162,10 +169,11 @@ function parsedKey(pem: string, file: string): ReportKey {
 }
 
 function unusable(file: string, cause: unknown): never {
+  const { code, syscall } = cause as NodeJS.ErrnoException
   return fail(
     {
       code: 'KEY_UNUSABLE',
-      message: `report key "${file}" cannot be used`,
+      message: `report key "${file}" cannot be used${syscall === undefined ? '' : `: ${code}`}`,
       expected: 'an unencrypted PEM key, EC on P-256 or RSA of at least 2048 bits',
       hint: 'make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out <file>',
     },
@@ -210,18 +218,22 @@ async function write(pack: string, files: ReadonlyMap<string, string>): Promise<
   const part = `${pack}.part`
   try {
     // Written under another name first, so that the pack is there whole or not at all.
+    demandOrdinaryFolder(dirname(pack))
     await rm(part, { recursive: true, force: true })
     if (isArchive(pack)) {
       await mkdir(dirname(pack), { recursive: true })
-      await writeFile(part, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))))
+      await writeFile(part, zip(new Map([...files].map(([path, text]) => [path, Buffer.from(text)]))), { flag: 'wx' })
       await writeFile(pack, '', { flag: 'wx' })
       await rename(part, pack)
       return
     }
+    await mkdir(dirname(part), { recursive: true })
+    // Follows no link that somebody laid there meanwhile.
+    await mkdir(part)
     for (const [path, text] of files) {
       const file = join(part, path)
       await mkdir(dirname(file), { recursive: true })
-      await writeFile(file, text)
+      await writeFile(file, text, { flag: 'wx' })
     }
     if ((await readdir(pack).catch(() => [])).length > 0)
       throw Object.assign(new Error('the folder is not empty'), { code: 'EEXIST' })
@@ -294,7 +306,7 @@ async function open(pack: string, problems: string[]): Promise<Contents> {
   if (entry.isDirectory())
     return { paths: await filesBelow(pack, problems), read: async (path) => await readIn(pack, path) }
   if (entry.size > LARGEST_ARCHIVE) return damaged(pack, `it is larger than ${LARGEST_ARCHIVE} bytes`)
-  const files = unzip(await readFile(pack).catch((cause) => unreadable(pack, cause)))
+  const files = unzip(readOrSay(pack))
   if ('problem' in files) return damaged(pack, files.problem)
   return { paths: new Set(files.keys()), read: async (path) => files.get(path) ?? unreadable(pack, { code: 'ENOENT' }) }
 }
@@ -325,9 +337,17 @@ async function readIn(folder: string, path: string): Promise<Uint8Array> {
   const file = join(folder, path)
   try {
     if (!(await lstat(file)).isFile()) throw Object.assign(new Error('no file'), { code: 'EINVAL' })
-    return await readFile(file)
+    return readRegularFile(file)
   } catch (cause) {
     return unreadable(folder, cause)
+  }
+}
+
+function readOrSay(pack: string): Uint8Array {
+  try {
+    return readRegularFile(pack, LARGEST_ARCHIVE)
+  } catch (cause) {
+    return unreadable(pack, cause)
   }
 }
 

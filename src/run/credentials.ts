@@ -1,10 +1,10 @@
 /** The certificates and keys that an environment names: each file is read once, however many workflows need it. */
-import { readFile } from 'node:fs/promises'
 import { sep } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from '../identity/certificate.ts'
 import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/jwt.ts'
 import { type Attempt, attempt, fail } from '../record/errors.ts'
+import { readTextFile } from '../record/regular-file.ts'
 import { Secret } from '../secret/index.ts'
 
 export type LoadedIdentity = Awaited<ReturnType<typeof loadIdentity>>
@@ -87,7 +87,7 @@ export async function transportThumbprint(environment: Environment): Promise<str
 async function readSigningKey({ key, keyFile }: Environment['signing']): Promise<Secret | undefined> {
   if (key !== undefined || keyFile === undefined) return key
   try {
-    return new Secret(await readFile(keyFile, 'utf8'), 'signing_key')
+    return new Secret(readTextFile(keyFile), 'signing_key')
   } catch (cause) {
     return fail(
       {

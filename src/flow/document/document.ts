@@ -1,7 +1,6 @@
 /** Parses YAML or JSON into plain data and finds the line and column of each value. The only file that imports yaml. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import {
   isAlias,
   isCollection,
@@ -19,6 +18,7 @@ import {
 } from 'yaml'
 import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../../record/errors.ts'
 import { exactNumber } from '../../record/json.ts'
+import { readTextFile } from '../../record/regular-file.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -53,7 +53,7 @@ export async function readDocument(
 ): Promise<Document> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = readTextFile(file)
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code
     return fail(

@@ -2,7 +2,6 @@
  * `thredd mock`: the twin as a server for any client. Writes the files that a client needs into a folder, prints the address it
  * listens on, and prints one line a request until Ctrl-C. Beside ../twin.ts the only import of mocks/ in src.
  */
-import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -27,6 +26,7 @@ import {
 } from '../../../mocks/index.ts'
 import { fail } from '../../record/errors.ts'
 import { commandsFor } from '../../record/hints.ts'
+import { readTextFile } from '../../record/regular-file.ts'
 import type { Invocation, Program, Section } from './command.ts'
 import { CURL_FILE, DOCUMENTED, POSTMAN_FILE, writeClientFiles } from './mock-files.ts'
 import { untilStopped } from './run-options.ts'
@@ -243,7 +243,7 @@ function asUsage<T>(read: () => T): T {
 function readFrom<T>(flag: string, file: string | undefined, read: (text: string) => T): T | undefined {
   if (file === undefined) return undefined
   try {
-    return read(readFileSync(file, 'utf8'))
+    return read(readTextFile(file))
   } catch (error) {
     return fail({ code: 'USAGE', message: `"${flag} ${file}": ${wordsOf(error)}`, hint: 'see docs/twin.md' }, error)
   }

@@ -1,9 +1,9 @@
 /** Opens the vault of an environment for `thredd vault`, and reads the passphrase of its exports. */
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { loadEnvironment } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
+import { readTextFile } from '../../record/regular-file.ts'
 import { Secret } from '../../secret/index.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
@@ -47,7 +47,7 @@ async function askForClient(clientId: string, program: Program): Promise<string 
 
 /** The first line of a file, or what a person types without echo. */
 async function readPassphrase(question: string, file: string | undefined, { stdin, warn }: Program): Promise<Secret> {
-  if (file !== undefined) return new Secret(readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '', 'passphrase')
+  if (file !== undefined) return new Secret(readTextFile(file).split(/\r?\n/)[0] ?? '', 'passphrase')
   if (!stdin.isTTY) {
     fail({ code: 'USAGE', message: 'no terminal to ask for the passphrase', expected: '--passphrase-file <file>' })
   }

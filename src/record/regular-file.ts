@@ -1,0 +1,64 @@
+/**
+ * Reads what a user names: regular files alone, and none that is larger than what is expected there. A pipe would be waited
+ * for, a device never ends, and a file of /proc is made while it is read.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statfsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+
+/** In bytes. */
+const LARGEST = 512 * 1024 * 1024
+/** Types of file systems whose files are no data on a disk: proc, sysfs (linux/magic.h). */
+const OF_THE_KERNEL: readonly number[] = [0x9fa0, 0x62656572]
+
+/**
+ * All of it. A link to a file is followed.
+ *
+ * @throws an error of the file system, or one whose code says in words why the file is not read
+ */
+export function readRegularFile(path: string, largest = LARGEST): Buffer<ArrayBuffer> {
+  // Without O_NONBLOCK opening a pipe waits until somebody writes to it.
+  const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  try {
+    const facts = fstatSync(file)
+    const is = kindOf(facts)
+    if (is === 'a folder') throw Object.assign(new Error(`"${path}" is a folder`), { code: 'EISDIR' })
+    if (is !== undefined) throw notRead(`it is ${is}, not a file`)
+    if (isOfKernel(path)) throw notRead('it is made by the operating system, not a file on a disk')
+    if (facts.size > largest) throw notRead(`it is larger than ${largest} bytes`)
+    return readFileSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** The same as UTF-8 text. */
+export function readTextFile(path: string, largest = LARGEST): string {
+  return readRegularFile(path, largest).toString('utf8')
+}
+
+/** Where a folder is to be made: not where the operating system makes up what is there. @throws the same */
+export function demandOrdinaryFolder(path: string): void {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    const facts = statSync(folder, { throwIfNoEntry: false })
+    if (facts === undefined && dirname(folder) !== folder) continue
+    if (facts !== undefined && !facts.isDirectory()) throw notRead(`"${folder}" is no folder`)
+    if (isOfKernel(folder)) throw notRead(`"${folder}" is made by the operating system, not a folder on a disk`)
+    return
+  }
+}
+
+function isOfKernel(path: string): boolean {
+  return process.platform === 'linux' && OF_THE_KERNEL.includes(statfsSync(path).type)
+}
+
+function kindOf(facts: Stats): string | undefined {
+  if (facts.isFile()) return undefined
+  if (facts.isDirectory()) return 'a folder'
+  if (facts.isFIFO()) return 'a pipe'
+  if (facts.isSocket()) return 'a socket'
+  return 'a device'
+}
+
+function notRead(why: string): Error {
+  return Object.assign(new Error(why), { code: why, syscall: 'open' })
+}
