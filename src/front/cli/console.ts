@@ -111,8 +111,8 @@ export class Console {
     this.#counts = NO_COUNTS
     this.#command = commandsFor(environment.flags)
     const where = {
-      network: 'mutual TLS',
-      twin: 'offline twin over mutual TLS on this machine',
+      network: 'the named servers, client certificate configured',
+      twin: 'offline twin behind TLS on this machine, client certificate configured',
       'twin-in-process': 'offline twin in this process',
     }
     this.#out.line(`environment ${this.#out.paint('bold', environment.name)} · ${where[counterparty]}`)

@@ -95,8 +95,8 @@ const SECTIONS = [
 ] as const
 
 const COUNTERPARTIES: Readonly<Record<RecordHead['counterparty'], string>> = {
-  network: 'the named servers, over mutual TLS',
-  twin: 'the offline twin on this machine, over mutual TLS',
+  network: 'the named servers; that a client certificate was configured is known, not that they asked for it',
+  twin: 'the offline twin on this machine, behind TLS',
   'twin-in-process': 'the offline twin in the same process, without TLS',
 }
 
