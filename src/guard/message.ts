@@ -5,6 +5,7 @@
  */
 import type { Environment } from '../environment/index.ts'
 import type { Change } from '../record/effect.ts'
+import { oneLine } from '../record/foreign.ts'
 import type { RunRecord } from '../record/index.ts'
 
 export type MessageToThredd = NonNullable<RunRecord['messagesToThredd']>[number]
@@ -141,9 +142,4 @@ export function requestedMessage(
     [],
     application,
   )
-}
-
-/** What a server or a file wrote must not add lines of its own to a message, nor change how the others read. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, '\u{FFFD}')
 }

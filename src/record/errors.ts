@@ -3,6 +3,8 @@
  * (exit code 70).
  */
 
+import { oneLine } from './foreign.ts'
+
 /** A place in a file; line and column count from 1. */
 export interface SourceLocation {
   readonly file: string
@@ -180,27 +182,28 @@ export function worstExit(codes: Iterable<number>): number {
 }
 
 /**
- * A problem as a compiler would print it: title, file:line:column, the source line with a caret, expected, found, hint.
+ * A problem as a compiler would print it, for a terminal: title, file:line:column, the source line with a caret, expected, found, hint.
  * `source` is the text of the file that `problem.at` points into, if the caller has it.
  */
 export function render(
   problem: Omit<Problem, 'code'> & { readonly code: string; readonly level?: 'error' | 'warning' | 'hint' },
   source?: string,
 ): string {
-  const lines = [`${problem.level ?? 'error'}[${problem.code}]: ${problem.message}`]
+  const lines = [`${problem.level ?? 'error'}[${problem.code}]: ${oneLine(problem.message)}`]
   const { at } = problem
   if (at !== undefined) {
-    lines.push(`  --> ${at.file}:${at.line}:${at.column}`)
-    const text = source?.split(/\r?\n/)[at.line - 1]
+    lines.push(`  --> ${oneLine(at.file)}:${at.line}:${at.column}`)
+    const written = source?.split(/\r?\n/)[at.line - 1]
+    const text = written === undefined ? undefined : oneLine(written)
     if (text !== undefined) {
       const gutter = ' '.repeat(String(at.line).length)
       const { line, caret } = excerpt(text, at.column)
       lines.push(`${gutter} |`, `${at.line} | ${line}`, `${gutter} | ${caret}`)
     }
   }
-  if (problem.expected !== undefined) lines.push(`   = expected ${problem.expected}`)
-  if (problem.found !== undefined) lines.push(`   = found ${problem.found}`)
-  if (problem.hint !== undefined) lines.push(`   = ${problem.hint}`)
+  if (problem.expected !== undefined) lines.push(`   = expected ${oneLine(problem.expected)}`)
+  if (problem.found !== undefined) lines.push(`   = found ${oneLine(problem.found)}`)
+  if (problem.hint !== undefined) lines.push(`   = ${oneLine(problem.hint)}`)
   return lines.join('\n')
 }
 

@@ -1,5 +1,6 @@
 /** Failed checks, warnings and errors as annotations for a CI system, which shows each at its line of the flow. */
 import { createHash } from 'node:crypto'
+import { commandMessage, commandProperty } from '../record/foreign.ts'
 import { errorBeyondSteps, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 
 interface Annotation {
@@ -12,24 +13,15 @@ interface Annotation {
 
 /** GitHub workflow commands, one a line, for standard output; those of the steps, then the warnings of the run. */
 export function githubAnnotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): string[] {
-  const data = (text: string) =>
-    // GitHub's log shows control characters as a terminal does; a server must not be able to send any.
-    text
-      .toWellFormed()
-      .replace(/(?![\r\n\t])[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-      .replaceAll('%', '%25')
-      .replaceAll('\r', '%0D')
-      .replaceAll('\n', '%0A')
-  const property = (text: string) => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
   return [
     ...Array.from(
       annotations(workflows),
       ({ level, file, line, title, message }) =>
-        `::${level} file=${property(file)},line=${line},title=${property(title)}::${data(message)}`,
+        `::${level} file=${commandProperty(file)},line=${line},title=${commandProperty(title)}::${commandMessage(message)}`,
     ),
     // In class mock they are about files that every job makes anew.
     ...(head.environment.class === 'mock' ? [] : head.warnings).map(
-      (warning) => `::warning title=thredd::${data(warning)}`,
+      (warning) => `::warning title=thredd::${commandMessage(warning)}`,
     ),
   ]
 }

@@ -1,4 +1,5 @@
 /** Compares two runs: new failures, what was fixed, changed evidence, steps that were added or removed. */
+import { line } from '../record/foreign.ts'
 import type { RunRecord, StepRecord } from '../record/index.ts'
 import { type Standing, standingOf } from './standing.ts'
 
@@ -47,11 +48,11 @@ export function comparisonText(comparison: Comparison): string {
   ] as const
   return groups
     .map(([title, changes]) => {
-      const lines = changes.map(
-        ({ workflowId, stepId, check, before, after }) =>
-          `  ${workflowId} / ${stepId}${check === undefined ? '' : ` · ${check}`}: ${before} -> ${after}`,
-      )
-      return [`${title}: ${changes.length}`, ...lines, ''].join('\n')
+      const rows = changes.map(({ workflowId, stepId, check, before, after }) => {
+        const place = [[workflowId, stepId].join(' / '), ...(check === undefined ? [] : [check])].join(' · ')
+        return line`  ${place}: ${before} -> ${after}`
+      })
+      return [`${title}: ${changes.length}`, ...rows, ''].join('\n')
     })
     .join('')
 }

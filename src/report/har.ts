@@ -102,7 +102,9 @@ function postData({ headers, body }: Exchange['request']) {
     : {
         mimeType,
         params: members,
-        text: members.map(({ name, value }) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'),
+        text: members
+          .map(({ name, value }) => [name, value].map((text) => encodeURIComponent(text.toWellFormed())).join('='))
+          .join('&'),
         ...hashed(body),
       }
 }

@@ -2,7 +2,9 @@
  * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed check is a failure; a step without a
  * verdict is an error. The format has no warnings: they are properties of the suite.
  */
+
 import { render } from '../record/errors.ts'
+import { xml } from '../record/foreign.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
@@ -118,37 +120,15 @@ function countsOf(
 }
 
 function element(name: string, attribute: Record<string, string>, text: string): string {
-  return `      <${name}${attributes(attribute)}>${escaped(text)}</${name}>`
+  return `      <${name}${attributes(attribute)}>${xml(text)}</${name}>`
 }
 
 function attributes(values: Readonly<Record<string, string | number | undefined>>): string {
   return Object.entries(values)
-    .map(([name, value]) => ` ${name}="${escaped(String(value ?? ''))}"`)
+    .map(([name, value]) => ` ${name}="${xml(String(value ?? ''))}"`)
     .join('')
 }
 
 function seconds(milliseconds: number): string {
   return (milliseconds / 1000).toFixed(3)
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  '\n': '&#10;',
-  '\r': '&#13;',
-  '\t': '&#9;',
-}
-
-/** What `escaped` changes; most texts have none of it. */
-const CHANGED = /[&<>"\p{Cc}\p{Cs}\uFFFE\uFFFF]/u
-
-/** Characters that XML 1.0 cannot hold (section 2.2) become the replacement character, so that the report is always valid. */
-function escaped(text: string): string {
-  if (!CHANGED.test(text)) return text
-  return text
-    .toWellFormed()
-    .replace(/[&<>"\n\r\t]/g, (character) => ENTITIES[character] ?? character)
-    .replace(/[^\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
 }

@@ -1,4 +1,5 @@
 /** The report on one screen, for pull requests and job summaries. Values stand in code spans, where Markdown has no meaning. */
+import { markdown as escaped, markdownCode } from '../record/foreign.ts'
 import { verdictInWords } from '../record/index.ts'
 import type { Finding } from './findings.ts'
 import type { ReportedRun, Summary } from './summary.ts'
@@ -13,8 +14,8 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
   const sign = { good: '✅', caution: '⚠️', bad: '❌', unknown: '❔' }[answer.tone]
   const sections = [
     `## ${sign} May we go live? ${answer.headline}`,
-    answer.because.map((reason) => `- ${plain(reason)}`).join('\n'),
-    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${verdictInWords(head)} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${plain(head.startedAt)} · run ${inCode(head.runId)}`,
+    answer.because.map((reason) => `- ${escaped(reason)}`).join('\n'),
+    `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${verdictInWords(head)} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${escaped(head.startedAt)} · run ${inCode(head.runId)}`,
     ...workflows(summary),
     ...findings(summary),
     ...notices(summary),
@@ -57,13 +58,13 @@ function findings({ findings, findingCounts }: Summary): string[] {
 
 function notices({ notices }: Summary): string[] {
   if (notices.length === 0) return []
-  const lines = notices.map(({ workflowId, text }) => `- ${inCode(workflowId)}: ${plain(text)}`)
+  const lines = notices.map(({ workflowId, text }) => `- ${inCode(workflowId)}: ${escaped(text)}`)
   return ['### To be done by a person', lines.join('\n')]
 }
 
 function certificates({ identities }: ReportedRun['head']): string[] {
   if (identities.length === 0) return []
-  const rows = identities.map(({ name, daysLeft, notAfter }) => [inCode(name), String(daysLeft), plain(notAfter)])
+  const rows = identities.map(({ name, daysLeft, notAfter }) => [inCode(name), String(daysLeft), escaped(notAfter)])
   return ['### Certificates', table(['identity', 'days left', 'until'], rows)]
 }
 
@@ -83,10 +84,10 @@ function finding({
   const pair =
     expected === undefined || found === undefined ? [] : [`  expected ${inCode(expected)}, found ${inCode(found)}`]
   return [
-    `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(plain).join(', ')})`}`,
+    `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(escaped).join(', ')})`}`,
     ...pair,
-    ...(requirements.length === 0 ? [] : [`  requirements: ${requirements.map(({ id }) => plain(id)).join(', ')}`]),
-    ...(remedy === undefined ? [] : [`  ${plain(remedy)}`]),
+    ...(requirements.length === 0 ? [] : [`  requirements: ${requirements.map(({ id }) => escaped(id)).join(', ')}`]),
+    ...(remedy === undefined ? [] : [`  ${escaped(remedy)}`]),
   ].join('  \n')
 }
 
@@ -99,7 +100,7 @@ function requirements({ requirements }: Summary): string {
       ? []
       : [
           `<details><summary>${count(gaps.length, 'gap')}: requirements without a check</summary>\n`,
-          ...gaps.map(({ requirement }) => `- ${requirement.id} ${plain(requirement.text)}`),
+          ...gaps.map(({ requirement }) => `- ${requirement.id} ${escaped(requirement.text)}`),
           '\n</details>',
         ]),
   ].join('\n')
@@ -117,20 +118,6 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 /** in characters */
 const LONGEST = 300
 
-/** A code span on one line: its fence is longer than any row of backticks in the text. */
 function inCode(text: string): string {
-  const line = text.replace(/[\s\p{Cc}\p{Bidi_Control}]+/gu, ' ').trim()
-  const shown = line.length <= LONGEST ? line : `${line.slice(0, LONGEST)}…`
-  const longest = Math.max(0, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length))
-  const fence = '`'.repeat(longest + 1)
-  const pad = longest > 0 || shown === '' ? ' ' : ''
-  return `${fence}${pad}${shown}${pad}${fence}`
-}
-
-/** Prose of ours or of a flow, escaped: no tag, link, emphasis or mention of a person comes of it. */
-function plain(text: string): string {
-  return text
-    .replace(/[\s\p{Cc}\p{Bidi_Control}]+/gu, ' ')
-    .replace(/[\\`*_[\]<>#~|&]/g, '\\$&')
-    .replace(/@(?=\w)/g, '@\u200B')
+  return markdownCode(text, LONGEST)
 }

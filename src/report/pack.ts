@@ -7,10 +7,11 @@ import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/prom
 import { dirname, join, relative, sep } from 'node:path'
 import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from '../identity/jwt.ts'
 import { REQUIREMENTS } from '../record/clauses.ts'
-import { fail } from '../record/errors.ts'
-import { RECORD_FILE, type RunRecord } from '../record/index.ts'
+import { fail, ToolError } from '../record/errors.ts'
+import { exitCodeOf, RECORD_FILE, type RunRecord, verdictOf } from '../record/index.ts'
 import { demandOrdinaryFolder, readRegularFile, readTextFile } from '../record/regular-file.ts'
 import { shapeOf, z } from '../record/shape.ts'
+import { parseRecord } from '../record/stored.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
 import { FORMATS } from './index.ts'
 import { recordJson } from './json.ts'
@@ -22,9 +23,11 @@ const SIGNATURE = 'manifest.jws'
 const SIGNER = 'signer.jwk.json'
 
 const manifestShape = z.object({
-  manifestVersion: z.literal(1),
+  manifestVersion: z.literal(2),
   runId: z.string(),
   verdict: z.string(),
+  /** steps and checks by their status, as in record.json */
+  counts: z.object({ steps: z.record(z.string(), z.int()), checks: z.record(z.string(), z.int()) }),
   createdAt: z.string(),
   /** relative paths with "/" */
   files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
@@ -59,9 +62,8 @@ export async function writePack(
     ...evidence,
   ])
   const manifest: Manifest = {
-    manifestVersion: 1,
-    runId: record.runId,
-    verdict: record.verdict,
+    manifestVersion: 2,
+    ...factsOf(record),
     createdAt: now.toISOString(),
     files: [...files].map(([path, text]) => ({ path, bytes: Buffer.byteLength(text), sha256: sha256(text) })),
     chain: chainOf(evidence.map(([path, text]) => ({ path, sha256: sha256(text) }))),
@@ -92,16 +94,15 @@ async function searchForSecrets(pack: string): Promise<void> {
 export interface Verification {
   /** empty for a complete and unchanged pack */
   readonly problems: readonly string[]
-  readonly files: number
-  readonly runId: string
-  readonly verdict: string
-  readonly createdAt: string
+  /** what the manifest says */
+  readonly manifest: Manifest
   /** the key of the signature; absent where no signature is valid */
   readonly signer?: PublicKey | undefined
 }
 
 /**
- * Checks the signature over the manifest, the size and hash of each file, the chain, and that no file is missing or added.
+ * Checks the signature over the manifest, the size and hash of each file, the chain, that no file is missing or added, and that
+ * the manifest says of the run what record.json does.
  * Throws PACK_UNREADABLE where there is no manifest.
  */
 export async function verifyPack(
@@ -129,8 +130,43 @@ export async function verifyPack(
   const hashes = new Map(manifest.files.map((file) => [file.path, file.sha256]))
   const chain = chainOf(manifest.chain.map(({ path }) => ({ path, sha256: hashes.get(path) ?? '' })))
   if (JSON.stringify(chain) !== JSON.stringify(manifest.chain)) problems.push('the chain of exchanges is broken')
-  const { runId, verdict, createdAt } = manifest
-  return { problems, files: manifest.files.length, runId, verdict, createdAt, signer }
+  if (present.has(RECORD_FILE))
+    problems.push(...contradictions(manifest, Buffer.from(await read(RECORD_FILE)).toString('utf8')))
+  return { problems, manifest, signer }
+}
+
+/** The verdict and the counts of a record, recomputed from its steps. */
+function factsOf({ runId, workflows }: RunRecord): Pick<Manifest, 'runId' | 'verdict' | 'counts'> {
+  const steps = workflows.flatMap((workflow) => workflow.steps)
+  const count = (list: readonly { readonly status: string }[]) => {
+    const groups = Map.groupBy(list, ({ status }) => status)
+    return Object.fromEntries([...groups].map(([status, { length }]) => [status, length] as const).toSorted())
+  }
+  const counts = { steps: count(steps), checks: count(steps.flatMap(({ checks }) => checks)) }
+  return { runId, verdict: verdictOf(workflows.map(exitCodeOf)).verdict, counts }
+}
+
+/** What the manifest says of the run, against record.json; its verdict against the one that follows from its steps. */
+function contradictions({ runId, verdict, counts }: Manifest, text: string): string[] {
+  let record: RunRecord
+  try {
+    record = parseRecord(text, RECORD_FILE)
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return [`${RECORD_FILE} cannot be read: ${error.message}`]
+  }
+  const facts = factsOf(record)
+  const pairs: readonly (readonly [what: string, said: unknown, found: unknown])[] = [
+    ['run', runId, facts.runId],
+    ['verdict', verdict, facts.verdict],
+    ['number of steps', counts.steps, facts.counts.steps],
+    ['number of checks', counts.checks, facts.counts.checks],
+    ['verdict of the record', record.verdict, facts.verdict],
+  ]
+  return pairs
+    .map(([what, said, found]) => [what, JSON.stringify(said), JSON.stringify(found)])
+    .filter(([, said, found]) => said !== found)
+    .map(([what, said, found]) => `the ${what} is said to be ${said}; the steps of ${RECORD_FILE} make it ${found}`)
 }
 
 function storedKey(file: string): string | undefined {

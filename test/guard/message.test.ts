@@ -65,9 +65,9 @@ test('what a server wrote adds no line to a message and turns no text around', (
   const odd = ['cards.read\nSubject: pay at once', 'pin\u202eread', 'a\u2028b', 'c\u0007d']
   const lines = textOf(made('register', { clientId: 'ours\r\nBcc: all', scopesAfter: odd })).split('\n')
 
-  expect(lines).toContain('Client ID:            ours\u{FFFD}Bcc: all')
+  expect(lines).toContain('Client ID:            ours\\u000d\\u000aBcc: all')
   expect(lines).toContain(
-    'Scopes now:           cards.read\u{FFFD}Subject: pay at once pin\u{FFFD}read a\u{FFFD}b c\u{FFFD}d',
+    'Scopes now:           cards.read\\u000aSubject: pay at once pin\\u202eread a\\u2028b c\\u0007d',
   )
   expect(lines.filter((line) => /^(?:Subject|Bcc)/.test(line))).toHaveLength(1)
 })

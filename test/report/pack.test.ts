@@ -75,10 +75,12 @@ test('the manifest can be checked without this tool: hashes of files, and a JWS 
 test('a whole pack verifies, and names its signer', async () => {
   expect(await verifyPack(pack)).toMatchObject({
     problems: [],
-    files: 9,
-    runId: sampleRecord().runId,
-    verdict: 'conformant',
-    createdAt: NOW.toISOString(),
+    manifest: {
+      runId: sampleRecord().runId,
+      verdict: 'conformant',
+      counts: { steps: { passed: 1 } },
+      createdAt: NOW.toISOString(),
+    },
     signer: { alg: 'ES256', kid: expect.stringMatching(/^[\w-]{43}$/) },
   })
 })
@@ -323,9 +325,11 @@ test('a pack is verified by a process that has nothing but the pack: no folder, 
   for (const name of ['pack.zip', 'pack']) {
     const ended = await cli.run(['verify', name], alone)
     expect(ended).toEqual({
-      code: 0,
+      code: 3,
       stderr: '',
-      stdout: expect.stringMatching(`^${name} is whole and unchanged: 9 files\nrun 019a0000`),
+      stdout: expect.stringMatching(
+        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 9 files\nrun 019a0000`,
+      ),
     })
   }
   await writeFile(join(cli.folder, 'pack', 'report.md'), '')
@@ -380,15 +384,16 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
   expect(await perform('report', 'run', '--pack', 'pack')).toEqual({
     code: 0,
     shown: expect.stringMatching(
-      /^a report key was made: .*report\.key\npack\nsigned by [\w-]{43} \(ES256\)\nverify with: thredd verify pack\n$/,
+      /^a report key was made: .*report\.key\npack\nsigned by [\w-]{43} \(ES256\)\nverify with: thredd verify pack --signer [\w-]{43}\n$/,
     ),
   })
-  expect(await perform('verify', 'pack')).toEqual({
-    code: 0,
-    shown: expect.stringMatching(
-      /^pack is whole and unchanged: 9 files\nrun 019a0000-.*, conformant, packed .*\nsigned by /,
-    ),
-  })
+  const whole =
+    /^signed by (.{43}) \(ES256\)\npack is whole and unchanged: 9 files\nrun 019a0000-.*, conformant, packed .*\n/
+  const unasked = await perform('verify', 'pack')
+  expect(unasked).toEqual({ code: 3, shown: expect.stringMatching(whole) })
+  const made = whole.exec(unasked.shown)?.[1] ?? ''
+  expect(unasked.shown).toContain(`thredd verify pack --signer ${made}\n`)
+  expect(await perform('verify', 'pack', '--signer', made)).toEqual({ code: 0, shown: expect.stringMatching(whole) })
   expect(await perform('verify', 'pack', '--signer', signer?.kid ?? '')).toMatchObject({
     code: 1,
     shown: expect.stringMatching(/signed by another key/),
@@ -397,7 +402,7 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
   expect(await perform('verify', 'pack')).toMatchObject({
     code: 1,
     shown: expect.stringMatching(
-      /^pack is not what was signed\n {2}"report\.md" has changed: expected \d+ bytes, found 0\n$/,
+      /^signed by .{43} \(ES256\)\npack is not what was signed\n {2}"report\.md" has changed: expected \d+ bytes, found 0\n$/,
     ),
   })
   await expect(perform('verify')).rejects.toMatchObject({ code: 'USAGE' })

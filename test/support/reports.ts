@@ -261,19 +261,20 @@ export function everyOutcome(): RunRecord {
 }
 
 /** Every text that a server or a file had a say in is hostile. */
-export function hostileRecord(): RunRecord {
-  return spoilt(everyOutcome(), '') as RunRecord
+export function hostileRecord(text = HOSTILE): RunRecord {
+  return spoilt(everyOutcome(), text) as RunRecord
 }
 
 const KEPT =
   /^(recordVersion|runId|status|level|standing|verdict|class|counterparty|sent|effect|startedAt|notBefore|notAfter|validTo|sha256|code)$/
 
-function spoilt(value: unknown, name: string): unknown {
+/** The value with the hostile text in each of its texts that servers and files may choose. */
+export function spoilt(value: unknown, hostile: string, name = ''): unknown {
   if (typeof value === 'string')
-    return KEPT.test(name) ? value : name === 'url' ? `https://auth.example/?${HOSTILE}` : `${HOSTILE}${value}`
-  if (Array.isArray(value)) return value.map((item) => spoilt(item, name))
+    return KEPT.test(name) ? value : name === 'url' ? `https://auth.example/?${hostile}` : `${hostile}${value}`
+  if (Array.isArray(value)) return value.map((item) => spoilt(item, hostile, name))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, spoilt(member, key)]))
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, spoilt(member, hostile, key)]))
 }
 
 export function longRecord(steps: number): RunRecord {

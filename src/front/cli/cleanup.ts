@@ -5,6 +5,7 @@
 import { relative } from 'node:path'
 import { loadEnvironment } from '../../environment/index.ts'
 import { render, ToolError, worstExit } from '../../record/errors.ts'
+import { json, line, lines } from '../../record/foreign.ts'
 import { count } from '../../report/words.ts'
 import { resolve, run, usesTwin } from '../../run/index.ts'
 import { openReader } from '../../run/reader.ts'
@@ -12,7 +13,6 @@ import { type LedgerEntry, type Probe, recover, type Vault, vaultOf } from '../.
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
-import { harmless } from './printer.ts'
 import { callerOf, environmentOptions, flowOfPackage, untilStopped } from './run-options.ts'
 
 interface CleanupIo {
@@ -59,13 +59,13 @@ export async function performCleanup(invocation: Invocation, program: Program): 
 /** Exit code: 0 where nothing is left, else the worst of what went wrong; 3 where something is still left or open. */
 async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
   const asJson = flags.has('json')
-  const write = (text: string) => (asJson ? undefined : io.write(text.split('\n').map(harmless).join('\n')))
+  const write = (text: string) => (asJson ? undefined : io.write(lines(text)))
   const { vault } = io
   await using stack = new AsyncDisposableStack()
   stack.defer(async () => await vault.close())
   const isDry = flags.has('dry-run')
   const found = await leftIn(vault)
-  if (found.length === 0) write(`nothing was left behind on "${io.environment}"\n`)
+  if (found.length === 0) write(line`nothing was left behind on "${io.environment}"\n`)
   for (const entry of found) write(inWords(entry))
 
   const exits: number[] = []
@@ -79,7 +79,7 @@ async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo):
   if (asJson) {
     const removed = found.filter((entry) => !left.some(({ clientId }) => clientId === entry.clientId))
     const { environment } = io
-    io.write(`${JSON.stringify({ environment, dryRun: isDry, found, removed: removed.map(idOf), left }, null, 2)}\n`)
+    io.write(`${json({ environment, dryRun: isDry, found, removed: removed.map(idOf), left })}\n`)
   }
   return worstExit([...exits, left.length === 0 ? 0 : 3])
 }
@@ -108,7 +108,7 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
       const one = (await vault.unsettled()).find((other) => other.id === id)
       if (one === undefined) continue
       const { settled, words } = await recover(vault, one, { probe: reader.probe, runId: 'cleanup' })
-      io.write(`${one.effect} of ${one.clientId}\n  ${settled ? 'settled' : 'open'}: ${words}\n`)
+      io.write(line`${one.effect} of ${one.clientId}\n  ${settled ? 'settled' : 'open'}: ${words}\n`)
     }
   }
   for (const { clientId, state } of await vault.ledger()) {

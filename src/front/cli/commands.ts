@@ -164,11 +164,16 @@ export const COMMANDS = {
     handler: async () => (await import('./report.ts')).performReport,
   },
   verify: {
-    usage: 'thredd verify <pack>',
-    about: 'is an evidence pack whole and unchanged',
+    usage: 'thredd verify <pack> --signer <key>',
+    about: 'is an evidence pack whole, unchanged, and signed by that key',
     words: 'any',
-    flags: { signer: { value: 'key id', about: 'the key that must have signed it' }, help: HELP },
-    examples: [['thredd verify evidence.zip', 'recompute every hash and the signature']],
+    flags: {
+      signer: { value: 'key', about: 'fingerprint of the key that must have signed it; without it, exit code 3' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd verify evidence.zip --signer <key>', 'recompute every hash, the signature, the verdict and the counts'],
+    ],
     handler: async () => (await import('./verify.ts')).performVerify,
   },
   mock: {

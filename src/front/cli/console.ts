@@ -115,7 +115,7 @@ export class Console {
       twin: 'offline twin behind TLS on this machine, client certificate configured',
       'twin-in-process': 'offline twin in this process',
     }
-    this.#out.line(`environment ${this.#out.paint('bold', environment.name)} · ${where[counterparty]}`)
+    this.#out.line(`environment ${this.#out.paint('bold', this.#out.plain(environment.name))} · ${where[counterparty]}`)
     this.#out.line(this.#out.paint('dim', `project     ${this.#out.plain(environment.folder)}`))
     this.#out.warnings(warnings)
     this.#warningsShown = warnings.length
@@ -126,7 +126,7 @@ export class Console {
 
   #given({ means, how, setUp = [], problem }: GivenEvent['given']): void {
     const steps = setUp.flatMap((workflow) => workflow.steps)
-    const flows = setUp.map(({ workflowId }) => `flow "${workflowId}"`).join(', ')
+    const flows = setUp.map(({ workflowId }) => `flow "${this.#out.plain(workflowId)}"`).join(', ')
     const by = steps.length === 0 ? '' : ` by ${flows}, ${count(steps.length, 'step')}`
     this.#out.line(this.#out.paint('dim', `  given  ${this.#out.plain(means)}: ${how}${by}`))
     if (problem !== undefined) for (const step of steps) this.#step(step)
@@ -137,7 +137,10 @@ export class Console {
     const rows = rowsOf(planned)
     this.#stepWidth = Math.max(0, ...rows.map(({ id }) => id.length))
     this.#hostWidth = Math.max(0, ...rows.map(({ host }) => host.length))
-    this.#out.line('', `${this.#out.paint('bold', workflow.workflowId)}  ${workflow.summary ?? ''}`)
+    this.#out.line(
+      '',
+      `${this.#out.paint('bold', this.#out.plain(workflow.workflowId))}  ${this.#out.plain(workflow.summary ?? '')}`,
+    )
   }
 
   #step(step: StepRecord): void {
@@ -149,7 +152,7 @@ export class Console {
     }
     if (step.error !== undefined) this.#out.problemBelow(step.error, 6)
     const way = wayOut(step, this.#command)
-    if (way !== undefined) this.#out.line(`      ${this.#out.paint('cyan', 'way out')} ${way}`)
+    if (way !== undefined) this.#out.line(`      ${this.#out.paint('cyan', 'way out')} ${this.#out.plain(way)}`)
     if (this.#verbose) {
       for (const one of step.exchanges)
         this.#out.line('', ...wireLog(one).map((line) => `      ${this.#out.plain(line)}`.trimEnd()))
@@ -167,11 +170,11 @@ export class Console {
     const exchange = step.exchanges.at(-1)
     const facts =
       step.status === 'skipped'
-        ? this.#out.paint('dim', step.because ?? '')
+        ? this.#out.paint('dim', this.#out.plain(step.because ?? ''))
         : exchange === undefined
           ? ''
           : this.#callFacts(step, exchange)
-    this.#out.line(`  ${mark} ${step.stepId.padEnd(this.#stepWidth)}  ${facts}`.trimEnd())
+    this.#out.line(`  ${mark} ${this.#out.plain(step.stepId).padEnd(this.#stepWidth)}  ${facts}`.trimEnd())
   }
 
   #keptLines(): void {
@@ -198,14 +201,14 @@ export class Console {
   }
 
   #retry({ stepId, attempt, delayMs }: Extract<RunEvent, { type: 'retry' }>): void {
-    this.#out.line(this.#out.paint('dim', `    ${stepId}: retry ${attempt} in ${duration(delayMs)}`))
+    this.#out.line(this.#out.paint('dim', `    ${this.#out.plain(stepId)}: retry ${attempt} in ${duration(delayMs)}`))
   }
 
   #callFacts({ checks }: StepRecord, { request, response, timing }: Exchange): string {
     const passed = checks.filter((check) => check.status === 'pass').length
     const all = count(checks.length, 'check')
     const parts = [
-      `${request.method.padEnd(6)} ${response?.status ?? '---'}`,
+      `${this.#out.plain(request.method).padEnd(6)} ${response?.status ?? '---'}`,
       new URL(request.url).host.padEnd(this.#hostWidth),
       duration(timing.totalMs),
       checks.length === 0 ? '' : passed === checks.length ? all : `${passed} of ${all}`,
@@ -215,7 +218,7 @@ export class Console {
 
   #check({ status, title, at, expected, actual }: CheckRecord): void {
     const word = status === 'fail' ? this.#out.paint('red', 'failed') : this.#out.paint('yellow', 'warning')
-    const place = at === undefined ? '' : `  ${this.#out.paint('dim', `${this.#out.relative(at.file)}:${at.line}`)}`
+    const place = at === undefined ? '' : `  ${this.#out.paint('dim', `${this.#out.plain(at.file)}:${at.line}`)}`
     this.#out.line(
       `      ${word} ${this.#out.plain(title)}${place}`,
       `        expected ${this.#out.plain(expected)}`,
@@ -236,7 +239,7 @@ export class Console {
     const error = errorBeyondSteps(workflow)
     if (error !== undefined) this.#out.problemBelow(error, 2)
     if (workflow.status === 'passed' && workflow.notice !== undefined)
-      this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${workflow.notice}`)
+      this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${this.#out.plain(workflow.notice)}`)
   }
 }
 

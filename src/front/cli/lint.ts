@@ -2,6 +2,7 @@
 import { relative } from 'node:path'
 import { exitCode, type Finding, type LintReport, lint } from '../../flow/lint/index.ts'
 import { plannedEffect } from '../../plan/effect.ts'
+import { json, line } from '../../record/foreign.ts'
 import { count } from '../../report/words.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
@@ -17,11 +18,11 @@ export async function performLint(invocation: Invocation, program: Program): Pro
     effectOf: plannedEffect,
   })
   const code = exitCode(report, { strict: invocation.has('strict') })
-  if (invocation.has('json')) write(`${JSON.stringify(asJson(report, code, here), null, 2)}\n`)
+  if (invocation.has('json')) write(`${json(asJson(report, code, here))}\n`)
   else {
     const problems = report.findings.map(({ rule, ...finding }) => ({ code: rule, ...finding }))
     if (problems.length > 0) consoleOn(stdout, program).problems(problems, report.sources)
-    for (const [file, number] of report.beyond) write(`\n… and ${number} more in ${relative(here, file)}\n`)
+    for (const [file, number] of report.beyond) write(line`\n… and ${number} more in ${relative(here, file)}\n`)
     write(`${problems.length > 0 ? '\n' : ''}${summary(report)}\n`)
   }
   return code

@@ -1,17 +1,18 @@
 /** `thredd list`: the flows there are. As text of at most 100 columns, or as JSON. */
 import { loadEnvironment } from '../../environment/index.ts'
 import { EFFECT_WORDS } from '../../guard/confirmation.ts'
+import { json, oneLine } from '../../record/foreign.ts'
 import { count } from '../../report/words.ts'
 import { type Overview, overviewOf, type WorkflowOverview } from '../../run/overview.ts'
 import type { Invocation, Program } from './command.ts'
-import { harmless, Printer, type Screen } from './printer.ts'
+import { Printer, type Screen } from './printer.ts'
 import { environmentOptions, selectionOf, twinFolder } from './run-options.ts'
 
 export const COLUMNS = 100
 
 export async function performList(invocation: Invocation, program: Program): Promise<number> {
   const overview = await overviewOf(await surveyOptions(invocation, program))
-  if (invocation.has('json')) program.write(`${JSON.stringify(overview, null, 2)}\n`)
+  if (invocation.has('json')) program.write(`${json(overview)}\n`)
   else writeList(overview, screenOf(program))
   return 0
 }
@@ -40,11 +41,11 @@ export function writeList({ environment, workflows }: Overview, screen: Screen):
   const ready = workflows.filter((one) => one.ready).length
   const width = Math.max(0, ...workflows.map((one) => nameOf(one).length))
   out.line(
-    `environment ${out.paint('bold', environment)} · ${ready === workflows.length ? 'ready for all of' : `ready for ${ready} of`} ${count(workflows.length, 'workflow')}`,
+    `environment ${out.paint('bold', out.plain(environment))} · ${ready === workflows.length ? 'ready for all of' : `ready for ${ready} of`} ${count(workflows.length, 'workflow')}`,
   )
   for (const one of workflows) {
     const mark = one.ready ? out.paint('green', '✓') : out.paint('red', '✗')
-    out.line('', `${mark} ${out.paint('bold', nameOf(one).padEnd(width))}  ${changesOf(one)}`)
+    out.line('', `${mark} ${out.paint('bold', out.plain(nameOf(one)).padEnd(width))}  ${out.plain(changesOf(one))}`)
     out.line(...wrapped(one.summary ?? one.title, '    '))
     if (one.tags.length > 0) out.line(...labelled('tags', one.tags.join(', '), 4, 9))
     for (const [label, text] of needsOf(one)) out.line(...labelled(label, text, 4, 9))
@@ -111,7 +112,7 @@ export function wrapped(text: string, indent: string, first = indent): string[] 
       const lines: string[] = []
       let line = index === 0 ? first : indent
       let isEmpty = true
-      for (const word of harmless(paragraph.replace(/\s+/g, ' ')).split(' ')) {
+      for (const word of paragraph.split(/\s+/).map(oneLine)) {
         if (!isEmpty && line.length + 1 + word.length > COLUMNS) {
           lines.push(line)
           line = indent

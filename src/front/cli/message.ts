@@ -2,11 +2,11 @@
 import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { applicationOf, requestedMessage } from '../../guard/message.ts'
 import { fail } from '../../record/errors.ts'
+import { line, oneLine } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { usesTwin } from '../../run/index.ts'
 import { type Registration, vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
-import { harmless } from './printer.ts'
 import { environmentOptions } from './run-options.ts'
 
 const ASKS = { delete: 'delete-client', metadata: 'set-metadata' } as const
@@ -38,7 +38,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
   }
   const registration = await registrationOf(environment, clientId)
   if (what === 'delete' && !invocation.has('token-refused')) demandLostToken(registration, environment)
-  program.warn(`${harmless(known(registration, environment))}\n\n`)
+  program.warn(line`${oneLine(known(registration, environment))}\n\n`)
   program.write(
     requestedMessage(
       ASKS[what],

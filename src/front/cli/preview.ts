@@ -4,7 +4,7 @@ import { indent, type Printer } from './printer.ts'
 
 /** Every request of a dry run, and the source of each input. */
 export function printPreview({ environment, warnings, given, waiting, workflows }: Rehearsal, out: Printer): void {
-  out.line(`environment ${out.paint('bold', environment)} · dry run, nothing is sent`)
+  out.line(`environment ${out.paint('bold', out.plain(environment))} · dry run, nothing is sent`)
   out.warnings(warnings)
   printGiven(given, out)
   printWaiting(waiting, out)
@@ -15,7 +15,7 @@ export function printPreview({ environment, warnings, given, waiting, workflows 
 export function printGiven(given: Rehearsal['given'], out: Printer): void {
   for (const { workflowId, means, remedy, how } of given) {
     const text = how === 'not checked' ? `${means}; if not: ${remedy}` : `${means} (${how})`
-    out.line(`${out.paint('cyan', 'before this run')} ${out.paint('bold', workflowId)}: ${text}`)
+    out.line(`${out.paint('cyan', 'before this run')} ${out.paint('bold', out.plain(workflowId))}: ${out.plain(text)}`)
   }
 }
 
@@ -23,7 +23,7 @@ export function printGiven(given: Rehearsal['given'], out: Printer): void {
 export function printWaiting(waiting: Rehearsal['waiting'], out: Printer): void {
   for (const { workflowId, because, hint } of waiting) {
     const text = `${because}${hint === undefined ? '' : `; ${hint}`}`
-    out.line(`${out.paint('yellow', 'waiting')} ${out.paint('bold', workflowId)}: ${out.plain(text)}`)
+    out.line(`${out.paint('yellow', 'waiting')} ${out.paint('bold', out.plain(workflowId))}: ${out.plain(text)}`)
   }
 }
 
@@ -31,15 +31,24 @@ function printWorkflow(
   { workflowId, summary, effect, inputs, steps }: Rehearsal['workflows'][number],
   out: Printer,
 ): void {
-  out.line('', `${out.paint('bold', workflowId)}  ${summary ?? ''} (effect: ${effect})`, '', '  inputs')
+  out.line(
+    '',
+    `${out.paint('bold', out.plain(workflowId))}  ${out.plain(summary ?? '')} (effect: ${effect})`,
+    '',
+    '  inputs',
+  )
   const width = Math.max(0, ...inputs.map(({ name }) => name.length))
   for (const { name, value, source } of inputs) {
     const text = value === undefined ? '(none)' : typeof value === 'string' ? value : JSON.stringify(value)
-    out.line(`    ${name.padEnd(width)}  ${out.plain(text)}  ${out.paint('dim', source)}`)
+    out.line(`    ${out.plain(name).padEnd(width)}  ${out.plain(text)}  ${out.paint('dim', out.plain(source))}`)
   }
   for (const { stepId, identity, method, url, headers, body, unknown } of steps) {
-    out.line('', `  ${out.paint('bold', stepId)}  identity ${identity}`, `    ${method} ${out.plain(url)}`)
-    for (const [name, value] of headers) out.line(`    ${name}: ${out.plain(value)}`)
+    out.line(
+      '',
+      `  ${out.paint('bold', out.plain(stepId))}  identity ${out.plain(identity)}`,
+      `    ${method} ${out.plain(url)}`,
+    )
+    for (const [name, value] of headers) out.line(`    ${out.plain(name)}: ${out.plain(value)}`)
     if (body !== undefined) out.line(...indent(body, 4).map((line) => out.plain(line)))
     if (unknown !== undefined) out.line(`    ${out.paint('dim', out.plain(unknown))}`)
   }

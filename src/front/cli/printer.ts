@@ -2,6 +2,7 @@
 import { sep } from 'node:path'
 import { styleText } from 'node:util'
 import { render } from '../../record/errors.ts'
+import { coloured, oneLine } from '../../record/foreign.ts'
 
 export interface Screen {
   readonly write: (text: string) => void
@@ -22,7 +23,7 @@ export class Printer {
   }
 
   line(...lines: readonly string[]): void {
-    if (lines.length > 0) this.#screen.write(`${lines.join('\n')}\n`)
+    if (lines.length > 0) this.#screen.write(`${coloured(lines.join('\n'))}\n`)
   }
 
   paint(style: Style, text: string): string {
@@ -31,7 +32,7 @@ export class Printer {
 
   /** A text of a file or a server: paths made relative, control characters escaped. */
   plain(text: string): string {
-    return harmless(this.relative(text))
+    return oneLine(this.relative(text))
   }
 
   /** The text with its paths into the current folder made relative. */
@@ -42,12 +43,10 @@ export class Printer {
 
   /** `source` is the text of the file that the problem points into. */
   problem(problem: Printable, source?: string): string {
-    const { at, ...texts } = problem
-    const plain = Object.entries(texts).map(([member, text]) => [member, text && this.plain(text)])
-    return render(
-      { ...problem, ...Object.fromEntries(plain), at: at && { ...at, file: this.relative(at.file) } },
-      source?.split('\n').map(harmless).join('\n'),
-    )
+    const { at, ...more } = problem
+    const texts = Object.entries(more).map(([member, text]) => [member, text && this.relative(text)])
+    const place = at && { ...at, file: this.relative(at.file) }
+    return render({ ...problem, ...Object.fromEntries(texts), at: place }, source)
   }
 
   /** The same below the line that it belongs to, where "error" is plain already. */
@@ -66,11 +65,4 @@ export function indent(text: string, by: number): string[] {
 
 export function duration(milliseconds: number): string {
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
-}
-
-/** Escapes control characters, so that no text of a file or a server can steer the terminal. */
-export function harmless(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (character) =>
-    character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }

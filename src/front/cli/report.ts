@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fail, nearest, ToolError } from '../../record/errors.ts'
+import { line } from '../../record/foreign.ts'
 import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
 import { locateRun, readRecord, runNames } from '../../record/stored.ts'
@@ -44,13 +45,14 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   if (other !== undefined) {
     const before = await readRecord(await locateRun(located(other, here), reports))
     const comparison = compare(before, record)
-    write(`${before.runId} -> ${record.runId}\n${comparisonText(comparison)}`)
+    write(line`${before.runId} -> ${record.runId}\n${comparisonText(comparison)}`)
     return comparison.failing.length > 0 ? 1 : 0
   }
   const pack = invocation.text('pack')
   if (pack !== undefined) return await writeEvidence(record, resolve(here, pack), invocation.text('key'), surroundings)
   const out = resolve(here, invocation.text('out') ?? dirname(file))
-  for (const path of await render(record, await artifactsIn(out, write), formats)) write(`${relative(here, path)}\n`)
+  for (const path of await render(record, await artifactsIn(out, write), formats))
+    write(line`${relative(here, path)}\n`)
   return 0
 }
 
@@ -77,7 +79,7 @@ function formatsOf(invocation: Invocation): readonly FormatName[] {
 /** The secrets of the run are gone with it; its record holds none. */
 async function artifactsIn(folder: string, write: Surroundings['write']): Promise<Artifacts> {
   const redactor = new Redactor(randomBytes(32))
-  const warn = (text: string) => write(`warning ${text}\n`)
+  const warn = (text: string) => write(line`warning ${text}\n`)
   return await createArtifacts(dirname(folder), basename(folder), { redactor, warn })
 }
 
@@ -108,9 +110,9 @@ async function writeEvidence(
     })
   const key = await reportKey(file)
   const signer = await writePack(record, { pack, key, now: now() })
-  if (key.made) write(`a report key was made: ${file}\n`)
+  if (key.made) write(line`a report key was made: ${file}\n`)
   write(
-    `${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)}\n`,
+    line`${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)} --signer ${signer.kid}\n`,
   )
   return 0
 }
@@ -131,7 +133,7 @@ async function writeIndex(reports: string, { here, write }: Surroundings): Promi
       await render(run, await artifactsIn(join(reports, folder), write), ['html'])
   }
   const artifacts = await artifactsIn(reports, write)
-  write(`${relative(here, await artifacts.write('index.html', runsPage(runs)))}\n`)
+  write(line`${relative(here, await artifacts.write('index.html', runsPage(runs)))}\n`)
   return 0
 }
 

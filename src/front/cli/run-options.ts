@@ -1,10 +1,10 @@
 /** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
+import { oneLine } from '../../record/foreign.ts'
 import type { Caller, Question, Typed } from '../../run/index.ts'
 import { machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
-import { harmless } from './printer.ts'
 
 export function environmentOptions(
   invocation: Invocation,
@@ -109,7 +109,7 @@ async function askClientId(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
-  program.warn(`${what} would change a live client on "${environment}":\n  ${harmless(clientId)}\n`)
+  program.warn(`${what} would change a live client on "${environment}":\n  ${oneLine(clientId)}\n`)
   return await typedClientId(program, signal)
 }
 

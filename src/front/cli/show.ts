@@ -1,16 +1,17 @@
 /** `thredd show`: all of one flow, told as a story. As text of at most 100 columns, or as JSON. */
 import { fail } from '../../record/errors.ts'
+import { json, oneLine } from '../../record/foreign.ts'
 import { detailsOf, type InputDetails, type WorkflowDetails } from '../../run/overview.ts'
 import type { StepDetails } from '../../run/story.ts'
 import type { Invocation, Program } from './command.ts'
 import { COLUMNS, changesOf, isAbsent, labelled, nameOf, needsOf, screenOf, surveyOptions, wrapped } from './list.ts'
-import { harmless, Printer, type Screen } from './printer.ts'
+import { Printer, type Screen } from './printer.ts'
 
 export async function performShow(invocation: Invocation, program: Program): Promise<number> {
   if (invocation.words.length === 0)
     fail({ code: 'USAGE', message: 'which flow? name it', hint: 'thredd list shows all of them' })
   const details = await detailsOf(await surveyOptions(invocation, program))
-  if (invocation.has('json')) program.write(`${JSON.stringify(details, null, 2)}\n`)
+  if (invocation.has('json')) program.write(`${json(details)}\n`)
   else writeDetails(details, screenOf(program))
   return 0
 }
@@ -20,7 +21,10 @@ export function writeDetails(details: readonly WorkflowDetails[], screen: Screen
   const out = new Printer(screen)
   for (const [index, one] of details.entries()) {
     if (index > 0) out.line('')
-    out.line(`${out.paint('bold', nameOf(one))}  ${one.title}`, out.paint('dim', out.relative(one.file)))
+    out.line(
+      `${out.paint('bold', out.plain(nameOf(one)))}  ${out.plain(one.title)}`,
+      out.paint('dim', out.plain(one.file)),
+    )
     out.line('', ...wrapped(one.description ?? one.summary ?? '', '  '))
     out.line('')
     out.line(...labelled('changes', changesOf(one), 2, 9))
@@ -44,16 +48,16 @@ export function writeDetails(details: readonly WorkflowDetails[], screen: Screen
 /** The steps of a part stand below the step that runs it. */
 function writeStep(step: StepDetails, out: Printer, indentation: number): void {
   const { number, description, clauses, identity } = step
-  const name = step.stepId.split('/').at(-1) ?? ''
+  const name = out.plain(step.stepId.split('/').at(-1) ?? '')
   const inner = indentation + number.length + 1
   const about = [
     step.finally ? 'always runs' : undefined,
-    identity && (identity === 'none' ? 'no certificate' : `certificate ${identity}`),
+    identity && (identity === 'none' ? 'no certificate' : `certificate ${out.plain(identity)}`),
   ]
   const note = about.filter(Boolean).join(' · ')
   out.line(`${' '.repeat(indentation)}${number} ${out.paint('bold', name)}  ${out.paint('dim', note)}`.trimEnd())
   if (description !== undefined) out.line(...wrapped(description, ' '.repeat(inner)))
-  if (step.workflowId === undefined) out.line(`${' '.repeat(inner)}${step.method} ${harmless(step.url)}`)
+  if (step.workflowId === undefined) out.line(`${' '.repeat(inner)}${step.method} ${oneLine(step.url)}`)
   else {
     const where = step.file === undefined ? '' : ` of ${out.relative(step.file)}`
     out.line(...wrapped(`runs workflow ${step.workflowId}${where}`, ' '.repeat(inner)))
@@ -82,7 +86,7 @@ const LABEL = 9
 function writeRows(label: string, rows: StepDetails['outputs'], out: Printer, indentation: number): void {
   const width = Math.max(0, ...rows.map(({ name }) => name.length))
   for (const [index, { name, value }] of rows.entries()) {
-    const head = `${(index === 0 ? label : '').padEnd(LABEL)}${name === '' ? '' : `${name.padEnd(width)}  `}`
+    const head = `${(index === 0 ? label : '').padEnd(LABEL)}${name === '' ? '' : `${out.plain(name).padEnd(width)}  `}`
     out.line(...labelled(head, value, indentation, head.length))
   }
 }
@@ -92,8 +96,8 @@ function writeInputs(inputs: readonly InputDetails[], out: Printer): void {
   out.line('', out.paint('bold', '  inputs'))
   const width = Math.max(...inputs.map(({ name }) => name.length))
   const sources = Math.max(...inputs.map(({ source }) => source.length))
-  for (const { name, source, value, required, description } of inputs) {
-    const text = harmless(textOf(value))
+  for (const { name: written, source, value, required, description } of inputs) {
+    const [name, text] = [oneLine(written), oneLine(textOf(value))]
     const head = `  ${required ? '*' : ' '} ${name.padEnd(width)}  ${out.paint('dim', source.padEnd(sources))}`
     const fits = width + sources + text.length + 8 <= COLUMNS
     out.line(`${head}${fits ? `  ${text}` : ''}`.trimEnd())

@@ -6,13 +6,13 @@ import { relative } from 'node:path'
 import { type EnvironmentOptions, loadEnvironment } from '../../environment/index.ts'
 import { decode } from '../../identity/jwt.ts'
 import { fail } from '../../record/errors.ts'
+import { json, line, oneLine } from '../../record/foreign.ts'
 import { transportThumbprint } from '../../run/credentials.ts'
 import { type Caller, resolve, run, usesTwin } from '../../run/index.ts'
 import { Secret } from '../../secret/index.ts'
 import { fingerprint, type StoredToken, type Vault, vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { type Console, consoleOn } from './console.ts'
-import { harmless } from './printer.ts'
 import { callerOf, clientIdOf, environmentOptions, flowOfPackage, untilStopped } from './run-options.ts'
 
 export interface TokenIo {
@@ -167,7 +167,7 @@ function print(
       new: isNew,
       ...(isRevealed ? { accessToken: accessToken.reveal() } : {}),
     }
-    io.write(`${JSON.stringify(facts, null, 2)}\n`)
+    io.write(`${json(facts)}\n`)
     return 0
   }
   const rows: readonly (readonly [string, string])[] = [
@@ -180,8 +180,8 @@ function print(
       `#${fingerprint(accessToken.reveal())}, ${isNew ? 'new' : 'kept from before'}${isRevealed ? '' : ' (hidden; --reveal prints it)'}`,
     ],
   ]
-  const facts = rows.map(([name, value]) => `${name.padEnd(9)}${harmless(value)}\n`).join('')
-  if (isRevealed) io.write(`${accessToken.reveal()}\n`)
+  const facts = rows.map(([name, value]) => `${name.padEnd(9)}${oneLine(value)}\n`).join('')
+  if (isRevealed) io.write(line`${accessToken.reveal()}\n`)
   if (isRevealed) io.warn(facts)
   else io.write(facts)
   return 0

@@ -3,12 +3,12 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { loadEnvironment } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
+import { oneLine } from '../../record/foreign.ts'
 import { readTextFile } from '../../record/regular-file.ts'
 import { Secret } from '../../secret/index.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
-import { harmless } from './printer.ts'
 import { clientIdOf, environmentOptions, typedClientId } from './run-options.ts'
 import { performVault } from './vault.ts'
 
@@ -41,7 +41,7 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
 }
 
 async function askForClient(clientId: string, program: Program): Promise<string | undefined> {
-  program.warn(`this changes what the vault holds of a client that may be live:\n  ${harmless(clientId)}\n`)
+  program.warn(`this changes what the vault holds of a client that may be live:\n  ${oneLine(clientId)}\n`)
   return await typedClientId(program)
 }
 

@@ -7,6 +7,7 @@ import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { variablesOf } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
+import { line } from '../../record/foreign.ts'
 import { type Found, fingerprint, isExport, openExport, registrationsIn } from '../../vault/index.ts'
 import type { VaultCall } from './vault-call.ts'
 
@@ -28,7 +29,7 @@ export async function importClients(call: VaultCall): Promise<number> {
   const wanted: Parcel[] = []
   for (const parcel of parcels) {
     const { added, words } = await effectOf(parcel, call)
-    write(`${parcel.clientId}\n${words.map((one) => `  ${one}\n`).join('')}`)
+    write([line`${parcel.clientId}\n`, ...words.map((one) => line`  ${one}\n`)].join(''))
     if (added > 0) wanted.push(parcel)
   }
   if (wanted.length === 0) {
@@ -36,9 +37,9 @@ export async function importClients(call: VaultCall): Promise<number> {
     return 0
   }
   for (const { clientId } of wanted) await confirm(clientId, call)
-  for (const warning of await vault.prepare()) call.warn(`warning ${warning}\n`)
+  for (const warning of await vault.prepare()) call.warn(line`warning ${warning}\n`)
   for (const { clientId, entries } of wanted) await vault.import(clientId, entries)
-  write(`imported into the vault of "${environment}"; prove that it works: ${vault.command('checkTokens')}\n`)
+  write(line`imported into the vault of "${environment}"; prove that it works: ${vault.command('checkTokens')}\n`)
   return 0
 }
 

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { CODES, fail, nearest, render, worstExit } from '../../record/errors.ts'
+import { json, line, lines } from '../../record/foreign.ts'
 import type { Secret } from '../../secret/index.ts'
 import {
   fingerprint,
@@ -13,7 +14,6 @@ import {
   sealExport,
   toVariables,
 } from '../../vault/index.ts'
-import { harmless } from './printer.ts'
 import type { VaultCall, VaultFlags, VaultIo } from './vault-call.ts'
 import { importClients } from './vault-import.ts'
 
@@ -38,10 +38,10 @@ export async function performVault(words: readonly string[], flags: VaultFlags, 
     })
   }
   const opened = await io.open()
-  const plain = (write: (text: string) => void) => (text: string) => write(text.split('\n').map(harmless).join('\n'))
+  const plain = (write: (text: string) => void) => (text: string) => write(lines(text))
   const [write, warn] = [plain(io.write), plain(io.warn)]
   try {
-    if (WRITING.includes(name)) for (const warning of await opened.vault.prepare()) warn(`warning ${warning}\n`)
+    if (WRITING.includes(name)) for (const warning of await opened.vault.prepare()) warn(line`warning ${warning}\n`)
     return await action({ ...io, ...opened, write, warn, flags, words: rest, has })
   } finally {
     await opened.vault.close()
@@ -80,15 +80,15 @@ async function list(call: VaultCall): Promise<number> {
     writeJson(call, { environment, clients, ledger, open, unreadable })
     return exit
   }
-  if (registrations.length === 0) write(`the vault of "${environment}" holds no client\n`)
+  if (registrations.length === 0) write(line`the vault of "${environment}" holds no client\n`)
   for (const registration of registrations) {
     const { clientId, keptAt, deletedAt, registrationAccessToken: token, registrationClientUri } = registration
     const state = deletedAt !== undefined ? `deleted ${deletedAt}` : `registered, answer of ${keptAt}`
     const missing = deletedAt === undefined && (token === undefined || registrationClientUri === undefined)
-    write(`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
+    write(line`${clientId}\n  ${state}${missing ? '; token or URI missing' : ''}\n`)
     const left = ledger.find((entry) => entry.clientId === clientId && entry.state === 'left behind')
     if (left !== undefined)
-      write(`  left behind by run ${left.runId}, which was to delete it: ${vault.command('cleanUp')}\n`)
+      write(line`  left behind by run ${left.runId}, which was to delete it: ${vault.command('cleanUp')}\n`)
   }
   for (const one of open) write(inWords(one))
   for (const problem of unreadable) call.warn(`${render(problem)}\n`)
@@ -118,8 +118,8 @@ async function show(call: VaultCall): Promise<number> {
     ['answer', `${keptAt}, step "${step}" of run ${runId}`],
     ['deleted', registration.deletedAt],
   ]
-  for (const [name, value] of rows) if (value !== undefined) write(`${name.padEnd(26)}${value}\n`)
-  write(`metadata\n${JSON.stringify(registration.metadata, null, 2)}\n`)
+  for (const [name, value] of rows) if (value !== undefined) write(line`${name.padEnd(26)}${value}\n`)
+  write(`metadata\n${json(registration.metadata)}\n`)
   return 0
 }
 
@@ -138,7 +138,7 @@ async function history(call: VaultCall): Promise<number> {
       step === undefined ? undefined : `step "${step}" of run ${runId}`,
       note,
     ]
-    call.write(`${at}  ${what.padEnd(10)}  ${facts.filter((fact) => fact !== undefined).join('  ')}\n`)
+    call.write(line`${at}  ${what.padEnd(10)}  ${facts.filter((fact) => fact !== undefined).join('  ')}\n`)
   }
   for (const one of open) call.write(inWords(one))
   return 0
@@ -172,7 +172,7 @@ async function exportClients(call: VaultCall): Promise<number> {
   const clients = await vault.export(clientIds)
   const passphrase = await call.passphrase('passphrase of the export: ')
   await writeNew(call, out, await sealExport({ environment, exportedAt: now().toISOString(), clients }, passphrase))
-  call.write(`${clients.length} client(s) exported to ${out}\n`)
+  call.write(line`${clients.length} client(s) exported to ${out}\n`)
   return 0
 }
 
@@ -190,7 +190,7 @@ async function rotateKey(call: VaultCall): Promise<number> {
   const { lines, made } = await call.vault.rotateKey({ dropEarlier })
   const { keys = [], source } = call.vault.ring ?? {}
   call.write(`${lines} line(s) encrypted with ${made ? 'a new key' : 'the first key'} of ${source}\n`)
-  if (keys.length > 1) call.write(`earlier keys are kept for copies of the vault; remove them: ${dropping(call)}\n`)
+  if (keys.length > 1) call.write(line`earlier keys are kept for copies of the vault; remove them: ${dropping(call)}\n`)
   return 0
 }
 
@@ -211,7 +211,7 @@ async function forget(call: VaultCall): Promise<number> {
     })
   }
   await call.vault.forget(clientId)
-  call.write(`forgotten: ${clientId}\n`)
+  call.write(line`forgotten: ${clientId}\n`)
   return 0
 }
 
@@ -224,7 +224,9 @@ async function recoverClients(call: VaultCall): Promise<number> {
     const clientId = named ?? fail({ code: 'USAGE', message: 'which client has Thredd deleted? name it' })
     const settled = open.filter(({ way }) => way !== 'wait')
     await vault.remove(settled[0]?.clientId ?? clientId, { runId, step: 'recover' })
-    write(`${settled[0]?.clientId ?? clientId}\n  marked deleted by Thredd; ${settled.length} open call(s) settled\n`)
+    write(
+      line`${settled[0]?.clientId ?? clientId}\n  marked deleted by Thredd; ${settled.length} open call(s) settled\n`,
+    )
     return 0
   }
   if (open.length === 0) write('nothing is open: every call that changed a registration is settled\n')
@@ -235,7 +237,7 @@ async function recoverClients(call: VaultCall): Promise<number> {
     if (one === undefined) continue
     write(inWords(one, false))
     const { settled, words } = await recover(vault, one, { probe, runId })
-    write(`  ${settled ? 'settled' : 'open'}: ${words}\n`)
+    write(line`  ${settled ? 'settled' : 'open'}: ${words}\n`)
     if (!settled) left += 1
   }
   return left === 0 ? 0 : 3
@@ -257,11 +259,11 @@ async function check(call: VaultCall): Promise<number> {
     writeJson(call, { environment, lines, problems, warnings, open, ...online })
   } else {
     if (problems.length === 0)
-      write(`all ${lines} line(s) decrypt, and follow each other; whether newer ones were cut off cannot be seen\n`)
+      write(line`all ${lines} line(s) decrypt, and follow each other; whether newer ones were cut off cannot be seen\n`)
     for (const problem of problems) write(`${render(problem)}\n`)
-    for (const warning of warnings) write(`warning ${warning}\n`)
+    for (const warning of warnings) write(line`warning ${warning}\n`)
     for (const one of open) write(inWords(one))
-    for (const { clientId, words } of tokens) write(`${clientId}\n  ${words}\n`)
+    for (const { clientId, words } of tokens) write(line`${clientId}\n  ${words}\n`)
   }
   return worstExit([
     ...problems.map(({ code }) => CODES[code].exit),
@@ -308,11 +310,11 @@ function isRevealed({ has, isTerminal }: VaultCall): boolean {
 }
 
 function writeJson({ write }: VaultCall, value: unknown): void {
-  write(`${JSON.stringify(value, null, 2)}\n`)
+  write(`${json(value)}\n`)
 }
 
 function inWords({ clientId, effect, known, next }: OpenCall, withNext = true): string {
-  return `open ${effect} of ${clientId}\n  ${known}\n${withNext ? `  next: ${next}\n` : ''}`
+  return line`open ${effect} of ${clientId}\n  ${known}\n` + (withNext ? line`  next: ${next}\n` : '')
 }
 
 /** For the owner only; a file that exists is never overwritten. */

@@ -20,7 +20,7 @@ export function runsPage(runs: readonly StoredRun[]): Iterable<string> {
 }
 
 function row({ folder, run }: StoredRun): Markup {
-  const href = `${folder.split('/').map(encodeURIComponent).join('/')}/report.html`
+  const href = `${folder.toWellFormed().split('/').map(encodeURIComponent).join('/')}/report.html`
   if ('problem' in run)
     return markup`<tr><th scope="row">${folder}</th><td colspan="6">${badge('inconclusive')} ${run.problem}</td></tr>`
   const summary = summarise(run, run.workflows)
