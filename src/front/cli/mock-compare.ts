@@ -7,13 +7,13 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve as pathOf } from 'node:path'
 import { fail } from '../../record/errors.ts'
+import { oneLine } from '../../record/foreign.ts'
 import type { RunRecord, WorkflowRecord } from '../../record/index.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
 import { type RunRequest, resolve, run } from '../../run/index.ts'
 import { embeddedTwin, type Switches, switchesToTry } from '../twin.ts'
 import { type Compared, compareAnswers, type Difference, REDACTED } from './answer-differences.ts'
 import type { Program } from './command.ts'
-import { harmless } from './printer.ts'
 import { foldersOf, twinFolder } from './run-options.ts'
 
 export interface Comparison {
@@ -223,7 +223,7 @@ function comparisonText({ runId, counterparty }: RunRecord, { differences, switc
           `  thredd mock${all}`,
         ]
   const text = [`run ${runId}: ${differences.length} differences`, ...lines, ...summary]
-  return `${text.map(harmless).join('\n')}\n`
+  return `${text.map(oneLine).join('\n')}\n`
 }
 
 function quoted(text: string): string {
