@@ -13,7 +13,7 @@ import { performVerify } from '../../src/front/cli/verify.ts'
 import { reportKey, verifyPack, writePack } from '../../src/report/pack.ts'
 import { unzip, zip } from '../../src/report/zip.ts'
 import { Cli } from '../support/cli.ts'
-import { asked, everyOutcome, hostileRecord, sampleRecord, TOKEN } from '../support/reports.ts'
+import { asked, everyOutcome, HOSTILE, sampleRecord, TOKEN } from '../support/reports.ts'
 
 const NOW = new Date('2026-01-03T00:00:00Z')
 const KEY = { alg: 'ES256', privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } as const
@@ -355,7 +355,13 @@ test('a pack is never written over something', async () => {
 
 test('names of a hostile flow stay within the pack', async () => {
   const folder = join(root, 'hostile')
-  await writePack(hostileRecord(), { pack: folder, key: KEY, now: NOW })
+  const record = everyOutcome()
+  const workflows = record.workflows.map((workflow) => ({
+    ...workflow,
+    workflowId: `../../${HOSTILE}`,
+    steps: workflow.steps.map((step) => ({ ...step, stepId: `../${HOSTILE}` })),
+  }))
+  await writePack({ ...record, workflows }, { pack: folder, key: KEY, now: NOW })
 
   expect((await verifyPack(folder)).problems).toEqual([])
   expect((await filesOf(folder)).every((path) => /^(?:evidence\/)?[\w.-]+$/.test(path))).toBe(true)

@@ -45,7 +45,7 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   if (other !== undefined) {
     const before = await readRecord(await locateRun(located(other, here), reports))
     const comparison = compare(before, record)
-    write(line`${before.runId} -> ${record.runId}\n${comparisonText(comparison)}`)
+    write(line`${before.runId} -> ${record.runId}\n` + comparisonText(comparison))
     return comparison.failing.length > 0 ? 1 : 0
   }
   const pack = invocation.text('pack')
