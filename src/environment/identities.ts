@@ -1,52 +1,68 @@
-/** The client identities that the settings name: for each a certificate with its key, or one PFX file. */
+/** The client identities that the settings name: for each a certificate with its key, or one PKCS#12 file. */
 import type { IdentitySpec } from '../identity/certificate.ts'
 import { type IdentityPart, identityPartOf, identitySetting } from '../identity/settings.ts'
 import type { Problem } from '../record/errors.ts'
-import type { Secret } from '../secret/index.ts'
-import { pathOf, type Setting, type Settings, secretOf } from './settings.ts'
+import { Secret } from '../secret/index.ts'
+import { chosenOf, pathOf, type Setting, type Settings } from './settings.ts'
 
 const MEMBERS = {
   CERT_FILE: 'certificateFile',
+  CERT: 'certificateText',
   KEY_FILE: 'keyFile',
+  KEY: 'keyText',
   PFX_FILE: 'pfxFile',
+  PFX: 'pfxText',
+  PFX_ALIAS: 'pfxAlias',
   PASSPHRASE: 'passphrase',
-} as const
+} as const satisfies Record<IdentityPart, keyof IdentitySpec>
 
-const FILES = ['CERT_FILE', 'KEY_FILE', 'PFX_FILE'] as const
-
-type Draft = { -readonly [K in keyof IdentitySpec]: IdentitySpec[K] }
+/** What an identity is made of, each as a path or as text. */
+const MATERIALS = [
+  ['CERT_FILE', 'CERT'],
+  ['KEY_FILE', 'KEY'],
+  ['PFX_FILE', 'PFX'],
+] as const
 
 /** By name. What is wrong with one is added to `problems`. */
 export function identitiesOf(settings: Settings, problems: Problem[]): Map<string, IdentitySpec> {
-  const specs = new Map<string, Draft>()
   const firsts = new Map<string, Setting>()
   for (const [key, setting] of settings) {
-    const found = identityPartOf(key)
-    if (found === undefined) continue
-    const { identity: name, part } = found
-    const spec = specs.get(name) ?? { name }
-    if (part === 'PASSPHRASE') spec.passphrase = secretOf(setting) as Secret
-    else spec[MEMBERS[part]] = pathOf(setting) as string
-    specs.set(name, spec)
-    if (!firsts.has(name)) firsts.set(name, setting)
+    const name = identityPartOf(key)?.identity
+    if (name !== undefined && !firsts.has(name)) firsts.set(name, setting)
   }
-  for (const spec of specs.values()) {
-    const problem = incompleteness(spec)
-    if (problem !== undefined) problems.push({ ...problem, at: firsts.get(spec.name)?.origin.at })
+  const specs = new Map<string, IdentitySpec>()
+  for (const [name, first] of firsts) {
+    const materials = MATERIALS.flatMap((parts) => {
+      const chosen = chosenOf(
+        settings,
+        parts.map((part) => identitySetting(name, part)),
+        problems,
+      )
+      return chosen === undefined ? [] : [chosen]
+    })
+    const kinds = materials.map((key) => identityPartOf(key)?.part as IdentityPart)
+    const others = (['PFX_ALIAS', 'PASSPHRASE'] as const).filter((part) => settings.has(identitySetting(name, part)))
+    const problem = incompleteness(name, kinds)
+    if (problem !== undefined) problems.push({ ...problem, at: first.origin.at })
+    const members = [...kinds, ...others].map((part) => [MEMBERS[part], partOf(settings, name, part)])
+    specs.set(name, { name, ...Object.fromEntries(members) })
   }
   return specs
 }
 
-function incompleteness(spec: IdentitySpec): Problem | undefined {
-  const { name } = spec
-  const set = FILES.filter((part) => spec[MEMBERS[part]] !== undefined)
-  const isWhole = spec.pfxFile === undefined ? set.length === 2 : set.length === 1
-  if (isWhole) return undefined
+function partOf(settings: Settings, name: string, part: IdentityPart): string | Secret | undefined {
+  const setting = settings.get(identitySetting(name, part))
+  return setting?.value instanceof Secret || part === 'PFX_ALIAS' ? setting?.value : pathOf(setting)
+}
+
+function incompleteness(name: string, set: readonly IdentityPart[]): Problem | undefined {
+  const isPfx = set.some((part) => part.startsWith('PFX'))
+  if (isPfx ? set.length === 1 : set.length === 2) return undefined
   const setting = (part: IdentityPart) => identitySetting(name, part)
   return {
     code: 'ENV_INVALID',
     message: `identity "${name}" needs one certificate with its key`,
-    expected: `${setting('CERT_FILE')} with ${setting('KEY_FILE')}, or ${setting('PFX_FILE')} alone`,
+    expected: `${setting('CERT_FILE')} with ${setting('KEY_FILE')} (the same file, if it holds both), or ${setting('PFX_FILE')} alone`,
     found:
       set.length === 0
         ? `only ${setting('PASSPHRASE')}`

@@ -5,6 +5,7 @@
 import { basename, dirname, resolve } from 'node:path'
 import type { IdentitySpec } from '../identity/certificate.ts'
 import { identityPartOf, identitySettings } from '../identity/settings.ts'
+import type { Given } from '../identity/source.ts'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
 import { shapeOf, type z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
@@ -12,6 +13,7 @@ import { odditiesOf } from './characters.ts'
 import { isPath, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { identitiesOf } from './identities.ts'
 import {
+  chosenOf,
   DEFAULT,
   type EnvironmentOptions,
   isDefault,
@@ -24,7 +26,15 @@ import {
   settingsOf,
   type ValueOrigin,
 } from './settings.ts'
-import { AUTHORIZATION_HOSTS, DOCUMENTED_SERVERS, IDENTITY, SERVER, VARIABLES, type VariableName } from './variables.ts'
+import {
+  AUTHORIZATION_HOSTS,
+  DOCUMENTED_SERVERS,
+  IDENTITY,
+  isContent,
+  SERVER,
+  VARIABLES,
+  type VariableName,
+} from './variables.ts'
 
 export { variablesOf } from './file.ts'
 export type { EnvironmentOptions, ValueOrigin } from './settings.ts'
@@ -50,12 +60,14 @@ export interface Environment {
   readonly allowedHosts: ReadonlySet<string>
   readonly identities: ReadonlyMap<string, IdentitySpec>
   readonly signing: {
-    readonly keyFile?: string | undefined
-    readonly key?: Secret | undefined
+    /** the private key: a path, or the key itself */
+    readonly key?: Given | undefined
+    readonly passphrase?: Secret | undefined
     readonly kid?: string | undefined
     readonly certificateFile?: string | undefined
   }
-  readonly caFile?: string | undefined
+  /** further authorities: a path, or the certificates themselves */
+  readonly ca?: Given | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
   /** undefined: the newest */
   readonly maxTlsVersion: 'TLSv1.2' | undefined
@@ -110,6 +122,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     })
   }
   const identities = identitiesOf(settings, problems)
+  const signingKey = givenOf(settings, ['SIGNING_KEY_FILE', 'SIGNING_KEY'], problems)
+  const ca = givenOf(settings, ['CA_FILE', 'CA'], problems)
   const allWarnings = [...files.flatMap((one) => one.warnings), ...warnings]
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
   if (isNonEmpty(sorted) || environmentClass === undefined)
@@ -128,12 +142,12 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     allowedHosts: allowedHosts(values, servers, environmentClass),
     identities,
     signing: {
-      keyFile: path('SIGNING_KEY_FILE'),
-      key: secret('SIGNING_KEY'),
+      key: signingKey,
+      passphrase: secret('SIGNING_PASSPHRASE'),
       kid: values.get('SIGNING_KID') as string | undefined,
       certificateFile: path('SIGNING_CERT_FILE'),
     },
-    caFile: path('CA_FILE'),
+    ca,
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     maxTlsVersion: values.get('TLS_MAX_VERSION') === '1.2' ? 'TLSv1.2' : undefined,
     timeoutMs: values.get('TIMEOUT_MS') as number,
@@ -152,6 +166,12 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   }
 }
 
+/** Of a setting for a path and one for its content, the value that counts. */
+function givenOf(settings: Settings, keys: readonly VariableName[], problems: Problem[]): Given | undefined {
+  const setting = settings.get(chosenOf(settings, keys, problems) ?? '')
+  return secretOf(setting) ?? pathOf(setting)
+}
+
 function flagsOf({ env, variables, servers = new Map() }: EnvironmentOptions): readonly string[] {
   const byItself = env === 'mock' && servers.size === 0 && (variables.THREDD_ENV || env) === env
   if (byItself) return []
@@ -166,7 +186,8 @@ function checkedValues(settings: Settings, warnings: string[]) {
     const { value, origin } = setting
     const shape = shapeFor(key)
     const subject = `${key}${origin.at === undefined ? ` from ${origin.label}` : ''}`
-    for (const { found, remedy } of odditiesOf(reveal(value))) {
+    const oddities = odditiesOf(reveal(value))
+    for (const { found, remedy } of oddities) {
       // What may be any text, a passphrase or the name of a client, may hold such a character on purpose.
       if (shape === undefined || isSecret(key)) warnings.push(`${placeOf(origin)}: ${key} holds ${found}`)
       else problems.push({ code: 'ENV_INVALID', message: `${subject} holds ${found}`, at: origin.at, hint: remedy })
@@ -177,7 +198,7 @@ function checkedValues(settings: Settings, warnings: string[]) {
     }
     const shaped = shapeOf(shape, reveal(value))
     if (shaped.ok) values.set(key, shaped.value)
-    else {
+    else if (oddities.length === 0 || isSecret(key)) {
       problems.push({
         code: 'ENV_INVALID',
         message: `${subject} cannot be used`,
@@ -217,7 +238,7 @@ function printed([name, { value, origin, instead }]: readonly [string, Setting])
   if (value instanceof Secret) return { name, value: String(value), origin }
   const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name as VariableName] : undefined
   if (variable === undefined && shapeFor(name) === undefined) return { name, value: '[not shown]', origin }
-  const isPath = identityPartOf(name) !== undefined || (variable !== undefined && 'file' in variable)
+  const isPath = identityPartOf(name)?.part.endsWith('_FILE') === true || (variable !== undefined && 'file' in variable)
   return isPath ? { name, value: basename(value), origin } : { name, value, origin, instead }
 }
 
@@ -233,7 +254,12 @@ function serversOf(settings: Settings): ReadonlyMap<string, string> {
 function shapeFor(key: string): z.ZodMiniType | undefined {
   if (Object.hasOwn(VARIABLES, key)) return VARIABLES[key as VariableName].shape
   if (SERVER.pattern.test(key)) return SERVER.shape
-  return identityPartOf(key) !== undefined && !isSecret(key) ? IDENTITY.shape : undefined
+  const part = identityPartOf(key)?.part
+  return part === undefined || isSecret(key)
+    ? undefined
+    : part === 'PFX_ALIAS'
+      ? VARIABLES.CLIENT_ID.shape
+      : IDENTITY.shape
 }
 
 function aboutOf(key: string): string | undefined {
@@ -277,7 +303,7 @@ function placeOf({ label, at }: ValueOrigin): string {
 
 /** A value in quotes for a message, without the password of a URL and without a key that was pasted. */
 function quoted(value: string): string {
-  if (/-----BEGIN|[\r\n]/.test(value)) return 'a text of several lines, or a key'
+  if (isContent(value)) return 'a text of several lines, or a key'
   const plain = value.replace(/\/\/.*@/, '//…@').replace(/[?#].*/, '?…')
   return `"${plain.length <= 80 ? plain : `${plain.slice(0, 79)}…`}"`
 }

@@ -3,6 +3,7 @@
  * default. An empty value sets nothing.
  */
 import { basename, dirname, isAbsolute, resolve } from 'node:path'
+import { identityPartOf } from '../identity/settings.ts'
 import type { Problem, SourceLocation } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import type { EnvironmentFile } from './file.ts'
@@ -118,13 +119,34 @@ function contradictions(settings: Settings, env: string): readonly Problem[] {
   })
 }
 
+/**
+ * Of settings that stand for one thing the one that counts, by its key: that of the higher layer, so that a variable of CI
+ * replaces a file that the environment names. Two of the same layer are a problem.
+ */
+export function chosenOf(settings: Settings, keys: readonly string[], problems: Problem[]): string | undefined {
+  const [first, second] = [...settings].filter(([key]) => keys.includes(key))
+  if (first === undefined) return undefined
+  const { origin } = first[1]
+  if (second !== undefined && second[1].origin.at?.file === origin.at?.file) {
+    problems.push({
+      code: 'ENV_INVALID',
+      message: `${first[0]} and ${second[0]} are both set`,
+      at: second[1].origin.at,
+      expected: `one of ${keys.join(', ')}`,
+      hint: 'remove the one that is not meant',
+    })
+  }
+  return first[0]
+}
+
 export function isDefault(setting: Setting | undefined): boolean {
   return setting === undefined || setting.origin === DEFAULT
 }
 
 export function isSecret(key: string): boolean {
   if (Object.hasOwn(VARIABLES, key)) return 'secret' in VARIABLES[key as VariableName]
-  return /(?:PASSPHRASE|PASSWORD|SECRET|TOKEN|PRIVATE_KEY)$/.test(key)
+  if (/(?:PASSPHRASE|PASSWORD|SECRET|TOKEN|PRIVATE_KEY)$/.test(key)) return true
+  return ['CERT', 'KEY', 'PFX'].includes(identityPartOf(key)?.part ?? '')
 }
 
 export function reveal(value: string | Secret): string {

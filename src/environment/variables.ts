@@ -13,7 +13,27 @@ const list = z.pipe(
   z.transform((value) => value.split(/[\s,]+/).filter((item) => item !== '')),
 )
 /** A path. The key itself, which people paste here, is refused: messages print paths. */
-const path = text.check(z.refine((value) => !/-----BEGIN|[\r\n]/.test(value), 'the path of a file, not its content'))
+const path = text.check(
+  z.refine((value) => !isContent(value), 'the path of a file, not its content (that is set without _FILE)'),
+  z.refine(
+    (value) => !/^~|^%\w+%|^\$/.test(value),
+    'a path without ~ and without variables, which only a shell replaces',
+  ),
+)
+
+const CONTENT: readonly RegExp[] = [
+  /-----BEGIN|[\r\n]/,
+  // JSON, or the start of a key, a certificate, PEM or JSON in base64.
+  /^\s*\{/,
+  /^(?:MI[A-Z]|MH[a-z]|LS0tLS1|ewog|eyJ)[A-Za-z0-9+/_=-]{80,}$/,
+  // 32 bytes: the key of a vault.
+  /^(?:[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?|[0-9a-fA-F]{64})$/,
+]
+
+/** Whether a value is a key or certificate rather than the name of a file. */
+export function isContent(value: string): boolean {
+  return CONTENT.some((form) => form.test(value))
+}
 const hosts = z.pipe(
   text,
   z.pipe(
@@ -65,8 +85,13 @@ export const VARIABLES = {
   ORG_ID: { shape: text, about: "the organisation's id in Thredd CA (Postman: org_id)" },
   SOFTWARE_ID: { shape: text, about: "the application's id in Thredd CA (Postman: ssa_id)" },
   ROLES: { shape: list, about: 'the roles of the application in Thredd CA' },
-  SIGNING_KEY_FILE: { shape: path, about: 'PKCS#8 PEM of the signing key', file: true },
+  SIGNING_KEY_FILE: {
+    shape: path,
+    about: 'private key of the signing certificate: PEM (PKCS#8, PKCS#1, SEC 1), DER, JWK, or one of these in base64',
+    file: true,
+  },
   SIGNING_KEY: { shape: text, about: 'the same as text, for CI secret stores', secret: true },
+  SIGNING_PASSPHRASE: { shape: text, about: 'passphrase of the signing key', secret: true },
   SIGNING_KID: {
     shape: text,
     about: 'key id of the signing certificate: Thredd CA > App Certificates, type rtssigning (Postman: kid)',
@@ -110,11 +135,29 @@ export const VARIABLES = {
     default: 'false',
     about: 'true only for a client that is used for tests alone: allows tests after which its token may be lost',
   },
-  TRANSPORT_CERT_FILE: { shape: path, about: 'client certificate for mutual TLS, PEM or DER', file: true },
-  TRANSPORT_KEY_FILE: { shape: path, about: 'its private key', file: true },
+  TRANSPORT_CERT_FILE: {
+    shape: path,
+    about: 'client certificate for mutual TLS, PEM or DER; its chain may follow',
+    file: true,
+  },
+  TRANSPORT_CERT: { shape: text, about: 'the same as text, for CI secret stores', secret: true },
+  TRANSPORT_KEY_FILE: { shape: path, about: 'its private key, in one of the forms of SIGNING_KEY_FILE', file: true },
+  TRANSPORT_KEY: { shape: text, about: 'the same as text', secret: true },
   TRANSPORT_PFX_FILE: { shape: path, about: 'certificate and key in one PKCS#12 file instead', file: true },
+  TRANSPORT_PFX: { shape: text, about: 'the same in base64', secret: true },
+  TRANSPORT_PFX_ALIAS: {
+    shape: text,
+    about:
+      'which of several keys of the PKCS#12 file: its name there, or the start of the SHA-256 of its certificate; default: the one for client authentication',
+  },
   TRANSPORT_PASSPHRASE: { shape: text, about: 'passphrase of the key or PKCS#12 file', secret: true },
-  CA_FILE: { shape: path, about: 'PEM of further certificate authorities to trust for servers', file: true },
+  CA_FILE: {
+    shape: path,
+    about:
+      'further certificate authorities to trust for servers, PEM or DER; an intermediate one is enough. Those in a PKCS#12 file are not trusted',
+    file: true,
+  },
+  CA: { shape: text, about: 'the same as text', secret: true },
   TLS_MIN_VERSION: { shape: oneOf('1.2', '1.3'), default: '1.2', about: 'lowest TLS version' },
   TLS_MAX_VERSION: {
     shape: oneOf('1.2', '1.3'),

@@ -1,66 +1,71 @@
 /**
- * Reads the files of client identities: certificate and key, their match, and whether they may be used today. Everything that
- * is wrong with an identity is found here, before a run sends anything.
+ * Reads client identities: certificate and key, their match, and whether they may be used today. Everything that is wrong with
+ * an identity is found here, before a run sends anything.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { PassThrough } from 'node:stream'
-import { createSecureContext, TLSSocket } from 'node:tls'
-import { fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
+import type { KeyObject, X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import { attempt, fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { IdentityRecord } from '../record/index.ts'
-import { readRegularFile } from '../record/regular-file.ts'
 import { Secret } from '../secret/index.ts'
-import { chainWarnings, expiryWarning, keyKind, nameOnOneLine, recordOf, validity } from './facts.ts'
-import { identitySetting } from './settings.ts'
+import { chainOf, chainWarnings, expiryWarning, keyKind, nameOnOneLine, recordOf, sha256Of, validity } from './facts.ts'
+import { certificatesOf, type Fault, privateKeysOf } from './keys.ts'
+import { describe } from './material.ts'
+import { type Archive, readArchive } from './pkcs12.ts'
+import { type IdentityPart, identitySetting } from './settings.ts'
+import { type Given, readSource, type Source } from './source.ts'
 
-/** The files of an identity as an environment names them: a certificate and a key file, or one PFX file. */
+/** An identity as an environment names it: certificate and key, or one PKCS#12 file; each as a path or as the content itself. */
 export interface IdentitySpec {
   readonly name: string
-  /** PEM (the chain may follow) or DER */
+  /** the chain may follow */
   readonly certificateFile?: string | undefined
-  /** PEM or DER; PKCS#8, PKCS#1 or SEC1, encrypted or not */
+  readonly certificateText?: Secret | undefined
   readonly keyFile?: string | undefined
+  readonly keyText?: Secret | undefined
   /** PKCS#12 */
   readonly pfxFile?: string | undefined
+  /** the same in base64 */
+  readonly pfxText?: Secret | undefined
+  /** which of several keys of the PKCS#12 file: the name that the file gives it, or the start of its certificate's SHA-256 */
+  readonly pfxAlias?: string | undefined
   readonly passphrase?: Secret | undefined
   /** for tests of refusal: an expired or not yet valid certificate is then no problem */
   readonly allowInvalidDates?: boolean | undefined
 }
-
-type Credentials =
-  /** `chain` is PEM with the identity's own certificate first; `key` is PKCS#8 PEM */
-  | { readonly kind: 'pem'; readonly chain: string; readonly key: Secret }
-  | { readonly kind: 'pfx'; readonly pfx: Uint8Array; readonly passphrase: Secret | undefined }
 
 /** A certificate and its key, proven to fit. */
 export interface Identity {
   readonly name: string
   /** the identity's own certificate, without its chain */
   readonly certificate: X509Certificate
-  readonly credentials: Credentials
+  /** `chain` is PEM with the identity's own certificate first; `key` is PKCS#8 PEM */
+  readonly credentials: { readonly chain: string; readonly key: Secret }
   readonly record: IdentityRecord
 }
 
 /**
- * Reads one identity; a warning is a plain sentence about a near expiry.
+ * Reads one identity; a warning is a plain sentence.
  *
  * @throws ToolError with every problem at once: IDENTITY_UNREADABLE, IDENTITY_MISMATCH, IDENTITY_USAGE, IDENTITY_EXPIRED,
- *   or ENV_MISSING where a file is not named
+ *   or ENV_MISSING where certificate or key is not named
  */
 export async function loadIdentity(
   spec: IdentitySpec,
   now: Date,
 ): Promise<{ readonly identity: Identity; readonly warnings: readonly string[] }> {
-  const problems: Problem[] = []
-  const found =
-    spec.pfxFile === undefined ? await readPair(spec, problems) : await readArchive(spec, spec.pfxFile, problems)
-  if (found !== undefined) problems.push(...checkUse(spec, found.certificate, now))
+  const archive = spec.pfxFile ?? spec.pfxText
+  const found = archive === undefined ? await readPair(spec) : await readPfx(spec, archive, now)
+  const problems = [...checkTls(spec, found), ...checkUse(spec, found.certificate, now)]
   if (isNonEmpty(problems)) throw new ToolError(problems)
-  if (found === undefined) throw new Error('an identity without a problem was not read')
-  const { certificate, credentials, issuers } = found
+  const { certificate, issuers, others, key } = found
   const record = recordOf(spec.name, certificate, now)
   return {
-    identity: { name: spec.name, certificate, credentials, record },
-    warnings: [...expiryWarning(record), ...chainWarnings(spec.name, certificate, issuers, now)],
+    identity: { name: spec.name, certificate, credentials: credentialsOf(spec, found, key), record },
+    warnings: [
+      ...expiryWarning(record),
+      ...chainWarnings(spec.name, certificate, { chain: issuers, others }, now),
+      ...useWarnings(spec, certificate),
+    ],
   }
 }
 
@@ -73,232 +78,262 @@ export async function loadSigningCertificate(
   key: KeyObject,
   now: Date,
 ): Promise<{ readonly record?: IdentityRecord; readonly warnings: readonly string[] }> {
-  const problems: Problem[] = []
-  const bytes = await readBytes(file, `signing certificate file "${file}"`, 'correct SIGNING_CERT_FILE', problems)
-  if (bytes === undefined) return { warnings: problems.map(({ message }) => message) }
-  let certificates: readonly X509Certificate[]
-  try {
-    certificates = parseCertificates(bytes)
-  } catch {
-    return { warnings: [`signing certificate file "${file}" holds no certificate, but ${sniff(bytes)}`] }
-  }
-  const certificate = certificates.find((one) => one.checkPrivateKey(key))
+  const { value: certificates, problems } = await attempt(() => loadSigningCertificates(file))
+  if (certificates === undefined)
+    return {
+      warnings: problems.map(({ message, found }) => (found === undefined ? message : `${message}, but ${found}`)),
+    }
+  const certificate = certificates.find((one) => one.publicKey.equals(key))
   if (certificate === undefined) return { warnings: [`the certificate in "${file}" is not that of the signing key`] }
   const record = recordOf('signing', certificate, now)
   const expired = record.daysLeft < 0 ? [`the signing certificate ${validity(certificate, now)}`] : []
   return { record, warnings: [...expired, ...expiryWarning(record)] }
 }
 
+/** @throws ToolError IDENTITY_UNREADABLE */
+export async function loadSigningCertificates(file: string): Promise<readonly [X509Certificate, ...X509Certificate[]]> {
+  const setting = 'SIGNING_CERT_FILE'
+  return certificatesIn(
+    await readSource(file, { what: 'signing certificate file', setting, code: 'IDENTITY_UNREADABLE' }),
+  )
+}
+
 /**
- * The certificates in a CA file, each as PEM.
+ * The certificates of CA_FILE or CA, each as PEM.
  *
  * @throws ToolError IDENTITY_UNREADABLE
  */
-export async function loadAuthorities(file: string): Promise<readonly string[]> {
-  const problems: Problem[] = []
-  const bytes = await readBytes(file, `CA file "${file}"`, 'set CA_FILE to the CA certificate of the server', problems)
-  if (isNonEmpty(problems)) throw new ToolError(problems)
-  try {
-    return parseCertificates(bytes ?? Buffer.of()).map((certificate) => certificate.toString())
-  } catch (cause) {
-    const message = `CA file "${file}" holds no certificate`
-    fail(
-      { code: 'IDENTITY_UNREADABLE', message, expected: CERTIFICATE_FORM, found: sniff(bytes ?? Buffer.of()) },
-      cause,
-    )
-  }
+export async function loadAuthorities(given: Given): Promise<readonly string[]> {
+  const source = await readSource(given, { what: 'CA file', setting: 'CA_FILE', code: 'IDENTITY_UNREADABLE' })
+  return certificatesIn(source).map((certificate) => certificate.toString())
 }
 
-interface Found extends Pick<Identity, 'certificate' | 'credentials'> {
-  /** the other certificates of the file; empty for a PFX file, of which Node shows the identity's own certificate only */
+interface Found {
+  readonly certificate: X509Certificate
+  readonly key: KeyObject
+  /** its chain, as far as the file has it, from its issuer upwards */
   readonly issuers: readonly X509Certificate[]
+  /** further certificates of a PEM file */
+  readonly others: readonly X509Certificate[]
 }
 
-async function readPair(spec: IdentitySpec, problems: Problem[]): Promise<Found | undefined> {
-  const { name, certificateFile, keyFile } = spec
-  if (certificateFile === undefined || keyFile === undefined) {
-    const missing = certificateFile === undefined ? 'certificate' : 'key'
-    problems.push({
+async function readPair(spec: IdentitySpec): Promise<Found> {
+  const { name, passphrase } = spec
+  const given = { certificate: spec.certificateFile ?? spec.certificateText, key: spec.keyFile ?? spec.keyText }
+  const missing = given.certificate === undefined ? 'certificate' : 'key'
+  if (given.certificate === undefined || given.key === undefined) {
+    return fail({
       code: 'ENV_MISSING',
-      message: `identity "${name}" has no ${missing} file`,
+      message: `identity "${name}" has no ${missing}`,
       hint: `set ${identitySetting(name, missing === 'key' ? 'KEY_FILE' : 'CERT_FILE')}, or ${identitySetting(name, 'PFX_FILE')} alone`,
     })
-    return undefined
   }
-  const [certificateBytes, keyBytes] = await Promise.all([
-    readBytes(
-      certificateFile,
-      `certificate file "${certificateFile}" of identity "${name}"`,
-      `correct ${identitySetting(name, 'CERT_FILE')}`,
-      problems,
-    ),
-    readBytes(
-      keyFile,
-      `key file "${keyFile}" of identity "${name}"`,
-      `correct ${identitySetting(name, 'KEY_FILE')}`,
-      problems,
-    ),
+  const { certificate: certificateGiven, key: keyGiven } = given
+  const [certificates, keys] = await Promise.all([
+    attempt(async () => {
+      const source = await readPart(spec, 'CERT_FILE', 'certificate file', certificateGiven)
+      return { source, read: certificatesIn(source) }
+    }),
+    attempt(async () => {
+      const source = await readPart(spec, 'KEY_FILE', 'key file', keyGiven)
+      const settings = { own: source.setting, passphrase: identitySetting(name, 'PASSPHRASE') }
+      const result = privateKeysOf(source.material, passphrase, settings)
+      return { source, read: 'fault' in result ? unreadable(source, result.fault) : result.read }
+    }),
   ])
-  const certificates = certificateBytes && parseChain(spec, certificateFile, certificateBytes, problems)
-  const key = keyBytes && parseKey(spec, keyFile, keyBytes, problems)
-  if (certificates === undefined || key === undefined) return undefined
-
-  // A chain may be written in either order; TLS wants the identity's own certificate first.
-  const certificate = certificates.find((candidate) => candidate.checkPrivateKey(key))
-  if (certificate === undefined) {
-    problems.push({
-      code: 'IDENTITY_MISMATCH',
-      message: `the key of identity "${name}" does not belong to its certificate`,
-      expected: `the private key of certificate "${nameOnOneLine(certificates[0].subject)}" in "${certificateFile}"`,
-      found: `another ${keyKind(key)} key in "${keyFile}"`,
-      hint: 'take the key file that was made together with the certificate signing request',
-    })
-    return undefined
+  const problems = [...keys.problems, ...certificates.problems]
+  if (isNonEmpty(problems)) throw new ToolError(problems)
+  if (certificates.value === undefined || keys.value === undefined)
+    throw new Error('a pair without a problem was not read')
+  // A chain may be written in either order; TLS wants the identity's own certificate first. Of several keys one belongs to it.
+  for (const { key } of keys.value.read) {
+    const certificate = certificates.value.read.find((candidate) => candidate.checkPrivateKey(key))
+    if (certificate === undefined) continue
+    const others = certificates.value.read.filter((other) => other !== certificate)
+    const issuers = chainOf(certificate, others)
+    return { certificate, key, issuers, others: others.filter((other) => !issuers.includes(other)) }
   }
-  const issuers = certificates.filter((other) => other !== certificate)
-  const cert = [certificate, ...issuers].map((each) => each.toString()).join('')
-  const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
-  try {
-    createSecureContext({ cert, key: pem })
-  } catch (error) {
-    const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'no reason given'
-    problems.push({
-      code: 'IDENTITY_USAGE',
-      message: `the certificate of identity "${name}" cannot be used for TLS: ${reason}`,
-      hint: 'OpenSSL refuses weak keys and signatures; request a certificate with an RSA key of 2048 bits',
-    })
-    return undefined
-  }
-  return { certificate, credentials: { kind: 'pem', chain: cert, key: new Secret(pem, `${name}_key`) }, issuers }
+  return mismatch(name, certificates.value, keys.value)
 }
 
-function parseChain(
-  { name }: IdentitySpec,
-  file: string,
-  bytes: Buffer,
-  problems: Problem[],
-): readonly [X509Certificate, ...X509Certificate[]] | undefined {
-  try {
-    return parseCertificates(bytes)
-  } catch {
-    problems.push({
-      code: 'IDENTITY_UNREADABLE',
-      message: `certificate file "${file}" of identity "${name}" holds no certificate`,
-      expected: CERTIFICATE_FORM,
-      found: sniff(bytes),
-      hint: `name the downloaded certificate in ${identitySetting(name, 'CERT_FILE')}`,
-    })
-    return undefined
-  }
+async function readPart(spec: IdentitySpec, part: IdentityPart, what: string, given: Given): Promise<Source> {
+  const setting = identitySetting(spec.name, part)
+  return await readSource(given, { what, of: `identity "${spec.name}"`, setting, code: 'IDENTITY_UNREADABLE' })
 }
 
-function parseCertificates(bytes: Buffer): readonly [X509Certificate, ...X509Certificate[]] {
-  const text = bytes.toString('latin1')
-  const blocks = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[\s\S]+?-----END [A-Z0-9 ]+-----/g) ?? []
-  const certificates = blocks.map((block) => new X509Certificate(block))
-  return isNonEmpty(certificates) ? certificates : [new X509Certificate(bytes)]
-}
-
-function parseKey(spec: IdentitySpec, file: string, bytes: Buffer, problems: Problem[]): KeyObject | undefined {
-  const passphrase = spec.passphrase?.reveal()
-  const forms = bytes.includes('-----BEGIN')
-    ? [{ format: 'pem' as const }]
-    : (['pkcs8', 'pkcs1', 'sec1'] as const).map((type) => ({ format: 'der' as const, type }))
-  let reason: KeyFault | undefined
-  for (const form of forms) {
-    try {
-      return createPrivateKey({ key: bytes, ...form, ...(passphrase === undefined ? {} : { passphrase }) })
-    } catch (error) {
-      // Three DER forms are tried; only for the form that the file has does OpenSSL report a missing or wrong passphrase.
-      reason ??= KEY_FAULTS[codeOf(error)]
-    }
-  }
-  problems.push({
-    code: 'IDENTITY_UNREADABLE',
-    message: `key file "${file}" of identity "${spec.name}" ${KEY_FAULT_WORDS[reason ?? 'form']}`,
-    ...(reason === undefined
-      ? { expected: 'a private key in PEM or DER (PKCS#8, PKCS#1 or SEC1)', found: sniff(bytes) }
-      : {}),
-    hint:
-      reason === undefined
-        ? `name the private key in ${identitySetting(spec.name, 'KEY_FILE')}`
-        : `set ${identitySetting(spec.name, 'PASSPHRASE')}`,
+function mismatch(
+  name: string,
+  certificates: { readonly source: Source; readonly read: readonly [X509Certificate, ...X509Certificate[]] },
+  keys: { readonly source: Source; readonly read: readonly [{ key: KeyObject }, ...{ key: KeyObject }[]] },
+): never {
+  const [{ key }, ...more] = keys.read
+  const place = ({ subject }: Source) => subject.replace(/^.* file ("[^"]*") of .*$/, '$1')
+  return fail({
+    code: 'IDENTITY_MISMATCH',
+    message: `the key of identity "${name}" does not belong to its certificate`,
+    expected: `the private key of certificate "${nameOnOneLine(certificates.read[0].subject)}" in ${place(certificates.source)}`,
+    found: `${more.length === 0 ? `another ${keyKind(key)} key` : `${more.length + 1} other keys`} in ${place(keys.source)}`,
+    hint: 'take the key file that was made together with the certificate signing request',
   })
-  return undefined
 }
 
-type KeyFault = 'needs' | 'wrong'
-
-/** Node's error codes for an encrypted key without its passphrase. */
-const KEY_FAULTS: Readonly<Record<string, KeyFault>> = {
-  ERR_MISSING_PASSPHRASE: 'needs',
-  ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED: 'needs',
-  ERR_OSSL_BAD_DECRYPT: 'wrong',
-  ERR_OSSL_EVP_BAD_DECRYPT: 'wrong',
+function certificatesIn(source: Source): readonly [X509Certificate, ...X509Certificate[]] {
+  const result = certificatesOf(source.material, source.setting)
+  return 'fault' in result ? unreadable(source, result.fault) : result.read
 }
 
-const KEY_FAULT_WORDS = {
-  needs: 'is encrypted and no passphrase is set',
-  wrong: 'cannot be decrypted with the passphrase that is set',
-  form: 'holds no private key',
-} as const satisfies Record<KeyFault | 'form', string>
+function unreadable({ subject }: Source, { what, ...more }: Fault): never {
+  return fail({ code: 'IDENTITY_UNREADABLE', message: `${subject} ${what}`, ...more })
+}
 
-async function readArchive(spec: IdentitySpec, file: string, problems: Problem[]): Promise<Found | undefined> {
-  const { name, passphrase } = spec
-  const what = `PFX file "${file}" of identity "${name}"`
-  const pfx = await readBytes(file, what, `correct ${identitySetting(name, 'PFX_FILE')}`, problems)
-  if (pfx === undefined) return undefined
+async function readPfx(spec: IdentitySpec, given: Given, now: Date): Promise<Found> {
+  const source = await readPart(spec, 'PFX_FILE', 'PFX file', given)
+  const bytes = pfxBytes(source)
+  let archive: Archive | undefined
   try {
-    return { certificate: certificateOf(pfx, passphrase), credentials: { kind: 'pfx', pfx, passphrase }, issuers: [] }
+    archive = readArchive(bytes, spec.passphrase?.reveal() ?? '')
+  } catch {
+    return unreadable(source, pfxFault(spec, source, bytes))
+  }
+  const { certificate, key } = chosenOf(spec, source, archive, now)
+  const others = archive.certificates.map((one) => one.certificate)
+  // Certificates of the archive are sent as the chain, and never trusted: CA_FILE says whom to trust.
+  return { certificate, key, issuers: chainOf(certificate, others), others: [] }
+}
+
+/** The archive itself, where the content is given in base64. */
+function pfxBytes({ bytes, material }: Source): Buffer {
+  const block = material.blocks.find(({ label }) => label === 'PKCS12')
+  return block !== undefined && 'der' in block ? block.der : bytes
+}
+
+interface Entry {
+  readonly certificate: X509Certificate
+  readonly key: KeyObject
+  readonly name: string | undefined
+}
+
+/**
+ * The one key with a certificate; of several the one that is named, else the only one for client authentication, else the only
+ * one of these that is valid today.
+ */
+function chosenOf(spec: IdentitySpec, source: Source, { keys, certificates }: Archive, now: Date): Entry {
+  const entries = keys.flatMap(({ key, name }): Entry[] => {
+    const own = certificates.find(({ certificate }) => certificate.checkPrivateKey(key))
+    return own === undefined ? [] : [{ certificate: own.certificate, key, name: own.name ?? name }]
+  })
+  const alias = spec.pfxAlias
+  const setting = identitySetting(spec.name, 'PFX_ALIAS')
+  const list = entries
+    .map(
+      ({ certificate, name }) =>
+        `"${name ?? nameOnOneLine(certificate.subject)}" (SHA-256 ${sha256Of(certificate).slice(0, 16)}…)`,
+    )
+    .join(', ')
+  if (entries.length === 0)
+    return unreadable(source, {
+      ...NO_PAIR,
+      found: `${keys.length} keys and ${certificates.length} certificates, none of which belong together`,
+    })
+  const named = alias === undefined ? entries : entries.filter((entry) => isNamed(entry, alias))
+  const clients = named.filter(({ certificate }) => extendedUsesOf(certificate)?.includes(CLIENT_AUTH))
+  const valid = clients.filter(({ certificate }) => now >= certificate.validFromDate && now <= certificate.validToDate)
+  const [chosen] = [named, clients, valid].find((some) => some.length === 1) ?? []
+  if (chosen !== undefined) return chosen
+  return unreadable(source, {
+    what:
+      named.length === 0
+        ? `holds no key that ${setting} names`
+        : 'holds several keys, and none of them alone is for client authentication',
+    expected: `${setting} with the name or the SHA-256 of one of them`,
+    found: list,
+    hint: `set ${setting}`,
+  })
+}
+
+function isNamed({ certificate, name }: Entry, alias: string): boolean {
+  const hex = alias.replaceAll(':', '').toLowerCase()
+  const isFingerprint = /^[0-9a-f]{8,64}$/.test(hex) && sha256Of(certificate).startsWith(hex)
+  return isFingerprint || name?.toLowerCase() === alias.toLowerCase()
+}
+
+const NO_PAIR = {
+  what: 'holds no certificate with its private key',
+  expected: 'a PKCS#12 archive (.pfx or .p12) with a certificate and its private key',
+}
+
+/** Why the archive cannot be read: Node's own reading, which checks the archive's MAC, tells a wrong passphrase. */
+function pfxFault({ name, passphrase }: IdentitySpec, { subject, material }: Source, pfx: Buffer): Fault {
+  const setting = identitySetting(name, 'PASSPHRASE')
+  try {
+    createSecureContext({ pfx, ...(passphrase === undefined ? {} : { passphrase: passphrase.reveal() }) })
   } catch (error) {
-    const reason = error instanceof Error ? error.message : ''
     if (codeOf(error) === 'ERR_CRYPTO_UNSUPPORTED_OPERATION') {
-      problems.push({
-        code: 'IDENTITY_UNREADABLE',
-        message: `${what} is encrypted with an outdated cipher (usually RC2)`,
+      return {
+        what: 'is encrypted with an outdated cipher (usually RC2)',
         expected: 'a PFX file encrypted with AES or triple DES',
         // Two steps with an encrypted file between them, so that the key is never on the disk unencrypted.
-        hint: `convert it: openssl pkcs12 -legacy -in "${file}" -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${identitySetting(name, 'PFX_FILE')}`,
-      })
-    } else if (reason.includes('mac verify failure')) {
-      const fault = passphrase === undefined ? 'needs' : 'wrong'
-      problems.push({
-        code: 'IDENTITY_UNREADABLE',
-        message: `${what} ${KEY_FAULT_WORDS[fault].replace('decrypted', 'opened')}`,
-        hint: `set ${identitySetting(name, 'PASSPHRASE')}`,
-      })
-    } else {
-      problems.push({
-        code: 'IDENTITY_UNREADABLE',
-        message: `${what} holds no certificate with its private key`,
-        expected: 'a PKCS#12 archive (.pfx or .p12) with one certificate and its private key',
-        found: sniff(pfx),
-      })
+        hint: `convert it: openssl pkcs12 -legacy -in ${/"[^"]*"/.exec(subject)?.[0] ?? '<file>'} -out converted.pem && openssl pkcs12 -export -in converted.pem -out converted.pfx; then name converted.pfx in ${identitySetting(name, 'PFX_FILE')}`,
+      }
     }
-    return undefined
+    if (error instanceof Error && error.message.includes('mac verify failure')) {
+      return passphrase === undefined
+        ? { what: 'is encrypted and no passphrase is set', hint: `set ${setting}` }
+        : { what: 'cannot be opened with the passphrase that is set', hint: `set ${setting}` }
+    }
   }
+  const { found } = describe(material)
+  const isPem = material.blocks.some((block) => block.label !== 'PKCS12' && 'der' in block)
+  const instead = `name certificate and key in ${identitySetting(name, 'CERT_FILE')} and ${identitySetting(name, 'KEY_FILE')} instead`
+  return { ...NO_PAIR, found, hint: isPem ? instead : undefined }
 }
 
-/** Node reads PFX files for TLS only, so the certificate is read off a TLS socket that is never connected. */
-function certificateOf(pfx: Buffer, passphrase: Secret | undefined): X509Certificate {
-  const secureContext = createSecureContext({
-    pfx,
-    ...(passphrase === undefined ? {} : { passphrase: passphrase.reveal() }),
-  })
-  const socket = new TLSSocket(new PassThrough(), { secureContext })
-  const certificate = socket.getX509Certificate()
-  socket.destroy()
-  if (certificate === undefined) throw new Error('no certificate')
-  return certificate
+function credentialsOf(
+  spec: IdentitySpec,
+  { certificate, issuers, others }: Found,
+  key: KeyObject,
+): Identity['credentials'] {
+  const chain = [certificate, ...issuers, ...others].map((each) => each.toString()).join('')
+  return { chain, key: new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString(), `${spec.name}_key`) }
+}
+
+function checkTls(spec: IdentitySpec, found: Found): Problem[] {
+  const { chain, key } = credentialsOf(spec, found, found.key)
+  try {
+    createSecureContext({ cert: chain, key: key.reveal() })
+    return []
+  } catch (error) {
+    const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'no reason given'
+    return [
+      {
+        code: 'IDENTITY_USAGE',
+        message: `the certificate of identity "${spec.name}" cannot be used for TLS: ${reason}`,
+        hint: 'OpenSSL refuses weak keys and signatures; request a certificate with an RSA key of 2048 bits',
+      },
+    ]
+  }
 }
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const ANY_USAGE = '2.5.29.37.0'
 
+/** Node calls them `keyUsage`. */
+function extendedUsesOf({ keyUsage }: X509Certificate): readonly string[] | undefined {
+  return keyUsage
+}
+
+/** Every documented signing certificate is without an extended usage, so TLS servers may take it, and Thredd's should not. */
+function useWarnings({ name }: IdentitySpec, certificate: X509Certificate): readonly string[] {
+  if (extendedUsesOf(certificate) !== undefined) return []
+  return [
+    `the certificate of identity "${name}" has no extended key usage clientAuth, like a signing certificate (rtssigning); if the server refuses it, take the transport certificate (rtstransport)`,
+  ]
+}
+
 function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): Problem[] {
   const problems: Problem[] = []
   // Both usages may be absent, then everything is allowed; the documented signing certificates have no extended one.
-  const extended: readonly string[] | undefined = certificate.keyUsage
+  const extended = extendedUsesOf(certificate)
   if (extended !== undefined && !extended.includes(CLIENT_AUTH) && !extended.includes(ANY_USAGE)) {
     problems.push({
       code: 'IDENTITY_USAGE',
@@ -324,7 +359,7 @@ function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): 
       expected: `${now.toISOString()} between ${validFromDate.toISOString()} and ${validToDate.toISOString()}`,
       hint:
         now > validToDate
-          ? `request a new certificate from Thredd's CA and name it in ${identitySetting(spec.name, spec.pfxFile === undefined ? 'CERT_FILE' : 'PFX_FILE')}`
+          ? `request a new certificate from Thredd's CA and name it in ${identitySetting(spec.name, (spec.pfxFile ?? spec.pfxText) === undefined ? 'CERT_FILE' : 'PFX_FILE')}`
           : 'check the clock of this machine, or take the certificate that is valid now',
     })
   }
@@ -341,34 +376,6 @@ function allowsSignatures({ raw }: X509Certificate): boolean {
   const rest = raw.subarray(identifier + 5)
   const value = rest[0] === 0x01 ? rest.subarray(3) : rest
   return ((value[5] ?? 0) & 0x80) !== 0
-}
-
-async function readBytes(
-  file: string,
-  what: string,
-  hint: string,
-  problems: Problem[],
-): Promise<Buffer<ArrayBuffer> | undefined> {
-  try {
-    return readRegularFile(file)
-  } catch (error) {
-    const reason = { ENOENT: 'does not exist', EACCES: 'may not be read by this user', EISDIR: 'is a folder' }
-    const words =
-      Object.entries(reason).find(([code]) => code === codeOf(error))?.[1] ?? `cannot be read: ${codeOf(error)}`
-    problems.push({ code: 'IDENTITY_UNREADABLE', message: `${what} ${words}`, hint })
-    return undefined
-  }
-}
-
-const CERTIFICATE_FORM = 'an X.509 certificate in PEM or DER'
-
-/** What a file is that is no certificate or key, by its first bytes. Its content is not quoted. */
-function sniff(bytes: Buffer): string {
-  if (bytes.length === 0) return 'an empty file'
-  const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(bytes.toString('latin1'))?.[1]
-  if (label !== undefined) return `a PEM file with "${label}"`
-  if (/^\s*<(?:!doctype|html|\?xml)/i.test(bytes.toString('latin1', 0, 200))) return 'an HTML or XML page'
-  return bytes[0] === 0x30 ? 'another binary (ASN.1) structure' : 'neither PEM nor DER'
 }
 
 function codeOf(error: unknown): string {

@@ -68,30 +68,38 @@ export function expiryWarning({ name, daysLeft, notAfter }: IdentityRecord): str
   return [`the certificate of identity "${name}" expires ${when} (${notAfter.slice(0, 16)}Z); request its replacement`]
 }
 
+/** The issuers of a certificate among others, from its own issuer upwards. */
+export function chainOf(own: X509Certificate, others: readonly X509Certificate[]): readonly X509Certificate[] {
+  const chain: X509Certificate[] = []
+  for (let last: X509Certificate | undefined = own; last !== undefined; ) {
+    const below: X509Certificate = last
+    last = others.find(
+      (other) => other !== own && !chain.includes(other) && below.checkIssued(other) && below.verify(other.publicKey),
+    )
+    if (last !== undefined) chain.push(last)
+  }
+  return chain
+}
+
 /** Faults of the chain in the file are warnings: a server that has the issuers itself accepts the certificate without them. */
 export function chainWarnings(
   name: string,
   own: X509Certificate,
-  others: readonly X509Certificate[],
+  { chain, others }: { readonly chain: readonly X509Certificate[]; readonly others: readonly X509Certificate[] },
   now: Date,
 ): readonly string[] {
-  const chain = [own]
-  for (;;) {
-    const last = chain.at(-1)
-    const issuer = others.find(
-      (other) => !chain.includes(other) && last?.checkIssued(other) && last.verify(other.publicKey),
-    )
-    if (issuer === undefined) break
-    chain.push(issuer)
-  }
-  return others.flatMap((other) => {
-    const subject = nameOnOneLine(other.subject)
-    if (!chain.includes(other) && other.fingerprint256 !== own.fingerprint256)
-      return [`the certificate file of identity "${name}" holds "${subject}", which is no issuer of its certificate`]
-    if (now >= other.validFromDate && now <= other.validToDate) return []
-    const verb = now > other.validToDate ? '' : 'is '
-    return [`the issuer "${subject}" in the chain of identity "${name}" ${verb}${validity(other, now)}`]
-  })
+  const strangers = others.filter(({ fingerprint256 }) => fingerprint256 !== own.fingerprint256)
+  const outOfDate = chain.filter((issuer) => now < issuer.validFromDate || now > issuer.validToDate)
+  return [
+    ...strangers.map(
+      ({ subject }) =>
+        `the certificate file of identity "${name}" holds "${nameOnOneLine(subject)}", which is no issuer of its certificate`,
+    ),
+    ...outOfDate.map((issuer) => {
+      const verb = now > issuer.validToDate ? '' : 'is '
+      return `the issuer "${nameOnOneLine(issuer.subject)}" in the chain of identity "${name}" ${verb}${validity(issuer, now)}`
+    }),
+  ]
 }
 
 export function keyKind(key: KeyObject): string {

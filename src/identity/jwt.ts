@@ -1,64 +1,12 @@
-/** JOSE: the signing key, the JWTs that it signs, detached signatures, and encryption. Time and ids are arguments. */
-import {
-  constants,
-  createHash,
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  type JsonWebKey,
-  type KeyObject,
-  sign as signBytes,
-} from 'node:crypto'
+/** JOSE: the JWTs that the signing key signs, detached signatures, and encryption. Time and ids are arguments. */
+import { createHash, createHmac, createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactDecrypt } from 'jose/jwe/compact/decrypt'
 import { CompactEncrypt } from 'jose/jwe/compact/encrypt'
-import { CompactSign } from 'jose/jws/compact/sign'
 import { compactVerify } from 'jose/jws/compact/verify'
 import { fail } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
-
-export type SigningAlg = 'PS256' | 'RS256' | 'ES256'
-
-/** A private key proven to fit its algorithm. It prints as an empty object. */
-export interface SigningKey {
-  readonly alg: SigningAlg
-  /** opaque, as the key store lists it */
-  readonly kid: string
-  readonly privateKey: KeyObject
-}
-
-/**
- * Reads a private key from PEM (PKCS#8, PKCS#1 or SEC 1; a `\n` written out, as in CI variables, counts as a new line)
- * and proves that it fits `alg`.
- *
- * @throws KEY_UNUSABLE, which says what was given instead
- * @see [RFC 7518 §3.3–3.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-3.3)
- */
-export async function loadSigningKey(spec: {
-  readonly pem: Secret
-  readonly alg: SigningAlg
-  readonly kid: string
-  readonly passphrase?: Secret | undefined
-}): Promise<SigningKey> {
-  const { pem, alg, kid } = spec
-  const privateKey = parsePrivateKey(pem, spec.passphrase)
-  const { needs, fits } = ALGORITHMS[alg]
-  if (!fits(privateKey)) {
-    const other = (Object.keys(ALGORITHMS) as SigningAlg[]).find((name) => ALGORITHMS[name].fits(privateKey))
-    fail({
-      code: 'KEY_UNUSABLE',
-      message: `signing key "${pem.name}" does not fit ${alg}`,
-      expected: needs,
-      found: describe(privateKey),
-      hint:
-        other === undefined
-          ? 'make a new key and signing certificate; the CA asks for RSA 2048'
-          : `this key can sign ${other}: change the algorithm, or name the other key`,
-    })
-  }
-  return { alg, kid, privateKey }
-}
+import { ALGORITHMS, type SigningAlg, type SigningKey, signatureOf } from './signing.ts'
 
 interface AssertionClaims {
   /** whole, even where it is a URL; becomes iss and sub */
@@ -119,7 +67,9 @@ export async function alterJwt(jwt: string, { signature, key }: JwtChanges): Pro
   }
   const input = `${header}.${payload}`
   const own =
-    key === 'other' ? signatureOf(input, alg as SigningAlg, await unlistedKey(alg as SigningAlg)) : bytesOf(original)
+    key === 'other'
+      ? signatureOf(Buffer.from(input), alg as SigningAlg, await unlistedKey(alg as SigningAlg))
+      : bytesOf(original)
   return new Secret(`${input}.${encode(signature === 'damaged' ? damaged(own) : own)}`, 'altered_jwt')
 }
 
@@ -179,8 +129,8 @@ export interface PublicKey {
   readonly jwk: Readonly<Record<string, unknown>>
 }
 
-export function publicKeyOf({ alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>): PublicKey {
-  const jwk = createPublicKey(privateKey).export({ format: 'jwk' })
+export function publicKeyOf({ alg, publicKey }: Pick<SigningKey, 'alg' | 'publicKey'>): PublicKey {
+  const jwk = publicKey.export({ format: 'jwk' })
   const kid = thumbprint(jwk)
   return { alg, kid, jwk: { ...jwk, alg, kid, use: 'sig' } }
 }
@@ -192,12 +142,10 @@ export function publicKeyOf({ alg, privateKey }: Pick<SigningKey, 'alg' | 'priva
  */
 export async function signDetached(
   payload: Uint8Array,
-  { alg, privateKey }: Pick<SigningKey, 'alg' | 'privateKey'>,
+  key: Pick<SigningKey, 'alg' | 'publicKey' | 'sign'>,
 ): Promise<string> {
-  const { kid } = publicKeyOf({ alg, privateKey })
-  const jws = await new CompactSign(payload).setProtectedHeader({ alg, kid }).sign(privateKey)
-  const [header, , signature] = jws.split('.')
-  return `${header}..${signature}`
+  const header = encode(JSON.stringify({ alg: key.alg, kid: publicKeyOf(key).kid }))
+  return `${header}..${encode(await key.sign(Buffer.from(`${header}.${encode(payload)}`)))}`
 }
 
 /** The signer's key, if `jws` is its signature over `payload`; never throws. A change of any bit is found. */
@@ -238,77 +186,6 @@ interface UnsignedJwt {
   readonly claims: JsonObject
 }
 
-const ALGORITHMS: Record<SigningAlg, { readonly needs: string; readonly fits: (key: KeyObject) => boolean }> = {
-  PS256: { needs: 'an RSA key of at least 2048 bits', fits: isLargeRsa },
-  RS256: { needs: 'an RSA key of at least 2048 bits', fits: isLargeRsa },
-  ES256: {
-    needs: 'an EC key on the curve P-256',
-    fits: (key) => key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1',
-  },
-}
-
-/** Texts that are pasted instead of the private key, by PEM label: what they are, and what to do. */
-const NOT_PRIVATE_KEYS: Readonly<Record<string, readonly [found: string, hint: string]>> = {
-  CERTIFICATE: ['a certificate', 'name the private key that was made with its certificate signing request'],
-  'CERTIFICATE REQUEST': ['a certificate signing request', 'name the private key that was made with it'],
-  'NEW CERTIFICATE REQUEST': ['a certificate signing request', 'name the private key that was made with it'],
-  'PUBLIC KEY': ['a public key', 'name the private key that belongs to it'],
-  'RSA PUBLIC KEY': ['a public key', 'name the private key that belongs to it'],
-  'OPENSSH PRIVATE KEY': ['an OpenSSH key', 'convert a copy with: ssh-keygen -p -m PKCS8 -f <copy>'],
-}
-
-function parsePrivateKey(pem: Secret, passphrase: Secret | undefined): KeyObject {
-  const text = pem.reveal().replaceAll('\\r', '').replaceAll('\\n', '\n')
-  const unusable = (found: string, hint: string, cause?: unknown): never =>
-    fail(
-      {
-        code: 'KEY_UNUSABLE',
-        message: `signing key "${pem.name}" is not a usable private key`,
-        expected: 'a private key in PEM (PKCS#8, "-----BEGIN PRIVATE KEY-----")',
-        found,
-        hint,
-      },
-      cause,
-    )
-
-  // A file may hold the certificate or EC parameters beside the key.
-  const block = /-----BEGIN ((?:RSA |EC |ENCRYPTED )?PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(text)
-  if (block === null) return unusable(...insteadOfKey(text))
-  const encrypted = block[1] === 'ENCRYPTED PRIVATE KEY' || block[0].includes('Proc-Type: 4,ENCRYPTED')
-  if (encrypted && passphrase === undefined) {
-    return unusable('an encrypted private key', 'remove the passphrase with: openssl pkey -in <file> -out <new file>')
-  }
-  try {
-    return createPrivateKey({ key: block[0], ...(encrypted && { passphrase: passphrase?.reveal() ?? '' }) })
-  } catch (cause) {
-    return encrypted
-      ? unusable('an encrypted private key that the passphrase does not open', 'check the passphrase', cause)
-      : unusable('a damaged PEM block', 'copy the key file again, every line of it', cause)
-  }
-}
-
-function insteadOfKey(text: string): readonly [found: string, hint: string] {
-  if (text.trim() === '') return ['nothing', 'name the private key that was made with the signing certificate']
-  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
-  if (label?.endsWith('PRIVATE KEY') === true && !(label in NOT_PRIVATE_KEYS)) {
-    return ['a PEM block without its end', 'copy the key file again, every line of it']
-  }
-  const known = label === undefined ? undefined : NOT_PRIVATE_KEYS[label]
-  return known ?? ['something else', 'convert the key with: openssl pkey -in <file> -out <new file>']
-}
-
-function describe(key: KeyObject): string {
-  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
-  if (key.asymmetricKeyType === 'rsa') return `an RSA key of ${modulusLength} bits`
-  if (key.asymmetricKeyType === 'rsa-pss') return 'an RSA key limited to PSS by its own parameters'
-  if (key.asymmetricKeyType === 'ec') return `an EC key on the curve ${namedCurve}`
-  return `a key of type ${key.asymmetricKeyType}`
-}
-
-function isLargeRsa(key: KeyObject): boolean {
-  return key.asymmetricKeyType === 'rsa' && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= 2048
-}
-
 function clientAssertion(
   { alg, kid }: SigningKey,
   { clientId, audience, lifetimeSeconds }: AssertionClaims,
@@ -322,13 +199,14 @@ function clientAssertion(
 }
 
 /** Signs header and claims as they are. */
-async function sign({ header, claims }: UnsignedJwt, { privateKey }: SigningKey): Promise<string> {
-  return new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader(header).sign(privateKey)
+async function sign({ header, claims }: UnsignedJwt, key: SigningKey): Promise<string> {
+  const input = `${encode(JSON.stringify(header))}.${encode(JSON.stringify(claims))}`
+  return `${input}.${encode(await key.sign(Buffer.from(input)))}`
 }
 
 async function signedAsChanged(
   { header, claims }: UnsignedJwt,
-  { alg, privateKey }: SigningKey,
+  { alg, publicKey, sign }: SigningKey,
   changes: JwtChanges,
 ): Promise<string> {
   const payload = encode(JSON.stringify(withChanges(claims, changes.claims)))
@@ -337,12 +215,16 @@ async function signedAsChanged(
   if (changes.signature === 'none') return `${unsigned(changed)}.${payload}.`
   const input = `${encode(JSON.stringify(changed))}.${payload}`
   // Signed without jose, which refuses a header whose alg is not that of the signature.
-  const own =
-    changes.key === 'public'
-      ? createHmac('sha256', createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }))
-          .update(input)
-          .digest()
-      : signatureOf(input, alg, changes.key === 'other' ? await unlistedKey(alg) : privateKey)
+  const bytes = Buffer.from(input)
+  const by = {
+    own: () => sign(bytes),
+    other: async () => signatureOf(bytes, alg, await unlistedKey(alg)),
+    public: async () =>
+      createHmac('sha256', publicKey.export({ type: 'spki', format: 'pem' }))
+        .update(input)
+        .digest(),
+  }
+  const own = await by[changes.key ?? 'own']()
   return `${input}.${encode(changes.signature === 'damaged' ? damaged(own) : own)}`
 }
 
@@ -354,13 +236,6 @@ function withChanges(members: JsonObject, changes: ReadonlyMap<string, unknown>)
 
 function unsigned(header: JsonObject): string {
   return encode(JSON.stringify({ ...header, alg: 'none' }))
-}
-
-/** RFC 7518 §3.3 to 3.5. */
-function signatureOf(input: string, alg: SigningAlg, key: KeyObject): Buffer {
-  const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
-  const form = { PS256: pss, RS256: {}, ES256: { dsaEncoding: 'ieee-p1363' } } as const
-  return signBytes('sha256', Buffer.from(input), { key, ...form[alg] })
 }
 
 /** A signature of the same length and form that does not verify. */

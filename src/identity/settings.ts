@@ -1,9 +1,10 @@
 /** The names of the settings that hold a client identity: `TRANSPORT_<PART>` for "transport", else `IDENTITY_<NAME>_<PART>`. */
 
-const PARTS = ['CERT_FILE', 'KEY_FILE', 'PFX_FILE', 'PASSPHRASE'] as const
+const PARTS = ['CERT_FILE', 'CERT', 'KEY_FILE', 'KEY', 'PFX_FILE', 'PFX', 'PFX_ALIAS', 'PASSPHRASE'] as const
 export type IdentityPart = (typeof PARTS)[number]
 
-const SETTING = new RegExp(`^(?:IDENTITY_([A-Z0-9_]+)|TRANSPORT)_(${PARTS.join('|')})$`)
+/** `IDENTITY_FOR_<SOURCE>` says which identity a source gets, so no identity has a name that begins with FOR. */
+const SETTING = new RegExp(`^(?:IDENTITY_(?!FOR_)([A-Z0-9_]+?)|TRANSPORT)_(${PARTS.join('|')})$`)
 
 export function identitySetting(identity: string, part: IdentityPart): string {
   if (identity === 'transport') return `TRANSPORT_${part}`

@@ -5,7 +5,8 @@
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
-import { type PublicKey, publicKeyOf, type SigningAlg, signDetached, verifyDetached } from '../identity/jwt.ts'
+import { type PublicKey, publicKeyOf, signDetached, verifyDetached } from '../identity/jwt.ts'
+import { keySigner, type SigningAlg } from '../identity/signing.ts'
 import { REQUIREMENTS } from '../record/clauses.ts'
 import { fail, ToolError } from '../record/errors.ts'
 import { exitCodeOf, RECORD_FILE, type RunRecord, verdictOf } from '../record/index.ts'
@@ -50,7 +51,8 @@ export async function writePack(
   record: RunRecord,
   { pack, key, now }: { readonly pack: string; readonly key: ReportKey; readonly now: Date },
 ): Promise<PublicKey> {
-  const signer = publicKeyOf(key)
+  const own = keySigner(key.privateKey, { alg: key.alg, kid: '' })
+  const signer = publicKeyOf(own)
   const evidence = evidenceOf(record)
   const { workflows, ...head } = record
   const run = reportedRun(head, workflows)
@@ -70,7 +72,7 @@ export async function writePack(
   }
   const signed = json(manifest)
   files.set(MANIFEST, signed)
-  files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), key)}\n`)
+  files.set(SIGNATURE, `${await signDetached(Buffer.from(signed), own)}\n`)
   await write(pack, files)
   await searchForSecrets(pack)
   return signer

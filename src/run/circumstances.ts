@@ -2,11 +2,12 @@
  * What a record says of the circumstances of its run: environment and settings, how carefully servers were checked, what
  * makes the evidence weaker than it looks, and the keys that signed. Pure.
  */
-import { createHash, createPublicKey, X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { basename } from 'node:path'
 import { type Environment, hostsOf, type ValueOrigin } from '../environment/index.ts'
 import { factsOf, publicKeyFacts } from '../identity/facts.ts'
-import { publicKeyOf, type SigningKey } from '../identity/jwt.ts'
+import { publicKeyOf } from '../identity/jwt.ts'
+import type { SigningKey } from '../identity/signing.ts'
 import type { IdentityRecord, RunRecord, SigningKeyRecord } from '../record/index.ts'
 
 /** Base URLs and settings, each with the file and line or the variable it came from. */
@@ -37,7 +38,7 @@ export function securityRecord(
   const { environment, authorities, proxy } = circumstances
   return {
     minTlsVersion: environment.minTlsVersion,
-    ownAuthorities: environment.caFile !== undefined,
+    ownAuthorities: environment.ca !== undefined,
     authorities: authorities.map((pem) => factsOf(new X509Certificate(pem))),
     proxy,
     weaknesses: weaknessesOf(circumstances),
@@ -52,7 +53,7 @@ export function signingKeyRecords(
   const [key] = keys
   if (key === undefined) return []
   const algorithms = keys.map(({ alg }) => alg)
-  const facts = publicKeyFacts(createPublicKey(key.privateKey))
+  const facts = publicKeyFacts(key.publicKey)
   return [{ kid: key.kid, algorithms, key: facts, thumbprint: publicKeyOf(key).kid, certificate }]
 }
 
@@ -96,7 +97,7 @@ function ofEnvironment({ environment, proxy }: Circumstances): Weakness[] {
     })),
     ...(wider.length === 0 ? [] : [{ flag: 'ALLOWED_HOSTS', means: `calls to ${wider.join(', ')} were allowed too` }]),
     ...(lowered ? [{ flag: 'TLS_MIN_VERSION', means: 'lowered to 1.2, where the environment asks for 1.3' }] : []),
-    ...(environment.caFile === undefined
+    ...(environment.ca === undefined
       ? []
       : [{ flag: 'CA_FILE', means: 'servers with certificates of further authorities were trusted' }]),
     ...(proxy ? [{ flag: 'HTTPS_PROXY', means: 'calls went through a proxy, whose own checks nobody sees here' }] : []),

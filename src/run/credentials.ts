@@ -2,10 +2,9 @@
 import { sep } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from '../identity/certificate.ts'
-import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/jwt.ts'
-import { type Attempt, attempt, fail } from '../record/errors.ts'
-import { readTextFile } from '../record/regular-file.ts'
-import { Secret } from '../secret/index.ts'
+import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/signing.ts'
+import type { Given } from '../identity/source.ts'
+import { type Attempt, attempt } from '../record/errors.ts'
 
 export type LoadedIdentity = Awaited<ReturnType<typeof loadIdentity>>
 export type LoadedSigningCertificate = Awaited<ReturnType<typeof loadSigningCertificate>>
@@ -25,7 +24,11 @@ export class Credentials {
   async identity(name: string, anyDates = false): Promise<Attempt<LoadedIdentity | undefined>> {
     const spec = this.#environment.identities.get(name)
     if (spec === undefined) return { value: undefined, problems: [] }
-    const files = [spec.certificateFile, spec.keyFile, spec.pfxFile]
+    const files = [
+      spec.certificateFile ?? spec.certificateText,
+      spec.keyFile ?? spec.keyText,
+      spec.pfxFile ?? spec.pfxText,
+    ]
     return await this.#once(`identity ${name} ${anyDates}`, files, () =>
       loadIdentity({ ...spec, allowInvalidDates: anyDates }, new Date()),
     )
@@ -33,39 +36,36 @@ export class Credentials {
 
   /** PEM texts of CA_FILE. */
   async authorities(): Promise<Attempt<readonly string[] | undefined>> {
-    const { caFile } = this.#environment
-    if (caFile === undefined) return { value: [], problems: [] }
-    return await this.#once('authorities', [caFile], () => loadAuthorities(caFile))
+    const { ca } = this.#environment
+    if (ca === undefined) return { value: [], problems: [] }
+    return await this.#once('authorities', [ca], () => loadAuthorities(ca))
   }
 
-  /** The PEM text of the signing key; undefined where none is configured. */
-  async signingKeyText(): Promise<Attempt<Secret | undefined>> {
-    const { signing } = this.#environment
-    return await this.#once('signing key', [signing.keyFile], () => readSigningKey(signing))
-  }
-
-  /** Undefined where key or key id is not configured, and where the key cannot be read. */
+  /** Undefined where key or key id is not configured. */
   async signingKey(alg: string): Promise<Attempt<SigningKey | undefined>> {
-    const { keyFile, kid } = this.#environment.signing
-    const { value: pem } = await this.signingKeyText()
-    if (pem === undefined || kid === undefined) return { value: undefined, problems: [] }
-    return await this.#once(`signing key ${alg}`, [keyFile], () => loadSigningKey({ pem, alg: alg as SigningAlg, kid }))
+    const { key: given, kid, passphrase } = this.#environment.signing
+    if (given === undefined || kid === undefined) return { value: undefined, problems: [] }
+    return await this.#once(`signing key ${alg}`, [given], () =>
+      loadSigningKey({ given, alg: alg as SigningAlg, kid, passphrase }),
+    )
   }
 
   /** SIGNING_CERT_FILE, which is optional; what is wrong with it is a warning. */
   async signingCertificate(key: SigningKey): Promise<LoadedSigningCertificate | undefined> {
     const { certificateFile } = this.#environment.signing
     if (certificateFile === undefined) return undefined
-    return await loadSigningCertificate(certificateFile, key.privateKey, new Date())
+    return await loadSigningCertificate(certificateFile, key.publicKey, new Date())
   }
 
   async #once<T>(
     name: string,
-    files: readonly (string | undefined)[],
+    files: readonly (Given | undefined)[],
     read: () => Promise<T>,
   ): Promise<Attempt<T | undefined>> {
     const folder = this.#madeFolder
-    const isMade = folder !== undefined && files.every((file) => file === undefined || file.startsWith(folder + sep))
+    const isMade =
+      folder !== undefined &&
+      files.every((file) => file === undefined || (typeof file === 'string' && file.startsWith(folder + sep)))
     const known = this.#read.get(name) ?? attempt(read)
     this.#read.set(name, known)
     const result = (await known) as Attempt<T>
@@ -82,20 +82,4 @@ export function thumbprintOf({ record }: Identity): string {
 export async function transportThumbprint(environment: Environment): Promise<string | undefined> {
   const spec = environment.identities.get('transport')
   return spec && thumbprintOf((await loadIdentity(spec, new Date())).identity)
-}
-
-async function readSigningKey({ key, keyFile }: Environment['signing']): Promise<Secret | undefined> {
-  if (key !== undefined || keyFile === undefined) return key
-  try {
-    return new Secret(readTextFile(keyFile), 'signing_key')
-  } catch (cause) {
-    return fail(
-      {
-        code: 'KEY_UNUSABLE',
-        message: `signing key "${keyFile}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
-        hint: 'set SIGNING_KEY_FILE to the PKCS#8 PEM of the signing key (not the transport key)',
-      },
-      cause,
-    )
-  }
 }

@@ -142,11 +142,9 @@ function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault
   const { identities, signing } = survey
   return [
     ...keysOf(vault.vault).map((value) => ({ value, name: 'vault_key' })),
-    ...(signing.text === undefined ? [] : [signing.text]),
+    ...[...signing.keys.values()].flatMap(({ secret }) => secret ?? []),
     ...[...environment.identities.values()].flatMap(({ passphrase }) => passphrase ?? []),
-    ...[...identities.values()].flatMap(({ identity: { credentials } }) =>
-      credentials.kind === 'pem' ? [credentials.key] : [],
-    ),
+    ...[...identities.values()].map(({ identity: { credentials } }) => credentials.key),
   ]
 }
 

@@ -21,7 +21,7 @@ export async function openReader(
   const spec = environment.identities.get('transport')
   const [loaded, authorities] = await Promise.all([
     spec === undefined ? undefined : loadIdentity(spec, new Date()),
-    environment.caFile === undefined ? [] : loadAuthorities(environment.caFile),
+    environment.ca === undefined ? [] : loadAuthorities(environment.ca),
   ])
   const transport = connect(environment, {
     identities: new Map(loaded === undefined ? [] : [['transport', loaded.identity]]),

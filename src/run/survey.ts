@@ -9,11 +9,10 @@ import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
 import { type Expectation, expectationsOf, missingRegistrations, onlyAPersonKnows } from '../guard/given.ts'
-import type { SigningKey } from '../identity/jwt.ts'
+import type { SigningKey } from '../identity/signing.ts'
 import { type Plan, tryPlan } from '../plan/index.ts'
 import { attempt, type Problem } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
-import type { Secret } from '../secret/index.ts'
 import { type Credentials, type LoadedIdentity, type LoadedSigningCertificate, thumbprintOf } from './credentials.ts'
 import { select } from './selection.ts'
 import type { VaultState } from './vault-state.ts'
@@ -45,8 +44,6 @@ export interface Survey {
 }
 
 interface Signing {
-  /** PEM */
-  readonly text: Secret | undefined
   /** by algorithm; one key for all of them */
   readonly keys: ReadonlyMap<string, SigningKey>
   readonly certificate: LoadedSigningCertificate | undefined
@@ -209,18 +206,19 @@ async function transportThumbprint(
 
 async function readSigning(workflows: readonly Workflow[], algorithms: Iterable<string>, credentials: Credentials) {
   const isNeeded = workflows.some(({ inputs }) => inputs.some(({ mint }) => mint !== undefined))
-  if (!isNeeded) return { signing: { text: undefined, keys: new Map(), certificate: undefined }, problems: [] }
-  const text = await credentials.signingKeyText()
+  if (!isNeeded) return { signing: { keys: new Map(), certificate: undefined }, problems: [] }
   const read = await Promise.all([...algorithms].map(async (alg) => [alg, await credentials.signingKey(alg)] as const))
   const keys = new Map(read.flatMap(([alg, { value }]) => (value === undefined ? [] : [[alg, value] as const])))
   const [key] = keys.values()
   const signing: Signing = {
-    text: text.value,
     keys,
     certificate: key && (await credentials.signingCertificate(key)),
   }
-  const problems = [...text.problems, ...read.flatMap(([, one]) => one.problems)]
-  return { signing, problems: obstacles('signing key', problems) }
+  // What keeps one file from being read is the same for each algorithm.
+  const problems = new Map(
+    read.flatMap(([, one]) => one.problems.map((problem) => [problem.message, problem] as const)),
+  )
+  return { signing, problems: obstacles('signing key', [...problems.values()]) }
 }
 
 /** None where the vault cannot be read: whether it holds a registration is then not known. */

@@ -117,13 +117,13 @@ test('a relative path starts at the file that names it, that of a variable at th
 
   const environment = await load({ env: 'bank/.env.uat', variables: { THREDD_VAULT_DIR: 'vault' } })
 
-  expect(environment.caFile).toBe(join(folder, 'bank/ca.pem'))
+  expect(environment.ca).toBe(join(folder, 'bank/ca.pem'))
   expect(environment.identities.get('transport')).toEqual({
     name: 'transport',
     certificateFile: join(folder, 'pki/t.crt'),
     keyFile: '/keys/t.key',
   })
-  expect(environment.signing.keyFile).toBe(join(folder, 'bank/signing.key'))
+  expect(environment.signing.key).toBe(join(folder, 'bank/signing.key'))
   expect(environment.vault.folder).toBe(join(folder, 'vault'))
 })
 
@@ -350,7 +350,7 @@ test('what was hardly meant is refused in ids, hosts and paths, with its place a
 
   const said = await refusal({ env: 'uat', variables: { THREDD_VAULT_DIR: '$(canary)/vault' } })
 
-  expect(said.replaceAll('"https://\u0024{CANARY_HOST}"', '')).not.toMatch(/canary/i)
+  expect(said).not.toMatch(/canary/i)
   expectGolden(said, 'environment/oddities.txt')
 })
 
@@ -378,6 +378,54 @@ test('warnings are told together with the errors that they may explain', async (
   ])
 })
 
+test('a key pasted where a file is named is refused without being printed, and so is a path of a shell', async () => {
+  const base64 = Buffer.alloc(32, 'canary').toString('base64url')
+  await files({
+    '.env.uat': [
+      'ENV_CLASS=uat',
+      `VAULT_KEY_FILE=${base64}`,
+      `SIGNING_KEY_FILE=MIIE${base64.repeat(3)}`,
+      'TRANSPORT_CERT_FILE=~/canary.crt',
+      `TRANSPORT_KEY_FILE={"kty":"RSA","d":"${base64}"}`,
+      `CA_FILE=LS0tLS1CRUdJTi${base64.repeat(3)}`,
+    ].join('\n'),
+  })
+
+  const said = await refusal({ env: 'uat' })
+
+  expect(said).not.toContain(base64)
+  expectGolden(said, 'environment/pasted.txt')
+})
+
+test('a value of a higher layer replaces the file that a lower one names; both in one layer are refused', async () => {
+  await files({
+    '.env.uat':
+      'ENV_CLASS=uat\nTRANSPORT_CERT_FILE=t.crt\nTRANSPORT_KEY_FILE=t.key\nSIGNING_KEY_FILE=s.key\nCA_FILE=ca.crt',
+    '.env.both': 'ENV_CLASS=uat\nCA_FILE=ca.crt\nCA=text',
+  })
+
+  const { identities, signing, ca } = await load({
+    env: 'uat',
+    variables: {
+      THREDD_TRANSPORT_CERT: 'certificate',
+      THREDD_TRANSPORT_KEY: 'key',
+      THREDD_SIGNING_KEY: 'signing',
+      THREDD_CA: 'ca',
+    },
+  })
+
+  const { name, ...materials } = identities.get('transport') ?? { name: undefined }
+  expect(name).toBe('transport')
+  const texts = [...Object.entries(materials), ['signing', signing.key], ['ca', ca]] as const
+  expect(texts.map(([member, given]) => [member, given instanceof Secret && given.reveal()])).toEqual([
+    ['certificateText', 'certificate'],
+    ['keyText', 'key'],
+    ['signing', 'signing'],
+    ['ca', 'ca'],
+  ])
+  expect(await refusal({ env: 'both' })).toContain('CA_FILE and CA are both set')
+})
+
 test('a slash at the end of a server is no part of it', async () => {
   await files({ '.env.uat': 'ENV_CLASS=uat\nSERVER_CARDS=https://api.example/v1//' })
 
@@ -395,7 +443,9 @@ test('a value of several lines in quotes is one value', async () => {
 
   const environment = await load({ env: 'uat' })
 
-  expect(environment.signing.key?.reveal()).toBe('first\nNAME=second\nthird')
+  expect(environment.signing.key instanceof Secret && environment.signing.key.reveal()).toBe(
+    'first\nNAME=second\nthird',
+  )
   expect(environment.setting('name')).toBeUndefined()
   expect(environment.setting('signing_kid')?.origin.at?.line).toBe(5)
 })
@@ -470,7 +520,7 @@ test.each(['mock', 'uat', 'prod'])(
 
     expect([environment.name, environment.class, environment.warnings]).toEqual([env, env, []])
     expect([
-      environment.signing.key,
+      environment.signing.key instanceof Secret ? environment.signing.key : undefined,
       environment.vault.key,
       environment.identities.get('transport')?.passphrase,
     ]).toEqual([undefined, undefined, undefined])

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority } from '../../mocks/authority.ts'
-import { type IdentitySpec, loadAuthorities, loadIdentity } from '../../src/identity/certificate.ts'
+import { type Identity, type IdentitySpec, loadAuthorities, loadIdentity } from '../../src/identity/certificate.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { Secret } from '../../src/secret/index.ts'
 import { createTransport } from '../../src/transport/index.ts'
@@ -96,7 +96,7 @@ test('a chain in the opposite order is sent with the own certificate first', asy
   const spec = { name: 'transport', certificateFile: at('chain-upside-down.pem'), keyFile: at('transport.key') }
   const { identity } = await loadIdentity(spec, new Date())
   const { transport } = made.pki.identities
-  expect(identity.credentials).toMatchObject({ kind: 'pem', chain: transport.certificate + made.pki.ca })
+  expect(identity.credentials.chain).toBe(transport.certificate + made.pki.ca)
 })
 
 test.for(['new.pfx', '3des.pfx'])(
@@ -126,6 +126,82 @@ test.for(['new.pfx', '3des.pfx'])(
     expect(server.requests.map(({ client }) => client)).toEqual(['b9f04639-cdeb-425b-a310-450d3d293fd4'])
   },
 )
+
+test('of several keys in a PFX file the one for client authentication is taken, or the one that is named', async () => {
+  const now = Date.now()
+  const authority = await createAuthority('CN=Some CA', new Date(now - DAY_MS), new Date(now + DAY_MS))
+  const issue = (subject: string, use: 'any' | 'client') =>
+    authority.issue({ subject, use, notBefore: new Date(now - DAY_MS), notAfter: new Date(now + 99 * DAY_MS) })
+  const [signing, first, second] = [
+    { ...(await issue('CN=signing', 'any')), name: 'signing' },
+    { ...(await issue('CN=first', 'client')), name: 'First Transport' },
+    { ...(await issue('CN=second', 'client')) },
+  ]
+  const pfx = { passphrase: SECRET.reveal(), cipher: 'aes', authorities: [authority.certificate] } as const
+  await writeFile(at('two.pfx'), makePfx({ ...pfx, ...signing, more: [first] }))
+  await writeFile(at('three.pfx'), makePfx({ ...pfx, ...signing, more: [first, second] }))
+  const chosen = async (file: string, pfxAlias?: string) => {
+    const { identity } = await loadIdentity(
+      { name: 'transport', pfxFile: at(file), passphrase: SECRET, pfxAlias },
+      new Date(),
+    )
+    expect(identity.credentials.chain).toBe(identity.certificate.toString() + authority.certificate)
+    return identity.certificate.subject
+  }
+  const fingerprint = new X509Certificate(second.certificate).fingerprint256
+
+  expect(await chosen('two.pfx')).toBe('CN=first')
+  expect(await chosen('two.pfx', 'signing')).toBe('CN=signing')
+  expect(await chosen('three.pfx', 'first transport')).toBe('CN=first')
+  expect(await chosen('three.pfx', fingerprint.slice(0, 23))).toBe('CN=second')
+  const short = (certificate: string) =>
+    new X509Certificate(certificate).fingerprint256.replaceAll(':', '').toLowerCase().slice(0, 16)
+  const expected = 'TRANSPORT_PFX_ALIAS with the name or the SHA-256 of one of them'
+  const found = `"signing" (SHA-256 ${short(signing.certificate)}…), "First Transport" (SHA-256 ${short(first.certificate)}…), "CN=second" (SHA-256 ${short(second.certificate)}…)`
+  const spec = { pfxFile: at('three.pfx'), passphrase: SECRET }
+  expect(await problemsOf(spec)).toMatchObject([
+    { message: expect.stringContaining('none of them alone is for client authentication'), expected, found },
+  ])
+  expect(await problemsOf({ ...spec, pfxAlias: 'third' })).toMatchObject([
+    { message: expect.stringContaining('holds no key that TRANSPORT_PFX_ALIAS names'), expected, found },
+  ])
+})
+
+test('the CA certificates of a PFX file are sent, and no server is trusted because of them', async () => {
+  const { certificate, keyFile } = made.pki.identities.transport
+  const key = await readFile(keyFile, 'utf8')
+  const archive = makePfx({ certificate, key, passphrase: SECRET.reveal(), cipher: 'aes', authorities: [made.pki.ca] })
+  await writeFile(at('with-ca.pfx'), archive)
+  const spec = { name: 'transport', pfxFile: at('with-ca.pfx'), passphrase: SECRET }
+  const { identity } = await loadIdentity(spec, new Date())
+
+  expect(await deliveryTo(identity, [])).toMatchObject({ kind: 'failed', problem: { code: 'TLS_SERVER_UNTRUSTED' } })
+  expect(await deliveryTo(identity, [made.pki.ca])).toMatchObject({ kind: 'answered' })
+})
+
+test('a certificate in CA_FILE that is no root is trusted by itself', async () => {
+  const identity = made.identities.get('transport') as Identity
+
+  expect(await deliveryTo(identity, [made.pki.server.certificate])).toMatchObject({ kind: 'answered' })
+})
+
+/** What comes of a request to a server with a certificate of the made authority, where `ca` is trusted. */
+async function deliveryTo(identity: Identity, ca: readonly string[]) {
+  const { certificate: cert, key } = made.pki.server
+  await using server = await startHttps({ cert, key }, (_, response) => response.end())
+  await using transport = createTransport({
+    identities: new Map([['transport', identity]]),
+    ca,
+    minTlsVersion: 'TLSv1.3',
+    allowedHosts: new Set([SERVER_NAME]),
+    connectTo: () => ({ host: '127.0.0.1', port: server.port }),
+    maxBodyBytes: 1000,
+  })
+  return await transport.send(
+    { method: 'GET', url: `https://${SERVER_NAME}/`, headers: [] },
+    { identity: 'transport', timeoutMs: 10_000, signal: new AbortController().signal },
+  )
+}
 
 test('a certificate in the file that is no issuer, and an issuer outside its dates, give a warning', async () => {
   const now = Date.now()
@@ -163,9 +239,9 @@ test('everything wrong with both files is reported at once', async () => {
     {
       code: 'IDENTITY_UNREADABLE',
       message: 'certificate file "request.pem" of identity "transport" holds no certificate',
-      expected: 'an X.509 certificate in PEM or DER',
-      found: 'a PEM file with "CERTIFICATE REQUEST"',
-      hint: 'name the downloaded certificate in TRANSPORT_CERT_FILE',
+      expected: 'an X.509 certificate in PEM or DER, or one of these in base64',
+      found: 'a certificate signing request',
+      hint: 'the certificate is downloaded where the request was uploaded; the key was made with the request',
     },
   ])
 })
@@ -173,9 +249,9 @@ test('everything wrong with both files is reported at once', async () => {
 test.for([
   ['empty.pem', 'an empty file'],
   ['page.pem', 'an HTML or XML page'],
-  ['notes.txt', 'neither PEM nor DER'],
-  ['pkcs8.der', 'another binary (ASN.1) structure'],
-  ['transport.key', 'a PEM file with "PRIVATE KEY"'],
+  ['notes.txt', 'neither PEM, DER nor JWK'],
+  ['pkcs8.der', 'a private key'],
+  ['transport.key', 'a private key'],
 ])('%s is no certificate: found %s', async ([file, found]) => {
   const [problem] = await problemsOf({ certificateFile: at(file as string), keyFile: at('transport.key') })
   expect(problem).toMatchObject({ code: 'IDENTITY_UNREADABLE', found })
@@ -309,7 +385,7 @@ test('a missing file is reported with the setting for it', async () => {
     problems: [
       {
         code: 'ENV_MISSING',
-        message: 'identity "second-bank" has no certificate file',
+        message: 'identity "second-bank" has no certificate',
         hint: 'set IDENTITY_SECOND_BANK_CERT_FILE, or IDENTITY_SECOND_BANK_PFX_FILE alone',
       },
     ],
@@ -320,13 +396,13 @@ test('a CA file gives all its certificates; one without any is refused', async (
   expect(await loadAuthorities(at('chain.pem'))).toHaveLength(2)
   await expect(loadAuthorities(at('notes.txt'))).rejects.toMatchObject({
     code: 'IDENTITY_UNREADABLE',
-    problems: [{ found: 'neither PEM nor DER' }],
+    problems: [{ found: 'neither PEM, DER nor JWK' }],
   })
   await expect(loadAuthorities(at('missing.crt'))).rejects.toMatchObject({
     problems: [
       {
         message: `CA file "${at('missing.crt')}" does not exist`,
-        hint: 'set CA_FILE to the CA certificate of the server',
+        hint: 'correct CA_FILE',
       },
     ],
   })

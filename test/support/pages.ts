@@ -6,6 +6,7 @@ import { RULES } from '../../src/flow/lint/rules.ts'
 import type { Command, Flag } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { EXITS } from '../../src/front/cli/help.ts'
+import { identitySettings } from '../../src/identity/settings.ts'
 import { CODES } from '../../src/record/errors.ts'
 import { LIMITS, type Limit } from '../../src/record/limits.ts'
 import { RULES as REDACTION_RULES } from '../../src/secret/shapes.ts'
@@ -77,7 +78,14 @@ function environmentPage(): string {
           'default' in variable ? `\`${variable.default}\`` : '',
         ]),
         ['`SERVER_<SOURCE>`', SERVER.about, ''],
-        ['`IDENTITY_<NAME>_CERT_FILE`, `_KEY_FILE`, `_PFX_FILE`, `_PASSPHRASE`', IDENTITY.about, ''],
+        [
+          `\`IDENTITY_<NAME>_CERT_FILE\`, ${identitySettings('')
+            .slice(1)
+            .map((part) => `\`${part}\``)
+            .join(', ')}`,
+          IDENTITY.about,
+          '',
+        ],
       ],
     ),
     'Reports name who ran and why from process variables alone: `THREDD_OPERATOR`, `THREDD_ORGANISATION`, ' +

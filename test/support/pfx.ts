@@ -9,24 +9,28 @@ export function makePfx(options: {
   readonly key: string
   readonly passphrase: string
   readonly cipher: 'aes' | '3des' | 'rc2'
+  /** the name of the certificate in the file */
+  readonly name?: string
+  /** further keys with their certificates, behind the first */
+  readonly more?: readonly { readonly certificate: string; readonly key: string; readonly name?: string }[]
+  /** certificates without keys, PEM */
+  readonly authorities?: readonly string[]
 }): Buffer {
-  const { certificate, key, passphrase, cipher } = options
+  const { passphrase, cipher, more = [], authorities = [] } = options
+  const entries = [options, ...more]
   const pkcs8 = { type: 'pkcs8', format: 'der' } as const
-  const shrouded =
+  const shrouded = (key: string) =>
     cipher === '3des'
       ? sequence(...tripleDes(createPrivateKey(key).export(pkcs8), passphrase, octets))
       : createPrivateKey(key).export({ ...pkcs8, cipher: 'aes-256-cbc', passphrase })
-  const keyBag = sequence(oid('1.2.840.113549.1.12.10.1.2'), explicit(0, shrouded))
-  const certificateBag = sequence(
-    oid('1.2.840.113549.1.12.10.1.3'),
-    explicit(0, sequence(oid('1.2.840.113549.1.9.22.1'), explicit(0, octets(new X509Certificate(certificate).raw)))),
-  )
+  const keyBags = entries.map(({ key }) => sequence(oid('1.2.840.113549.1.12.10.1.2'), explicit(0, shrouded(key))))
+  const certificateBags = sequence(...[...entries, ...authorities.map((certificate) => ({ certificate }))].map(bagOf))
   const certificates = {
-    aes: () => data(sequence(certificateBag)),
-    '3des': () => encrypted(...tripleDes(sequence(certificateBag), passphrase, (bytes) => tlv(0x80, bytes))),
+    aes: () => data(certificateBags),
+    '3des': () => encrypted(...tripleDes(certificateBags, passphrase, (bytes) => tlv(0x80, bytes))),
     rc2: () => encrypted(pbe(6, randomBytes(8)), tlv(0x80, randomBytes(64))),
   }[cipher]()
-  const content = sequence(data(sequence(keyBag)), certificates)
+  const content = sequence(data(sequence(...keyBags)), certificates)
 
   const salt = randomBytes(8)
   const digest = createHmac('sha256', derived(passphrase, salt, { id: 3, size: 32, hash: 'sha256' }))
@@ -38,6 +42,16 @@ export function makePfx(options: {
     integer(1),
   )
   return sequence(integer(3), data(content), mac)
+}
+
+function bagOf({ certificate, name }: { readonly certificate: string; readonly name?: string }): Buffer {
+  const friendlyName = (text: string) =>
+    sequence(oid('1.2.840.113549.1.9.20'), tlv(0x31, tlv(0x1e, Buffer.from(text, 'utf16le').swap16())))
+  return sequence(
+    oid('1.2.840.113549.1.12.10.1.3'),
+    explicit(0, sequence(oid('1.2.840.113549.1.9.22.1'), explicit(0, octets(new X509Certificate(certificate).raw)))),
+    ...(name === undefined ? [] : [tlv(0x31, friendlyName(name))]),
+  )
 }
 
 /** EncryptedData (RFC 5652 section 8); the bytes of an RC2 bag are such that nobody will get to decrypt. */
@@ -88,7 +102,7 @@ function data(content: Buffer): Buffer {
   return sequence(oid('1.2.840.113549.1.7.1'), explicit(0, octets(content)))
 }
 
-function sequence(...parts: Buffer[]): Buffer {
+export function sequence(...parts: Buffer[]): Buffer {
   return tlv(0x30, ...parts)
 }
 
@@ -96,15 +110,15 @@ function explicit(tag: number, content: Buffer): Buffer {
   return tlv(0xa0 + tag, content)
 }
 
-function octets(content: Buffer): Buffer {
+export function octets(content: Buffer): Buffer {
   return tlv(0x04, content)
 }
 
-function integer(value: number): Buffer {
+export function integer(value: number): Buffer {
   return tlv(0x02, Buffer.of(value))
 }
 
-function oid(dotted: string): Buffer {
+export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
   const arcs = [first * 40 + second, ...rest].map((arc) => {
     const bytes = [arc & 0x7f]

@@ -1,7 +1,7 @@
 /** A run against the twin as the command line makes it, but in a folder of its own and with everything in sight. */
 import { createHash, randomBytes, randomUUID, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -24,7 +24,8 @@ import { type Flow, readFlow } from '../../src/flow/index.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import { fulfilOn } from '../../src/front/twin.ts'
 import { loadIdentity } from '../../src/identity/certificate.ts'
-import { alterJwt, loadSigningKey, mintClientAssertion, type SigningAlg } from '../../src/identity/jwt.ts'
+import { alterJwt, mintClientAssertion } from '../../src/identity/jwt.ts'
+import { loadSigningKey, type SigningAlg } from '../../src/identity/signing.ts'
 import { plan, type VaultMember } from '../../src/plan/index.ts'
 import type { CheckRecord, RecordHead, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
 import {
@@ -35,7 +36,7 @@ import {
   resolve,
   run,
 } from '../../src/run/index.ts'
-import { Redactor, Secret } from '../../src/secret/index.ts'
+import { Redactor } from '../../src/secret/index.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
 
 /** The folder of the repository. */
@@ -230,11 +231,14 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
       { inputs: new Map(), registered: true, thumbprint },
     )
   const [planned, setUp] = [planOf(flow), planOf(register)]
-  const pem = new Secret(await readFile(pki.identities.signing.keyFile, 'utf8'), 'signing_key')
   const keys = new Map(
     await Promise.all(
       [...planned.signingAlgorithms, ...setUp.signingAlgorithms].map(async (alg) => {
-        const key = await loadSigningKey({ pem, alg: alg as SigningAlg, kid: pki.signingKid })
+        const key = await loadSigningKey({
+          given: pki.identities.signing.keyFile,
+          alg: alg as SigningAlg,
+          kid: pki.signingKid,
+        })
         return [alg, key] as const
       }),
     ),
