@@ -3,7 +3,8 @@ import type { IdentitySpec } from '../identity/certificate.ts'
 import { type IdentityPart, identityPartOf, identitySetting } from '../identity/settings.ts'
 import type { Problem } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
-import { chosenOf, pathOf, type Setting, type Settings } from './settings.ts'
+import { chosenOf, pathOf, reveal, type Setting, type Settings } from './settings.ts'
+import { IDENTITY_FOR } from './variables.ts'
 
 const MEMBERS = {
   CERT_FILE: 'certificateFile',
@@ -48,6 +49,31 @@ export function identitiesOf(settings: Settings, problems: Problem[]): Map<strin
     specs.set(name, { name, ...Object.fromEntries(members) })
   }
   return specs
+}
+
+/** By source, lower-case, as IDENTITY_FOR_<SOURCE> says; one that is not configured is a problem. */
+export function identitiesBySource(
+  settings: Settings,
+  identities: ReadonlyMap<string, IdentitySpec>,
+  problems: Problem[],
+): ReadonlyMap<string, string> {
+  const bySource = new Map<string, string>()
+  for (const [key, setting] of settings) {
+    const source = IDENTITY_FOR.pattern.exec(key)?.[1]
+    if (source === undefined) continue
+    const name = reveal(setting.value).toLowerCase().replaceAll('_', '-')
+    if (name !== 'none' && !identities.has(name)) {
+      problems.push({
+        code: 'ENV_INVALID',
+        message: `${key} names identity "${name}", which is not configured`,
+        at: setting.origin.at,
+        expected: `one of ${[...identities.keys(), 'none'].join(', ')}`,
+        hint: `set ${identitySetting(name, 'CERT_FILE')} and ${identitySetting(name, 'KEY_FILE')}`,
+      })
+    }
+    bySource.set(source.toLowerCase(), name)
+  }
+  return bySource
 }
 
 function partOf(settings: Settings, name: string, part: IdentityPart): string | Secret | undefined {

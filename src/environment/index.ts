@@ -4,6 +4,7 @@
  */
 import { basename, dirname, resolve } from 'node:path'
 import type { IdentitySpec } from '../identity/certificate.ts'
+import type { SigningCommand } from '../identity/command.ts'
 import { identityPartOf, identitySettings } from '../identity/settings.ts'
 import type { Given } from '../identity/source.ts'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
@@ -11,7 +12,7 @@ import { shapeOf, type z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
 import { odditiesOf } from './characters.ts'
 import { isPath, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
-import { identitiesOf } from './identities.ts'
+import { identitiesBySource, identitiesOf } from './identities.ts'
 import {
   chosenOf,
   DEFAULT,
@@ -30,6 +31,7 @@ import {
   AUTHORIZATION_HOSTS,
   DOCUMENTED_SERVERS,
   IDENTITY,
+  IDENTITY_FOR,
   isContent,
   SERVER,
   VARIABLES,
@@ -59,10 +61,16 @@ export interface Environment {
   readonly servers: ReadonlyMap<string, string>
   readonly allowedHosts: ReadonlySet<string>
   readonly identities: ReadonlyMap<string, IdentitySpec>
+  /** source description name, lower-case → the identity that calls to it present instead of "transport" */
+  readonly identityFor: ReadonlyMap<string, string>
   readonly signing: {
     /** the private key: a path, or the key itself */
     readonly key?: Given | undefined
     readonly passphrase?: Secret | undefined
+    /** signs in place of a key */
+    readonly command?: SigningCommand | undefined
+    /** the public key of the command */
+    readonly jwk?: string | undefined
     readonly kid?: string | undefined
     readonly certificateFile?: string | undefined
   }
@@ -122,8 +130,9 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     })
   }
   const identities = identitiesOf(settings, problems)
-  const signingKey = givenOf(settings, ['SIGNING_KEY_FILE', 'SIGNING_KEY'], problems)
-  const ca = givenOf(settings, ['CA_FILE', 'CA'], problems)
+  const identityFor = identitiesBySource(settings, identities, problems)
+  const signer = chosenOf(settings, ['SIGNING_KEY_FILE', 'SIGNING_KEY', 'SIGNING_COMMAND'], problems)
+  const authorities = chosenOf(settings, ['CA_FILE', 'CA'], problems)
   const allWarnings = [...files.flatMap((one) => one.warnings), ...warnings]
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
   if (isNonEmpty(sorted) || environmentClass === undefined)
@@ -141,13 +150,17 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     servers,
     allowedHosts: allowedHosts(values, servers, environmentClass),
     identities,
+    identityFor,
     signing: {
-      key: signingKey,
+      ...(signer === 'SIGNING_COMMAND'
+        ? { command: commandOf(settings.get(signer)) }
+        : { key: givenOf(settings.get(signer ?? '')) }),
+      jwk: values.get('SIGNING_JWK') as string | undefined,
       passphrase: secret('SIGNING_PASSPHRASE'),
       kid: values.get('SIGNING_KID') as string | undefined,
       certificateFile: path('SIGNING_CERT_FILE'),
     },
-    ca,
+    ca: givenOf(settings.get(authorities ?? '')),
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     maxTlsVersion: values.get('TLS_MAX_VERSION') === '1.2' ? 'TLSv1.2' : undefined,
     timeoutMs: values.get('TIMEOUT_MS') as number,
@@ -166,10 +179,13 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   }
 }
 
-/** Of a setting for a path and one for its content, the value that counts. */
-function givenOf(settings: Settings, keys: readonly VariableName[], problems: Problem[]): Given | undefined {
-  const setting = settings.get(chosenOf(settings, keys, problems) ?? '')
+/** The content, where the setting holds it; else the path. */
+function givenOf(setting: Setting | undefined): Given | undefined {
   return secretOf(setting) ?? pathOf(setting)
+}
+
+function commandOf(setting: Setting | undefined): SigningCommand | undefined {
+  return setting && { line: reveal(setting.value), folder: setting.folder }
 }
 
 function flagsOf({ env, variables, servers = new Map() }: EnvironmentOptions): readonly string[] {
@@ -254,6 +270,7 @@ function serversOf(settings: Settings): ReadonlyMap<string, string> {
 function shapeFor(key: string): z.ZodMiniType | undefined {
   if (Object.hasOwn(VARIABLES, key)) return VARIABLES[key as VariableName].shape
   if (SERVER.pattern.test(key)) return SERVER.shape
+  if (IDENTITY_FOR.pattern.test(key)) return IDENTITY_FOR.shape
   const part = identityPartOf(key)?.part
   return part === undefined || isSecret(key)
     ? undefined

@@ -1,4 +1,5 @@
 /** The table of settings: every variable an environment file may hold, its shape, its default and what it is for. */
+import { wordsOf } from '../identity/command.ts'
 import { z } from '../record/shape.ts'
 
 const text = z.string()
@@ -92,6 +93,17 @@ export const VARIABLES = {
   },
   SIGNING_KEY: { shape: text, about: 'the same as text, for CI secret stores', secret: true },
   SIGNING_PASSPHRASE: { shape: text, about: 'passphrase of the signing key', secret: true },
+  SIGNING_COMMAND: {
+    shape: text.check(
+      z.refine((value) => wordsOf(value) !== undefined, 'a program and its arguments, with quotes that are closed'),
+    ),
+    about:
+      'a program that signs instead, for a key that may not be a file: it gets the bytes on its standard input and writes the signature; see below',
+  },
+  SIGNING_JWK: {
+    shape: text,
+    about: 'public key of SIGNING_COMMAND, as JWK or PEM, where SIGNING_CERT_FILE is not set',
+  },
   SIGNING_KID: {
     shape: text,
     about: 'key id of the signing certificate: Thredd CA > App Certificates, type rtssigning (Postman: kid)',
@@ -189,6 +201,14 @@ export type VariableName = keyof typeof VARIABLES
 export const SERVER = { pattern: /^SERVER_([A-Z0-9_]+)$/, shape: httpsUrl, about: 'base URL of a source description' }
 export const IDENTITY = { shape: path, about: 'a further identity for a step that names it' }
 
+/** `IDENTITY_FOR_<SOURCE>`: the name of an identity, as in `IDENTITY_<NAME>_CERT_FILE`. */
+export const IDENTITY_FOR = {
+  pattern: /^IDENTITY_FOR_([A-Z0-9_]+)$/,
+  shape: text.check(z.regex(/^[A-Za-z0-9_-]+$/, 'the name of an identity, or none')),
+  about:
+    'the identity that calls to this source present instead of "transport"; steps that name one themselves keep it',
+}
+
 /** Of the source descriptions in flows/; other flows name others. */
 export const DOCUMENTED_SERVERS: readonly string[] = [
   'SERVER_DIRECTORY',
@@ -210,12 +230,13 @@ export const OPEN_QUESTIONS: Readonly<Record<string, number>> = {
   ROLES: 10,
 }
 
-/** Read from the files alone, so that a variable left over in a shell cannot switch a guard off. */
+/** Read from the files alone, so that a variable left over in a shell cannot switch a guard off or run a program. */
 export const FILES_ONLY: readonly string[] = [
   'ENV_CLASS',
   'ALLOWED_HOSTS',
   'SACRIFICIAL_CLIENT',
   'REDACT',
+  'SIGNING_COMMAND',
 ] satisfies VariableName[]
 
 /** On UAT and production a variable may set these, but not contradict a file without --allow-env. */

@@ -69,7 +69,7 @@ function planAssertion(input: MintedInput, step: CallStep | undefined, minting: 
   }
   const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
   const needed = {
-    SIGNING_KEY_FILE: environment.signing.key,
+    SIGNING_KEY_FILE: environment.signing.key ?? environment.signing.command,
     SIGNING_KID: environment.signing.kid,
   }
   for (const [variable, value] of Object.entries({ CLIENT_ID: clientId, ...needed })) {

@@ -9,6 +9,7 @@ import type { Context } from '../flow/expression/expression.ts'
 import type { CallStep, Flow, Invocation, Step, Workflow, WorkflowStep } from '../flow/index.ts'
 import { identitySetting } from '../identity/settings.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from '../record/errors.ts'
+import { withIdentity } from './identity.ts'
 import { knownInputs, type PlannedInput, type PlanOptions, planInputs } from './inputs.ts'
 import { Problems } from './problems.ts'
 import { hostNamedBy, ServerChoice, settingOf, sourcesOf } from './servers.ts'
@@ -212,9 +213,10 @@ interface StepContext {
   readonly known: Context
 }
 
-function planStep(step: Step, context: StepContext): PlannedStep | undefined {
-  if (step.kind === 'workflow') return { kind: 'workflow', step, timeoutMs: step.timeoutMs }
+function planStep(written: Step, context: StepContext): PlannedStep | undefined {
+  if (written.kind === 'workflow') return { kind: 'workflow', step: written, timeoutMs: written.timeoutMs }
   const { environment, problems, flow } = context
+  const step = withIdentity(written, environment)
   for (const one of runsOf(step)) checkIdentity(one, environment, problems)
   const server = step.source === '' ? hostNamedBy(step, context) : context.choice.serverOf(step, flow)
   if (server === undefined) return undefined

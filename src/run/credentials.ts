@@ -2,6 +2,7 @@
 import { sep } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } from '../identity/certificate.ts'
+import { loadSigningCommand } from '../identity/command.ts'
 import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/signing.ts'
 import type { Given } from '../identity/source.ts'
 import { type Attempt, attempt } from '../record/errors.ts'
@@ -43,7 +44,12 @@ export class Credentials {
 
   /** Undefined where key or key id is not configured. */
   async signingKey(alg: string): Promise<Attempt<SigningKey | undefined>> {
-    const { key: given, kid, passphrase } = this.#environment.signing
+    const { key: given, kid, passphrase, command, certificateFile, jwk } = this.#environment.signing
+    if (command !== undefined && kid !== undefined) {
+      return await this.#once(`signing key ${alg}`, [certificateFile], () =>
+        loadSigningCommand({ command, alg: alg as SigningAlg, kid, certificateFile, jwk }),
+      )
+    }
     if (given === undefined || kid === undefined) return { value: undefined, problems: [] }
     return await this.#once(`signing key ${alg}`, [given], () =>
       loadSigningKey({ given, alg: alg as SigningAlg, kid, passphrase }),

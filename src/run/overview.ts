@@ -5,6 +5,7 @@ import { withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
 import { classObjections, effectOf, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
+import { identityOf } from '../plan/identity.ts'
 import { inputsWithin, type PlannedWorkflow, plainValue, plannedWithin } from '../plan/index.ts'
 import type { WorkflowEffect } from '../record/effect.ts'
 import type { ErrorCode } from '../record/errors.ts'
@@ -156,7 +157,7 @@ async function lookAt(one: Selected, { situation, clientId }: Shared) {
     safety: workflow.safety,
     tags: workflow.tags,
     settings: settingsOf(planned, environment),
-    identities: identitiesOf(flow, workflow),
+    identities: identitiesOf(flow, workflow, environment),
     signs: mints(planned),
     given,
     ready: missing.length === 0,
@@ -172,9 +173,11 @@ function shown({ what, problem: { code, message, hint } }: Obstacle): WorkflowOv
   return { what, code, message: message.replace(/; nothing was sent$/, ''), hint }
 }
 
-function identitiesOf(flow: Flow, workflow: Workflow): readonly string[] {
+function identitiesOf(flow: Flow, workflow: Workflow, environment: Environment): readonly string[] {
   const steps = withInvoked(flow, workflow).flatMap((one) => one.steps)
-  const names = steps.flatMap((step) => (step.kind === 'call' && !step.expectRefused ? [step.identity] : []))
+  const names = steps.flatMap((step) =>
+    step.kind === 'call' && !step.expectRefused ? [identityOf(step, environment)] : [],
+  )
   return [...new Set(names)].filter((name) => name !== 'none')
 }
 

@@ -89,6 +89,9 @@ function isInTheWayOfAll(
     code !== 'PRECONDITION' || all.filter((other) => other.code === code).length === selection.length
 }
 
+/** What a program that signs is tried with: no JWT, so that its signature is of no use to anybody. */
+const TRIAL = Buffer.from('thredd-dcr: does this program sign?')
+
 /** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
 export async function admit(
   { vault: { vault, registration }, redactor, ...prepared }: Prepared,
@@ -96,6 +99,8 @@ export async function admit(
 ): Promise<Admitted> {
   return await withWarnings(prepared.warnings, async () => {
     const confirmed = await demandConfirmation(prepared, ask)
+    // Found now, and not when a client is registered already.
+    for (const { sign, secret } of prepared.survey.signing.keys.values()) if (secret === undefined) await sign(TRIAL)
     // Why it cannot be used was among the problems.
     if (vault === undefined) throw new TypeError('a run was prepared without a vault')
     const onTwin = prepared.counterparty !== undefined

@@ -1,6 +1,7 @@
 /** Reads one client at its registration_client_uri, for commands that ask the server what has become of it. */
 import type { Environment } from '../environment/index.ts'
 import { loadAuthorities, loadIdentity } from '../identity/certificate.ts'
+import { identityOf } from '../plan/identity.ts'
 import { fail } from '../record/errors.ts'
 import type { Probe } from '../vault/index.ts'
 import type { Caller } from './caller.ts'
@@ -18,13 +19,14 @@ export async function openReader(
       hint: 'start one with thredd mock and name it with --server',
     })
   }
-  const spec = environment.identities.get('transport')
+  const identity = identityOf({ identity: 'transport', source: 'authorization' }, environment)
+  const spec = environment.identities.get(identity)
   const [loaded, authorities] = await Promise.all([
     spec === undefined ? undefined : loadIdentity(spec, new Date()),
     environment.ca === undefined ? [] : loadAuthorities(environment.ca),
   ])
   const transport = connect(environment, {
-    identities: new Map(loaded === undefined ? [] : [['transport', loaded.identity]]),
+    identities: new Map(loaded === undefined ? [] : [[identity, loaded.identity]]),
     authorities,
     proxy: proxyOf(proxy),
     counterparty: undefined,
@@ -38,7 +40,7 @@ export async function openReader(
       ] as const
       const delivery = await transport.send(
         { method: 'GET', url, headers },
-        { identity: 'transport', timeoutMs: environment.timeoutMs, signal: new AbortController().signal },
+        { identity, timeoutMs: environment.timeoutMs, signal: new AbortController().signal },
       )
       return delivery.kind === 'failed'
         ? { kind: 'failed', problem: delivery.problem }

@@ -10,6 +10,7 @@ import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
 import { type Expectation, expectationsOf, missingRegistrations, onlyAPersonKnows } from '../guard/given.ts'
 import type { SigningKey } from '../identity/signing.ts'
+import { identityOf } from '../plan/identity.ts'
 import { type Plan, tryPlan } from '../plan/index.ts'
 import { attempt, type Problem } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -61,7 +62,7 @@ export async function survey(selection: readonly Selected[], situation: Situatio
   const given = expectationsOf(workflows, { environment, isOnTwin: twinMakesGiven })
   const makers = await setUpFlows(workflows, situation)
   const all = [...selection, ...(makers.value ?? [])].flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
-  const certificates = await readIdentities(all, credentials)
+  const certificates = await readIdentities(all, environment, credentials)
   const authorities = await credentials.authorities()
   const thumbprint = await transportThumbprint(environment, certificates.identities, credentials)
   const planned = planBoth(selection, makers.value ?? [], thumbprint, situation)
@@ -177,11 +178,11 @@ function openInputs(inputs: ReadonlyMap<string, string>, flows: readonly Selecte
 }
 
 /** One that the environment does not name is missing from the plan, which says which step needs it. */
-async function readIdentities(workflows: readonly Workflow[], credentials: Credentials) {
+async function readIdentities(workflows: readonly Workflow[], environment: Environment, credentials: Credentials) {
   const identities = new Map<string, LoadedIdentity>()
   const problems: Obstacle[] = []
   const calls = workflows.flatMap(({ steps }) => steps.filter((step) => step.kind === 'call'))
-  for (const [name, steps] of Map.groupBy(calls, ({ identity }) => identity)) {
+  for (const [name, steps] of Map.groupBy(calls, (step) => identityOf(step, environment))) {
     // An expired certificate is what a test of refusal presents on purpose.
     const read = await credentials.identity(
       name,
@@ -199,8 +200,10 @@ async function transportThumbprint(
   identities: ReadonlyMap<string, LoadedIdentity>,
   credentials: Credentials,
 ): Promise<string | undefined> {
-  if (!environment.identities.has('transport')) return undefined
-  const loaded = identities.get('transport') ?? (await credentials.identity('transport', true)).value
+  // Tokens are bound to the certificate that the authorization server sees.
+  const name = identityOf({ identity: 'transport', source: 'authorization' }, environment)
+  if (!environment.identities.has(name)) return undefined
+  const loaded = identities.get(name) ?? (await credentials.identity(name, true)).value
   return loaded === undefined ? '' : thumbprintOf(loaded.identity)
 }
 

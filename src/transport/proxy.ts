@@ -1,5 +1,5 @@
 /** A tunnel through the HTTP proxy of HTTPS_PROXY, unless NO_PROXY exempts the host. Both are read as curl reads them. */
-import { isIP, type Socket } from 'node:net'
+import { BlockList, isIP, type Socket } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { Client } from 'undici'
 import type { Secret } from '../secret/index.ts'
@@ -8,7 +8,7 @@ import { ConnectFailure } from './failure.ts'
 export interface ProxySettings {
   /** the URL of HTTPS_PROXY; its user information becomes the proxy credentials and is never printed */
   readonly httpsProxy?: Secret | undefined
-  /** NO_PROXY: names (with their subdomains), `host:port` or `*`, separated by commas */
+  /** NO_PROXY: names (with their subdomains), `host:port`, networks such as `10.0.0.0/8`, or `*`, separated by commas */
   readonly noProxy?: string | undefined
 }
 
@@ -82,9 +82,21 @@ function isExempt(host: string, port: number, noProxy: string): boolean {
     .filter((entry) => entry !== '')
     .some((entry) => {
       if (entry === '*') return true
+      if (entry.includes('/')) return isInSubnet(host, entry)
       const [name = '', only] = entry.replace(/^\*?\./, '').split(/:(?=\d+$)/)
       return (host === name || host.endsWith(`.${name}`)) && (only === undefined || Number(only) === port)
     })
+}
+
+/** Of addresses alone: no name is looked up for NO_PROXY. */
+function isInSubnet(host: string, subnet: string): boolean {
+  const [, network = '', bits = ''] = /^\[?([0-9a-f.:]+)\]?\/(\d{1,3})$/.exec(subnet) ?? []
+  const version = isIP(network)
+  if (version === 0 || isIP(host) !== version || Number(bits) > (version === 4 ? 32 : 128)) return false
+  const family = version === 4 ? 'ipv4' : 'ipv6'
+  const list = new BlockList()
+  list.addSubnet(network, Number(bits), family)
+  return list.check(host, family)
 }
 
 function proxyAuthorization({ username, password }: URL): { 'proxy-authorization'?: string } {

@@ -39,6 +39,40 @@ test('the whole registration can be planned on the offline twin', async () => {
   })
 })
 
+test('a source gets the certificate that IDENTITY_FOR names, and a step that names one itself keeps it', async () => {
+  const situation = { flow: join(ROOT, 'flows/register.arazzo.yaml'), env: join(ROOT, '.env.mock') }
+  const variables = { THREDD_IDENTITY_FOR_CARDS: 'RENEWED' }
+  const presented = (planned: Plan) =>
+    planned.workflows.flatMap(({ steps }) =>
+      steps.flatMap(({ step }) => (step.kind === 'call' ? [[step.source, step.identity]] : [])),
+    )
+  const usual = presented(await planFor(situation))
+
+  const planned = await planFor({ ...situation, variables })
+
+  expect(usual.some(([source]) => source === 'cards')).toBe(true)
+  expect(presented(planned)).toEqual(
+    usual.map(([source, identity]) => [source, source === 'cards' ? 'renewed' : identity]),
+  )
+  expect([...planned.identities].sort()).toEqual(['renewed', 'transport'])
+  const rotation = {
+    ...situation,
+    registered: true,
+    flow: join(ROOT, 'flows/rotate-transport-certificate.arazzo.yaml'),
+  }
+  const renewing = {
+    THREDD_IDENTITY_OTHER_PFX_FILE: 'other.p12',
+    THREDD_IDENTITY_FOR_CARDS: 'other',
+    THREDD_IDENTITY_FOR_AUTHORIZATION: 'other',
+  }
+  const own = (planned: Plan) => presented(planned).filter(([, identity]) => identity === 'renewed')
+  expect(own(await planFor(rotation)).length).toBeGreaterThan(0)
+  expect(own(await planFor({ ...rotation, variables: renewing }))).toEqual(own(await planFor(rotation)))
+  expect(await refusal({ ...situation, variables: { THREDD_IDENTITY_FOR_CARDS: 'nobody' } })).toContain(
+    'IDENTITY_FOR_CARDS names identity "nobody", which is not configured',
+  )
+})
+
 test('whether an input is needed depends on the values of others', async () => {
   const planned = await planFor({
     flow: join(ROOT, 'flows/register.arazzo.yaml'),

@@ -110,11 +110,7 @@ test('the record names the signing key by its thumbprint, and its certificate', 
 
 test.each([
   ['of another key', 'transport.crt', 'the certificate in "FILE" is not that of the signing key'],
-  [
-    'that is none',
-    'signing.key',
-    'signing certificate file "FILE" holds no certificate, but a PEM file with "PRIVATE KEY"',
-  ],
+  ['that is none', 'signing.key', 'signing certificate file "FILE" holds no certificate, but a private key'],
   ['that is not there', 'nowhere.crt', 'signing certificate file "FILE" does not exist'],
 ])('a signing certificate %s is a warning, since the run can do without it', async (_, name, warning) => {
   const file = join((await sharedPki()).folder, name)

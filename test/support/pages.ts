@@ -1,6 +1,13 @@
 /** Pages of docs/ that are printed from tables of the source, so that they cannot say anything else. */
 
-import { FILES_FIRST, FILES_ONLY, IDENTITY, SERVER, VARIABLES } from '../../src/environment/variables.ts'
+import {
+  FILES_FIRST,
+  FILES_ONLY,
+  IDENTITY,
+  IDENTITY_FOR,
+  SERVER,
+  VARIABLES,
+} from '../../src/environment/variables.ts'
 import { MOST_FINDINGS } from '../../src/flow/lint/findings.ts'
 import { RULES } from '../../src/flow/lint/rules.ts'
 import type { Command, Flag } from '../../src/front/cli/command.ts'
@@ -86,12 +93,24 @@ function environmentPage(): string {
           IDENTITY.about,
           '',
         ],
+        ['`IDENTITY_FOR_<SOURCE>`', IDENTITY_FOR.about, ''],
       ],
     ),
     'Reports name who ran and why from process variables alone: `THREDD_OPERATOR`, `THREDD_ORGANISATION`, ' +
       '`THREDD_REFERENCE` (a ticket or change), `THREDD_SUPERSEDES` (the id of a run whose report this one replaces), ' +
       '`THREDD_IMAGE` (the container image); operator and job are known on GitHub and GitLab, the image on GitLab.',
     'Any other variable is the value of the workflow input with its name in lower case: `CONTACT_EMAIL` sets `contact_email`.',
+    '## A key that may not be a file',
+    'The program of `SIGNING_COMMAND` signs each JWT with the algorithm of `SIGNING_ALG`. It gets the bytes to be signed on its ' +
+      'standard input and writes the signature to its standard output: raw, DER, base64 or hexadecimal. It runs in the ' +
+      'folder of the file that names it, without a shell: what needs a pipe goes into a script. It has 30 seconds. Each ' +
+      'signature is verified with the public key of `SIGNING_CERT_FILE` or `SIGNING_JWK` before it is used, and the ' +
+      'program is tried before the first call of a run. With openssl, for PS256:',
+    '```\n' +
+      'SIGNING_COMMAND=openssl dgst -sha256 -sign signing.key -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest\n' +
+      'SIGNING_CERT_FILE=signing.crt\n' +
+      '```',
+    'For RS256 and ES256 the two `-sigopt` are left out; for a key in a PKCS#11 module `-sign` names its URI.',
   ])
 }
 

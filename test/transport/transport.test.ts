@@ -578,6 +578,26 @@ test.for([
   expect(asked).toBe(isDirect ? 0 : 1)
 })
 
+test.for([
+  ['127.0.0.0/8', true],
+  ['10.0.0.0/8 192.168.0.0/16', false],
+  ['127.0.0.1/99', false],
+  ['::/0', false],
+  ['[::1]/128', false],
+] as const)('NO_PROXY "%s" exempts the address 127.0.0.1: %s', async ([noProxy, isDirect]) => {
+  await using https = await startHttps(mutual(), (_, response) => response.end())
+  let asked = 0
+  await using proxy = await startTcp((socket) => {
+    asked += 1
+    socket.end()
+  })
+  const httpsProxy = new Secret(`127.0.0.1:${proxy.port}`, 'https_proxy')
+  const host = `127.0.0.1:${https.port}`
+  await using transport = transportTo(undefined, { allowedHosts: new Set([host]), proxy: { httpsProxy, noProxy } })
+  await send(transport, { url: `https://${host}/` })
+  expect(asked).toBe(isDirect ? 0 : 1)
+})
+
 test('in process the certificate travels beside the request, and the contract is the same', async () => {
   const seen: unknown[] = []
   await using transport = inProcess({
