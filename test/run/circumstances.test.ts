@@ -1,5 +1,5 @@
 /** What a record says of settings, keys, and of what makes its evidence weaker than it looks. */
-import { createPrivateKey } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -123,7 +123,7 @@ test.each([
 
 test('a signing certificate that has expired is a warning with its date', async () => {
   const { identities } = await sharedPki()
-  const key = createPrivateKey(await readFile(identities.signing.keyFile, 'utf8'))
+  const key = createPublicKey(await readFile(identities.signing.keyFile, 'utf8'))
   const later = new Date('2099-01-01T00:00:00Z')
 
   const { record, warnings } = await loadSigningCertificate(identities.signing.certificateFile, key, later)

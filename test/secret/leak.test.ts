@@ -52,7 +52,13 @@ beforeAll(async () => {
   const file = join(folder, 'encrypted.key')
   const cipher = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: PASSPHRASE } as const
   await writeFile(file, createPrivateKey(transportKey).export(cipher))
-  settings = { TRANSPORT_KEY_FILE: file, TRANSPORT_PASSPHRASE: PASSPHRASE, VAULT_KEY, SIGNING_KEY: signingKey }
+  settings = {
+    TRANSPORT_KEY_FILE: file,
+    TRANSPORT_PASSPHRASE: PASSPHRASE,
+    VAULT_KEY,
+    SIGNING_KEY: signingKey,
+    SIGNING_KEY_FILE: '',
+  }
   ours = new Map([
     ['passphrase', PASSPHRASE],
     ['vault key', VAULT_KEY],
