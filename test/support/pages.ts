@@ -1,13 +1,6 @@
 /** Pages of docs/ that are printed from tables of the source, so that they cannot say anything else. */
 
-import {
-  FILES_FIRST,
-  FILES_ONLY,
-  IDENTITY,
-  IDENTITY_FOR,
-  SERVER,
-  VARIABLES,
-} from '../../src/environment/variables.ts'
+import { FILES_FIRST, FILES_ONLY, IDENTITY, IDENTITY_FOR, SERVER, VARIABLES } from '../../src/environment/variables.ts'
 import { MOST_FINDINGS } from '../../src/flow/lint/findings.ts'
 import { RULES } from '../../src/flow/lint/rules.ts'
 import type { Command, Flag } from '../../src/front/cli/command.ts'
