@@ -523,7 +523,7 @@ test('a reports folder that cannot be made is one clear error', async () => {
     createArtifacts(file, 'run', { redactor: new Redactor(randomBytes(32)), warn: () => undefined }),
   ).rejects.toMatchObject({
     code: 'REPORT_UNWRITABLE',
-    message: `"${join(file, 'run')}" cannot be written: ENOTDIR`,
+    message: `"${join(file, 'run')}" cannot be written: "${file}" is no folder`,
   })
 })
 
