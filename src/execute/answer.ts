@@ -14,6 +14,8 @@ export interface ParsedAnswer {
   readonly malformed?: { readonly expected: string; readonly found: string } | undefined
   /** why the body cannot be read, so that nothing can be said of the answer */
   readonly unreadable?: Problem | undefined
+  /** JSON that is too large to be judged: what must be undone may be named in it */
+  readonly beyond?: unknown
 }
 
 /** `host` is named where the answer cannot be read. */
@@ -36,11 +38,20 @@ export function readAnswer({ status, headers, body }: Answer, host: string): Par
   if (text === '') return { status, headers, body: undefined }
   const json = readJson(text)
   if (json.ok) return { status, headers, body: json.value }
-  if (json.is === 'too large') return unreadable(json.is, `JSON ${json.what}`)
+  if (json.is === 'too large') return { ...unreadable(json.is, `JSON ${json.what}`), beyond: parsedSoon(text) }
   if (json.is === 'not exact')
     return unreadable(json.is, `JSON with the number ${json.what}, which cannot be kept as it is written`)
   const isOther = charsetOf(headers) !== undefined || text.includes('\0')
   return { status, headers, body: text, malformed: isOther ? notUtf8(headers) : { expected: 'JSON', found: json.what } }
+}
+
+/** JSON of any depth that is parsed in some milliseconds. */
+function parsedSoon(text: string): unknown {
+  try {
+    return text.length > 1024 * 1024 ? undefined : JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether a media type holds JSON (RFC 6839 section 3.1). */

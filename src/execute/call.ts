@@ -265,7 +265,8 @@ export class Call {
   /** What a step marked `finally` needs to undo this one, whatever is wrong with it. */
   #outputsAtHand(): Readonly<Record<string, unknown>> {
     if (this.#answer === undefined) return {}
-    const context = this.#context()
+    const { headers, body, beyond } = this.#answer
+    const context = { ...this.#context(), response: { headers, body: body ?? beyond } }
     const entries = [...this.#step.outputs].flatMap(([name, value]): [string, unknown][] => {
       try {
         return [[name, evaluate(value, context, this.#readable.inputs)]]

@@ -115,6 +115,18 @@ test.each(AFTERWARDS)('an error of a call %s leaves no client behind, and is sai
   expect(JSON.stringify(workflows)).not.toContain(SECRET)
 })
 
+test('an answer that is too deep to be judged leaves no client behind', async () => {
+  const deep = JSON.parse(`${'['.repeat(300)}${']'.repeat(300)}`) as unknown
+  const replies = { 'POST /clients': [{ status: 201, body: { ...ANSWER, deep } }] }
+
+  const { workflows, sent, course } = await play(FLOW, { replies })
+
+  expect(sent).toEqual(['POST /clients', 'DELETE /clients/ours'])
+  expect(course.slice(1)).toEqual(['  register errored', '  look skipped: step "register" errored', '  tidy passed'])
+  expect([errorsIn(workflows), exitCodesOf(workflows)]).toEqual([['TOO_LARGE'], [3]])
+  expect(JSON.stringify(workflows)).not.toContain(SECRET)
+})
+
 test('an error after the answer of a transport leaves the call as one of which nobody knows', async () => {
   const closed: string[] = []
   const intent = { keep: async () => undefined, close: async (outcome: string) => void closed.push(outcome) }
