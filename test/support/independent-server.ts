@@ -50,6 +50,7 @@ export async function startIndependent(
     await new SignJWT({ ...claims }).setProtectedHeader({ ...header, alg }).sign(await importPKCS8(pem[alg], alg))
   let origin = ''
   let registered: Record<string, unknown> = {}
+  let claims: Record<string, unknown> = {}
   const moved = (document: object, base: string) =>
     JSON.parse(
       JSON.stringify(document).replaceAll(authorization.issuer, `${origin}/as`).replaceAll(base, `${origin}/directory`),
@@ -107,7 +108,8 @@ export async function startIndependent(
     'POST /as/oauth2/token': async () => {
       const lives = differs('API tokens live an hour') ? 3600 : 600
       const now = Math.floor(Date.now() / 1000)
-      const access_token = await sign('ES256', token.header, { ...token.payload, iat: now, nbf: now, exp: now + lives })
+      claims = { ...token.payload, iat: now, nbf: now, exp: now + lives }
+      const access_token = await sign('ES256', token.header, claims)
       const [expires_in, scope, token_type] = [lives - 1, registered.scope, 'bearer']
       return {
         headers: { ...NO_STORE, ...(differs('the token answer has no X-Trace-ID') ? {} : trace()) },
@@ -115,6 +117,11 @@ export async function startIndependent(
           ? { token_type, expires_in, access_token, scope }
           : { access_token, expires_in, scope, token_type },
       }
+    },
+    'POST /as/oauth2/introspect': () => {
+      const { scp: _, ...known } = claims
+      const [client_id, scope, token_type] = [registration.client_id, registered.scope, 'bearer']
+      return { headers: { ...NO_STORE, ...trace() }, body: { active: true, ...known, client_id, scope, token_type } }
     },
     'GET /cards/api/v1/products': () => {
       if (!differs('the Cards API refuses')) return { headers: trace(), body: products }
