@@ -16,11 +16,12 @@ const REGISTER = {
   'x-dcr': { identity: 'none' },
   requestBody: { contentType: 'application/json', payload: { client_name: 'own' } },
 }
+/** No deletion: which client was registered is not known from an answer that cannot be read. */
 const UNDO = {
   stepId: 'undo',
-  operationId: 'deleteClient',
+  operationId: 'uploadLogo',
   'x-dcr': { identity: 'none', finally: true },
-  parameters: [{ name: 'client_id', in: 'path', value: 'ours' }],
+  requestBody: { contentType: 'text/plain', payload: 'none' },
 }
 const CREATED = 'HTTP/1.1 201 Created\r\n'
 const JSON_TYPE = 'Content-Type: application/json\r\n'
@@ -148,7 +149,7 @@ test.for<[string, Buffer, string]>([
   expect(errorOf(ran, host)).toBe(error)
   expect(ran.record).toMatchObject({ verdict: 'inconclusive', exitCode: 3 })
   expect(ran.steps).toMatchObject([{ status: 'errored' }, { status: 'passed' }])
-  expect(requests).toEqual(['POST /clients', 'DELETE /clients/ours'])
+  expect(requests).toEqual(['POST /clients', 'PUT /logo'])
   // Nothing is known of the secrets in it, so none of it is shown.
   expect(ran.steps[0]?.exchanges[0]?.response?.body).not.toHaveProperty('text')
 })
