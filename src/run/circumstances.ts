@@ -100,8 +100,29 @@ function ofEnvironment({ environment, proxy }: Circumstances): Weakness[] {
     ...(environment.ca === undefined
       ? []
       : [{ flag: 'CA_FILE', means: 'servers with certificates of further authorities were trusted' }]),
+    ...onThisMachine(environment),
     ...(proxy ? [{ flag: 'HTTPS_PROXY', means: 'calls went through a proxy, whose own checks nobody sees here' }] : []),
   ]
+}
+
+/** Hosts of UAT or production that are no hosts of Thredd. */
+function onThisMachine({ class: kind, servers }: Environment): Weakness[] {
+  if (kind === 'mock') return []
+  const local = [...servers].filter(([, url]) => LOOPBACK.test(URL.parse(url)?.hostname ?? ''))
+  if (local.length === 0) return []
+  const names = local.map(([source]) => `SERVER_${source.toUpperCase()}`).join(', ')
+  return [{ flag: 'loopback', means: `${names} is on this machine: what answers there is not Thredd` }]
+}
+
+const LOOPBACK = /^(?:localhost|.*\.localhost|127(?:\.\d+){1,3}|\[::1\])$/i
+
+/** What makes the evidence weaker than it looks and can be told before the first call, as warnings for a person. */
+export function weaknessWarnings({
+  environment,
+  variables,
+}: Pick<Circumstances, 'environment' | 'variables'>): readonly string[] {
+  if (environment.class === 'mock') return []
+  return [...onThisMachine(environment), ...ofNode({ variables })].map(({ flag, means }) => `${flag}: ${means}`)
 }
 
 /** Variables that make Node.js itself less careful, or make it load code that nobody reviewed. */
@@ -117,6 +138,6 @@ const OF_NODE: readonly (readonly [variable: string, pattern: RegExp, means: str
   ],
 ]
 
-function ofNode({ variables }: Circumstances): Weakness[] {
+function ofNode({ variables }: Pick<Circumstances, 'variables'>): Weakness[] {
   return OF_NODE.flatMap(([flag, pattern, means]) => (pattern.test(variables[flag] ?? '') ? [{ flag, means }] : []))
 }

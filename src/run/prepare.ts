@@ -9,6 +9,7 @@ import { isNonEmpty, type Problem, ToolError, withWarnings } from '../record/err
 import { Redactor } from '../secret/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty } from './caller.ts'
+import { weaknessWarnings } from './circumstances.ts'
 import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './connect.ts'
 import { Credentials } from './credentials.ts'
 import type { RunRequest } from './request.ts'
@@ -48,7 +49,9 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
   const { environment } = request
   const facts = await withWarnings(environment.warnings, () => gather(request, caller, stack))
   const { selection } = facts
-  const warnings = warningsOf(facts)
+  const onTwin = facts.counterparty !== undefined
+  const weaknesses = onTwin ? [] : weaknessWarnings({ environment, variables: caller.variables ?? {} })
+  const warnings = [...warningsOf(facts), ...weaknesses]
   const problems = [
     ...facts.survey.problems.map(({ problem }) => problem).filter(isInTheWayOfAll(selection)),
     ...unknownNames(selection, environment, request),
@@ -74,7 +77,7 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
       registration,
       confirm,
       registerAgain,
-      onTwin: facts.counterparty !== undefined,
+      onTwin,
       machine: caller.machine,
     },
     warnings,

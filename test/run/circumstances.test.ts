@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EnvironmentOptions, loadEnvironment } from '../../src/environment/index.ts'
 import { loadSigningCertificate } from '../../src/identity/certificate.ts'
-import { environmentRecord, securityRecord } from '../../src/run/circumstances.ts'
+import { environmentRecord, securityRecord, weaknessWarnings } from '../../src/run/circumstances.ts'
 import { runOnTwin, sharedPki } from '../support/run.ts'
 
 let folder: string
@@ -15,6 +15,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'thredd-circumstances-'))
   const base = 'ENV_CLASS=uat\nSERVER_AUTHORIZATION=https://auth.example\nTLS_MIN_VERSION=1.3\n'
   await writeFile(join(folder, '.env.strict'), base)
+  await writeFile(join(folder, '.env.here'), base.replace('auth.example', 'localhost:8443'))
   await writeFile(join(folder, '.env.wide'), `${base}ALLOWED_HOSTS=auth.example other.example\n`)
 })
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
@@ -44,6 +45,7 @@ test.for<[title: string, Parameters<typeof weaknesses>, flag: string, means: Reg
     /^"https:\/\/other\.example" was called in place of "https:\/\/auth\.example"$/,
   ],
   ['more hosts than the servers', [{ env: 'wide' }], 'ALLOWED_HOSTS', /^calls to other\.example were allowed too$/],
+  ['a server on this machine', [{ env: 'here' }], 'loopback', /^SERVER_AUTHORIZATION is on this machine/],
   ['a lower TLS version', [{ variables: { THREDD_TLS_MIN_VERSION: '1.2' } }], 'TLS_MIN_VERSION', /^lowered to 1\.2/],
   ['further authorities', [{ variables: { THREDD_CA_FILE: 'ca.pem' } }], 'CA_FILE', /further authorities/],
   ['a proxy', [{}, { proxy: true }], 'HTTPS_PROXY', /proxy/],
@@ -71,6 +73,17 @@ test.for<[title: string, Parameters<typeof weaknesses>, flag: string, means: Reg
   ],
 ])('%s is said to weaken the evidence', async ([, args, flag, means]) => {
   expect(await weaknesses(...args)).toEqual([{ flag, means: expect.stringMatching(means) }])
+})
+
+test('what can be told before the first call is warned of on UAT, and not in class mock', async () => {
+  const variables = { NODE_EXTRA_CA_CERTS: '/x.pem' }
+  const environment = await loadEnvironment({ env: 'here', folder, variables: {} })
+
+  expect(weaknessWarnings({ environment, variables })).toEqual([
+    'loopback: SERVER_AUTHORIZATION is on this machine: what answers there is not Thredd',
+    'NODE_EXTRA_CA_CERTS: servers with certificates of further authorities were trusted',
+  ])
+  expect(weaknessWarnings({ environment: { ...environment, class: 'mock' }, variables })).toEqual([])
 })
 
 test('settings stand in the record with their origin; a secret by its name, a path by its last part, a value of a flow not at all', async () => {
