@@ -268,7 +268,7 @@ test('what always runs deletes only what this run has registered', async () => {
 
   expect(course(ran.record).filter((line) => /^(?:register|leave)/.test(line))).toEqual([
     'register failed',
-    'leave-nothing-behind skipped: nothing to do: this run has registered no client, and leaves the one that is there alone',
+    'leave-nothing-behind skipped: nothing to do: "lifecycle" has registered no client in this run, and leaves the one that is there alone',
   ])
   expect(twin.state.clients.has(CLIENT_ID)).toBe(true)
 })

@@ -189,7 +189,7 @@ test('--json with --dry-run is one line with the whole plan', async () => {
   const [plan, ...more] = eventsOf(stdout)
   expect(more).toEqual([])
   expect(plan).toMatchObject({ type: 'dry-run', environment: 'mock', warnings: [] })
-  expect(plan?.workflows?.[0]?.steps).toHaveLength(8)
+  expect(plan?.workflows?.[0]?.steps).toHaveLength(9)
 })
 
 test('--verbose shows each exchange as it was on the wire, redacted', async () => {
@@ -231,7 +231,7 @@ test.each([
     const { getColorDepth } = WriteStream.prototype
     const stream = Object.assign(new PassThrough(), { isTTY: ${isTTY}, getColorDepth })
     const console = new Console({ stream, write: (part) => process.stdout.write(part) })
-    console.preview({ environment: 'mock', warnings: ['look'], given: [], workflows: [] })`
+    console.preview({ environment: 'mock', warnings: ['look'], given: [], waiting: [], workflows: [] })`
 
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
     env: { TERM: 'xterm-256color', ...variables },

@@ -111,7 +111,7 @@ test('of what is there and cannot be used a list says why, and a misspelt settin
   const { stdout, stderr } = await cli.run(['list', '--env', 'uat', '--tag', 'regression'])
 
   expect(stdout.replace(/\s+/g, ' ')).toContain(
-    'because certificate file "no.crt" of identity "transport" does not exist because key file "no.key"',
+    'because key file "no.key" of identity "transport" does not exist because certificate file "no.crt"',
   )
   expect(stderr).toBe('warning .env.uat:6: TIMEOUTMS is not a setting; did you mean TIMEOUT_MS?\n')
 })

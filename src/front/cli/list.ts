@@ -83,7 +83,7 @@ function obstaclesOf({ missing }: WorkflowOverview): readonly (readonly [string,
 }
 
 export function isAbsent(code: string): boolean {
-  return ['ENV_MISSING', 'IDENTITY_MISSING', 'INPUT_MISSING'].includes(code)
+  return ['ENV_MISSING', 'IDENTITY_MISSING', 'INPUT_MISSING', 'PRECONDITION'].includes(code)
 }
 
 /** Who makes sure that the state holds before the workflow runs. */
