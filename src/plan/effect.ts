@@ -101,10 +101,9 @@ function memberSet([name]: readonly string[], value: Value): Facts['body'] {
 
 function bodyOfValue(value: Value): Facts['body'] {
   switch (value.kind) {
-    case 'literal':
-      return bodyOf(value.value)
     case 'object':
       return bodyOf(Object.fromEntries(value.members))
+    case 'literal':
     case 'array':
       return 'other'
     case 'selector':

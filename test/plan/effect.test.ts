@@ -210,6 +210,14 @@ test.each([
     },
     'delete',
   ],
+  [
+    'a POST that is altered to stand for another method',
+    {
+      'x-operation': { url: `${HOST}/register/1`, method: 'post' },
+      'x-dcr': { alter: [{ set: 'header', name: 'X-HTTP-Method-Override', value: 'DELETE' }], expect: 'refused' },
+    },
+    'delete',
+  ],
   ['a marked operation', { operationId: '$sourceDescriptions.foreign.enrol' }, 'register'],
   ['an operation marked as safe', { operationId: '$sourceDescriptions.foreign.search' }, 'none'],
   ['an operation that nothing marks', PAY, 'other'],
@@ -231,6 +239,8 @@ test.each([
   ['a text that is a form', body('grant_types=a', 'application/x-www-form-urlencoded'), 'register'],
   ['a text that is neither', body('pay {$inputs.x}', 'text/plain'), 'other'],
   ['an expression', body('$inputs.x'), 'register'],
+  ['a selected value', body({ context: '$inputs.x', selector: '$.a', type: 'jsonpath' }), 'register'],
+  ['a number', body(1), 'other'],
   [
     'a replaced member',
     {
