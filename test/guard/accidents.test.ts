@@ -397,6 +397,8 @@ test('nobody is asked where no answer could help, where nothing is at stake, and
   expect(await refusal({ env: 'prod', flows: ['delete'], confirm: 'theirs', ask })).toContain('another client id')
 })
 
+const LOOPBACK = 'loopback: SERVER_CLIENTS is on this machine: what answers there is not Thredd'
+
 test('a dry run shows what it would take instead of refusing', async () => {
   await sent({ env: 'uat', flows: ['register'] })
   const before = server.requests.length
@@ -405,6 +407,7 @@ test('a dry run shows what it would take instead of refusing', async () => {
 
   expect(workflows.map(({ workflowId }) => workflowId)).toEqual(['register'])
   expect(warnings).toEqual([
+    LOOPBACK,
     '"register" would register over the client that the vault of "uat" holds; expected no registration of "ours"',
     '"register" (register) would change a live client on "uat"; expected --confirm <client_id> with the CLIENT_ID of the environment',
   ])
@@ -427,9 +430,9 @@ test('a PUT says before it is sent that it wipes what Thredd keeps of the client
     },
   })
 
-  expect(seen).toEqual([said, 'sent'])
-  expect(head.warnings).toEqual([said])
-  expect((await rehearse(request, caller)).warnings).toEqual([said])
+  expect(seen).toEqual([said, LOOPBACK, 'sent'])
+  expect(head.warnings).toEqual([said, LOOPBACK])
+  expect((await rehearse(request, caller)).warnings).toEqual([said, LOOPBACK])
 })
 
 test('a flow that may cost the client its credentials needs a client that nobody uses, and some run on the twin alone', async () => {
