@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readFlow } from '../../src/flow/index.ts'
-import { changingSteps, type Leaving, mayManage, plannedEffect, sentEffect } from '../../src/plan/effect.ts'
+import {
+  changingSteps,
+  type Leaving,
+  mayManage,
+  plannedEffect,
+  sentEffect,
+  workflowEffect,
+} from '../../src/plan/effect.ts'
 import { ToolError } from '../../src/record/errors.ts'
 
 const HOST = 'https://as.example'
@@ -62,6 +69,8 @@ test('a host or a query that has the word is no path of a registration', () => {
 test.each([
   ['an object as JSON', JSON.stringify(METADATA)],
   ['JSON with blanks and a byte order mark', `\uFEFF  ${JSON.stringify(METADATA, null, 2)}`],
+  ['escaped names after a byte order mark', '\uFEFF{"software\\u005fstatement":"a.b.c"}'],
+  ['its method of authentication alone', '{"token_endpoint_auth_method":"private_key_jwt"}'],
   ['JSON with escaped names', '{"software\\u005fstatement":"a.b.c"}'],
   ['JSON within a JSON text', JSON.stringify(JSON.stringify(METADATA))],
   ['JSON that only a lenient server reads', "{'software_statement': 'a.b.c',}"],
@@ -170,6 +179,15 @@ async function planned(step: object) {
   const [only] = flow.workflows[0]?.steps ?? []
   return only?.kind === 'call' ? plannedEffect(only) : undefined
 }
+
+test('a workflow does at least what it says of itself', async () => {
+  const flow = await flowWith({ operationId: '$sourceDescriptions.ours.status' })
+  const [workflow] = flow.workflows
+  if (workflow === undefined) throw new Error('the flow has no workflow')
+
+  const effects = (['read', 'delete'] as const).map((effect) => workflowEffect(flow, { ...workflow, effect }))
+  expect(effects).toEqual(['read', 'delete'])
+})
 
 const PAY = { operationId: '$sourceDescriptions.foreign.pay' }
 const body = (payload: unknown, contentType = 'application/json') => ({ requestBody: { contentType, payload } })
