@@ -295,12 +295,20 @@ function placeIn({ places, start, characters }: Run, index: number): number {
 }
 
 function fromBase64(run: Run, from: number, to: number): readonly [Uint8Array, ToSource] {
+  return fromDigits(run, { from, to, width: 6, table: SIX_BITS })
+}
+
+/** Characters of `width` bits each, from the one at `from` to that before `to`. */
+function fromDigits(
+  run: Run,
+  { from, to, width, table }: { from: number; to: number; width: number; table: Uint8Array },
+): readonly [Uint8Array, ToSource] {
   const { characters } = run
-  const bytes = takeMemory(((to - from) * 3) >> 2)
+  const bytes = takeMemory(((to - from) * width) >> 3)
   let [length, bits, value] = [0, 0, 0]
   for (let at = from; at < to; at += 1) {
-    value = ((value << 6) | (SIX_BITS[characters[at] as number] as number)) & 0xffff
-    bits += 6
+    value = ((value << width) | (table[characters[at] as number] as number)) & 0xffff
+    bits += width
     if (bits < 8) continue
     bits -= 8
     bytes[length++] = (value >>> bits) & 0xff
@@ -308,8 +316,8 @@ function fromBase64(run: Run, from: number, to: number): readonly [Uint8Array, T
   return [
     bytes,
     (start, end) => [
-      placeIn(run, from + Math.floor((start * 4) / 3)),
-      placeIn(run, from + Math.ceil((end * 4) / 3) - 1) + 1,
+      placeIn(run, from + Math.floor((start * 8) / width)),
+      placeIn(run, from + Math.ceil((end * 8) / width) - 1) + 1,
     ],
   ]
 }
@@ -328,23 +336,7 @@ function isBase32(characters: Uint8Array): boolean {
 }
 
 function fromBase32(run: Run, phase: number): readonly [Uint8Array, ToSource] {
-  const { characters } = run
-  const bytes = takeMemory(((characters.length - phase) * 5) >> 3)
-  let [length, bits, value] = [0, 0, 0]
-  for (let at = phase; at < characters.length; at += 1) {
-    value = ((value << 5) | (FIVE_BITS[characters[at] as number] as number)) & 0xffff
-    bits += 5
-    if (bits < 8) continue
-    bits -= 8
-    bytes[length++] = (value >>> bits) & 0xff
-  }
-  return [
-    bytes,
-    (start, end) => [
-      placeIn(run, phase + Math.floor((start * 8) / 5)),
-      placeIn(run, phase + Math.ceil((end * 8) / 5) - 1) + 1,
-    ],
-  ]
+  return fromDigits(run, { from: phase, to: run.characters.length, width: 5, table: FIVE_BITS })
 }
 
 function fromHex(run: Run, phase: number): readonly [Uint8Array, ToSource] {
