@@ -335,6 +335,7 @@ export class Call {
   #learn(answer: ParsedAnswer): void {
     const { redactor } = this.#ports
     redactor.learn(answer.body, answer.headers)
+    if (answer.unread !== undefined) redactor.learnUnread(answer.unread)
     if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
       redactor.add({ value: answer.body, name: 'jwt' })
   }

@@ -131,15 +131,27 @@ export class Redactor {
 
   /** Takes note of every secret in a request or an answer; call it before any of it is kept. */
   learn(value: unknown, headers: readonly (readonly [string, string])[] = []): void {
-    let left = MOST_LEARNED
-    const note = (text: string, name: string) => {
-      if (left > 0 && this.#search(text, normalName(name))) left -= 1
-    }
+    const note = this.#notes()
     for (const [name, text] of headers) {
       for (const part of partsOfHeader(name, text, this.#slots)) note(part, name)
       for (const one of slotsIn(text, this.#slots)) note(one.value, one.name)
     }
     this.#note(value, note, 0)
+  }
+
+  /** The same for JSON that cannot be judged: by its members as far as they can be read, and by the slots of its text. */
+  learnUnread(text: string): void {
+    const note = this.#notes()
+    this.#note(text, note, 0)
+    for (const one of slotsIn(text, this.#slots)) note(one.value, one.name)
+  }
+
+  /** Takes note of a secret, unless of one exchange too many were learned. */
+  #notes(): (text: string, name: string) => void {
+    let left = MOST_LEARNED
+    return (text, name) => {
+      if (left > 0 && this.#search(text, normalName(name))) left -= 1
+    }
   }
 
   #note(value: unknown, note: (text: string, name: string) => void, depth: number): void {

@@ -154,6 +154,18 @@ test.for<[string, Buffer, string]>([
   expect(ran.steps[0]?.exchanges[0]?.response?.body).not.toHaveProperty('text')
 })
 
+test.for([
+  ['a number that cannot be kept', '"n":1e999'],
+  ['more levels than are read', `"n":${nested(150)}`],
+])('a secret in JSON with %s is hidden where a header repeats it', async ([, member]) => {
+  const secret = '91vhe5gbWIWzo8zLTT&H2Ood/wHGU&xrE0F4'
+  const body = JSON.stringify({ data: [{ 'x-api-key': secret }] }).replace('{', `{${member},`)
+  const { ran } = await answeredBy(whole(body, `${JSON_TYPE}X-Debug: got '${secret}'\r\n`))
+
+  const headers = new Map(ran.steps[0]?.exchanges[0]?.response?.headers)
+  expect(headers.get('X-Debug') ?? headers.get('x-debug')).toMatch(/^got '\[x[_-]api[_-]key#[0-9a-f]{8}\]'$/)
+})
+
 const LATIN = Buffer.from(`{"client_name":"Z\xfcrich",${ANSWER.slice(1)}`, 'latin1')
 
 test.for<[string, Buffer, string, string]>([
