@@ -221,7 +221,7 @@ export class Call {
         signal: this.#signal,
       })
     } catch (error) {
-      // A transport says so where nothing left; of any other error nobody knows when it came.
+      // A ToolError of a transport means that nothing was sent; after any other error that is unknown.
       await intent?.close(error instanceof ToolError ? 'not-sent' : 'unknown')
       throw error
     }
@@ -262,7 +262,7 @@ export class Call {
     }
   }
 
-  /** What a step marked `finally` needs to undo this one, whatever is wrong with it. */
+  /** The outputs that can be read although the step did not pass: a step marked `finally` may need them to undo it. */
   #outputsAtHand(): Readonly<Record<string, unknown>> {
     if (this.#answer === undefined) return {}
     const { headers, body, beyond } = this.#answer
@@ -331,7 +331,7 @@ export class Call {
     }
   }
 
-  /** Secrets that the server issues are secrets from the moment they arrive. */
+  /** Learns the secrets in an answer, before anything of it is kept or shown. */
   #learn(answer: ParsedAnswer): void {
     const { redactor } = this.#ports
     redactor.learn(answer.body, answer.headers)
@@ -340,9 +340,9 @@ export class Call {
       redactor.add({ value: answer.body, name: 'jwt' })
   }
 
-  /** No answer is no verdict, unless a refusal of the certificate is what the step waits for. */
+  /** A call without an answer gives no verdict, unless the step expects its certificate to be refused. */
   #judgeFailure({ problem, timing, tls, received }: Extract<Delivery, { kind: 'failed' }>): StepResult {
-    // A connection that carried an earlier exchange was accepted with this certificate; its end refuses nothing.
+    // On a connection with an earlier exchange the certificate was accepted, so that its end is no refusal.
     const reused = tls !== undefined && timing.connectMs === undefined
     const isSilent = timing.firstByteMs === undefined && received === undefined
     const closed = problem.code === 'PEER_CLOSED' && isSilent && !reused
@@ -388,14 +388,14 @@ export class Call {
   }
 }
 
-/** What Thredd has not done yet, where the first criterion of the step that does not hold waits for it. */
+/** Where the first criterion that fails is one that waits for Thredd: what Thredd has not done yet. */
 function waiting({ criteria }: CallStep, context: Context): Problem | undefined {
   const first = criteria.find(({ condition }) => !judge(condition, context).pass)
   if (first?.waitsFor === undefined) return undefined
   return { code: 'WAITING_FOR_THREDD', message: WAITS_FOR[first.waitsFor].means, at: first.at }
 }
 
-/** Nothing that a person was not asked about leaves. */
+/** Refuses a request that would change more than was planned: nobody was asked to confirm it. */
 function demandPlanned(step: CallStep, effect: Effect): void {
   const planned = plannedEffect(step)
   if (!isStronger(effect, planned)) return

@@ -185,7 +185,7 @@ export function noVerdict(
 }
 
 const CHECK_CERTIFICATE = 'check that the certificate is the one Thredd issued for this host and is within its dates'
-/** Node answers no such question (RFC 8446 section 4.6.2). */
+/** Node does not support authentication after the handshake (RFC 8446 section 4.6.2). */
 const ASKED_LATE =
   'where it asks for the certificate only after the request, as some servers do for a part of a site, set TLS_MAX_VERSION=1.2; else check that the certificate is the one Thredd issued for this host'
 

@@ -5,12 +5,11 @@
 
 import type { Kept, Ports } from '../execute/index.ts'
 import { decoded } from '../record/coding.ts'
-import type { Change } from '../record/effect.ts'
+import type { Change, ChangeMade } from '../record/effect.ts'
 import { fail } from '../record/errors.ts'
 import { type Command, shellWord } from '../record/hints.ts'
 import type { Registration, Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, mayDeleteClientOf, type Selected } from './confirmation.ts'
-import type { ChangeMade } from './message.ts'
 
 type VaultPort = Ports['vault']
 

@@ -15,6 +15,19 @@ export type WorkflowEffect = Exclude<Effect, 'none'>
 
 export type Change = Exclude<DeclaredEffect, 'read'>
 
+/** A call of the run that changed a registration, or may have. */
+export interface ChangeMade {
+  readonly change: Change
+  readonly outcome: 'done' | 'unknown'
+  readonly clientId: string
+  /** UTC, RFC 3339, with seconds */
+  readonly at: string
+  /** of the client before the call, as the vault had it; undefined: the vault held none */
+  readonly scopesBefore: readonly string[] | undefined
+  /** in the answer */
+  readonly scopesAfter: readonly string[] | undefined
+}
+
 export function isChange(effect: Effect | undefined): effect is Change {
   return effect === 'register' || effect === 'update' || effect === 'delete'
 }

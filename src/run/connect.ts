@@ -1,5 +1,6 @@
 /** Who answers a run, the embedded twin or the named hosts, and the connection to it. */
 import type { Environment } from '../environment/index.ts'
+import { demandAllowed } from '../guard/hosts.ts'
 import type { Identity } from '../identity/certificate.ts'
 import { fail } from '../record/errors.ts'
 import { LIMITS } from '../record/limits.ts'
@@ -53,7 +54,11 @@ export function connect(
   environment: Environment,
   { identities, authorities, proxy, counterparty }: Connection,
 ): Transport {
-  const gate = { identities, allowedHosts: environment.allowedHosts, maxBodyBytes: LIMITS.bodyBytes.value }
+  const gate = {
+    identities,
+    demandAllowed: demandAllowed(environment.allowedHosts),
+    maxBodyBytes: LIMITS.bodyBytes.value,
+  }
   if (counterparty?.kind === 'twin-in-process')
     return inProcess({ ...gate, answer: (request, certificate) => counterparty.answer(request, certificate) })
   return createTransport({

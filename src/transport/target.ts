@@ -1,4 +1,4 @@
-/** The check before every request, of both transports: is its host allowed, and is its identity configured. Refused here, it is not sent. */
+/** The check before every request, of both transports: where it goes, whether it may, and whether its identity is configured. */
 
 import type { Identity } from '../identity/certificate.ts'
 import { fail } from '../record/errors.ts'
@@ -6,8 +6,8 @@ import type { Outgoing } from './transport.ts'
 
 export interface Gate {
   readonly identities: ReadonlyMap<string, Identity>
-  /** `host` (port 443) or `host:port`, lower-case; an IPv6 address in brackets */
-  readonly allowedHosts: ReadonlySet<string>
+  /** throws for a host to which nothing may be sent: lower-case, without the default port, an IPv6 address in brackets */
+  readonly demandAllowed: (host: string) => void
 }
 
 export interface Target {
@@ -20,7 +20,7 @@ export interface Target {
 }
 
 /** @throws ToolError HOST_NOT_ALLOWED or IDENTITY_MISSING */
-export function targetOf(request: Outgoing, identityName: string, { identities, allowedHosts }: Gate): Target {
+export function targetOf(request: Outgoing, identityName: string, { identities, demandAllowed }: Gate): Target {
   const identity = identityName === 'none' ? undefined : identities.get(identityName)
   if (identity === undefined && identityName !== 'none') {
     fail({
@@ -41,14 +41,7 @@ export function targetOf(request: Outgoing, identityName: string, { identities, 
       found: /^[a-z][a-z0-9+.-]*:/i.exec(request.url)?.[0].concat('…') ?? 'a relative reference',
     })
   }
-  if (!allowedHosts.has(url.host) && !(url.port === '' && allowedHosts.has(`${url.host}:443`))) {
-    fail({
-      code: 'HOST_NOT_ALLOWED',
-      message: `host "${url.host}" is not in ALLOWED_HOSTS; nothing was sent`,
-      expected: [...allowedHosts].map((host) => `"${host}"`).join(', '),
-      hint: 'add the host to ALLOWED_HOSTS if it belongs to the platform under test',
-    })
-  }
+  demandAllowed(url.host)
   const rest = parts[2] ?? ''
   return { host: url.host, path: rest.startsWith('/') ? rest : `/${rest}`, identity }
 }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority } from '../../mocks/authority.ts'
+import { demandAllowed } from '../../src/guard/hosts.ts'
 import { type Identity, type IdentitySpec, loadAuthorities, loadIdentity } from '../../src/identity/certificate.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { Secret } from '../../src/secret/index.ts'
@@ -115,7 +116,7 @@ test.for(['new.pfx', '3des.pfx'])(
       identities: new Map([['transport', identity]]),
       ca: await loadAuthorities(made.pki.caFile),
       minTlsVersion: 'TLSv1.3',
-      allowedHosts: new Set([SERVER_NAME]),
+      demandAllowed: demandAllowed(new Set([SERVER_NAME])),
       connectTo: () => ({ host: '127.0.0.1', port: server.port }),
       maxBodyBytes: 1000,
     })
@@ -193,7 +194,7 @@ async function deliveryTo(identity: Identity, ca: readonly string[]) {
     identities: new Map([['transport', identity]]),
     ca,
     minTlsVersion: 'TLSv1.3',
-    allowedHosts: new Set([SERVER_NAME]),
+    demandAllowed: demandAllowed(new Set([SERVER_NAME])),
     connectTo: () => ({ host: '127.0.0.1', port: server.port }),
     maxBodyBytes: 1000,
   })

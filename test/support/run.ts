@@ -23,6 +23,7 @@ import { GIVEN, type Given } from '../../src/flow/arazzo/given.ts'
 import { type Flow, readFlow } from '../../src/flow/index.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import { fulfilOn } from '../../src/front/twin.ts'
+import { demandAllowed } from '../../src/guard/hosts.ts'
 import { loadIdentity } from '../../src/identity/certificate.ts'
 import { alterJwt, mintClientAssertion } from '../../src/identity/jwt.ts'
 import { loadSigningKey, type SigningAlg } from '../../src/identity/signing.ts'
@@ -246,7 +247,7 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
   const portsTo = (twin: Twin, vault: Map<VaultMember, string>): Ports => ({
     transport: inProcess({
       identities,
-      allowedHosts: environment.allowedHosts,
+      demandAllowed: demandAllowed(environment.allowedHosts),
       maxBodyBytes: 10 * 1024 * 1024,
       answer: (request, certificate) => twin.answer(request, certificate),
     }),

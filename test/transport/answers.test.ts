@@ -1,5 +1,6 @@
 /** Answers as they come: interim ones before the final one, large headers, and what breaks the rules of HTTP. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { demandAllowed } from '../../src/guard/hosts.ts'
 import { createTransport } from '../../src/transport/index.ts'
 import type { Delivery } from '../../src/transport/transport.ts'
 import { makeTestPki, SERVER_NAME, type TestPki } from '../support/certificates.ts'
@@ -33,7 +34,7 @@ async function answersTo(...answers: readonly (readonly string[])[]): Promise<re
     identities: made.identities,
     ca: [made.pki.ca],
     minTlsVersion: 'TLSv1.2',
-    allowedHosts: new Set([SERVER_NAME]),
+    demandAllowed: demandAllowed(new Set([SERVER_NAME])),
     connectTo: () => ({ host: '127.0.0.1', port: tls.port }),
     maxBodyBytes: 10_000,
   })

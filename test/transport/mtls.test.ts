@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeHeader, startTwin } from '../../mocks/index.ts'
+import { demandAllowed } from '../../src/guard/hosts.ts'
 import { createTransport } from '../../src/transport/index.ts'
 import type { Delivery, Outgoing, Transport } from '../../src/transport/transport.ts'
 import { makeTestPki, makeWrongServers, SERVER_NAME, type TestPki } from '../support/certificates.ts'
@@ -28,7 +29,7 @@ function transportTo(port: number, ca: string): Transport {
     identities: made.identities,
     ca: [ca],
     minTlsVersion: 'TLSv1.2',
-    allowedHosts: new Set([SERVER_NAME, TOKEN_HOST]),
+    demandAllowed: demandAllowed(new Set([SERVER_NAME, TOKEN_HOST])),
     connectTo: () => ({ host: '127.0.0.1', port }),
     maxBodyBytes: 1000,
   })
@@ -202,7 +203,7 @@ test('an environment variable that disarms TLS checks elsewhere does not disarm 
       identities: new Map(),
       ca: [${JSON.stringify(wrong.ca)}],
       minTlsVersion: 'TLSv1.2',
-      allowedHosts: new Set(['${SERVER_NAME}']),
+      demandAllowed() {},
       connectTo: () => ({ host: '127.0.0.1', port: ${server.port} }),
       maxBodyBytes: 1000,
     })

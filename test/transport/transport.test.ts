@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { demandAllowed } from '../../src/guard/hosts.ts'
 import { sha256Of } from '../../src/identity/facts.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { Secret } from '../../src/secret/index.ts'
@@ -25,7 +26,7 @@ function transportTo(port: number | undefined, changes: Partial<TransportOptions
     identities: made.identities,
     ca: [made.pki.ca],
     minTlsVersion: 'TLSv1.2',
-    allowedHosts: new Set([SERVER_NAME]),
+    demandAllowed: demandAllowed(new Set([SERVER_NAME])),
     ...(port === undefined ? {} : { connectTo: () => ({ host: '127.0.0.1', port }) }),
     maxBodyBytes: 1000,
     ...changes,
@@ -220,7 +221,7 @@ test.for([
   await using tcp = await startTcp(() => {
     connections += 1
   })
-  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
+  const gate = { identities: made.identities, demandAllowed: demandAllowed(new Set([SERVER_NAME])), maxBodyBytes: 1000 }
   await using overTls = transportTo(tcp.port)
   await using direct = inProcess({ ...gate, answer: () => Promise.reject(new Error('answered')) })
 
@@ -440,7 +441,7 @@ test('a port on which no server listens is not taken for the refusal of a certif
 })
 
 test('the message names a host that does not resolve', async () => {
-  await using transport = transportTo(undefined, { allowedHosts: new Set(['does-not-exist.invalid']) })
+  await using transport = transportTo(undefined, { demandAllowed: demandAllowed(new Set(['does-not-exist.invalid'])) })
   expect(failure(await send(transport, { url: 'https://does-not-exist.invalid/' }))).toEqual({
     code: 'DNS',
     sent: 'no',
@@ -572,7 +573,10 @@ test.for([
   })
   const httpsProxy = new Secret(`127.0.0.1:${proxy.port}`, 'https_proxy')
   const host = `localhost:${https.port}`
-  await using transport = transportTo(undefined, { allowedHosts: new Set([host]), proxy: { httpsProxy, noProxy } })
+  await using transport = transportTo(undefined, {
+    demandAllowed: demandAllowed(new Set([host])),
+    proxy: { httpsProxy, noProxy },
+  })
   const delivery = await send(transport, { url: `https://${host}/` })
   expect(delivery.kind).toBe(isDirect ? 'answered' : 'failed')
   expect(asked).toBe(isDirect ? 0 : 1)
@@ -593,7 +597,10 @@ test.for([
   })
   const httpsProxy = new Secret(`127.0.0.1:${proxy.port}`, 'https_proxy')
   const host = `127.0.0.1:${https.port}`
-  await using transport = transportTo(undefined, { allowedHosts: new Set([host]), proxy: { httpsProxy, noProxy } })
+  await using transport = transportTo(undefined, {
+    demandAllowed: demandAllowed(new Set([host])),
+    proxy: { httpsProxy, noProxy },
+  })
   await send(transport, { url: `https://${host}/` })
   expect(asked).toBe(isDirect ? 0 : 1)
 })
@@ -602,7 +609,7 @@ test('in process the certificate travels beside the request, and the contract is
   const seen: unknown[] = []
   await using transport = inProcess({
     identities: made.identities,
-    allowedHosts: new Set([SERVER_NAME]),
+    demandAllowed: demandAllowed(new Set([SERVER_NAME])),
     maxBodyBytes: 1000,
     async answer(request, certificate) {
       seen.push([request.method, request.url, await request.text(), certificate?.fingerprint256])
@@ -634,7 +641,7 @@ test('in process the certificate travels beside the request, and the contract is
 })
 
 test('in process a network error, a long wait and an abort are failures as over the network', async () => {
-  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
+  const gate = { identities: made.identities, demandAllowed: demandAllowed(new Set([SERVER_NAME])), maxBodyBytes: 1000 }
   await using broken = inProcess({ ...gate, answer: () => Promise.resolve(Response.error()) })
   await using silent = inProcess({ ...gate, answer: () => new Promise(() => {}) })
   expect(failure(await send(broken))).toEqual({
@@ -656,7 +663,7 @@ test('in process a network error, a long wait and an abort are failures as over 
 })
 
 test('in process a body that fails, never ends or is too large is a failure as over the network', async () => {
-  const gate = { identities: made.identities, allowedHosts: new Set([SERVER_NAME]), maxBodyBytes: 1000 }
+  const gate = { identities: made.identities, demandAllowed: demandAllowed(new Set([SERVER_NAME])), maxBodyBytes: 1000 }
   let read = 0
   let isCancelled = false
   const cancel = () => {

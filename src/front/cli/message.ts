@@ -1,9 +1,9 @@
 /** `thredd message`: a message to Thredd that the user asks for, made from what the vault holds. Sends nothing. */
 import { type Environment, loadEnvironment } from '../../environment/index.ts'
-import { applicationOf, requestedMessage } from '../../guard/message.ts'
 import { fail } from '../../record/errors.ts'
 import { line, oneLine } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
+import { applicationOf, requestedMessage } from '../../report/message.ts'
 import { usesTwin } from '../../run/index.ts'
 import { type Registration, vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import documented from '../../fixtures/roles/roles.json' with { type: 'json' }
 import samples from '../../fixtures/thredd/role-scopes.json' with { type: 'json' }
-import { readRoles, scopeWarnings } from '../../src/guard/roles.ts'
+import { readRoles, scopeWarnings } from '../../src/plan/roles.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { ROOT, runOnTwin } from '../support/run.ts'
 

@@ -3,25 +3,11 @@
  * Programme Manager (or Issuer) metadata, which a POST does not set and a PUT wipes. That a client be deleted is asked only
  * where the user wants the message. Pure.
  */
-import type { Environment } from '../environment/index.ts'
-import type { Change } from '../record/effect.ts'
+import type { Change, ChangeMade } from '../record/effect.ts'
 import { oneLine } from '../record/foreign.ts'
 import type { RunRecord } from '../record/index.ts'
 
 export type MessageToThredd = NonNullable<RunRecord['messagesToThredd']>[number]
-
-/** A call of the run that changed a registration, or may have. */
-export interface ChangeMade {
-  readonly change: Change
-  readonly outcome: 'done' | 'unknown'
-  readonly clientId: string
-  /** UTC, RFC 3339, with seconds */
-  readonly at: string
-  /** of the client before the call, as the vault had it; undefined: the vault held none */
-  readonly scopesBefore: readonly string[] | undefined
-  /** in the answer */
-  readonly scopesAfter: readonly string[] | undefined
-}
 
 export interface Application {
   readonly environment: string
@@ -32,7 +18,7 @@ export interface Application {
 }
 
 export function applicationOf(
-  { name, servers }: Pick<Environment, 'name' | 'servers'>,
+  { name, servers }: { readonly name: string; readonly servers: ReadonlyMap<string, string> },
   { organisation, softwareId }: { readonly organisation: string | undefined; readonly softwareId: string | undefined },
 ): Application {
   return {
