@@ -28,6 +28,7 @@ import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
 import { bareExchangeOf, exchangeOf } from './exchange.ts'
 import {
   altersScopes,
+  certificateCheck,
   compareScopes,
   isRefusal,
   isSuccess,
@@ -362,12 +363,14 @@ export class Call {
     const hidden = hiddenInputs(this.#readable, redactor)
     for (const [index, criterion] of this.#step.criteria.entries())
       checks.push(criterionCheck(criterion, index, context, hidden))
+    const tls = this.#exchanges.at(-1)?.tls
+    const unasked = certificateCheck(this.#step, tls)
+    if (unasked !== undefined) checks.push(unasked)
     const scopes = compareScopes(request.body, answer.body)
     if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
 
     if (checks.some((check) => check.status === 'fail')) {
-      const protocol = this.#exchanges.at(-1)?.tls?.protocol
-      const problem = noVerdict(answer, request.outgoing.url, this.#step, protocol) ?? waiting(this.#step, context)
+      const problem = noVerdict(answer, request.outgoing.url, this.#step, tls?.protocol) ?? waiting(this.#step, context)
       if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
       return { status: 'failed', checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     }

@@ -4,7 +4,7 @@ import { documentedAnswer, type Operation } from '../flow/openapi/description.ts
 import { mostSpecific } from '../flow/openapi/media-type.ts'
 import { type Judgement, judgeValue } from '../flow/openapi/validator.ts'
 import type { Problem } from '../record/errors.ts'
-import type { CheckRecord, ScopeDifference } from '../record/index.ts'
+import type { CheckRecord, Exchange, ScopeDifference } from '../record/index.ts'
 import type { ParsedAnswer } from './answer.ts'
 
 /** Status, content type and body against the documented answers; one record for each rule, one for each violated member. */
@@ -200,6 +200,27 @@ export function successCheck(status: number, step: CallStep): CheckRecord {
     expected: 'a 2xx status',
     actual: String(status),
     at: step.at,
+  }
+}
+
+/**
+ * A warning where a certificate is configured for an operation that demands mutual TLS and its server did not ask for one:
+ * then nothing was authenticated by it. Undefined where the server asked, and where it is not known.
+ */
+export function certificateCheck(
+  { operation, at }: CallStep,
+  { certificateRequested, configured }: Partial<NonNullable<Exchange['tls']>> = {},
+): CheckRecord | undefined {
+  if (!operation.mutualTls || configured === undefined || certificateRequested !== false) return undefined
+  return {
+    id: 'certificate-requested',
+    status: 'warn',
+    level: 'must',
+    clauses: ['THREDD-DCR-3.3.1-03'],
+    title: 'the server asks for the client certificate',
+    expected: `a request for the certificate of identity "${configured.identity}" in the TLS handshake`,
+    actual: 'the server asked for none, so it authenticated nobody by a certificate',
+    at,
   }
 }
 

@@ -74,7 +74,9 @@ const exchange = z.object({
       server: optional(peerCertificate),
       /** its issuers, up to the trusted root */
       chain: optional(z.array(peerCertificate)),
-      /** the client certificate that was *configured*; whether the server asked for it is not known here */
+      /** whether the server asked for a client certificate in the handshake (RFC 8446 section 4.3.2, RFC 5246 section 7.4.4) */
+      certificateRequested: optional(z.boolean()),
+      /** the client certificate that was *configured*: sent where the server asked, and whether it was accepted is not known here */
       configured: optional(z.object({ identity: z.string(), sha256: z.string() })),
     }),
   ),

@@ -13,6 +13,8 @@ export interface Host {
   readonly addresses: readonly string[]
   readonly protocols: readonly string[]
   readonly identities: readonly string[]
+  /** whether the server asked for a client certificate: in each connection the same, as a rule */
+  readonly asked: readonly boolean[]
   /** the server's clock minus ours, by its Date headers, which have whole seconds */
   readonly clockOffsetSeconds?: number | undefined
 }
@@ -68,12 +70,13 @@ export class CallCollector {
   }
 
   get hosts(): readonly Host[] {
-    return [...this.#hosts].map(([host, { calls, addresses, protocols, identities, offsets }]) => ({
+    return [...this.#hosts].map(([host, { calls, addresses, protocols, identities, asked, offsets }]) => ({
       host,
       calls,
       addresses: [...addresses],
       protocols: [...protocols],
       identities: [...identities],
+      asked: [...asked],
       clockOffsetSeconds: offsets.median,
     }))
   }
@@ -97,6 +100,7 @@ export class CallCollector {
       addresses: new Set(),
       protocols: new Set(),
       identities: new Set(),
+      asked: new Set(),
       offsets: new MedianSample(),
     }
     this.#hosts.set(host, known)
@@ -109,6 +113,7 @@ export class CallCollector {
     if (peer !== undefined) known.addresses.add(peer)
     known.protocols.add(`${tls.protocol}, ${tls.cipher}${tls.alpn ? `, ${tls.alpn}` : ''}`)
     known.identities.add(tls.configured?.identity ?? 'none')
+    if (tls.certificateRequested !== undefined) known.asked.add(tls.certificateRequested)
   }
 
   #addCertificate(host: string, { tls: { server, chain = [] } = {} as NonNullable<Exchange['tls']> }: Exchange): void {
@@ -170,6 +175,7 @@ interface HostCalls {
   readonly addresses: Set<string>
   readonly protocols: Set<string>
   readonly identities: Set<string>
+  readonly asked: Set<boolean>
   readonly offsets: MedianSample
 }
 

@@ -15,6 +15,7 @@ import {
 import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { FindingCollector } from './findings.ts'
+import { MutualTls } from './mutual-tls.ts'
 import { ProofCollector, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
 import { STANDINGS, type Standing, type StepRef, standingOf } from './standing.ts'
 import { Tokens } from './tokens.ts'
@@ -56,6 +57,8 @@ export interface Summary extends Grounds {
   /** how many requirements of each area stand how */
   readonly areas: readonly { readonly area: string; readonly counts: Readonly<Record<RequirementStanding, number>> }[]
   readonly hosts: CallCollector['hosts']
+  /** the hosts for which mutual TLS is proven, and by what */
+  readonly mutualTls: MutualTls['proven']
   readonly certificates: CallCollector['certificates']
   readonly endpoints: CallCollector['endpoints']
   readonly tokens: Tokens
@@ -105,6 +108,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     catalogueChanged: head.catalogue !== undefined && head.catalogue.sha256 !== CATALOGUE.sha256,
     areas: areasOf(requirements),
     hosts,
+    mutualTls: collected.mutualTls.proven,
     certificates,
     endpoints,
     tokens: collected.tokens,
@@ -119,6 +123,7 @@ function nothingCollected(head: RecordHead) {
   return {
     proofs: new ProofCollector(),
     calls: new CallCollector(head),
+    mutualTls: new MutualTls(),
     findings: new FindingCollector(commandsFor(head.environment.flags ?? [])),
     tokens: new Tokens(),
     workflows: [] as WorkflowSummary[],
@@ -144,6 +149,7 @@ function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
     return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
   })
   collected.proofs.addWorkflow(workflow)
+  collected.mutualTls.add(workflow)
   collected.findings.addWorkflow(workflow)
   for (const [number, step] of steps.entries()) collectStep(step, refs[number] as StepRef, collected)
   collected.workflows.push({

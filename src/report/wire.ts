@@ -20,7 +20,7 @@ export function wireLog({ request, response, tls, sent, error, timing }: Exchang
 }
 
 function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
-  const { protocol, cipher, server, configured } = tls
+  const { protocol, cipher, server, certificateRequested, configured } = tls
   const peer = peerOf(tls)
   return [
     `* ${protocol} ${cipher}${peer === undefined ? '' : ` with ${peer}`}`,
@@ -29,6 +29,9 @@ function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
       : [
           `* server certificate ${server.subject}, issued by ${server.issuer}, until ${server.validTo}, sha256 ${server.sha256}`,
         ]),
+    ...(certificateRequested === undefined
+      ? []
+      : [`* the server ${certificateRequested ? 'asked' : 'did not ask'} for a client certificate`]),
     configured === undefined
       ? '* no client certificate configured'
       : `* client certificate configured: identity ${configured.identity}, sha256 ${configured.sha256}`,

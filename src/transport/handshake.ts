@@ -85,6 +85,8 @@ function evidenceOf(
     ...(alpnProtocol ? { alpn: alpnProtocol } : {}),
     ...(tunnelled || remoteAddress === undefined ? {} : { address: remoteAddress, port: remotePort }),
     ...(server === undefined ? {} : { server: factsOf(server), chain: issuers.map(factsOf) }),
+    // OpenSSL fills this list on the client from the server's CertificateRequest, and from nothing else.
+    certificateRequested: socket.getSharedSigalgs().length > 0,
     ...(identity === undefined ? {} : { configured: { identity: identity.name, sha256: identity.record.sha256 } }),
   }
 }

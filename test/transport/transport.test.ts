@@ -143,6 +143,7 @@ test('the evidence names protocol, cipher, server certificate and the configured
         key: { kind: 'RSA 2048', spkiSha256: HEX },
       },
     ],
+    certificateRequested: true,
     configured: { identity: 'transport', sha256: made.identities.get('transport')?.record.sha256 },
   })
   expect(first.timing).toEqual({

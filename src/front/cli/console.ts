@@ -11,6 +11,7 @@ import {
   verdictInWords,
   type WorkflowRecord,
 } from '../../record/index.ts'
+import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { wayOut } from '../../report/way-out.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count } from '../../report/words.ts'
@@ -43,6 +44,7 @@ export class Console {
   #warningsShown = 0
   /** of the workflows that have ended */
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
+  #mutualTls = new MutualTls()
 
   constructor({ verbose = false, ...screen }: ConsoleOptions) {
     this.#out = new Printer(screen)
@@ -76,6 +78,7 @@ export class Console {
         ...(warn === 0 ? [] : [count(warn, 'warning')]),
         duration(head.durationMs),
       ].join(' · ')}`,
+      ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
       `record  ${file}`,
     )
     this.#messages(head, file)
@@ -109,6 +112,7 @@ export class Console {
 
   #prepared({ environment, counterparty, warnings, given, waiting }: PreparedEvent): void {
     this.#counts = NO_COUNTS
+    this.#mutualTls = new MutualTls()
     this.#command = commandsFor(environment.flags)
     const where = {
       network: 'the named servers, client certificate configured',
@@ -236,6 +240,7 @@ export class Console {
       fail: this.#counts.fail + number('fail'),
       warn: this.#counts.warn + number('warn'),
     }
+    this.#mutualTls.add(workflow)
     const error = errorBeyondSteps(workflow)
     if (error !== undefined) this.#out.problemBelow(error, 2)
     if (workflow.status === 'passed' && workflow.notice !== undefined)

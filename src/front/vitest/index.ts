@@ -19,8 +19,8 @@ export interface FlowProjectsOptions {
 
 /**
  * The projects of a vitest configuration that run flow files: `offline` on the twin in this process, `mtls` on the twin
- * over mutual TLS, and one for the named environment, in which only flows that are named on the command line may change
- * something.
+ * with a client certificate, and one for the named environment, in which only flows that are named on the command line may
+ * change something.
  */
 export function flowProjects(options: FlowProjectsOptions = {}): TestProjectInlineConfiguration[] {
   const { include = ['flows/**/*.arazzo.yaml'], environment = process.env.THREDD_ENV ?? '' } = options

@@ -10,7 +10,7 @@ import { mono, pairs, readable } from './parts.ts'
 
 export function certificates(head: RecordHead, summary: Summary): Markup {
   const { identities, signingKeys = [], security } = head
-  const { hosts, tokens } = summary
+  const { hosts, mutualTls, tokens } = summary
   return markup`<section id="certificates"><h2>Certificates and TLS</h2>
 <div class="card"><h3>Our client certificates</h3>${identities.length === 0 ? markup`<p class="soft">None was used.</p>` : identities.map(identity)}</div>
 <div class="card"><h3>Our signing keys</h3>${signingKeys.length === 0 ? markup`<p class="soft">None was used.</p>` : signingKeys.map(signingKey)}</div>
@@ -18,17 +18,27 @@ ${softwareStatements(tokens)}
 <div class="card"><h3>Servers</h3>${
     hosts.length === 0
       ? markup`<p class="soft">No call was made.</p>`
-      : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">address</th><th scope="col">TLS</th><th scope="col">configured identity</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
-          ({ host, calls, addresses, protocols, identities, clockOffsetSeconds }) =>
-            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td class="whole">${addresses.length === 0 ? '–' : lines(addresses)}</td><td>${protocols.length === 0 ? 'no TLS facts' : lines(protocols)}</td><td>${identities.join(', ')}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
+      : markup`<div class="scroll" tabindex="0" role="region" aria-label="Servers"><table><thead><tr><th scope="col">host</th><th scope="col" class="number">calls</th><th scope="col">address</th><th scope="col">TLS</th><th scope="col">configured identity</th><th scope="col">mutual TLS</th><th scope="col" class="number">clock</th></tr></thead><tbody>${hosts.map(
+          ({ host, calls, addresses, protocols, identities, asked, clockOffsetSeconds }) =>
+            markup`<tr><th scope="row" class="wrap">${host}</th><td class="number">${calls}</td><td class="whole">${addresses.length === 0 ? '–' : lines(addresses)}</td><td>${protocols.length === 0 ? 'no TLS facts' : lines(protocols)}</td><td>${identities.join(', ')}</td><td>${mutualTlsWith(mutualTls.get(host), asked)}</td><td class="number">${clockOffsetSeconds === undefined ? '–' : `${clockOffsetSeconds >= 0 ? '+' : ''}${clockOffsetSeconds.toFixed(1)} s`}</td></tr>`,
         )}</tbody></table></div>
-<p class="soft small">A configured certificate is one that the client was ready to present; whether a server asked for it, and which authorities it would accept, cannot be seen from here. The clock is the server’s Date header less ours, to about one second.</p>`
+<p class="soft small">A configured certificate is one that the client was ready to present. Mutual TLS is proven where the host refused a call for lack of the certificate, or issued a token that is bound to it. The clock is the server’s Date header less ours, to about one second.</p>`
   }</div>
 ${summary.certificates.map(serverCertificate)}
 ${
   (security?.authorities ?? []).length > 0 &&
   markup`<div class="card"><details class="more"><summary>Further authorities that were trusted (CA_FILE)</summary>${(security?.authorities ?? []).map((one) => certificateFacts(one))}</details></div>`
 }</section>`
+}
+
+function mutualTlsWith(proof: string | undefined, asked: readonly boolean[]): Content {
+  if (proof !== undefined) return `proven by: ${proof}`
+  if (asked.length === 0) return 'not known'
+  return asked.every(Boolean)
+    ? 'asked for a certificate, not proven'
+    : asked.some(Boolean)
+      ? 'asked for a certificate in some connections, not proven'
+      : 'asked for no certificate'
 }
 
 function lines(texts: readonly string[]): Content {

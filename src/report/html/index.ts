@@ -95,7 +95,7 @@ const SECTIONS = [
 ] as const
 
 const COUNTERPARTIES: Readonly<Record<RecordHead['counterparty'], string>> = {
-  network: 'the named servers; that a client certificate was configured is known, not that they asked for it',
+  network: 'the named servers; where mutual TLS with them is proven stands under certificates and TLS',
   twin: 'the offline twin on this machine, behind TLS',
   'twin-in-process': 'the offline twin in the same process, without TLS',
 }

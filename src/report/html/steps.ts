@@ -127,9 +127,11 @@ function bodyFacts({ bytes, sha256, text = '', truncated }: Exchange['request'][
 
 /** The certificates are in a section of their own. */
 function tlsFacts(tls: NonNullable<Exchange['tls']>): Markup {
-  const { protocol, cipher, alpn, server, configured } = tls
+  const { protocol, cipher, alpn, server, certificateRequested, configured } = tls
   const facts = [protocol, cipher, alpn, peerOf(tls)].filter((fact) => fact !== undefined).join(', ')
   return markup`<h5>TLS</h5><p class="small wrap">${facts}; client certificate configured: ${configured?.identity ?? 'none'}${
+    certificateRequested === false && ', the server asked for none'
+  }${
     server !== undefined &&
     markup`; server certificate ${server.subject}, SHA-256 <a class="mono" href="#certificate-${server.sha256.slice(0, 16)}">${server.sha256}</a>`
   }</p>`
