@@ -1,8 +1,7 @@
 /** From what was typed to what is meant: each name, file and flag is looked up once, here. */
 import { type Environment, type EnvironmentOptions, loadEnvironment } from '../environment/index.ts'
-import type { Selected } from '../guard/confirmation.ts'
 import { withWarnings } from '../record/errors.ts'
-import { type SelectionOptions, select } from './selection.ts'
+import { type Selection, type SelectionOptions, select } from './selection.ts'
 
 /** What was typed on a command line, or what a test module says in its place. */
 export interface Typed {
@@ -24,10 +23,8 @@ export interface Permissions {
 }
 
 /** What a run is to do. */
-export interface RunRequest {
+export interface RunRequest extends Selection {
   readonly environment: Environment
-  /** the workflows in their order, with those that must have passed before */
-  readonly selection: readonly Selected[]
   /** whether flows were named; without names each flow file runs on an embedded twin of its own */
   readonly isNamed: boolean
   readonly inputs: ReadonlyMap<string, string>
@@ -52,11 +49,11 @@ export async function resolve({
   permissions = {},
 }: Typed): Promise<RunRequest> {
   const environment = await loadEnvironment(options)
-  const selection = await withWarnings(environment.warnings, () => select(wanted, environment))
+  const selected = await withWarnings(environment.warnings, () => select(wanted, environment))
   return {
     environment,
-    selection,
-    isNamed: wanted.flows.length > 0,
+    ...selected,
+    isNamed: wanted.isNamed ?? wanted.flows.length > 0,
     inputs,
     client: clientNames(environment, inputs),
     permissions,

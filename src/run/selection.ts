@@ -13,8 +13,10 @@ import { fail, isNonEmpty, nearest, type Problem, ToolError } from '../record/er
 import { commandsFor } from '../record/hints.ts'
 
 export interface SelectionOptions {
-  /** names (`register`) or paths; none: all that may run without being named */
+  /** names (`register`) or paths; none: all flows */
   readonly flows: readonly string[]
+  /** false: only what may run without being named (default: whether there are names) */
+  readonly isNamed?: boolean | undefined
   /** run only these workflows of the flows */
   readonly workflow?: string | readonly string[] | undefined
   /** run only this step, with the steps it needs */
@@ -29,13 +31,22 @@ export interface SelectionOptions {
   readonly folders: readonly string[]
 }
 
-export async function select(options: SelectionOptions, environment: Environment): Promise<Selected[]> {
-  const { flows: names, step } = options
+export interface Selection {
+  /** in their order, with those that must have passed before */
+  readonly selection: readonly Selected[]
+  /** what would change a client and was not named, so that it does not run */
+  readonly mustBeNamed: readonly Selected[]
+}
+
+export async function select(options: SelectionOptions, environment: Environment): Promise<Selection> {
+  const { flows: names, isNamed = names.length > 0, step } = options
   const chosen = await choose(options)
   const wanted = step === undefined ? chosen : withStep(chosen, step)
-  if (names.length > 0) return completed(wanted)
-  const harmless = wanted.filter((one) => mayRunUnnamed(one, environment))
-  if (harmless.length > 0) return completed(harmless)
+  if (isNamed) return { selection: completed(wanted), mustBeNamed: [] }
+  const [harmless = [], mustBeNamed = []] = [true, false].map((may) =>
+    wanted.filter((one) => mayRunUnnamed(one, environment) === may),
+  )
+  if (harmless.length > 0 || names.length > 0) return { selection: completed(harmless), mustBeNamed }
   return fail({
     code: 'USAGE',
     message: `nothing may run unnamed on "${environment.name}": ${inWords(chosen)} would change a client`,

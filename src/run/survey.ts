@@ -12,7 +12,7 @@ import { type Expectation, expectationsOf, missingRegistrations, onlyAPersonKnow
 import type { SigningKey } from '../identity/signing.ts'
 import { identityOf } from '../plan/identity.ts'
 import { type Plan, tryPlan } from '../plan/index.ts'
-import { attempt, type Problem } from '../record/errors.ts'
+import { attempt, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
 import { type Credentials, type LoadedIdentity, type LoadedSigningCertificate, thumbprintOf } from './credentials.ts'
 import { select } from './selection.ts'
@@ -95,13 +95,14 @@ export interface Waiting {
 
 /**
  * Of a run that names no flows, on named hosts: the workflows that are ready, and why the others are not. What no machine can
- * look up is for a person to say, by naming the workflow. Where none is ready, all are returned, so that all problems are said.
+ * look up is for a person to say, by naming the workflow. Where none is ready, those with problems are returned, so that all of
+ * these are said. @throws ToolError PRECONDITION where none is ready because only a person knows whether it is
  */
 export async function readyOnes(
   selection: readonly Selected[],
   situation: Situation,
 ): Promise<{ readonly ready: readonly Selected[]; readonly waiting: readonly Waiting[] }> {
-  const reasons = new Map<Selected, Pick<Waiting, 'because' | 'hint'>>()
+  const reasons = new Map<Selected, NotReady>()
   for (const one of selection) {
     const because = await notReady(one, situation)
     if (because !== undefined) reasons.set(one, because)
@@ -109,25 +110,39 @@ export async function readyOnes(
   const isWaiting = ({ flow, workflow }: Selected) =>
     withDependencies(flow, workflow).some((other) => [...reasons.keys()].some((one) => one.workflow === other.workflow))
   const ready = selection.filter((one) => !isWaiting(one))
-  if (ready.length === 0) return { ready: selection, waiting: [] }
+  if (ready.length === 0) {
+    const withProblems = selection.filter((one) => reasons.get(one)?.isProblem)
+    if (withProblems.length > 0) return { ready: withProblems, waiting: [] }
+    const open = [...reasons.values()].map(
+      ({ because: message, hint }): Problem => ({ code: 'PRECONDITION', message, hint }),
+    )
+    if (isNonEmpty(open)) throw new ToolError(open)
+  }
   return {
     ready,
     waiting: selection.filter(isWaiting).map((one) => ({
       workflowId: one.workflow.workflowId,
-      ...(reasons.get(one) ?? { because: 'a workflow that it depends on is waiting', hint: undefined }),
+      because: reasons.get(one)?.because ?? 'a workflow that it depends on is waiting',
+      hint: reasons.get(one)?.hint,
     })),
   }
 }
 
-async function notReady(one: Selected, situation: Situation): Promise<Pick<Waiting, 'because' | 'hint'> | undefined> {
+interface NotReady extends Pick<Waiting, 'because' | 'hint'> {
+  /** false: only a person knows whether it is ready */
+  readonly isProblem: boolean
+}
+
+async function notReady(one: Selected, situation: Situation): Promise<NotReady | undefined> {
   const { problems } = await survey([one], situation)
   const [first] = problems
-  if (first !== undefined) return { because: first.problem.message, hint: first.problem.hint }
+  if (first !== undefined) return { because: first.problem.message, hint: first.problem.hint, isProblem: true }
   const { environment } = situation
   const [open] = onlyAPersonKnows(one.workflow, environment)
   if (open === undefined) return undefined
   const flow = basename(one.flow.file).replace(/\.arazzo\.\w+$/, '')
   return {
+    isProblem: false,
     because: `only you know whether ${GIVEN[open].means}`,
     hint: `where it is so, name it: ${commandsFor(environment.flags)('runNamed', { flow })}`,
   }
@@ -146,7 +161,9 @@ function madeBy(name: keyof typeof GIVEN): readonly string[] {
 async function setUpFlows(workflows: readonly Workflow[], { twinMakesGiven, folders, environment }: Situation) {
   const given = twinMakesGiven ? workflows.flatMap((workflow) => workflow.given) : []
   const flows = [...new Set(given.flatMap(madeBy))]
-  return await attempt(() => (flows.length === 0 ? [] : select({ flows, folders }, environment)))
+  return await attempt(async () =>
+    flows.length === 0 ? [] : (await select({ flows, folders }, environment)).selection,
+  )
 }
 
 /** The workflows and their set-up; a setting that both miss is one problem. */

@@ -859,7 +859,9 @@ workflows:
     await writeFile(join(folder, '.env.own'), 'ENV_CLASS=uat')
     const environment = await loadEnvironment({ env: '.env.own', folder, variables: {} })
     const ids = async (options: { flows: string[]; workflow?: string }) =>
-      (await select({ ...options, folders: [folder] }, environment)).map(({ workflow }) => workflow.workflowId)
+      (await select({ ...options, folders: [folder] }, environment)).selection.map(
+        ({ workflow }) => workflow.workflowId,
+      )
 
     expect(await ids({ flows: [file], workflow: 'c' })).toEqual(['a', 'b', 'c'])
     expect(await ids({ flows: [file], workflow: 'd' })).toEqual(['r', 'd'])

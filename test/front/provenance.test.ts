@@ -80,5 +80,5 @@ test.for(FILTERS)('the record of a run of %s lists what was left out', async ([,
   const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables: {} })
   const options = { folders: [ROOT], ...filter }
 
-  expect((await leftOut(await select(options, environment), options)).join(', ')).toMatch(left)
+  expect((await leftOut((await select(options, environment)).selection, options)).join(', ')).toMatch(left)
 })

@@ -82,7 +82,7 @@ export async function play(workflows: string, script: Script = {}): Promise<Play
       `ENV_CLASS=${script.environmentClass ?? 'uat'}\n${ENVIRONMENT}${script.settings ?? ''}\n`,
     )
     const environment = await loadEnvironment({ env: '.env.test', folder, variables: {} })
-    const chosen = await select({ flows: [file], step: script.step, folders: [folder] }, environment)
+    const { selection: chosen } = await select({ flows: [file], step: script.step, folders: [folder] }, environment)
     const planned = plan(chosen, environment, {
       inputs: new Map(Object.entries(script.inputs ?? {})),
       registered: script.vault !== undefined,

@@ -8,10 +8,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import type { RunnerTestFile, RunnerTestSuite, TestContext } from 'vitest'
-import { loadEnvironment } from '../../environment/index.ts'
+import type { Environment } from '../../environment/index.ts'
 import type { RunEvent } from '../../execute/index.ts'
-import { readFlow } from '../../flow/index.ts'
-import { effectOf } from '../../guard/confirmation.ts'
+import { effectOf, type Selected } from '../../guard/confirmation.ts'
 import { CODES, type ErrorCode, type Problem, render, type SourceLocation, ToolError } from '../../record/errors.ts'
 import { type CheckRecord, errorBeyondSteps, type RunRecord, type StepRecord } from '../../record/index.ts'
 import {
@@ -23,7 +22,6 @@ import {
   run,
   type Typed,
 } from '../../run/index.ts'
-import { mayRunUnnamed } from '../../run/selection.ts'
 import { machineOf, proxyOf } from '../provenance.ts'
 
 declare module 'vitest' {
@@ -56,6 +54,8 @@ export class FlowTests {
   readonly #steps = new Map<string, PromiseWithResolvers<StepRecord | undefined>>()
   /** the reason by workflow id */
   readonly #notRun = new Map<string, string>()
+  /** the reason of all others, where none is ready */
+  #notRunByDefault: string | undefined
   readonly #stop = new AbortController()
   readonly #interrupt = () => this.#stop.abort()
   #running: Promise<RunRecord | undefined> | undefined
@@ -69,21 +69,28 @@ export class FlowTests {
     const chosen = file.tasks.filter((task) => task.mode !== 'skip').map(({ name }) => name)
     const { promise: prepared, resolve } = Promise.withResolvers<void>()
     try {
-      for (const [workflowId, because] of await notRun(this.#settings)) this.#notRun.set(workflowId, because)
-      const workflows = chosen.filter((name) => !this.#notRun.has(name))
-      if (workflows.length === 0) return
-      this.#running = this.#run(workflows, resolve)
+      this.#running = this.#run(chosen, resolve)
       await Promise.race([prepared, this.#running])
     } catch (error) {
       this.#running = undefined
+      if (this.#isNotReady(error)) return
       throw error instanceof ToolError ? errorOf(error.problems, this.#settings, undefined, error.warnings) : error
     }
+  }
+
+  /** Whether a flow that was not named lacks only what it is given, as in a run without names: its tests are skipped. */
+  #isNotReady(error: unknown): boolean {
+    if (this.#settings.isNamed || !(error instanceof ToolError)) return false
+    const [{ code, message }] = error.problems
+    if (error.problems.some((one) => one.code !== code) || code !== 'PRECONDITION') return false
+    this.#notRunByDefault = message
+    return true
   }
 
   /** The test of one step or case. */
   step(workflowId: string, stepId: string): (context: TestContext) => Promise<void> {
     return async (context) => {
-      const because = this.#notRun.get(workflowId)
+      const because = this.#notRun.get(workflowId) ?? this.#notRunByDefault
       if (because !== undefined) context.skip(because)
       context.signal.addEventListener('abort', this.#interrupt)
       const finished = this.#finished(workflowId, stepId).promise
@@ -119,7 +126,7 @@ export class FlowTests {
   }
 
   async #run(workflows: readonly string[], prepared: () => void): Promise<RunRecord | undefined> {
-    const { file, folder, root, twin, version, provenance, runId } = this.#settings
+    const { file, isNamed, folder, root, twin, version, provenance, runId } = this.#settings
     // Each flow has a twin and a vault of its own, since flows may run at the same time.
     const own = twin && (await mkdtemp(join(tmpdir(), 'thredd-vitest-')))
     process.on('SIGINT', this.#interrupt)
@@ -127,12 +134,14 @@ export class FlowTests {
     try {
       const request = await resolveRequest({
         environment: environmentOf(this.#settings, own && join(own, 'vault')),
-        selection: { flows: [file], workflow: workflows, folders: [folder, root] },
+        selection: { flows: [file], isNamed, workflow: workflows, folders: [folder, root] },
         permissions: {
           confirm: process.env.THREDD_CONFIRM,
           registerAgain: process.env.THREDD_REGISTER_AGAIN === 'true',
         },
       })
+      for (const one of request.mustBeNamed) this.#notRun.set(one.workflow.workflowId, nameIt(one, request.environment))
+      if (request.selection.length === 0) return undefined
       let record: RunRecord | undefined
       await run(request, {
         version,
@@ -161,28 +170,20 @@ export class FlowTests {
   #follower(prepared: () => void): (event: RunEvent | PreparedEvent | GivenEvent) => void {
     let current = ''
     return (event) => {
-      if (event.type === 'prepared') prepared()
+      if (event.type === 'prepared') {
+        for (const { workflowId, because } of event.waiting) this.#notRun.set(workflowId, because)
+        prepared()
+      }
       if (event.type === 'workflow-started') current = event.planned.workflow.workflowId
       if (event.type === 'step-finished') this.#finished(current, event.step.stepId).resolve(event.step)
     }
   }
 }
 
-/** The workflows that would change a client and are not named on the command line, each with the reason. */
-async function notRun(settings: Settings): Promise<ReadonlyMap<string, string>> {
-  if (settings.isNamed) return new Map()
-  const environment = await loadEnvironment(environmentOf(settings))
-  const flow = await readFlow(settings.file)
-  const name = basename(settings.file).replace(/\.arazzo\.yaml$/, '')
-  const theirs = flow.workflows.map((workflow) => ({ flow, workflow }))
-  return new Map(
-    theirs
-      .filter((one) => !mayRunUnnamed(one, environment))
-      .map((one) => [
-        one.workflow.workflowId,
-        `would ${effectOf(one)} a client on "${environment.name}": name it, as in vitest run ${name}`,
-      ]),
-  )
+/** Why a workflow that would change a client does not run. */
+function nameIt(one: Selected, environment: Environment): string {
+  const name = basename(one.flow.file).replace(/\.arazzo\.yaml$/, '')
+  return `would ${effectOf(one)} a client on "${environment.name}": name it, as in vitest run ${name}`
 }
 
 function environmentOf({ environment, folder, root }: Settings, vault?: string): Typed['environment'] {
