@@ -8,6 +8,7 @@ import { decoded } from '../record/coding.ts'
 import type { Change, ChangeMade } from '../record/effect.ts'
 import { fail } from '../record/errors.ts'
 import { type Command, shellWord } from '../record/hints.ts'
+import { refusalOf } from '../record/refusals.ts'
 import type { Registration, Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, mayDeleteClientOf, type Selected } from './confirmation.ts'
 
@@ -99,7 +100,7 @@ export class RunVault {
       keep: async (answer) => {
         const kept = await intent.keep(answer)
         const outcome = outcomeOf(answer)
-        if (effect === 'register' && outcome === undefined)
+        if (effect === 'register' && isDuplicate(answer))
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
@@ -225,11 +226,18 @@ function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome
   return status >= 500 || status === 408 || status < 200 ? 'unknown' : undefined
 }
 
-/** A server that refuses a registration seldom says whether the client is there; what the vault holds helps to tell. */
+/** Whether a registration was refused as one of a client that is there already. */
+function isDuplicate({ status, body, coding }: Omit<Parameters<VaultPort['keep']>[0], 'step'>): boolean {
+  const content = decoded(body, coding)
+  return content.ok && refusalOf({ status, body: content.bytes.toString('utf8') }) === 'registered'
+}
+
+/** A server that refuses a duplicate seldom says which client is there; what the vault holds helps to tell. */
 function whatTheVaultHolds(registration: Registration | undefined, clientId: string, command: Command): string {
+  const refused = 'the registration was refused as servers refuse a second client of one application'
   if (registration !== undefined) {
     const { keptAt, runId } = registration
-    return `the registration was refused; the vault holds a registration of "${registration.clientId}", kept at ${keptAt} by run ${runId}`
+    return `${refused}; the vault holds a registration of "${registration.clientId}", kept at ${keptAt} by run ${runId}`
   }
-  return `the registration was refused, and the vault holds none of "${clientId}": if the client was registered elsewhere, for example with Postman, ${command('import')} brings its registration variables; a client that Thredd alone can delete: ${command('askToDelete')}`
+  return `${refused}, and the vault holds none of "${clientId}": if the client was registered elsewhere, for example with Postman, ${command('import')} brings its registration variables; a client that Thredd alone can delete: ${command('askToDelete')}`
 }

@@ -26,7 +26,8 @@ let folder: string
 /** what the vault of "uat" held of calls without an answer when the last request came in */
 let openCalls: readonly { readonly effect: string; readonly method: string; readonly way: string }[]
 let losesAnswers: boolean
-let refusesRegistrations: boolean
+/** how registrations are refused: status and `error`; undefined: they are not */
+let refusedBy: readonly [status: number, error: string] | undefined
 /** how many tokens the server has issued */
 let issued = 0
 /** registrations are answered when this resolves */
@@ -48,8 +49,8 @@ beforeAll(async () => {
     openCalls = await (await vaultOf('uat')).unsettled()
     if (method === 'POST') await answersWhen
     if (losesAnswers) response.destroy()
-    else if (method === 'POST' && refusesRegistrations)
-      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}')
+    else if (method === 'POST' && refusedBy !== undefined)
+      response.writeHead(refusedBy[0], { 'content-type': 'application/json' }).end(`{"error":"${refusedBy[1]}"}`)
     else if (method === 'GET') response.end()
     else if (method === 'DELETE') response.writeHead(204).end()
     else {
@@ -67,7 +68,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 beforeEach(async () => {
   folder = await realpath(await mkdtemp(join(tmpdir(), 'thredd-accidents-')))
   losesAnswers = false
-  refusesRegistrations = false
+  refusedBy = undefined
   answersWhen = undefined
   await writeFile(join(folder, 'ca.crt'), ca)
   await flows('register', 'read', 'delete')
@@ -192,7 +193,7 @@ test('a workflow that registers and deletes leaves a client alone that another w
   const { file } = await run(request, {
     ...caller,
     onEvent: ({ type }) => {
-      if (type === 'workflow-finished') refusesRegistrations = true
+      if (type === 'workflow-finished') refusedBy = [400, 'invalid_request']
     },
   })
 
@@ -206,7 +207,7 @@ test('a workflow that registers and deletes leaves a client alone that another w
 test('a confirmation is for what a workflow is named for, and not for the client that it finds in place of its own', async () => {
   await flow('passing', passing())
   await sent({ env: 'uat', flows: ['register'] })
-  refusesRegistrations = true
+  refusedBy = [400, 'invalid_request']
   const before = server.requests.length
 
   await start({ env: 'uat', flows: ['passing'], confirm: 'ours', registerAgain: true })
@@ -509,20 +510,43 @@ test('a registration leaves the message for Thredd in the record and in a file',
   expect(await readFile(join(file, '..', 'message-to-thredd.txt'), 'utf8')).toBe(message?.text)
 })
 
-test('a refused registration asks Thredd for nothing, and says what the vault holds', async () => {
-  refusesRegistrations = true
+const REFUSED = 'the registration was refused as servers refuse a second client of one application'
+const DUPLICATES = [
+  [400, 'invalid_client_metadata'],
+  [400, 'invalid_request'],
+  [409, 'conflict'],
+] as const
+
+test.for(DUPLICATES)('a duplicate (%i %s) asks Thredd for nothing, and says what the vault holds', async (refused) => {
+  refusedBy = refused
   const empty = recordIn((await start({ env: 'uat', flows: ['register'] })).file)
   expect(empty.messagesToThredd).toBeUndefined()
-  expect(empty.warnings.join()).toContain('the registration was refused, and the vault holds none of "ours"')
+  expect(empty.warnings.join()).toContain(
+    `${REFUSED}, and the vault holds none of "ours": if the client was registered elsewhere, for example with Postman, thredd vault import <file> --env uat brings`,
+  )
 
-  refusesRegistrations = false
+  refusedBy = undefined
   await start({ env: 'uat', flows: ['register'] })
-  refusesRegistrations = true
+  refusedBy = refused
   const again = recordIn((await start({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })).file)
   expect(again.messagesToThredd).toBeUndefined()
-  expect(again.warnings.join()).toMatch(
-    /the registration was refused; the vault holds a registration of "ours", kept at \S+ by run /,
-  )
+  expect(again.warnings.join()).toContain(`${REFUSED}; the vault holds a registration of "ours", kept at `)
+})
+
+test.for([
+  [400, 'invalid_software_statement'],
+  [400, 'unapproved_software_statement'],
+  [400, 'invalid_scope'],
+  [401, 'invalid_token'],
+  [403, 'access_denied'],
+  [404, 'not_found'],
+  [429, 'slow_down'],
+] as const)('another refusal (%i %s) says nothing of a client that would be there', async (refused) => {
+  refusedBy = refused
+  const { file } = await start({ env: 'uat', flows: ['register'] })
+
+  expect(recordIn(file).warnings.join()).not.toMatch(/was refused|vault import|message delete/)
+  expect(recordIn(file).messagesToThredd).toBeUndefined()
 })
 
 interface Situation {
