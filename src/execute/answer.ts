@@ -14,8 +14,6 @@ export interface ParsedAnswer {
   readonly malformed?: { readonly expected: string; readonly found: string } | undefined
   /** why the body cannot be read, so that nothing can be said of the answer */
   readonly unreadable?: Problem | undefined
-  /** the text of JSON that is not judged: it is not kept, but its secrets may come again */
-  readonly unread?: string
   /** JSON that is too large to be judged: what must be undone may be named in it */
   readonly beyond?: unknown
 }
@@ -40,11 +38,10 @@ export function readAnswer({ status, headers, body }: Answer, host: string): Par
   if (text === '') return { status, headers, body: undefined }
   const json = readJson(text)
   if (json.ok) return { status, headers, body: json.value }
-  if (json.is === 'too large')
-    return { ...unreadable(json.is, `JSON ${json.what}`), unread: text, beyond: parsedSoon(text) }
+  if (json.is === 'too large') return { ...unreadable(json.is, `JSON ${json.what}`), beyond: parsedSoon(text) }
   if (json.is === 'not exact') {
     const what = `JSON with the number ${json.what}, which cannot be kept as it is written`
-    return { ...unreadable(json.is, what), unread: text, beyond: parsedSoon(text) }
+    return { ...unreadable(json.is, what), beyond: parsedSoon(text) }
   }
   const isOther = charsetOf(headers) !== undefined || text.includes('\0')
   return { status, headers, body: text, malformed: isOther ? notUtf8(headers) : { expected: 'JSON', found: json.what } }

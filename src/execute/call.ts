@@ -18,12 +18,13 @@ import {
   plainValue,
   type VaultMember,
 } from '../plan/index.ts'
+import { readable } from '../record/coding.ts'
 import { type Change, type Effect, isChange, isStronger } from '../record/effect.ts'
 import { bugOf, fail, type Problem, ToolError } from '../record/errors.ts'
 import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
-import type { Delivery, Outgoing, Transport } from '../transport/transport.ts'
+import type { Answer, Delivery, Outgoing, Received, Transport } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
 import { bareExchangeOf, exchangeOf } from './exchange.ts'
 import {
@@ -195,6 +196,7 @@ export class Call {
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
       const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
+      if (delivery.received !== undefined) this.#learnReceived(delivery.received)
       this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
       if (news.status === 'rejected') throw news.reason
       return this.#judgeFailure(
@@ -252,7 +254,7 @@ export class Call {
     try {
       const answer = readAnswer(delivery.answer, URL.parse(outgoing.url)?.host ?? outgoing.url)
       this.#answer = answer
-      this.#learn(answer)
+      this.#learn(answer, delivery.answer)
       this.#exchanges.push(exchangeOf(outgoing, delivery, answer, redactor))
       return answer
     } catch (error) {
@@ -332,13 +334,22 @@ export class Call {
     }
   }
 
-  /** Learns the secrets in an answer, before anything of it is kept or shown. */
-  #learn(answer: ParsedAnswer): void {
+  /** Learns the secrets in an answer, judged or not, before anything of it is kept or shown. */
+  #learn(answer: ParsedAnswer, { body, beside }: Answer): void {
     const { redactor } = this.#ports
-    redactor.learn(answer.body, answer.headers)
-    if (answer.unread !== undefined) redactor.learnUnread(answer.unread)
+    const { text, isWhole } = readable(body, { coding: codingOf(answer.headers) })
+    redactor.learn(answer.body, [...answer.headers, ...(beside ?? [])], text)
+    if (!isWhole) redactor.missed()
     if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
       redactor.add({ value: answer.body, name: 'jwt' })
+  }
+
+  /** The same for what arrived of an answer that cannot be read as HTTP. */
+  #learnReceived({ bytes, coding, bodyAt, isChunked }: Received): void {
+    const { redactor } = this.#ports
+    const { text, isWhole } = readable(bytes.subarray(bodyAt), { coding, isChunked })
+    redactor.learn(Buffer.from(bytes).toString(), [], text)
+    if (!isWhole) redactor.missed()
   }
 
   /** A call without an answer gives no verdict, unless the step expects its certificate to be refused. */

@@ -18,7 +18,7 @@ export function exchangeOf(
   return {
     request: {
       method: outgoing.method,
-      url: redactor.value(outgoing.url),
+      url: redactor.url(outgoing.url),
       headers: redactor.headers(delivery.sentHeaders ?? outgoing.headers),
       body: recordedBody(Buffer.from(outgoing.body ?? ''), readRequestBody(outgoing), redactor),
     },

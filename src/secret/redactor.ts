@@ -5,29 +5,18 @@
 import { createHmac } from 'node:crypto'
 import { isPanNumber } from './card-number.ts'
 import { Finder, formOf } from './finder.ts'
+import { DEEPEST, eachLeaf, parsedJson, secretsIn, secretsInHeaders, slotOf } from './learn.ts'
 import { Secret } from './secret.ts'
 import { PAN_MASK, type Replace, RULES, type Rule, shapesOfSecrets, signatureOf, withoutShapes } from './shapes.ts'
-import {
-  COOKIE_HEADERS,
-  CREDENTIAL_HEADERS,
-  normalName,
-  PRIVATE_JWK_MEMBERS,
-  SCHEMES,
-  type Slot,
-  Slots,
-} from './slots.ts'
-import { slotsIn } from './texts.ts'
+import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
+import { replaced, slotsIn } from './texts.ts'
 import { bitsOf, isSearched } from './worth.ts'
 
 /** The version of the rules, which is printed in the record. */
 export const REDACTION_VERSION = 'v3'
 
-/** Levels of data: no answer of these servers has a fifth of them. */
-const DEEPEST = 128
-/** Values that are learned from one exchange: beyond it they are hidden by their slots alone. */
+/** Values that are learned from one exchange. */
 const MOST_LEARNED = 2000
-/** Characters of JSON in a text that are read as data. */
-const LONGEST_JSON = 1024 * 1024
 /** Of a value that is hidden wherever it is a whole leaf: a shorter one is any number or word. */
 const [SHORTEST_WORD, SHORTEST_NUMBER] = [3, 4]
 /** Of items that may make a secret together: how many, and how long each may be. */
@@ -41,6 +30,7 @@ const SHOWN = new RegExp(
 )
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_ENCODED = '[encoded too deeply to be searched]'
+const UNKNOWN = '[not shown: an answer held more secrets than are learned]'
 
 interface Known {
   readonly mask: string
@@ -57,6 +47,8 @@ export class Redactor {
   /** forms of what is ours and no secret, whatever a server calls it */
   #own = ''
   readonly #ownSeen = new Set<string>()
+  /** not every secret of the answers is known */
+  #hasMissed = false
   readonly #masks = new Set<string>()
   readonly #replaced = Object.fromEntries(Object.keys(RULES).map((rule) => [rule, 0])) as Record<Rule, number>
 
@@ -129,57 +121,24 @@ export class Redactor {
     return this.#finder.add(secret, found)
   }
 
-  /** Takes note of every secret in a request or an answer; call it before any of it is kept. */
-  learn(value: unknown, headers: readonly (readonly [string, string])[] = []): void {
-    const note = this.#notes()
-    for (const [name, text] of headers) {
-      for (const part of partsOfHeader(name, text, this.#slots)) note(part, name)
-      for (const one of slotsIn(text, this.#slots)) note(one.value, one.name)
-    }
-    this.#note(value, note, 0)
-  }
-
-  /** The same for JSON that cannot be judged: by its members as far as they can be read, and by the slots of its text. */
-  learnUnread(text: string): void {
-    const note = this.#notes()
-    this.#note(text, note, 0)
-    for (const one of slotsIn(text, this.#slots)) note(one.value, one.name)
-  }
-
-  /** Takes note of a secret, unless of one exchange too many were learned. */
-  #notes(): (text: string, name: string) => void {
+  /**
+   * Takes note of the secrets in a request or an answer; call it before any of it is kept. `unread` is the whole text of an
+   * answer, also of one that cannot be parsed.
+   */
+  learn(value: unknown, headers: readonly (readonly [string, string])[] = [], unread = ''): void {
     let left = MOST_LEARNED
-    return (text, name) => {
-      if (left > 0 && this.#search(text, normalName(name))) left -= 1
+    const note = (text: string, name: string) => {
+      if (left === 0) this.#hasMissed ||= isSearched(text) && !this.#values.has(text)
+      else if (this.#search(text, normalName(name))) left -= 1
     }
+    secretsInHeaders(headers, this.#slots, note)
+    secretsIn(value, this.#slots, note)
+    if (unread !== '') secretsIn(unread, this.#slots, note)
   }
 
-  #note(value: unknown, note: (text: string, name: string) => void, depth: number): void {
-    if (depth > DEEPEST) return
-    if (typeof value === 'string') {
-      const parsed = parsedJson(value)
-      if (parsed !== undefined) this.#note(parsed, note, depth + 1)
-      else for (const one of slotsIn(value, this.#slots)) note(one.value, one.name)
-    } else if (Array.isArray(value)) {
-      for (const item of value) this.#note(item, note, depth + 1)
-    } else if (typeof value === 'object' && value !== null) {
-      for (const [name, member] of Object.entries(value)) {
-        const slot = this.#slotOf(name, value)
-        if (slot !== undefined)
-          eachLeaf(member, (leaf) => {
-            const parts = partsOfHeader(name, String(leaf), this.#slots)
-            // A private member of a key has a name that is a slot nowhere else.
-            for (const part of parts.length === 0 ? [String(leaf)] : parts) note(part, name)
-          })
-        this.#note(member, note, depth + 1)
-      }
-    }
-  }
-
-  #slotOf(name: string, owner: object): Slot | undefined {
-    if ('kty' in owner && typeof owner.kty === 'string' && PRIVATE_JWK_MEMBERS.includes(name)) return 'any'
-    if (name === 'value' && 'name' in owner && typeof owner.name === 'string') return this.#slots.of(owner.name)
-    return this.#slots.of(name)
+  /** Of an answer more was left out than can be learned from: from now on a text of a server that may be a secret is hidden. */
+  missed(): void {
+    this.#hasMissed = true
   }
 
   /** A text of ours that may quote others: without every known secret, JWT signature, credential, private key and PAN. */
@@ -243,7 +202,7 @@ export class Redactor {
     return Object.fromEntries(
       Object.entries(value).map(([key, member]) => [
         this.#leaf(key),
-        this.#redact(member, this.#slotOf(key, value), key, depth + 1),
+        this.#redact(member, slotOf(key, value, this.#slots), key, depth + 1),
       ]),
     )
   }
@@ -285,9 +244,20 @@ export class Redactor {
     if (parsed !== undefined) {
       const before = this.hidden
       const cleaned = this.value(parsed)
-      return this.hidden === before ? text : JSON.stringify(cleaned)
+      if (this.hidden !== before) return JSON.stringify(cleaned)
     }
-    return this.text(this.#withoutSlots(text))
+    const shown = this.text(this.#withoutSlots(text))
+    return this.#hasMissed && shown === text && this.#mayBeSecret(text) ? this.#count('unknown', UNKNOWN) : shown
+  }
+
+  #mayBeSecret(text: string): boolean {
+    return isSearched(text) && !this.#own.includes(formOf(text))
+  }
+
+  /** The URL of a request. Where it goes is shown also where nothing else of it may be. */
+  url(url: string): string {
+    const shown = this.#leaf(url)
+    return URL.canParse(shown) ? shown : `${URL.parse(url)?.origin ?? ''}/${shown}`
   }
 
   headers(headers: readonly (readonly [string, string])[]): [string, string][] {
@@ -394,65 +364,9 @@ export interface Structure {
   readonly isValue: (line: string, place: number) => boolean
 }
 
-interface Replacement {
-  /** in bytes of UTF-8, in their order */
-  readonly start: number
-  readonly end: number
-  /** undefined: it stays */
-  readonly by: (() => string) | undefined
-}
-
-function replaced(text: string, replacements: readonly Replacement[]): string {
-  if (replacements.length === 0) return text
-  const bytes = Buffer.from(text)
-  let result = ''
-  let end = 0
-  for (const { start, end: next, by } of replacements) {
-    if (by === undefined || start < end) continue
-    result += bytes.toString('utf8', end, start) + by()
-    end = next
-  }
-  return result + bytes.toString('utf8', end)
-}
-
 /** A name from a server may hold a secret itself. */
 function shownName(name: string): string {
   const shown = name.replace(/[^\w-]/g, '')
   if (shown.length <= LONGEST_NAME && bitsOf(shown) < 48 && shown !== '') return shown
   return normalName(name).split('_').at(-1)?.slice(0, 16) || 'secret'
-}
-
-/** Of a header that holds more than the secret, the secrets: the values of cookies, the credentials after their scheme. */
-function partsOfHeader(name: string, text: string, slots: Slots): readonly string[] {
-  const lower = name.toLowerCase()
-  if (CREDENTIAL_HEADERS.some((one) => lower.endsWith(one))) {
-    const credentials = text.replace(/^[A-Za-z][\w-]*\s+/, '')
-    const quoted = [...credentials.matchAll(/"([^"]*)"/g)].map(([, part = '']) => part)
-    return quoted.length === 0 ? [credentials] : quoted
-  }
-  if (COOKIE_HEADERS.includes(lower)) {
-    const pairs = lower === 'cookie' ? text.split(';') : [text.split(';')[0] ?? '']
-    return pairs.flatMap((pair) => {
-      const [first = '', ...rest] = pair.trim().split('=')
-      return rest.length === 0 ? [first] : [first, rest.join('=')]
-    })
-  }
-  return slots.of(name) === undefined ? [] : [text]
-}
-
-function eachLeaf(value: unknown, tell: (leaf: string | number | boolean) => void, depth = 0): void {
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') tell(value)
-  else if (typeof value === 'object' && value !== null && depth <= DEEPEST)
-    for (const member of Object.values(value)) eachLeaf(member, tell, depth + 1)
-}
-
-/** An object or a list. */
-function parsedJson(text: string): unknown {
-  if (!/^\s{0,64}[[{]/.test(text) || text.length > LONGEST_JSON) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? value : undefined
-  } catch {
-    return undefined
-  }
 }

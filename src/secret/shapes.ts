@@ -13,6 +13,7 @@ export const RULES = {
   key: 'private keys',
   pan: 'digits that have the shape of a card number',
   partial: 'texts encoded more deeply than is decoded',
+  unknown: 'random texts after an answer with more secrets than are learned',
 } as const
 
 export type Rule = keyof typeof RULES

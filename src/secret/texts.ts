@@ -99,7 +99,7 @@ interface Named {
 type Reader = (plain: string, named: Named) => readonly [start: number, end: number] | undefined
 
 /** The first that finds a value decides. */
-const READERS: readonly Reader[] = [header, quoted, unquotedMember, element, input, field, sentence]
+const READERS: readonly Reader[] = [header, quoted, unquotedMember, element, input, pair, field, sentence]
 
 function valueAfter(plain: string, named: Named): readonly [number, number] | undefined {
   for (const read of READERS) {
@@ -193,6 +193,29 @@ function element(plain: string, { start, end, slot }: Named): readonly [number, 
   return slot === 'any' || isNoWord(plain.slice(from, to).trim()) ? [from, to] : undefined
 }
 
+/** Between a name and its value where both are marked up: members, parts of a form, elements of a list of properties. */
+const BETWEEN =
+  /["']\s{0,8},\s{0,8}["']value["']\s{0,8}:\s{0,8}["']|["'][^\r\n]{0,128}\r?\n(?:[A-Za-z-]{1,32}:[^\r\n]{0,128}\r?\n){0,4}\r?\n|["'][^<>]{0,128}>(?=[^<\s])|<\/\w{1,20}>\s{0,32}<\w{1,20}>/y
+/** `name="…"`, `"name":"…"` or `<key>…`: the value follows. */
+const IS_NAMED = /(?:\bname["']?\s{0,4}[:=]\s{0,4}["']|<(?:key|name)>)$/i
+const VALUE_END = /["'<\r\n]/g
+/** The other way round. */
+const VALUE_BEFORE = /["']value["']\s{0,8}:\s{0,8}"([^"\r\n]{1,400})"\s{0,8},\s{0,8}["']name["']\s{0,8}:\s{0,8}["']$/
+
+/** `{"name":"client_secret","value":"…"}`, in either order, `name="client_secret"` of a part of a form and of XML */
+function pair(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (!IS_NAMED.test(plain.slice(Math.max(0, start - 16), start))) return undefined
+  const from = after(plain, BETWEEN, end)
+  if (from !== -1) {
+    const to = next(plain, VALUE_END, from)
+    return slot === 'any' || isNoWord(plain.slice(from, to)) ? [from, to] : undefined
+  }
+  const before = VALUE_BEFORE.exec(plain.slice(Math.max(0, start - TAG_BEFORE), start))
+  if (before === null) return undefined
+  const first = start - before[0].length + before[0].indexOf(before[1] ?? '', '"value":'.length)
+  return [first, first + (before[1] ?? '').length]
+}
+
 const NAMED_INPUT = /\b(?:name|id)\s{0,4}=\s{0,4}["']?$/i
 const VALUE = /\bvalue\s{0,4}=\s{0,4}(["']?)/i
 /** Characters of a tag before and after its name. */
@@ -243,4 +266,26 @@ function sentence(plain: string, { end, slot }: Named): readonly [number, number
 
 function isNoWord(value: string): boolean {
   return (value.length >= 3 && /[0-9]/.test(value)) || bitsOf(value.slice(0, 512)) >= NO_WORD
+}
+
+interface Replacement {
+  /** in bytes of UTF-8, in their order */
+  readonly start: number
+  readonly end: number
+  /** undefined: it stays */
+  readonly by: (() => string) | undefined
+}
+
+/** The text with other texts in the place of some of its bytes. */
+export function replaced(text: string, replacements: readonly Replacement[]): string {
+  if (replacements.length === 0) return text
+  const bytes = Buffer.from(text)
+  let result = ''
+  let end = 0
+  for (const { start, end: next, by } of replacements) {
+    if (by === undefined || start < end) continue
+    result += bytes.toString('utf8', end, start) + by()
+    end = next
+  }
+  return result + bytes.toString('utf8', end)
 }

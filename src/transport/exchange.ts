@@ -2,7 +2,7 @@
 import type { Agent, Dispatcher } from 'undici'
 import type { Connection, Connections } from './connections.ts'
 import { ConnectFailure, failureOf, GaveUp, type Situation } from './failure.ts'
-import { receivedFrom } from './received.ts'
+import { interimHeaders, receivedFrom } from './received.ts'
 import type { Target } from './target.ts'
 import type { Delivery, Outgoing, SendOptions } from './transport.ts'
 
@@ -56,6 +56,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #status = 0
   #headers: [string, string][] = []
+  #trailers: [string, string][] = []
   readonly #chunks: Buffer[] = []
   #size = 0
   #isSettled = false
@@ -112,7 +113,8 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     else if (!this.#isSettled) this.#chunks.push(chunk)
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(ended: Dispatcher.DispatchController): void {
+    this.#trailers = pairs(ended.rawTrailers)
     this.#settle('answered')
   }
 
@@ -126,8 +128,10 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     this.#options.signal.removeEventListener('abort', this.#interrupt)
     if (outcome === 'answered') {
-      this.#connection?.wire.forget()
-      const answer = { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#chunks) }
+      const { wire } = this.#connection ?? {}
+      const beside = [...(wire?.interim ? interimHeaders(wire.received) : []), ...this.#trailers]
+      wire?.forget()
+      const answer = { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#chunks), beside }
       const delivery = { kind: 'answered' as const, answer, ...this.#evidence(undefined) }
       // undici frees the connection one turn after the answer; a request sent sooner would open another one.
       queueMicrotask(() => setImmediate(this.#resolve, delivery))

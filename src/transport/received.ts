@@ -38,6 +38,12 @@ function startOfFinal(bytes: Buffer): number {
   return start
 }
 
+/** The headers of the interim answers before the final one. */
+export function interimHeaders(bytes: Buffer): [name: string, value: string][] {
+  const lines = bytes.toString('latin1', 0, startOfFinal(bytes)).split('\r\n')
+  return lines.flatMap((line) => (line.includes(':') ? [[nameOf(line).toLowerCase(), valueIn(line)]] : []))
+}
+
 export interface Head {
   /** status line and headers, without what ends a line */
   readonly lines: readonly string[]

@@ -16,6 +16,8 @@ export interface Answer {
   /** as received, names lower-case, repeated headers repeated */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: Uint8Array
+  /** headers of interim answers before it, and trailers: none of it is judged */
+  readonly beside?: Answer['headers']
 }
 
 /** What arrived of an answer that the HTTP parser has refused, or that ended too early. */

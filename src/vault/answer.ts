@@ -1,6 +1,6 @@
 /** What an answer says that was kept as it came. Worked out when it is read, so that a mistake in reading it loses nothing. */
 import { sha256base64url } from '../identity/jwt.ts'
-import { decoded } from '../record/coding.ts'
+import { decoded, textOfBytes, withoutChunks } from '../record/coding.ts'
 import { readJson, withTexts } from '../record/json.ts'
 import type { AnswerEvent } from './event.ts'
 
@@ -95,27 +95,7 @@ function textOf({ body, encoding, coding, message }: Raw): string | undefined {
   const bytes = Buffer.from(body, encoding ?? 'utf8')
   const own = message === undefined ? bytes : bytes.subarray(message.bodyAt)
   const content = decoded(message?.isChunked ? withoutChunks(own) : own, coding, { isCut: message !== undefined })
-  return content.ok ? (inUtf16(content.bytes) ?? content.bytes.toString()) : undefined
-}
-
-/** JSON begins with an ASCII character, so a zero beside it tells that characters have two bytes. */
-function inUtf16(bytes: Buffer): string | undefined {
-  if (bytes[1] === 0) return bytes.toString('utf16le')
-  return bytes[0] === 0 && bytes.length % 2 === 0 ? Buffer.from(bytes).swap16().toString('utf16le') : undefined
-}
-
-/** As far as its chunks can be told (RFC 9112 section 7.1), and what follows them. */
-function withoutChunks(bytes: Buffer): Buffer {
-  const chunks: Buffer[] = []
-  let at = 0
-  for (;;) {
-    const line = /^[\r\n]*([0-9a-f]{1,7})[^\r\n]*\r?\n/i.exec(bytes.toString('latin1', at, at + 100))
-    const size = Number.parseInt(line?.[1] ?? '', 16)
-    if (line === null || size === 0) return Buffer.concat(line === null ? [...chunks, bytes.subarray(at)] : chunks)
-    at += line[0].length
-    chunks.push(bytes.subarray(at, at + size))
-    at += size
-  }
+  return content.ok ? textOfBytes(content.bytes) : undefined
 }
 
 /** The first object, from the outside in, that holds one of the members; with the client that those around it name. */

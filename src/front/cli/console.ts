@@ -213,7 +213,7 @@ export class Console {
     const all = count(checks.length, 'check')
     const parts = [
       `${this.#out.plain(request.method).padEnd(6)} ${response?.status ?? '---'}`,
-      new URL(request.url).host.padEnd(this.#hostWidth),
+      (URL.parse(request.url)?.host ?? '').padEnd(this.#hostWidth),
       duration(timing.totalMs),
       checks.length === 0 ? '' : passed === checks.length ? all : `${passed} of ${all}`,
     ]

@@ -111,6 +111,8 @@ export async function printToken(flags: Flags, io: TokenIo): Promise<number> {
   return print(token, { flags, io, clientId, isNew: true })
 }
 
+/** Seconds; no token lives for ten years, and some numbers make no date. */
+const LONGEST_LIFE = 10 * 365 * 24 * 60 * 60
 /** A token must outlive the call that it is used for, and clocks differ. */
 const LEAST_LIFE_MS = 30_000
 
@@ -126,11 +128,11 @@ function tokenIn(body: Uint8Array, receivedAt: Date): StoredToken | undefined {
   const answer = jsonIn(body)
   const { access_token: accessToken, expires_in: seconds, scope } = answer
   if (typeof accessToken !== 'string' || accessToken === '') return undefined
-  const life = typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : 0
+  const life = typeof seconds === 'number' && seconds > 0 ? Math.min(seconds, LONGEST_LIFE) : 0
   return {
     accessToken: new Secret(accessToken, 'access_token'),
     receivedAt: receivedAt.toISOString(),
-    expiresAt: new Date(receivedAt.getTime() + life).toISOString(),
+    expiresAt: new Date(receivedAt.getTime() + life * 1000).toISOString(),
     ...(typeof scope === 'string' ? { scope } : {}),
   }
 }

@@ -1,5 +1,6 @@
 /** The section on certificates, keys and TLS: ours, and those that servers presented. */
 import type { CertificateFacts, IdentityRecord, RecordHead, SigningKeyRecord } from '../../record/index.ts'
+import { momentOf } from '../../record/time.ts'
 import { isExpiring } from '../answer.ts'
 import type { ServerCertificate } from '../calls.ts'
 import type { Summary } from '../summary.ts'
@@ -99,15 +100,13 @@ function softwareStatements({ statements, moreStatements }: Tokens): Content {
   return (
     statements.length > 0 &&
     markup`<div class="card"><h3>Software statements</h3>${statements.map(({ token: { number, claims }, at, hash }) => {
-      const issuedAt = typeof claims.iat === 'number' ? claims.iat * 1000 : Number.NaN
-      const age = (Date.parse(at) - issuedAt) / 1000
+      const issuedAt = momentOf(claims.iat)
       return markup`<h4><a href="#token-${number}">JWT ${number}</a></h4>${pairs([
         ['issuer', text(claims.iss)],
         [
           'issued',
-          Number.isNaN(age)
-            ? undefined
-            : `${readable(new Date(issuedAt).toISOString())}, ${age.toFixed(0)} s before it was fetched`,
+          issuedAt &&
+            `${readable(issuedAt)}, ${((Date.parse(at) - Date.parse(issuedAt)) / 1000).toFixed(0)} s before it was fetched`,
         ],
         ['software_id', text(claims.software_id)],
         ['org_id', text(claims.org_id)],

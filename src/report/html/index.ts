@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { type RecordHead, verdictInWords, type WorkflowRecord } from '../../record/index.ts'
+import { momentOf } from '../../record/time.ts'
 import type { ClientHistory } from '../calls.ts'
 import type { Finding } from '../findings.ts'
 import { type JudgedRequirement, type ProvingSteps, REQUIREMENT_STANDINGS } from '../proofs.ts'
@@ -317,9 +318,8 @@ function jwts({ all, more }: Tokens): Markup {
 function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
   return (['iat', 'nbf', 'exp'] as const)
     .flatMap((name) => {
-      const seconds = claims[name]
-      const date = new Date(typeof seconds === 'number' ? seconds * 1000 : Number.NaN)
-      return Number.isNaN(date.getTime()) ? [] : [`${name} ${readable(date.toISOString())}`]
+      const moment = momentOf(claims[name])
+      return moment === undefined ? [] : [`${name} ${readable(moment)}`]
     })
     .join(' · ')
 }

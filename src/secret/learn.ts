@@ -1,0 +1,91 @@
+/** Finds the secrets of a request or an answer by the slots in which they stand, in whatever form it has come. Pure. */
+import { COOKIE_HEADERS, CREDENTIAL_HEADERS, PRIVATE_JWK_MEMBERS, type Slot, type Slots } from './slots.ts'
+import { slotsIn } from './texts.ts'
+
+/** Levels of data: no answer of these servers has a fifth of them. */
+export const DEEPEST = 128
+/** Characters of JSON in a text that are read as data. */
+const LONGEST_JSON = 1024 * 1024
+
+/** Is told a secret, and what its slot is called. */
+export type Note = (secret: string, name: string) => void
+
+type Headers = readonly (readonly [name: string, value: string])[]
+
+export function secretsInHeaders(headers: Headers, slots: Slots, note: Note): void {
+  for (const [name, text] of headers) {
+    for (const part of partsOfHeader(name, text, slots)) note(part, name)
+    secretsInText(text, slots, note)
+  }
+}
+
+/** Of data its members, of a text its slots and what it holds as JSON. */
+export function secretsIn(value: unknown, slots: Slots, note: Note, depth = 0): void {
+  if (typeof value === 'string') {
+    // JSON that has a member twice shows only the second of them when it is parsed.
+    secretsInText(value, slots, note)
+    const parsed = depth > DEEPEST ? undefined : parsedJson(value)
+    if (parsed !== undefined) secretsIn(parsed, slots, note, depth + 1)
+  }
+  if (typeof value !== 'object' || value === null || depth > DEEPEST) return
+  for (const [name, member] of Object.entries(value)) {
+    if (!Array.isArray(value) && slotOf(name, value, slots) !== undefined)
+      eachLeaf(member, (leaf) => {
+        for (const part of partsOf(name, String(leaf), slots)) note(part, name)
+      })
+    secretsIn(member, slots, note, depth + 1)
+  }
+}
+
+function secretsInText(text: string, slots: Slots, note: Note): void {
+  for (const { name, value } of slotsIn(text, slots)) for (const part of partsOf(name, value, slots)) note(part, name)
+}
+
+/** A private member of a key has a name that is a slot nowhere else, and is its one part. */
+function partsOf(name: string, text: string, slots: Slots): readonly string[] {
+  const parts = partsOfHeader(name, text, slots)
+  return parts.length === 0 ? [text] : parts
+}
+
+/** Of a member of an object. */
+export function slotOf(name: string, owner: object, slots: Slots): Slot | undefined {
+  if ('kty' in owner && typeof owner.kty === 'string' && PRIVATE_JWK_MEMBERS.includes(name)) return 'any'
+  if (name === 'value' && 'name' in owner && typeof owner.name === 'string') return slots.of(owner.name)
+  return slots.of(name)
+}
+
+/** Of a header that holds more than the secret, the secrets: the values of cookies, the credentials after their scheme. */
+function partsOfHeader(name: string, text: string, slots: Slots): readonly string[] {
+  const lower = name.toLowerCase()
+  if (CREDENTIAL_HEADERS.some((one) => lower.endsWith(one))) {
+    const credentials = text.replace(/^[A-Za-z][\w-]*\s+/, '')
+    const quoted = [...credentials.matchAll(/"([^"]*)"/g)].map(([, part = '']) => part)
+    return quoted.length === 0 ? [credentials] : quoted
+  }
+  if (COOKIE_HEADERS.includes(lower)) {
+    const pairs = lower === 'cookie' ? text.split(';') : [text.split(';')[0] ?? '']
+    return pairs.flatMap((pair) => {
+      const [first = '', ...rest] = pair.trim().split('=')
+      return rest.length === 0 ? [first] : [first, rest.join('=')]
+    })
+  }
+  return slots.of(name) === undefined ? [] : [text]
+}
+
+export function eachLeaf(value: unknown, tell: (leaf: string | number | boolean) => void, depth = 0): void {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') tell(value)
+  else if (typeof value === 'bigint') tell(String(value))
+  else if (typeof value === 'object' && value !== null && depth <= DEEPEST)
+    for (const member of Object.values(value)) eachLeaf(member, tell, depth + 1)
+}
+
+/** An object or a list. */
+export function parsedJson(text: string): unknown {
+  if (!/^\s{0,64}[[{]/.test(text) || text.length > LONGEST_JSON) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    return undefined
+  }
+}
