@@ -1,6 +1,7 @@
 /** The answer to "may we go live?", with the reasons for it and the reservations about it. */
 import { CODES } from '../record/errors.ts'
 import type { IdentityRecord, RecordHead } from '../record/index.ts'
+import { isMandatory } from '../record/requirements.ts'
 import type { ClientHistory, Host } from './calls.ts'
 import type { Finding } from './findings.ts'
 import type { JudgedRequirement } from './proofs.ts'
@@ -64,7 +65,7 @@ function reservationsOf(
   const unanswered = clients.filter(({ outcome }) => outcome === 'unknown').length
   const partial = head.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
   const untested = requirements.filter(
-    ({ requirement, standing }) => requirement.level === 'must' && (standing === 'gap' || standing === 'not tested'),
+    ({ requirement, standing }) => isMandatory(requirement) && (standing === 'gap' || standing === 'not tested'),
   ).length
   // In class mock the offline twin is expected, and no weakness.
   const weaker = weaknesses.filter(({ flag }) => head.environment.class !== 'mock' || !flag.startsWith('offline twin'))

@@ -1,5 +1,5 @@
 /** What a person has to look at: checks that failed or warned, and what kept a verdict from being reached. */
-import type { Requirement } from '../record/clauses.ts'
+
 import { isChange } from '../record/effect.ts'
 import { CODES, type ErrorCode } from '../record/errors.ts'
 import type { Command } from '../record/hints.ts'
@@ -10,6 +10,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record/index.ts'
+import type { Requirement } from '../record/requirements.ts'
 import { decidedBy } from './proofs.ts'
 import type { StepRef } from './standing.ts'
 import { wayOut } from './way-out.ts'
@@ -80,7 +81,7 @@ function findingsOf(step: StepRecord, ref: StepRef, command: Command): Finding[]
         found,
         level,
         clauses,
-        requirements: decidedBy(step, [check]),
+        requirements: decidedBy(workflowId, step, [check]),
         impact: impactOf(check),
         remedy: check.status === 'fail' || check.id === 'scopes' ? wayOut(step, command) : undefined,
       }

@@ -2,8 +2,17 @@
  * Which steps of a run prove which requirement of the catalogue. Steps are counted, and only the first few are kept by name,
  * so that memory does not grow with the run.
  */
-import { type Clause, clauseOf, REQUIREMENTS, type Requirement } from '../record/clauses.ts'
+import { type Clause, clauseOf } from '../record/clauses.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
+import {
+  ANY,
+  type Decision,
+  decide,
+  type Proof,
+  proofsIn,
+  REQUIREMENTS,
+  type Requirement,
+} from '../record/requirements.ts'
 import type { StepRef } from './standing.ts'
 import { count } from './words.ts'
 
@@ -35,138 +44,176 @@ export interface JudgedRequirement {
   readonly steps: ProvingSteps
 }
 
-/** The requirements that a check of this step decides, in the order of the catalogue. */
-export function decidedBy(step: StepRecord, checks: readonly CheckRecord[]): readonly Requirement[] {
-  const found = new Set<Requirement>()
-  // A request that was altered on purpose proves nothing about an unaltered one.
-  const isGood = step.case === undefined || step.case.control
-  for (const { id, title, clauses } of checks) {
-    for (const clause of clauses) found.add(BY_ID.get(clause) as Requirement)
-    if (!isGood) continue
-    for (const name of [id, title])
-      for (const one of BY_CHECK.get(`${step.operation?.operationId} ${name}`) ?? []) found.add(one)
-  }
-  return [...found].filter((one) => one !== undefined).sort((a, b) => orderOf(a) - orderOf(b))
+interface Claim {
+  readonly requirement: Requirement
+  readonly proof: Proof
 }
 
-const BY_ID: ReadonlyMap<string, Requirement> = new Map(REQUIREMENTS.map((one) => [one.id, one]))
-const BY_CHECK: ReadonlyMap<string, readonly Requirement[]> = new Map(
+/** By `<workflowId>/<stepId>`, what a check there proves. */
+const CLAIMS: ReadonlyMap<string, readonly Claim[]> = new Map(
   [
     ...Map.groupBy(
-      REQUIREMENTS.flatMap((one) => one.proof.map(({ operation, check }) => ({ one, key: `${operation} ${check}` }))),
-      ({ key }) => key,
+      REQUIREMENTS.flatMap((requirement) =>
+        proofsIn(requirement.proof).flatMap((proof) =>
+          proof.at.map((place) => ({ place, claim: { requirement, proof } })),
+        ),
+      ),
+      ({ place }) => place,
     ),
-  ].map(([key, rows]) => [key, rows.map(({ one }) => one)]),
+  ].map(([place, rows]) => [place, rows.map(({ claim }) => claim)]),
 )
-const ORDER: ReadonlyMap<Requirement, number> = new Map(REQUIREMENTS.map((one, index) => [one, index]))
-/** every requirement id and clause in the catalogue */
-const KNOWN: ReadonlySet<string> = new Set(REQUIREMENTS.flatMap(({ id, clause }) => [id, clause]))
 
-function orderOf(requirement: Requirement): number {
-  return ORDER.get(requirement) ?? 0
+/** The requirements that these checks of a step decide, in the order of the catalogue. */
+export function decidedBy(
+  workflowId: string,
+  step: StepRecord,
+  checks: readonly CheckRecord[],
+): readonly Requirement[] {
+  const found = (CLAIMS.get(`${workflowId}/${step.stepId}`) ?? []).filter(
+    ({ proof }) => isAnsweredAs(proof, step) && checks.some((check) => isNamed(check, proof)),
+  )
+  return [...new Set(found.map(({ requirement }) => requirement))]
 }
 
-type Status = CheckRecord['status']
+function isNamed({ id, title }: CheckRecord, { check }: Proof): boolean {
+  return id === check || title === check || (check === 'schema' && id.startsWith('schema '))
+}
+
+/** A check of an answer of another kind than the proof presupposes says nothing about the requirement. */
+function isAnsweredAs({ answered }: Proof, { exchanges }: StepRecord): boolean {
+  if (answered === 'any') return true
+  const status = exchanges.at(-1)?.response?.status
+  return status !== undefined && `${Math.floor(status / 100)}xx` === answered
+}
+
+/** What one step shows of one proof. */
+function shownBy(proof: Proof, step: StepRecord): Decision {
+  const { status, stepId, because } = step
+  if (status === 'skipped') {
+    return { standing: 'not tested', because: `"${stepId}" was skipped${because === undefined ? '' : `: ${because}`}` }
+  }
+  if (status === 'errored') return { standing: 'inconclusive', because: `"${stepId}" had no verdict` }
+  if (!isAnsweredAs(proof, step)) {
+    const answer = step.exchanges.at(-1)?.response?.status ?? 'nothing'
+    return { standing: 'not tested', because: `"${stepId}" was answered with ${answer}, not ${proof.answered}` }
+  }
+  const worst = (['fail', 'warn', 'pass'] as const).find((one) =>
+    step.checks.some((check) => check.status === one && isNamed(check, proof)),
+  )
+  if (worst === undefined) return { standing: 'not tested', because: `"${stepId}" did not come to that check` }
+  return { standing: worst, because: worst === 'fail' ? 'a check that decides it failed' : '' }
+}
+
+type Shown = { readonly [S in Decision['standing']]?: Decision }
 
 /** So many steps are named for a requirement; the table by step has all of them. */
 const MOST_STEPS = 8
 
-/** Counts the checks that decide one requirement. */
-class CheckTally {
-  checks = 0
-  /** a check failed in a step that had a verdict */
-  hasFailed = false
-  #steps = 0
-  readonly #first: Readonly<Record<Status, StepRef[]>> = { fail: [], warn: [], pass: [] }
+/** The steps with a check that decides one requirement. */
+class StepTally {
+  #count = 0
+  readonly #first: Readonly<Record<'fail' | 'warn' | 'pass', StepRef[]>> = { fail: [], warn: [], pass: [] }
 
-  /** `checks` are those of one step that decide the requirement. */
-  add(checks: readonly CheckRecord[], ref: StepRef): void {
-    const worst = worstOf((status) => checks.some((check) => check.status === status))
-    if (worst === undefined) return
-    this.checks += checks.length
-    this.#steps += 1
-    if (worst === 'fail' && ref.standing !== 'inconclusive') this.hasFailed = true
+  add(worst: 'fail' | 'warn' | 'pass', ref: StepRef): void {
+    this.#count += 1
     const first = this.#first[worst]
     if (first.length < MOST_STEPS) first.push(ref)
   }
 
-  get worst(): Status | undefined {
-    return worstOf((status) => this.#first[status].length > 0)
-  }
-
   get steps(): ProvingSteps {
     const { fail, warn, pass } = this.#first
-    return { count: this.#steps, first: [...fail, ...warn, ...pass].slice(0, MOST_STEPS) }
+    return { count: this.#count, first: [...fail, ...warn, ...pass].slice(0, MOST_STEPS) }
   }
 }
 
-function worstOf(isThere: (status: Status) => boolean): Status | undefined {
-  return (['fail', 'warn', 'pass'] as const).find(isThere)
-}
+const NO_STEPS: ProvingSteps = { count: 0, first: [] }
 
 export class ProofCollector {
-  readonly #tallies = new Map<Requirement, CheckTally>(REQUIREMENTS.map((one) => [one, new CheckTally()]))
+  readonly #shown = new Map<Proof, Shown>()
+  readonly #steps = new Map<Requirement, StepTally>()
   /** by clause, for clauses that are not in the catalogue */
-  readonly #otherTallies = new Map<string, CheckTally>()
-  /** by operation, the first step that ended without a verdict */
-  readonly #undecided = new Map<string, string>()
+  readonly #otherSteps = new Map<string, StepTally>()
+  readonly #workflows = new Set<string>()
 
-  addWorkflow({ clauses }: WorkflowRecord): void {
+  addWorkflow({ workflowId, clauses }: WorkflowRecord): void {
+    this.#workflows.add(workflowId)
     this.#addOtherClauses(clauses)
   }
 
   /** Returns the requirements that the step's checks decide. */
   addStep(step: StepRecord, ref: StepRef): readonly Requirement[] {
-    const checksOf = new Map<Requirement, CheckRecord[]>()
-    for (const check of step.checks) {
-      for (const one of decidedBy(step, [check])) checksOf.set(one, [...(checksOf.get(one) ?? []), check])
+    const decisive = new Map<Requirement, Decision[]>()
+    for (const { requirement, proof } of CLAIMS.get(`${ref.workflowId}/${step.stepId}`) ?? []) {
+      const shown = shownBy(proof, step)
+      this.#shown.set(proof, { [shown.standing]: shown, ...this.#shown.get(proof) })
+      decisive.set(requirement, [...(decisive.get(requirement) ?? []), shown])
     }
-    for (const [one, checks] of checksOf) this.#tallies.get(one)?.add(checks, ref)
+    const decided = [...decisive].flatMap(([requirement, shown]) => {
+      const worst = (['fail', 'warn', 'pass'] as const).find((one) => shown.some(({ standing }) => standing === one))
+      if (worst === undefined) return []
+      stepsOf(this.#steps, requirement).add(worst, ref)
+      return [requirement]
+    })
     this.#addOtherClauses(step.clauses ?? [])
     for (const id of this.#addOtherClauses(step.checks.flatMap(({ clauses }) => clauses))) {
       const naming = step.checks.filter(({ clauses }) => clauses.includes(id))
-      this.#otherTallies.get(id)?.add(naming, ref)
+      const worst = (['fail', 'warn', 'pass'] as const).find((one) => naming.some(({ status }) => status === one))
+      if (worst !== undefined) stepsOf(this.#otherSteps, id).add(worst, ref)
     }
-    const operation = step.operation?.operationId ?? ''
-    if (step.status === 'errored' && !this.#undecided.has(operation)) this.#undecided.set(operation, step.stepId)
-    return [...checksOf.keys()].sort((a, b) => orderOf(a) - orderOf(b))
+    return decided
   }
 
   get requirements(): readonly JudgedRequirement[] {
-    return REQUIREMENTS.map((requirement) => {
-      const tally = this.#tallies.get(requirement) ?? new CheckTally()
-      const clause = clauseOf(requirement.clause)
-      return { requirement, clause, steps: tally.steps, ...this.#judge(requirement, tally) }
-    })
+    return REQUIREMENTS.map((requirement) => ({
+      requirement,
+      clause: clauseOf(requirement.clause),
+      steps: this.#steps.get(requirement)?.steps ?? NO_STEPS,
+      ...this.#judge(requirement),
+    }))
   }
 
   /** Clauses that the run names and no requirement of the catalogue is about. */
   get otherClauses(): readonly { readonly clause: Clause; readonly steps: ProvingSteps }[] {
-    const sorted = [...this.#otherTallies].sort(([a], [b]) => (a < b ? -1 : 1))
-    return sorted.map(([id, tally]) => ({ clause: clauseOf(id), steps: tally.steps }))
+    const sorted = [...this.#otherSteps].sort(([a], [b]) => (a < b ? -1 : 1))
+    return sorted.map(([id, { steps }]) => ({ clause: clauseOf(id), steps }))
   }
 
   /** Returns the ids that are not in the catalogue, each once. */
   #addOtherClauses(ids: readonly string[]): readonly string[] {
     const others = [...new Set(ids)].filter((id) => !KNOWN.has(id))
-    for (const id of others) if (!this.#otherTallies.has(id)) this.#otherTallies.set(id, new CheckTally())
+    for (const id of others) stepsOf(this.#otherSteps, id)
     return others
   }
 
-  #judge(
-    { proof, by, flows = [] }: Requirement,
-    { worst, hasFailed, checks }: CheckTally,
-  ): Pick<JudgedRequirement, 'standing' | 'because'> {
-    const operations = new Set(proof.map(({ operation }) => operation))
-    const undecided = [...this.#undecided].find(([operation]) => operations.has(operation))?.[1]
-    if (worst === 'fail' && !hasFailed) return { standing: 'inconclusive', because: 'the answer was no verdict' }
-    if (worst === 'fail') return { standing: 'fail', because: 'a check that decides it failed' }
-    if (undecided !== undefined) return { standing: 'inconclusive', because: `"${undecided}" had no verdict` }
-    if (worst !== undefined) return { standing: worst, because: count(checks, 'check') }
-    if (by === 'person') return { standing: 'review', because: 'a person has to look' }
+  #judge(requirement: Requirement): Pick<JudgedRequirement, 'standing' | 'because'> {
+    const { by, proof, because } = requirement
+    if (by === 'person') return { standing: 'review', because: because ?? 'a person has to look' }
+    if (by === 'thredd') return { standing: 'review', because: because ?? 'only Thredd can tell' }
     if (by === 'tool') return { standing: 'by design', because: 'held by the tests of this tool, not by a run' }
-    if (flows.length > 0) return { standing: 'not tested', because: `this run lacks ${flows.join(' and ')}` }
-    if (proof.length === 0) return { standing: 'gap', because: 'nobody has written a check' }
-    return { standing: 'not tested', because: 'no step of this run checks it' }
+    if (proof === undefined) return { standing: 'gap', because: 'nobody has written a check' }
+    const decision = decide(proof, (one) => this.#shownOf(one))
+    const checks = proofsIn(proof).length
+    return { ...decision, because: decision.because === '' ? count(checks, 'check') : decision.because }
   }
+
+  #shownOf(proof: Proof): Decision {
+    const shown = this.#shown.get(proof)
+    const standing = ANY.find((one) => shown?.[one] !== undefined)
+    const decision = standing && shown?.[standing]
+    if (decision !== undefined) return decision
+    const flows = [...new Set(proof.at.map((place) => place.slice(0, place.indexOf('/'))))]
+    const missing = flows.filter((flow) => !this.#workflows.has(flow))
+    const because =
+      missing.length === flows.length ? `this run lacks ${missing.join(' and ')}` : 'no step of this run checks it'
+    return { standing: 'not tested', because }
+  }
+}
+
+/** every requirement id and clause in the catalogue */
+const KNOWN: ReadonlySet<string> = new Set(REQUIREMENTS.flatMap(({ id, clause, also = [] }) => [id, clause, ...also]))
+
+function stepsOf<K>(tallies: Map<K, StepTally>, key: K): StepTally {
+  const tally = tallies.get(key) ?? new StepTally()
+  tallies.set(key, tally)
+  return tally
 }

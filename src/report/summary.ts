@@ -3,7 +3,6 @@
  * requirements, servers, clients. It is worked out here once, so that every report says the same. One pass through the
  * workflows; no exchange is kept, so that the size of a run does not matter.
  */
-import { areaOf, CATALOGUE } from '../record/clauses.ts'
 import { commandsFor } from '../record/hints.ts'
 import {
   type CheckRecord,
@@ -12,6 +11,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record/index.ts'
+import { areaOf, CATALOGUE } from '../record/requirements.ts'
 import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { FindingCollector } from './findings.ts'

@@ -1,7 +1,7 @@
 /** The record of a run without its workflows, from what was prepared and what was performed. */
 import { join, parse, sep } from 'node:path'
-import { CATALOGUE } from '../record/clauses.ts'
 import { RECORD_VERSION, type RecordHead, type RunRecord, verdictOf } from '../record/index.ts'
+import { CATALOGUE } from '../record/requirements.ts'
 import { applicationOf, type MessageToThredd, messagesToThredd } from '../report/message.ts'
 import { REDACTION_VERSION } from '../secret/index.ts'
 import type { Caller, Counterparty, Provenance } from './caller.ts'

@@ -260,7 +260,7 @@ ${catalogueChanged && markup`<p class="warn"><span class="mark">!</span> The cat
     ...groups.values(),
   ].map(
     (rows) =>
-      markup`<tbody><tr><th scope="rowgroup" colspan="2">${rows[0] !== undefined && markup`${clauseLink(rows[0].clause.id)} <span class="soft">${rows[0].clause.title}</span>`}</th></tr>${rows.map(requirementRow)}</tbody>`,
+      markup`<tbody><tr><th scope="rowgroup" colspan="2">${rows[0] !== undefined && markup`${clauseLink(rows[0].clause.id)} <span class="soft">${rows[0].clause.title}${rows[0].clause.unverified && ' (known from quotations only: read it there)'}</span>`}</th></tr>${rows.map(requirementRow)}</tbody>`,
   )}</table></div></div>
 ${
   otherClauses.length > 0 &&
