@@ -16,6 +16,7 @@ import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from '.
 import { CallCollector } from './calls.ts'
 import { FindingCollector } from './findings.ts'
 import { MutualTls } from './mutual-tls.ts'
+import { noticeOf } from './notice.ts'
 import { ProofCollector, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
 import { STANDINGS, type Standing, type StepRef, standingOf } from './standing.ts'
 import { Tokens } from './tokens.ts'
@@ -137,12 +138,12 @@ function nothingCollected(head: RecordHead) {
 
 function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collected {
   const collected = nothingCollected(head)
-  for (const workflow of workflows) collectWorkflow(workflow, collected)
+  for (const workflow of workflows) collectWorkflow(workflow, head.environment, collected)
   return collected
 }
 
-function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
-  const { workflowId, status, startedAt, durationMs, notice, error } = workflow
+function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['environment'], collected: Collected): void {
+  const { workflowId, status, startedAt, durationMs, error } = workflow
   const steps = workflow.steps.map((step) => withoutRepetition(step, workflow.steps))
   const refs = steps.map((step, number): StepRef => {
     const position = [collected.workflows.length, number] as const
@@ -167,8 +168,8 @@ function collectWorkflow(workflow: WorkflowRecord, collected: Collected): void {
     ),
     hasOwnError: errorBeyondSteps(workflow) !== undefined,
   })
-  if (notice !== undefined && steps.some(({ exchanges }) => exchanges.length > 0))
-    collected.notices.push({ workflowId, text: notice })
+  const notice = noticeOf(workflow, environment)
+  if (notice !== undefined) collected.notices.push({ workflowId, text: notice })
   if ([error, ...steps.map((step) => step.error)].some((one) => one?.code === 'INTERRUPTED'))
     collected.wasInterrupted = true
 }

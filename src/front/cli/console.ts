@@ -12,6 +12,7 @@ import {
   type WorkflowRecord,
 } from '../../record/index.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
+import { noticeOf } from '../../report/notice.ts'
 import { wayOut } from '../../report/way-out.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count } from '../../report/words.ts'
@@ -38,6 +39,7 @@ export class Console {
   #hostWidth = 0
   /** the commands of hints, with the environment of the run */
   #command: Command = commandsFor([])
+  #class: RecordHead['environment']['class'] = 'mock'
   /** printed below the step that it belongs to, which finishes after it */
   #kept: Extract<RunEvent, { type: 'registration-kept' }> | undefined
   /** how many of the run's warnings were printed before the first call */
@@ -114,6 +116,7 @@ export class Console {
     this.#counts = NO_COUNTS
     this.#mutualTls = new MutualTls()
     this.#command = commandsFor(environment.flags)
+    this.#class = environment.class
     const where = {
       network: 'the named servers, client certificate configured',
       twin: 'offline twin behind TLS on this machine, client certificate configured',
@@ -243,8 +246,8 @@ export class Console {
     this.#mutualTls.add(workflow)
     const error = errorBeyondSteps(workflow)
     if (error !== undefined) this.#out.problemBelow(error, 2)
-    if (workflow.status === 'passed' && workflow.notice !== undefined)
-      this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${this.#out.plain(workflow.notice)}`)
+    const notice = noticeOf(workflow, { class: this.#class })
+    if (notice !== undefined) this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${this.#out.plain(notice)}`)
   }
 }
 

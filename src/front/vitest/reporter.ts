@@ -7,6 +7,7 @@ import { relative, resolve } from 'node:path'
 import type { TestModule } from 'vitest/node'
 import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
+import { noticeOf } from '../../report/notice.ts'
 import { writeReports } from '../../report/write.ts'
 import { runFolder } from '../../run/index.ts'
 import { Redactor } from '../../secret/index.ts'
@@ -39,9 +40,8 @@ export async function report(
     })
     const { workflows, ...head } = record
     const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
-    // After a run on the twin there is nothing left to do.
-    const notified = head.counterparty === 'network' ? workflows : []
-    for (const notice of new Set(notified.flatMap((workflow) => workflow.notice ?? []))) log(`  next ${notice}`)
+    const notices = workflows.flatMap((workflow) => noticeOf(workflow, head.environment) ?? [])
+    for (const notice of new Set(notices)) log(`  next ${notice}`)
     log(`${name}: ${head.verdict}, ${relative(root, file)}`)
   }
 }

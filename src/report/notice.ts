@@ -1,0 +1,18 @@
+/** What a person must do after a workflow, where the run has given reason for it. Pure. */
+import { isChange } from '../record/effect.ts'
+import type { RunRecord, WorkflowRecord } from '../record/index.ts'
+
+/**
+ * The notice of a workflow. Nobody need do anything for the twin; after a workflow that changes a client only where a changing
+ * call of it succeeded, and after another one where it called anybody.
+ */
+export function noticeOf(
+  { effect, notice, steps }: WorkflowRecord,
+  environment: Pick<RunRecord['environment'], 'class'>,
+): string | undefined {
+  if (environment.class === 'mock') return undefined
+  const calls = steps.filter((step) => !isChange(effect) || isChange(step.effect?.sent))
+  const statuses = calls.flatMap(({ exchanges }) => exchanges.map(({ response }) => response?.status ?? 0))
+  const isDue = isChange(effect) ? statuses.some((status) => status >= 200 && status < 300) : statuses.length > 0
+  return isDue ? notice : undefined
+}
