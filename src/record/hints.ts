@@ -5,8 +5,8 @@
 
 interface Hint {
   /**
-   * the words after `thredd`. `<env>` becomes the flags of the environment, `<client>` and `<flow>` what the message is about;
-   * `<file>` stays, for the user to replace
+   * the words after `thredd`. `<env>` becomes the flags of the environment, `<environment>` its name, `<client>`, `<flow>` and
+   * `<file>` what the message is about; what the message does not know stays, for the user to replace
    */
   readonly words: string
   /** the situation in which it is printed */
@@ -21,6 +21,18 @@ export const HINTS = {
   import: {
     words: 'vault import <file> <env>',
     when: 'the client was registered with Postman or on another machine, and the vault holds no registration',
+  },
+  importOne: {
+    words: 'vault import <file> <client> <env>',
+    when: 'a file that is imported does not say which client is meant',
+  },
+  dropKeys: {
+    words: 'vault rotate-key --drop-earlier --confirm <environment> <env>',
+    when: 'the vault has a new key, and the earlier ones are kept for copies of it',
+  },
+  showFlow: {
+    words: 'show <flow> <env>',
+    when: 'flows are listed',
   },
   update: {
     words: 'run add-scope-with-put <env>',
@@ -98,6 +110,8 @@ export type HintId = keyof typeof HINTS
 interface About {
   readonly client?: string
   readonly flow?: string
+  readonly file?: string
+  readonly environment?: string
 }
 
 /** The whole command of a hint, ready for a POSIX shell. */
@@ -109,10 +123,10 @@ export const ANY_ENVIRONMENT: readonly string[] = ['--env', '<name>']
 /** `flags` are those of the environment, as Environment has them. */
 export function commandsFor(flags: readonly string[]): Command {
   return (hint, about = {}) => {
+    const known = Object.entries(about).map(([name, text]) => [`<${name}>`, shellWord(text)] as const)
     const values: Readonly<Record<string, string>> = {
       '<env>': flags.map(shellWord).join(' '),
-      ...(about.client === undefined ? {} : { '<client>': shellWord(about.client) }),
-      ...(about.flow === undefined ? {} : { '<flow>': shellWord(about.flow) }),
+      ...Object.fromEntries(known),
     }
     const words = HINTS[hint].words.split(' ').map((word) => values[word] ?? word)
     return ['thredd', ...words].filter((word) => word !== '').join(' ')

@@ -398,7 +398,7 @@ function unreadable(pack: string, cause: unknown): never {
         code === 'ENOENT'
           ? `"${pack}" is no evidence pack: it has no ${MANIFEST}`
           : `"${pack}" cannot be read: ${code ?? 'unknown reason'}`,
-      hint: 'name the folder or archive that thredd report --pack has written',
+      hint: 'name a folder or archive that was written with --pack',
     },
     cause,
   )

@@ -16,7 +16,7 @@ export async function openReader(
     fail({
       code: 'TWIN',
       message: `environment "${environment.name}" is of class mock: no server has its clients once a run has ended`,
-      hint: 'start one with thredd mock and name it with --server',
+      hint: 'start one that stays, with thredd mock, and name its environment file',
     })
   }
   const identity = identityOf({ identity: 'transport', source: 'authorization' }, environment)

@@ -19,7 +19,7 @@ interface Row {
   /** the environment is not known where the hint is printed */
   readonly anywhere?: true
   /** what is set where the command is typed */
-  readonly variables?: (who: Person) => Readonly<Record<string, string>>
+  readonly variables?: (who: Person) => Readonly<Record<string, string | undefined>>
   /** what the placeholders of the hint stand for */
   readonly placeholders?: Readonly<Record<string, string>>
   /** what the server sees of the command: methods and statuses of the calls that change the client, or its last calls */
@@ -32,6 +32,8 @@ const changes = ({ network }: Person) => network.changes()
 /** Whatever a command prints. */
 const said = ({ stdout, stderr }: Ended) => stdout + stderr
 const read = async (who: Person) => said(await who.thredd('run', 'read-registration'))
+/** A vault with a key file of its own, in place of VAULT_KEY. */
+const ownKey = ({ network }: Person) => ({ ...network.variables, THREDD_VAULT_KEY: undefined })
 /** The vault as it is on a second machine. */
 const loseVault = (who: Person) => rename(join(who.cli.folder, 'vault'), join(who.cli.folder, 'lost'))
 const register = (who: Person, ...more: string[]) => who.thredd('run', 'register', ...more)
@@ -57,6 +59,39 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     placeholders: { '<file>': 'postman.env' },
     proof: async (who) => [(await (await who.vault()).current(CLIENT_ID))?.clientId, changes(who)],
     expected: [CLIENT_ID, ['POST 201']],
+  },
+  importOne: {
+    situation: async (who) => {
+      const both = ['one', 'two'].map((name) => ({
+        client_id: `https://${name}.example/client`,
+        registration_access_token: `token-of-${name}`,
+        registration_client_uri: `https://${name}.example/register`,
+      }))
+      await who.cli.write('two.json', JSON.stringify(both))
+      return said(await who.thredd('vault', 'import', 'two.json'))
+    },
+    about: { file: 'two.json' },
+    // Confirmed with it, since what is typed when it is asked for is the client of the environment.
+    placeholders: { '<client>': 'https://two.example/client --confirm https://two.example/client' },
+    proof: async (who) => (await (await who.vault()).list()).registrations.map(({ clientId }) => clientId),
+    expected: ['https://two.example/client'],
+  },
+  dropKeys: {
+    situation: async (who) => {
+      const variables = ownKey(who)
+      await who.cli.run(['run', 'register', '--env', 'uat'], { variables })
+      return said(await who.cli.run(['vault', 'rotate-key', '--env', 'uat'], { variables }))
+    },
+    about: { environment: 'uat' },
+    variables: (who) => ownKey(who),
+    proof: (_who, { code, stdout }) => [code, stdout.includes('earlier keys')],
+    expected: [0, false],
+  },
+  showFlow: {
+    situation: async (who) => said(await who.thredd('list')),
+    placeholders: { '<flow>': 'register' },
+    proof: ({ network }, { code, stdout }) => [code, stdout.includes('CLIENT_ID of .env.uat'), network.twin.log],
+    expected: [0, true, []],
   },
   askToDelete: {
     situation: async (who) => {

@@ -7,6 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { writeList } from '../../src/front/cli/list.ts'
+import { commandsFor } from '../../src/record/hints.ts'
 import { detailsOf, overviewOf } from '../../src/run/overview.ts'
 import type { SelectionOptions } from '../../src/run/selection.ts'
 import { Cli, ROOT } from '../support/cli.ts'
@@ -147,7 +148,7 @@ test('every flow of the repository is listed, ready on the twin, within 100 colu
   }
   let text = ''
   const overview = await overviewOf(options)
-  writeList(overview, { write: (part) => (text += part), stream: new PassThrough() })
+  writeList(overview, { write: (part) => (text += part), stream: new PassThrough() }, commandsFor([]))
 
   const listed = new Set(overview.workflows.map(({ file }) => basename(file)))
   expect(FLOWS.filter((file) => !listed.has(file))).toEqual([])

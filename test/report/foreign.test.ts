@@ -12,6 +12,7 @@ import { printPreview } from '../../src/front/cli/preview.ts'
 import { Printer } from '../../src/front/cli/printer.ts'
 import { performVerify } from '../../src/front/cli/verify.ts'
 import { coloured, json, line, lines, oneLine } from '../../src/record/foreign.ts'
+import { commandsFor } from '../../src/record/hints.ts'
 import { githubAnnotations } from '../../src/report/annotations.ts'
 import { compare, comparisonText } from '../../src/report/compare.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
@@ -171,10 +172,8 @@ test.each<[printer: string, text: () => string | Promise<string>]>([
         class: 'uat',
         workflows: [{ ...(spoilt(one, HOSTILE) as object), ...more, missing }],
       }
-      writeList(overview as unknown as Parameters<typeof writeList>[0], {
-        stream: new PassThrough(),
-        write: (part) => (text += part),
-      })
+      const screen = { stream: new PassThrough(), write: (part: string) => (text += part) }
+      writeList(overview as unknown as Parameters<typeof writeList>[0], screen, commandsFor([]))
       return text
     },
   ],

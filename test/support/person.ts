@@ -81,7 +81,7 @@ export async function killedAt(who: Person, operation: string, takesEffect = tru
 export async function shell(
   { cli, network }: Pick<Person, 'cli' | 'network'>,
   line: string,
-  variables: Readonly<Record<string, string>> = {},
+  variables: Readonly<Record<string, string | undefined>> = {},
 ) {
   await cli.write(
     'bin/thredd',

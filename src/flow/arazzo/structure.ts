@@ -193,7 +193,7 @@ export const X_DCR = {
       about: 'Class of the requirement catalogue: what running it on a shared UAT can cost.',
     },
     clauses: { type: 'texts', about: 'The clauses that the workflow exercises.' },
-    tags: { type: 'texts', about: 'Words to select the workflow by: thredd run --tag, thredd list --tag.' },
+    tags: { type: 'texts', about: 'Words to select the workflow by, with --tag of run and list.' },
     notice: { type: 'string', about: 'What a person must do afterwards, for example contact Thredd.' },
     given: {
       type: 'texts',

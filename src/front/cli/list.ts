@@ -2,6 +2,7 @@
 import { loadEnvironment } from '../../environment/index.ts'
 import { EFFECT_WORDS } from '../../guard/confirmation.ts'
 import { json, oneLine } from '../../record/foreign.ts'
+import { type Command, commandsFor } from '../../record/hints.ts'
 import { count } from '../../report/words.ts'
 import { type Overview, overviewOf, type WorkflowOverview } from '../../run/overview.ts'
 import type { Invocation, Program } from './command.ts'
@@ -11,9 +12,10 @@ import { environmentOptions, selectionOf, twinFolder } from './run-options.ts'
 export const COLUMNS = 100
 
 export async function performList(invocation: Invocation, program: Program): Promise<number> {
-  const overview = await overviewOf(await surveyOptions(invocation, program))
+  const options = await surveyOptions(invocation, program)
+  const overview = await overviewOf(options)
   if (invocation.has('json')) program.write(`${json(overview)}\n`)
-  else writeList(overview, screenOf(program))
+  else writeList(overview, screenOf(program), commandsFor(options.environment.flags))
   return 0
 }
 
@@ -36,7 +38,7 @@ export function screenOf({ write, stdout, here }: Program): Screen {
 }
 
 /** One block a workflow: what it does, changes and needs, and what is missing here. */
-export function writeList({ environment, workflows }: Overview, screen: Screen): void {
+export function writeList({ environment, workflows }: Overview, screen: Screen, command: Command): void {
   const out = new Printer(screen)
   const ready = workflows.filter((one) => one.ready).length
   const width = Math.max(0, ...workflows.map((one) => nameOf(one).length))
@@ -52,7 +54,7 @@ export function writeList({ environment, workflows }: Overview, screen: Screen):
     for (const [label, text] of obstaclesOf(one))
       out.line(...labelled(label, out.relative(text), 4, 9).map((part) => out.paint('red', part)))
   }
-  out.line('', 'thredd show <flow> tells all of one: its story, steps, inputs and criteria')
+  out.line('', `${command('showFlow')} tells all of one: its story, steps, inputs and criteria`)
 }
 
 export function changesOf({ effect, safety }: WorkflowOverview): string {

@@ -22,7 +22,7 @@ const LARGEST_BYTES = 64 * 1024 * 1024
 
 export async function importClients(call: VaultCall): Promise<number> {
   const { vault, write, environment } = call
-  const [name = fail({ code: 'USAGE', message: 'the import needs a file', expected: 'thredd vault import <file>' })] =
+  const [name = fail({ code: 'USAGE', message: 'the import needs a file', expected: vault.command('import') })] =
     call.words
   const text = await readText(resolve(call.folder, name), name)
   const parcels = isExport(text) ? await exported(text, name, call) : await kept(text, name, call)
@@ -95,7 +95,7 @@ async function kept(text: string, name: string, call: VaultCall): Promise<readon
   return [{ clientId, entries: [entry] }]
 }
 
-function clientIn(found: readonly Found[], name: string, { words, clientId: configured }: VaultCall): string {
+function clientIn(found: readonly Found[], name: string, { words, clientId: configured, vault }: VaultCall): string {
   const ids = [...new Set(found.flatMap(({ clientId }) => clientId ?? []))]
   const [, meant = ids.length === 1 ? ids[0] : configured] = words
   if (meant !== undefined && (ids.length === 0 || ids.includes(meant))) return meant
@@ -106,7 +106,7 @@ function clientIn(found: readonly Found[], name: string, { words, clientId: conf
         ? `import "${name}" does not say which client it is of`
         : `import "${name}" holds ${ids.length} client(s), ${meant === undefined ? 'and none is named' : `but not "${meant}"`}`,
     found: ids.length === 0 ? undefined : ids.map((id) => `"${id}"`).join(', '),
-    hint: `name the client: thredd vault import ${name} <client_id>`,
+    hint: `name the client: ${vault.command('importOne', { file: name })}`,
   })
 }
 

@@ -194,8 +194,8 @@ async function rotateKey(call: VaultCall): Promise<number> {
   return 0
 }
 
-function dropping({ environment }: VaultCall): string {
-  return `thredd vault rotate-key --drop-earlier --confirm ${environment} --env ${environment}`
+function dropping({ environment, vault }: VaultCall): string {
+  return vault.command('dropKeys', { environment })
 }
 
 async function forget(call: VaultCall): Promise<number> {
