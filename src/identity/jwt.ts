@@ -1,5 +1,5 @@
 /** JOSE: the JWTs that the signing key signs, detached signatures, and encryption. Time and ids are arguments. */
-import { createHash, createHmac, createPublicKey, generateKeyPair, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createHmac, createPublicKey, generateKeyPair, hash, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { compactDecrypt } from 'jose/jwe/compact/decrypt'
 import { CompactEncrypt } from 'jose/jwe/compact/encrypt'
@@ -171,7 +171,7 @@ function thumbprint({ crv, e, kty, n, x, y }: JsonWebKey): string {
 
 /** The usual spelling of a thumbprint: `x5t#S256`, RFC 7638, fingerprints of a software statement. */
 export function sha256base64url(data: Uint8Array | string): string {
-  return createHash('sha256').update(data).digest('base64url')
+  return hash('sha256', data, 'base64url')
 }
 
 /** 128 bits in base64url */

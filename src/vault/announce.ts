@@ -1,27 +1,19 @@
-/**
- * Calls that change a registration: each is written down before it leaves, and its answer before anything looks at it. One
- * process at a time changes one client.
- */
+/** Calls that change a registration: each is written down before it leaves, and its answer before anything looks at it. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Change } from '../record/effect.ts'
 import { fail, type Problem } from '../record/errors.ts'
 import { credentialsIn, isRegistrationAnswer, type RawAnswer, rawOf } from './answer.ts'
-import { type Call, type Effect, isSuccess } from './call.ts'
-import type { Purpose, Registration } from './client.ts'
+import { type Call, isSuccess } from './call.ts'
+import type { By, Purpose, Registration } from './client.ts'
 import type { AnswerEvent, CallEvent } from './event.ts'
 import { POLL_MS } from './folder.ts'
 import { type About, clientOf } from './state.ts'
 import type { Store } from './store.ts'
 
-/** Who did it, for the history. */
-export interface By {
-  readonly runId: string
-  readonly step: string
-}
-
 /** A call as it is about to leave; `clientId` and `softwareId` are those that the environment names. */
 export interface CallAbout extends By, About {
-  readonly effect: Effect
+  readonly effect: Change
   readonly method: string
   readonly url: string
   /** the registration access token that it carries */
@@ -38,7 +30,7 @@ export interface KeptAnswer {
   readonly problem: Problem | undefined
 }
 
-/** A call that changes a registration, written down before it leaves. Disposing it unclosed leaves it open. */
+/** A call that was written down. Disposing it unclosed leaves it open. */
 export interface AnnouncedCall extends AsyncDisposable {
   readonly id: string
   /** the client that it is about, as far as that was known when it left */
@@ -94,22 +86,13 @@ export async function keepAnswer(
   return await store.exclusively(() => {
     store.ensure()
     const { clientId: askedAs, softwareId } = about
-    const named = credentialsIn(raw).clientId ?? store.state.found(about)?.id ?? askedAs
-    const clientId = named ?? unknownClient({ runId, step })
+    const [found, ...others] = store.state.candidates(about)
+    const known = others.length === 0 ? found?.id : undefined
+    const clientId = credentialsIn(raw).clientId ?? known ?? askedAs ?? unknownClient({ runId, step })
     const client = store.state.client(clientId)
     const settles = store.free(clientId)
-    const event: AnswerEvent = {
-      kind: 'answer',
-      ...raw,
-      clientId,
-      askedAs,
-      softwareId,
-      runId,
-      step,
-      status,
-      settles,
-      at: store.at(),
-    }
+    const of = { clientId, askedAs, softwareId, runId, step, settles }
+    const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...raw, ...of }
     // A server that is only read says the same each time; the log need not grow by it.
     if (!client?.isLive || !isSame(client.newestAnswer, raw) || settles.length > 0) store.write(event)
     return kept(store, event)
@@ -126,16 +109,8 @@ function tried(store: Store, call: CallAbout): { readonly announced: AnnouncedCa
   if (busy !== undefined) return { busy }
   store.writer.makeRoom()
   const writer = store.writer.begin()
-  const event: CallEvent = {
-    ...rest,
-    kind: 'call',
-    at: store.at(),
-    id: randomUUID(),
-    clientId,
-    askedAs,
-    purpose,
-    writer,
-  }
+  const of = { clientId, askedAs, purpose, writer }
+  const event: CallEvent = { kind: 'call', at: store.at(), id: randomUUID(), ...rest, ...of }
   store.begin(event)
   return { announced: announced(store, event) }
 }
@@ -170,7 +145,7 @@ function kept(store: Store, event: AnswerEvent): KeptAnswer | undefined {
   const registration = client?.isLive ? client.registration() : undefined
   if (client === undefined || registration === undefined) return undefined
   const rotated = client.history.some(({ at, what }) => at === event.at && what === 'rotated')
-  return { registration, rotated, problem: store.log.problem }
+  return { registration, rotated, problem: store.log.problems[0] }
 }
 
 function unknownClient({ runId, step }: By): string {

@@ -3,6 +3,7 @@ import { sha256base64url } from '../identity/jwt.ts'
 import { decoded, textOfBytes, withoutChunks } from '../record/coding.ts'
 import { readJson, withTexts } from '../record/json.ts'
 import type { AnswerEvent } from './event.ts'
+import { onceForEach } from './once.ts'
 
 /** An answer as it came, before it is parsed or judged. */
 export interface RawAnswer {
@@ -45,7 +46,7 @@ export function isRegistrationAnswer(answer: Raw & { readonly status: number }):
   if (token !== undefined || uri !== undefined) return true
   if (members !== undefined && MEMBERS.some((name) => Object.hasOwn(members, name))) return true
   const text = textOf(answer)
-  return text === undefined ? answer.body !== '' : MEMBERS.some((name) => text.includes(`"${name}"`))
+  return text === undefined ? answer.body !== '' : namesMember(text)
 }
 
 /** What a kept answer says; each look at a client asks for it again. */
@@ -68,18 +69,15 @@ export function fingerprint(token: string): string {
   return sha256base64url(token).slice(0, 16)
 }
 
-export function jsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
-  const value = jsonValue(body)
-  return isObject(value) ? value : undefined
-}
-
-function jsonValue(body: string): unknown {
+/** Undefined where it is no JSON, or nested beyond all measure. */
+export function jsonValue(body: string): unknown {
   const json = readJson(body.replace(/^\uFEFF/, ''))
   return json.ok ? withTexts(json.value) : undefined
 }
 
 /** Of a text that was cut, is too large, or is JSON within something else: the members that stand in it with both quotes. */
 function membersIn(whole: string): Readonly<Record<string, unknown>> | undefined {
+  if (!namesMember(whole)) return undefined
   const found = [...MEMBERS, 'client_id', 'software_id'].flatMap((name): [string, unknown][] => {
     const value = new RegExp(`"${name}"\\s*:\\s*("(?:[^"\\\\]|\\\\.)*")`).exec(whole)?.[1]
     return value === undefined ? [] : [[name, jsonValue(value)]]
@@ -88,6 +86,11 @@ function membersIn(whole: string): Readonly<Record<string, unknown>> | undefined
 }
 
 const MEMBERS = ['registration_access_token', 'registration_client_uri']
+
+function namesMember(text: string): boolean {
+  return MEMBERS.some((name) => text.includes(`"${name}"`))
+}
+
 /** Undefined where it cannot be decoded. */
 function textOf({ body, encoding, coding, message }: Raw): string | undefined {
   const isPlain = coding === undefined && encoding === undefined && message === undefined
@@ -118,19 +121,10 @@ function holderIn(
   return undefined
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function text(value: unknown): string | undefined {
+export function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-/** What follows from a thing that never changes is worked out once. */
-function onceForEach<E extends object, T>(work: (thing: E) => T): (thing: E) => T {
-  const known = new WeakMap<E, T>()
-  return (thing) => {
-    if (!known.has(thing)) known.set(thing, work(thing))
-    return known.get(thing) as T
-  }
 }

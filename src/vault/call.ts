@@ -1,14 +1,9 @@
-/**
- * A call that changes a registration, from before it leaves until it is known how it ended, and the documented way out where
- * nobody knows. Pure.
- */
+/** A call that changes a registration until it is known how it ended, and the way out where nobody knows. Pure. */
+import type { Change } from '../record/effect.ts'
 import type { Command } from '../record/hints.ts'
 import { credentialsIn } from './answer.ts'
 import type { Purpose, Registration } from './client.ts'
 import type { AnswerEvent, CallEvent } from './event.ts'
-
-/** What a call does to the client's registration: POST, PUT and DELETE of RFC 7591 and 7592. */
-export type Effect = 'register' | 'update' | 'delete'
 
 /** A call of which it is not known how it ended. */
 export interface Call extends CallEvent {
@@ -20,15 +15,8 @@ export interface Call extends CallEvent {
   readonly retried?: { readonly at: string; readonly status: number } | undefined
 }
 
-/** A call that may have changed a registration, and whose result is not known. */
-export interface OpenCall {
-  readonly id: string
-  readonly clientId: string
-  readonly effect: Effect
-  readonly method: string
-  readonly url: string
-  readonly step: string
-  readonly runId: string
+/** The same for a person: what is known, and what to do. */
+export interface OpenCall extends Pick<CallEvent, 'id' | 'clientId' | 'effect' | 'method' | 'url' | 'step' | 'runId'> {
   /** UTC, RFC 3339 */
   readonly begunAt: string
   readonly purpose: Purpose
@@ -43,7 +31,7 @@ export interface OpenCall {
 }
 
 /** What an answer settles: done, refused (nothing was changed), or open (it does not say). */
-export function outcomeOf(effect: Effect, answer: AnswerEvent): 'done' | 'refused' | 'open' {
+export function outcomeOf(effect: Change, answer: AnswerEvent): 'done' | 'refused' | 'open' {
   const { status } = answer
   if (isSuccess(status)) {
     const { members, token, uri } = credentialsIn(answer)
@@ -59,33 +47,23 @@ export function isSuccess(status: number): boolean {
   return status >= 200 && status <= 299
 }
 
-interface OpenCallFacts {
-  readonly registration: Registration | undefined
-  readonly isInFlight: boolean
-  readonly command: Command
-}
-
-export function openCall(call: Call, { registration, isInFlight, command }: OpenCallFacts): OpenCall {
+export function openCall(
+  call: Call,
+  about: {
+    readonly registration: Registration | undefined
+    readonly isInFlight: boolean
+    readonly command: Command
+  },
+): OpenCall {
   const { id, effect, method, url, step, runId, at, purpose = 'kept', answer } = call
-  const live = registration?.deletedAt === undefined ? registration : undefined
-  const isReadable = live?.registrationAccessToken !== undefined && live.registrationClientUri !== undefined
-  const clientId = live?.clientId ?? call.clientId
+  const { registration, isInFlight, command } = about
+  const isReadable =
+    registration?.registrationAccessToken !== undefined && registration.registrationClientUri !== undefined
+  const clientId = registration?.clientId ?? call.clientId
   const way = isInFlight ? 'wait' : isReadable ? 'read' : mayBeRetried(call) ? 'retry' : 'ask'
-  return {
-    id,
-    clientId,
-    effect,
-    method,
-    url,
-    step,
-    runId,
-    begunAt: at,
-    purpose,
-    status: answer?.status,
-    way,
-    known: knownOf(call),
-    next: NEXT[way](clientId, { effect, command }),
-  }
+  const next = NEXT[way](clientId, { effect, command })
+  const facts = { id, clientId, effect, method, url, step, runId, begunAt: at, purpose, status: answer?.status }
+  return { ...facts, way, known: knownOf(call), next }
 }
 
 /** A registration of which the server may know nothing: it refuses a second one by itself where it does. */
@@ -118,7 +96,7 @@ export function askThredd(clientId: string, command: Command, { refused = false 
 
 /** Of a call whose end is not known, by what the vault holds of the client and what came of the call. */
 const NEXT: Readonly<
-  Record<OpenCall['way'], (clientId: string, about: { readonly effect: Effect; readonly command: Command }) => string>
+  Record<OpenCall['way'], (clientId: string, about: { readonly effect: Change; readonly command: Command }) => string>
 > = {
   wait: () => 'another process is at it; let it end',
   read: (clientId, { effect, command }) =>

@@ -1,14 +1,17 @@
-/**
- * What is known of one client, worked out of what has happened to it, event by event. Pure. Nothing derived is stored, so
- * nothing can go stale.
- */
+/** What is known of one client, worked out of its events. Pure. */
 import { sha256base64url } from '../identity/jwt.ts'
 import { Secret } from '../secret/index.ts'
 import { credentialsIn, fingerprint, isRegistrationAnswer } from './answer.ts'
 import type { AnswerEvent, ClientEvent } from './event.ts'
 
-/** What is known of one client, from the newest answers that said it. */
-export interface Registration {
+/** The run and the step that did something, for the history. */
+export interface By {
+  readonly runId: string
+  readonly step: string
+}
+
+/** What is known of one client, from the newest answers that said it; run and step are those of the newest. */
+export interface Registration extends By {
   /** as the server issued it */
   readonly clientId: string
   /** the newest; undefined only where no answer ever held a usable one */
@@ -24,20 +27,16 @@ export interface Registration {
   readonly scopes: readonly string[]
   /** SHA-256 of the software statement in base64url */
   readonly softwareStatementSha256: string | undefined
-  /** UTC, RFC 3339; when the newest answer was kept, and by which run and step */
+  /** UTC, RFC 3339; when the newest answer was kept */
   readonly keptAt: string
-  readonly runId: string
-  readonly step: string
   readonly deletedAt: string | undefined
   /** the answer that this client began with, since it was last deleted */
   readonly origin: Origin
 }
 
 /** The beginning of a client, and what its run meant to do with it. */
-export interface Origin {
+export interface Origin extends By {
   readonly at: string
-  readonly runId: string
-  readonly step: string
   readonly purpose: Purpose
 }
 
@@ -47,15 +46,13 @@ export interface Origin {
  */
 export type Purpose = 'kept' | 'temporary'
 
-/** A registration access token that this client was ever given. */
-export interface HeldToken {
+/** A registration access token that this client was ever given, and who got it. */
+export interface HeldToken extends By {
   readonly fingerprint: string
   /** current · fallback: replaced, and the newer one has not worked yet · superseded: a newer one has worked, or the client was deleted */
   readonly state: 'current' | 'fallback' | 'superseded'
-  /** UTC, RFC 3339; when, by which run and step it came */
+  /** UTC, RFC 3339; when it came */
   readonly at: string
-  readonly runId: string
-  readonly step: string
   /** when it was last seen to work for the first time after it became current */
   readonly workedAt: string | undefined
   /** fingerprint of the token that took its place, and when */
@@ -63,22 +60,30 @@ export interface HeldToken {
   readonly replacedAt: string | undefined
 }
 
-/** One line of a client's history. Tokens by fingerprint only. */
+/** One line of a client's history. */
 export interface HistoryEvent {
   readonly at: string
   readonly what: 'registered' | 'rotated' | 'answered' | 'worked' | 'deleted' | 'settled' | 'known'
-  readonly runId: string | undefined
-  readonly step: string | undefined
-  readonly status: number | undefined
-  readonly token: string | undefined
+  readonly runId?: string | undefined
+  readonly step?: string | undefined
+  readonly status?: number
+  /** fingerprint */
+  readonly token?: string | undefined
   /** how an open call was settled, or what was done with the answer */
-  readonly note: string | undefined
+  readonly note?: string
 }
 
-export interface Life extends Origin {
-  readonly deletedAt: string | undefined
-  /** who registered it, as long as that lock is held */
+/** From an answer that brings the client to its deletion. */
+export interface Life extends Omit<Origin, 'purpose'> {
+  purpose: Purpose
+  deletedAt: string | undefined
+  /** the lock of the process that registered it */
   readonly writer: string | undefined
+  newest: AnswerEvent
+  current: Held | undefined
+  /** issued before the current one and not yet known to be dead, newest first */
+  earlier: readonly Held[]
+  uri: string | undefined
 }
 
 type Held = { -readonly [Name in keyof Omit<HeldToken, 'state'>]: HeldToken[Name] } & {
@@ -108,12 +113,6 @@ export class Client {
   readonly lives: Life[] = []
   /** all there ever were, by fingerprint */
   readonly #tokens = new Map<string, Held>()
-  #newest: AnswerEvent | undefined
-  #current: Held | undefined
-  /** issued before the current one and not yet known to be dead, newest first */
-  #earlier: Held[] = []
-  #uri: string | undefined
-  #deletedAt: string | undefined
 
   constructor(id: string) {
     this.id = id
@@ -121,11 +120,16 @@ export class Client {
 
   /** An answer was kept that says something, and the client was not deleted since. */
   get isLive(): boolean {
-    return this.#newest !== undefined && this.#deletedAt === undefined
+    return this.#live !== undefined
   }
 
   get newestAnswer(): AnswerEvent | undefined {
-    return this.#newest
+    return this.#live?.newest
+  }
+
+  get #live(): Life | undefined {
+    const life = this.lives.at(-1)
+    return life?.deletedAt === undefined ? life : undefined
   }
 
   /** In order of time. */
@@ -138,41 +142,34 @@ export class Client {
 
   /** A call of this client that was open is so no longer. */
   settled(at: string, note: string): void {
-    this.history.push({ ...NOTHING, at, what: 'settled', note })
+    this.history.push({ at, what: 'settled', note })
   }
 
   holds(token: string): boolean {
-    return [this.#current, ...this.#earlier].some((one) => one?.value.reveal() === token)
+    return tokensOf(this.lives.at(-1)).some(({ value }) => value.reveal() === token)
   }
 
   tokens(): readonly HeldToken[] {
+    const [current, ...earlier] = [this.#live?.current, ...(this.#live?.earlier ?? [])]
     return [...this.#tokens.values()].map((token) => {
       const { value: _, isFromServer: __, ...facts } = token
-      const state =
-        this.#deletedAt !== undefined
-          ? 'superseded'
-          : token === this.#current
-            ? 'current'
-            : this.#earlier.includes(token)
-              ? 'fallback'
-              : 'superseded'
-      return { ...facts, state }
+      return { ...facts, state: token === current ? 'current' : earlier.includes(token) ? 'fallback' : 'superseded' }
     })
   }
 
   /** Undefined where no answer was ever kept. */
   registration(): Registration | undefined {
-    const newest = this.#newest
     const life = this.lives.at(-1)
-    if (newest === undefined || life === undefined) return undefined
+    if (life === undefined) return undefined
+    const { newest, current, earlier, uri, deletedAt, at, runId, step, purpose } = life
     const { members = {} } = credentialsIn(newest)
     const statement = members.software_statement
     return {
       clientId: this.id,
-      registrationAccessToken: this.#current?.value,
-      fallbacks: this.#earlier.map(({ value }) => value),
-      workedAt: this.#current?.workedAt,
-      registrationClientUri: this.#uri,
+      registrationAccessToken: current?.value,
+      fallbacks: earlier.map(({ value }) => value),
+      workedAt: current?.workedAt,
+      registrationClientUri: uri,
       metadata: withoutSecrets(members),
       scopes: scopesIn(members),
       softwareStatementSha256:
@@ -180,100 +177,93 @@ export class Client {
       keptAt: newest.at,
       runId: newest.runId,
       step: newest.step,
-      deletedAt: this.#deletedAt,
-      origin: { at: life.at, runId: life.runId, step: life.step, purpose: life.purpose },
+      deletedAt,
+      origin: { at, runId, step, purpose },
     }
   }
 
   #answered(answer: AnswerEvent): void {
-    const { at, runId, step, status, purpose = 'kept', askedAs, softwareId } = answer
+    const { at, runId, step, status, askedAs, softwareId, imported: isImported = false } = answer
     const said = credentialsIn(answer)
     const print = said.token === undefined ? undefined : fingerprint(said.token)
     for (const id of [softwareId, said.softwareId]) if (id !== undefined) this.softwareIds.add(id)
     if (askedAs !== undefined) this.askedAs.add(askedAs)
     const known = print === undefined ? undefined : this.#tokens.get(print)
-    const event = { ...NOTHING, at, runId, step, status, token: print }
-    if (answer.imported && known !== undefined) {
+    const event = { at, runId, step, status, token: print }
+    if (isImported && known !== undefined) {
       // What a person kept outside may be old; what the vault has seen since is newer.
-      if (this.isLive) this.#uri ??= said.uri
+      if (this.#live !== undefined) this.#live.uri ??= said.uri
       this.history.push({ ...event, what: 'known', note: 'imported again' })
       return
     }
-    if (print === undefined && said.uri === undefined && this.#newest !== undefined) {
+    if (print === undefined && said.uri === undefined && this.lives.length > 0) {
       this.history.push({ ...event, what: 'answered' })
       return
     }
-    this.#begin(answer)
-    const isNew = print !== undefined && print !== this.#current?.fingerprint
-    const what = !isNew ? 'answered' : this.#current === undefined ? 'registered' : 'rotated'
-    this.history.push({ ...event, what })
+    const isFirst = this.#live === undefined
+    const life = this.#live ?? this.#begin(answer)
+    const isNew = print !== undefined && print !== life.current?.fingerprint
+    this.history.push({ ...event, what: !isNew ? 'answered' : life.current === undefined ? 'registered' : 'rotated' })
     if (isNew) {
       const value = new Secret(said.token ?? '', 'registration_access_token')
       const token = known ?? { fingerprint: print, at, runId, step, value, isFromServer: false, ...UNPROVEN }
-      if (!answer.imported) token.isFromServer = true
+      if (!isImported) token.isFromServer = true
       this.#tokens.set(print, token)
-      this.#issue(token, at, answer.imported === true)
+      issue(life, token, at, isImported)
     }
-    const isCurrent = print !== undefined && print === this.#current?.fingerprint
-    if (!answer.imported || this.#newest === undefined || isCurrent) {
-      this.#uri = said.uri ?? this.#uri
-      this.#newest = answer
-    } else this.#uri ??= said.uri
-    const life = this.lives.at(-1)
-    if (life !== undefined && purpose === 'kept' && answer.effect === 'register')
-      this.lives[this.lives.length - 1] = { ...life, purpose }
+    if (!isImported || isFirst || (print !== undefined && print === life.current?.fingerprint)) {
+      life.uri = said.uri ?? life.uri
+      life.newest = answer
+    } else life.uri ??= said.uri
+    if (answer.effect === 'register' && (answer.purpose ?? 'kept') === 'kept') life.purpose = 'kept'
   }
 
-  /** An answer with one of the two members leaves the other as it was, but never takes it from a deleted client. */
-  #begin({ at, runId, step, purpose = 'kept', writer }: AnswerEvent): void {
-    if (this.#newest !== undefined && this.#deletedAt === undefined) return
-    this.lives.push({ at, runId, step, purpose, writer, deletedAt: undefined })
-    this.#newest = undefined
-    this.#current = undefined
-    this.#earlier = []
-    this.#uri = undefined
-    this.#deletedAt = undefined
-  }
-
-  #issue(token: Held, at: string, imported: boolean): void {
-    const current = this.#current
-    const others = this.#earlier.filter((one) => one !== token)
-    if (imported && (current?.workedAt !== undefined || current?.isFromServer)) {
-      // Nobody knows how old a token is that a person kept: it is tried where the current one is refused.
-      this.#earlier = [token, ...others]
-      return
-    }
-    if (current !== undefined) {
-      current.replacedBy = token.fingerprint
-      current.replacedAt = at
-    }
-    this.#earlier = [...(current === undefined ? [] : [current]), ...others]
-    Object.assign(token, UNPROVEN)
-    this.#current = token
+  /** An answer with one of the two members leaves the other as it was, but takes nothing from a client that was deleted. */
+  #begin(answer: AnswerEvent): Life {
+    const { at, runId, step, purpose = 'kept', writer } = answer
+    const about = { at, runId, step, purpose, writer, newest: answer }
+    const life: Life = { ...about, deletedAt: undefined, current: undefined, earlier: [], uri: undefined }
+    this.lives.push(life)
+    return life
   }
 
   #worked({ at, runId, step, token: print }: Extract<ClientEvent, { kind: 'worked' }>): void {
-    this.history.push({ ...NOTHING, at, what: 'worked', runId, step, token: print })
-    const current = this.#current
-    const proven = [current, ...this.#earlier].find((one) => one?.fingerprint === print)
-    if (proven === undefined) return
-    for (const one of this.#earlier) {
+    this.history.push({ at, what: 'worked', runId, step, token: print })
+    const life = this.lives.at(-1)
+    const proven = tokensOf(life).find((one) => one.fingerprint === print)
+    if (life === undefined || proven === undefined) return
+    for (const one of life.earlier) {
       one.replacedBy ??= print
       one.replacedAt ??= at
     }
     // An older token that works shows that the newer one was never taken into use: it stays as what to try next.
-    this.#earlier = proven === current || current === undefined ? [] : [current]
+    life.earlier = proven === life.current || life.current === undefined ? [] : [life.current]
     Object.assign(proven, UNPROVEN, { workedAt: at })
-    this.#current = proven
+    life.current = proven
   }
 
   #deleted({ at, runId, step }: ClientEvent & { runId?: string | undefined; step?: string | undefined }): void {
-    const life = this.lives.at(-1)
-    if (life === undefined || life.deletedAt !== undefined) return
-    this.lives[this.lives.length - 1] = { ...life, deletedAt: at }
-    this.#deletedAt = at
-    this.history.push({ ...NOTHING, at, what: 'deleted', runId, step })
+    if (this.#live === undefined) return
+    this.#live.deletedAt = at
+    this.history.push({ at, what: 'deleted', runId, step })
   }
+}
+
+function tokensOf(life: Life | undefined): readonly Held[] {
+  return [life?.current, ...(life?.earlier ?? [])].filter((one) => one !== undefined)
+}
+
+function issue(life: Life, token: Held, at: string, isImported: boolean): void {
+  const { current } = life
+  const others = life.earlier.filter((one) => one !== token)
+  if (isImported && (current?.workedAt !== undefined || current?.isFromServer)) {
+    // Nobody knows how old a token is that a person kept: it is tried where the current one is refused.
+    life.earlier = [token, ...others]
+    return
+  }
+  if (current !== undefined) Object.assign(current, { replacedBy: token.fingerprint, replacedAt: at })
+  life.earlier = [...(current === undefined ? [] : [current]), ...others]
+  life.current = Object.assign(token, UNPROVEN)
 }
 
 /** The answer to a DELETE that holds no registration. */
@@ -282,21 +272,10 @@ function isDeletion(event: AnswerEvent): boolean {
 }
 
 const UNPROVEN = { workedAt: undefined, replacedBy: undefined, replacedAt: undefined }
-const NOTHING = { runId: undefined, step: undefined, status: undefined, token: undefined, note: undefined }
 
 function withoutSecrets(members: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const clean = (value: unknown, depth: number): unknown => {
-    if (typeof value !== 'object' || value === null) return value
-    if (depth === DEEPEST) return '…'
-    if (Array.isArray(value)) return value.map((one) => clean(one, depth + 1))
-    const kept = Object.entries(value).filter(([name]) => !WITHHELD.has(name))
-    return Object.fromEntries(kept.map(([name, one]) => [name, clean(one, depth + 1)]))
-  }
-  return clean(members, 0) as Readonly<Record<string, unknown>>
+  return JSON.parse(JSON.stringify(members), (name, value) => (WITHHELD.has(name) ? undefined : value))
 }
-
-/** Metadata are shown to people; what lies deeper is in the raw answer. */
-const DEEPEST = 20
 
 /** The product answers with a list, RFC 7591 with a text. */
 function scopesIn({ scopes, scope }: Readonly<Record<string, unknown>>): readonly string[] {

@@ -2,7 +2,7 @@
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../record/errors.ts'
-import { type Files, unwritable } from './files.ts'
+import { type Files, found, isFileError } from './files.ts'
 import { FileLock } from './lock.ts'
 
 export const POLL_MS = 5
@@ -22,7 +22,11 @@ export class Folder {
     this.#waitMs = waitMs
   }
 
-  /** One process at a time. The task is synchronous: nothing of this process comes in between either. */
+  /**
+   * One process at a time. The task is synchronous: nothing of this process comes in between either.
+   *
+   * @throws VAULT_UNWRITABLE
+   */
   async exclusively<T>(task: () => T): Promise<T> {
     try {
       for (let waited = 0; ; waited += POLL_MS) {
@@ -34,18 +38,28 @@ export class Folder {
             lock.release()
           }
         }
-        if (waited >= this.#waitMs) this.#refuse()
+        if (waited >= this.#waitMs) {
+          fail({
+            code: 'VAULT_UNWRITABLE',
+            message: 'the vault has been locked by another process for too long',
+            found: `lock file "${this.#lockPath}", still in use`,
+            hint: 'let the other run end, or stop it',
+          })
+        }
         await sleep(POLL_MS)
       }
     } catch (error) {
-      throw unwritable(this.path, error)
+      if (!isFileError(error)) throw error
+      const hint = 'make room or give access, or name another folder with VAULT_DIR'
+      const message = `vault folder "${this.path}" cannot be written`
+      return fail({ code: 'VAULT_UNWRITABLE', message, ...found(error), hint }, error)
     }
   }
 
   /** So that nobody commits what lies here. */
   ignoreInGit(): void {
-    const ignore = join(isDefault(this.path) ? dirname(this.path) : this.path, '.gitignore')
-    this.#files.writeNew(ignore, Buffer.from('*\n'), { durable: false, orThere: true })
+    const folder = isDefault(this.path) ? dirname(this.path) : this.path
+    this.#files.writeMissing(join(folder, '.gitignore'), Buffer.from('*\n'))
   }
 
   close(): void {
@@ -57,9 +71,9 @@ export class Folder {
     const ino = this.#files.factsOf(this.#lockPath)?.ino
     if (this.#lock === undefined || this.#lock.ino !== ino) {
       this.close()
-      const { path } = this
-      for (const folder of isDefault(path) ? [dirname(path), path] : [path]) this.#demandNoLink(folder)
-      this.#files.makeFolder(path)
+      for (const folder of isDefault(this.path) ? [dirname(this.path), this.path] : [this.path])
+        this.#demandNoLink(folder)
+      this.#files.makeFolder(this.path)
       this.#files.makeEmpty(this.#lockPath)
       this.#lock = { file: new FileLock(this.#lockPath), ino: this.#files.factsOf(this.#lockPath)?.ino }
     }
@@ -72,15 +86,6 @@ export class Folder {
       code: 'VAULT_UNWRITABLE',
       message: `vault folder "${folder}" is a symbolic link, through which nothing is written`,
       hint: 'name the folder that it leads to with VAULT_DIR',
-    })
-  }
-
-  #refuse(): never {
-    return fail({
-      code: 'VAULT_UNWRITABLE',
-      message: 'the vault has been locked by another process for too long',
-      found: `lock file "${this.#lockPath}", still in use`,
-      hint: 'let the other run end, or stop it',
     })
   }
 }

@@ -36,19 +36,12 @@ export function vaultOf(
   },
   { now, ports = {} }: { readonly now: () => Date; readonly ports?: VaultPorts | undefined },
 ): Vault {
-  const { folder, key, keyFile } = environment.vault
+  const { name, flags, vault } = environment
+  const { folder, key, keyFile } = vault
   // Registrations on the twin are worth nothing, so their key may lie beside the vault; real ones have theirs in the home folder.
   const keyFolder = environment.class === 'mock' ? dirname(folder) : join(homedir(), '.config', 'thredd-dcr')
   const keys = keySource({ key, keyFile, keyFolder, vaultDir: folder }, new Files(ports.files))
   const project = environment.class === 'mock' ? undefined : environment.folder
-  const usualFolder = project && join(project, '.vault', environment.name)
-  return new Vault({
-    folder,
-    usualFolder,
-    key: keys,
-    environment: environment.name,
-    flags: environment.flags,
-    now,
-    ...ports,
-  })
+  const usualFolder = project && join(project, '.vault', name)
+  return new Vault({ folder, usualFolder, key: keys, environment: name, flags, now, ...ports })
 }

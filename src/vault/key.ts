@@ -1,31 +1,13 @@
-/**
- * The keys of a vault: where they come from, the file made on first use, and the change of keys. The first key seals, all of
- * them open: so every line can be read at each moment of a change.
- */
+/** The keys of a vault. The first seals, all of them open, so every line can be read at each moment of a change of keys. */
 import { randomBytes } from 'node:crypto'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
-import { fail, ToolError } from '../record/errors.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
-import { type Files, found } from './files.ts'
+import { type Files, found, openMode } from './files.ts'
+import { canonical } from './seal.ts'
 
+/** 32 bytes each */
 type Keys = readonly Uint8Array[]
-
-export interface KeyRing {
-  /** the first seals; 32 bytes each */
-  readonly keys: Keys
-  /** what the keys were read from, for messages */
-  readonly source: string
-  /** Reads them again: another process may have put a new one before them. */
-  reload(): void
-  /**
-   * Puts a new key before the others, durably.
-   *
-   * @throws VAULT_KEY where the keys come from a variable, which only the user can change
-   */
-  add(): void
-  /** Forgets all but the first, durably. Whatever is still sealed with another can then not be read. */
-  dropEarlier(): void
-}
 
 /** Where the keys of a vault come from. */
 export interface KeySource {
@@ -45,19 +27,18 @@ export interface KeyPlace {
 }
 
 /** The key as its text, else in the file that is named, else in a file of the vault's own. @throws VAULT_KEY */
-export function keySource(place: KeyPlace, files: Files): KeySource {
-  const { key, keyFile, keyFolder, vaultDir } = place
-  if (key !== undefined) return fixedSource(fixedRing(parseKeys(key.reveal(), `"${key.name}"`), key.name))
+export function keySource({ key, keyFile, keyFolder, vaultDir }: KeyPlace, files: Files): KeySource {
+  if (key !== undefined) return fixed(new KeyRing(parseKeys(key.reveal(), `"${key.name}"`), key.name))
   const folder = resolve(vaultDir)
   if (keyFile !== undefined) {
     const file = resolve(keyFile)
     demandOutside(file, folder, files)
-    return fixedSource(readRing(file, files, isKeyText(file) ? PASTED_KEY : MAKE_KEY))
+    return fixed(ringIn(file, files, isKeyText(file) ? PASTED_KEY : MAKE_KEY))
   }
   const fileOf = (vaultId: string) => resolve(keyFolder, `${vaultId}.key`)
   demandOutside(fileOf('vault'), folder, files)
   return {
-    of: (vaultId) => readRing(fileOf(vaultId), files, LOST_KEY),
+    of: (vaultId) => ringIn(fileOf(vaultId), files, LOST_KEY),
     make: (vaultId) => {
       const file = fileOf(vaultId)
       const keys = [randomKey()]
@@ -66,23 +47,68 @@ export function keySource(place: KeyPlace, files: Files): KeySource {
         files.writeNew(file, textOf(keys), { durable: true })
         files.syncFolder(dirname(file))
       })
-      return { ring: fileRing(file, keys, files), made: file }
+      return { ring: new KeyRing(keys, `file ${shown(file)}`, { path: file, files }), made: file }
     },
   }
 }
 
-function readRing(file: string, files: Files, hint: string): KeyRing {
-  const keys = readKeyFile(file, files)
-  if (keys !== undefined) return fileRing(file, keys, files)
-  return fail({ code: 'VAULT_KEY', message: `vault key file ${shown(file)} does not exist`, hint })
+/** One key that is given. @throws VAULT_KEY */
+export function keySourceOf(key: Uint8Array): KeySource {
+  return fixed(new KeyRing([usable(key, 'that is given')], 'a fixed key'))
 }
 
-/** One key that is simply there. @throws VAULT_KEY */
-export function keySourceOf(key: Uint8Array): KeySource {
-  return fixedSource(fixedRing([usable(key, 'that is given')], 'a fixed key'))
+export class KeyRing {
+  /** what the keys were read from, for messages */
+  readonly source: string
+  readonly #file: { readonly path: string; readonly files: Files } | undefined
+  #keys: Keys
+
+  constructor(keys: Keys, source: string, file?: { readonly path: string; readonly files: Files }) {
+    this.source = source
+    this.#keys = keys
+    this.#file = file
+  }
+
+  /** The first seals. */
+  get keys(): Keys {
+    return this.#keys
+  }
+
+  /** Reads them again: another process may have put a new one before them. */
+  reload(): void {
+    this.#keys = (this.#file && keysIn(this.#file.path, this.#file.files)) ?? this.#keys
+  }
+
+  /** Puts a new key before the others, durably. @throws VAULT_KEY where only the user can change them */
+  add(): void {
+    this.#write([randomKey(), ...this.#keys])
+  }
+
+  /** Forgets all but the first, durably. Whatever is still sealed with another can then not be read. */
+  dropEarlier(): void {
+    this.#write(this.#keys.slice(0, 1))
+  }
+
+  #write(keys: Keys): void {
+    if (this.#file === undefined) {
+      fail({
+        code: 'VAULT_KEY',
+        message: `the vault key comes from ${this.source}, which this tool cannot change`,
+        hint: 'set VAULT_KEY to the new key, a comma and the old one, run this again, then leave the old one away',
+      })
+    }
+    const { path, files } = this.#file
+    const hint = 'put the new key where the link leads to, before the old one, and run this again'
+    if (files.factsOf(path)?.isSymbolicLink())
+      refuse(path, 'is a symbolic link, through which nothing is written', { hint })
+    writing(path, () => files.replace(path, textOf(keys)))
+    this.#keys = keys
+  }
 }
 
 const KEY_BYTES = 32
+/** Of 32 random bytes some 30 differ. */
+const FEWEST_BYTES = 8
 /** many keys, one a line */
 const LARGEST_KEY_FILE = 64 * 1024
 const MAKE_KEY = `make one with: node -p "crypto.randomBytes(32).toString('base64url')"`
@@ -94,44 +120,14 @@ function randomKey(): Uint8Array {
   return new Uint8Array(randomBytes(KEY_BYTES))
 }
 
-function fixedSource(ring: KeyRing): KeySource {
+function fixed(ring: KeyRing): KeySource {
   return { of: () => ring, make: () => ({ ring, made: undefined }) }
 }
 
-function fixedRing(keys: Keys, source: string): KeyRing {
-  const refuse = () =>
-    fail({
-      code: 'VAULT_KEY',
-      message: `the vault key comes from ${source}, which this tool cannot change`,
-      hint: 'set VAULT_KEY to the new key, a comma and the old one, run this again, then leave the old one away',
-    })
-  return { keys, source, reload: () => {}, add: refuse, dropEarlier: refuse }
-}
-
-function fileRing(file: string, initial: Keys, files: Files): KeyRing {
-  let keys = initial
-  const write = (next: Keys) => {
-    if (files.factsOf(file)?.isSymbolicLink()) {
-      fail({
-        code: 'VAULT_KEY',
-        message: `vault key file ${shown(file)} is a symbolic link, through which nothing is written`,
-        hint: 'put the new key where the link leads to, before the old one, and run this again',
-      })
-    }
-    writing(file, () => files.replace(file, textOf(next)))
-    keys = next
-  }
-  return {
-    get keys() {
-      return keys
-    },
-    source: `file ${shown(file)}`,
-    reload() {
-      keys = readKeyFile(file, files) ?? keys
-    },
-    add: () => write([randomKey(), ...keys]),
-    dropEarlier: () => write(keys.slice(0, 1)),
-  }
+function ringIn(path: string, files: Files, hint: string): KeyRing {
+  const keys = keysIn(path, files)
+  if (keys !== undefined) return new KeyRing(keys, `file ${shown(path)}`, { path, files })
+  return refuse(path, 'does not exist', { hint })
 }
 
 function writing(file: string, write: () => void): void {
@@ -139,15 +135,7 @@ function writing(file: string, write: () => void): void {
     write()
   } catch (error) {
     if (error instanceof ToolError) throw error
-    fail(
-      {
-        code: 'VAULT_KEY',
-        message: `vault key file ${shown(file)} cannot be written`,
-        ...found(error),
-        hint: MAKE_KEY,
-      },
-      error,
-    )
+    refuse(file, 'cannot be written', { ...found(error), hint: MAKE_KEY }, error)
   }
 }
 
@@ -165,11 +153,9 @@ function parseKeys(value: string, name: string): Keys {
 
 function parseKey(value: string, name: string): Uint8Array {
   const trimmed = value.trim().replace(/=+$/, '')
-  const bytes = Buffer.from(trimmed, 'base64url')
   if (trimmed === '') return unusable(name, 'nothing')
-  // Decoders skip what they do not know, and a key that is not quite the one written down helps nobody.
-  if (bytes.toString('base64url') !== trimmed) return unusable(name, 'text that is not base64url')
-  return usable(new Uint8Array(bytes), name)
+  const bytes = canonical(trimmed)
+  return bytes === undefined ? unusable(name, 'text that is not base64url') : usable(new Uint8Array(bytes), name)
 }
 
 /** The key, unless anyone could guess it. */
@@ -182,9 +168,6 @@ function usable(key: Uint8Array, name: string): Uint8Array {
   return key
 }
 
-/** Of 32 random bytes some 30 differ. */
-const FEWEST_BYTES = 8
-
 function unusable(name: string, found: string): never {
   return fail({
     code: 'VAULT_KEY',
@@ -195,35 +178,30 @@ function unusable(name: string, found: string): never {
   })
 }
 
-function readKeyFile(file: string, files: Files): Keys | undefined {
-  let content: ReturnType<Files['readSmall']>
+function keysIn(file: string, files: Files): Keys | undefined {
+  let key: ReturnType<Files['read']>
   try {
-    content = files.readSmall(file, LARGEST_KEY_FILE)
+    key = files.read(file, { mayBeLink: true, most: LARGEST_KEY_FILE })
   } catch (error) {
-    return fail({ code: 'VAULT_KEY', message: `vault key file ${shown(file)} cannot be read`, ...found(error) }, error)
+    return refuse(file, 'cannot be read', found(error), error)
   }
-  if (content === undefined) return undefined
-  if (process.platform !== 'win32' && (content.mode & 0o077) !== 0) {
-    fail({
-      code: 'VAULT_KEY',
-      message: `vault key file ${shown(file)} is open to other users`,
-      expected: 'mode 600',
-      found: `mode ${(content.mode & 0o777).toString(8)}`,
-      hint: `close it with: chmod 600 ${shown(file)}`,
-    })
-  }
-  return parseKeys(content.text, `file ${shown(file)}`)
+  if (key === undefined) return undefined
+  const mode = openMode(key.facts)
+  const hint = `close it with: chmod 600 ${shown(file)}`
+  if (mode !== undefined) refuse(file, 'is open to other users', { expected: 'mode 600', found: `mode ${mode}`, hint })
+  return parseKeys(key.content.toString('latin1'), `file ${shown(file)}`)
 }
 
 /** Also where a link leads into the folder. */
 function demandOutside(file: string, folder: string, files: Files): void {
   const way = relative(files.realPath(folder), files.realPath(file))
   if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return
-  fail({
-    code: 'VAULT_KEY',
-    message: `vault key file ${shown(file)} lies in the vault folder "${folder}"`,
-    hint: 'keep the key elsewhere: whoever copies the folder would have both',
-  })
+  const hint = 'keep the key elsewhere: whoever copies the folder would have both'
+  refuse(file, `lies in the vault folder "${folder}"`, { hint })
+}
+
+function refuse(file: string, is: string, rest: Partial<Problem>, cause?: unknown): never {
+  return fail({ code: 'VAULT_KEY', message: `vault key file ${shown(file)} ${is}`, ...rest }, cause)
 }
 
 /** The name of a file in quotes; not what may be a key that was pasted where the name of its file belongs. */

@@ -20,11 +20,13 @@ export function ledgerOf(
   isAlive: (writer: string | undefined) => boolean,
 ): readonly LedgerEntry[] {
   const registered = clients.flatMap(({ id, askedAs, lives }) =>
-    lives.map(({ writer, ...life }, index): LedgerEntry => {
+    lives.map((life, index): LedgerEntry => {
+      const { at, runId, step, purpose, deletedAt } = life
       // What is open of a client concerns the newest of its lives.
       const calls =
         index < lives.length - 1 ? [] : open.filter(({ clientId }) => clientId === id || askedAs.has(clientId))
-      return { clientId: id, ...life, open: calls, state: stateOf({ ...life, writer }, calls, isAlive) }
+      const state = stateOf(life, calls, isAlive)
+      return { clientId: id, at, runId, step, purpose, deletedAt, open: calls, state }
     }),
   )
   // A POST of which nothing else is known yet, or that came after the last deletion.

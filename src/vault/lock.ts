@@ -58,25 +58,15 @@ export class FileLock implements Disposable {
   }
 }
 
-/** Whether nobody holds the lock of a file that is there. */
-export function isFree(path: string): boolean {
-  using lock = new FileLock(path)
-  return lock.take()
-}
-
 function refuse(path: string, error: unknown): never {
-  const isForeign = codeOf(error) === NOT_A_DATABASE
-  return fail(
-    {
-      code: 'VAULT_UNWRITABLE',
-      message: `vault lock "${path}" cannot be taken`,
-      found: isForeign ? 'a file that is no lock of this tool' : String((error as Error).message),
-      hint: isForeign
-        ? 'move the file out of the vault folder'
-        : 'the file system must support file locks; name another folder with VAULT_DIR',
-    },
-    error,
-  )
+  const why =
+    codeOf(error) === NOT_A_DATABASE
+      ? { found: 'a file that is no lock of this tool', hint: 'move the file out of the vault folder' }
+      : {
+          found: String((error as Error).message),
+          hint: 'the file system must support file locks; name another folder with VAULT_DIR',
+        }
+  return fail({ code: 'VAULT_UNWRITABLE', message: `vault lock "${path}" cannot be taken`, ...why }, error)
 }
 
 function codeOf(error: unknown): number | undefined {

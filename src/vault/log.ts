@@ -1,10 +1,11 @@
 /**
- * The log: what has happened, line by line, in one file that only grows. Owns the form of a line, and how each is chained to
- * the one before, so that none can be changed, moved, doubled or taken out unnoticed. What the lines say is not its matter.
+ * The log: events, line by line, in one file that only grows. Owns the form of a line and the chain of lines, not what an
+ * event means.
  *
- * The first line is the vault's id in clear. Each other line is a JWE of `{ event, after }`; `after` is the hash of the line
- * before as it stands in the file. A line that a dying process did not finish stays where it is: the next one follows it
- * behind a "!", and holds its hash as `unfinished`.
+ * The first line is the vault's id in clear. Each other line is a JWE of `{ event, after }`. `after` is the end of the line
+ * before it: the id, or the authentication tag, which no other line has. So no line can be changed, moved, doubled or taken
+ * out unnoticed. A line that a dying process did not finish stays in the file: the next one follows it behind a "!" and
+ * holds its hash as `unfinished`.
  */
 import { hash, randomBytes } from 'node:crypto'
 import type { Problem } from '../record/errors.ts'
@@ -12,14 +13,15 @@ import type { FileFacts, Files } from './files.ts'
 import type { KeyRing, KeySource } from './key.ts'
 import { seal, TAG_CHARACTERS, unseal } from './seal.ts'
 
-/** What is made of the events, in the order of the log. */
+/** Takes the events in the order of the log. */
 export interface LogReader {
-  /** before all that is in the log is told anew */
+  /** called before all events come again */
   restart(): void
-  /** why it cannot be taken, where that is so */
+  /** returns why the event cannot be taken, else undefined */
   event(event: unknown): Fault | undefined
 }
 
+/** What is wrong with a line; `is` follows "line 7 of vault …" */
 export interface Fault {
   readonly is: string
   readonly rest: Partial<Problem>
@@ -27,24 +29,23 @@ export interface Fault {
 
 interface Sealed {
   readonly event: unknown
-  /** hash of the line before */
   readonly after: string
-  /** hash of what an earlier process began to write in its place */
+  /** SHA-256 of what a dying process left in this place */
   readonly unfinished?: string
 }
 
-/** How far the log is taken in. */
+/** How far the log has been read. */
 interface Known {
-  /** which file, and as it was then */
+  /** of the file when it was read */
   readonly facts: Pick<FileFacts, 'ino' | 'size' | 'mtimeMs'>
-  /** in bytes; behind the last line that counts */
+  /** bytes up to the end of the last line that counts */
   readonly offset: number
   readonly lines: number
-  /** of the last line */
-  readonly hash: string
-  /** the last line was changed, so what follows it cannot hold its hash */
+  /** the end of the last line */
+  readonly link: string
+  /** the last line was changed, so its end says nothing */
   readonly isBroken: boolean
-  /** what follows the last line: one that is not finished */
+  /** an unfinished line after the last one; empty where there is none */
   readonly unfinished: string
   /** the last line counts, and lacks its line break */
   readonly needsBreak: boolean
@@ -53,16 +54,23 @@ interface Known {
 const FORMAT = 'thredd-vault 1 '
 const ID = /^[0-9a-f]{32}$/
 const MARK = '!'
+/** as long as the id, longer than a tag */
+const LINK_CHARACTERS = 32
+/** of a log whose last line is whole */
+const AT_END = { unfinished: '', needsBreak: false, isBroken: false }
 
 const BACKUP = 'put the file back from a backup'
 const UNREADABLE = {
-  foreign: ['is no line of a vault', BACKUP],
-  cut: ['is cut short', BACKUP],
-  'other-key': ['was made with another key', 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with'],
-  damaged: ['was changed after it was written', BACKUP],
-  misplaced: ['does not follow the line before it', BACKUP],
-  'no-vault': ['is not the first line of a vault', 'move the file out of the vault folder'],
-} as const
+  foreign: { is: 'is no line of a vault', rest: { hint: BACKUP } },
+  cut: { is: 'is cut short', rest: { hint: BACKUP } },
+  'other-key': {
+    is: 'was made with another key',
+    rest: { hint: 'set VAULT_KEY or VAULT_KEY_FILE to the key it was made with' },
+  },
+  damaged: { is: 'was changed after it was written', rest: { hint: BACKUP } },
+  misplaced: { is: 'does not follow the line before it', rest: { hint: BACKUP } },
+} as const satisfies Readonly<Record<string, Fault>>
+const NO_VAULT = { is: 'is not the first line of a vault', rest: { hint: 'move the file out of the vault folder' } }
 
 export class Log {
   readonly path: string
@@ -72,7 +80,7 @@ export class Log {
   #ring: KeyRing | undefined
   #id: string | undefined
   #known: Known | undefined
-  #problem: Problem | undefined
+  #problems: readonly Problem[] = []
   /** some line is sealed with another than the first key */
   #hasEarlierKey = false
 
@@ -83,6 +91,7 @@ export class Log {
     this.#reader = reader
   }
 
+  /** Undefined where there is no log yet. */
   get ring(): KeyRing | undefined {
     return this.#ring
   }
@@ -91,7 +100,7 @@ export class Log {
     return this.#known !== undefined
   }
 
-  /** lines with something in them, those that cannot be read among them */
+  /** without the first; with those that cannot be read */
   get lines(): number {
     return Math.max(0, (this.#known?.lines ?? 0) - 1)
   }
@@ -100,20 +109,20 @@ export class Log {
     return this.#known?.facts.size ?? 0
   }
 
-  /** The first line that cannot be read; those after it are read as far as that goes. */
-  get problem(): Problem | undefined {
-    return this.#problem
+  /** The first line that cannot be read, if there is one. Those after it are read where they can be. */
+  get problems(): readonly Problem[] {
+    return this.#problems
   }
 
-  /** What a dying process left, if the log ends with it; asked while nobody writes. */
-  get unfinished(): string | undefined {
+  /** A warning where the log ends with an unfinished line. To be asked while the vault is locked. */
+  get unfinished(): readonly string[] {
     const { unfinished = '', lines = 0 } = this.#known ?? {}
-    if (unfinished === '') return undefined
+    if (unfinished === '') return []
     const line = `line ${lines + 1} of vault "${this.path}"`
-    return `${line} was not finished: a process died while it wrote; it is set aside, and counts as never written`
+    return [`${line} was not finished: a process died while it wrote; it is set aside, and counts as never written`]
   }
 
-  /** Takes in what has been added since; everything anew where it is another file, or was changed. */
+  /** Reads what was added since the last time; the whole log where it is another file, or was changed. */
   refresh(): void {
     const facts = this.#files.factsOf(this.path)
     const known = this.#known
@@ -123,15 +132,15 @@ export class Log {
     }
     const isSameFile = known?.facts.ino === facts.ino
     if (isSameFile && known.facts.size === facts.size && known.facts.mtimeMs === facts.mtimeMs) return
-    if (isSameFile && facts.size > known.facts.size && this.#problem === undefined) {
+    if (isSameFile && facts.size > known.facts.size && this.#problems.length === 0) {
       this.#take(known)
-      if (this.#problem === undefined) return
+      if (this.#problems.length === 0) return
     }
     this.#restart()
     this.#take(undefined)
   }
 
-  /** Begins a log with this event where there is none. Returns the key file that was made. One process at a time. */
+  /** Makes the log with its first event. Returns the path of the key file where one was made. Needs the lock. */
   create(first: (id: string) => unknown): string | undefined {
     const id = this.#id ?? randomBytes(16).toString('hex')
     const { ring, made } = this.#ring === undefined ? this.#keys.make(id) : { ring: this.#ring, made: undefined }
@@ -145,33 +154,31 @@ export class Log {
     return made
   }
 
-  /** Adds one line. One process at a time, with everything taken in. */
+  /** Adds one line. Needs the lock, and `refresh` before it. */
   append(event: unknown, { durable }: { readonly durable: boolean }): void {
     const { known, ring } = this.#opened()
     const { unfinished, needsBreak } = known
-    const sealedLine = sealed({ event, after: known.hash, ...(unfinished && { unfinished: hashOf(unfinished) }) }, ring)
+    const sealedLine = sealed({ event, after: known.link, ...(unfinished && { unfinished: hashOf(unfinished) }) }, ring)
     const before = needsBreak ? '\n' : unfinished === '' ? '' : MARK
     const added = Buffer.from(`${before}${sealedLine}\n`)
     const facts = this.#files.append(this.path, added, { durable })
-    // Whoever wrote meanwhile without the lock is found by reading.
+    // Somebody wrote meanwhile without the lock.
     if (facts.ino !== known.facts.ino || facts.size !== known.facts.size + added.length) {
       this.refresh()
       return
     }
-    const hash = hashOf(unfinished === '' ? sealedLine : unfinished + MARK + sealedLine)
-    const end = { offset: facts.size, unfinished: '', needsBreak: false, isBroken: false }
-    this.#known = { ...end, facts, hash, lines: known.lines + 1 }
+    this.#known = { ...AT_END, facts, offset: facts.size, link: linkOf(sealedLine), lines: known.lines + 1 }
     this.#reader.event(event)
   }
 
-  /** Puts another log with these events in its place, sealed with the first key. One process at a time. */
+  /** Writes the log anew with these events, sealed with the first key. Needs the lock. */
   replace(events: readonly unknown[]): void {
     this.#write(this.#id ?? '', this.#opened().ring, events)
   }
 
   /**
-   * The same with a new key. One change that was cut short, and earlier keys that are only to be dropped, need no new one.
-   * Returns whether one was made.
+   * The same with a new key. Returns whether one was made: not where a change of keys that was cut short is finished, nor
+   * where earlier keys are only dropped.
    */
   rotate(events: readonly unknown[], { dropEarlier }: { readonly dropEarlier: boolean }): boolean {
     const { ring } = this.#opened()
@@ -191,7 +198,7 @@ export class Log {
     let line = FORMAT + id
     const lines = [line]
     for (const event of events) {
-      line = sealed({ event, after: hashOf(line) }, ring)
+      line = sealed({ event, after: linkOf(line) }, ring)
       lines.push(line)
     }
     this.#files.replace(this.path, Buffer.from(`${lines.join('\n')}\n`))
@@ -200,14 +207,13 @@ export class Log {
 
   #restart(): void {
     this.#known = undefined
-    this.#problem = undefined
+    this.#problems = []
     this.#hasEarlierKey = false
     this.#reader.restart()
   }
 
-  /** From the beginning, or what follows what is known. */
   #take(known: Known | undefined): void {
-    const read = this.#files.read(this.path, known?.offset)
+    const read = this.#files.read(this.path, { position: known?.offset ?? 0 })
     if (read === undefined) return
     // latin1 keeps every byte apart; UTF-8 would turn many different ones into U+FFFD.
     const text = read.content.toString('latin1').slice(known?.needsBreak ? 1 : 0)
@@ -230,24 +236,24 @@ export class Log {
 
   #first(line: string): Known {
     const id = line.startsWith(FORMAT) ? line.slice(FORMAT.length) : ''
-    if (!ID.test(id)) this.#fault(1, 'no-vault')
+    if (!ID.test(id)) this.#refuse(1, NO_VAULT)
     else if (this.#id !== id || this.#ring === undefined) {
       this.#ring = this.#keys.of(id)
       this.#id = id
     }
     const facts = { ino: 0, size: 0, mtimeMs: 0 }
-    return { facts, offset: 0, lines: 1, hash: hashOf(line), isBroken: false, unfinished: '', needsBreak: false }
+    return { ...AT_END, facts, offset: 0, lines: 1, link: linkOf(line) }
   }
 
   #line(line: string, known: Known): Known {
     const opened = this.#open(line, known)
     const lines = known.lines + 1
-    const fault = opened.ok ? this.#reader.event(opened.event) : this.#fault(lines, opened.because)
+    const fault = opened.ok ? this.#reader.event(opened.event) : UNREADABLE[opened.because]
     if (fault !== undefined) this.#refuse(lines, fault)
-    return { ...known, lines, hash: hashOf(line), isBroken: !opened.ok && opened.because !== 'misplaced' }
+    return { ...known, lines, link: linkOf(line), isBroken: !opened.ok && opened.because !== 'misplaced' }
   }
 
-  #open(line: string, { hash, isBroken }: Known): Opened {
+  #open(line: string, { link, isBroken }: Known): Opened {
     const ring = this.#ring
     if (ring === undefined) return { ok: false, because: 'foreign' }
     const mark = line.lastIndexOf(MARK)
@@ -260,25 +266,18 @@ export class Log {
     if (!result.ok) return result
     if (result.key !== ring.keys[0]) this.#hasEarlierKey = true
     const { event, after, unfinished } = contentOf(result.plaintext)
-    const isInPlace = isBroken || after === hash
+    const isInPlace = isBroken || after === link
     const isWhole = unfinished === (mark === -1 ? undefined : hashOf(line.slice(0, mark)))
     return isInPlace && isWhole ? { ok: true, event } : { ok: false, because: 'misplaced' }
   }
 
-  #fault(line: number, because: keyof typeof UNREADABLE): undefined {
-    const [is, hint] = UNREADABLE[because]
-    this.#refuse(line, { is, rest: { hint } })
-  }
-
   #refuse(line: number, { is, rest }: Fault): void {
     const message = `line ${line} of vault "${this.path}" ${is}`
-    this.#problem ??= { code: 'VAULT_UNREADABLE', message, ...rest }
+    if (this.#problems.length === 0) this.#problems = [{ code: 'VAULT_UNREADABLE', message, ...rest }]
   }
 }
 
-type Opened =
-  | { readonly ok: true; readonly event: unknown }
-  | { readonly ok: false; readonly because: keyof typeof UNREADABLE }
+type Opened = { ok: true; event: unknown } | { ok: false; because: keyof typeof UNREADABLE }
 
 function sealed(content: Sealed, { keys: [first] }: KeyRing): string {
   if (first === undefined) throw new TypeError('a ring of keys without a key')
@@ -294,8 +293,12 @@ function contentOf(plaintext: Buffer): Sealed {
   return { event: undefined, after: '' }
 }
 
-function hashOf(line: string): string {
-  return hash('sha256', line, 'base64url')
+function linkOf(line: string): string {
+  return line.slice(-LINK_CHARACTERS)
+}
+
+function hashOf(unfinished: string): string {
+  return hash('sha256', unfinished, 'base64url')
 }
 
 /**

@@ -1,8 +1,6 @@
-/**
- * Registrations as people keep them outside this tool: Postman's variables and saved answers, a .env file, an answer that was
- * saved by itself. Says what is there and where in the file; whether it is taken is decided elsewhere. Pure.
- */
+/** Registrations as people keep them: variables and saved answers of Postman, a .env file, a saved answer by itself. Pure. */
 import { enumerated, fail } from '../record/errors.ts'
+import { isObject, text } from './answer.ts'
 
 /** A registration in a file, or as much of one as stands together there. */
 export interface Found {
@@ -44,14 +42,15 @@ const MEMBER_OF = new Map(
  * @throws VAULT_UNREADABLE where one set of variables holds two values for one member
  */
 export function registrationsIn(
-  text: string,
+  content: string,
   { name, dotenv }: { readonly name: string; readonly dotenv: (text: string) => Readonly<Record<string, string>> },
 ): readonly Found[] {
-  const plain = text.replace(/^\uFEFF/, '')
+  const at = { file: name, place: '', clientId: undefined }
+  const plain = content.replace(/^\uFEFF/, '')
   const json = parsed(plain)
-  if (json !== undefined) return inJson(json, { file: name, place: '', clientId: undefined }, 0)
+  if (json !== undefined) return inJson(json, at, 0)
   const variables = Object.entries(dotenv(plain)).map(([key, value]) => ({ key, value }))
-  return inVariables(variables, { file: name, place: '', clientId: undefined })
+  return inVariables(variables, at)
 }
 
 interface Place {
@@ -95,44 +94,34 @@ function inSavedAnswer(saved: unknown, at: Place, depth: number): readonly Found
 
 function inVariables(variables: readonly unknown[], { file, place, clientId }: Place): readonly Found[] {
   const values = new Map<Member, { readonly name: string; readonly value: string }[]>()
-  for (const variable of variables) {
-    const key = isObject(variable) ? text(variable.key) : undefined
-    const value = isObject(variable) ? text(variable.value)?.trim() : undefined
-    const member = key === undefined ? undefined : memberOf(key)
+  for (const variable of variables.filter(isObject)) {
+    const name = text(variable.key) ?? ''
+    const value = text(variable.value)?.trim() ?? ''
+    const member = memberOf(name)
     // A reference to another variable is no value.
-    if (key === undefined || member === undefined || value === undefined || value === '' || isReference(value)) continue
+    if (member === undefined || value === '' || /^\{\{.*\}\}$/.test(value)) continue
     const others = values.get(member) ?? []
-    if (!others.some((other) => other.value === value)) values.set(member, [...others, { name: key, value }])
+    if (!others.some((other) => other.value === value)) values.set(member, [...others, { name, value }])
   }
   const value = (member: Member) => values.get(member)?.[0]?.value
   const [token, uri] = [value('token'), value('uri')]
   if (token === undefined && uri === undefined) return []
-  for (const [member, given] of values) if (given.length > 1) refuseSeveral(file, place, member, given)
+  for (const [member, given] of values) {
+    if (given.length === 1) continue
+    fail({
+      code: 'VAULT_UNREADABLE',
+      message: `import "${file}" holds ${given.length} values of ${STANDARD[member]}${place === '' ? '' : ` in ${place}`}`,
+      expected: 'one',
+      found: enumerated(given.map(({ name }) => `"${name}"`)),
+      hint: 'disable or remove those that are old, and import again',
+    })
+  }
   return [{ place, clientId: value('clientId') ?? clientId, token, uri }]
-}
-
-function refuseSeveral(
-  file: string,
-  place: string,
-  member: Member,
-  given: readonly { readonly name: string }[],
-): never {
-  return fail({
-    code: 'VAULT_UNREADABLE',
-    message: `import "${file}" holds ${given.length} values of ${STANDARD[member]}${place === '' ? '' : ` in ${place}`}`,
-    expected: 'one',
-    found: enumerated(given.map(({ name }) => `"${name}"`)),
-    hint: 'disable or remove those that are old, and import again',
-  })
 }
 
 function memberOf(name: string): Member | undefined {
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   return MEMBER_OF.get(plain) ?? MEMBER_OF.get(plain.replace(/^thredd/, ''))
-}
-
-function isReference(value: string): boolean {
-  return /^\{\{.*\}\}$/.test(value)
 }
 
 function isEnabled(variable: unknown): boolean {
@@ -149,18 +138,10 @@ function within(place: string, name: unknown): string {
   return place === '' ? `"${own}"` : `${place} › "${own}"`
 }
 
-function parsed(text: string): unknown {
+function parsed(json: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(json)
   } catch {
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
 }

@@ -1,23 +1,23 @@
-/**
- * Exports of a vault: encrypted under a passphrase, or in clear as dotenv and Postman have them. Pure texts; knows no file and
- * no key but the passphrase it is given.
- */
-
+/** Exports of a vault: encrypted under a passphrase, or in clear as dotenv and Postman have them. Pure. */
 import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../identity/jwt.ts'
 import { fail } from '../record/errors.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import type { Secret } from '../secret/index.ts'
-import { jsonObject } from './answer.ts'
+import { isObject, jsonValue } from './answer.ts'
 import type { Registration } from './client.ts'
 import { inWords, otherVersion, VAULT_VERSION } from './event.ts'
 
-/** What an export holds: records whole, as the vault has them. */
-export interface Exported {
-  readonly environment: string
+const exportSchema = z.looseObject({
+  vaultVersion: z.int(),
+  kind: z.literal('export'),
+  environment: z.string(),
   /** UTC, RFC 3339 */
-  readonly exportedAt: string
-  readonly clients: readonly { readonly clientId: string; readonly entries: readonly unknown[] }[]
-}
+  exportedAt: z.string(),
+  clients: z.array(z.looseObject({ clientId: z.string(), entries: z.array(z.unknown()) })),
+})
+
+/** What an export holds: all events of its clients, as the vault has them. */
+type Exported = Pick<z.infer<typeof exportSchema>, 'environment' | 'exportedAt' | 'clients'>
 
 export type VariableFormat = 'dotenv' | 'postman'
 
@@ -46,8 +46,8 @@ export async function openExport(text: string, name: string, passphrase: Secret)
     fail({ code: 'VAULT_UNREADABLE', message: `import "${name}" ${is}`, hint })
   const result = await decryptWithPassphrase(text.trim(), passphrase)
   if (!result.ok) return refuse(...UNOPENED[result.because])
-  const content = jsonObject(Buffer.from(result.plaintext).toString())
-  const version = content?.vaultVersion
+  const content = jsonValue(Buffer.from(result.plaintext).toString())
+  const version = isObject(content) ? content.vaultVersion : undefined
   if (typeof version === 'number' && version !== VAULT_VERSION) return refuse(otherVersion(version).is)
   const read = shapeOf(exportSchema, content)
   return read.ok ? read.value : refuse(`is no export of this tool: ${inWords(read.faults)}`)
@@ -81,14 +81,6 @@ const UNOPENED: Readonly<Record<Undecryptable, readonly [is: string, hint: strin
   damaged: ['was changed after it was written', 'copy the file again'],
   'other-key': ['does not open with this passphrase', 'check the passphrase; a file that was changed looks the same'],
 }
-
-const exportSchema = z.looseObject({
-  vaultVersion: z.int(),
-  kind: z.literal('export'),
-  environment: z.string(),
-  exportedAt: z.string(),
-  clients: z.array(z.looseObject({ clientId: z.string(), entries: z.array(z.unknown()) })),
-})
 
 /** Single quotes keep everything as it is, in a shell too; there is no way to write a quote or a line break that both read. */
 function quoted(name: string, value: string): string {

@@ -1,7 +1,4 @@
-/**
- * The ways out of an open call (THREDD-DCR-3.3.3): read the client with the stored token, retry what is safe to retry, or ask
- * Thredd. Owns the decision; the call itself is given. Knows no file.
- */
+/** Settles an open call (THREDD-DCR-3.3.3) by reading the client with the stored tokens, or says what else to do. */
 import type { Problem } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
 import type { RawAnswer } from './answer.ts'

@@ -4,8 +4,9 @@
  *
  * @see [RFC 7516 §7.1](https://www.rfc-editor.org/rfc/rfc7516.html#section-7.1), [RFC 7518 §4.5 and §5.3](https://www.rfc-editor.org/rfc/rfc7518.html#section-4.5)
  */
-import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hash, randomBytes } from 'node:crypto'
 import type { Undecryptable } from '../identity/jwt.ts'
+import { onceForEach } from './once.ts'
 
 const CIPHER = 'aes-256-gcm'
 /** https://www.rfc-editor.org/rfc/rfc7518.html#section-5.3: 96 bits of vector, 128 bits of tag */
@@ -18,9 +19,9 @@ type Unsealed =
   | { readonly ok: false; readonly because: Undecryptable }
 
 export function seal(plaintext: Uint8Array, key: Uint8Array): string {
-  const { header, secret } = prepared(key)
+  const { header, aad, secret } = prepared(key)
   const vector = randomBytes(VECTOR_BYTES)
-  const cipher = createCipheriv(CIPHER, secret, vector).setAAD(Buffer.from(header))
+  const cipher = createCipheriv(CIPHER, secret, vector).setAAD(aad)
   const content = Buffer.concat([cipher.update(plaintext), cipher.final()])
   return [header, '', ...[vector, content, cipher.getAuthTag()].map((part) => part.toString('base64url'))].join('.')
 }
@@ -28,20 +29,17 @@ export function seal(plaintext: Uint8Array, key: Uint8Array): string {
 /** The reverse, with that one of the keys which it was sealed with; never throws. Any change of any bit is found. */
 export function unseal(jwe: string, keys: readonly Uint8Array[]): Unsealed {
   const parts = jwe.split('.')
-  const [header = '', encryptedKey, ...rest] = parts
+  const [header, encryptedKey, ...rest] = parts
   if (parts.length !== 5 && !jwe.startsWith(JSON_OBJECT_START)) return { ok: false, because: 'foreign' }
   if (parts.length < 5 || (rest[2] ?? '').length < TAG_CHARACTERS) return { ok: false, because: 'cut' }
-  // Decoders ignore the unused bits of a last character, and authentication covers the decoded bytes only.
   const [vector, content, tag] = rest.map(canonical)
-  const isWhole = parts.length === 5 && encryptedKey === '' && canonical(header) !== undefined
-  if (!isWhole || vector?.length !== VECTOR_BYTES || content === undefined || tag?.length !== TAG_BYTES)
-    return { ok: false, because: 'damaged' }
+  const isWhole = parts.length === 5 && encryptedKey === '' && content !== undefined
+  if (!isWhole || vector?.length !== VECTOR_BYTES || tag?.length !== TAG_BYTES) return { ok: false, because: 'damaged' }
   const key = keys.find((one) => prepared(one).header === header)
-  if (key === undefined) {
-    // The header may be what was changed: then the rest still opens with one of the keys.
-    if (keys.some((one) => decrypted(one, vector, content, tag) !== undefined)) return { ok: false, because: 'damaged' }
-    return { ok: false, because: isOfOurKind(header) ? 'other-key' : 'foreign' }
-  }
+  // Where the header was changed, the rest still opens with one of the keys.
+  const isHeaderChanged = () => keys.some((one) => decrypted(one, vector, content, tag) !== undefined)
+  if (key === undefined)
+    return { ok: false, because: isHeaderChanged() ? 'damaged' : isOfOurKind(header) ? 'other-key' : 'foreign' }
   const plaintext = decrypted(key, vector, content, tag)
   return plaintext === undefined ? { ok: false, because: 'damaged' } : { ok: true, plaintext, key }
 }
@@ -51,35 +49,25 @@ const JSON_OBJECT_START = 'eyJ'
 
 function decrypted(key: Uint8Array, vector: Buffer, content: Buffer, tag: Buffer): Buffer | undefined {
   try {
-    const { header, secret } = prepared(key)
-    const decipher = createDecipheriv(CIPHER, secret, vector).setAAD(Buffer.from(header)).setAuthTag(tag)
-    return Buffer.concat([decipher.update(content), decipher.final()])
+    const { aad, secret } = prepared(key)
+    const decipher = createDecipheriv(CIPHER, secret, vector).setAAD(aad).setAuthTag(tag)
+    const plaintext = decipher.update(content)
+    // Nothing is left to come but the verdict on the tag.
+    decipher.final()
+    return plaintext
   } catch {
     return undefined
   }
 }
 
-interface Prepared {
-  readonly header: string
-  readonly secret: KeyObject
-}
-
-/** By its bytes, which nobody changes: a key is used for each line. */
-const known = new WeakMap<Uint8Array, Prepared>()
-
 /** The header's kid is the thumbprint of the key (RFC 7638 §3.2), so that another key is told apart from damage. */
-function prepared(key: Uint8Array): Prepared {
-  const there = known.get(key)
-  if (there !== undefined) return there
-  const jwk = JSON.stringify({ k: Buffer.from(key).toString('base64url'), kty: 'oct' })
-  const kid = createHash('sha256').update(jwk).digest('base64url')
+const prepared = onceForEach((key: Uint8Array) => {
+  const kid = hash('sha256', JSON.stringify({ k: Buffer.from(key).toString('base64url'), kty: 'oct' }), 'base64url')
   const header = Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid })).toString('base64url')
-  const made = { header, secret: createSecretKey(key) }
-  known.set(key, made)
-  return made
-}
+  return { header, aad: Buffer.from(header), secret: createSecretKey(key) }
+})
 
-function isOfOurKind(header: string): boolean {
+function isOfOurKind(header = ''): boolean {
   try {
     const { alg, enc, kid } = JSON.parse(Buffer.from(header, 'base64url').toString())
     return alg === 'dir' && enc === 'A256GCM' && typeof kid === 'string'
@@ -88,9 +76,8 @@ function isOfOurKind(header: string): boolean {
   }
 }
 
-/** Undefined where another text would give the same bytes: only a last, incomplete group has bits that are not used. */
-function canonical(text: string): Buffer | undefined {
-  if (!/^[\w-]*$/.test(text)) return undefined
-  const last = text.slice(text.length - (text.length % 4))
-  return Buffer.from(last, 'base64url').toString('base64url') === last ? Buffer.from(text, 'base64url') : undefined
+/** Undefined for any other spelling of the same bytes: decoders pass over what they do not know, and over unused bits. */
+export function canonical(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64url')
+  return bytes.toString('base64url') === text ? bytes : undefined
 }

@@ -1,13 +1,12 @@
 /**
- * What all events of a log come to: clients, the calls whose end is not known, API access tokens. Pure. Consequences (a call is
- * settled, an earlier one refused, a token superseded) are worked out here and never written down, so there is no state
- * between two writes.
+ * What follows from the events of a log: clients, calls whose end is not known, API access tokens. Pure. What follows (a call
+ * is settled, a token superseded) is never written down, so a process that dies leaves nothing half done.
  */
 import { fail } from '../record/errors.ts'
 import { credentialsIn } from './answer.ts'
 import { type Call, isSuccess, outcomeOf } from './call.ts'
 import { Client } from './client.ts'
-import { type AnswerEvent, byTime, type Event, readEvent, type TokenEvent, VAULT_VERSION } from './event.ts'
+import { type AnswerEvent, byTime, type Event, faultIn, type TokenEvent } from './event.ts'
 import type { Fault, LogReader } from './log.ts'
 
 /** Whom a call is about: by the id that the environment names, and by the application that clients are registered for. */
@@ -19,7 +18,7 @@ export interface About {
 export class State implements LogReader {
   readonly #environment: string
   #events: Event[] = []
-  /** as it is without the events that are older than what was known when they came */
+  /** false: an event came that is older than others, and all has to be worked out anew */
   #isInOrder = true
   #newestAt = ''
   #clients = new Map<string, Client>()
@@ -38,9 +37,9 @@ export class State implements LogReader {
   }
 
   event(value: unknown): Fault | undefined {
-    const read = readEvent(value)
-    if (!read.ok) return read.fault
-    const { event } = read
+    const fault = faultIn(value)
+    if (fault !== undefined) return fault
+    const event = value as Event
     if (event.kind === 'vault' && event.environment !== this.#environment) {
       return {
         is: `is of environment "${event.environment}"`,
@@ -51,7 +50,7 @@ export class State implements LogReader {
       }
     }
     this.#events.push(event)
-    // An import may bring what is older: then everything is worked out again, when it is next asked for.
+    // An import may bring older ones.
     if (event.at < this.#newestAt) this.#isInOrder = false
     else if (this.#isInOrder) this.#take(event)
     return undefined
@@ -59,9 +58,8 @@ export class State implements LogReader {
 
   /** As they are in the log, without those of this client (null: of any), and without API access tokens that have expired. */
   without(clientId: string | undefined | null, now: Date): readonly Event[] {
-    const calls = new Set(
-      this.#events.flatMap((one) => (one.kind === 'call' && one.clientId === clientId ? [one.id] : [])),
-    )
+    const idOf = (one: Event) => (one.kind === 'call' && one.clientId === clientId ? [one.id] : [])
+    const calls = new Set(this.#events.flatMap(idOf))
     const isOf = (event: Event) => {
       if (event.kind === 'vault') return false
       if (clientId === null) return true
@@ -93,18 +91,18 @@ export class State implements LogReader {
   /** In the order in which they left. */
   open(): readonly Call[] {
     this.#inOrder()
-    return [...this.#open.values()].sort((a, b) => (a.at < b.at ? -1 : 1))
+    return [...this.#open.values()]
   }
 
   /** Calls of a client that are open, under whatever id they left. */
   openOf(clientId: string): readonly Call[] {
-    const names = this.#namesOf(clientId)
-    return this.open().filter(
-      (call) => names.has(call.clientId) || (call.askedAs !== undefined && names.has(call.askedAs)),
-    )
+    const open = this.open()
+    const names = new Set<string | undefined>([clientId, ...(this.#clients.get(clientId)?.askedAs ?? [])])
+    return open.filter((call) => names.has(call.clientId) || names.has(call.askedAs))
   }
 
   tokens(): readonly TokenEvent[] {
+    this.#inOrder()
     return this.#tokens
   }
 
@@ -115,7 +113,7 @@ export class State implements LogReader {
    * @throws USAGE where there are several
    */
   find(about: About): Client | undefined {
-    const candidates = this.#candidates(about)
+    const candidates = this.candidates(about)
     if (candidates.length > 1) {
       fail({
         code: 'USAGE',
@@ -127,18 +125,6 @@ export class State implements LogReader {
     return candidates[0]
   }
 
-  /** The same, but none where there are several. */
-  found(about: About): Client | undefined {
-    const [first, ...more] = this.#candidates(about)
-    return more.length === 0 ? first : undefined
-  }
-
-  /** The live client with this id, or that was registered when the environment named this id. */
-  liveAs(id: string): Client | undefined {
-    const exact = this.client(id)
-    return exact?.isLive ? exact : this.clients().find((client) => client.isLive && client.askedAs.has(id))
-  }
-
   /** Of all clients: the one that this address or this token manages. */
   managed(url: string, token: string | undefined): Client | undefined {
     const live = this.clients().filter(({ isLive }) => isLive)
@@ -148,7 +134,13 @@ export class State implements LogReader {
     )
   }
 
-  #candidates({ clientId = '', softwareId = '' }: About): readonly Client[] {
+  /** The live client with this id, or that was registered when the environment named this id. */
+  liveAs(id: string): Client | undefined {
+    return this.candidates({ clientId: id }).find(({ isLive }) => isLive)
+  }
+
+  /** All that `find` chooses from. */
+  candidates({ clientId = '', softwareId = '' }: About): readonly Client[] {
     const exact = this.client(clientId)
     if (exact?.isLive) return [exact]
     const live = this.clients().filter(({ isLive }) => isLive)
@@ -191,13 +183,12 @@ export class State implements LogReader {
         else this.#answer(event, event.effect)
         break
       case 'worked':
+      case 'deleted': {
         this.#made(event.clientId).take(event)
-        this.#settle(event.settles, event.clientId, event.at, 'the stored token works')
+        const how = event.kind === 'worked' ? 'the stored token works' : 'the client is deleted'
+        this.#settle(event.settles, event.clientId, event.at, how)
         break
-      case 'deleted':
-        this.#made(event.clientId).take(event)
-        this.#settle(event.settles, event.clientId, event.at, 'the client is deleted')
-        break
+      }
       default:
         event satisfies never
     }
@@ -216,28 +207,32 @@ export class State implements LogReader {
     this.#settle(answer.settles, id, answer.at, `a later call was answered with status ${answer.status}`)
   }
 
-  /** It says how its call ended, and may say how those before it did: one process at a time changes a client. */
+  /** An answer says how its call ended, and so how earlier ones did: one process at a time changes a client. */
   #answer(answer: AnswerEvent, effect: Call['effect']): void {
     const { call: id = '', at, status } = answer
     if (this.#answered.has(id)) return
     this.#answered.add(id)
     const call = this.#open.get(id)
-    this.#open.delete(id)
     const clientId = clientOf(answer)
     if (isSuccess(status)) this.#made(clientId).take(answer)
     const outcome = outcomeOf(effect, answer)
+    if (outcome === 'open') {
+      if (call !== undefined) this.#open.set(id, { ...call, clientId, answer })
+      return
+    }
+    this.#open.delete(id)
     const earlier = this.openOf(clientId)
+    const how = `a later ${effect} was answered with status ${status}`
     if (outcome === 'done')
       this.#settle(
         earlier.map((one) => one.id),
         clientId,
         at,
-        `a later ${effect} was answered with status ${status}`,
+        how,
       )
-    else if (outcome === 'refused' && effect === 'register')
+    else if (effect === 'register')
       for (const one of earlier)
         if (one.effect === 'register') this.#open.set(one.id, { ...one, retried: { at, status } })
-    if (outcome === 'open' && call !== undefined) this.#open.set(id, { ...call, clientId, answer })
   }
 
   #settle(calls: readonly string[] | undefined, clientId: string, at: string, how: string): void {
@@ -254,17 +249,9 @@ export class State implements LogReader {
     this.#clients.set(id, client)
     return client
   }
-
-  #namesOf(clientId: string): ReadonlySet<string> {
-    return new Set([clientId, ...(this.#clients.get(clientId)?.askedAs ?? [])])
-  }
 }
 
 /** The client that the answer says it is about, else the one the call was about. */
 export function clientOf(answer: AnswerEvent): string {
   return credentialsIn(answer).clientId ?? answer.clientId
-}
-
-export function firstEvent(id: string, environment: string, at: string): Event {
-  return { kind: 'vault', at, vaultVersion: VAULT_VERSION, id, environment }
 }

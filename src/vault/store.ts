@@ -1,17 +1,14 @@
-/**
- * A log and what it comes to, for one process: looked at without a lock, added to with one. Knows which calls are on the way,
- * here and in other processes.
- */
+/** The log of a vault with what follows from it, as one process uses it; and which calls are on the way, here and elsewhere. */
 import { join, resolve } from 'node:path'
-import { fail, type Problem, ToolError } from '../record/errors.ts'
+import { fail, ToolError } from '../record/errors.ts'
 import { type Command, commandsFor } from '../record/hints.ts'
 import { type Call, type OpenCall, openCall } from './call.ts'
-import type { AnswerEvent, Event } from './event.ts'
+import { type AnswerEvent, type CallEvent, VAULT_VERSION } from './event.ts'
 import { type FilePort, Files, found, isFileError } from './files.ts'
 import { Folder } from './folder.ts'
 import { type KeySource, keySourceOf } from './key.ts'
 import { Log } from './log.ts'
-import { firstEvent, State } from './state.ts'
+import { State } from './state.ts'
 import { Writer } from './writer.ts'
 
 export interface VaultOptions {
@@ -37,7 +34,7 @@ export class Store {
   readonly log: Log
   readonly state: State
   readonly writer: Writer
-  readonly #now: () => Date
+  readonly now: () => Date
   readonly #files: Files
   readonly #folder: Folder
   /** the log in the usual folder, where that is another one */
@@ -45,36 +42,35 @@ export class Store {
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
-  constructor({
-    folder,
-    usualFolder,
-    key,
-    environment,
-    flags = ['--env', environment],
-    now,
-    lockWaitMs = 30_000,
-    files,
-  }: VaultOptions) {
+  constructor({ folder, usualFolder, key, environment, ...options }: VaultOptions) {
     this.environment = environment
-    this.command = commandsFor(flags)
-    this.waitMs = lockWaitMs
-    this.#now = now
-    this.#files = new Files(files)
+    this.command = commandsFor(options.flags ?? ['--env', environment])
+    this.waitMs = options.lockWaitMs ?? 30_000
+    this.now = () => options.now()
+    this.#files = new Files(options.files)
     this.state = new State(environment)
     const fileName = environment.replaceAll(/[^\w.-]/g, '_')
     const path = join(resolve(folder), fileName)
     const isUsual = usualFolder === undefined || resolve(usualFolder) === resolve(folder)
     this.#usualLog = isUsual ? undefined : join(resolve(usualFolder), `${fileName}.log`)
     const keys = key instanceof Uint8Array ? keySourceOf(key) : key
-    this.#folder = new Folder(resolve(folder), { files: this.#files, lockPath: `${path}.lock`, waitMs: lockWaitMs })
+    this.#folder = new Folder(resolve(folder), { files: this.#files, lockPath: `${path}.lock`, waitMs: this.waitMs })
     this.log = new Log(`${path}.log`, { files: this.#files, keys, reader: this.state })
     this.writer = new Writer(path, this.#files)
   }
 
-  /** One process at a time, with everything taken in that others have written. @throws VAULT_UNWRITABLE */
+  /** One process at a time, with everything read that others have written. @throws VAULT_UNWRITABLE */
   exclusively<T>(task: () => T): Promise<T> {
     return this.#folder.exclusively(() => {
       this.log.refresh()
+      return task()
+    })
+  }
+
+  /** The same where everything must be readable. @throws VAULT_UNREADABLE too */
+  changing<T>(task: () => T): Promise<T> {
+    return this.exclusively(() => {
+      this.demandReadable()
       return task()
     })
   }
@@ -85,11 +81,9 @@ export class Store {
       this.log.refresh()
     } catch (error) {
       if (!isFileError(error)) throw error
+      const message = `vault "${this.log.path}" cannot be read`
       const hint = 'give access, or name another folder with VAULT_DIR'
-      fail(
-        { code: 'VAULT_UNREADABLE', message: `vault "${this.log.path}" cannot be read`, ...found(error), hint },
-        error,
-      )
+      fail({ code: 'VAULT_UNREADABLE', message, ...found(error), hint }, error)
     }
     return this.state
   }
@@ -102,7 +96,8 @@ export class Store {
   }
 
   demandReadable(): void {
-    if (this.log.problem !== undefined) throw new ToolError([this.log.problem])
+    const [first] = this.log.problems
+    if (first !== undefined) throw new ToolError([first])
   }
 
   /** An empty vault beside one that holds clients would let a run register over them. @throws VAULT_UNWRITABLE */
@@ -116,48 +111,42 @@ export class Store {
     })
   }
 
-  get problems(): readonly Problem[] {
-    return this.log.problem === undefined ? [] : [this.log.problem]
-  }
-
-  /** Begins the log where there is none. Returns what is to be said of it. */
+  /** Makes the log where there is none. Returns warnings. */
   ensure(): readonly string[] {
     if (this.log.exists) return []
     this.#folder.ignoreInGit()
-    const made = this.log.create((id) => firstEvent(id, this.environment, this.at()))
+    const about = { at: this.at(), vaultVersion: VAULT_VERSION, environment: this.environment }
+    const made = this.log.create((id) => ({ kind: 'vault', id, ...about }))
     return made === undefined ? [] : [`a vault key was made: ${made}; without this file the vault cannot be read`]
   }
 
-  /** Takes away what processes that died have left, and the rights of others. Returns what is to be said of it. */
-  tidy(): readonly string[] {
-    for (const path of [`${this.log.path}.new`, ...this.#leftovers()]) this.#files.discard(path)
-    const closed = [this.#folder.path, this.log.path].map((path) => this.#files.close(path))
-    return [...closed, this.log.unfinished].filter((one) => one !== undefined)
-  }
-
-  /** What `tidy` would do. */
-  untidy(): readonly string[] {
+  /** Warnings: open permissions, what processes that died have left, an unfinished line; with `mend` it is put right. */
+  tidy({ mend }: { readonly mend: boolean }): readonly string[] {
+    const [is, then] = mend ? ['was', 'it is closed now'] : ['is', 'the next run closes it']
     const open = [this.#folder.path, this.log.path].flatMap((path) => {
-      const mode = this.#files.openMode(path)
-      return mode === undefined ? [] : [`"${path}" is open to other users (mode ${mode}); the next run closes it`]
+      const others = this.#files.openTo(path)
+      if (mend) others?.close()
+      return others === undefined ? [] : [`"${path}" ${is} open to other users (mode ${others.mode}); ${then}`]
     })
-    const left = this.#leftovers().map((path) => `"${path}" was left by a process that died; the next run removes it`)
-    return [...open, ...left, this.log.unfinished].filter((one) => one !== undefined)
+    const left = this.writer.leftovers()
+    if (mend) for (const path of [`${this.log.path}.new`, ...left]) this.#files.discard(path)
+    const said = left.map((path) => `"${path}" was left by a process that died; the next run removes it`)
+    return [...open, ...(mend ? [] : said), ...this.log.unfinished]
   }
 
-  /** A call that is about to leave; durable when it returns. */
-  begin(call: Extract<Event, { kind: 'call' }>): void {
+  /** Writes down a call that is about to leave; durable when it returns. */
+  begin(call: CallEvent): void {
     try {
       this.log.append(call, { durable: true })
     } catch (error) {
-      // It may stand there all the same, and it will not leave.
+      // The line may stand there all the same.
       this.end(call.id, 'not-sent')
       throw error
     }
     this.#onTheWay.add(call.id)
   }
 
-  /** An answer must be put down whatever happens: its room is given back, and a second attempt is made. */
+  /** Durable when it returns. Where that fails, the room that was set aside is given back for a second attempt. */
   write(answer: AnswerEvent): void {
     try {
       this.log.append(answer, { durable: true })
@@ -169,7 +158,7 @@ export class Store {
     }
   }
 
-  /** Where it cannot be written, the call stays open: that is said of it already. */
+  /** Where this cannot be written, the call stays open. */
   end(call: string, how: 'not-sent' | 'unanswered'): void {
     try {
       this.log.refresh()
@@ -179,7 +168,7 @@ export class Store {
     }
   }
 
-  /** No longer on the way, as far as this process goes. */
+  /** This process is done with the call. */
   over(call: string): void {
     this.#onTheWay.delete(call)
   }
@@ -187,6 +176,11 @@ export class Store {
   isOnTheWay({ id, writer, answer, isOver }: Call): boolean {
     if (answer !== undefined || isOver) return false
     return this.#onTheWay.has(id) || (writer !== this.writer.id && this.writer.isAlive(writer))
+  }
+
+  /** The first call that is. */
+  onTheWay(): Call | undefined {
+    return this.state.open().find((call) => this.isOnTheWay(call))
   }
 
   open(): readonly OpenCall[] {
@@ -204,22 +198,12 @@ export class Store {
     return this.state.openOf(clientId).flatMap((call) => (this.isOnTheWay(call) ? [] : [call.id]))
   }
 
-  /** Events without those of this client (null: of any), and without what has expired. */
-  without(clientId: string | undefined | null): readonly Event[] {
-    return this.state.without(clientId, this.#now())
-  }
-
   at(): string {
-    return this.state.after(this.#now())
+    return this.state.after(this.now())
   }
 
   close(): void {
     this.writer.end()
     this.#folder.close()
-  }
-
-  #leftovers(): readonly string[] {
-    const names = this.writer.leftovers(this.#files.names(this.#folder.path))
-    return names.map((name) => join(this.#folder.path, name))
   }
 }

@@ -1,23 +1,24 @@
 /**
  * The vault: every client information response, encrypted and on disk before anything else looks at it, and each call whose
- * answer may still come. What is known stays in memory; before each use it is only looked whether the log has grown.
- * Readers need no lock: what another process is just writing is not yet there for them.
+ * answer may still come. The log is read once; before each use it is only looked whether it has grown. Reading needs no lock.
+ *
+ * Every method that reads throws VAULT_UNREADABLE or VAULT_KEY, every one that writes VAULT_UNWRITABLE too.
  */
-import type { Problem } from '../record/errors.ts'
+import { fail, type Problem } from '../record/errors.ts'
 import type { Command } from '../record/hints.ts'
+import { shapeOf, z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
-import { type AnnouncedCall, announce, type By, type CallAbout, type KeptAnswer, keepAnswer } from './announce.ts'
+import { type AnnouncedCall, announce, type CallAbout, type KeptAnswer, keepAnswer } from './announce.ts'
 import { fingerprint, type RawAnswer } from './answer.ts'
 import type { OpenCall } from './call.ts'
-import type { HeldToken, HistoryEvent, Registration } from './client.ts'
-import type { Event } from './event.ts'
+import { type By, Client, type HeldToken, type HistoryEvent, type Registration } from './client.ts'
+import { byTime, type ClientEvent, clientEventSchema, inWords } from './event.ts'
 import type { KeyRing } from './key.ts'
 import { type LedgerEntry, ledgerOf } from './ledger.ts'
 import type { About } from './state.ts'
 import { Store, type VaultOptions } from './store.ts'
-import { exported, forget, importInto, previewed, rotateKey } from './upkeep.ts'
 
-/** Whose API access token, from which server, for what, and bound to which certificate. */
+/** What an API access token is for. */
 export interface TokenUse {
   readonly clientId: string
   /** base URL of the authorization server */
@@ -54,19 +55,22 @@ export class Vault {
     return this.#store.log.ring
   }
 
+  /** Of the log, in bytes. */
+  get size(): number {
+    return this.#store.log.size
+  }
+
   /**
    * Proves, before anything is sent, that an answer can be kept: everything in the log can be read, and there is room for an
-   * answer. Returns warnings in words: a key that was made, permissions that were open, a line that a dying process left,
-   * each open call with its next step.
-   *
-   * @throws VAULT_UNWRITABLE, VAULT_UNREADABLE, VAULT_KEY
+   * answer. Returns warnings in words: a key that was made, permissions that were open, an unfinished line, each open call
+   * with its next step.
    */
   async prepare(): Promise<readonly string[]> {
     return await this.#store.exclusively(() => {
       this.#store.demandNoOther()
       const made = this.#store.ensure()
       this.#store.demandReadable()
-      const tidied = this.#store.tidy()
+      const tidied = this.#store.tidy({ mend: true })
       this.#store.writer.makeRoom()
       return [...made, ...tidied, ...this.#openInWords()]
     })
@@ -91,13 +95,10 @@ export class Vault {
   /**
    * A management call with this token (default: the current one) succeeded, and its answer brought no other: the tokens
    * before it are superseded, and open calls of the client are settled. A fallback that works becomes current again.
-   *
-   * @throws VAULT_UNREADABLE, VAULT_UNWRITABLE
    */
   async worked(clientId: string, by: Partial<By> & { readonly token?: Secret | undefined } = {}): Promise<void> {
     const { token, ...who } = by
-    await this.#store.exclusively(() => {
-      this.#store.demandReadable()
+    await this.#store.changing(() => {
       const client = this.#store.state.client(clientId)
       const { registrationAccessToken: current, workedAt } = client?.registration() ?? {}
       const proven = (token ?? current)?.reveal()
@@ -105,81 +106,67 @@ export class Vault {
       const settles = this.#store.free(clientId)
       const isNews = client.isLive && client.holds(proven) && (proven !== current?.reveal() || workedAt === undefined)
       if (!isNews && settles.length === 0) return
-      const event: Event = {
-        kind: 'worked',
-        at: this.#store.at(),
-        clientId,
-        token: fingerprint(proven),
-        ...who,
-        settles,
-      }
+      const event = { kind: 'worked', at: this.#store.at(), clientId, token: fingerprint(proven), ...who, settles }
       // Should it be lost, an earlier token stays a little longer.
       this.#store.log.append(event, { durable: settles.length > 0 })
     })
   }
 
-  /**
-   * Undefined for a client that is unknown or marked deleted.
-   *
-   * @throws VAULT_UNREADABLE; USAGE where several clients may be meant
-   */
+  /** Marks the client deleted after a proven DELETE; its history stays. */
+  async remove(clientId: string, by?: By): Promise<void> {
+    await this.#store.changing(() => {
+      const settles = this.#store.free(clientId)
+      if (settles.length === 0 && !this.#store.state.client(clientId)?.isLive) return
+      this.#store.log.append({ kind: 'deleted', at: this.#store.at(), clientId, ...by, settles }, { durable: true })
+    })
+  }
+
+  /** Undefined for a client that is unknown or marked deleted. @throws USAGE where several clients may be meant */
   async current(about: string | About): Promise<Registration | undefined> {
     const client = this.#store.readable().find(typeof about === 'string' ? { clientId: about } : about)
     return client?.isLive ? client.registration() : undefined
   }
 
-  /** Whether this address, or this token, manages a client that is registered. @throws VAULT_UNREADABLE */
+  /** Whether this address, or this token, manages a client that is registered. */
   async manages(url: string, token: string | undefined): Promise<boolean> {
     return this.#store.readable().managed(url, token) !== undefined
   }
 
-  /** Every registration access token that the client was ever given, oldest first. @throws VAULT_UNREADABLE */
+  /** Every registration access token that the client was ever given, oldest first. */
   async tokens(clientId: string): Promise<readonly HeldToken[]> {
     return this.#store.readable().client(clientId)?.tokens() ?? []
   }
 
   /** An API access token that was kept for just these; whether it is still good is the caller's to judge. */
   async accessToken({ clientId, server, scope: asked, thumbprint }: TokenUse): Promise<StoredToken | undefined> {
-    const stored = this.#store
-      .look()
-      .tokens()
-      .findLast(
-        (one) =>
-          one.clientId === clientId && one.server === server && one.asked === asked && one.thumbprint === thumbprint,
-      )
-    if (stored === undefined) return undefined
-    const { accessToken, receivedAt, expiresAt, scope } = stored
-    const token = { accessToken: new Secret(accessToken, 'access_token'), receivedAt, expiresAt }
-    return scope === undefined ? token : { ...token, scope }
+    const stored = this.#store.look().tokens()
+    const token = stored.findLast(
+      (one) =>
+        one.clientId === clientId && one.server === server && one.asked === asked && one.thumbprint === thumbprint,
+    )
+    if (token === undefined) return undefined
+    const { accessToken, receivedAt, expiresAt, scope } = token
+    return { accessToken: new Secret(accessToken, 'access_token'), receivedAt, expiresAt, ...(scope && { scope }) }
   }
 
-  /** Losing it costs nothing but a call. @throws VAULT_UNWRITABLE */
+  /** Losing it costs nothing but a call. */
   async keepAccessToken({ scope: asked, ...use }: TokenUse, { accessToken, ...rest }: StoredToken): Promise<void> {
     await this.#store.exclusively(() => {
       this.#store.ensure()
-      const event: Event = {
-        kind: 'token',
-        at: this.#store.at(),
-        asked,
-        ...use,
-        ...rest,
-        accessToken: accessToken.reveal(),
-      }
-      this.#store.log.append(event, { durable: false })
+      const about = { at: this.#store.at(), asked, ...use, ...rest }
+      this.#store.log.append({ kind: 'token', ...about, accessToken: accessToken.reveal() }, { durable: false })
     })
   }
 
   /** All clients, deleted ones too, and what cannot be read. */
   async list(): Promise<{ readonly registrations: readonly Registration[]; readonly unreadable: readonly Problem[] }> {
-    const registrations = this.#store
-      .look()
-      .clients()
-      .flatMap((client) => client.registration() ?? [])
-      .sort((a, b) => (a.clientId < b.clientId ? -1 : 1))
-    return { registrations, unreadable: this.#store.problems }
+    const clients = this.#store.look().clients()
+    const registrations = clients.flatMap((client) => client.registration() ?? [])
+    registrations.sort((a, b) => (a.clientId < b.clientId ? -1 : 1))
+    return { registrations, unreadable: this.#store.log.problems }
   }
 
-  /** Oldest first; empty for an unknown client. @throws VAULT_UNREADABLE */
+  /** Oldest first; empty for an unknown client. */
   async history(clientId: string): Promise<readonly HistoryEvent[]> {
     return this.#store.readable().client(clientId)?.history ?? []
   }
@@ -196,54 +183,90 @@ export class Vault {
     return ledgerOf(clients, this.#store.open(), (writer) => writer !== undefined && this.#store.writer.isAlive(writer))
   }
 
-  /** Marks the client deleted after a proven DELETE; its history stays. @throws VAULT_UNREADABLE, VAULT_UNWRITABLE */
-  async remove(clientId: string, by?: By): Promise<void> {
-    await this.#store.exclusively(() => {
+  /** What cannot be read, and, as warnings, what the next run will put right. */
+  async check(): Promise<{ lines: number; problems: readonly Problem[]; warnings: readonly string[] }> {
+    this.#store.look()
+    return {
+      lines: this.#store.log.lines,
+      problems: this.#store.log.problems,
+      warnings: this.#store.tidy({ mend: false }),
+    }
+  }
+
+  /** Everything there is of these clients (default: all); nothing unreadable is passed over. */
+  async export(clientIds?: readonly string[]): Promise<{ clientId: string; entries: unknown[] }[]> {
+    const clients = this.#store.readable().clients()
+    return clients.flatMap(({ id, events }) =>
+      events.length > 0 && (clientIds?.includes(id) ?? true) ? [{ clientId: id, entries: [...events] }] : [],
+    )
+  }
+
+  /** What `import` would make of a client, and how many entries it would add. */
+  async preview(
+    clientId: string,
+    imported: readonly unknown[],
+  ): Promise<{ added: number; before: Client; after: Client }> {
+    const before = this.#store.readable().client(clientId) ?? new Client(clientId)
+    const added = newEntries(clientId, imported, before)
+    const after = new Client(clientId)
+    for (const event of [...before.events, ...added].sort(byTime)) after.take(event)
+    return { added: added.length, before, after }
+  }
+
+  /** Adds what is not there yet; returns how many entries that were. */
+  async import(clientId: string, imported: readonly unknown[]): Promise<number> {
+    return await this.#store.exclusively(() => {
+      this.#store.ensure()
       this.#store.demandReadable()
-      const settles = this.#store.free(clientId)
-      if (settles.length === 0 && !this.#store.state.client(clientId)?.isLive) return
-      this.#store.log.append({ kind: 'deleted', at: this.#store.at(), clientId, ...by, settles }, { durable: true })
+      const added = newEntries(clientId, imported, this.#store.state.client(clientId))
+      for (const [index, event] of added.entries())
+        this.#store.log.append(event, { durable: index === added.length - 1 })
+      return added.length
     })
   }
 
-  /** @see forget */
+  /**
+   * Writes the log anew without this client (default: without any).
+   *
+   * @throws USAGE where a call of the client is open, or, without a client, any is on the way
+   */
   async forget(clientId?: string): Promise<void> {
-    await forget(this.#store, clientId)
+    await this.#store.changing(() => {
+      const open = clientId === undefined ? this.#store.onTheWay() : this.#store.state.openOf(clientId)[0]
+      if (open !== undefined) {
+        fail({
+          code: 'USAGE',
+          message: `a call of client "${open.clientId}" is open; its record is not destroyed`,
+          hint: `settle it first: ${this.command('readClient', { client: open.clientId })}`,
+        })
+      }
+      if (this.#store.log.exists)
+        this.#store.log.replace(this.#store.state.without(clientId ?? null, this.#store.now()))
+    })
   }
 
-  /** @see exported */
-  async export(clientIds?: readonly string[]): Promise<ReturnType<typeof exported>> {
-    return exported(this.#store, clientIds)
-  }
-
-  /** @see previewed */
-  async preview(clientId: string, imported: readonly unknown[]): Promise<ReturnType<typeof previewed>> {
-    return previewed(this.#store, clientId, imported)
-  }
-
-  /** @see importInto */
-  async import(clientId: string, imported: readonly unknown[]): Promise<number> {
-    return await importInto(this.#store, clientId, imported)
-  }
-
-  /** @see rotateKey */
-  async rotateKey(options: { readonly dropEarlier?: boolean } = {}): ReturnType<typeof rotateKey> {
-    return await rotateKey(this.#store, options)
-  }
-
-  /** Lists what cannot be read, open permissions and what processes that died have left. */
-  async check(): Promise<{
-    readonly lines: number
-    readonly problems: readonly Problem[]
-    readonly warnings: readonly string[]
-  }> {
-    this.#store.look()
-    return { lines: this.#store.log.lines, problems: this.#store.problems, warnings: this.#store.untidy() }
-  }
-
-  /** Of the log, in bytes. */
-  get size(): number {
-    return this.#store.log.size
+  /**
+   * Writes the log anew with a new key; at each moment both are in the key file. A change that was cut short is finished with
+   * the key it had made. `dropEarlier` then forgets the earlier keys: whatever else is sealed with them can no longer be read.
+   *
+   * @throws VAULT_UNWRITABLE also while a call is on the way
+   */
+  async rotateKey({ dropEarlier = false } = {}): Promise<{ readonly lines: number; readonly made: boolean }> {
+    return await this.#store.exclusively(() => {
+      this.#store.ensure()
+      this.#store.demandReadable()
+      const call = this.#store.onTheWay()
+      if (call !== undefined) {
+        fail({
+          code: 'VAULT_UNWRITABLE',
+          message: 'the vault key cannot be changed while a call is on the way',
+          found: `step "${call.step}" of run ${call.runId}`,
+          hint: 'let the run end, and try again',
+        })
+      }
+      const made = this.#store.log.rotate(this.#store.state.without(undefined, this.#store.now()), { dropEarlier })
+      return { lines: this.#store.log.lines, made }
+    })
   }
 
   /** This process is done: no call of it is on the way. Never fails. What is kept after it is safe too. */
@@ -252,9 +275,18 @@ export class Vault {
   }
 
   #openInWords(runId?: string): readonly string[] {
-    return this.#store
-      .open()
-      .filter((one) => runId === undefined || one.runId === runId)
-      .map(({ effect, clientId, known, next }) => `open ${effect} of client "${clientId}": ${known}; ${next}`)
+    const open = this.#store.open().filter((one) => runId === undefined || one.runId === runId)
+    return open.map(({ effect, clientId, known, next }) => `open ${effect} of client "${clientId}": ${known}; ${next}`)
   }
+}
+
+function newEntries(clientId: string, imported: readonly unknown[], present: Client | undefined): ClientEvent[] {
+  const shaped = shapeOf(z.array(clientEventSchema), imported)
+  if (!shaped.ok) {
+    const message = `the import of client "${clientId}" holds what is no entry of a vault`
+    return fail({ code: 'VAULT_UNREADABLE', message, found: inWords(shaped.faults) })
+  }
+  const inOrder = (event: ClientEvent) => JSON.stringify(Object.fromEntries(Object.entries(event).sort()))
+  const there = new Set(present?.events.map(inOrder))
+  return shaped.value.filter((event) => !there.has(inOrder(event)))
 }

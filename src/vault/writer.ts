@@ -3,13 +3,16 @@
  * the answer. The operating system drops the lock with the process.
  */
 import { randomBytes } from 'node:crypto'
+import { basename, dirname, join } from 'node:path'
 import type { Files } from './files.ts'
-import { FileLock, isFree } from './lock.ts'
+import { FileLock } from './lock.ts'
 
 /** A registration answer with its software statement is about 8 KiB; a large one must fit. */
 const ROOM_BYTES = 256 * 1024
 const LOCK = '.lock'
 const ROOM = '.room'
+const OF_WRITER = /^([0-9a-f]{16})\.(?:lock|room)$/
+let room: Uint8Array | undefined
 
 export class Writer {
   readonly #files: Files
@@ -45,8 +48,10 @@ export class Writer {
     const id = this.begin()
     if (this.#hasRoom) return
     const path = this.#file(id, ROOM)
+    // Random, so that no file system stores it in less; the same each time, since making it takes longer than writing it.
+    room ??= randomBytes(ROOM_BYTES)
     try {
-      this.#files.writeNew(path, room(), { durable: false })
+      this.#files.writeNew(path, room, { durable: false })
     } catch (error) {
       this.#files.discard(path)
       throw error
@@ -63,14 +68,18 @@ export class Writer {
   isAlive(id: string): boolean {
     if (id === this.#held?.id) return true
     const path = this.#file(id, LOCK)
-    return this.#files.factsOf(path) !== undefined && !isFree(path)
+    if (this.#files.factsOf(path) === undefined) return false
+    using lock = new FileLock(path)
+    return !lock.take()
   }
 
-  /** Files of writers that died, among these names. */
-  leftovers(names: readonly string[]): readonly string[] {
-    const own = names.flatMap((name) => NAMES.exec(name)?.[1] ?? [])
-    const dead = [...new Set(own)].filter((id) => !this.isAlive(id))
-    return names.filter((name) => dead.includes(NAMES.exec(name)?.[1] ?? ''))
+  /** Paths of what writers that died have left. A folder may hold the vaults of several environments. */
+  leftovers(): readonly string[] {
+    const [folder, own] = [dirname(this.#path), `${basename(this.#path)}.`]
+    return this.#files.names(folder).flatMap((name) => {
+      const id = name.startsWith(own) ? OF_WRITER.exec(name.slice(own.length))?.[1] : undefined
+      return id === undefined || this.isAlive(id) ? [] : [join(folder, name)]
+    })
   }
 
   end(): void {
@@ -86,14 +95,3 @@ export class Writer {
     return `${this.#path}.${id}${extension}`
   }
 }
-
-const NAMES = /\.([0-9a-f]{16})\.(?:lock|room)$/
-
-/** Random, so that no file system can store it in less; the same each time, since making it takes longer than writing it. */
-const room = (() => {
-  let bytes: Uint8Array | undefined
-  return () => {
-    bytes ??= randomBytes(ROOM_BYTES)
-    return bytes
-  }
-})()
