@@ -360,3 +360,13 @@ test('what processes that died have left is told by check and cleared away by th
   expect((await next.check()).warnings).toEqual([])
   expect((await readdir(copy)).sort()).toEqual(['.gitignore', 'uat.lock', 'uat.log'])
 })
+
+test('a run clears away nothing of another environment that has its vault in the same folder', async () => {
+  const { folder } = await filled()
+  const other = vaultIn(folder, { environment: 'prod' })
+  await using _ = await other.begin(call('register'))
+
+  await vaultIn(folder).prepare()
+
+  expect(await vaultIn(folder, { environment: 'prod' }).unsettled()).toMatchObject([{ way: 'wait' }])
+})
