@@ -1,6 +1,7 @@
 /** Keeps a snapshot of the twin's state in one file, which is always replaced as a whole and which only its owner can read. */
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { SNAPSHOT_VERSION, type Snapshot } from './model.ts'
 
@@ -48,7 +49,10 @@ function serialised(snapshot: Snapshot): string {
 async function read(path: string): Promise<Snapshot | undefined> {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    // Without O_NONBLOCK opening a pipe waits until somebody writes to it.
+    await using file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    if (!(await file.stat()).isFile()) throw new Error(`state file "${path}" is no file`)
+    text = await file.readFile('utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error

@@ -8,7 +8,7 @@ import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { decodeText } from '../identity/bytes.ts'
 import { fail, nearest, type Problem } from '../record/errors.ts'
-import { readRegularFile } from '../record/regular-file.ts'
+import { readRegularFile, whyUnread } from '../record/regular-file.ts'
 
 export interface EnvironmentFile {
   readonly file: string
@@ -71,11 +71,10 @@ export async function readOptionalFile(file: string): Promise<EnvironmentFile | 
 function unreadable(file: string, cause: unknown): never {
   const { code } = cause as NodeJS.ErrnoException
   if (code === undefined) throw cause
-  const words: Readonly<Record<string, string>> = { EISDIR: 'it is a folder', EACCES: 'access is denied' }
   return fail(
     {
       code: 'ENV_FILE',
-      message: `environment file "${file}" cannot be read: ${words[code] ?? code}`,
+      message: `environment file "${file}" cannot be read: ${whyUnread(cause)}`,
       hint: 'make it readable, or remove it',
     },
     cause,

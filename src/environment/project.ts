@@ -1,6 +1,7 @@
 /** Which folder holds the user's files: environment files, flows, reports and the vault. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
+import { readTextFile } from '../record/regular-file.ts'
 
 const PACKAGE = 'thredd-dcr'
 
@@ -22,7 +23,7 @@ export function projectFolder(start: string, { home }: { readonly home: string }
 function isProject(folder: string): boolean {
   if (basename(folder) !== '.vault' && existsSync(join(folder, '.vault'))) return true
   try {
-    const parsed: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    const parsed: unknown = JSON.parse(readTextFile(join(folder, 'package.json')))
     const { name, ...rest } = (typeof parsed === 'object' && parsed !== null ? parsed : {}) as Record<string, unknown>
     return (
       name === PACKAGE ||

@@ -3,9 +3,9 @@
  * are inferred, so the answer is a warning and never a refusal: the authorization server decides.
  */
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { enumerated, fail } from '../record/errors.ts'
+import { readTextFile, whyUnread } from '../record/regular-file.ts'
 import { shapeOf, z } from '../record/shape.ts'
 
 const CATALOGUE = join('fixtures', 'roles', 'roles.json')
@@ -36,7 +36,7 @@ export interface ScopeRequest {
 export async function readRoles(folders: readonly string[]): Promise<readonly Role[]> {
   const file = folders.map((folder) => join(folder, CATALOGUE)).find((one) => existsSync(one))
   if (file === undefined) return []
-  const shaped = shapeOf(catalogue, parsed(await readFile(file, 'utf8')))
+  const shaped = shapeOf(catalogue, parsed(textOf(file)))
   if (shaped.ok) return shaped.value.roles
   const [fault] = shaped.faults
   return fail({
@@ -45,6 +45,17 @@ export async function readRoles(folders: readonly string[]): Promise<readonly Ro
     expected: fault && `${fault.path}: ${fault.message}`,
     hint: 'compare it with fixtures/roles/roles.json of the repository',
   })
+}
+
+function textOf(file: string): string {
+  try {
+    return readTextFile(file)
+  } catch (cause) {
+    return fail(
+      { code: 'ENV_INVALID', message: `the role catalogue "${file}" cannot be read: ${whyUnread(cause)}` },
+      cause,
+    )
+  }
 }
 
 /** Warnings for a person who can still stop the run. */

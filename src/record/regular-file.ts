@@ -36,6 +36,27 @@ export function readTextFile(path: string, largest = LARGEST): string {
   return readRegularFile(path, largest).toString('utf8')
 }
 
+/** The same, to look whether it is what somebody searches; empty where it cannot be read. */
+export function textIfReadable(path: string, largest = LARGEST): string {
+  try {
+    return readTextFile(path, largest)
+  } catch {
+    return ''
+  }
+}
+
+/** Why one of these did not read a file. */
+export function whyUnread(cause: unknown): string {
+  const { code = 'unknown reason' } = cause as NodeJS.ErrnoException
+  return REASONS[code] ?? code
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'access is denied',
+}
+
 /** Where a folder is to be made: not where the operating system makes up what is there. @throws the same */
 export function demandOrdinaryFolder(path: string): void {
   for (let folder = resolve(path); ; folder = dirname(folder)) {

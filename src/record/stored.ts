@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { fail, nearest } from './errors.ts'
 import { ANY_ENVIRONMENT, commandsFor } from './hints.ts'
 import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
-import { readTextFile } from './regular-file.ts'
+import { readTextFile, whyUnread } from './regular-file.ts'
 import { runRecord } from './schema.ts'
 import { shapeOf } from './shape.ts'
 
@@ -66,7 +66,7 @@ export async function readRecord(file: string): Promise<RunRecord> {
     return fail(
       {
         code: 'RECORD_UNREADABLE',
-        message: `"${file}" cannot be read: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
+        message: `"${file}" cannot be read: ${whyUnread(cause)}`,
       },
       cause,
     )

@@ -9,7 +9,7 @@ import { type PublicKey, publicKeyOf, signDetached, verifyDetached } from '../id
 import { keySigner, type SigningAlg } from '../identity/signing.ts'
 import { fail, ToolError } from '../record/errors.ts'
 import { exitCodeOf, RECORD_FILE, type RunRecord, verdictOf } from '../record/index.ts'
-import { demandOrdinaryFolder, readRegularFile, readTextFile } from '../record/regular-file.ts'
+import { demandOrdinaryFolder, readRegularFile, readTextFile, whyUnread } from '../record/regular-file.ts'
 import { REQUIREMENTS } from '../record/requirements.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { parseRecord } from '../record/stored.ts'
@@ -207,11 +207,11 @@ function parsedKey(pem: string, file: string): ReportKey {
 }
 
 function unusable(file: string, cause: unknown): never {
-  const { code, syscall } = cause as NodeJS.ErrnoException
+  const { syscall } = cause as NodeJS.ErrnoException
   return fail(
     {
       code: 'KEY_UNUSABLE',
-      message: `report key "${file}" cannot be used${syscall === undefined ? '' : `: ${code}`}`,
+      message: `report key "${file}" cannot be used${syscall === undefined ? '' : `: ${whyUnread(cause)}`}`,
       expected: 'an unencrypted PEM key, EC on P-256 or RSA of at least 2048 bits',
       hint: 'make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out <file>',
     },
@@ -397,7 +397,7 @@ function unreadable(pack: string, cause: unknown): never {
       message:
         code === 'ENOENT'
           ? `"${pack}" is no evidence pack: it has no ${MANIFEST}`
-          : `"${pack}" cannot be read: ${code ?? 'unknown reason'}`,
+          : `"${pack}" cannot be read: ${whyUnread(cause)}`,
       hint: 'name a folder or archive that was written with --pack',
     },
     cause,

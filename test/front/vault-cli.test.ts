@@ -306,7 +306,7 @@ test('what is missing is added; which client is meant must be clear; what no ser
     const { message } = await thrown(type(`import x.env ${CLIENT_ID}`))
     expect(message).toBe(`the ${member} of import "x.env" cannot be used`)
   }
-  await expect(type('import .')).rejects.toThrow('file "." cannot be read: it is no regular file')
+  await expect(type('import .')).rejects.toThrow('file "." cannot be read: it is a folder')
 })
 
 test('a token that a shell would run is not written as a line of a .env file', async () => {

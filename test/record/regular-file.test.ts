@@ -1,6 +1,6 @@
 /** What a user names is read only where it is a file on a disk: nothing waits for a pipe or reads a device for ever. */
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import { loadIdentity } from '../../src/identity/certificate.ts'
-import { demandOrdinaryFolder, readTextFile } from '../../src/record/regular-file.ts'
+import { readRoles } from '../../src/plan/roles.ts'
+import { demandOrdinaryFolder, readTextFile, textIfReadable } from '../../src/record/regular-file.ts'
+import { replaceFile } from '../../src/record/replace-file.ts'
 import { readRecord } from '../../src/record/stored.ts'
 import { createArtifacts } from '../../src/report/artifacts.ts'
 import { reportKey, verifyPack } from '../../src/report/pack.ts'
@@ -57,6 +59,12 @@ const READERS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   'a key of reports': reportKey,
   'a certificate': async (path) =>
     await loadIdentity({ name: 'transport', certificateFile: path, keyFile: path }, new Date()),
+  'a catalogue of roles': async (path) => {
+    await mkdir(join(folder, 'fixtures/roles'), { recursive: true })
+    await rm(join(folder, 'fixtures/roles/roles.json'), { force: true })
+    await symlink(path, join(folder, 'fixtures/roles/roles.json'))
+    await readRoles([folder])
+  },
 }
 
 test.each(Object.entries(READERS))('%s is not read from a pipe or a device', async (_, read) => {
@@ -64,6 +72,33 @@ test.each(Object.entries(READERS))('%s is not read from a pipe or a device', asy
 
   await expect(read(await pipe())).rejects.toThrow(/it is a pipe, not a file/)
   await expect(read(join(folder, 'endless.zip'))).rejects.toThrow(/it is a device, not a file/)
+})
+
+test('what is only looked through is passed over where it is no file on a disk', async () => {
+  await writeFile(join(folder, 'file'), 'text')
+
+  expect(
+    [join(folder, 'file'), await pipe(), folder, join(folder, 'none')].map((path) => textIfReadable(path)),
+  ).toEqual(['text', '', '', ''])
+})
+
+test('a file that is replaced is not written where a link leads', async () => {
+  await writeFile(join(folder, 'victim'), 'untouched', { mode: 0o644 })
+  await symlink('victim', join(folder, 'link'))
+
+  await replaceFile(join(folder, 'link'), 'new', 0o600)
+
+  expect(await readFile(join(folder, 'victim'), 'utf8')).toBe('untouched')
+  expect(await readFile(join(folder, 'link'), 'utf8')).toBe('new')
+  expect((await lstat(join(folder, 'link'))).mode & 0o777).toBe(0o600)
+  expect((await readdir(folder)).sort()).toEqual(['link', 'victim'])
+})
+
+test('a file that cannot be replaced leaves nothing behind', async () => {
+  await mkdir(join(folder, 'taken'))
+
+  await expect(replaceFile(join(folder, 'taken'), 'new', 0o600)).rejects.toMatchObject({ syscall: 'rename' })
+  expect(await readdir(folder)).toEqual(['taken'])
 })
 
 test('an artifact is not written where a link leads', async () => {

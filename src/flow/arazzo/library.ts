@@ -4,10 +4,11 @@
  * @see [Arazzo 1.1 Parsing Documents](https://spec.openapis.org/arazzo/v1.1.0.html#parsing-documents)
  */
 import { existsSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Problem, ToolError } from '../../record/errors.ts'
+import { textIfReadable } from '../../record/regular-file.ts'
 import { type Document, type Path, readFlowDocument } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { type ApiDescription, readApiDescription } from '../openapi/description.ts'
@@ -152,14 +153,14 @@ async function identitiesIn(folder: string): Promise<ReadonlyMap<string, string>
   const found = new Map<string, string>()
   for (const name of names) {
     const file = join(folder, name)
-    const self = SELF.exec(await readFile(file, 'utf8').catch(() => ''))?.[1]
+    const self = SELF.exec(textIfReadable(file))?.[1]
     if (self !== undefined) found.set(file, URL.parse(self)?.href ?? self)
   }
   return found
 }
 
 async function isArazzo(file: string): Promise<boolean> {
-  const text = await readFile(file, 'utf8').catch(() => '')
+  const text = textIfReadable(file)
   return /^\uFEFF?\s*\{?\s*["']?arazzo["']?\s*:/m.test(text) && !/^["']?openapi["']?\s*:/m.test(text)
 }
 

@@ -18,7 +18,7 @@ import {
 } from 'yaml'
 import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../../record/errors.ts'
 import { exactNumber } from '../../record/json.ts'
-import { readTextFile } from '../../record/regular-file.ts'
+import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -55,11 +55,10 @@ export async function readDocument(
   try {
     text = readTextFile(file)
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code
     return fail(
       {
         code: 'FLOW_FILE',
-        message: `${named} "${file}" cannot be read: ${FILE_FAULTS[reason ?? ''] ?? reason ?? 'unknown reason'}`,
+        message: `${named} "${file}" cannot be read: ${whyUnread(cause)}`,
         at,
         hint: at === undefined ? 'check the path' : 'check the path; it starts at the folder of the file that names it',
       },
@@ -93,12 +92,6 @@ export async function readFlowDocument(file: string, named: string, at?: SourceL
       open.push({ value: child, path: [...path, Array.isArray(value) ? Number(key) : key] })
   }
   return document
-}
-
-const FILE_FAULTS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a folder',
-  EACCES: 'access is denied',
 }
 
 /** Throws ToolError FLOW_SYNTAX with every syntax problem of the text. */

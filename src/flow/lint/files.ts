@@ -1,8 +1,9 @@
 /** Which files lint reads: the named files, and the flows below the named folders. */
 import { existsSync, statSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { nearest, type Problem } from '../../record/errors.ts'
+import { textIfReadable } from '../../record/regular-file.ts'
 
 export interface Located {
   readonly files: readonly string[]
@@ -73,7 +74,7 @@ async function isFlow(file: string): Promise<boolean> {
   if (/\.arazzo\.(?:ya?ml|json)$/.test(file)) return true
   const { size, isFile } = stats(file)
   if (!isFile || size > LARGEST) return false
-  const text = await readFile(file, 'utf8').catch(() => '')
+  const text = textIfReadable(file)
   if (!text.includes('arazzo')) return false
   if (/^\uFEFF?\s*\{/.test(text)) return hasMember(text)
   return /^\uFEFF?(?:arazzo|"arazzo"|'arazzo')\s*:/m.test(text)

@@ -2,8 +2,8 @@
  * Checks flow files and returns findings: the errors of reading them and the violations of the rules, all files at once.
  * Sends nothing, reads no environment, and never shows a secret that is written in a file.
  */
-import { readFile } from 'node:fs/promises'
 import { type Problem, ToolError } from '../../record/errors.ts'
+import { textIfReadable } from '../../record/regular-file.ts'
 import { type Document, readFlowDocument } from '../document/document.ts'
 import { parsedFlow } from '../index.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
@@ -189,7 +189,7 @@ async function withOthers(
   const files = new Set(findings.flatMap(({ at }) => (at === undefined ? [] : [at.file])))
   for (const file of files) {
     if (all.has(file) || unshown.has(file)) continue
-    const text = await readFile(file, 'utf8').catch(() => '')
+    const text = textIfReadable(file)
     all.set(file, blottedUnread(text))
   }
   return all

@@ -1,8 +1,9 @@
 /** `thredd`: the command line of this process, from its arguments to its exit code. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { projectFolder } from '../../environment/project.ts'
 import { ToolError } from '../../record/errors.ts'
+import { textIfReadable } from '../../record/regular-file.ts'
 import { versionOf } from '../provenance.ts'
 import { parseCommandLine } from './arguments.ts'
 import type { Command, Program } from './command.ts'
@@ -65,5 +66,5 @@ function sources(error: ToolError): ReadonlyMap<string, string> {
   const files = new Set(
     error.problems.flatMap(({ at }) => (at !== undefined && /\.(?:ya?ml|json)$/.test(at.file) ? [at.file] : [])),
   )
-  return new Map([...files].filter((file) => existsSync(file)).map((file) => [file, readFileSync(file, 'utf8')]))
+  return new Map([...files].filter((file) => existsSync(file)).map((file) => [file, textIfReadable(file)]))
 }

@@ -3,12 +3,13 @@
  * sent to the twin. Lists how the answers differ in form, and finds by trying which switch makes the twin answer alike.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve as pathOf } from 'node:path'
 import { fail } from '../../record/errors.ts'
 import { oneLine } from '../../record/foreign.ts'
 import type { RunRecord, WorkflowRecord } from '../../record/index.ts'
+import { readRegularFile } from '../../record/regular-file.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
 import { type RunRequest, resolve, run } from '../../run/index.ts'
 import { embeddedTwin, type Switches, switchesToTry } from '../twin.ts'
@@ -124,14 +125,22 @@ async function flowsOf(
   return files
 }
 
+/** Undefined where it cannot be read. */
+function hashOf(file: string): string | undefined {
+  try {
+    return createHash('sha256').update(readRegularFile(file)).digest('hex')
+  } catch {
+    return undefined
+  }
+}
+
 /** The path of the file with that text. */
 async function unchanged(name: string, sha256: string, folders: readonly string[]): Promise<string> {
   let found: string | undefined
   for (const folder of folders) {
     const file = pathOf(folder, name)
-    const text = await readFile(file).catch(() => undefined)
-    if (text === undefined) continue
-    const hash = createHash('sha256').update(text).digest('hex')
+    const hash = hashOf(file)
+    if (hash === undefined) continue
     if (hash === sha256) return file
     found ??= hash
   }

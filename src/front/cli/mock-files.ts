@@ -1,7 +1,8 @@
 /** The files that `thredd mock` writes for its clients: environment files, a curl script, a Postman environment. */
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Pki, RunningTwin, SeededApplication } from '../../../mocks/index.ts'
+import { replaceFile } from '../../record/replace-file.ts'
 
 export const CURL_FILE = 'curl.sh'
 export const POSTMAN_FILE = 'twin.postman_environment.json'
@@ -45,9 +46,7 @@ export async function writeClientFiles(
     [POSTMAN_FILE]: postman(at, pki, await readFile(pki.identities.signing.keyFile, 'utf8')),
   }
   for (const [name, text] of Object.entries(files)) {
-    const made = join(folder, `.${name}.tmp`)
-    await writeFile(made, text, { mode: name.endsWith('.sh') ? 0o700 : 0o600 })
-    await rename(made, join(folder, name))
+    await replaceFile(join(folder, name), text, name.endsWith('.sh') ? 0o700 : 0o600)
   }
 }
 

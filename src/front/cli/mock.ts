@@ -2,7 +2,7 @@
  * `thredd mock`: the twin as a server for any client. Writes the files that a client needs into a folder, prints the address it
  * listens on, and prints one line a request until Ctrl-C. Beside ../twin.ts the only import of mocks/ in src.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import {
@@ -27,6 +27,7 @@ import {
 import { fail } from '../../record/errors.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { readTextFile } from '../../record/regular-file.ts'
+import { replaceFile } from '../../record/replace-file.ts'
 import type { Invocation, Program, Section } from './command.ts'
 import { CURL_FILE, DOCUMENTED, POSTMAN_FILE, writeClientFiles } from './mock-files.ts'
 import { untilStopped } from './run-options.ts'
@@ -130,7 +131,7 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
   const { running, pki } = await started(async () => {
     await mkdir(folder, { recursive: true })
     // Keys stay out of version control wherever the folder is put.
-    await writeFile(join(folder, '.gitignore'), '*\n')
+    await replaceFile(join(folder, '.gitignore'), '*\n', 0o644)
     const names = isIP(host) === 0 || !isAnyOrLoopback(host) ? [...HOSTS, host] : HOSTS
     const pki = await ensurePki(join(folder, 'pki'), { hosts: names, applications: seed?.applications ?? [] })
     const running = stack.use(

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { loadEnvironment } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
 import { oneLine } from '../../record/foreign.ts'
-import { readTextFile } from '../../record/regular-file.ts'
+import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 import { Secret } from '../../secret/index.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
@@ -45,9 +45,12 @@ async function askForClient(clientId: string, program: Program): Promise<string 
   return await typedClientId(program)
 }
 
+/** In bytes. */
+const LARGEST_PASSPHRASE = 1024 * 1024
+
 /** The first line of a file, or what a person types without echo. */
 async function readPassphrase(question: string, file: string | undefined, { stdin, warn }: Program): Promise<Secret> {
-  if (file !== undefined) return new Secret(readTextFile(file).split(/\r?\n/)[0] ?? '', 'passphrase')
+  if (file !== undefined) return new Secret(passphraseIn(file), 'passphrase')
   if (!stdin.isTTY) {
     fail({ code: 'USAGE', message: 'no terminal to ask for the passphrase', expected: '--passphrase-file <file>' })
   }
@@ -59,5 +62,14 @@ async function readPassphrase(question: string, file: string | undefined, { stdi
   } finally {
     lines.close()
     warn('\n')
+  }
+}
+
+/** Its first line. */
+function passphraseIn(file: string): string {
+  try {
+    return readTextFile(file, LARGEST_PASSPHRASE).split(/\r?\n/)[0] ?? ''
+  } catch (cause) {
+    return fail({ code: 'USAGE', message: `--passphrase-file "${file}" cannot be read: ${whyUnread(cause)}` }, cause)
   }
 }

@@ -2,12 +2,11 @@
  * `thredd vault import`: takes in registrations that lie outside the vault. What it would do is shown first, without a secret;
  * where the client may be live, a person repeats its id before it is done.
  */
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { variablesOf } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
+import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 import { type Found, fingerprint, isExport, openExport, registrationsIn } from '../../vault/index.ts'
 import type { VaultCall } from './vault-call.ts'
 
@@ -24,7 +23,7 @@ export async function importClients(call: VaultCall): Promise<number> {
   const { vault, write, environment } = call
   const [name = fail({ code: 'USAGE', message: 'the import needs a file', expected: vault.command('import') })] =
     call.words
-  const text = await readText(resolve(call.folder, name), name)
+  const text = readText(resolve(call.folder, name), name)
   const parcels = isExport(text) ? await exported(text, name, call) : await kept(text, name, call)
   const wanted: Parcel[] = []
   for (const parcel of parcels) {
@@ -169,16 +168,10 @@ const WORDS = {
   superseded: 'is superseded: kept for the history alone',
 } as const
 
-/** Of a regular file; anything else may never end. */
-async function readText(file: string, name: string): Promise<string> {
+function readText(file: string, name: string): string {
   try {
-    await using handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
-    const facts = await handle.stat()
-    if (!facts.isFile()) throw Object.assign(new Error(), { code: 'it is no regular file' })
-    if (facts.size > LARGEST_BYTES) throw Object.assign(new Error(), { code: `it has ${facts.size} bytes` })
-    return await handle.readFile('utf8')
+    return readTextFile(file, LARGEST_BYTES)
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    return fail({ code: 'USAGE', message: `file "${name}" cannot be read: ${code}` }, cause)
+    return fail({ code: 'USAGE', message: `file "${name}" cannot be read: ${whyUnread(cause)}` }, cause)
   }
 }
