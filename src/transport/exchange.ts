@@ -137,15 +137,21 @@ class RunningExchange implements Dispatcher.DispatchHandler {
       queueMicrotask(() => setImmediate(this.#resolve, delivery))
       return
     }
+    void this.#fail(outcome.error)
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    const evidence = this.#evidence(error)
+    await this.#connection?.wire.rest
     const { host, identity } = this.#target
     const { now, timeoutMs, maxBodyBytes } = this.#options
     const { received: bytes = Buffer.alloc(0), interim = 0 } = this.#connection?.wire ?? {}
-    const failure = failureOf(outcome.error, {
+    const failure = failureOf(error, {
       ...{ host, identity, stage: this.#stage, reused: this.#reused, arrived: { bytes, interim } },
       ...{ now: now(), timeoutMs, maxBodyBytes },
     })
     const received = bytes.length === 0 ? {} : { received: receivedFrom(bytes) }
-    this.#resolve({ kind: 'failed', ...failure, ...received, ...this.#evidence(outcome.error) })
+    this.#resolve({ kind: 'failed', ...failure, ...received, ...evidence })
   }
 
   #evidence(error: unknown): Pick<Delivery, 'tls' | 'sentHeaders' | 'timing'> {

@@ -6,6 +6,11 @@ import { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { LIMITS } from '../record/limits.ts'
 
+/** Names of undici's errors at an answer that breaks a rule of HTTP. */
+const REFUSALS = ['HTTPParserError', 'HeadersOverflowError']
+/** Of an answer that undici has given up, more is awaited for so long after its last bytes, and so long in all. */
+const QUIET_MS = 1000
+const LONGEST_REST_MS = 10_000
 /** The most bytes of one answer that are kept: its headers and its body, both of the largest size. */
 const MOST_KEPT = LIMITS.headerBytes.value + LIMITS.bodyBytes.value
 /** "HTTP/1.1 100": the version and the status of an answer. */
@@ -22,6 +27,7 @@ export class Wire extends Duplex {
   #unread: Buffer | undefined
   #isAtStart = false
   #interim = 0
+  #rest: Promise<void> | undefined
 
   constructor(socket: TLSSocket) {
     super({ decodeStrings: false })
@@ -45,6 +51,11 @@ export class Wire extends Duplex {
   /** The answer to the request as far as it has arrived, with its interim answers. */
   get received(): Buffer {
     return Buffer.concat(this.#received)
+  }
+
+  /** Resolves when all has arrived of an answer that the HTTP parser refuses: its body may come after its headers. */
+  get rest(): Promise<void> | undefined {
+    return this.#rest
   }
 
   /** How many interim answers have arrived (RFC 9110 section 15.2). */
@@ -91,13 +102,28 @@ export class Wire extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#socket.destroy()
+    if (this.#size > 0 && error !== null && REFUSALS.includes(error.name)) this.#rest = this.#readRest()
+    else this.#socket.destroy()
     done(error)
+  }
+
+  async #readRest(): Promise<void> {
+    const socket = this.#socket
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const quiet = setTimeout(resolve, QUIET_MS)
+    const longest = setTimeout(resolve, LONGEST_REST_MS)
+    socket.on('data', () => quiet.refresh())
+    for (const event of ['end', 'close']) socket.once(event, resolve)
+    socket.resume()
+    await promise
+    for (const timer of [quiet, longest]) clearTimeout(timer)
+    socket.destroy()
   }
 
   #take(chunk: Buffer): void {
     if (this.#size < MOST_KEPT) this.#received.push(chunk)
     this.#size += chunk.length
+    if (this.destroyed) return
     const rest = this.#isAtStart ? this.#withoutInterim(chunk) : chunk
     if (rest !== undefined && !this.push(rest)) this.#socket.pause()
   }
