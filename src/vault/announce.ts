@@ -35,11 +35,7 @@ export interface AnnouncedCall extends AsyncDisposable {
   readonly id: string
   /** the client that it is about, as far as that was known when it left */
   readonly clientId: string
-  /**
-   * Makes the answer durable before anything parses it. Undefined where it registers nothing.
-   *
-   * @throws VAULT_UNWRITABLE where it could be put nowhere; the call then stays open
-   */
+  /** Durable before anything parses it; undefined where it registers nothing. @throws VAULT_UNWRITABLE; it stays open then */
   keep(answer: RawAnswer): Promise<KeptAnswer | undefined>
   /**
    * `answered`: settled by the answer that was kept, unless that does not say how the call ended (a 5xx, a registration
@@ -49,8 +45,7 @@ export interface AnnouncedCall extends AsyncDisposable {
 }
 
 /**
- * Writes down, durably, that a call is about to leave, with disk space for its answer set aside. One process at a time
- * changes one client: another waits.
+ * Writes down, durably, that a call is about to leave. One process at a time changes one client: another waits.
  *
  * @throws VAULT_UNWRITABLE, VAULT_UNREADABLE; USAGE where it is not clear which client is meant; then nothing may be sent
  */
@@ -72,10 +67,8 @@ export async function announce(store: Store, call: CallAbout): Promise<Announced
 }
 
 /**
- * Keeps any 2xx answer that carries registration_access_token or registration_client_uri at whatever depth, whatever else
- * is odd about it. It is durable when this resolves. Undefined: it carries neither.
- *
- * @throws VAULT_UNWRITABLE
+ * Keeps, durably, any 2xx answer that carries registration_access_token or registration_client_uri at whatever depth.
+ * Undefined: it carries neither. @throws VAULT_UNWRITABLE
  */
 export async function keepAnswer(
   store: Store,

@@ -85,10 +85,7 @@ function knownOf({ method, step, runId, at, answer, retried }: Call): string {
   return `${left}; ${came}${then}`
 }
 
-/**
- * What is left when no stored token works (THREDD-DCR-3.3.3): only Thredd's staff can delete the client. `refused`: the vault
- * holds a token, which the server has refused.
- */
+/** Only Thredd's staff can delete the client (THREDD-DCR-3.3.3). `refused`: the vault holds a token that the server refuses. */
 export function askThredd(clientId: string, command: Command, { refused = false } = {}): string {
   const message = refused ? command('askAfterRefusal', { client: clientId }) : command('askToDelete')
   return `no usable token is left: ask Thredd to delete the client, quoting Client ID "${clientId}" (Thredd CA > Applications > Details), with the message of ${message}; when Thredd confirms: ${command('deletedByThredd', { client: clientId })}, then register again: ${command('register')}`

@@ -40,10 +40,7 @@ export interface Origin extends By {
   readonly purpose: Purpose
 }
 
-/**
- * What a run means to do with the client that it registers: keep it, or delete it before it ends. Temporary is a client only
- * if all that registered it meant to delete it; what nobody knows the purpose of is kept.
- */
+/** Temporary: all runs that registered the client meant to delete it before they end. Where nobody knows, it is kept. */
 export type Purpose = 'kept' | 'temporary'
 
 /** A registration access token that this client was ever given, and who got it. */

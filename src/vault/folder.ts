@@ -22,11 +22,7 @@ export class Folder {
     this.#waitMs = waitMs
   }
 
-  /**
-   * One process at a time. The task is synchronous: nothing of this process comes in between either.
-   *
-   * @throws VAULT_UNWRITABLE
-   */
+  /** One process at a time. The task is synchronous, so this process does nothing else meanwhile. @throws VAULT_UNWRITABLE */
   async exclusively<T>(task: () => T): Promise<T> {
     try {
       for (let waited = 0; ; waited += POLL_MS) {

@@ -1,7 +1,4 @@
-/**
- * Exclusive locks between processes. Owns node:sqlite, of which nothing is used but its file lock: the operating system
- * holds it and drops it with the process, so no lock is ever stale and none is waited for that a dead process held.
- */
+/** Locks between processes, by SQLite's file lock alone. The operating system drops it with the process: none is ever stale. */
 import type { DatabaseSync } from 'node:sqlite'
 import { fail } from '../record/errors.ts'
 

@@ -176,10 +176,7 @@ export class Log {
     this.#write(this.#id ?? '', this.#opened().ring, events)
   }
 
-  /**
-   * The same with a new key. Returns whether one was made: not where a change of keys that was cut short is finished, nor
-   * where earlier keys are only dropped.
-   */
+  /** The same with a new key, and whether one was made: not to finish an earlier change, nor only to drop earlier keys. */
   rotate(events: readonly unknown[], { dropEarlier }: { readonly dropEarlier: boolean }): boolean {
     const { ring } = this.#opened()
     const made = !this.#hasEarlierKey && !(dropEarlier && ring.keys.length > 1)
@@ -301,10 +298,7 @@ function hashOf(unfinished: string): string {
   return hash('sha256', unfinished, 'base64url')
 }
 
-/**
- * Whether a line may have begun so: a changed line break must not make a finished line look unfinished. Zeros are space that
- * the file system had given and not filled.
- */
+/** Not a finished line whose line break was changed. Zeros are space that the file system had given and not filled. */
 function isBeginning(text: string): boolean {
   const begun = text.slice(text.lastIndexOf(MARK) + 1)
   if (begun.includes('\0')) return true

@@ -36,11 +36,7 @@ const MEMBER_OF = new Map(
   (Object.keys(SPELLINGS) as Member[]).flatMap((member) => SPELLINGS[member].map((name) => [name, member] as const)),
 )
 
-/**
- * `dotenv` reads NAME=value lines, as environment files have them; empty where nothing is found.
- *
- * @throws VAULT_UNREADABLE where one set of variables holds two values for one member
- */
+/** `dotenv` reads NAME=value lines. @throws VAULT_UNREADABLE where one set of variables holds two values for one member */
 export function registrationsIn(
   content: string,
   { name, dotenv }: { readonly name: string; readonly dotenv: (text: string) => Readonly<Record<string, string>> },

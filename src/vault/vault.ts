@@ -61,9 +61,8 @@ export class Vault {
   }
 
   /**
-   * Proves, before anything is sent, that an answer can be kept: everything in the log can be read, and there is room for an
-   * answer. Returns warnings in words: a key that was made, permissions that were open, an unfinished line, each open call
-   * with its next step.
+   * Proves, before anything is sent, that everything in the log can be read and that there is room for an answer. Returns
+   * warnings: a key that was made, permissions that were open, an unfinished line, each open call with its next step.
    */
   async prepare(): Promise<readonly string[]> {
     return await this.#store.exclusively(() => {
@@ -225,11 +224,7 @@ export class Vault {
     })
   }
 
-  /**
-   * Writes the log anew without this client (default: without any).
-   *
-   * @throws USAGE where a call of the client is open, or, without a client, any is on the way
-   */
+  /** Writes the log anew without this client (default: any). @throws USAGE while a call of it is open (any: on the way) */
   async forget(clientId?: string): Promise<void> {
     await this.#store.changing(() => {
       const open = clientId === undefined ? this.#store.onTheWay() : this.#store.state.openOf(clientId)[0]

@@ -1,7 +1,4 @@
-/**
- * Who writes to a vault: a lock says that a process lives which may have a call on the way, and a file keeps disk space for
- * the answer. The operating system drops the lock with the process.
- */
+/** A process that writes to a vault: its lock shows that it lives, and a file keeps disk space for an answer. */
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import type { Files } from './files.ts'
