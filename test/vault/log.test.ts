@@ -159,8 +159,8 @@ test('a line that a dying process began is set aside and named, stays where it i
   await next.keep(answer(body('token-3')))
   expect([await token(next), await token(vaultIn(folder))]).toEqual(['token-3', 'token-3'])
   // And what is set aside is as protected as the rest.
-  const touched = (await readFile(log, 'latin1')).replace(begun, begun.replace(/^..../, 'eyJi'))
-  await writeFile(log, touched)
+  const written = await readFile(log, 'latin1')
+  await writeFile(log, `${before}eyJi${written.slice(before.length + 4)}`)
   expect(await code(vaultIn(folder).current(CLIENT_ID))).toBe('VAULT_UNREADABLE')
 })
 
