@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { LIMITS } from '../record/limits.ts'
 
 /** Names of undici's errors at an answer that breaks a rule of HTTP. */
-const REFUSALS = ['HTTPParserError', 'HeadersOverflowError']
+const REFUSALS = ['HTTPParserError', 'HeadersOverflowError', 'ResponseContentLengthMismatchError']
 /** Of an answer that undici has given up, more is awaited for so long after its last bytes, and so long in all. */
 const QUIET_MS = 1000
 const LONGEST_REST_MS = 10_000
