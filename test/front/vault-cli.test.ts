@@ -376,6 +376,9 @@ test('recover goes through the open calls: it reads the client where it can, els
     code: 3,
     written: expect.stringContaining(`ask Thredd to delete the client, quoting Client ID "${CLIENT_ID}"`),
   })
+  expect((await thrown(type('recover nobody --deleted-by-thredd'))).problems).toEqual([
+    { code: 'USAGE', message: 'the vault holds no client "nobody"', hint: `there is "${CLIENT_ID}"` },
+  ])
   expect(await type('recover 0c5b8a59 --deleted-by-thredd')).toEqual({
     code: 0,
     written: `${CLIENT_ID}\n  marked deleted by Thredd; 1 open call(s) settled\n`,

@@ -32,3 +32,47 @@ test('on a machine that is thrown away nothing registers, unless somebody has sa
   const said = { variables: { ...own, CI: 'true', THREDD_VAULT_DIR: 'kept' } }
   expect((await kept.cli.run(['run', 'register', '--env', 'uat'], said)).code).toBe(0)
 })
+
+test('a client that nobody knows is answered with the clients there are, and nothing is sent or written', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  const seen = who.network.twin.log.length
+
+  for (const [args, said] of [
+    [['vault', 'show', 'nobody'], 'the vault holds no client "nobody"'],
+    [['vault', 'forget', 'nobody', '--confirm', 'nobody'], 'the vault holds no client "nobody"'],
+    [['vault', 'recover', 'nobody', '--deleted-by-thredd'], 'the vault holds no client "nobody"'],
+    [['message', 'delete', 'nobody'], '"nobody" is neither in the vault of "uat" nor its CLIENT_ID'],
+    [['message', 'metadata', 'nobody'], '"nobody" is neither in the vault of "uat" nor its CLIENT_ID'],
+    [['run', 'delete-registration', '--confirm', 'nobody'], 'would change a live client on "uat"; nothing was sent'],
+  ] as const) {
+    const { code, stdout, stderr } = await who.thredd(...args)
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain(said)
+  }
+  expect(who.network.twin.log.length).toBe(seen)
+  expect((await who.vault().current(CLIENT_ID))?.deletedAt).toBeUndefined()
+})
+
+test('of several clients of one application none is taken by chance: each is named, and nothing is sent', async () => {
+  const who = await person()
+  const ids = ['one', 'two'].map((name) => `https://${name}.example/client`)
+  const answers = ids.map((client_id) => ({
+    client_id,
+    software_id: 'b9f04639-cdeb-425b-a310-450d3d293fd4',
+    registration_access_token: `token-of-${client_id}`,
+    registration_client_uri: `${client_id}/registration`,
+  }))
+  await who.cli.write('two.json', JSON.stringify(answers))
+  const choice = await who.thredd('vault', 'import', 'two.json')
+  expect([choice.code, ids.every((id) => choice.stderr.includes(`"${id}"`))]).toEqual([2, true])
+  for (const id of ids) expect((await who.thredd('vault', 'import', 'two.json', id, '--confirm', id)).code).toBe(0)
+
+  for (const flow of ['read-registration', 'delete-registration', 'register']) {
+    const { code, stderr } = await who.thredd('run', flow, '--confirm', ids[0] ?? '')
+    expect(code).toBe(2)
+    expect(stderr).toContain('the vault of "uat" holds 2 clients of this application; nothing was sent')
+    for (const id of ids) expect(stderr).toContain(`"${id}"`)
+  }
+  expect(who.network.twin.log).toEqual([])
+})

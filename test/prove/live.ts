@@ -151,7 +151,9 @@ const ROWS: readonly Row[] = [
   {
     name: 'the vault is empty: the server refuses to register, Postman’s variables are imported',
     act: async (customer) => {
-      expectCode(await customer.thredd('run', 'register'), 1)
+      const refused = await customer.thredd('run', 'register')
+      expectCode(refused, 1)
+      if (/Please delete/.test(refused.stdout)) throw new Error('a letter that asks to delete the client was printed')
       await customer.import()
     },
     calls: 'POST 400',
@@ -380,6 +382,79 @@ const ROWS: readonly Row[] = [
       expectCode(await customer.thredd('run', 'register'), 0, 1)
     },
     calls: 'POST 201',
+  },
+  {
+    name: 'the answer to a deletion is lost: reading tells that it took effect, it is registered again',
+    act: async (customer) => {
+      await customer.import()
+      const { twin } = customer.network
+      twin.use(...loseAnswer('deleteClient').handlers(twin))
+      expectCode(await customer.thredd('run', 'delete-registration', ...CONFIRM), 3)
+      twin.reset()
+      expectCode(await customer.thredd('vault', 'recover', '--online'), 0)
+      expectCode(await customer.thredd('run', 'register'), 0)
+    },
+    calls: 'DELETE 0, POST 201',
+  },
+  {
+    name: 'a run is killed while it registers: it is registered already, Thredd deletes, it is registered again',
+    isNew: true,
+    act: async (customer) => {
+      await customer.killedAt('registerClient', true, 'run', 'register')
+      expectCode(await customer.thredd('run', 'register'), 1)
+      await customer.deletedByThredd()
+    },
+    calls: 'POST 201, POST 400, POST 201',
+  },
+  {
+    name: 'an exported variable names another server: refused by its name',
+    act: async (customer) => {
+      await customer.import()
+      const elsewhere = { THREDD_SERVER_AUTHORIZATION: 'https://localhost:1' }
+      expectCode(await customer.in(elsewhere, 'run', 'delete-registration', ...CONFIRM), 2)
+      expectCode(await customer.in(elsewhere, 'run', 'register', '--allow-env'), 2)
+    },
+  },
+  {
+    name: 'a machine that is thrown away, without a key of its own for the vault: nothing is updated',
+    act: async (customer) => {
+      await customer.import()
+      const fleeting = { CI: 'true', THREDD_VAULT_KEY: undefined, THREDD_VAULT_DIR: undefined }
+      expectCode(await customer.in(fleeting, 'run', 'add-scope-with-put', ...CONFIRM), 2, 3)
+      expectCode(await customer.in(fleeting, 'run', 'register'), 2)
+    },
+  },
+  {
+    name: 'an id that nobody knows is confirmed, recovered and written about',
+    act: async (customer) => {
+      await customer.import()
+      expectCode(await customer.thredd('run', 'delete-registration', '--confirm', 'nobody'), 2)
+      expectCode(await customer.thredd('vault', 'recover', 'nobody', '--deleted-by-thredd'), 2)
+      expectCode(await customer.thredd('message', 'delete', 'nobody'), 2)
+    },
+  },
+  {
+    name: 'two clients of one application: none is taken by chance, the one that is named stays manageable',
+    act: async (customer) => {
+      const another = 'https://another.example/client'
+      await customer.cli.write(
+        'another.json',
+        JSON.stringify({
+          client_id: another,
+          software_id: 'b9f04639-cdeb-425b-a310-450d3d293fd4',
+          registration_access_token: 'token-of-another',
+          registration_client_uri: `${another}/registration`,
+        }),
+      )
+      await customer.import()
+      expectCode(await customer.thredd('vault', 'import', 'another.json', another, '--confirm', another), 0)
+      expectCode(
+        await customer.in({ THREDD_CLIENT_ID: 'third' }, 'run', 'delete-registration', '--confirm', 'third'),
+        2,
+      )
+      expectCode(await customer.thredd('run', 'read-registration'), 0)
+      expectCode(await customer.thredd('vault', 'forget', another, '--confirm', another), 0)
+    },
   },
   {
     name: 'the disk is full: nothing is sent',

@@ -37,6 +37,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
     })
   }
   const registration = await registrationOf(environment, clientId)
+  if (registration === undefined) demandConfigured(clientId, environment)
   if (what === 'delete' && !invocation.has('token-refused')) demandLostToken(registration, environment)
   program.warn(line`${oneLine(known(registration, environment))}\n\n`)
   program.write(
@@ -54,6 +55,16 @@ export async function performMessage(invocation: Invocation, program: Program): 
     ),
   )
   return 0
+}
+
+/** A slip in an id must not become a letter about somebody else's client. */
+function demandConfigured(clientId: string, environment: Environment): void {
+  if (clientId === textOf(environment, 'client_id')) return
+  fail({
+    code: 'USAGE',
+    message: `"${clientId}" is neither in the vault of "${environment.name}" nor its CLIENT_ID`,
+    hint: `leave it out to mean CLIENT_ID; where it is meant, write CLIENT_ID=${clientId} into ${environment.localFile}`,
+  })
 }
 
 /** A client whose token works is deleted by its owner; Thredd is asked only where there is none, or it was refused. */

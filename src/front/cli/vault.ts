@@ -221,12 +221,14 @@ async function recoverClients(call: VaultCall): Promise<number> {
   const all = await vault.unsettled()
   const open = named === undefined ? all : all.filter(({ clientId }) => clientId === matching(named, all))
   if (call.has('deleted-by-thredd')) {
-    const clientId = named ?? fail({ code: 'USAGE', message: 'which client has Thredd deleted? name it' })
+    if (named === undefined) fail({ code: 'USAGE', message: 'which client has Thredd deleted? name it' })
+    const { registrations } = await vault.list()
+    const known = [...registrations, ...all]
+    const clientId = matching(named, known)
+    if (known.every((one) => one.clientId !== clientId)) unknownClient(named, known)
     const settled = open.filter(({ way }) => way !== 'wait')
-    await vault.remove(settled[0]?.clientId ?? clientId, { runId, step: 'recover' })
-    write(
-      line`${settled[0]?.clientId ?? clientId}\n  marked deleted by Thredd; ${settled.length} open call(s) settled\n`,
-    )
+    await vault.remove(clientId, { runId, step: 'recover' })
+    write(line`${clientId}\n  marked deleted by Thredd; ${settled.length} open call(s) settled\n`)
     return 0
   }
   if (open.length === 0) write('nothing is open: every call that changed a registration is settled\n')
@@ -283,12 +285,22 @@ async function chosen({ vault, words, clientId }: VaultCall): Promise<Registrati
         : undefined
       : registrations.find((one) => one.clientId === matching(named, registrations))
   if (found !== undefined) return found
-  const hints = registrations.map((one) => `"${one.clientId}"`).join(', ')
-  return fail({
+  const unread = unreadable.length === 0 ? undefined : `${unreadable.length} file(s) that cannot be read`
+  return unknownClient(named, registrations, unread)
+}
+
+/** A sentence, and the clients there are to choose from. */
+function unknownClient(
+  named: string | undefined,
+  known: readonly { readonly clientId: string }[],
+  found?: string,
+): never {
+  const ids = [...new Set(known.map(({ clientId }) => `"${clientId}"`))].join(', ')
+  fail({
     code: 'USAGE',
     message: named === undefined ? 'which client? name it' : `the vault holds no client "${named}"`,
-    found: unreadable.length === 0 ? undefined : `${unreadable.length} file(s) that cannot be read`,
-    hint: hints === '' ? 'the vault is empty' : `there is ${hints}`,
+    found,
+    hint: ids === '' ? 'the vault is empty' : `there is ${ids}`,
   })
 }
 
