@@ -21,6 +21,8 @@ export interface Content {
 export function written(payload: unknown, content: Content): { readonly contentType: string; readonly text: string } {
   const kind = bodyKind(content.contentType)
   demandFinite(payload, content.at)
+  // JSON writes half a character as an escape; any other text would say something else.
+  if (kind !== 'json' || typeof payload === 'string') demandWhole(payload, 'the payload', content.at)
   if (typeof payload !== 'string') return WRITERS[kind](payload, content)
   if (kind === 'multipart' && boundaryOf(content.contentType) === undefined) return unwritable(payload, content)
   return { contentType: content.contentType, text: payload }
@@ -35,6 +37,20 @@ function demandFinite(payload: unknown, at: SourceLocation, pointer = ''): void 
   }
   if (typeof payload !== 'object' || payload === null) return
   for (const [name, member] of Object.entries(payload)) demandFinite(member, at, `${pointer}/${name}`)
+}
+
+/** Half a character of UTF-16 has no bytes in UTF-8. */
+export function demandWhole(value: unknown, where: string, at: SourceLocation): void {
+  if (typeof value === 'string' && !value.isWellFormed()) {
+    const expected = 'text that UTF-8 can write'
+    const found = `half a character of UTF-16 (${JSON.stringify(/\p{Cs}/u.exec(value)?.[0] ?? '')})`
+    fail({ code: 'VALUE_UNDEFINED', message: `${where} holds half a character`, at, expected, found })
+  }
+  if (typeof value !== 'object' || value === null) return
+  for (const [name, member] of Object.entries(value)) {
+    demandWhole(name, where, at)
+    demandWhole(member, where, at)
+  }
 }
 
 /** A body that is written as a text, as the data that replacements speak of. */

@@ -11,7 +11,7 @@ import type { JwtChanges } from '../identity/jwt.ts'
 import type { PlannedCall, PlannedInput } from '../plan/index.ts'
 import { fail } from '../record/errors.ts'
 import type { Outgoing } from '../transport/transport.ts'
-import { structured, written } from './content.ts'
+import { demandWhole, structured, written } from './content.ts'
 import { inCookie, inHeader, inPath, inQuery, type Style } from './style.ts'
 
 export interface BuiltRequest {
@@ -37,7 +37,9 @@ export function buildRequest(
       .filter((parameter) => parameter.in === location)
       .flatMap(({ name, value }): [string, unknown][] => {
         const resolved = evaluate(value, context, inputs)
-        return resolved === OMITTED ? [] : [[name, resolved]]
+        if (resolved === OMITTED) return []
+        demandWhole(resolved, `parameter "${name}"`, step.at)
+        return [[name, resolved]]
       })
   const path = Object.fromEntries(at('path'))
   const query = at('query')
@@ -84,6 +86,7 @@ function urlOf(step: CallStep, server: string, context: Context, bound: Bound): 
   if (rendered !== undefined && (!rendered.ok || typeof rendered.value !== 'string'))
     fail({ code: 'VALUE_UNDEFINED', message: `the URL of step "${step.stepId}" has no value`, at: step.at })
   const own = rendered?.ok ? String(rendered.value) : undefined
+  demandWhole(own, 'the URL', step.at)
   // The URL of a documented operation is one that the server gave: byte for byte.
   if (own !== undefined && step.operation.description !== undefined) return own
   const filled = (own ?? `${server}${step.operation.path}`).replace(/\{([^{}]+)\}/g, (_, name: string) => {
@@ -277,10 +280,13 @@ function alterHeaders(
   context: Context,
   inputs: ReadonlyMap<string, PlannedInput>,
 ): void {
-  for (const { place, tokens, value } of alterations) {
+  for (const { place, tokens, value, at } of alterations) {
     if (place !== 'header') continue
     const name = (tokens[0] ?? '').toLowerCase()
     for (let index = headers.length - 1; index >= 0; index--) if (headers[index]?.[0] === name) headers.splice(index, 1)
-    if (value !== undefined) headers.push([name, asText(evaluate(value, context, inputs))])
+    if (value === undefined) continue
+    const text = asText(evaluate(value, context, inputs))
+    demandWhole(text, `header "${name}"`, at)
+    headers.push([name, text])
   }
 }

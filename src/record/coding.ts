@@ -47,7 +47,8 @@ export function readable(
   for (let length = own.length >> 1; length > 0; length >>= 1) lengths.push(length)
   for (const length of lengths.filter((one) => one > 0)) {
     const content = decoded(own.subarray(0, length), coding, { isCut: true })
-    if (content.ok) return { text: textOfBytes(content.bytes), isWhole: length >= own.length - LENGTH_OF_CHECKSUM }
+    if (content.ok && content.bytes.length > 0)
+      return { text: textOfBytes(content.bytes), isWhole: length >= own.length - LENGTH_OF_CHECKSUM }
   }
   return { text: textOfBytes(own), isWhole: own.length === 0 }
 }
@@ -56,7 +57,7 @@ export function readable(
 const LENGTH_OF_CHECKSUM = 8
 
 /** UTF-8, or UTF-16 where that can be told from its zeros. */
-export function textOfBytes(bytes: Buffer): string {
+function textOfBytes(bytes: Buffer): string {
   return inUtf16(bytes) ?? bytes.toString()
 }
 
@@ -69,7 +70,7 @@ function inUtf16(bytes: Buffer): string | undefined {
 }
 
 /** As far as its chunks can be told (RFC 9112 section 7.1), and what follows them. */
-export function withoutChunks(bytes: Buffer): Buffer {
+function withoutChunks(bytes: Buffer): Buffer {
   const chunks: Buffer[] = []
   let at = 0
   for (;;) {

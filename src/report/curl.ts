@@ -4,6 +4,7 @@
  */
 import { identitySetting } from '../identity/settings.ts'
 import type { Exchange } from '../record/index.ts'
+import { readJson, writeJson } from '../record/json.ts'
 
 export function curl(
   { request, tls }: Exchange,
@@ -47,7 +48,7 @@ function bodyOf({ text }: Exchange['request']['body'], form: boolean): string[] 
       [member].flat().map((one) => `--data-urlencode ${quoted(`${name}=${String(one)}`, name)}`),
     )
   }
-  return [`--data-raw ${quoted(value === undefined ? text : JSON.stringify(value))}`]
+  return [`--data-raw ${quoted(value === undefined ? text : writeJson(value))}`]
 }
 
 /** The mask that the redactor puts in place of a secret, or a JWT whose signature is masked. */
@@ -84,9 +85,6 @@ function word(text: string): string {
 }
 
 function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
+  const json = readJson(text)
+  return json.ok ? json.value : undefined
 }

@@ -1,6 +1,6 @@
 /** What an answer says that was kept as it came. Worked out when it is read, so that a mistake in reading it loses nothing. */
 import { sha256base64url } from '../identity/jwt.ts'
-import { decoded, textOfBytes, withoutChunks } from '../record/coding.ts'
+import { readable } from '../record/coding.ts'
 import { readJson, withTexts } from '../record/json.ts'
 import type { AnswerEvent } from './event.ts'
 import { onceForEach } from './once.ts'
@@ -45,13 +45,13 @@ export function isRegistrationAnswer(answer: Raw & { readonly status: number }):
   const { token, uri, members } = credentialsIn(answer)
   if (token !== undefined || uri !== undefined) return true
   if (members !== undefined && MEMBERS.some((name) => Object.hasOwn(members, name))) return true
-  const text = textOf(answer)
-  return text === undefined ? answer.body !== '' : namesMember(text)
+  const { text, isWhole } = readableIn(answer)
+  return isWhole ? namesMember(text) : answer.body !== ''
 }
 
 /** What a kept answer says; each look at a client asks for it again. */
 export const credentialsIn = onceForEach((answer: Raw): Credentials => {
-  const whole = textOf(answer) ?? ''
+  const { text: whole } = readableIn(answer)
   const root = jsonValue(whole)
   const place = holderIn(root) ?? (isObject(root) ? { members: root, clientId: undefined } : undefined)
   const members = place?.members ?? membersIn(whole)
@@ -91,14 +91,12 @@ function namesMember(text: string): boolean {
   return MEMBERS.some((name) => text.includes(`"${name}"`))
 }
 
-/** Undefined where it cannot be decoded. */
-function textOf({ body, encoding, coding, message }: Raw): string | undefined {
+/** The text of a kept answer as far as it can be read; what its coding does not fit may be the plain text that it seems to be. */
+function readableIn({ body, encoding, coding, message }: Raw): ReturnType<typeof readable> {
   const isPlain = coding === undefined && encoding === undefined && message === undefined
-  if (isPlain && !body.includes('\0')) return body
+  if (isPlain && !body.includes('\0')) return { text: body, isWhole: true }
   const bytes = Buffer.from(body, encoding ?? 'utf8')
-  const own = message === undefined ? bytes : bytes.subarray(message.bodyAt)
-  const content = decoded(message?.isChunked ? withoutChunks(own) : own, coding, { isCut: message !== undefined })
-  return content.ok ? textOfBytes(content.bytes) : undefined
+  return readable(message === undefined ? bytes : bytes.subarray(message.bodyAt), { ...message, coding })
 }
 
 /** The first object, from the outside in, that holds one of the members; with the client that those around it name. */

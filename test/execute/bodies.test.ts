@@ -196,6 +196,21 @@ test.each([
   })
 })
 
+test.each([
+  ['form', `{ payload: { "a\\ud800": x } }`, 'the payload'],
+  ['form', `{ payload: { comma: ["\\udc00"] } }`, 'the payload'],
+  ['any', `{ contentType: text/csv, payload: "a\\ud800b" }`, 'the payload'],
+  ['any', `{ contentType: application/json, payload: "\\ud800" }`, 'the payload'],
+  ['parts', `{ payload: { traced: "\\ud800" } }`.replace('traced', 'deep'), 'the payload'],
+])('half a character is no verdict, and nothing is sent: %s %s', async (operationId, body, where) => {
+  const message = `${where} holds half a character`
+  expect(await sentBy(operationId, body)).toEqual({
+    type: undefined,
+    body: undefined,
+    error: expect.objectContaining({ code: 'VALUE_UNDEFINED', message }),
+  })
+})
+
 test('a secret in a part is no more in the record than one in a form', async () => {
   const flow = flowOf('parts', '{ payload: { secret: $inputs.key, more: { secret: $inputs.key } } }').replace(
     'id: { type',

@@ -1,6 +1,7 @@
 /** The secrets of answers that are not parsed, not kept or no HTTP: a later answer repeats each, and it is hidden there. */
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { beforeAll, expect, test } from 'vitest'
+import { damaged } from '../prove/hostile/answers.ts'
 import { findCanary } from '../prove/hostile/spellings.ts'
 import { type LocalPki, makeLocalPki, runLocally } from '../support/local.ts'
 import { startTls } from '../support/servers.ts'
@@ -19,10 +20,6 @@ const nested = (levels: number) => '['.repeat(levels) + ']'.repeat(levels)
 function whole(body: Buffer | string, headers = JSON_TYPE): Buffer {
   const bytes = Buffer.from(body as string)
   return Buffer.concat([Buffer.from(`${CREATED}${headers}Content-Length: ${bytes.length}\r\n\r\n`), bytes])
-}
-
-function damaged(bytes: Buffer): Buffer {
-  return Buffer.from(bytes).fill(1, bytes.length - 8)
 }
 
 const many = (count: number) => Array.from({ length: count }, (_, index) => `{"access_token":"decoy-${index}-Zx8Qw2"}`)

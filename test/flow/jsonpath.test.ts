@@ -48,6 +48,21 @@ test.each<[string, unknown[]]>([
   expect(query(text)).toStrictEqual(nodes)
 })
 
+const BIG = [{ n: 12345678901234567890n }, { n: 12345678901234567891n }, { n: 5 }]
+
+test.each([
+  ['$[?@.n == 12345678901234567890]', [0]],
+  ['$[?@.n != 12345678901234567890]', [1, 2]],
+  ['$[?@.n > 12345678901234567890]', [1]],
+  ['$[?@.n >= 12345678901234567890]', [0, 1]],
+  ['$[?@.n < 12345678901234567891]', [0, 2]],
+  ['$[?@.n <= 1e1 || @.n == $[1].n]', [1, 2]],
+  ['$[?@.n < $[1].n && @.n > 5]', [0]],
+  ['$[?!(@.n > -12345678901234567890)]', []],
+])('numbers beyond 2^53 are compared as they were written: %s', (text, indexes) => {
+  expect(query(text, BIG)).toStrictEqual(indexes.map((index) => BIG[index]))
+})
+
 const SINGLE = 'a query for a single node (names and indexes only)'
 const SELECTOR = 'a quoted name, an index, a slice, "*" or a filter "?"'
 const FUNCTION = 'a function of RFC 9535: length, count, value, match or search'

@@ -6,6 +6,7 @@ import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'nod
 import { expect, onTestFinished, test } from 'vitest'
 import { Secret } from '../../src/secret/index.ts'
 import { fingerprint, type Probe, proveToken, type Registration, recover, vaultOf } from '../../src/vault/index.ts'
+import { damaged } from '../prove/hostile/answers.ts'
 import {
   answer,
   asLeft,
@@ -153,6 +154,17 @@ test.each(['zip', 'gzip', 'aes128gcm'])(
     expect(await vault.keep(answer('', { body: Buffer.from([255]), coding, clientId: CLIENT_ID }))).toBeDefined()
   },
 )
+
+test.each([
+  ['plain text that is said to be gzip', Buffer.from(body('token-1'))],
+  ['gzip with a wrong checksum', damaged(gzipSync(body('token-1')))],
+])('of %s the token is found', async (_, bytes) => {
+  const vault = await inNew()
+
+  await vault.keep(answer('', { body: bytes, coding: 'gzip' }))
+
+  expect(await token(vault)).toBe('token-1')
+})
 
 const WHOLE = { bodyAt: 24, isChunked: false }
 

@@ -8,16 +8,18 @@ import {
   JSONPathEnvironment,
   JSONPathError,
   type JSONPathNode,
+  JSONPathNodeList,
   JSONPathQuery,
   type JSONValue,
   jsonpath,
   TokenKind,
 } from 'json-p3'
 import { nearest } from '../../record/errors.ts'
+import { exactNumber } from '../../record/json.ts'
 import { clip, ExpressionError, quote, tooLong } from './expression.ts'
 import { MAX_WORK, type Pattern, parsePattern } from './pattern.ts'
 
-const { FilterQuery, FunctionExtension, InfixExpression, PrefixExpression, RootQuery, StringLiteral } =
+const { FilterQuery, FunctionExtension, InfixExpression, NumberLiteral, PrefixExpression, RootQuery, StringLiteral } =
   jsonpath.expressions
 const { FilterSelector } = jsonpath.selectors
 type Filter = jsonpath.expressions.FilterExpression
@@ -125,10 +127,48 @@ function checkTypes(query: JSONPathQuery, text: string, patterns: Patterns): voi
           takesTests ? 'a comparison or a query' : 'a query, a literal or a function',
         )
       }
+      if (each instanceof NumberLiteral) makeExact(each, text)
+      if (each instanceof InfixExpression) orderExactly(each)
       if (each instanceof FilterQuery) checkTypes(each.path, text, patterns)
       if (each instanceof FunctionExtension && isPattern(each)) checkPattern(each, patterns)
     }
   }
+}
+
+/** The library rounds the numbers of a query; those of a value are bigint beyond 2^53. */
+function makeExact(literal: InstanceType<typeof NumberLiteral>, text: string): void {
+  const value = exactNumber(literal.token.value)
+  if (value === undefined) throw mistake(text, literal.token.index, 'a number that can be kept as it is written')
+  Object.assign(literal, { value })
+}
+
+/** The library puts no bigint in order. */
+function orderExactly(comparison: InstanceType<typeof InfixExpression>): void {
+  const holds = ORDERS[comparison.operator]
+  if (holds === undefined) return
+  const asBefore = comparison.evaluate.bind(comparison)
+  const evaluate: typeof asBefore = (context) => {
+    const [left, right] = [comparison.left, comparison.right].map((part): unknown => {
+      const result: unknown = part.evaluate(context)
+      return result instanceof JSONPathNodeList && result.nodes.length === 1 ? result.nodes[0]?.value : result
+    })
+    const isBig = typeof left === 'bigint' || typeof right === 'bigint'
+    return isBig && isNumeric(left) && isNumeric(right) ? holds(left, right) : asBefore(context)
+  }
+  Object.assign(comparison, { evaluate })
+}
+
+type Numeric = number | bigint
+
+const ORDERS: Readonly<Record<string, ((one: Numeric, other: Numeric) => boolean) | undefined>> = {
+  '<': (one, other) => one < other,
+  '>': (one, other) => one > other,
+  '<=': (one, other) => one <= other,
+  '>=': (one, other) => one >= other,
+}
+
+function isNumeric(value: unknown): value is Numeric {
+  return typeof value === 'number' || typeof value === 'bigint'
 }
 
 function isTest(filter: Filter): boolean {

@@ -56,9 +56,9 @@ const OPERATIONS = ['directoryToken', 'registerClient', 'token', 'cardsSmoke', '
 
 /** Their answers bring the token with which alone the client can be removed. */
 const ROTATING: readonly string[] = ['registerClient', 'updateClient']
-/** Echoes and shapes that leave the members of an answer readable. */
+/** Echoes that leave the members of an answer in it, and shapes in which they do not arrive. */
 const BESIDE = ['a member', 'a name', 'a header']
-const WHOLE = ['plain', 'long', 'many', 'big numbers', 'repeated members', 'many headers']
+const WITHOUT = ['no status line', 'nothing at all']
 
 const MEMBERS = [
   'client_secret',
@@ -124,7 +124,8 @@ const ECHOES: Readonly<Record<string, Echo>> = {
     headers: [...answer.headers, ['x-debug', spelt.replace(/[^\x21-\x7e]/g, ' ')]],
   }),
   'JSON that is cut': (spelt, answer) => ({
-    ...json(answer, undefined),
+    status: answer.status,
+    headers: typed(answer, 'application/json'),
     body: Buffer.from(`{"a": 1, "note": ${JSON.stringify(spelt)}, "b": [`),
   }),
 }
@@ -134,9 +135,7 @@ const SHAPES: Readonly<Record<string, (answer: Sent, chance: Chance) => Sent>> =
   plain: (answer) => answer,
   deep: (answer, chance) => {
     const depth = 20 + chance.below(5000)
-    return (
-      json(answer, undefined, answer.status) && withBody(answer, `{"deep":${'['.repeat(depth)}${']'.repeat(depth)},`)
-    )
+    return withBody(answer, `{"deep":${'['.repeat(depth)}${']'.repeat(depth)},`)
   },
   long: (answer, chance) => withBody(answer, `{"long":"${'x'.repeat(1000 + chance.below(1_000_000))}",`),
   many: (answer, chance) => withBody(answer, `{"many":[${'1,'.repeat(chance.below(20_000))}1],`),
@@ -153,6 +152,18 @@ const SHAPES: Readonly<Record<string, (answer: Sent, chance: Chance) => Sent>> =
     headers: [...answer.headers, ['content-encoding', 'gzip']],
     body: gzipSync(answer.body),
   }),
+  'UTF-16': (answer) => ({
+    ...answer,
+    headers: typed(answer, `${typeOf(answer)}; charset=utf-16`),
+    body: Buffer.from(`\ufeff${answer.body}`, 'utf16le'),
+  }),
+  'gzip with a wrong checksum': (answer) => ({
+    ...answer,
+    headers: [...answer.headers, ['content-encoding', 'gzip']],
+    body: damaged(gzipSync(answer.body)),
+  }),
+  'many secrets': (answer) =>
+    withBody(answer, `{"many":[${Array.from({ length: 3000 }, (_, index) => `{"token":"x7Qd-${index}-Zp"}`).join()}],`),
   'a coding that is none': (answer) => ({ ...answer, headers: [...answer.headers, ['content-encoding', 'br']] }),
   'another type': (answer, chance) => ({
     ...answer,
@@ -212,7 +223,8 @@ export function hostileAnswer(seed: string): Hostile {
   // Without the token in these answers nobody can remove the client; and a secret that never arrives is none.
   const mustStay = ROTATING.includes(echoed) || echoed === issued
   const echo = chance.of(mustStay ? BESIDE : Object.keys(ECHOES))
-  const shape = chance.of(ROTATING.includes(echoed) ? WHOLE : Object.keys(SHAPES))
+  const shapes = Object.keys(SHAPES)
+  const shape = chance.of(ROTATING.includes(echoed) ? shapes.filter((one) => !WITHOUT.includes(one)) : shapes)
   const change = (operation: string, answer: Sent): Sent | undefined => {
     let changed: Sent | undefined
     if (operation === issued) changed = withSlot(answer, slot, canary, member)
@@ -244,6 +256,11 @@ function objectOf({ body }: Sent): object {
 
 function typed({ headers }: Sent, type: string): (readonly [string, string])[] {
   return [...headers.filter(([name]) => name !== 'content-type'), ['content-type', type]]
+}
+
+/** Its checksum and its size are wrong (RFC 1952 section 2.3.1). */
+export function damaged(gzip: Buffer): Buffer {
+  return Buffer.from(gzip).fill(1, gzip.length - 8)
 }
 
 function typeOf({ headers }: Sent): string {
