@@ -1,6 +1,6 @@
 /** Facts for a run from the process and the package: the proxy, the version and commit of the tool, who runs it. */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { homedir, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Caller, Provenance } from '../run/index.ts'
@@ -34,15 +34,23 @@ export function versionOf(root: string): string {
   return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version
 }
 
+/** What is said of a run beside the variables of the process. */
+interface Said {
+  /** the ticket or change that the run belongs to */
+  readonly ticket?: string | undefined
+  /** the account of the operating system */
+  readonly account?: string | undefined
+}
+
 /** Commit, lockfile, operator, job: each is left out where unknown. `root` is the folder of the package. */
-export async function provenanceOf(root: string, variables: Variables): Promise<Provenance> {
+export async function provenanceOf(root: string, variables: Variables, said: Said = {}): Promise<Provenance> {
   const commit = commitOf(root)
   const lockfile = join(root, 'package-lock.json')
   const { createHash } = await import('node:crypto')
   const lockfileSha256 = existsSync(lockfile)
     ? createHash('sha256').update(readFileSync(lockfile)).digest('hex')
     : undefined
-  return { tool: { ...(await commit), lockfileSha256 }, origin: originOf(variables) }
+  return { tool: { ...(await commit), lockfileSha256 }, origin: originOf(variables, said) }
 }
 
 async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit' | 'dirty'>> {
@@ -60,17 +68,45 @@ async function commitOf(root: string): Promise<Pick<Provenance['tool'], 'commit'
   }
 }
 
-function originOf(variables: Variables): Provenance['origin'] {
-  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: run } = variables
-  const job = server && repository && run ? `${server}/${repository}/actions/runs/${run}` : undefined
-  return {
-    operator: first(variables.THREDD_OPERATOR, variables.GITHUB_ACTOR, variables.GITLAB_USER_LOGIN),
-    organisation: first(variables.THREDD_ORGANISATION),
-    reference: first(variables.THREDD_REFERENCE),
-    supersedes: first(variables.THREDD_SUPERSEDES),
-    image: first(variables.THREDD_IMAGE, variables.CI_JOB_IMAGE),
-    job: first(job, variables.CI_JOB_URL, variables.BUILD_URL),
+/** The name of the account that this process runs under, without that of the machine; undefined where it has none. */
+export function accountName(): string | undefined {
+  try {
+    return userInfo().username
+  } catch {
+    return undefined
   }
+}
+
+/** Who started a job and where it can be seen, in the variables of each CI system. */
+const CI_SYSTEMS: readonly { readonly operator: readonly string[]; readonly job: string; readonly image?: string }[] = [
+  { operator: ['GITHUB_ACTOR'], job: '{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}' },
+  { operator: ['GITLAB_USER_LOGIN'], job: '{CI_JOB_URL}', image: 'CI_JOB_IMAGE' },
+  // Jenkins; the user comes from its plugin "build user vars".
+  { operator: ['BUILD_USER_ID', 'BUILD_USER'], job: '{BUILD_URL}' },
+  // Azure Pipelines
+  {
+    operator: ['BUILD_REQUESTEDFOR'],
+    job: '{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}',
+  },
+]
+
+function originOf(variables: Variables, { ticket, account }: Said): Provenance['origin'] {
+  const operators = CI_SYSTEMS.flatMap(({ operator }) => operator.map((name) => variables[name]))
+  return {
+    operator: first(variables.THREDD_OPERATOR, ...operators, account),
+    organisation: first(variables.THREDD_ORGANISATION),
+    reference: first(ticket, variables.THREDD_REFERENCE),
+    supersedes: first(variables.THREDD_SUPERSEDES),
+    image: first(variables.THREDD_IMAGE, ...CI_SYSTEMS.map(({ image = '' }) => variables[image])),
+    job: first(...CI_SYSTEMS.map(({ job }) => filled(job, variables))),
+  }
+}
+
+/** The text with the values of the variables that it names in braces; undefined where one has none. */
+function filled(template: string, variables: Variables): string | undefined {
+  const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+  if (names.some((name) => !variables[name])) return undefined
+  return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURI(variables[name] ?? ''))
 }
 
 function first(...values: readonly (string | undefined)[]): string | undefined {

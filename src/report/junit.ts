@@ -14,6 +14,7 @@ import {
   type WorkflowRecord,
 } from '../record/index.ts'
 import type { ReportedRun } from './summary.ts'
+import { whoRan } from './words.ts'
 
 export function* junit({ head, workflows, summary }: ReportedRun): Generator<string> {
   const ownErrors = summary.workflows.filter(({ hasOwnError }) => hasOwnError).length
@@ -37,6 +38,7 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
     ['runId', head.runId],
     ['verdict', head.verdict],
     ['flow', workflow.flow.file],
+    ...whoRan(head),
     ...workflow.clauses.map((clause) => ['clause', clause]),
     ...head.warnings.map((warning) => ['warning', cut(warning)]),
     ...workflow.steps.flatMap((step) =>

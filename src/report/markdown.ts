@@ -3,7 +3,7 @@ import { markdown as escaped, markdownCode } from '../record/foreign.ts'
 import { verdictInWords } from '../record/index.ts'
 import type { Finding } from './findings.ts'
 import type { ReportedRun, Summary } from './summary.ts'
-import { count } from './words.ts'
+import { count, whoRan } from './words.ts'
 
 /** A comment on GitHub holds 65,536 characters. */
 const MOST_FINDINGS = 50
@@ -16,6 +16,7 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
     `## ${sign} May we go live? ${answer.headline}`,
     answer.because.map((reason) => `- ${escaped(reason)}`).join('\n'),
     `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${verdictInWords(head)} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${escaped(head.startedAt)} · run ${inCode(head.runId)}`,
+    ...who(head),
     ...workflows(summary),
     ...findings(summary),
     ...notices(summary),
@@ -25,6 +26,11 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
     '_The result of automated tests, not a certification. Secrets are replaced by fingerprints._',
   ]
   yield `${sections.join('\n\n')}\n`
+}
+
+function who(head: ReportedRun['head']): string[] {
+  const rows = whoRan(head).map(([label, value]) => `${label} ${inCode(value)}`)
+  return rows.length === 0 ? [] : [rows.join(' · ')]
 }
 
 function workflows({ workflows }: Summary): string[] {

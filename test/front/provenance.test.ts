@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(async () => await rm(folder, { recursive: true, force: true }))
 
-test('a package outside a repository has no commit, and no operator is named unless a variable for it is set', async () => {
+test('a package outside a repository has no commit, and no operator is named where neither variable nor account names one', async () => {
   const { tool, origin } = await provenanceOf(folder, { USER: 'somebody' })
 
   expect(JSON.parse(JSON.stringify({ tool, origin }))).toEqual({ tool: {}, origin: {} })
@@ -28,33 +28,70 @@ test('the lockfile is named by its hash', async () => {
   expect(tool.lockfileSha256).toBe('44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a')
 })
 
-test('operator and job are read from the variables of a CI system', async () => {
-  const github = {
-    GITHUB_SERVER_URL: 'https://github.com',
-    GITHUB_REPOSITORY: 'a/b',
-    GITHUB_RUN_ID: '7',
+/** The variables of each CI system, and what a report then says. */
+const CI: readonly (readonly [system: string, variables: Readonly<Record<string, string>>, origin: object])[] = [
+  [
+    'GitHub',
+    {
+      GITHUB_SERVER_URL: 'https://github.com',
+      GITHUB_REPOSITORY: 'a/b',
+      GITHUB_RUN_ID: '7',
+      GITHUB_ACTOR: 'octo',
+    },
+    { operator: 'octo', job: 'https://github.com/a/b/actions/runs/7' },
+  ],
+  [
+    'GitLab',
+    { CI_JOB_URL: 'https://gitlab.example/jobs/1', CI_JOB_IMAGE: 'node@sha256:0123', GITLAB_USER_LOGIN: 'tanuki' },
+    { operator: 'tanuki', job: 'https://gitlab.example/jobs/1', image: 'node@sha256:0123' },
+  ],
+  [
+    'Jenkins',
+    { BUILD_URL: 'https://jenkins.example/job/dcr/7/', BUILD_USER_ID: 'butler' },
+    { operator: 'butler', job: 'https://jenkins.example/job/dcr/7/' },
+  ],
+  [
+    'Jenkins without the plugin that knows the user',
+    { BUILD_URL: 'https://jenkins.example/job/dcr/7/' },
+    { operator: 'account', job: 'https://jenkins.example/job/dcr/7/' },
+  ],
+  [
+    'Azure Pipelines',
+    {
+      SYSTEM_COLLECTIONURI: 'https://dev.azure.com/cards/',
+      SYSTEM_TEAMPROJECT: 'OAuth clients',
+      BUILD_BUILDID: '42',
+      BUILD_REQUESTEDFOR: 'Release manager',
+    },
+    { operator: 'Release manager', job: 'https://dev.azure.com/cards/OAuth%20clients/_build/results?buildId=42' },
+  ],
+  ['a terminal', {}, { operator: 'account' }],
+  [
+    'variables that are empty, as in a job without them',
+    { GITHUB_ACTOR: '', BUILD_URL: '', THREDD_REFERENCE: '' },
+    { operator: 'account' },
+  ],
+]
+
+test.for(CI)('on %s the report names operator and job', async ([, variables, expected]) => {
+  const { origin } = await provenanceOf(folder, variables, { account: 'account' })
+
+  expect(JSON.parse(JSON.stringify(origin))).toEqual(expected)
+})
+
+test('what a person says of a run comes before what its variables say', async () => {
+  const variables = {
     GITHUB_ACTOR: 'octo',
-  }
-  const gitlab = {
-    CI_JOB_URL: 'https://gitlab.example/jobs/1',
-    CI_JOB_IMAGE: 'node@sha256:0123',
-    GITLAB_USER_LOGIN: 'tanuki',
+    THREDD_OPERATOR: 'me',
     THREDD_REFERENCE: 'CHG-1',
     THREDD_SUPERSEDES: '01a2',
   }
 
-  expect((await provenanceOf(folder, github)).origin).toMatchObject({
-    operator: 'octo',
-    job: 'https://github.com/a/b/actions/runs/7',
-  })
-  expect((await provenanceOf(folder, gitlab)).origin).toEqual({
-    operator: 'tanuki',
-    reference: 'CHG-1',
-    supersedes: '01a2',
-    image: 'node@sha256:0123',
-    job: 'https://gitlab.example/jobs/1',
-  })
-  expect((await provenanceOf(folder, { ...gitlab, THREDD_OPERATOR: 'me' })).origin.operator).toBe('me')
+  const said = await provenanceOf(folder, variables, { ticket: 'CHG-2', account: 'account' })
+  const { origin } = await provenanceOf(folder, variables)
+
+  expect(said.origin).toMatchObject({ operator: 'me', reference: 'CHG-2', supersedes: '01a2' })
+  expect(origin.reference).toBe('CHG-1')
 })
 
 /** A choice, and what it leaves out. */

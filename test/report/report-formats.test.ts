@@ -19,6 +19,7 @@ import {
   har,
   hostileRecord,
   html,
+  junit,
   longRecord,
   markdown,
   recordOf,
@@ -74,6 +75,19 @@ test('the schemas refuse what the formats do not know', () => {
   expect(validate(report).valid).toBe(false)
   delete archive.log.entries[0].timings.wait
   expect(violations(JSON.stringify(archive))).not.toEqual([])
+})
+
+test('who ran it, the ticket and the job are in every report that a person reads', () => {
+  const origin = { operator: 'Release <manager>', reference: 'CHG-1', job: 'https://ci.example/7' }
+  const record = sampleRecord({ origin })
+
+  for (const [report, operator] of [
+    [html(record), 'Release &lt;manager&gt;'],
+    [markdown(record), '`Release <manager>`'],
+    [junit(record), 'name="operator" value="Release &lt;manager&gt;"'],
+  ] as const)
+    for (const text of [operator, 'CHG-1', 'https://ci.example/7']) expect(report).toContain(text)
+  expect(markdown(sampleRecord())).not.toContain('operator')
 })
 
 test('a real run fits both schemas', async () => {

@@ -61,6 +61,7 @@ export class Cli implements AsyncDisposable {
       PATH: process.env.PATH,
       HOME: join(this.folder, 'home'),
       THREDD_VAULT_DIR: 'vault',
+      THREDD_OPERATOR: 'the tests',
       ...variables,
     }
     const env = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))

@@ -90,8 +90,10 @@ function environmentPage(): string {
       ],
     ),
     'Reports name who ran and why from process variables alone: `THREDD_OPERATOR`, `THREDD_ORGANISATION`, ' +
-      '`THREDD_REFERENCE` (a ticket or change), `THREDD_SUPERSEDES` (the id of a run whose report this one replaces), ' +
-      '`THREDD_IMAGE` (the container image); operator and job are known on GitHub and GitLab, the image on GitLab.',
+      '`THREDD_REFERENCE` (a ticket or change, also `--ticket`), `THREDD_SUPERSEDES` (the id of a run whose report this one ' +
+      'replaces), `THREDD_IMAGE` (the container image). Operator and job are known on GitHub, GitLab, Jenkins and Azure ' +
+      'Pipelines, the image on GitLab; elsewhere the operator is the name of the account of the operating system. It is ' +
+      'personal data in every report that is passed on: set `THREDD_OPERATOR` to the name that may stand there.',
     'Any other variable is the value of the workflow input with its name in lower case: `CONTACT_EMAIL` sets `contact_email`.',
     '## A key that may not be a file',
     'The program of `SIGNING_COMMAND` signs each JWT with the algorithm of `SIGNING_ALG`. It gets the bytes to be signed on its ' +

@@ -40,6 +40,10 @@ export const COMMANDS = {
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       'register-again': { about: 'register although the vault holds a registration of the client' },
+      ticket: {
+        value: 'text',
+        about: 'the ticket or change that the run belongs to, for the reports; wins over THREDD_REFERENCE',
+      },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
       verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },

@@ -15,7 +15,7 @@ import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
 import { wayOut } from '../../report/way-out.ts'
 import { wireLog } from '../../report/wire.ts'
-import { count } from '../../report/words.ts'
+import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
 import { printGiven, printPreview, printWaiting } from './preview.ts'
@@ -83,6 +83,8 @@ export class Console {
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
       `record  ${file}`,
     )
+    const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
+    if (who.length > 0) this.#out.line(`run by  ${who.join(' · ')}`)
     this.#messages(head, file)
   }
 

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
 import { oneLine } from '../../record/foreign.ts'
 import type { Caller, Question, Typed } from '../../run/index.ts'
-import { machineOf, provenanceOf, proxyOf } from '../provenance.ts'
+import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 
 export function environmentOptions(
@@ -61,7 +61,7 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
   const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
   return {
     version,
-    provenance: provenanceOf(root, variables),
+    provenance: provenanceOf(root, variables, { ticket: invocation.text('ticket'), account: accountName() }),
     out: out === undefined ? resolve(project, 'reports') : resolve(here, out),
     codeQuality: variables.GITLAB_CI === 'true',
     variables,

@@ -97,8 +97,11 @@ function flows(project: ProjectSettings): Plugin {
       endOnSignal(vitest)
       const { root: folder, watch } = vitest.config
       const root = packageFolder(SELF)
-      const { provenanceOf, versionOf } = await import('../provenance.ts')
-      const tool = { version: versionOf(root), provenance: await provenanceOf(root, process.env) }
+      const { accountName, provenanceOf, versionOf } = await import('../provenance.ts')
+      const tool = {
+        version: versionOf(root),
+        provenance: await provenanceOf(root, process.env, { account: accountName() }),
+      }
       // While watching, each run has an id of its own.
       const known = { ...project, ...tool, folder, root, runId: watch ? undefined : runId }
       settingsOf = (file) => ({ ...known, file, isNamed: isNamed(file, vitest) })

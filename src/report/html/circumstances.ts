@@ -2,7 +2,7 @@
 import type { RecordHead } from '../../record/index.ts'
 import type { Endpoint } from '../calls.ts'
 import type { Summary } from '../summary.ts'
-import { count } from '../words.ts'
+import { count, whoRan } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { mono, pairs, stepLink, time } from './parts.ts'
 
@@ -10,10 +10,8 @@ export function circumstances(head: RecordHead, summary: Summary): Markup {
   const { tool, catalogue, origin, environment, security, leftOut } = head
   return markup`<section id="circumstances"><h2>Circumstances</h2>
 <div class="card"><h3>Who and when</h3>${pairs([
-    ['operator', origin?.operator ?? 'not named'],
-    ['organisation', origin?.organisation],
-    ['ticket or change', origin?.reference],
-    ['CI job', origin?.job],
+    ...(origin?.operator === undefined ? [['operator', 'not named'] as const] : []),
+    ...whoRan(head),
     ['started', time(head.startedAt)],
     ['ended', time(summary.endedAt)],
     ['run', mono(head.runId)],
