@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { type Authority, type CertifiedKey, createAuthority, newKeys, newSerial, toPem } from './authority.ts'
 
 /** Raised when the files change their meaning: an older folder is then made again. */
-const LAYOUT = 2
+const LAYOUT = 3
 const DAY_MS = 86_400_000
 /** Documented life of a certificate made by Thredd's CA. */
 const LIFE_DAYS = 350
@@ -34,6 +34,7 @@ interface CertifiedApplication {
 
 /** Not derived from the key, like the CA's own key ids, and always the same, so that .env.mock can name it. */
 const SIGNING_KID = 'offline-twin-signing'
+const RENEWED_SIGNING_KID = 'offline-twin-renewed-signing'
 
 /** Every certificate a client may present, and its purpose. */
 const IDENTITIES = {
@@ -43,6 +44,8 @@ const IDENTITIES = {
   renewed: { ...OUR_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
   /** Its key signs client assertions; as in the documented signing certificate there is no extended key usage. */
   signing: { ...OUR_APPLICATION, use: 'any', days: [0, LIFE_DAYS] },
+  /** The replacement of "signing": another key, under another kid. */
+  'renewed-signing': { ...OUR_APPLICATION, use: 'any', days: [0, LIFE_DAYS] },
   /** Another application of the same CA: valid for TLS, wrong for every token bound to "transport". */
   other: { ...OTHER_APPLICATION, use: 'client', days: [0, LIFE_DAYS] },
   /** Like "transport" but for its dates, so that only the dates can be the cause of a refusal. */
@@ -85,6 +88,8 @@ export interface Pki {
   >
   /** key id of the signing certificate as the CA lists it; not a thumbprint */
   readonly signingKid: string
+  /** of the certificate that is to replace it */
+  readonly renewedSigningKid: string
   /** PKCS#8 PEM of the key with which the directory signs software statement assertions */
   readonly ssaSigner: { readonly privateKey: string }
 }
@@ -197,6 +202,7 @@ async function load(folder: string): Promise<{ readonly manifest: Manifest; read
           }),
         ),
         signingKid: SIGNING_KID,
+        renewedSigningKid: RENEWED_SIGNING_KID,
         ssaSigner: { privateKey: ssaKey },
       },
     }

@@ -51,6 +51,19 @@ interface PrintedSetting {
   readonly instead?: string | undefined
 }
 
+/** What signs client assertions. */
+export interface SigningSpec {
+  /** the private key: a path, or the key itself */
+  readonly key?: Given | undefined
+  readonly passphrase?: Secret | undefined
+  /** signs in place of a key */
+  readonly command?: SigningCommand | undefined
+  /** the public key of the command */
+  readonly jwk?: string | undefined
+  readonly kid?: string | undefined
+  readonly certificateFile?: string | undefined
+}
+
 export interface Environment {
   readonly name: string
   /** what selects it on a command line, as it was typed; nothing for the one that a command uses by itself */
@@ -63,17 +76,9 @@ export interface Environment {
   readonly identities: ReadonlyMap<string, IdentitySpec>
   /** source description name, lower-case → the identity that calls to it present instead of "transport" */
   readonly identityFor: ReadonlyMap<string, string>
-  readonly signing: {
-    /** the private key: a path, or the key itself */
-    readonly key?: Given | undefined
-    readonly passphrase?: Secret | undefined
-    /** signs in place of a key */
-    readonly command?: SigningCommand | undefined
-    /** the public key of the command */
-    readonly jwk?: string | undefined
-    readonly kid?: string | undefined
-    readonly certificateFile?: string | undefined
-  }
+  readonly signing: SigningSpec
+  /** a further signing key, which is to replace the other */
+  readonly renewedSigning: SigningSpec
   /** further authorities: a path, or the certificates themselves */
   readonly ca?: Given | undefined
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
@@ -131,7 +136,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
   }
   const identities = identitiesOf(settings, problems)
   const identityFor = identitiesBySource(settings, identities, problems)
-  const signer = chosenOf(settings, ['SIGNING_KEY_FILE', 'SIGNING_KEY', 'SIGNING_COMMAND'], problems)
+  const signing = signingOf(settings, '', problems)
+  const renewedSigning = signingOf(settings, 'RENEWED_', problems)
   const authorities = chosenOf(settings, ['CA_FILE', 'CA'], problems)
   const allWarnings = [...files.flatMap((one) => one.warnings), ...warnings]
   const sorted = inReadingOrder([...files.flatMap((one) => one.problems), ...problems])
@@ -151,15 +157,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     allowedHosts: allowedHosts(values, servers, environmentClass),
     identities,
     identityFor,
-    signing: {
-      ...(signer === 'SIGNING_COMMAND'
-        ? { command: commandOf(settings.get(signer)) }
-        : { key: givenOf(settings.get(signer ?? '')) }),
-      jwk: values.get('SIGNING_JWK') as string | undefined,
-      passphrase: secret('SIGNING_PASSPHRASE'),
-      kid: values.get('SIGNING_KID') as string | undefined,
-      certificateFile: path('SIGNING_CERT_FILE'),
-    },
+    signing,
+    renewedSigning,
     ca: givenOf(settings.get(authorities ?? '')),
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     maxTlsVersion: values.get('TLS_MAX_VERSION') === '1.2' ? 'TLSv1.2' : undefined,
@@ -177,6 +176,26 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     localFile,
     warnings: allWarnings,
   }
+}
+
+/** What signs, by the settings with this prefix. */
+function signingOf(settings: Settings, prefix: '' | 'RENEWED_', problems: Problem[]): SigningSpec {
+  const named = (name: string) => settings.get(`${prefix}SIGNING_${name}`)
+  const [file, text, command] = [`${prefix}SIGNING_KEY_FILE`, `${prefix}SIGNING_KEY`, `${prefix}SIGNING_COMMAND`]
+  const signer = chosenOf(settings, [file, text, command], problems)
+  return {
+    ...(signer === command
+      ? { command: commandOf(settings.get(signer)) }
+      : { key: givenOf(settings.get(signer ?? '')) }),
+    jwk: plainOf(named('JWK')),
+    passphrase: secretOf(named('PASSPHRASE')),
+    kid: plainOf(named('KID')),
+    certificateFile: pathOf(named('CERT_FILE')),
+  }
+}
+
+function plainOf(setting: Setting | undefined): string | undefined {
+  return setting && reveal(setting.value)
 }
 
 /** The content, where the setting holds it; else the path. */

@@ -113,6 +113,25 @@ export const VARIABLES = {
     about: 'its certificate, for the inventory of a report and a warning before it expires; not needed to sign',
     file: true,
   },
+  RENEWED_SIGNING_KID: {
+    shape: text,
+    about:
+      'key id of a further signing certificate, only while the signing key is being replaced (run rotate-signing-key)',
+  },
+  RENEWED_SIGNING_KEY_FILE: {
+    shape: path,
+    about: 'its private key, in one of the forms of SIGNING_KEY_FILE',
+    file: true,
+  },
+  RENEWED_SIGNING_KEY: { shape: text, about: 'the same as text', secret: true },
+  RENEWED_SIGNING_PASSPHRASE: { shape: text, about: 'passphrase of that key', secret: true },
+  RENEWED_SIGNING_COMMAND: {
+    shape: text.check(
+      z.refine((value) => wordsOf(value) !== undefined, 'a program and its arguments, with quotes that are closed'),
+    ),
+    about: 'a program that signs with that key, as SIGNING_COMMAND does; needs RENEWED_SIGNING_CERT_FILE',
+  },
+  RENEWED_SIGNING_CERT_FILE: { shape: path, about: 'the further signing certificate', file: true },
   SIGNING_ALG: {
     shape: signingAlgorithm,
     default: 'PS256',
@@ -237,6 +256,7 @@ export const FILES_ONLY: readonly string[] = [
   'SACRIFICIAL_CLIENT',
   'REDACT',
   'SIGNING_COMMAND',
+  'RENEWED_SIGNING_COMMAND',
 ] satisfies VariableName[]
 
 /** On UAT and production a variable may set these, but not contradict a file without --allow-env. */

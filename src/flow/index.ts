@@ -28,6 +28,7 @@ export type {
   JwtHolder,
   MemberAlteration,
   Replacement,
+  SigningUse,
   Step,
   Target,
   Value,

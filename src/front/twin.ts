@@ -64,7 +64,7 @@ export function switchesToTry(
 }
 
 /** Does before a workflow what Thredd's staff or a person at the dashboard of its CA would do, through the twin's hooks. */
-export function fulfilOn({ state }: Twin, { identities }: Pki): Fulfil {
+export function fulfilOn({ state }: Twin, { identities, renewedSigningKid }: Pki): Fulfil {
   return async (name, { clientId, softwareId }) => {
     const software = softwareId === undefined ? {} : { software_id: softwareId }
     const client = clientId === undefined ? {} : { client_id: clientId }
@@ -86,8 +86,12 @@ export function fulfilOn({ state }: Twin, { identities }: Pki): Fulfil {
       case 'renewed_transport_certificate':
         return void performHook(state, 'list-certificate', { ...software, use: 'tls', certificate })
       case 'renewed_signing_key':
-        // The configured key is the new one; the previous one is still listed.
-        return void performHook(state, 'list-certificate', { ...software, use: 'sig', certificate, kid: 'previous' })
+        return void performHook(state, 'list-certificate', {
+          ...software,
+          use: 'sig',
+          certificate: identities['renewed-signing'].certificate,
+          kid: renewedSigningKid,
+        })
       default:
         return name satisfies never
     }

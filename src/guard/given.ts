@@ -28,7 +28,13 @@ export function expectationsOf(
   const command = commandsFor(environment.flags)
   return workflows.flatMap(({ workflowId, given }) =>
     given.map((name): Expectation => {
-      const how = isOnTwin ? 'made on the twin' : name === 'registration' ? 'in the vault' : 'not checked'
+      const how = isOnTwin
+        ? 'made on the twin'
+        : name === 'registration'
+          ? 'in the vault'
+          : RENEWED.includes(name)
+            ? 'in the files'
+            : 'not checked'
       const { means } = GIVEN[name]
       return { workflowId, name, means, remedy: remedyOf(name, command), how }
     }),
@@ -58,17 +64,31 @@ export function missingRegistrations(
   })
 }
 
+/** What can be looked up in the files that the environment names. */
+const RENEWED: readonly Given[] = ['renewed_signing_key', 'renewed_transport_certificate']
+
+/** PRECONDITION of a workflow that is given a renewed key or certificate: what is there is none, or the current one. */
+export function notYetRenewed(
+  { workflowId, at }: Workflow,
+  name: Given,
+  because: string,
+  environment: Pick<Environment, 'flags'>,
+): Problem {
+  return {
+    code: 'PRECONDITION',
+    message: `workflow "${workflowId}" is waiting for another key than before: ${because}; nothing was rotated, and nothing was sent`,
+    at,
+    hint: remedyOf(name, commandsFor(environment.flags)),
+  }
+}
+
 /** What a workflow is given that no machine can look up: by naming the workflow a person says that it is so. */
-export function onlyAPersonKnows(
-  { given }: Workflow,
-  environment: Pick<Environment, 'setting' | 'identities'>,
-): readonly Given[] {
+export function onlyAPersonKnows({ given }: Workflow, environment: Pick<Environment, 'setting'>): readonly Given[] {
   const roles = String(environment.setting('roles')?.value ?? '').split(/[\s,]+/)
   return given.filter((name) => {
     const role = roleOf(name)
     if (role !== undefined) return !roles.includes(role.name) || (role.alone === true && roles.length > 1)
-    if (name === 'renewed_transport_certificate') return !environment.identities.has('renewed')
-    return name !== 'registration'
+    return name !== 'registration' && !RENEWED.includes(name)
   })
 }
 
@@ -77,6 +97,8 @@ export interface PreconditionsOptions {
   /** present where the embedded twin answers */
   readonly fulfil: Fulfil | undefined
   readonly about: Parameters<Fulfil>[1]
+  /** why a workflow cannot begin that is given a renewed key or certificate */
+  readonly unmet: (workflow: Workflow) => Problem | undefined
   /** whether the vault holds a registration of the client now */
   readonly isRegistered: () => Promise<boolean>
   /** whether the client was registered with this counterparty: a twin does not know the clients of another twin */
@@ -96,7 +118,10 @@ export class Preconditions {
   }
 
   /** Why the workflow cannot begin, if it cannot. */
-  async establish({ workflowId, given }: Workflow): Promise<string | undefined> {
+  async establish(workflow: Workflow): Promise<string | undefined> {
+    const { workflowId, given } = workflow
+    const unmet = this.#options.unmet(workflow)
+    if (unmet !== undefined) return unmet.message.replace(/^.*? is (?=waiting for)/, '')
     const { fulfil, onGiven, isRegistered, environment } = this.#options
     for (const name of given) {
       const { means } = GIVEN[name]
@@ -105,7 +130,8 @@ export class Preconditions {
         const made = await this.#make(name, fulfil)
         onGiven({ ...base, ...made })
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
-      } else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
+      } else if (RENEWED.includes(name)) onGiven({ ...base, how: 'in the files' })
+      else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
       else if (await isRegistered()) onGiven({ ...base, how: 'in the vault' })
       else return `waiting for a registration in the vault: ${remedyOf('registration', commandsFor(environment.flags))}`
     }

@@ -3,7 +3,7 @@ import type { Environment } from '../environment/index.ts'
 import { SIGNING_ALGORITHMS } from '../environment/variables.ts'
 import { inputsReadBy, runsOf } from '../flow/arazzo/needs.ts'
 import { type Context, render } from '../flow/expression/expression.ts'
-import type { CallStep, Input, Workflow } from '../flow/index.ts'
+import type { CallStep, Input, SigningUse, Workflow } from '../flow/index.ts'
 import type { Problems } from './problems.ts'
 import { settingOf } from './servers.ts'
 
@@ -12,7 +12,13 @@ export interface AssertionPlan {
   readonly clientId: string
   readonly audience: string
   readonly alg: string
+  readonly key: SigningUse
   readonly lifetimeSeconds: number
+}
+
+/** What a key is held by: which one, and what it signs with. */
+export function keyId({ key, alg }: Pick<AssertionPlan, 'key' | 'alg'>): string {
+  return `${key} ${alg}`
 }
 
 type MintedInput = Input & { readonly mint: NonNullable<Input['mint']> }
@@ -69,8 +75,7 @@ function planAssertion(input: MintedInput, step: CallStep | undefined, minting: 
   }
   const clientId = context.inputs('client_id') ?? environment.setting('client_id')?.value
   const needed = {
-    SIGNING_KEY_FILE: environment.signing.key ?? environment.signing.command,
-    SIGNING_KID: environment.signing.kid,
+    ...signingNeeds(environment, input.mint.key),
   }
   for (const [variable, value] of Object.entries({ CLIENT_ID: clientId, ...needed })) {
     if (value !== undefined) continue
@@ -82,7 +87,14 @@ function planAssertion(input: MintedInput, step: CallStep | undefined, minting: 
     })
   }
   if (audience === undefined || alg === undefined || typeof clientId !== 'string') return undefined
-  return { clientId, audience, alg, lifetimeSeconds: input.mint.lifetimeSeconds }
+  const { key, lifetimeSeconds } = input.mint
+  return { clientId, audience, alg, key, lifetimeSeconds }
+}
+
+/** The settings that a signing key consists of, each with its value. */
+export function signingNeeds(environment: Pick<Environment, 'signing' | 'renewedSigning'>, use: SigningUse) {
+  const [prefix, spec] = use === 'renewed' ? ['RENEWED_', environment.renewedSigning] : ['', environment.signing]
+  return { [`${prefix}SIGNING_KEY_FILE`]: spec.key ?? spec.command, [`${prefix}SIGNING_KID`]: spec.kid }
 }
 
 /** As the flow says it; else as the environment says it of the source that the step sends the assertion to. */

@@ -9,12 +9,13 @@ import type { Context } from '../flow/expression/expression.ts'
 import type { CallStep, Flow, Invocation, Step, Workflow, WorkflowStep } from '../flow/index.ts'
 import { identitySetting } from '../identity/settings.ts'
 import { isNonEmpty, type Problem, suggestion, ToolError } from '../record/errors.ts'
+import { type AssertionPlan, keyId } from './assertions.ts'
 import { withIdentity } from './identity.ts'
 import { knownInputs, type PlannedInput, type PlanOptions, planInputs } from './inputs.ts'
 import { Problems } from './problems.ts'
 import { hostNamedBy, ServerChoice, settingOf, sourcesOf } from './servers.ts'
 
-export type { AssertionPlan } from './assertions.ts'
+export { type AssertionPlan, keyId, signingNeeds } from './assertions.ts'
 export {
   type PlannedInput,
   type PlanOptions,
@@ -27,8 +28,8 @@ export interface Plan {
   readonly workflows: readonly PlannedWorkflow[]
   /** identities that some step presents */
   readonly identities: ReadonlySet<string>
-  /** the algorithms that client assertions are signed with; empty if none is minted */
-  readonly signingAlgorithms: ReadonlySet<string>
+  /** what client assertions are signed with, by keyId; empty if none is minted */
+  readonly signing: ReadonlyMap<string, Pick<AssertionPlan, 'key' | 'alg'>>
 }
 
 export interface PlannedWorkflow {
@@ -108,7 +109,7 @@ export function tryPlan(
   const plan: Plan = {
     workflows,
     identities: new Set(calls.map(({ identity }) => identity).filter((name) => name !== 'none')),
-    signingAlgorithms: new Set(assertions.map(({ alg }) => alg)),
+    signing: new Map(assertions.map((one) => [keyId(one), one])),
   }
   return { plan, problems: planner.problems.bySubject }
 }

@@ -39,12 +39,9 @@ export interface PlanOptions {
   readonly inputs: ReadonlyMap<string, string>
   /** whether the vault holds a registration of this client; its inputs then have a source */
   readonly registered: boolean
-  /** x5t#S256 of the certificate of identity "transport" (RFC 8705 §3.1), for the input TRANSPORT_THUMBPRINT names */
-  readonly thumbprint?: string | undefined
+  /** by the name of the input, x5t#S256 of the certificate whose tokens carry it (RFC 8705 §3.1) */
+  readonly thumbprints?: ReadonlyMap<string, string> | undefined
 }
-
-/** The input for the thumbprint that a token bound to the certificate carries. */
-const TRANSPORT_THUMBPRINT = 'transport_thumbprint'
 
 export function planInputs(
   workflow: Workflow,
@@ -102,8 +99,8 @@ function planInput(
       problems,
     )
   }
-  if (input.name === TRANSPORT_THUMBPRINT && options.thumbprint !== undefined)
-    return valued(input, options.thumbprint, input.secret, { label: 'certificate' })
+  const thumbprint = options.thumbprints?.get(input.name)
+  if (thumbprint !== undefined) return valued(input, thumbprint, input.secret, { label: 'certificate' })
   if (VAULT_MEMBERS.includes(input.name) && (options.registered || !input.required)) {
     return { kind: 'vault', member: input.name as VaultMember, secret: input.secret, origin: { label: 'vault' } }
   }

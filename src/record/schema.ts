@@ -152,7 +152,7 @@ const givenRecord = z.object({
   /** one of the words that `given` in a flow file may have, and what it means */
   name: z.string(),
   means: z.string(),
-  how: z.enum(['made on the twin', 'in the vault', 'not checked']),
+  how: z.enum(['made on the twin', 'in the vault', 'in the files', 'not checked']),
   /** the workflows that were run to make it so; they are no part of the verdict */
   setUp: optional(z.array(workflowRecord)),
   /** why it could not be made so */

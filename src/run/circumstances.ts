@@ -45,16 +45,23 @@ export function securityRecord(
   }
 }
 
-/** One entry for each key, whatever it signs with. */
+/** One entry for each key, whatever it signs with; `certificate` is that of the current one. */
 export function signingKeyRecords(
   keys: readonly SigningKey[],
   certificate: IdentityRecord | undefined,
 ): SigningKeyRecord[] {
-  const [key] = keys
-  if (key === undefined) return []
-  const algorithms = keys.map(({ alg }) => alg)
-  const facts = publicKeyFacts(key.publicKey)
-  return [{ kid: key.kid, algorithms, key: facts, thumbprint: publicKeyOf(key).kid, certificate }]
+  return [...Map.groupBy(keys, ({ kid }) => kid).values()].flatMap(([key, ...others]) => {
+    if (key === undefined) return []
+    const facts = publicKeyFacts(key.publicKey)
+    const isOfCertificate = certificate?.key === undefined || certificate.key.spkiSha256 === facts.spkiSha256
+    return {
+      kid: key.kid,
+      algorithms: [key, ...others].map(({ alg }) => alg),
+      key: facts,
+      thumbprint: publicKeyOf(key).kid,
+      certificate: isOfCertificate ? certificate : undefined,
+    }
+  })
 }
 
 type Weakness = NonNullable<NonNullable<RunRecord['security']>['weaknesses']>[number]

@@ -5,6 +5,7 @@ import { type Identity, loadAuthorities, loadIdentity, loadSigningCertificate } 
 import { loadSigningCommand } from '../identity/command.ts'
 import { loadSigningKey, type SigningAlg, type SigningKey } from '../identity/signing.ts'
 import type { Given } from '../identity/source.ts'
+import type { AssertionPlan } from '../plan/index.ts'
 import { type Attempt, attempt } from '../record/errors.ts'
 
 export type LoadedIdentity = Awaited<ReturnType<typeof loadIdentity>>
@@ -43,15 +44,16 @@ export class Credentials {
   }
 
   /** Undefined where key or key id is not configured. */
-  async signingKey(alg: string): Promise<Attempt<SigningKey | undefined>> {
-    const { key: given, kid, passphrase, command, certificateFile, jwk } = this.#environment.signing
+  async signingKey({ key: use, alg }: Pick<AssertionPlan, 'key' | 'alg'>): Promise<Attempt<SigningKey | undefined>> {
+    const { signing, renewedSigning } = this.#environment
+    const { key: given, kid, passphrase, command, certificateFile, jwk } = use === 'renewed' ? renewedSigning : signing
     if (command !== undefined && kid !== undefined) {
-      return await this.#once(`signing key ${alg}`, [certificateFile], () =>
+      return await this.#once(`${use} signing key ${alg}`, [certificateFile], () =>
         loadSigningCommand({ command, alg: alg as SigningAlg, kid, certificateFile, jwk }),
       )
     }
     if (given === undefined || kid === undefined) return { value: undefined, problems: [] }
-    return await this.#once(`signing key ${alg}`, [given], () =>
+    return await this.#once(`${use} signing key ${alg}`, [given], () =>
       loadSigningKey({ given, alg: alg as SigningAlg, kid, passphrase }),
     )
   }

@@ -141,7 +141,10 @@ function knownInWords(name: string, input: Extract<PlannedInput, { kind: 'value'
   const { label, at } = input.origin
   if (at !== undefined) return `${name.toUpperCase()} of ${basename(at.file)}:${at.line}`
   if (label === '--input') return `--input ${name}`
-  if (label === 'certificate') return `the thumbprint of the transport certificate`
+  if (label === 'certificate')
+    return name === 'renewed_thumbprint'
+      ? 'the thumbprint of the renewed certificate'
+      : 'the thumbprint of the transport certificate'
   if (label !== 'default') return label
   const whose = about.isSetting(name) ? name.toUpperCase() : `input ${name}`
   if (input.secret) return `the default of ${whose}`

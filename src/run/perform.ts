@@ -6,7 +6,7 @@ import { Preconditions } from '../guard/given.ts'
 import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion } from '../identity/jwt.ts'
 import type { SigningKey } from '../identity/signing.ts'
-import type { Plan, PlannedWorkflow } from '../plan/index.ts'
+import { keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
 import type { ChangeMade } from '../record/effect.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
@@ -84,6 +84,7 @@ async function performWith(
   const preconditions = new Preconditions({
     environment: prepared.environment,
     fulfil: counterparty?.fulfil,
+    unmet: (workflow) => survey.unmet.get(workflow),
     about: { clientId, softwareId },
     isRegistered: async () =>
       request.permissions.registeredElsewhere === true || (await vault.current({ clientId, softwareId })) !== undefined,
@@ -129,8 +130,8 @@ async function* entering(vault: RunVault, events: AsyncIterable<RunEvent>): Asyn
 function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
   return {
     sign: (assertion, changes) => {
-      const key = keys.get(assertion.alg)
-      if (key === undefined) throw new Error(`no key was loaded for ${assertion.alg}`)
+      const key = keys.get(keyId(assertion))
+      if (key === undefined) throw new Error(`no key was loaded for ${keyId(assertion)}`)
       return mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
     },
     alter: alterJwt,

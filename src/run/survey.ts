@@ -8,10 +8,16 @@ import { GIVEN } from '../flow/arazzo/given.ts'
 import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
-import { type Expectation, expectationsOf, missingRegistrations, onlyAPersonKnows } from '../guard/given.ts'
+import {
+  type Expectation,
+  expectationsOf,
+  missingRegistrations,
+  notYetRenewed,
+  onlyAPersonKnows,
+} from '../guard/given.ts'
 import type { SigningKey } from '../identity/signing.ts'
 import { identityOf } from '../plan/identity.ts'
-import { type Plan, tryPlan } from '../plan/index.ts'
+import { keyId, type Plan, signingNeeds, tryPlan } from '../plan/index.ts'
 import { attempt, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
 import { type Credentials, type LoadedIdentity, type LoadedSigningCertificate, thumbprintOf } from './credentials.ts'
@@ -40,12 +46,14 @@ export interface Survey {
   readonly identities: ReadonlyMap<string, LoadedIdentity>
   readonly authorities: readonly string[]
   readonly signing: Signing
+  /** why a workflow cannot begin that is given a renewed key or certificate */
+  readonly unmet: ReadonlyMap<Workflow, Problem>
   /** everything that keeps the workflows from running */
   readonly problems: readonly Obstacle[]
 }
 
 interface Signing {
-  /** by algorithm; one key for all of them */
+  /** by keyId */
   readonly keys: ReadonlyMap<string, SigningKey>
   readonly certificate: LoadedSigningCertificate | undefined
 }
@@ -64,9 +72,11 @@ export async function survey(selection: readonly Selected[], situation: Situatio
   const all = [...selection, ...(makers.value ?? [])].flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   const certificates = await readIdentities(all, environment, credentials)
   const authorities = await credentials.authorities()
-  const thumbprint = await transportThumbprint(environment, certificates.identities, credentials)
-  const planned = planBoth(selection, makers.value ?? [], thumbprint, situation)
-  const { signing, problems: ofKey } = await readSigning(all, planned.algorithms, credentials)
+  const thumbprints = await thumbprintsOf(environment, certificates.identities, credentials)
+  const planned = planBoth(selection, makers.value ?? [], thumbprints, situation)
+  const { signing, problems: ofKey } = await readSigning(all, planned.uses, credentials)
+  const unmet = await notRenewed(workflows, situation)
+  const isOfUnmet = unmet.size === 0 ? () => false : ({ what }: Obstacle) => /RENEWED|certificate renewed/.test(what)
   return {
     plan: planned.plan,
     setUp: planned.setUp,
@@ -74,13 +84,16 @@ export async function survey(selection: readonly Selected[], situation: Situatio
     identities: certificates.identities,
     authorities: authorities.value ?? [],
     signing,
+    unmet,
     problems: [
       ...obstacles('vault', vault.problems),
       ...obstacles('CA_FILE', authorities.problems),
       ...obstacles('set-up on the twin', makers.problems),
-      ...planned.problems,
+      // What is missing of something that a workflow waits for is part of why it waits.
+      ...planned.problems.filter((one) => !isOfUnmet(one)),
       ...certificates.problems,
       ...ofKey,
+      ...obstacles('another key than before', [...unmet.values()]),
       ...registrationObstacles(workflows, situation),
     ],
   }
@@ -170,19 +183,19 @@ async function setUpFlows(workflows: readonly Workflow[], { twinMakesGiven, fold
 function planBoth(
   selection: readonly Selected[],
   setUpFlows: readonly Selected[],
-  thumbprint: string | undefined,
+  thumbprints: ReadonlyMap<string, string>,
   { environment, inputs, vault, twinMakesGiven }: Situation,
 ) {
   // Whether a registration that is given can be had is asked apart, and only once.
   const isGiven = selection.some(({ workflow }) => workflow.given.includes('registration'))
   const registered = isGiven || vault.registration !== undefined || vault.problems.length > 0
-  const main = tryPlan(selection, environment, { inputs, registered, thumbprint })
+  const main = tryPlan(selection, environment, { inputs, registered, thumbprints })
   const setUp = tryPlan(setUpFlows, environment, { inputs: openInputs(inputs, setUpFlows), registered: false })
   const problems = new Map([...setUp.problems, ...main.problems])
   return {
     plan: main.plan,
     setUp: twinMakesGiven && setUpFlows.length > 0 ? setUp.plan : undefined,
-    algorithms: new Set([...main.plan.signingAlgorithms, ...setUp.plan.signingAlgorithms]),
+    uses: new Map([...main.plan.signing, ...setUp.plan.signing]),
     problems: [...problems].map(([what, problem]) => ({ what: what.replace(/^identity /, 'certificate '), problem })),
   }
 }
@@ -211,34 +224,95 @@ async function readIdentities(workflows: readonly Workflow[], environment: Envir
   return { identities, problems }
 }
 
-/** Empty where the certificate cannot be read, which is a problem of its own; undefined where none is configured. */
-async function transportThumbprint(
+/**
+ * By the name of the input that has it. Empty where a certificate cannot be read, which is a problem of its own; absent where none
+ * is configured.
+ */
+async function thumbprintsOf(
   environment: Environment,
   identities: ReadonlyMap<string, LoadedIdentity>,
   credentials: Credentials,
-): Promise<string | undefined> {
+): Promise<ReadonlyMap<string, string>> {
+  const thumbprints = new Map<string, string>()
   // Tokens are bound to the certificate that the authorization server sees.
-  const name = identityOf({ identity: 'transport', source: 'authorization' }, environment)
-  if (!environment.identities.has(name)) return undefined
-  const loaded = identities.get(name) ?? (await credentials.identity(name, true)).value
-  return loaded === undefined ? '' : thumbprintOf(loaded.identity)
+  const names = {
+    transport: identityOf({ identity: 'transport', source: 'authorization' }, environment),
+    renewed: 'renewed',
+  }
+  for (const [input, name] of Object.entries(names)) {
+    if (!environment.identities.has(name)) continue
+    const loaded = identities.get(name) ?? (await credentials.identity(name, true)).value
+    thumbprints.set(`${input}_thumbprint`, loaded === undefined ? '' : thumbprintOf(loaded.identity))
+  }
+  return thumbprints
 }
 
-async function readSigning(workflows: readonly Workflow[], algorithms: Iterable<string>, credentials: Credentials) {
+async function readSigning(workflows: readonly Workflow[], uses: Plan['signing'], credentials: Credentials) {
   const isNeeded = workflows.some(({ inputs }) => inputs.some(({ mint }) => mint !== undefined))
   if (!isNeeded) return { signing: { keys: new Map(), certificate: undefined }, problems: [] }
-  const read = await Promise.all([...algorithms].map(async (alg) => [alg, await credentials.signingKey(alg)] as const))
-  const keys = new Map(read.flatMap(([alg, { value }]) => (value === undefined ? [] : [[alg, value] as const])))
-  const [key] = keys.values()
+  const read = await Promise.all(
+    [...uses.values()].map(async (use) => [keyId(use), await credentials.signingKey(use)] as const),
+  )
+  const keys = new Map(read.flatMap(([id, { value }]) => (value === undefined ? [] : [[id, value] as const])))
+  const [current] = [...uses.values()].flatMap((use) => (use.key === 'current' ? (keys.get(keyId(use)) ?? []) : []))
   const signing: Signing = {
     keys,
-    certificate: key && (await credentials.signingCertificate(key)),
+    certificate: current && (await credentials.signingCertificate(current)),
   }
   // What keeps one file from being read is the same for each algorithm.
   const problems = new Map(
     read.flatMap(([, one]) => one.problems.map((problem) => [problem.message, problem] as const)),
   )
   return { signing, problems: obstacles('signing key', [...problems.values()]) }
+}
+
+/** PRECONDITION for each workflow that is given a renewed key or certificate where there is none, or the same one. */
+async function notRenewed(
+  workflows: readonly Workflow[],
+  { environment, credentials }: Situation,
+): Promise<ReadonlyMap<Workflow, Problem>> {
+  const unmet = new Map<Workflow, Problem>()
+  for (const workflow of workflows) {
+    for (const name of workflow.given) {
+      const because =
+        name === 'renewed_signing_key'
+          ? await sameSigningKey(environment, credentials)
+          : name === 'renewed_transport_certificate'
+            ? await sameCertificate(environment, credentials)
+            : undefined
+      if (because !== undefined) unmet.set(workflow, notYetRenewed(workflow, name, because, environment))
+    }
+  }
+  return unmet
+}
+
+async function sameSigningKey(environment: Environment, credentials: Credentials): Promise<string | undefined> {
+  const absent = Object.entries(signingNeeds(environment, 'renewed')).flatMap(([name, value]) =>
+    value === undefined ? [name] : [],
+  )
+  if (absent.length > 0) return `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} not set`
+  const { signing, renewedSigning } = environment
+  if (signing.kid === renewedSigning.kid) return `RENEWED_SIGNING_KID is SIGNING_KID, "${signing.kid}"`
+  const alg = String(environment.setting('signing_alg')?.value)
+  const [current, renewed] = await Promise.all(
+    (['current', 'renewed'] as const).map(async (key) => (await credentials.signingKey({ key, alg })).value),
+  )
+  // Why one of them cannot be read is a problem of its own.
+  const isSame = current !== undefined && renewed !== undefined && current.publicKey.equals(renewed.publicKey)
+  return isSame ? `the key of RENEWED_SIGNING_KID "${renewed.kid}" is that of SIGNING_KID "${current.kid}"` : undefined
+}
+
+async function sameCertificate(environment: Environment, credentials: Credentials): Promise<string | undefined> {
+  if (!environment.identities.has('renewed')) return 'IDENTITY_RENEWED_CERT_FILE is not set'
+  const [current, renewed] = await Promise.all(
+    ['transport', 'renewed'].map(async (name) => (await credentials.identity(name, true)).value?.identity.record),
+  )
+  if (current === undefined || renewed === undefined) return undefined
+  if (current.sha256 === renewed.sha256)
+    return 'the certificate of IDENTITY_RENEWED_CERT_FILE is the current one, that of TRANSPORT_CERT_FILE'
+  return current.key !== undefined && current.key.spkiSha256 === renewed.key?.spkiSha256
+    ? 'the certificate of IDENTITY_RENEWED_CERT_FILE has the key of the current one'
+    : undefined
 }
 
 /** None where the vault cannot be read: whether it holds a registration is then not known. */

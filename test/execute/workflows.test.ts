@@ -186,7 +186,7 @@ test('a signing key that is the only one listed is a warning: services that have
         ({ request }) => twin.operationOf(request) === 'applicationJwks',
         async ({ request }) => {
           const { keys } = (await (await twin.pass(request)).json()) as { keys: object[] }
-          return HttpResponse.json({ keys: keys.slice(0, 1) })
+          return HttpResponse.json({ keys: keys.slice(1) })
         },
       ),
     ],

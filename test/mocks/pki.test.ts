@@ -97,6 +97,7 @@ test('certificates are laid out as documented, and each wrong one is wrong in on
     transport: right,
     signing: { ...right, usage: undefined },
     renewed: right,
+    'renewed-signing': { ...right, usage: undefined },
     other: { ...right, isOurs: false },
     expired: { ...right, isValid: false },
     'not-yet-valid': { ...right, isValid: false },

@@ -28,7 +28,7 @@ test('the whole registration can be planned on the offline twin', async () => {
   const planned = await planFor({ flow: join(ROOT, 'flows/register.arazzo.yaml'), env: join(ROOT, '.env.mock') })
 
   expect([...planned.identities]).toEqual(['transport'])
-  expect([...planned.signingAlgorithms]).toEqual(['PS256'])
+  expect([...planned.signing.keys()]).toEqual(['current PS256'])
   expect(sourcesOf(planned)).toMatchObject({
     client_id: 'value from .env.mock',
     scopes: 'value from default',
@@ -58,6 +58,7 @@ test('a source gets the certificate that IDENTITY_FOR names, and a step that nam
   const rotation = {
     ...situation,
     registered: true,
+    inputs: { renewed_thumbprint: 'x5t' },
     flow: join(ROOT, 'flows/rotate-transport-certificate.arazzo.yaml'),
   }
   const renewing = {
@@ -95,6 +96,7 @@ test('whether an input is needed depends on the values of others', async () => {
             'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4',
           audience: 'https://matls-auth.directory.sandbox.threddid.com/token',
           alg: 'PS256',
+          key: 'current',
           lifetimeSeconds: 300,
         },
       ],
@@ -238,7 +240,7 @@ test('for whom an assertion is and how it is signed follows from the source that
 
   const assertion = { clientId: '1', audience: 'https://clients.example', alg: 'RS256', lifetimeSeconds: 300 }
   expect(planned.workflows[0]?.inputs.get('assertion')).toMatchObject({ assertions: new Map([['clients', assertion]]) })
-  expect([...planned.signingAlgorithms]).toEqual(['RS256'])
+  expect([...planned.signing.keys()]).toEqual(['current RS256'])
   const unread = await planFor({ flow: await flowWith(MINTED), settings: SIGNING })
   expect(unread.workflows[0]?.inputs.get('assertion')).toMatchObject({ assertions: new Map() })
 })

@@ -27,7 +27,7 @@ import { demandAllowed } from '../../src/guard/hosts.ts'
 import { loadIdentity } from '../../src/identity/certificate.ts'
 import { alterJwt, mintClientAssertion } from '../../src/identity/jwt.ts'
 import { loadSigningKey, type SigningAlg } from '../../src/identity/signing.ts'
-import { plan, type VaultMember } from '../../src/plan/index.ts'
+import { keyId, plan, type VaultMember } from '../../src/plan/index.ts'
 import type { CheckRecord, RecordHead, RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
 import {
   type Caller,
@@ -223,24 +223,28 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
       }),
     ),
   )
-  const der = new X509Certificate(pki.identities.transport.certificate).raw
-  const thumbprint = createHash('sha256').update(der).digest('base64url')
+  const thumbprints = new Map(
+    (['transport', 'renewed'] as const).map((one) => {
+      const der = new X509Certificate(pki.identities[one].certificate).raw
+      return [`${one}_thumbprint`, createHash('sha256').update(der).digest('base64url')] as const
+    }),
+  )
   const planOf = (one: Flow) =>
     plan(
       one.workflows.map((workflow) => ({ flow: one, workflow })),
       environment,
-      { inputs: new Map(), registered: true, thumbprint },
+      { inputs: new Map(), registered: true, thumbprints },
     )
   const [planned, setUp] = [planOf(flow), planOf(register)]
   const keys = new Map(
     await Promise.all(
-      [...planned.signingAlgorithms, ...setUp.signingAlgorithms].map(async (alg) => {
-        const key = await loadSigningKey({
-          given: pki.identities.signing.keyFile,
-          alg: alg as SigningAlg,
-          kid: pki.signingKid,
-        })
-        return [alg, key] as const
+      [...planned.signing.values(), ...setUp.signing.values()].map(async (use) => {
+        const [held, kid] =
+          use.key === 'renewed'
+            ? [pki.identities['renewed-signing'], pki.renewedSigningKid]
+            : [pki.identities.signing, pki.signingKid]
+        const key = await loadSigningKey({ given: held.keyFile, alg: use.alg as SigningAlg, kid })
+        return [keyId(use), key] as const
       }),
     ),
   )
@@ -253,7 +257,7 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
     }),
     redactor: new Redactor(randomBytes(32)),
     sign: async (assertion, changes) => {
-      const key = keys.get(assertion.alg)
+      const key = keys.get(keyId(assertion))
       if (key === undefined) throw new Error(`no key for ${assertion.alg}`)
       return await mintClientAssertion(key, assertion, { now: new Date(), jti: randomUUID() }, changes)
     },
@@ -362,6 +366,7 @@ export function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {})
     SIGNING_CERT_FILE: pki.identities.signing.certificateFile,
     IDENTITY_RENEWED_CERT_FILE: pki.identities.renewed.certificateFile,
     IDENTITY_RENEWED_KEY_FILE: pki.identities.renewed.keyFile,
+    RENEWED_SIGNING_KEY_FILE: pki.identities['renewed-signing'].keyFile,
     CA_FILE: pki.caFile,
     ...settings,
   }

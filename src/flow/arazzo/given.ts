@@ -48,14 +48,14 @@ export const GIVEN = {
     remedy: 'send Thredd client id, organisation and scopes; nobody else can set it',
   },
   renewed_transport_certificate: {
-    means: 'Thredd CA has issued a further transport certificate for this application',
+    means: 'Thredd CA has issued a further transport certificate for this application, with another key',
     remedy:
       'make one in Thredd CA > Certificates and name its files in IDENTITY_RENEWED_CERT_FILE and IDENTITY_RENEWED_KEY_FILE',
   },
   renewed_signing_key: {
-    means: 'SIGNING_KEY_FILE and SIGNING_KID are those of a further signing certificate of this application',
+    means: 'Thredd CA has issued a further signing certificate for this application, with another key',
     remedy:
-      'make one in Thredd CA > App Certificates and set THREDD_SIGNING_KEY_FILE and THREDD_SIGNING_KID for this run',
+      'make one in Thredd CA > App Certificates and name its key and kid in RENEWED_SIGNING_KEY_FILE and RENEWED_SIGNING_KID',
   },
 } as const satisfies Readonly<Record<string, Row>>
 

@@ -96,7 +96,7 @@ function extend(scope: Scope, name: string, path: Path): void {
 
 function parseMint(scope: Scope, extension: Fields, name: string, path: Path): Mint | undefined {
   if (extension.mint === undefined) {
-    for (const member of ['audience', 'alg', 'lifetimeSeconds']) {
+    for (const member of ['audience', 'alg', 'key', 'lifetimeSeconds']) {
       if (!Object.hasOwn(extension, member)) continue
       scope.reader.add(
         {
@@ -114,7 +114,8 @@ function parseMint(scope: Scope, extension: Fields, name: string, path: Path): M
     return text === undefined ? undefined : scope.template(text, [...path, member], 'request')
   }
   const lifetimeSeconds = (extension.lifetimeSeconds ?? 300) as number
-  return { audience: template('audience'), alg: template('alg'), lifetimeSeconds }
+  const key = extension.key === 'renewed' ? 'renewed' : 'current'
+  return { audience: template('audience'), alg: template('alg'), key, lifetimeSeconds }
 }
 
 /** Allowed beside a reference: they describe the input, not its values. */

@@ -73,11 +73,15 @@ export interface Input {
   readonly at: SourceLocation
 }
 
+/** Which of the signing keys signs: that of SIGNING_*, or that of RENEWED_SIGNING_*. */
+export type SigningUse = 'current' | 'renewed'
+
 /** A client assertion to sign each time the input is read (RFC 7523 §2.2). */
 export interface Mint {
   /** default: what the environment says of the source that a step sends it to */
   readonly audience?: Template | undefined
   readonly alg?: Template | undefined
+  readonly key: SigningUse
   readonly lifetimeSeconds: number
 }
 

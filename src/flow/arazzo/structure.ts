@@ -290,6 +290,12 @@ export const X_DCR = {
       type: 'string',
       about: 'PS256, RS256 or ES256. Default: SIGNING_ALG, at the directory DIRECTORY_SIGNING_ALG.',
     },
+    key: {
+      type: 'string',
+      oneOf: ['current', 'renewed'],
+      about:
+        'current (default): SIGNING_KEY_FILE and SIGNING_KID; renewed: RENEWED_SIGNING_KEY_FILE and RENEWED_SIGNING_KID.',
+    },
     lifetimeSeconds: { type: 'integer', least: 1, about: 'Default: 300.' },
     when: { type: 'string', about: 'A simple condition; while it does not hold the input has no value.' },
   },

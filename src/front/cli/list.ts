@@ -92,6 +92,7 @@ export function isAbsent(code: string): boolean {
 const SEEN_TO: Readonly<Record<WorkflowOverview['given'][number]['how'], string>> = {
   'made on the twin': ' (made so on the twin)',
   'in the vault': '',
+  'in the files': '',
   'not checked': ' (yours to see to)',
 }
 

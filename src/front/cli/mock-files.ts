@@ -76,6 +76,8 @@ IDENTITY_RENEWED_KEY_FILE=pki/renewed.key
 
 SIGNING_KEY_FILE=${path(signing.keyFile)}
 SIGNING_KID=${signingKid}
+RENEWED_SIGNING_KEY_FILE=pki/renewed-signing.key
+RENEWED_SIGNING_KID=${pki.renewedSigningKid}
 EXPECTED_TOKEN_ISSUER=${running.publish(AUTHORIZATION.replace('.mtls', ''))}
 VAULT_DIR=vault
 SACRIFICIAL_CLIENT=true

@@ -1,0 +1,113 @@
+/** The rotation flows on named hosts: they begin only with another key than before, and say no more than what they tried. */
+import { expect, test } from 'vitest'
+import { performHook } from '../../mocks/index.ts'
+import { type Person, person } from '../support/person.ts'
+
+const SIGNING = 'rotate-signing-key'
+const TRANSPORT = 'rotate-transport-certificate'
+
+/** Variables that name the renewed key and certificate, each changed by `more`. */
+function renewedBy({ network: { pki, variables } }: Person, more: Readonly<Record<string, string>> = {}) {
+  return {
+    ...variables,
+    THREDD_RENEWED_SIGNING_KEY_FILE: pki.identities['renewed-signing'].keyFile,
+    THREDD_RENEWED_SIGNING_KID: pki.renewedSigningKid,
+    THREDD_IDENTITY_RENEWED_CERT_FILE: pki.identities.renewed.certificateFile,
+    THREDD_IDENTITY_RENEWED_KEY_FILE: pki.identities.renewed.keyFile,
+    ...more,
+  }
+}
+
+/** As Thredd CA does when it issues them. */
+function list({ network: { twin, pki } }: Person): void {
+  const { renewed, 'renewed-signing': signing } = pki.identities
+  const key = { use: 'sig', certificate: signing.certificate, kid: pki.renewedSigningKid }
+  performHook(twin.state, 'list-certificate', key)
+  performHook(twin.state, 'list-certificate', { use: 'tls', certificate: renewed.certificate })
+}
+
+/** What is set for the run, and why nothing was rotated. */
+const NOTHING: readonly (readonly [
+  title: string,
+  flow: string,
+  set: (who: Person) => Readonly<Record<string, string>>,
+  because: string,
+])[] = [
+  [
+    'the kid of the current signing key',
+    SIGNING,
+    ({ network }) => ({ THREDD_RENEWED_SIGNING_KID: network.pki.signingKid }),
+    'RENEWED_SIGNING_KID is SIGNING_KID, "offline-twin-signing"',
+  ],
+  [
+    'the current signing key under another kid',
+    SIGNING,
+    ({ network }) => ({ THREDD_RENEWED_SIGNING_KEY_FILE: network.pki.identities.signing.keyFile }),
+    'the key of RENEWED_SIGNING_KID "offline-twin-renewed-signing" is that of SIGNING_KID "offline-twin-signing"',
+  ],
+  [
+    'the current transport certificate',
+    TRANSPORT,
+    ({ network: { pki } }) => ({
+      THREDD_IDENTITY_RENEWED_CERT_FILE: pki.identities.transport.certificateFile,
+      THREDD_IDENTITY_RENEWED_KEY_FILE: pki.identities.transport.keyFile,
+    }),
+    'the certificate of IDENTITY_RENEWED_CERT_FILE is the current one, that of TRANSPORT_CERT_FILE',
+  ],
+]
+
+test.each(NOTHING)('with %s nothing was rotated, nothing is sent, and exit 3', async (_, flow, set, because) => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  list(who)
+  const before = who.network.twin.log.length
+
+  const ran = await who.cli.run(['run', flow, '--env', 'uat'], { variables: renewedBy(who, set(who)) })
+
+  expect(ran.code).toBe(3)
+  expect(ran.stderr).toContain(
+    `workflow "${flow}" is waiting for another key than before: ${because}; nothing was rotated, and nothing was sent`,
+  )
+  expect(who.network.twin.log.length).toBe(before)
+})
+
+test('without the settings of a renewed key the flow waits, and is in the way of no other', async () => {
+  const who = await person()
+  const environment = who.network.environment.replaceAll(/^(?:IDENTITY_)?RENEWED_.*\n/gm, '')
+  await who.cli.write('.env.uat', environment)
+  await who.thredd('run', 'register')
+
+  const signing = await who.thredd('run', SIGNING)
+  const transport = await who.thredd('run', TRANSPORT)
+  const together = await who.thredd('run', SIGNING, 'discover')
+
+  expect([signing.code, transport.code, together.code]).toEqual([3, 3, 3])
+  expect(signing.stderr).toContain('RENEWED_SIGNING_KEY_FILE and RENEWED_SIGNING_KID are not set')
+  expect(transport.stderr).toContain('IDENTITY_RENEWED_CERT_FILE is not set')
+  expect((await who.cli.record()).workflows.map(({ workflowId, status }) => `${workflowId} ${status}`)).toEqual([
+    `${SIGNING} skipped`,
+    'discover passed',
+  ])
+})
+
+test('another key and kid, listed in the keystore, give a token; both flows then run without being named', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  const variables = renewedBy(who)
+
+  const unlisted = await who.cli.run(['run', SIGNING, '--env', 'uat'], { variables })
+  list(who)
+  const all = await who.cli.run(['run', '--env', 'uat'], { variables })
+  const record = await who.cli.record()
+
+  expect(unlisted.code).toBe(1)
+  expect(unlisted.stdout).not.toContain('gave a token for it')
+  expect(all.code).toBe(0)
+  expect(record.workflows.map(({ workflowId }) => workflowId)).toEqual(expect.arrayContaining([SIGNING, TRANSPORT]))
+  expect(record.signingKeys?.map(({ kid }) => kid)).toEqual(
+    expect.arrayContaining(['offline-twin-signing', 'offline-twin-renewed-signing']),
+  )
+  expect(all.stdout).toContain(
+    'The keystore lists the renewed signing key, and the authorization server gave a token for it.',
+  )
+})
