@@ -25,10 +25,15 @@ test.for<[string, RunRecord['environment']['class'], WorkflowRecord['effect'], S
   ['it was refused', 'uat', 'register', [sent('read', 200), sent('register', 400)], undefined],
   ['its answer was lost', 'uat', 'register', [sent('register')], undefined],
   ['it was never sent', 'uat', 'register', [sent('read', 200)], undefined],
-  ['a workflow that only reads was refused', 'uat', 'read', [sent('read', 401)], DUE],
-  ['a workflow that only reads called nobody', 'uat', 'read', [], undefined],
+  ['a workflow that only reads passed', 'uat', 'read', [sent('read', 200)], DUE],
   ['all was well on the twin', 'mock', 'register', [sent('register', 201)], undefined],
 ])('%s, class %s', ([, environment, effect, steps, notice]) => {
   expect(DUE).toBe('Contact Thredd now.')
   expect(noticeOf({ ...WORKFLOW, effect, steps }, { class: environment })).toBe(notice)
+})
+
+test('a workflow that only reads and has not passed has proven nothing', () => {
+  const refused: WorkflowRecord = { ...WORKFLOW, effect: 'read', status: 'failed', steps: [sent('read', 401)] }
+
+  expect(noticeOf(refused, { class: 'uat' })).toBeUndefined()
 })
