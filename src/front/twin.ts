@@ -64,7 +64,7 @@ export function switchesToTry(
 }
 
 /** Does before a workflow what Thredd's staff or a person at the dashboard of its CA would do, through the twin's hooks. */
-export function fulfilOn({ state }: Twin, { identities, renewedSigningKid }: Pki): Fulfil {
+export function fulfilOn({ state, switches }: Twin, { identities, renewedSigningKid }: Pki): Fulfil {
   return async (name, { clientId, softwareId }) => {
     const software = softwareId === undefined ? {} : { software_id: softwareId }
     const client = clientId === undefined ? {} : { client_id: clientId }
@@ -74,6 +74,9 @@ export function fulfilOn({ state }: Twin, { identities, renewedSigningKid }: Pki
         return void performHook(state, 'delete-client', client)
       case 'statement_unlocked':
         return void performHook(state, 'unlock', software)
+      case 'statement_generated':
+        // Elsewhere reading it generates it, and nothing is locked before.
+        return switches.requireGenerate ? void performHook(state, 'generate-statement', software) : undefined
       case 'eds_role':
         return void performHook(state, 'grant-role', { ...software, role: 'eds' })
       case 'bulk_cards_role_alone':

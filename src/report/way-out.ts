@@ -38,7 +38,7 @@ export const SITUATIONS: readonly Situation[] = [
     operations: ['getSoftwareStatementAssertion'],
     status: [400, 403, 404],
     sentence:
-      'Thredd CA gives no software statement for these ids: compare ORG_ID (Postman: org_id) and SOFTWARE_ID (Postman: ssa_id) with Thredd CA > Applications > (application) > Details',
+      'Thredd CA gives no software statement for these ids: compare ORG_ID (Postman: org_id) and SOFTWARE_ID (Postman: ssa_id) with Thredd CA > Applications > (application) > Details; where they are right, generate the software statement first: Thredd CA > Applications > (application) > Assertion',
   },
   {
     operations: ['getSoftwareStatementAssertion'],

@@ -10,6 +10,7 @@ test('on the embedded twin a registration is made first, told in one line and re
   expect(ran.record.verdict).toBe('conformant')
   expect(ran.record.workflows.map(({ workflowId }) => workflowId)).toEqual(['read-registration'])
   expect(ran.record.given).toMatchObject([
+    { workflowId: 'register', name: 'statement_generated', how: 'made on the twin' },
     {
       workflowId: 'read-registration',
       name: 'registration',
@@ -72,8 +73,23 @@ test('flows that are named together share the twin: what one has registered the 
   await using ran = await runOnTwin({ flows: ['register', 'read-registration'] })
 
   expect(ran.record.verdict).toBe('conformant')
-  expect(ran.record.given?.map(({ how }) => how)).toEqual(['in the vault'])
+  expect(ran.record.given?.map(({ name, how }) => `${name} ${how}`)).toEqual([
+    'statement_generated made on the twin',
+    'registration in the vault',
+  ])
 })
+
+test.each([true, false])(
+  'the software statement is generated before it is read, where it must be: %s',
+  async (requireGenerate) => {
+    await using ran = await runOnTwin({ flows: ['register', 'add-role-then-put'], switches: { requireGenerate } })
+
+    expect(ran.record.exitCode).toBe(0)
+    expect(
+      ran.traffic.some(({ operation, status }) => operation === 'getSoftwareStatementAssertion' && status >= 400),
+    ).toBe(false)
+  },
+)
 
 test('a run that names no flow runs each on a twin of its own, and all are conformant', async () => {
   await using ran = await runOnTwin({ flows: [], kind: 'tls' })

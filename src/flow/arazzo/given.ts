@@ -32,6 +32,11 @@ export const GIVEN = {
     means: 'the application is unlocked in Thredd CA, so that its roles can be changed',
     remedy: 'ask a Super Administrator of your organisation, or Thredd, to unlock the software statement',
   },
+  statement_generated: {
+    means: 'the software statement of the application has been generated in Thredd CA, where it must be before it can be read',
+    remedy:
+      'generate it in Thredd CA > Applications > (your application) > Assertion, after the roles are set: that locks the application',
+  },
   eds_role: {
     means: 'the application has the role eds in Thredd CA',
     remedy:
