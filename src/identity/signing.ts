@@ -34,6 +34,8 @@ interface SigningSpec {
   readonly alg: SigningAlg
   readonly kid: string
   readonly passphrase?: Secret | undefined
+  /** of the names of its settings, for messages */
+  readonly prefix?: '' | 'RENEWED_'
 }
 
 /**
@@ -42,10 +44,10 @@ interface SigningSpec {
  * @throws KEY_UNUSABLE, which says what was given instead
  * @see [RFC 7518 §3.3–3.5](https://www.rfc-editor.org/rfc/rfc7518.html#section-3.3)
  */
-export async function loadSigningKey({ given, alg, kid, passphrase }: SigningSpec): Promise<SigningKey> {
+export async function loadSigningKey({ given, alg, kid, passphrase, prefix = '' }: SigningSpec): Promise<SigningKey> {
   const code = 'KEY_UNUSABLE'
-  const source = await readSource(given, { what: 'signing key file', setting: 'SIGNING_KEY_FILE', code })
-  const settings = { own: source.setting, passphrase: 'SIGNING_PASSPHRASE' }
+  const source = await readSource(given, { what: 'signing key file', setting: `${prefix}SIGNING_KEY_FILE`, code })
+  const settings = { own: source.setting, passphrase: `${prefix}SIGNING_PASSPHRASE` }
   const result = privateKeysOf(source.material, passphrase, settings)
   if ('fault' in result) {
     const { what, ...more } = result.fault

@@ -54,7 +54,7 @@ export class Credentials {
     }
     if (given === undefined || kid === undefined) return { value: undefined, problems: [] }
     return await this.#once(`${use} signing key ${alg}`, [given], () =>
-      loadSigningKey({ given, alg: alg as SigningAlg, kid, passphrase }),
+      loadSigningKey({ given, alg: alg as SigningAlg, kid, passphrase, prefix: use === 'renewed' ? 'RENEWED_' : '' }),
     )
   }
 

@@ -90,6 +90,17 @@ test('without the settings of a renewed key the flow waits, and is in the way of
   ])
 })
 
+test('a renewed key that cannot be read is named by its own setting', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  const variables = renewedBy(who, { THREDD_RENEWED_SIGNING_KEY_FILE: 'gone.key' })
+
+  const { code, stderr } = await who.cli.run(['run', SIGNING, '--env', 'uat'], { variables })
+
+  expect(code).toBe(2)
+  expect(stderr).toContain('correct RENEWED_SIGNING_KEY_FILE')
+})
+
 test('another key and kid, listed in the keystore, give a token; both flows then run without being named', async () => {
   const who = await person()
   await who.thredd('run', 'register')

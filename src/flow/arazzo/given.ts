@@ -33,7 +33,8 @@ export const GIVEN = {
     remedy: 'ask a Super Administrator of your organisation, or Thredd, to unlock the software statement',
   },
   statement_generated: {
-    means: 'the software statement of the application has been generated in Thredd CA, where it must be before it can be read',
+    means:
+      'the software statement of the application has been generated in Thredd CA, where it must be before it can be read',
     remedy:
       'generate it in Thredd CA > Applications > (your application) > Assertion, after the roles are set: that locks the application',
   },
