@@ -54,6 +54,19 @@ test('a client that nobody knows is answered with the clients there are, and not
   expect((await who.vault().current(CLIENT_ID))?.deletedAt).toBeUndefined()
 })
 
+test('of a client that was deleted Thredd is asked for nothing', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  expect((await who.thredd('run', 'delete-registration', '--confirm', CLIENT_ID)).code).toBe(0)
+
+  for (const what of ['delete', 'metadata']) {
+    const { code, stdout, stderr } = await who.thredd('message', what)
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain(`"${CLIENT_ID}" was deleted at 2`)
+    expect(stderr).toContain('see what the vault knows: thredd vault list --env uat')
+  }
+})
+
 test('of several clients of one application none is taken by chance: each is named, and nothing is sent', async () => {
   const who = await person()
   const ids = ['one', 'two'].map((name) => `https://${name}.example/client`)

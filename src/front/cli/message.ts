@@ -38,6 +38,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
   }
   const registration = await registrationOf(environment, clientId)
   if (registration === undefined) demandConfigured(clientId, environment)
+  else demandNotDeleted(registration, environment)
   if (what === 'delete' && !invocation.has('token-refused')) demandLostToken(registration, environment)
   program.warn(line`${oneLine(known(registration, environment))}\n\n`)
   program.write(
@@ -67,9 +68,19 @@ function demandConfigured(clientId: string, environment: Environment): void {
   })
 }
 
+/** Of a client that is gone nothing can be set or deleted. */
+function demandNotDeleted({ clientId, deletedAt }: Registration, { name, flags }: Environment): void {
+  if (deletedAt === undefined) return
+  fail({
+    code: 'USAGE',
+    message: `"${clientId}" was deleted at ${deletedAt}, by the vault of "${name}"`,
+    hint: `see what the vault knows: ${commandsFor(flags)('showOpen')}`,
+  })
+}
+
 /** A client whose token works is deleted by its owner; Thredd is asked only where there is none, or it was refused. */
 function demandLostToken(registration: Registration | undefined, { name, flags }: Environment): void {
-  if (registration?.registrationAccessToken === undefined || registration.deletedAt !== undefined) return
+  if (registration?.registrationAccessToken === undefined) return
   const { clientId, keptAt, runId } = registration
   const command = commandsFor(flags)
   fail({
@@ -83,15 +94,15 @@ function demandLostToken(registration: Registration | undefined, { name, flags }
 function known(registration: Registration | undefined, { name }: Environment): string {
   const unknown = 'Whether the server has this client was not asked.'
   if (registration === undefined) return `The vault of "${name}" holds no registration of this client. ${unknown}`
-  const { keptAt, runId, deletedAt } = registration
-  const end = deletedAt === undefined ? '' : `, deleted at ${deletedAt}`
-  return `The vault of "${name}" holds a registration of this client, kept at ${keptAt} by run ${runId}${end}. ${unknown}`
+  const { keptAt, runId } = registration
+  return `The vault of "${name}" holds a registration of this client, kept at ${keptAt} by run ${runId}. ${unknown}`
 }
 
 async function registrationOf(environment: Environment, clientId: string): Promise<Registration | undefined> {
   const vault = vaultOf(environment, { now: () => new Date() })
   try {
-    return await vault.current(clientId)
+    const { registrations } = await vault.list()
+    return registrations.find((one) => one.clientId === clientId)
   } finally {
     await vault.close()
   }
