@@ -74,6 +74,7 @@ function alone<T>(items: readonly T[]): T | readonly T[] {
 function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): Exchange['request']['body'] {
   // Nothing is known of the secrets in what cannot be read.
   if (bytes.length === 0 || parsed === undefined) return { bytes: bytes.length }
+  if (bytes.length > LIMITS.shownBody.value) return { bytes: bytes.length, truncated: true }
   const before = redactor.hidden
   const redacted = redactor.value(withTexts(parsed))
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.

@@ -27,6 +27,10 @@ export const LIMITS = {
     of: 'the body of an answer, as it arrives and when it is decoded',
     beyond: TOO_LARGE,
   },
+  shownBody: {
+    ...{ value: 1024 * 1024, unit: 'bytes', of: 'a body whose text stands in the record' },
+    beyond: 'its size stands there alone; it is judged as any other',
+  },
   recordedBody: {
     ...{ value: 64 * 1024, unit: 'characters', of: 'a body in the record' },
     beyond: 'its beginning stands in the record, with its size and that it was cut',

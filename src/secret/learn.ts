@@ -7,25 +7,35 @@ export const DEEPEST = 128
 /** Characters of JSON in a text that are read as data. */
 const LONGEST_JSON = 1024 * 1024
 
-/** Is told a secret, and what its slot is called. */
-export type Note = (secret: string, name: string) => void
+/** Characters of texts that are searched in one request or answer. */
+export const MOST_SEARCHED = 1024 * 1024
+
+/** What is searched for secrets together. */
+export interface Search {
+  readonly slots: Slots
+  /** is told a secret, and what its slot is called */
+  readonly note: (secret: string, name: string) => void
+  /** characters of texts that may still be searched; below zero where there were more */
+  left: number
+}
 
 type Headers = readonly (readonly [name: string, value: string])[]
 
-export function secretsInHeaders(headers: Headers, slots: Slots, note: Note): void {
+export function secretsInHeaders(headers: Headers, search: Search): void {
   for (const [name, text] of headers) {
-    for (const part of partsOfHeader(name, text, slots)) note(part, name)
-    secretsInText(text, slots, note)
+    for (const part of partsOfHeader(name, text, search.slots)) search.note(part, name)
+    secretsInText(text, search)
   }
 }
 
 /** Of data its members, of a text its slots and what it holds as JSON. */
-export function secretsIn(value: unknown, slots: Slots, note: Note, depth = 0): void {
+export function secretsIn(value: unknown, search: Search, depth = 0): void {
+  const { slots, note } = search
   if (typeof value === 'string') {
     // JSON that has a member twice shows only the second of them when it is parsed.
-    secretsInText(value, slots, note)
+    secretsInText(value, search)
     const parsed = depth > DEEPEST ? undefined : parsedJson(value)
-    if (parsed !== undefined) secretsIn(parsed, slots, note, depth + 1)
+    if (parsed !== undefined) secretsIn(parsed, search, depth + 1)
   }
   if (typeof value !== 'object' || value === null || depth > DEEPEST) return
   for (const [name, member] of Object.entries(value)) {
@@ -33,12 +43,15 @@ export function secretsIn(value: unknown, slots: Slots, note: Note, depth = 0): 
       eachLeaf(member, (leaf) => {
         for (const part of partsOf(name, String(leaf), slots)) note(part, name)
       })
-    secretsIn(member, slots, note, depth + 1)
+    secretsIn(member, search, depth + 1)
   }
 }
 
-function secretsInText(text: string, slots: Slots, note: Note): void {
-  for (const { name, value } of slotsIn(text, slots)) for (const part of partsOf(name, value, slots)) note(part, name)
+function secretsInText(text: string, search: Search): void {
+  const { slots, note } = search
+  const part = text.slice(0, Math.max(0, search.left))
+  search.left -= text.length
+  for (const { name, value } of slotsIn(part, slots)) for (const part of partsOf(name, value, slots)) note(part, name)
 }
 
 /** A private member of a key has a name that is a slot nowhere else, and is its one part. */

@@ -5,7 +5,16 @@
 import { createHmac } from 'node:crypto'
 import { isPanNumber } from './card-number.ts'
 import { Finder, formOf } from './finder.ts'
-import { DEEPEST, eachLeaf, parsedJson, secretsIn, secretsInHeaders, slotOf } from './learn.ts'
+import {
+  DEEPEST,
+  eachLeaf,
+  MOST_SEARCHED,
+  parsedJson,
+  type Search,
+  secretsIn,
+  secretsInHeaders,
+  slotOf,
+} from './learn.ts'
 import { Secret } from './secret.ts'
 import { PAN_MASK, type Replace, RULES, type Rule, shapesOfSecrets, signatureOf, withoutShapes } from './shapes.ts'
 import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
@@ -131,9 +140,13 @@ export class Redactor {
       if (left === 0) this.#hasMissed ||= isSearched(text) && !this.#values.has(text)
       else if (this.#search(text, normalName(name))) left -= 1
     }
-    secretsInHeaders(headers, this.#slots, note)
-    secretsIn(value, this.#slots, note)
-    if (unread !== '') secretsIn(unread, this.#slots, note)
+    const search: Search = { slots: this.#slots, note, left: MOST_SEARCHED }
+    secretsInHeaders(headers, search)
+    // A text is read once; long data that was parsed tells its secrets by its members.
+    const isData = typeof value === 'object' && value !== null
+    if (isData) secretsIn(value, search)
+    if (!isData || unread.length < search.left) secretsIn(unread === '' ? value : unread, search)
+    if (search.left < 0) this.missed()
   }
 
   /** Of an answer more was left out than can be learned from: from now on a text of a server that may be a secret is hidden. */

@@ -110,6 +110,22 @@ test.each(SLOTS)('a short secret is hidden in its slot: %s', (_, value) => {
   expect(shown).toMatch(/\[[\w-]+#[0-9a-f]{8}\]/)
 })
 
+test.each([
+  ['a text that is longer than is searched', `${'x '.repeat(600_000)}`, 1],
+  ['more secrets than are learned', '', 2100],
+])('after %s random texts of servers are hidden, and words are not', (_, text, count) => {
+  const redactor = new Redactor(KEY)
+  const secrets = Array.from({ length: count }, (_, index) => ({ token: `Vq7xM2p-${index}-Lz9Rt4WcK8` }))
+
+  redactor.learn({ text, secrets })
+
+  expect(redactor.value({ a: 'Nb3HdF-Vq7xM2pLz9Rt', error: 'invalid_client', n: 1 })).toEqual({
+    ...{ a: '[not shown: an answer held more secrets than are learned]', error: 'invalid_client', n: 1 },
+  })
+  const url = redactor.url('https://host.example/Nb3HdF-Vq7xM2pLz9Rt')
+  expect([URL.parse(url)?.host, url.includes('Nb3HdF')]).toEqual(['host.example', false])
+})
+
 test('a private member of a JWK is hidden where it comes again, too', () => {
   const redactor = new Redactor(KEY)
   redactor.learn({ jwk: { kty: 'oct', k: 'VL4_o2OsS32fhcrtBZDurrA-L5jyvMIlGKpWzKYAtqA' } })

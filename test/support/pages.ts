@@ -197,10 +197,12 @@ function redactionPage(): string {
       'URLs, HTML and JSON at any depth and in any case, base64 of both alphabets, hex with and without separators, gzip in ' +
       'either, one within the other; upper and lower case are the same, and so are line breaks and separators within a ' +
       'value. Of a random value a piece of about 16 characters is enough. Card numbers go by their check digit.',
-    '## What stands in its place',
-    '`[name#01234567]`: the name of the slot and a fingerprint, keyed with a number that is made for the run and thrown ' +
-      'away. Equal fingerprints are equal secrets, and no list of guesses can be tried. Where anything was hidden in a body ' +
-      'no hash of it is kept.',
+    'Of one answer up to 2,000 secrets are learned, and up to 1,048,576 characters of its texts are read for them. After an ' +
+      'answer with more, or one that could be decoded only in part, random texts of servers are hidden for the rest of the run.',
+    '## What is shown instead',
+    'A secret is replaced by a mask such as `[client_secret#01234567]`: the name of its slot and a fingerprint. The key of ' +
+      'the fingerprints is random, belongs to one run and is never stored. Two masks with the same fingerprint hide the same ' +
+      'secret; nobody can find the secret by trying guesses. A body in which something was hidden is recorded without a hash.',
     table(
       ['rule', 'counted in the record as'],
       Object.entries(REDACTION_RULES).map(([rule, about]) => [`\`${rule}\``, about]),
