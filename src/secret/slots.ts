@@ -49,6 +49,9 @@ export const NO_SLOTS: readonly string[] = [
   'postal_code',
   'zip_code',
   'exit_code',
+  'server_authorization',
+  'audience_authorization',
+  'identity_for_authorization',
 ]
 
 /** What stays although a word of the table stands before: the last word says what the value is. */

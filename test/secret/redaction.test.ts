@@ -153,6 +153,10 @@ const STAYS: readonly unknown[] = [
     client_secret_expires_at: 0,
     token_endpoint_auth_method: 'private_key_jwt',
   },
+  {
+    note: "$inputs.server_authorization is 'https://auth.example/x1'",
+    audience_authorization: 'https://auth.example/x1',
+  },
   { error_code: 40100, status_code: 401, code: 404, error: 'invalid_token', authority_code: 'TTA' },
   {
     require_pushed_authorization_requests: true,
