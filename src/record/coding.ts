@@ -56,9 +56,9 @@ export function readable(
 /** Of gzip: the checksum and the size (RFC 1952 section 2.3.1). */
 const LENGTH_OF_CHECKSUM = 8
 
-/** UTF-8, or UTF-16 where that can be told from its zeros. */
+/** UTF-8, or UTF-16 where that can be told from its zeros; without its byte order mark, after which no JSON is parsed. */
 function textOfBytes(bytes: Buffer): string {
-  return inUtf16(bytes) ?? bytes.toString()
+  return (inUtf16(bytes) ?? bytes.toString()).replace(/^\uFEFF/, '')
 }
 
 /** JSON begins with an ASCII character, so a zero beside it tells that characters have two bytes; a byte order mark does too. */
