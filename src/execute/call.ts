@@ -7,7 +7,7 @@ import { inputsReadBy } from '../flow/arazzo/needs.ts'
 import { WAITS_FOR } from '../flow/arazzo/waits.ts'
 import { judge } from '../flow/expression/criterion.ts'
 import { type Context, ExpressionError } from '../flow/expression/expression.ts'
-import type { CallStep, Criterion, JwtHolder, Workflow } from '../flow/index.ts'
+import type { CallStep, JwtHolder, Workflow } from '../flow/index.ts'
 import type { JwtChanges } from '../identity/jwt.ts'
 import { mayManage, plannedEffect, sentEffect } from '../plan/effect.ts'
 import {
@@ -26,9 +26,11 @@ import { withTexts } from '../record/json.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
 import type { Answer, Delivery, Outgoing, Received, Transport } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
+import { type Comparison, compareAsked, lifetimeCheck, notSaidYet } from './asked.ts'
+import { criterionCheck, hiddenInputs, judgeable } from './criteria.ts'
 import { bareExchangeOf, exchangeOf } from './exchange.ts'
 import {
-  altersScopes,
+  alteredMembers,
   certificateCheck,
   compareScopes,
   isRefusal,
@@ -366,26 +368,25 @@ export class Call {
   #judge(request: BuiltRequest, answer: ParsedAnswer): StepResult {
     const { redactor } = this.#ports
     const context = this.#context()
-    const checks: CheckRecord[] = this.#step.expectRefused
-      ? [refusalCheck(isRefusal(answer), refusalFacts(answer), this.#step)]
-      : judgeAnswer(this.#step.operation, answer)
-    if (this.#step.criteria.length === 0 && !this.#step.expectRefused)
-      checks.push(successCheck(answer.status, this.#step))
-    const hidden = hiddenInputs(this.#readable, redactor)
-    for (const [index, criterion] of this.#step.criteria.entries())
-      checks.push(criterionCheck(criterion, index, context, hidden))
+    const asked = isSuccess(answer.status) ? this.#compare(request, answer) : undefined
     const tls = this.#exchanges.at(-1)?.tls
     const unasked = certificateCheck(this.#step, tls)
-    if (unasked !== undefined) checks.push(unasked)
-    const scopes = compareScopes(request.body, answer.body)
-    if (scopes !== undefined && !altersScopes(this.#step)) checks.push(scopeCheck(scopes))
-
+    const own = [...this.#checksOf(answer, context), ...(unasked === undefined ? [] : [unasked])]
+    const all = [...own, ...notSaidYet(asked?.checks ?? [], own)]
+    const { checks, notJudged } = judgeable(this.#step, answer.status, all)
+    const judged = {
+      checks: redactor.checks(checks),
+      ...(notJudged === undefined ? {} : { notJudged: redactor.record(notJudged) }),
+      scopes: redactor.value(asked?.scopes),
+      ...(asked?.differences === undefined || asked.differences.length === 0
+        ? {}
+        : { differences: [...asked.differences] }),
+    }
     if (checks.some((check) => check.status === 'fail')) {
       const problem = noVerdict(answer, request.outgoing.url, this.#step, tls?.protocol) ?? waiting(this.#step, context)
       if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
-      return { status: 'failed', checks: redactor.checks(checks), scopes: redactor.value(scopes) }
+      return { status: 'failed', ...judged }
     }
-    const judged = { checks: redactor.checks(checks), scopes: redactor.value(scopes) }
     try {
       const outputs = Object.fromEntries(
         [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
@@ -395,6 +396,37 @@ export class Call {
     } catch (error) {
       return { status: 'errored', ...judged, error: redactedProblem(error, redactor) }
     }
+  }
+
+  /** What the description of the operation and the criteria of the step say of the answer. */
+  #checksOf(answer: ParsedAnswer, context: Context): CheckRecord[] {
+    const step = this.#step
+    const { redactor } = this.#ports
+    const hidden = hiddenInputs(this.#readable.inputs, redactor)
+    return [
+      ...(step.expectRefused
+        ? [refusalCheck(isRefusal(answer), refusalFacts(answer), step)]
+        : judgeAnswer(step.operation, answer)),
+      ...(step.criteria.length === 0 && !step.expectRefused ? [successCheck(answer.status, step)] : []),
+      ...step.criteria.map((criterion, index) => criterionCheck(criterion, index, context, { hidden, redactor })),
+    ]
+  }
+
+  /** What was asked for against what came. */
+  #compare({ body }: BuiltRequest, answer: ParsedAnswer): Partial<Comparison> & Pick<StepRecord, 'scopes'> {
+    const except = alteredMembers(this.#step)
+    const scopes = compareScopes(body, answer.body)
+    const isRegistration = this.#sent === 'register' || this.#sent === 'update'
+    const asked = isRegistration
+      ? compareAsked(body, answer.body, { except, redactor: this.#ports.redactor })
+      : undefined
+    const lifetime = lifetimeCheck(answer.body)
+    const checks = [
+      ...(asked?.checks ?? []),
+      ...(scopes === undefined || except.has('scopes') ? [] : [scopeCheck(scopes)]),
+      ...(lifetime === undefined ? [] : [lifetime]),
+    ]
+    return { scopes, checks, ...(asked === undefined ? {} : { differences: asked.differences }) }
   }
 
   #redacted(problem: Problem): Problem {
@@ -477,35 +509,6 @@ function assertionFor({ assertions }: Extract<PlannedInput, { kind: 'minted' }>,
 }
 
 type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>
-
-/** Names of secret inputs that are too ordinary to be searched for: what a criterion reads of them is not shown. */
-export function hiddenInputs({ inputs }: Pick<Readable, 'inputs'>, redactor: Redactor): ReadonlySet<string> {
-  const hidden = [...inputs].filter(
-    ([, input]) => input.secret && input.kind === 'value' && !redactor.searches(plainValue(input)),
-  )
-  return new Set(hidden.map(([name]) => name))
-}
-
-export function criterionCheck(
-  criterion: Criterion,
-  index: number,
-  context: Context,
-  hidden: ReadonlySet<string>,
-): CheckRecord {
-  const verdict = judge(criterion.condition, context)
-  const secret = criterion.condition.references.find((one) => one.kind === 'inputs' && hidden.has(one.name))
-  const actual = secret === undefined ? verdict.actual : `${secret.text} is a secret, so what was read is not shown`
-  return {
-    id: `criterion ${index + 1}`,
-    status: verdict.pass ? 'pass' : criterion.level === 'must' ? 'fail' : 'warn',
-    level: criterion.level,
-    clauses: [...criterion.clauses],
-    title: criterion.text,
-    expected: verdict.expected,
-    actual: verdict.error === undefined ? actual : `${actual} (${verdict.error})`,
-    at: criterion.at,
-  }
-}
 
 /** Every error becomes data, so that what the run has done is put away before it ends. */
 export function problemOf(error: unknown): Problem {

@@ -1,4 +1,7 @@
 /** Judges an answer against its OpenAPI operation and compares requested with granted scopes. Pure. */
+
+import { parsePointer } from '../flow/expression/expression.ts'
+import { memberOf } from '../flow/expression/terms.ts'
 import type { CallStep, Step } from '../flow/index.ts'
 import { documentedAnswer, type Operation } from '../flow/openapi/description.ts'
 import { mostSpecific } from '../flow/openapi/media-type.ts'
@@ -12,13 +15,16 @@ export function judgeAnswer(operation: Operation, answer: ParsedAnswer): CheckRe
   if (operation.description === undefined) return []
   const documented = documentedAnswer(operation, answer.status)
   const statuses = [...operation.responses.keys()].join(', ')
-  const status = check(
-    'status',
-    'the status is a documented one',
-    documented !== undefined,
-    `one of ${statuses}`,
-    String(answer.status),
-  )
+  const status = {
+    ...check(
+      'status',
+      'the status is a documented one',
+      documented !== undefined,
+      `one of ${statuses}`,
+      String(answer.status),
+    ),
+    member: 'status',
+  }
   if (documented === undefined) return [status]
 
   const type = mediaType(answer.headers)
@@ -35,7 +41,10 @@ export function judgeAnswer(operation: Operation, answer: ParsedAnswer): CheckRe
   const accepted = [...documented.keys()].join(' or ')
   const checks = [
     status,
-    check('content-type', 'the content type is the documented one', match !== undefined, accepted, type ?? 'none'),
+    {
+      ...check('content-type', 'the content type is the documented one', match !== undefined, accepted, type ?? 'none'),
+      member: 'header Content-Type',
+    },
   ]
   if (match === undefined) return checks
   if (answer.malformed !== undefined) {
@@ -58,15 +67,16 @@ function schemaChecks({ violations, beyond, unjudged }: Judgement): CheckRecord[
     return unread.length > 0 ? unread : [check('schema', 'the body fits its schema', true, expected, 'fits')]
   return [
     ...unread,
-    ...violations.map(({ pointer, expected, actual }) =>
-      check(
+    ...violations.map(({ pointer, expected, actual }) => ({
+      ...check(
         pointer === '' ? 'schema' : `schema ${pointer}`,
         `${pointer === '' ? 'the body' : pointer} fits its schema`,
         false,
         expected,
         actual,
       ),
-    ),
+      member: pointer === '' ? 'body' : memberOf(parsePointer(pointer)),
+    })),
     ...(beyond === 0
       ? []
       : [check('schema', 'the body fits its schema', false, expected, `${beyond} more members do not`)]),
@@ -114,8 +124,8 @@ export function refusalCheck(refused: boolean, found: string, step: Step): Check
 
 export function scopeCheck({ requested, granted, missing, unrequested }: ScopeDifference): CheckRecord {
   const differences = [
-    ...(missing.length > 0 ? [`not granted: ${missing.join(' ')}`] : []),
-    ...(unrequested.length > 0 ? [`granted without being asked for: ${unrequested.join(' ')}`] : []),
+    ...(missing.length > 0 ? [`without ${missing.join(' ')}`] : []),
+    ...(unrequested.length > 0 ? [`with ${unrequested.join(' ')}`] : []),
   ]
   return {
     id: 'scopes',
@@ -123,8 +133,9 @@ export function scopeCheck({ requested, granted, missing, unrequested }: ScopeDi
     level: 'policy',
     clauses: ['RFC7591-3.2.1'],
     title: 'the granted scopes are the requested ones',
-    expected: `${requested.length} scopes: ${requested.join(' ')}`,
-    actual: differences.length === 0 ? `the same ${granted.length}` : differences.join('; '),
+    member: 'scopes',
+    expected: `the ${requested.length} that were asked for`,
+    actual: differences.length === 0 ? `the same ${granted.length}` : `${granted.length}, ${differences.join(', ')}`,
   }
 }
 
@@ -197,6 +208,7 @@ export function successCheck(status: number, step: CallStep): CheckRecord {
     level: 'must',
     clauses: [],
     title: 'the call succeeds',
+    member: 'status',
     expected: 'a 2xx status',
     actual: String(status),
     at: step.at,
@@ -224,9 +236,11 @@ export function certificateCheck(
   }
 }
 
-/** What asks for other scopes on purpose says in its criteria which it expects. */
-export function altersScopes({ alterations }: CallStep): boolean {
-  return alterations.some(
-    ({ place, ...change }) => place === 'body' && 'tokens' in change && change.tokens[0] === 'scopes',
+/** Members of the body that the step sends another value of on purpose; its criteria say what it expects then. */
+export function alteredMembers({ alterations }: CallStep): ReadonlySet<string> {
+  return new Set(
+    alterations.flatMap(({ place, ...change }) =>
+      place === 'body' && 'tokens' in change && change.tokens[0] !== undefined ? [change.tokens[0]] : [],
+    ),
   )
 }

@@ -11,16 +11,8 @@ import { fail, type Problem } from '../record/errors.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
-import {
-  contextOf,
-  criterionCheck,
-  freshInputs,
-  hiddenInputs,
-  type Outcome,
-  type Ports,
-  type Readable,
-  redactedProblem,
-} from './call.ts'
+import { contextOf, freshInputs, type Outcome, type Ports, type Readable, redactedProblem } from './call.ts'
+import { criterionCheck, hiddenInputs } from './criteria.ts'
 import { evaluate, OMITTED } from './request.ts'
 import type { WorkflowResult, WorkflowResults } from './results.ts'
 import { WORDS, worst } from './statuses.ts'
@@ -163,8 +155,11 @@ export function judgeNested(
     at: step.at,
   }
   const criteria = status === 'passed' ? step.criteria : []
-  const hidden = hiddenInputs(readable, redactor)
-  const checks = [own, ...criteria.map((criterion, index) => criterionCheck(criterion, index, context, hidden))]
+  const hidden = hiddenInputs(readable.inputs, redactor)
+  const checks = [
+    own,
+    ...criteria.map((criterion, index) => criterionCheck(criterion, index, context, { hidden, redactor })),
+  ]
   const judged = { checks: redactor.checks(checks) }
   if (checks.some((check) => check.status === 'fail'))
     return { step: { status: 'failed', ...judged }, context, values: {} }

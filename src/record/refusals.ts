@@ -4,7 +4,7 @@
  */
 
 /** The cause that a refused POST or PUT of RFC 7591 and RFC 7592 points to. */
-export type Refusal = 'statement unapproved' | 'statement' | 'scope' | 'registered'
+export type Refusal = 'statement unapproved' | 'statement' | 'scope' | 'member' | 'registered'
 
 interface Family {
   readonly means: Refusal
@@ -14,6 +14,10 @@ interface Family {
   /** the member of the metadata that the description or the hint names */
   readonly names?: RegExp
 }
+
+/** Members of client metadata (RFC 7591 section 2, RFC 8705 section 3.4) by which a server says what it refuses. */
+const MEMBERS =
+  /\b(?:redirect_uris?|grant_types?|response_types?|application_types?|jwks(?:_uri)?|subject_type|[a-z_]+_auth_method|[a-z_]+_alg|[a-z_]+_enc|tls_client_[a-z_]+)\b/i
 
 /**
  * The first that fits counts. `invalid_client_metadata` stands for anything in the request, so what it names comes first; what
@@ -27,6 +31,7 @@ const FAMILIES: readonly Family[] = [
   { means: 'scope', status: [403], errors: ['access_denied', 'request_forbidden'] },
   { means: 'scope', status: [400], errors: ['invalid_client_metadata', 'invalid_request'], names: /scope/i },
   { means: 'statement', status: [400], errors: ['invalid_request'], names: /software.?statement/i },
+  { means: 'member', status: [400], errors: ['invalid_client_metadata', 'invalid_request'], names: MEMBERS },
   { means: 'registered', status: [409] },
   { means: 'registered', status: [400], errors: ['invalid_client_metadata', 'invalid_request'] },
 ]

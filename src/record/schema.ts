@@ -28,6 +28,8 @@ const checkRecord = z.object({
   clauses: z.array(z.string()),
   /** what was compared, in words or as written in the flow */
   title: z.string(),
+  /** what of the answer it is about: status, header Content-Type, keys[0].kid; expected and actual are then its values */
+  member: optional(z.string()),
   expected: z.string(),
   actual: z.string(),
   at: optional(location),
@@ -112,6 +114,10 @@ const stepRecord = z.object({
   /** one for each attempt; the last one was judged */
   exchanges: z.array(exchange),
   checks: z.array(checkRecord),
+  /** of an answer with a status of another class than the step presupposes: the checks that this made pointless */
+  notJudged: optional(z.array(z.object({ id: z.string(), title: z.string(), clauses: z.array(z.string()) }))),
+  /** of a registration or an update: members that came otherwise than they were asked for, as they came */
+  differences: optional(z.array(z.object({ member: z.string(), asked: z.unknown(), came: optional(z.unknown()) }))),
   outputs: z.record(z.string(), z.unknown()),
   scopes: optional(
     z.object({
@@ -152,7 +158,7 @@ const givenRecord = z.object({
   /** one of the words that `given` in a flow file may have, and what it means */
   name: z.string(),
   means: z.string(),
-  how: z.enum(['made on the twin', 'in the vault', 'in the files', 'not checked']),
+  how: z.enum(['made on the twin', 'in the vault', 'in the files', 'in the keystore', 'not checked']),
   /** the workflows that were run to make it so; they are no part of the verdict */
   setUp: optional(z.array(workflowRecord)),
   /** why it could not be made so */

@@ -321,11 +321,11 @@ test('a failed "should" is a warning: the run stays conformant and says so', asy
       id: 'criterion 8',
       status: 'warn',
       title: '$response.header.Cache-Control: no-store',
-      expected: '$response.header.Cache-Control matches no-store',
-      actual: '$response.header.Cache-Control has no value',
+      expected: 'no-store',
+      actual: 'no such header',
     },
   ])
-  expect(ran.screen).toContain('warning $response.header.Cache-Control: no-store')
+  expect(ran.screen).toContain('warning header Cache-Control: expected no-store, got no such header')
   expect(ran.screen).toMatch(/conformant {2}1 workflow · 10 steps · \d+ checks · 1 warning · /)
 })
 
@@ -333,13 +333,7 @@ test('a wrong member ends the run in exit 1, named on the screen with what was e
   await using ran = await runOnTwin({ faults: [changeField('registerClient', '/client_id_issued_at', 'yesterday')] })
 
   expect(ran.record).toMatchObject({ verdict: 'non-conformant', exitCode: 1 })
-  expect(ran.screen).toContain(
-    [
-      'failed /client_id_issued_at fits its schema',
-      '        expected integer',
-      '        found    string "yesterday"',
-    ].join('\n'),
-  )
+  expect(ran.screen).toContain('failed client_id_issued_at: expected integer, got string "yesterday"')
   expect(course(ran.record)).toEqual([
     'authorization-discovery passed',
     'directory-discovery passed',
@@ -446,11 +440,11 @@ test('a scope that the server drops is a warning with both lists', async () => {
       id: 'scopes',
       status: 'warn',
       title: 'the granted scopes are the requested ones',
-      expected: '2 scopes: cards.read eds.read',
-      actual: 'not granted: eds.read',
+      expected: 'the 2 that were asked for',
+      actual: '1, without eds.read',
     },
   ])
-  expect(ran.screen).toContain('scopes: 2 requested, 1 granted\n        not granted eds.read\n')
+  expect(ran.screen).toContain('warning scopes: expected the 2 that were asked for, got 1, without eds.read')
 })
 
 test('scopes that nobody asked for are a warning too', async () => {
@@ -461,7 +455,7 @@ test('scopes that nobody asked for are a warning too', async () => {
     missing: [],
     unrequested: ['internal.read', 'issuer.read'],
   })
-  expect(ran.screen).toContain('granted without being asked for internal.read issuer.read')
+  expect(ran.screen).toContain('expected the 14 that were asked for, got 16, with internal.read issuer.read')
 })
 
 test('a certificate that the server refuses ends in exit 3 with one sentence naming identity and host', async () => {

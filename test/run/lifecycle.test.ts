@@ -94,7 +94,7 @@ test.for(ALIVE)('%s that outlives its deletion is found', async ([what, operatio
   expect(ran.record).toMatchObject({ verdict: 'non-conformant', exitCode: 1 })
   expect(course(ran.record)).toContain('delete passed')
   const checks = notPassed(stepOf(ran.record, stepId)).filter(({ status }) => status === 'fail')
-  expect(checks).toContainEqual(expect.objectContaining({ title: red, actual: expect.stringContaining('is 200') }))
+  expect(checks).toContainEqual(expect.objectContaining({ title: red, actual: '200' }))
 })
 
 test('an API access token that outlives its client is a warning: RFC 7592 section 2.3 only says should', async () => {
@@ -106,8 +106,8 @@ test('an API access token that outlives its client is a warning: RFC 7592 sectio
       id: 'criterion 1',
       status: 'warn',
       title: '$statusCode == 401',
-      expected: '$statusCode == 401',
-      actual: '$statusCode is 200',
+      expected: '401',
+      actual: '200',
     },
   ])
 })
@@ -120,7 +120,7 @@ test('an update that the server ignores is found by reading back', async () => {
   const update = ran.record.workflows[0]?.steps.find(({ stepId }) => stepId === 'update-acp')
   expect(update?.checks.find(({ id }) => id === 'scopes')).toMatchObject({
     status: 'warn',
-    actual: 'not granted: pin.write cvv.read; granted without being asked for: cards.write',
+    actual: '3, without pin.write cvv.read, with cards.write',
   })
 })
 

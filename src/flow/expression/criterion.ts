@@ -20,6 +20,7 @@ import {
 import { type JsonPath, parseJsonPath } from './jsonpath.ts'
 import { type Pattern, parsePattern } from './pattern.ts'
 import { type ExpressionType, selectorKind, within } from './selector.ts'
+import { type Terms, termsOfPath, termsOfPattern, termsOfSimple } from './terms.ts'
 
 /** UTF-16 units of a condition as written. */
 const MAX_CONDITION = 8 * 1024
@@ -158,6 +159,31 @@ class Readings {
 
   sentences(): string[] {
     return [...this.values].map(([text, value]) => sentence(text, value))
+  }
+}
+
+/** What a condition asks in the words of the answer, where it is about one member of it. The values are not redacted. */
+export function termsOf(condition: Condition, context: Context): Terms | undefined {
+  try {
+    return termsFrom(condition, new Readings(context))
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error
+    return undefined
+  }
+}
+
+function termsFrom(condition: Condition, readings: Readings): Terms | undefined {
+  switch (condition.kind) {
+    case 'simple':
+      return termsOfSimple(condition.root, readings.read)
+    case 'regex':
+      return termsOfPattern(condition.context, textOf(condition.parts, readings), readings.read(condition.context))
+    case 'jsonpath':
+      return termsOfPath(condition.context, pathOf(condition.parts, readings), readings.read(condition.context))
+    case 'jsonpointer':
+      return undefined
+    default:
+      return condition satisfies never
   }
 }
 
@@ -312,14 +338,20 @@ function checkedPath(parts: readonly PathPart[]): JsonPath | undefined {
  * and one outside may only be a number, a literal or a name: a server's answer must not rewrite the check on it.
  */
 function resolvedPath(parts: readonly PathPart[], readings: Readings): JsonPath {
-  const text = parts.map((part) => (typeof part === 'string' ? part : pathText(part, readings))).join('')
-  return filled('a JSONPath', () => parseJsonPath(text))
+  return filled('a JSONPath', () => parseJsonPath(pathOf(parts, readings)))
+}
+
+function pathOf(parts: readonly PathPart[], readings: Readings): string {
+  return parts.map((part) => (typeof part === 'string' ? part : pathText(part, readings))).join('')
 }
 
 /** Arazzo puts a value into the pattern as it is, so that patterns can be inputs. */
 function resolvedPattern(parts: readonly (string | Expression)[], readings: Readings): Pattern {
-  const text = parts.map((part) => (typeof part === 'string' ? part : asText(readings.embed(part)))).join('')
-  return filled('a regular expression', () => parsePattern(text))
+  return filled('a regular expression', () => parsePattern(textOf(parts, readings)))
+}
+
+function textOf(parts: readonly (string | Expression)[], readings: Readings): string {
+  return parts.map((part) => (typeof part === 'string' ? part : asText(readings.embed(part)))).join('')
 }
 
 /** Parses a condition with its values in place. The error must not quote them: they may be secret. */
