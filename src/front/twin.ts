@@ -70,6 +70,9 @@ export function fulfilOn({ state, switches }: Twin, { identities, renewedSigning
     const client = clientId === undefined ? {} : { client_id: clientId }
     const { certificate } = identities.renewed
     switch (name) {
+      case 'signing_key_listed':
+        // It lists the keys that it made.
+        return
       case 'client_deleted_by_thredd':
         return void performHook(state, 'delete-client', client)
       case 'statement_unlocked':

@@ -27,18 +27,25 @@ export function expectationsOf(
 ): readonly Expectation[] {
   const command = commandsFor(environment.flags)
   return workflows.flatMap(({ workflowId, given }) =>
-    given.map((name): Expectation => {
-      const how = isOnTwin
-        ? 'made on the twin'
-        : name === 'registration'
-          ? 'in the vault'
-          : RENEWED.includes(name)
-            ? 'in the files'
-            : 'not checked'
+    given.filter(isOpen(isOnTwin)).map((name): Expectation => {
+      const how = isOnTwin ? 'made on the twin' : (LOOKED_UP[name] ?? 'not checked')
       const { means } = GIVEN[name]
       return { workflowId, name, means, remedy: remedyOf(name, command), how }
     }),
   )
+}
+
+/** Where a run looks by itself whether it is so. */
+const LOOKED_UP: Readonly<Partial<Record<Given, GivenRecord['how']>>> = {
+  registration: 'in the vault',
+  signing_key_listed: 'in the keystore',
+  renewed_transport_certificate: 'in the files',
+  renewed_signing_key: 'in the files',
+}
+
+/** The embedded twin lists the keys that it made. */
+function isOpen(isOnTwin: boolean): (name: Given) => boolean {
+  return (name) => !isOnTwin || name !== 'signing_key_listed'
 }
 
 /** PRECONDITION for each workflow that would begin without the registration it is given. */
@@ -88,9 +95,12 @@ export function onlyAPersonKnows({ given }: Workflow, environment: Pick<Environm
   return given.filter((name) => {
     const role = roleOf(name)
     if (role !== undefined) return !roles.includes(role.name) || (role.alone === true && roles.length > 1)
-    return name !== 'registration' && !RENEWED.includes(name)
+    return LOOKED_UP[name] === undefined
   })
 }
+
+/** Whether the keystore lists the signing key; `because` is one sentence without its full stop. */
+type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
 
 export interface PreconditionsOptions {
   readonly environment: Pick<Environment, 'flags'>
@@ -103,6 +113,8 @@ export interface PreconditionsOptions {
   readonly isRegistered: () => Promise<boolean>
   /** whether the client was registered with this counterparty: a twin does not know the clients of another twin */
   readonly isRegisteredHere: () => boolean
+  /** what the keystore says of the signing key; undefined where it cannot be asked */
+  readonly keystore: () => Promise<Listing | undefined>
   /** runs the flow that `madeBy` names on the same twin */
   readonly setUp: () => Promise<readonly WorkflowRecord[]>
   /** called with each thing that a workflow is given, when it is known to hold */
@@ -123,18 +135,34 @@ export class Preconditions {
     const unmet = this.#options.unmet(workflow)
     if (unmet !== undefined) return unmet.message.replace(/^.*? is (?=waiting for)/, '')
     const { fulfil, onGiven, isRegistered, environment } = this.#options
-    for (const name of given) {
+    for (const name of given.filter(isOpen(fulfil !== undefined))) {
       const { means } = GIVEN[name]
       const base = { workflowId, name, means }
       if (fulfil !== undefined) {
         const made = await this.#make(name, fulfil)
         onGiven({ ...base, ...made })
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
+      } else if (name === 'signing_key_listed') {
+        const problem = await this.#keyProblem(base)
+        if (problem !== undefined) return problem
       } else if (RENEWED.includes(name)) onGiven({ ...base, how: 'in the files' })
       else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
       else if (await isRegistered()) onGiven({ ...base, how: 'in the vault' })
       else return `waiting for a registration in the vault: ${remedyOf('registration', commandsFor(environment.flags))}`
     }
+    return undefined
+  }
+
+  /** Why the key cannot be used; that the keystore cannot be asked stands in the way of nothing. */
+  async #keyProblem(base: Pick<GivenRecord, 'workflowId' | 'name' | 'means'>): Promise<string | undefined> {
+    const { keystore, onGiven, environment } = this.#options
+    const listing = await keystore()
+    if (listing?.is === 'missing') {
+      const remedy = remedyOf('signing_key_listed', commandsFor(environment.flags))
+      return `waiting for the signing key in the keystore: ${listing.because}; ${remedy}`
+    }
+    if (listing?.is === 'listed') onGiven({ ...base, how: 'in the keystore' })
+    else onGiven({ ...base, how: 'not checked', ...(listing === undefined ? {} : { problem: listing.because }) })
     return undefined
   }
 

@@ -13,6 +13,7 @@ import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { connect, startCounterparty } from './connect.ts'
+import { askKeystore } from './keystore.ts'
 import type { Prepared } from './prepare.ts'
 
 /** What came of a run besides the records of its workflows. */
@@ -89,6 +90,15 @@ async function performWith(
     isRegistered: async () =>
       request.permissions.registeredElsewhere === true || (await vault.current({ clientId, softwareId })) !== undefined,
     isRegisteredHere: () => runVault.hasRegistered || setUpVault.hasRegistered,
+    keystore: async () =>
+      await askKeystore({
+        environment: prepared.environment,
+        softwareId,
+        key: [...survey.signing.keys.values()][0],
+        transport,
+        userAgent: userAgentOf(caller.version),
+        signal,
+      }),
     setUp: async () =>
       await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),
     onGiven: (one) => {

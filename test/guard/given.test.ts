@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { changeField, changeStatus } from '../../mocks/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
+import { askKeystore } from '../../src/run/keystore.ts'
 import { attemptOnTwin, course, ROOT, runOnTwin } from '../support/run.ts'
 
 test('on the embedded twin a registration is made first, told in one line and recorded beside the verdict', async () => {
@@ -112,4 +113,62 @@ test('a problem with an input is said without the one that is given', async () =
   expect((attempt as { error: ToolError }).error.problems.map(({ message }) => message)).toEqual([
     '--input regitration_client_uri is no input of a selected workflow',
   ])
+})
+
+const keysAnswered = (keys: unknown) => changeField('applicationJwks', '/keys', keys)
+
+test.for([
+  [
+    'under another kid',
+    (keys: readonly Jwk[]) => keys.map((key) => ({ ...key, kid: 'another' })),
+    'it lists "another"',
+  ],
+  ['not at all', () => [], 'it lists no key, and not SIGNING_KID'],
+  [
+    'with another key',
+    (keys: readonly Jwk[]) => keys.map((key) => ({ ...key, n: Buffer.alloc(256, 0xab).toString('base64url') })),
+    'with another public key than that of SIGNING_KEY_FILE',
+  ],
+] as const)(
+  'a signing key that the keystore lists %s stops the workflow before it registers',
+  async ([, change, said]) => {
+    await using listed = await runOnTwin({ flows: ['discover'] })
+    const answer = listed.traffic.find(({ operation }) => operation === 'applicationJwks')
+    const { keys } = JSON.parse(answer?.responseBody ?? '') as { keys: readonly Jwk[] }
+
+    await using ran = await runOnTwin({ unaided: true, faults: [keysAnswered(change(keys))] })
+
+    expect(ran.traffic.map(({ operation }) => operation)).toEqual(['applicationJwks'])
+    expect(ran.record).toMatchObject({ verdict: 'inconclusive', exitCode: 3 })
+    expect(ran.screen).toContain('waiting for the signing key in the keystore: ')
+    expect(ran.screen).toContain(said)
+    expect(ran.screen).toContain('thredd run discover reads the keystore')
+  },
+)
+
+type Jwk = Readonly<Record<string, unknown>>
+
+test('a listed signing key is in the record, and a keystore that cannot be asked stops nothing', async () => {
+  await using listed = await runOnTwin({ unaided: true })
+  await using silent = await runOnTwin({ unaided: true, faults: [changeStatus('applicationJwks', 503)] })
+  await using odd = await runOnTwin({ unaided: true, faults: [keysAnswered('none')] })
+
+  const means = 'the keystore lists the public key of SIGNING_KEY_FILE under SIGNING_KID'
+  const base = { workflowId: 'register', name: 'signing_key_listed', means }
+  expect(listed.record.given).toEqual([{ ...base, how: 'in the keystore' }])
+  expect(silent.record.given).toEqual([
+    { ...base, how: 'not checked', problem: '"keystore.directory.sandbox.threddid.com" answered 503' },
+  ])
+  expect(odd.record.given).toEqual([{ ...base, how: 'not checked', problem: 'its answer is no JWK set' }])
+  for (const ran of [listed, silent, odd]) expect(ran.record.verdict).toBe('conformant')
+})
+
+test('without a keystore, a key or ids nothing is asked', async () => {
+  const question = {
+    environment: { servers: new Map(), setting: () => undefined, timeoutMs: 1 },
+    ...{ softwareId: 'a', key: undefined, userAgent: '', signal: new AbortController().signal },
+    transport: { send: () => Promise.reject(new Error('sent')), async [Symbol.asyncDispose]() {} },
+  }
+
+  expect(await askKeystore(question)).toBeUndefined()
 })

@@ -22,6 +22,11 @@ export const GIVEN = {
       `register first with ${command('register')}, or bring registration_access_token and registration_client_uri with ${command('import')}`,
     madeBy: 'register',
   },
+  signing_key_listed: {
+    means: 'the keystore lists the public key of SIGNING_KEY_FILE under SIGNING_KID',
+    remedy: (command) =>
+      `upload the signing certificate in Thredd CA > App Certificates, or set SIGNING_KID to the KID that it shows; ${command('compareKeys')} reads the keystore`,
+  },
   client_deleted_by_thredd: {
     means: 'Thredd has confirmed that it deleted the OAuth client of this application',
     remedy:

@@ -93,6 +93,7 @@ const SEEN_TO: Readonly<Record<WorkflowOverview['given'][number]['how'], string>
   'made on the twin': ' (made so on the twin)',
   'in the vault': '',
   'in the files': '',
+  'in the keystore': ' (looked up in the keystore)',
   'not checked': ' (yours to see to)',
 }
 

@@ -1,0 +1,44 @@
+/** Whether a key set of a server holds a signing key: under its kid, and with the same public key. Pure. */
+import { createPublicKey, type JsonWebKeyInput } from 'node:crypto'
+import { enumerated } from '../record/errors.ts'
+import { publicKeyFacts } from './facts.ts'
+import type { SigningKey } from './signing.ts'
+
+/** What a key set says of a key; `because` is one sentence without its full stop. */
+export type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
+
+/** `document` is a JWK set (RFC 7517 section 5), from a server: anything else may be in it. */
+export function listingOf(document: unknown, { kid, publicKey }: Pick<SigningKey, 'kid' | 'publicKey'>): Listing {
+  const keys = isObject(document) && Array.isArray(document.keys) ? document.keys.filter(isObject) : undefined
+  if (keys === undefined) return { is: 'not known', because: 'its answer is no JWK set' }
+  const named = keys.filter((key) => key.kid === kid)
+  if (named.length === 0) {
+    const kids = keys.map((key) => `"${String(key.kid).slice(0, LONGEST_KID)}"`)
+    const others = kids.length === 0 ? 'it lists no key' : `it lists ${enumerated(kids, MOST_KIDS)}`
+    return { is: 'missing', because: `${others}, and not SIGNING_KID "${kid}"` }
+  }
+  const hashes = named.map(hashOf)
+  const own = publicKeyFacts(publicKey).spkiSha256
+  if (hashes.includes(own)) return { is: 'listed' }
+  if (hashes.includes(undefined)) return { is: 'not known', because: `its key "${kid}" cannot be read` }
+  return {
+    is: 'missing',
+    because: `it lists SIGNING_KID "${kid}" with another public key than that of SIGNING_KEY_FILE`,
+  }
+}
+
+const MOST_KIDS = 5
+/** in characters */
+const LONGEST_KID = 80
+
+function hashOf(jwk: Readonly<Record<string, unknown>>): string | undefined {
+  try {
+    return publicKeyFacts(createPublicKey({ key: jwk, format: 'jwk' } as JsonWebKeyInput)).spkiSha256
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
