@@ -1,7 +1,9 @@
-/** Failed checks, warnings and errors as annotations for a CI system, which shows each at its line of the flow. */
+/** The findings as annotations for a CI system, which shows each at its line of the flow. */
 import { createHash } from 'node:crypto'
 import { commandMessage, commandProperty } from '../record/foreign.ts'
-import { errorBeyondSteps, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
+import { commandsFor } from '../record/hints.ts'
+import type { RecordHead, WorkflowRecord } from '../record/index.ts'
+import { type Finding, findingOfWorkflow, findingsOf, textOf } from './findings.ts'
 
 interface Annotation {
   readonly level: 'error' | 'warning'
@@ -15,7 +17,7 @@ interface Annotation {
 export function githubAnnotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): string[] {
   return [
     ...Array.from(
-      annotations(workflows),
+      annotations(head, workflows),
       ({ level, file, line, title, message }) =>
         `::${level} file=${commandProperty(file)},line=${line},title=${commandProperty(title)}::${commandMessage(message)}`,
     ),
@@ -27,8 +29,8 @@ export function githubAnnotations(head: RecordHead, workflows: Iterable<Workflow
 }
 
 /** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
-export function* gitlabCodeQuality(workflows: Iterable<WorkflowRecord>): Generator<string> {
-  const issues = Array.from(annotations(workflows), ({ level, file, line, title, message }) => ({
+export function* gitlabCodeQuality(head: RecordHead, workflows: Iterable<WorkflowRecord>): Generator<string> {
+  const issues = Array.from(annotations(head, workflows), ({ level, file, line, title, message }) => ({
     description: `${title}: ${message}`,
     check_name: title,
     fingerprint: createHash('sha256').update(`${file}:${line}:${title}`).digest('hex'),
@@ -38,41 +40,25 @@ export function* gitlabCodeQuality(workflows: Iterable<WorkflowRecord>): Generat
   yield `${JSON.stringify(issues, null, 2)}\n`
 }
 
-function* annotations(workflows: Iterable<WorkflowRecord>): Generator<Annotation> {
+function* annotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): Generator<Annotation> {
+  const command = commandsFor(head.environment.flags ?? [])
   for (const workflow of workflows) {
-    for (const step of workflow.steps) yield* stepAnnotations(step, workflow.workflowId)
-    yield* ownErrorAnnotations(workflow)
+    const { workflowId } = workflow
+    for (const step of workflow.steps)
+      for (const finding of findingsOf(step, command))
+        yield annotation({ ...finding, at: finding.at ?? step.at }, [workflowId, step.stepId])
+    const own = findingOfWorkflow(workflow)
+    if (own !== undefined) yield annotation(own, [workflowId])
   }
 }
 
-function ownErrorAnnotations(workflow: WorkflowRecord): Annotation[] {
-  const error = errorBeyondSteps(workflow)
-  if (error === undefined) return []
-  const { file, line } = error.at ?? { file: workflow.flow.file, line: 1 }
-  return [{ level: 'error', file, line, title: workflow.workflowId, message: error.message }]
-}
-
-function stepAnnotations(step: StepRecord, workflowId: string): Annotation[] {
-  const checks = step.checks
-    .filter((check) => check.status !== 'pass')
-    .map((check): Annotation => {
-      const { file, line } = check.at ?? step.at
-      return {
-        level: check.status === 'fail' ? 'error' : 'warning',
-        file,
-        line,
-        title: `${workflowId} / ${step.stepId} / ${check.id}`,
-        message: `${check.title}: expected ${check.expected}, found ${check.actual}`,
-      }
-    })
-  if (step.error === undefined) return checks
-  const { file, line } = step.error.at ?? step.at
-  const error: Annotation = {
-    level: 'error',
-    file,
-    line,
-    title: `${workflowId} / ${step.stepId}`,
-    message: step.error.message,
+function annotation(finding: Finding, where: readonly string[]): Annotation {
+  const { standing, about, at } = finding
+  return {
+    level: standing === 'warn' ? 'warning' : 'error',
+    file: at?.file ?? '',
+    line: at?.line ?? 1,
+    title: [...where, about].join(' / '),
+    message: textOf(finding),
   }
-  return [...checks, error]
 }

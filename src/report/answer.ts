@@ -3,7 +3,8 @@ import { CODES } from '../record/errors.ts'
 import type { IdentityRecord, RecordHead } from '../record/index.ts'
 import { isMandatory } from '../record/requirements.ts'
 import type { ClientHistory, Host } from './calls.ts'
-import type { Finding } from './findings.ts'
+import { MOST_OFFSET_SECONDS } from './clock.ts'
+import type { Finding, PlacedFinding } from './findings.ts'
 import type { JudgedRequirement } from './proofs.ts'
 import { count } from './words.ts'
 
@@ -18,7 +19,7 @@ export interface Grounds {
   /** all flows ran to their end; false for a run whose record does not say */
   readonly complete: boolean
   /** worst first; at most a few hundred of each standing */
-  readonly findings: readonly Finding[]
+  readonly findings: readonly PlacedFinding[]
   readonly findingCounts: Readonly<Record<Finding['standing'], number>>
   readonly requirements: readonly JudgedRequirement[]
   /** what makes the evidence weaker than it looks */
@@ -30,7 +31,7 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
   const { findings, findingCounts, complete } = grounds
   const reservations = reservationsOf(head, grounds)
   if (head.verdict === 'non-conformant') {
-    const failed = `${count(findingCounts.fail, 'failed check')}${firstOf(findings, 'fail')}`
+    const failed = `${count(findingCounts.fail, 'failure')}${firstOf(findings, 'fail')}`
     return { tone: 'bad', headline: 'No', because: [failed, ...reservations] }
   }
   if (head.exitCode === CODES.WAITING_FOR_THREDD.exit)
@@ -53,7 +54,7 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
 
 const WAITING = 'all that this run can do is done; Thredd has not set the metadata of the client yet'
 
-function firstOf(findings: readonly Finding[], standing: Finding['standing']): string {
+function firstOf(findings: readonly PlacedFinding[], standing: Finding['standing']): string {
   const first = findings.find((finding) => finding.standing === standing)
   return first === undefined ? '' : `, the first in ${first.workflowId}${first.step ? ` / ${first.step.stepId}` : ''}`
 }
@@ -93,9 +94,6 @@ const FEW_DAYS = 30
 export function isExpiring({ daysLeft }: IdentityRecord): boolean {
   return daysLeft < FEW_DAYS
 }
-
-/** With a larger offset, a server may refuse a fresh assertion: it seems issued in the future, or expired. */
-const MOST_OFFSET_SECONDS = 5
 
 export function weaknessesOf({ tool, security }: RecordHead, hosts: readonly Host[]): Grounds['weaknesses'] {
   const offsets = hosts.flatMap(({ host, clockOffsetSeconds: offset = 0 }) =>

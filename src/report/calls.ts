@@ -4,6 +4,7 @@
  */
 import type { Effect } from '../record/effect.ts'
 import { type CertificateFacts, type Exchange, peerOf, type RecordHead, type StepRecord } from '../record/index.ts'
+import { clockOffsetOf } from './clock.ts'
 import type { StepRef } from './standing.ts'
 
 export interface Host {
@@ -211,15 +212,6 @@ class MedianSample {
   get median(): number | undefined {
     return this.#numbers.toSorted((a, b) => a - b)[Math.floor(this.#numbers.length / 2)]
   }
-}
-
-/** In seconds. The Date header has whole seconds and is half a second early on average. */
-function clockOffsetOf({ response, timing }: Exchange): number | undefined {
-  const header = response?.headers.find(([name]) => name.toLowerCase() === 'date')?.[1]
-  const date = Date.parse(header ?? '')
-  if (Number.isNaN(date)) return undefined
-  const answered = Date.parse(timing.startedAt) + (timing.connectMs ?? 0) + (timing.firstByteMs ?? timing.totalMs)
-  return (date + 500 - answered) / 1000
 }
 
 type JsonObject = Readonly<Record<string, unknown>>

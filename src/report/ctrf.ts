@@ -3,8 +3,9 @@
  * `extra` name them.
  */
 import { createHash } from 'node:crypto'
-import { render } from '../record/errors.ts'
+import { type Command, commandsFor } from '../record/hints.ts'
 import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
+import { findingOfWorkflow, findingsOf, headlineOf, textOf } from './findings.ts'
 import { jsonWithList } from './json.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
 import { clausesOf, type ReportedRun, type Summary } from './summary.ts'
@@ -93,8 +94,9 @@ function extra({ identities, recordVersion, runId }: RecordHead, { requirements 
 }
 
 /** One for each step, then one for each workflow with an error of its own. */
-function* tests({ workflows, summary }: ReportedRun) {
-  for (const { workflowId, steps } of workflows) for (const step of steps) yield test(step, workflowId)
+function* tests({ head, workflows, summary }: ReportedRun) {
+  const command = commandsFor(head.environment.flags ?? [])
+  for (const { workflowId, steps } of workflows) for (const step of steps) yield test(step, workflowId, command)
   if (!summary.workflows.some(({ hasOwnError }) => hasOwnError)) return
   let index = 0
   for (const workflow of workflows) {
@@ -103,18 +105,11 @@ function* tests({ workflows, summary }: ReportedRun) {
   }
 }
 
-function test(step: StepRecord, workflowId: string) {
+function test(step: StepRecord, workflowId: string, command: Command) {
   const standing = standingOf(step)
-  const failed = step.checks.filter(({ status }) => status === 'fail')
-  const [first] = failed
-  const message =
-    step.error?.message ??
-    (first && `${first.title}: expected ${first.expected}, found ${first.actual}`) ??
-    step.because
-  const trace =
-    step.error === undefined
-      ? failed.map(({ title, expected, actual }) => `${title}: expected ${expected}, found ${actual}`).join('\n')
-      : render(step.error)
+  const findings = findingsOf(step, command).filter(({ standing: one }) => one !== 'warn')
+  const message = findings[0] === undefined ? step.because : headlineOf(findings[0])
+  const trace = findings.map(textOf).join('\n\n')
   const start = step.startedAt === undefined ? undefined : Date.parse(step.startedAt)
   const retries = Math.max(0, step.exchanges.length - 1)
   const clauses = clausesOf(step)
@@ -141,6 +136,7 @@ function test(step: StepRecord, workflowId: string) {
         verdict: check.status,
         level: check.level,
         clauses: check.clauses,
+        ...(check.member === undefined ? {} : { member: check.member }),
         expected: check.expected,
         actual: check.actual,
       },
@@ -150,22 +146,25 @@ function test(step: StepRecord, workflowId: string) {
       ...(step.identity === undefined ? {} : { identity: step.identity }),
       ...(step.alterations === undefined ? {} : { alterations: step.alterations }),
       ...(step.scopes === undefined ? {} : { scopes: step.scopes }),
+      ...(step.notJudged === undefined ? {} : { notJudged: step.notJudged }),
+      ...(step.differences === undefined ? {} : { differences: step.differences }),
     },
   }
 }
 
 /** An error of the workflow itself belongs to no step: without a test of its own nothing would count it. */
-function workflowTest({ workflowId, flow, error }: WorkflowRecord) {
+function workflowTest(workflow: WorkflowRecord) {
+  const own = findingOfWorkflow(workflow)
   return {
     name: '(the workflow)',
     status: 'other',
     duration: 0,
-    suite: [workflowId],
-    message: error?.message,
-    trace: error && render(error),
+    suite: [workflow.workflowId],
+    message: own && headlineOf(own),
+    trace: own && textOf(own),
     rawStatus: 'inconclusive',
     type: 'e2e',
-    filePath: flow.file,
+    filePath: workflow.flow.file,
   }
 }
 

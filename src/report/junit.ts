@@ -1,18 +1,20 @@
 /**
- * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed check is a failure; a step without a
+ * JUnit XML for CI systems: a suite for each workflow, a case for each step. A failed step is a failure; a step without a
  * verdict is an error. The format has no warnings: they are properties of the suite.
  */
 
-import { render } from '../record/errors.ts'
 import { xml } from '../record/foreign.ts'
+import { type Command, commandsFor } from '../record/hints.ts'
+import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
 import {
-  type CheckRecord,
-  type ErrorRecord,
-  errorBeyondSteps,
-  type RecordHead,
-  type StepRecord,
-  type WorkflowRecord,
-} from '../record/index.ts'
+  differencesOf,
+  type Finding,
+  findingOfWorkflow,
+  findingsOf,
+  headlineOf,
+  sentenceOf,
+  textOf,
+} from './findings.ts'
 import type { ReportedRun } from './summary.ts'
 import { whoRan } from './words.ts'
 
@@ -30,8 +32,9 @@ export function* junit({ head, workflows, summary }: ReportedRun): Generator<str
 }
 
 function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
-  const error = errorBeyondSteps(workflow)
-  const counts = countsOf(workflow, error !== undefined)
+  const command = commandsFor(head.environment.flags ?? [])
+  const own = findingOfWorkflow(workflow)
+  const counts = countsOf(workflow, own !== undefined)
   const properties = [
     ['environment', `${head.environment.name} (${head.environment.class})`],
     ['counterparty', head.counterparty],
@@ -42,7 +45,9 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
     ...workflow.clauses.map((clause) => ['clause', clause]),
     ...head.warnings.map((warning) => ['warning', cut(warning)]),
     ...workflow.steps.flatMap((step) =>
-      step.checks.filter(isWarning).map((check) => [`warning ${step.stepId}: ${check.id}`, sentence(check)]),
+      findingsOf(step, command)
+        .filter(({ standing }) => standing === 'warn')
+        .map((finding) => [`warning ${step.stepId}: ${finding.about}`, headlineOf(finding)]),
     ),
   ]
   return [
@@ -50,13 +55,13 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
     '    <properties>',
     ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
     '    </properties>',
-    ...workflow.steps.flatMap((step) => testcase(step, workflow)),
+    ...workflow.steps.flatMap((step) => testcase(step, workflow, command)),
     // An error of the workflow itself belongs to no step: without a case of its own nothing would count it.
-    ...(error === undefined
+    ...(own === undefined
       ? []
       : [
           `    <testcase${attributes({ name: WORKFLOW_CASE, classname: workflow.workflowId })}>`,
-          errorElement(error),
+          elementOf('error', [own]),
           CASE_END,
         ]),
     '  </testsuite>',
@@ -70,22 +75,32 @@ function cut(warning: string): string {
   return warning.length <= LONGEST_WARNING ? warning : `${warning.slice(0, LONGEST_WARNING)}…`
 }
 
-function testcase(step: StepRecord, workflow: WorkflowRecord): string[] {
+function testcase(step: StepRecord, workflow: WorkflowRecord, command: Command): string[] {
   const open = `    <testcase${attributes({ name: step.stepId, classname: workflow.workflowId, time: seconds(step.durationMs) })}>`
-  const failed = step.checks.filter((check) => check.status === 'fail')
+  const findings = findingsOf(step, command)
   const outcome = {
     passed: [],
     failed: [
-      element(
+      elementOf(
         'failure',
-        { message: failed[0] === undefined ? '' : sentence(failed[0]), type: failed[0]?.id ?? '' },
-        failed.map(sentence).join('\n'),
+        findings.filter(({ standing }) => standing === 'fail'),
       ),
     ],
-    errored: [errorElement(step.error)],
+    errored: [
+      elementOf(
+        'error',
+        findings.filter(({ standing }) => standing === 'inconclusive'),
+      ),
+    ],
     skipped: [`      <skipped${attributes({ message: step.because ?? '' })}/>`],
   }[step.status]
-  const log = step.checks.map((check) => `${check.status.padEnd(4)} ${sentence(check)}`).join('\n')
+  const log = [
+    ...step.checks.map(
+      (check) => `${check.status.padEnd(4)} ${check.status === 'pass' ? check.title : sentenceOf(check)}`,
+    ),
+    ...(step.notJudged ?? []).map(({ title }) => `not judged ${title}`),
+    ...differencesOf(step).map((text) => `registered otherwise ${text}`),
+  ].join('\n')
   return [open, ...outcome, ...(log === '' ? [] : [element('system-out', {}, log)]), CASE_END]
 }
 
@@ -93,18 +108,10 @@ function testcase(step: StepRecord, workflow: WorkflowRecord): string[] {
 const WORKFLOW_CASE = '(the workflow)'
 const CASE_END = '    </testcase>'
 
-function errorElement(error: ErrorRecord | undefined): string {
-  const { message, code } = error ?? { message: '', code: '' }
-  return element('error', { message, type: code }, error === undefined ? '' : render(error))
-}
-
-function isWarning(check: CheckRecord): boolean {
-  return check.status === 'warn'
-}
-
-function sentence({ title, expected, actual, status, clauses }: CheckRecord): string {
-  const where = clauses.length === 0 ? '' : ` [${clauses.join(', ')}]`
-  return status === 'pass' ? `${title}${where}` : `${title}: expected ${expected}, found ${actual}${where}`
+function elementOf(name: 'failure' | 'error', findings: readonly Finding[]): string {
+  const [first] = findings
+  const message = first === undefined ? '' : headlineOf(first)
+  return element(name, { message, type: first?.about ?? '' }, findings.map(textOf).join('\n\n'))
 }
 
 function countsOf(

@@ -1,7 +1,7 @@
 /** The report on one screen, for pull requests and job summaries. Values stand in code spans, where Markdown has no meaning. */
 import { markdown as escaped, markdownCode } from '../record/foreign.ts'
 import { verdictInWords } from '../record/index.ts'
-import type { Finding } from './findings.ts'
+import { linesOf, type PlacedFinding } from './findings.ts'
 import type { ReportedRun, Summary } from './summary.ts'
 import { count, whoRan } from './words.ts'
 
@@ -19,6 +19,7 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
     ...who(head),
     ...workflows(summary),
     ...findings(summary),
+    ...differences(summary),
     ...notices(summary),
     '### Requirements',
     requirements(summary),
@@ -62,6 +63,12 @@ function findings({ findings, findingCounts }: Summary): string[] {
   ]
 }
 
+function differences({ differences }: Summary): string[] {
+  if (differences.length === 0) return []
+  const lines = differences.map(({ stepId, texts }) => `- ${inCode(stepId)}: ${texts.map(inCode).join(', ')}`)
+  return ['### Registered otherwise than asked', lines.join('\n')]
+}
+
 function notices({ notices }: Summary): string[] {
   if (notices.length === 0) return []
   const lines = notices.map(({ workflowId, text }) => `- ${inCode(workflowId)}: ${escaped(text)}`)
@@ -74,26 +81,19 @@ function certificates({ identities }: ReportedRun['head']): string[] {
   return ['### Certificates', table(['identity', 'days left', 'until'], rows)]
 }
 
-function finding({
-  standing,
-  workflowId,
-  step,
-  title,
-  expected,
-  found,
-  remedy,
-  clauses,
-  requirements,
-}: Finding): string {
+function finding(finding: PlacedFinding): string {
+  const { standing, workflowId, step, requirements } = finding
   const where = step === undefined ? workflowId : `${workflowId} / ${step.stepId}`
   const word = { fail: '❌ **failed**', warn: '⚠️ warning', inconclusive: '❔ no verdict' }[standing]
-  const pair =
-    expected === undefined || found === undefined ? [] : [`  expected ${inCode(expected)}, found ${inCode(found)}`]
+  // What servers and flows say stands in code spans; what we say of it is prose.
+  const lines = linesOf(finding).map(({ label, text }) =>
+    label === undefined ? inCode(text) : `${label}: ${escaped(text)}`,
+  )
+  const [first = '', ...rest] = lines
   return [
-    `- ${word} ${inCode(where)}: ${inCode(title)}${clauses.length === 0 ? '' : ` (${clauses.map(escaped).join(', ')})`}`,
-    ...pair,
+    `- ${word} ${inCode(where)}: ${first}`,
+    ...rest.map((line) => `  ${line}`),
     ...(requirements.length === 0 ? [] : [`  requirements: ${requirements.map(({ id }) => escaped(id)).join(', ')}`]),
-    ...(remedy === undefined ? [] : [`  ${escaped(remedy)}`]),
   ].join('  \n')
 }
 

@@ -14,7 +14,7 @@ import {
 import { areaOf, CATALOGUE } from '../record/requirements.ts'
 import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
-import { FindingCollector } from './findings.ts'
+import { differencesOf, FindingCollector } from './findings.ts'
 import { MutualTls } from './mutual-tls.ts'
 import { noticeOf } from './notice.ts'
 import { ProofCollector, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
@@ -52,6 +52,8 @@ export interface Summary extends Grounds {
   readonly checkCounts: CheckCounts
   readonly levelCounts: Readonly<Record<CheckRecord['level'], CheckCounts>>
   readonly notices: readonly { readonly workflowId: string; readonly text: string }[]
+  /** by step, the members of a registration that came otherwise than they were asked for; of the first steps */
+  readonly differences: readonly (StepRef & { readonly texts: readonly string[] })[]
   readonly otherClauses: ProofCollector['otherClauses']
   /** the requirement catalogue is not the one that the run went by */
   readonly catalogueChanged: boolean
@@ -105,6 +107,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     checkCounts: sumOf(CHECK_STATUSES, Object.values(levels)),
     levelCounts: levels,
     notices: collected.notices,
+    differences: collected.differences,
     otherClauses,
     catalogueChanged: head.catalogue !== undefined && head.catalogue.sha256 !== CATALOGUE.sha256,
     areas: areasOf(requirements),
@@ -131,6 +134,7 @@ function nothingCollected(head: RecordHead) {
     steps: [] as StepSummary[],
     levels: { must: noChecks(), should: noChecks(), policy: noChecks() },
     notices: [] as { workflowId: string; text: string }[],
+    differences: [] as (StepRef & { texts: readonly string[] })[],
     wasInterrupted: false,
     shared: sharedLists(),
   }
@@ -188,7 +192,7 @@ function withoutRepetition(step: StepRecord, all: readonly StepRecord[]): StepRe
 }
 
 function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void {
-  const { proofs, calls, findings, tokens, steps, levels, shared } = collected
+  const { proofs, calls, findings, differences, tokens, steps, levels, shared } = collected
   const requirements = proofs.addStep(step, ref).map(({ id }) => id)
   steps.push({
     ...ref,
@@ -198,6 +202,8 @@ function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void
   })
   for (const { status, level } of step.checks) levels[level][status] += 1
   findings.addStep(step, ref)
+  const texts = differencesOf(step)
+  if (texts.length > 0 && differences.length < MOST_DIFFERENCES) differences.push({ ...ref, texts })
   for (const exchange of step.exchanges) {
     calls.add(exchange, step, ref)
     tokens.add(exchange, step)
@@ -218,6 +224,9 @@ function areasOf(requirements: Summary['requirements']): Summary['areas'] {
     ),
   }))
 }
+
+/** Steps whose differences are listed; all stand at their steps. */
+const MOST_DIFFERENCES = 50
 
 const CHECK_STATUSES = ['pass', 'warn', 'fail'] as const
 

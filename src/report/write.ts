@@ -17,7 +17,7 @@ export async function writeReports(
   for (const { file, convert } of Object.values(FORMATS)) await artifacts.write(file, convert(run))
   const messages = (head.messagesToThredd ?? []).map(({ text }) => text)
   if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.join('\n---\n\n')])
-  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(workflows))
+  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(head, workflows))
   await artifacts.publish()
   return record
 }

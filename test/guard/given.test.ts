@@ -155,11 +155,13 @@ test('a listed signing key is in the record, and a keystore that cannot be asked
 
   const means = 'the keystore lists the public key of SIGNING_KEY_FILE under SIGNING_KID'
   const base = { workflowId: 'register', name: 'signing_key_listed', means }
-  expect(listed.record.given).toEqual([{ ...base, how: 'in the keystore' }])
-  expect(silent.record.given).toEqual([
-    { ...base, how: 'not checked', problem: '"keystore.directory.sandbox.threddid.com" answered 503' },
-  ])
-  expect(odd.record.given).toEqual([{ ...base, how: 'not checked', problem: 'its answer is no JWK set' }])
+  expect(listed.record.given).toContainEqual({ ...base, how: 'in the keystore' })
+  expect(silent.record.given).toContainEqual({
+    ...base,
+    how: 'not checked',
+    problem: '"keystore.directory.sandbox.threddid.com" answered 503',
+  })
+  expect(odd.record.given).toContainEqual({ ...base, how: 'not checked', problem: 'its answer is no JWK set' })
   for (const ran of [listed, silent, odd]) expect(ran.record.verdict).toBe('conformant')
 })
 

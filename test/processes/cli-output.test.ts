@@ -265,7 +265,7 @@ test('in a job of GitHub findings are annotations at the lines of the flow; else
   const annotations = stdout.split('\n').filter((line) => line.startsWith('::'))
   expect(annotations).toEqual([
     expect.stringMatching(
-      /^::error file=flows\/own\.arazzo\.yaml,line=\d+,title=own \/ status \/ criterion 1::\$statusCode == 418: expected \$statusCode == 418, found \$statusCode is 200$/,
+      /^::error file=flows\/own\.arazzo\.yaml,line=\d+,title=own \/ status \/ criterion 1::GET \/status: expected status 418, got 200%0A {2}means: /,
     ),
   ])
   const line = Number(/line=(\d+)/.exec(annotations[0] ?? '')?.[1])

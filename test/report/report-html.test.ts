@@ -80,7 +80,7 @@ const ANSWERS: readonly (readonly [title: string, record: RunRecord, headline: s
       'a failed check',
       recordOf([failing()]),
       'No',
-      ['1 failed check, the first in register / register', expect.stringMatching(/not tested/)],
+      ['1 failure, the first in register / register', expect.stringMatching(/not tested/)],
     ],
     [
       'no verdict',
@@ -133,7 +133,7 @@ test('a registration without an answer is told in the overview, with the way out
   ])
 
   expect(summaryOf(record).answer.because).toContain('1 call may have registered a client, and nobody knows')
-  expect(summaryOf(record).findings).toMatchObject([{ remedy: 'thredd vault list says what is open, and the way out' }])
+  expect(summaryOf(record).findings).toMatchObject([{ next: 'thredd vault list says what is open, and the way out' }])
   expect(html(record)).toMatch(/<path class="lost"/)
   expect(html(sampleRecord())).not.toMatch(/<path class="lost"/)
 })
@@ -308,22 +308,31 @@ test('findings come worst first, each with what it means and where it is', () =>
   const { findings } = summaryOf(everyOutcome())
 
   expect(
-    findings.map(({ standing, title, impact, remedy, step }) => [standing, step?.stepId, title, impact, remedy]),
+    findings.map(({ standing, title, means, next, turn, step }) => [standing, step?.stepId, title, means, next, turn]),
   ).toEqual([
-    ['fail', 'fails', '$statusCode == 201', 'a condition of the flow does not hold', undefined],
+    [
+      'fail',
+      'fails',
+      'POST /oauth2/register: expected status 201, got 200',
+      'a condition of the flow does not hold',
+      'compare the answer in report.html with the line of the flow',
+      'yours',
+    ],
     [
       'inconclusive',
       'errs',
       '"auth.example" did not answer within 300 ms',
       'the answer did not come in time',
-      'raise TIMEOUT_MS',
+      expect.stringMatching(/^thredd vault list .*says what is open/),
+      'yours',
     ],
     [
       'warn',
       'warns',
-      'the granted scopes are the requested ones',
-      expect.stringMatching(/^calls that need a missing scope/),
-      expect.stringMatching(/^the server left out scopes that no role of the application covers: /),
+      'scopes: expected 2 scopes, got not granted: pin.read',
+      'the server left out scopes that no role of the application covers',
+      expect.stringMatching(/^set the role in Thredd CA/),
+      'yours',
     ],
   ])
 })
@@ -333,9 +342,7 @@ test('a step shows requested and granted scopes, expected beside found, and link
 
   expect(page).toContain('<li class="fail">✗ not granted: pin.read</li>')
   expect(page).toContain('<li class="warn">! not requested: internal.read</li>')
-  expect(page).toContain(
-    '<span>expected</span>$statusCode == 201</div><div class="differs fail"><span>found</span>$statusCode is 200</div>',
-  )
+  expect(page).toContain('<span>expected</span>201</div><div class="differs fail"><span>found</span>200</div>')
   expect(page).toContain('href="https://www.rfc-editor.org/rfc/rfc7591.html#section-3.2.1"')
   expect(page).toContain('client to authorization server, POST, status 201, fail.')
 })

@@ -216,6 +216,7 @@ export function everyOutcome(): RunRecord {
           status: 'warn',
           level: 'policy',
           title: 'the granted scopes are the requested ones',
+          member: 'scopes',
           expected: '2 scopes',
           actual: 'not granted: pin.read',
         }),
@@ -236,8 +237,9 @@ export function everyOutcome(): RunRecord {
           id: 'criterion 1',
           status: 'fail',
           title: '$statusCode == 201',
-          expected: '$statusCode == 201',
-          actual: '$statusCode is 200',
+          member: 'status',
+          expected: '201',
+          actual: '200',
           clauses: ['RFC7591-3.2.1'],
         }),
       ],
@@ -321,7 +323,7 @@ export function github({ workflows, ...head }: RunRecord): string[] {
   return githubAnnotations(head, workflows)
 }
 
-export const gitlab: Whole = ({ workflows }) => whole(gitlabCodeQuality(workflows))
+export const gitlab: Whole = ({ workflows, ...head }) => whole(gitlabCodeQuality(head, workflows))
 
 export function reported({ workflows, ...head }: RunRecord): ReportedRun {
   return reportedRun(head, workflows)

@@ -4,16 +4,15 @@ import { type Command, commandsFor } from '../../record/hints.ts'
 import {
   type CheckRecord,
   type Exchange,
-  errorBeyondSteps,
   MESSAGE_FILE,
   type RecordHead,
   type StepRecord,
   verdictInWords,
   type WorkflowRecord,
 } from '../../record/index.ts'
+import { differencesOf, type Finding, findingOfWorkflow, findingsOf, linesOf } from '../../report/findings.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
-import { wayOut } from '../../report/way-out.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
@@ -156,12 +155,9 @@ export class Console {
     this.#stepLine(step)
     this.#keptLines()
     this.#scopes(step.scopes)
-    for (const check of step.checks) {
-      if (check.status !== 'pass' && check.id !== 'scopes') this.#check(check)
-    }
-    if (step.error !== undefined) this.#out.problemBelow(step.error, 6)
-    const way = wayOut(step, this.#command)
-    if (way !== undefined) this.#out.line(`      ${this.#out.paint('cyan', 'way out')} ${this.#out.plain(way)}`)
+    for (const text of differencesOf(step))
+      this.#out.line(`      ${this.#out.paint('yellow', 'registered otherwise')} ${this.#out.plain(text)}`)
+    for (const finding of findingsOf(step, this.#command)) this.#finding(finding, 6)
     if (this.#verbose) {
       for (const one of step.exchanges)
         this.#out.line('', ...wireLog(one).map((line) => `      ${this.#out.plain(line)}`.trimEnd()))
@@ -197,16 +193,7 @@ export class Console {
 
   #scopes(scopes: StepRecord['scopes']): void {
     if (scopes === undefined || scopes.requested.length <= 1) return
-    const { requested, granted, missing, unrequested } = scopes
-    this.#out.line(`      scopes: ${requested.length} requested, ${granted.length} granted`)
-    const differences = [
-      ['not granted', missing],
-      ['granted without being asked for', unrequested],
-    ] as const
-    for (const [label, list] of differences) {
-      if (list.length > 0)
-        this.#out.line(`        ${this.#out.paint('yellow', label)} ${this.#out.plain(list.join(' '))}`)
-    }
+    this.#out.line(`      scopes: ${scopes.requested.length} requested, ${scopes.granted.length} granted`)
   }
 
   #retry({ stepId, attempt, delayMs }: Extract<RunEvent, { type: 'retry' }>): void {
@@ -225,14 +212,21 @@ export class Console {
     return parts.filter((part) => part !== '').join('  ')
   }
 
-  #check({ status, title, at, expected, actual }: CheckRecord): void {
-    const word = status === 'fail' ? this.#out.paint('red', 'failed') : this.#out.paint('yellow', 'warning')
+  /** The first line with its verdict and its place in the flow, the others below it. */
+  #finding(finding: Finding, indentation: number): void {
+    const { standing, at, about } = finding
+    const word = {
+      fail: this.#out.paint('red', 'failed'),
+      inconclusive: this.#out.paint('yellow', `${about}:`),
+      warn: this.#out.paint('yellow', 'warning'),
+    }[standing]
     const place = at === undefined ? '' : `  ${this.#out.paint('dim', `${this.#out.plain(at.file)}:${at.line}`)}`
-    this.#out.line(
-      `      ${word} ${this.#out.plain(title)}${place}`,
-      `        expected ${this.#out.plain(expected)}`,
-      `        found    ${this.#out.plain(actual)}`,
-    )
+    const margin = ' '.repeat(indentation)
+    for (const [index, { label, text }] of linesOf(finding).entries()) {
+      const line = this.#out.plain(text)
+      if (index === 0) this.#out.line(`${margin}${word} ${line}${place}`)
+      else this.#out.line(`${margin}  ${label === undefined ? '' : `${this.#out.paint('cyan', label)}: `}${line}`)
+    }
   }
 
   #workflow(workflow: WorkflowRecord): void {
@@ -246,8 +240,8 @@ export class Console {
       warn: this.#counts.warn + number('warn'),
     }
     this.#mutualTls.add(workflow)
-    const error = errorBeyondSteps(workflow)
-    if (error !== undefined) this.#out.problemBelow(error, 2)
+    const finding = findingOfWorkflow(workflow)
+    if (finding !== undefined) this.#finding(finding, 2)
     const notice = noticeOf(workflow, { class: this.#class })
     if (notice !== undefined) this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${this.#out.plain(notice)}`)
   }

@@ -49,11 +49,6 @@ export class Printer {
     return render({ ...problem, ...Object.fromEntries(texts), at: place }, source)
   }
 
-  /** The same below the line that it belongs to, where "error" is plain already. */
-  problemBelow(problem: Printable, indentation: number): void {
-    this.line(...indent(this.problem(problem).replace(/^error\[(\w+)\]: /, '$1: '), indentation))
-  }
-
   warnings(warnings: readonly string[]): void {
     for (const warning of warnings) this.line(`${this.paint('yellow', 'warning')} ${this.plain(warning)}`)
   }

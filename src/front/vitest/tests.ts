@@ -12,7 +12,10 @@ import type { Environment } from '../../environment/index.ts'
 import type { RunEvent } from '../../execute/index.ts'
 import { effectOf, type Selected } from '../../guard/confirmation.ts'
 import { CODES, type ErrorCode, type Problem, render, type SourceLocation, ToolError } from '../../record/errors.ts'
-import { type CheckRecord, errorBeyondSteps, type RunRecord, type StepRecord } from '../../record/index.ts'
+import { lines } from '../../record/foreign.ts'
+import { commandsFor } from '../../record/hints.ts'
+import { errorBeyondSteps, type RunRecord, type StepRecord } from '../../record/index.ts'
+import { type Finding, findingsOf, headlineOf, textOf } from '../../report/findings.ts'
 import {
   type Counterparty,
   type GivenEvent,
@@ -96,7 +99,7 @@ export class FlowTests {
       const finished = this.#finished(workflowId, stepId).promise
       const early = await Promise.race([finished, this.#running?.then(() => undefined)])
       if (early?.status === 'skipped') context.skip(early.because)
-      if (early?.status === 'passed') return await annotate(early, context)
+      if (early?.status === 'passed') return await annotate(early, this.#settings, context)
       // Waits for the end of the run: until then a later answer may show that a text of this step is secret.
       const step = stepsOf(await this.#running, workflowId).find((one) => one.stepId === stepId)
       if (step === undefined) return context.skip('the run did not reach this step')
@@ -197,16 +200,24 @@ function stepsOf(record: RunRecord | undefined, workflowId: string): readonly St
 }
 
 /** Annotates a test that passes with the rules of level "should" that do not hold. */
-async function annotate(step: StepRecord, context: TestContext): Promise<void> {
-  for (const check of step.checks) if (check.status === 'warn') await context.annotate(sentence(check), 'warning')
+async function annotate(step: StepRecord, settings: Settings, context: TestContext): Promise<void> {
+  for (const finding of findingsIn(step, settings))
+    if (finding.standing === 'warn') await context.annotate(headlineOf(finding), 'warning')
 }
 
-/** One error for each failed check, at its place in the flow file. */
-function failureOf({ stepId, status, error, checks, at }: StepRecord, settings: Settings): Error {
-  if (status === 'errored')
-    return errorOf([{ at, ...(error ?? { code: 'VALUE_UNDEFINED', message: 'no verdict' }) }], settings, stepId)
-  const failed = checks.filter((check) => check.status === 'fail')
-  return new AggregateError(failed.map((check) => located(sentence(check), check.at ?? at, settings, stepId)))
+/** One error for each finding, at its place in the flow file. */
+function failureOf(step: StepRecord, settings: Settings): Error {
+  const found = findingsIn(step, settings).filter(({ standing }) => standing !== 'warn')
+  return new AggregateError(
+    found.map((finding) => {
+      const begin = finding.standing === 'inconclusive' && isInconclusive(finding.about) ? 'inconclusive: ' : ''
+      return located(`${begin}${lines(textOf(finding))}`, finding.at ?? step.at, settings, step.stepId)
+    }),
+  )
+}
+
+function findingsIn(step: StepRecord, { environment }: Settings): readonly Finding[] {
+  return findingsOf(step, commandsFor(environment === 'mock' ? [] : ['--env', environment]))
 }
 
 /** Problems as an error; those of the network or the server begin with "inconclusive". */
@@ -219,10 +230,13 @@ export function errorOf(
   return new AggregateError([
     ...warnings.map((warning) => located(`warning: ${warning}`, undefined, settings, where)),
     ...problems.map(({ at, ...problem }) => {
-      const isInconclusive = !(problem.code in CODES) || CODES[problem.code as ErrorCode].exit === 3
-      return located(`${isInconclusive ? 'inconclusive: ' : ''}${render(problem)}`, at, settings, where)
+      return located(`${isInconclusive(problem.code) ? 'inconclusive: ' : ''}${render(problem)}`, at, settings, where)
     }),
   ])
+}
+
+function isInconclusive(code: string): boolean {
+  return !(code in CODES) || CODES[code as ErrorCode].exit === 3
 }
 
 type AnyProblem = Omit<Problem, 'code'> & { readonly code: string }
@@ -236,9 +250,4 @@ function located(message: string, at: SourceLocation | undefined, { folder, root
   const file = [folder, root].map((one) => resolve(one, at.file)).find(existsSync) ?? at.file
   error.stack += `\n    at ${where} (${file}:${at.line}:${at.column})`
   return error
-}
-
-function sentence({ title, expected, actual, clauses }: CheckRecord): string {
-  const where = clauses.length === 0 ? '' : ` [${clauses.join(', ')}]`
-  return `${title}${where}\n  expected ${expected}\n  found ${actual}`
 }

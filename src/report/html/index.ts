@@ -3,11 +3,13 @@
  * by hash. What it says of the run as a whole is worked out in summary.ts.
  */
 import { createHash } from 'node:crypto'
+import { clauseOf } from '../../record/clauses.ts'
 import { type RecordHead, verdictInWords, type WorkflowRecord } from '../../record/index.ts'
 import { momentOf } from '../../record/time.ts'
 import type { ClientHistory } from '../calls.ts'
-import type { Finding } from '../findings.ts'
+import { type PlacedFinding, TURNS } from '../findings.ts'
 import { type JudgedRequirement, type ProvingSteps, REQUIREMENT_STANDINGS } from '../proofs.ts'
+import { inOneLine } from '../server-words.ts'
 import { STANDINGS } from '../standing.ts'
 import type { ReportedRun, Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
@@ -16,20 +18,7 @@ import { certificates } from './certificates.ts'
 import { circumstances } from './circumstances.ts'
 import { sequence, waterfall } from './diagram.ts'
 import { type Content, type Markup, markup } from './markup.ts'
-import {
-  badge,
-  clauseLink,
-  clauses,
-  code,
-  duration,
-  expectedAndActual,
-  pairs,
-  readable,
-  stepLink,
-  time,
-  toneOf,
-  wordOf,
-} from './parts.ts'
+import { badge, clauseLink, clauses, code, duration, pairs, readable, stepLink, time, toneOf, wordOf } from './parts.ts'
 import { SCRIPT } from './script.ts'
 import { stepDetails } from './steps.ts'
 import { STYLE } from './style.ts'
@@ -199,24 +188,32 @@ function findings({ findings, findingCounts: { fail, inconclusive, warn } }: Sum
   }</section>`
 }
 
-function finding({
-  standing,
-  workflowId,
-  step,
-  title,
-  expected,
-  found,
-  impact,
-  remedy,
-  level,
-  clauses: ids,
-  requirements,
-}: Finding): Markup {
-  return markup`<li class="card ${toneOf(standing)}">${badge(standing)} <strong class="wrap">${title}</strong>
+function finding(finding: PlacedFinding): Markup {
+  const {
+    standing,
+    workflowId,
+    step,
+    said,
+    title,
+    means,
+    next,
+    turn,
+    level,
+    clauses: ids,
+    notJudged,
+    requirements,
+  } = finding
+  return markup`<li class="card ${toneOf(standing)}">${badge(standing)} <strong class="wrap">${said === undefined ? title : inOneLine(said)}</strong>
+${said !== undefined && markup`<p class="wrap">${title}</p>`}
+<p>${means}.</p>
+${next !== '' && markup`<p class="wrap"><strong>${TURNS[turn]}:</strong> ${next}</p>`}
+${notJudged > 0 && markup`<p class="soft">${count(notJudged, 'further check')} not judged, since the status is another</p>`}
 ${requirements.map(({ id, text }) => markup`<p><a href="#requirement-${id}">${id}</a> ${text}</p>`)}
-<p>${impact}${remedy !== undefined && markup`. <strong>Remedy:</strong> ${remedy}`}</p>
-${expected !== undefined && found !== undefined && expectedAndActual(expected, found, standing)}
-<p class="soft small">${step === undefined ? workflowId : stepLink(step)}${level !== undefined && ` · ${level}`} ${clauses(ids)}</p></li>`
+<p class="soft small">${step === undefined ? workflowId : stepLink(step)}${level !== undefined && ` · ${level}`} ${clauseNames(ids)}</p></li>`
+}
+
+function clauseNames(ids: readonly string[]): Content {
+  return ids.map((id) => markup`<span> · ${clauseOf(id).title} ${clauseLink(id)}</span>`)
 }
 
 function tools({ stepCounts, steps }: Summary): Markup {

@@ -22,7 +22,9 @@ ${step.because !== undefined && markup`<p class="soft">Not run: ${step.because}<
 ${step.error !== undefined && code(render(step.error), `error of ${step.stepId}`)}
 ${alterations(step)}
 ${checks(step)}
+${notJudged(step)}
 ${scopes(step)}
+${differences(step)}
 ${step.exchanges.map((exchange, index) => wire(exchange, index, { ...context, step }))}
 <p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
 </div></details>`
@@ -49,6 +51,25 @@ function checks({ checks, stepId: name }: StepRecord): Content {
 
 function check({ status, title, expected, actual, level, clauses: ids, at }: CheckRecord): Markup {
   return markup`<li${status === 'pass' && markup` class="quiet"`}>${badge(status)} <span class="name">${title}</span> <span class="soft small">${level}${at !== undefined && ` · ${at.file}:${at.line}`}</span> ${clauses(ids)}${expectedAndActual(expected, actual, status)}</li>`
+}
+
+function notJudged({ notJudged = [] }: StepRecord): Content {
+  return (
+    notJudged.length > 0 &&
+    markup`<h5>Not judged, since the status is another</h5><ul class="soft">${notJudged.map(({ title }) => markup`<li class="wrap">${title}</li>`)}</ul>`
+  )
+}
+
+/** All of them: a check says which of them break a rule. */
+function differences({ differences = [] }: StepRecord): Content {
+  const text = (value: unknown) => (value === undefined ? 'no such member' : JSON.stringify(value))
+  return (
+    differences.length > 0 &&
+    markup`<h5>Registered otherwise than asked</h5><div class="scroll" tabindex="0" role="region" aria-label="Members that came otherwise than asked"><table><thead><tr><th scope="col">member</th><th scope="col">asked for</th><th scope="col">registered</th></tr></thead><tbody>${differences.map(
+      ({ member, asked, came }) =>
+        markup`<tr><th scope="row" class="mono">${member}</th><td class="mono wrap">${text(asked)}</td><td class="mono wrap">${text(came)}</td></tr>`,
+    )}</tbody></table></div>`
+  )
 }
 
 function scopes({ scopes }: StepRecord): Content {
