@@ -25,7 +25,7 @@ const PLAYS: Readonly<Record<string, RunOnTwinOptions | ((first: TwinRun) => Run
   'server-error': { faults: [fault('unavailable:cardsSmoke')] },
   'clocks-differ': { now: () => new Date(Date.now() + AHEAD), faults: [ownDate('token')] },
   'directory-client': { settings: { CLIENT_ID: 'https://rp.directory.sandbox.threddid.com/openid_relying_party/x' } },
-  'statement-not-generated': { switches: { requireGenerate: true } },
+  'statement-not-generated': { switches: { requireGenerate: true }, unaided: true },
   'statement-ids': { settings: { ORG_ID: UUID } },
   'directory-token': { faults: [refusing('getSoftwareStatementAssertion', 401, { message: 'Unauthorized' })] },
   'initial-token': { switches: { initialAccessToken: 'required' } },
