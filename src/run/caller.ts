@@ -77,6 +77,8 @@ export interface PreparedEvent {
   readonly counterparty: RunRecord['counterparty']
   readonly warnings: readonly string[]
   readonly given: readonly Expectation[]
+  /** the workflows in the order in which they go out, where they were named in another */
+  readonly reordered: readonly string[] | undefined
   /** what a run without names leaves out */
   readonly waiting: readonly Waiting[]
 }

@@ -51,6 +51,7 @@ export async function run(
     counterparty,
     warnings,
     given: survey.given,
+    reordered: reorderedOf(prepared),
     waiting: prepared.waiting,
   })
 
@@ -93,6 +94,10 @@ export async function run(
   return { head, file }
 }
 
+function reorderedOf({ isReordered, selection }: Prepared): readonly string[] | undefined {
+  return isReordered ? selection.map(({ workflow }) => workflow.workflowId) : undefined
+}
+
 async function openArtifacts(
   { redactor, selection }: Prepared,
   { out }: Caller,
@@ -116,6 +121,8 @@ export interface Rehearsal {
   readonly environment: string
   readonly warnings: readonly string[]
   readonly given: readonly Expectation[]
+  /** the workflows in the order in which they go out, where they were named in another */
+  readonly reordered: readonly string[] | undefined
   /** what a run without names leaves out */
   readonly waiting: readonly Waiting[]
   readonly workflows: readonly PreviewedWorkflow[]
@@ -124,7 +131,8 @@ export interface Rehearsal {
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
 export async function rehearse(request: RunRequest, caller: Caller): Promise<Rehearsal> {
   await using stack = new AsyncDisposableStack()
-  const { environment, selection, guardFacts, survey, waiting, warnings } = await prepare(request, caller, stack)
+  const prepared = await prepare(request, caller, stack)
+  const { environment, selection, guardFacts, survey, waiting, warnings } = prepared
   const refused = objections(selection, guardFacts).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
   )
@@ -132,6 +140,7 @@ export async function rehearse(request: RunRequest, caller: Caller): Promise<Reh
     environment: environment.name,
     warnings: [...warnings, ...refused],
     given: survey.given,
+    reordered: reorderedOf(prepared),
     waiting,
     workflows: preview(survey.plan, userAgentOf(caller.version)),
   }

@@ -14,6 +14,7 @@ import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { connect, startCounterparty } from './connect.ts'
 import { askKeystore } from './keystore.ts'
+import { sharesOf } from './order.ts'
 import type { Prepared } from './prepare.ts'
 
 /** What came of a run besides the records of its workflows. */
@@ -50,14 +51,10 @@ export async function perform(prepared: Prepared, means: Means): Promise<Perform
   }
 }
 
-/**
- * The workflows that meet the same counterparty: all of them, or, in a run on the embedded twin that names no flows, those of
- * each file, so that no flow finds what another has left.
- */
+/** The workflows that meet the same counterparty. */
 function shares({ request, survey, counterparty }: Prepared): readonly (readonly PlannedWorkflow[])[] {
   const { workflows } = survey.plan
-  if (request.isNamed || counterparty?.fulfil === undefined) return [workflows]
-  return [...Map.groupBy(workflows, ({ flow }) => flow).values()]
+  return counterparty?.fulfil === undefined ? [workflows] : sharesOf(workflows, request)
 }
 
 async function performWith(

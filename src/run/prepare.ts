@@ -12,6 +12,7 @@ import type { Caller, Counterparty } from './caller.ts'
 import { weaknessWarnings } from './circumstances.ts'
 import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './connect.ts'
 import { Credentials } from './credentials.ts'
+import { byEffect } from './order.ts'
 import type { RunRequest } from './request.ts'
 import { readyOnes, type Survey, survey, type Waiting } from './survey.ts'
 import { keysOf, prepareVault, type VaultState, vaultState } from './vault-state.ts'
@@ -20,7 +21,10 @@ import { type Facts, scopeRequestsOf, warningsOf } from './warnings.ts'
 export interface Prepared extends Facts {
   readonly request: RunRequest
   readonly environment: Environment
+  /** in the order in which they go out */
   readonly selection: readonly Selected[]
+  /** the flows were named in another order */
+  readonly isReordered: boolean
   /** the embedded twin; undefined where the named hosts answer */
   readonly counterparty: Counterparty | undefined
   /** what a run without names leaves out, since it is not ready */
@@ -134,16 +138,30 @@ async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposabl
     twinMakesGiven,
     registeredElsewhere: permissions.registeredElsewhere === true,
   }
+  // The embedded twin knows no client when a run begins.
+  const registered = counterparty === undefined && (vault.registration !== undefined || situation.registeredElsewhere)
+  const ordered = byEffect(request.selection, { registered })
   const { ready, waiting } =
     request.isNamed || counterparty !== undefined
-      ? { ready: request.selection, waiting: [] }
-      : await readyOnes(request.selection, situation)
+      ? { ready: ordered, waiting: [] }
+      : await readyOnes(ordered, situation)
+  const isReordered = request.isNamed && ordered.some((one, index) => one !== request.selection[index])
   const facts = await survey(ready, situation)
   // A plan with problems cannot say which scopes it asks for.
   const isPlanned = facts.problems.length === 0
   const scopeRequests = isPlanned ? scopeRequestsOf(facts.plan, { environment, twinMakesGiven }) : []
   const roles = scopeRequests.length === 0 ? [] : await readRoles(folders)
-  return { environment, selection: ready, waiting, counterparty, vault, survey: facts, scopeRequests, roles }
+  return {
+    environment,
+    selection: ready,
+    isReordered,
+    waiting,
+    counterparty,
+    vault,
+    survey: facts,
+    scopeRequests,
+    roles,
+  }
 }
 
 function secretsOf({ environment, vault, survey }: Facts & Pick<Prepared, 'vault'>) {

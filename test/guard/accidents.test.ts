@@ -77,7 +77,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
 test('without names everything runs on class mock', async () => {
-  expect(await sent({ env: 'mock' })).toEqual(['DELETE /clients/ours', 'GET /status', 'POST /clients'])
+  expect(await sent({ env: 'mock' })).toEqual(['GET /status', 'POST /clients', 'DELETE /clients/ours'])
 })
 
 test.each(['uat', 'prod'])('without names only what reads runs on %s', async (env) => {
@@ -109,8 +109,8 @@ test('on uat a named registration runs the first time and must be confirmed once
 
   expectGolden(again, 'accidents/uat-again.txt')
   expect(await sent({ env: 'uat', flows: ['delete', 'read'], confirm: 'ours' })).toEqual([
-    'DELETE /clients/ours',
     'GET /status',
+    'DELETE /clients/ours',
   ])
 })
 
@@ -243,10 +243,19 @@ test('a deletion that turns out to be of another client than was confirmed is no
   expect(record.workflows[0]?.steps[0]?.error).toMatchObject({ code: 'NOT_OWN_CLIENT', expected: '--confirm ours' })
 })
 
-test('what deletes first registers over nothing', async () => {
+test('what deletes first registers over nothing, if it is one workflow: of two, the one that registers goes first', async () => {
   await sent({ env: 'uat', flows: ['register'] })
+  const [deletes, registers] = [workflowOf('delete'), workflowOf('register')]
+  await flow('anew', {
+    ...deletes,
+    workflowId: 'anew',
+    steps: [...deletes.steps, ...registers.steps.map((step) => ({ ...step, stepId: 'anew' }))],
+  })
 
-  expect(await sent({ env: 'uat', flows: ['delete', 'register'], confirm: 'ours' })).toEqual([
+  const refused = await refusal({ env: 'uat', flows: ['delete', 'register'], confirm: 'ours' })
+
+  expect(refused).toContain('"register" would register over the client')
+  expect(await sent({ env: 'uat', flows: ['anew'], confirm: 'ours' })).toEqual([
     'DELETE /clients/ours',
     'POST /clients',
   ])
@@ -383,7 +392,7 @@ test.each([
   }
   const situation = { env: 'prod', flows: ['register', 'read'], ask }
 
-  if (runs) expect(await sent(situation)).toEqual(['POST /clients', 'GET /status'])
+  if (runs) expect(await sent(situation)).toEqual(['GET /status', 'POST /clients'])
   else expect(await refusal(situation)).toContain('would change a live client on "prod"')
   const changes = [{ workflowId: 'register', effect: 'register' }]
   expect(asked).toEqual([{ environment: 'prod', clientId: 'ours', changes }])

@@ -17,7 +17,7 @@ import { wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
-import { printGiven, printPreview, printWaiting } from './preview.ts'
+import { printGiven, printOrder, printPreview, printWaiting } from './preview.ts'
 import { duration, indent, type Printable, Printer, type Screen } from './printer.ts'
 
 interface ConsoleOptions extends Screen {
@@ -113,7 +113,7 @@ export class Console {
     }
   }
 
-  #prepared({ environment, counterparty, warnings, given, waiting }: PreparedEvent): void {
+  #prepared({ environment, counterparty, warnings, given, reordered, waiting }: PreparedEvent): void {
     this.#counts = NO_COUNTS
     this.#mutualTls = new MutualTls()
     this.#command = commandsFor(environment.flags)
@@ -125,6 +125,7 @@ export class Console {
     }
     this.#out.line(`environment ${this.#out.paint('bold', this.#out.plain(environment.name))} · ${where[counterparty]}`)
     this.#out.line(this.#out.paint('dim', `project     ${this.#out.plain(environment.folder)}`))
+    printOrder(reordered, this.#out)
     this.#out.warnings(warnings)
     this.#warningsShown = warnings.length
     const unchecked = given.filter(({ how }) => how === 'not checked')

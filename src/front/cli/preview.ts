@@ -3,9 +3,13 @@ import type { Rehearsal } from '../../run/index.ts'
 import { indent, type Printer } from './printer.ts'
 
 /** Every request of a dry run, and the source of each input. */
-export function printPreview({ environment, warnings, given, waiting, workflows }: Rehearsal, out: Printer): void {
+export function printPreview(
+  { environment, warnings, given, reordered, waiting, workflows }: Rehearsal,
+  out: Printer,
+): void {
   out.line(`environment ${out.paint('bold', out.plain(environment))} · dry run, nothing is sent`)
   out.warnings(warnings)
+  printOrder(reordered, out)
   printGiven(given, out)
   printWaiting(waiting, out)
   for (const workflow of workflows) printWorkflow(workflow, out)
@@ -17,6 +21,12 @@ export function printGiven(given: Rehearsal['given'], out: Printer): void {
     const text = how === 'not checked' ? `${means}; if not: ${remedy}` : `${means} (${how})`
     out.line(`${out.paint('cyan', 'before this run')} ${out.paint('bold', out.plain(workflowId))}: ${out.plain(text)}`)
   }
+}
+
+/** Said where it is not the order in which the flows were named. */
+export function printOrder(reordered: Rehearsal['reordered'], out: Printer): void {
+  if (reordered !== undefined)
+    out.line(`order       ${out.plain(reordered.join(', '))}: what reads goes first, what deletes last`)
 }
 
 /** The workflows that a run without names leaves out. */
