@@ -1,7 +1,7 @@
 /** What flows there are, what each does and needs, and whether an environment is ready for it. Sends and writes nothing. */
 import { basename } from 'node:path'
 import type { Environment, ValueOrigin } from '../environment/index.ts'
-import { withInvoked } from '../flow/arazzo/needs.ts'
+import { runsOf, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
 import { classObjections, effectOf, mustConfirm, type Selected } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
@@ -176,7 +176,9 @@ function shown({ what, problem: { code, message, hint } }: Obstacle): WorkflowOv
 function identitiesOf(flow: Flow, workflow: Workflow, environment: Environment): readonly string[] {
   const steps = withInvoked(flow, workflow).flatMap((one) => one.steps)
   const names = steps.flatMap((step) =>
-    step.kind === 'call' && !step.expectRefused ? [identityOf(step, environment)] : [],
+    step.kind === 'call'
+      ? runsOf(step).flatMap((one) => (one.expectRefused ? [] : [identityOf(one, environment)]))
+      : [],
   )
   return [...new Set(names)].filter((name) => name !== 'none')
 }

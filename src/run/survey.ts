@@ -5,7 +5,7 @@
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { GIVEN } from '../flow/arazzo/given.ts'
-import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
+import { runsOf, withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
 import {
@@ -211,7 +211,7 @@ function openInputs(inputs: ReadonlyMap<string, string>, flows: readonly Selecte
 async function readIdentities(workflows: readonly Workflow[], environment: Environment, credentials: Credentials) {
   const identities = new Map<string, LoadedIdentity>()
   const problems: Obstacle[] = []
-  const calls = workflows.flatMap(({ steps }) => steps.filter((step) => step.kind === 'call'))
+  const calls = workflows.flatMap(({ steps }) => steps.flatMap((step) => (step.kind === 'call' ? runsOf(step) : [])))
   for (const [name, steps] of Map.groupBy(calls, (step) => identityOf(step, environment))) {
     // An expired certificate is what a test of refusal presents on purpose.
     const read = await credentials.identity(
