@@ -30,6 +30,8 @@ export interface Proof {
   readonly check: string
   /** "any" for a check that is about the status itself */
   readonly answered: '2xx' | '4xx' | 'any'
+  /** it shows that the call is good apart from what must be refused: where it fails, nothing is known of the requirement */
+  readonly control?: true
 }
 
 export type Proofs = Proof | { readonly all: readonly Proofs[] } | { readonly any: readonly Proofs[] }

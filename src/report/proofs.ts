@@ -101,6 +101,7 @@ function shownBy(proof: Proof, step: StepRecord): Decision {
     step.checks.some((check) => check.status === one && isNamed(check, proof)),
   )
   if (worst === undefined) return { standing: 'not tested', because: `"${stepId}" did not come to that check` }
+  if (worst === 'fail' && proof.control) return { standing: 'inconclusive', because: `the control "${stepId}" failed` }
   return { standing: worst, because: worst === 'fail' ? 'a check that decides it failed' : '' }
 }
 

@@ -27,6 +27,8 @@ export interface SelectionOptions {
   readonly safety?: readonly string[] | undefined
   /** only workflows that do this to the client */
   readonly effects?: readonly string[] | undefined
+  /** where no flow is named: also the flows in `flows/conformance` */
+  readonly conformance?: boolean | undefined
   /** folders that hold `flows/`, first match wins */
   readonly folders: readonly string[]
 }
@@ -44,7 +46,7 @@ export async function select(options: SelectionOptions, environment: Environment
   const wanted = step === undefined ? chosen : withStep(chosen, step)
   if (isNamed) return { selection: completed(wanted), mustBeNamed: [] }
   const [harmless = [], mustBeNamed = []] = [true, false].map((may) =>
-    wanted.filter((one) => mayRunUnnamed(one, environment) === may),
+    wanted.filter((one) => (mayRunUnnamed(one, environment) && isSafe(one, options, environment)) === may),
   )
   if (harmless.length > 0 || names.length > 0) return { selection: completed(harmless), mustBeNamed }
   return fail({
@@ -59,17 +61,25 @@ export function mayRunUnnamed(one: Selected, environment: Environment): boolean 
   return environment.class === 'mock' || completed([one]).every((other) => effectOf(other) === 'read')
 }
 
+/** Outside the class mock, what proves refusals runs unnamed only where it is always safe. */
+function isSafe({ workflow }: Selected, { conformance }: SelectionOptions, environment: Environment): boolean {
+  return !conformance || environment.class === 'mock' || (workflow.safety ?? 'A') === 'A'
+}
+
 /** The workflows that the options name, without those that they depend on. */
 export async function choose({
   flows: names,
   workflow,
+  conformance = false,
   folders,
   tags = [],
   safety = [],
   effects = [],
 }: SelectionOptions): Promise<readonly Selected[]> {
   const files =
-    names.length > 0 ? await together(...names.map((name) => locate(name, folders))) : await allFlows(folders)
+    names.length > 0
+      ? await together(...names.map((name) => locate(name, folders)))
+      : [...(await allFlows(folders)), ...(conformance ? await flowsIn(folders, CONFORMANCE) : [])]
   const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
   const all = flows.flatMap((flow) => flow.workflows.map((one) => ({ flow, workflow: one })))
   const filters: readonly Filter[] = [
@@ -180,10 +190,13 @@ async function locate(name: string, folders: readonly string[]): Promise<string>
   if (/[\\/]|\.(?:ya?ml|json)$/.test(name))
     return isSharedPart(direct) ? await refuseSharedPart(direct, folders) : direct
   for (const folder of folders) {
-    const file = join(folder, 'flows', `${name}${ENDING}`)
-    if (existsSync(file)) return file
+    const places = [join(folder, 'flows'), join(folder, CONFORMANCE)]
+    const file = places.map((place) => join(place, `${name}${ENDING}`)).find((one) => existsSync(one))
+    if (file !== undefined) return file
   }
-  const known = (await allFlows(folders)).map((file) => basename(file, ENDING))
+  const known = [...(await allFlows(folders)), ...(await flowsIn(folders, CONFORMANCE))].map((file) =>
+    basename(file, ENDING),
+  )
   const meant = nearest(name, known)
   return fail({
     code: 'FLOW_FILE',
@@ -211,13 +224,23 @@ async function refuseSharedPart(file: string, folders: readonly string[]): Promi
   })
 }
 
-async function allFlows(folders: readonly string[]): Promise<string[]> {
+/** Flows that prove refusals: run only by name, or together by `--conformance`. */
+const CONFORMANCE = join('flows', 'conformance')
+
+/** The flow files in the first of the folders that has any there. */
+async function flowsIn(folders: readonly string[], place: string): Promise<string[]> {
   for (const folder of folders) {
-    const flows = join(folder, 'flows')
+    const flows = join(folder, place)
     if (!existsSync(flows)) continue
     const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
     if (names.length > 0) return names.map((name) => join(flows, name))
   }
+  return []
+}
+
+async function allFlows(folders: readonly string[]): Promise<string[]> {
+  const found = await flowsIn(folders, 'flows')
+  if (found.length > 0) return found
   return fail({
     code: 'FLOW_FILE',
     message: 'there is no folder "flows" here',

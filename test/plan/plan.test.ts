@@ -62,9 +62,9 @@ test('a source gets the certificate that IDENTITY_FOR names, and a step that nam
     flow: join(ROOT, 'flows/rotate-transport-certificate.arazzo.yaml'),
   }
   const renewing = {
-    THREDD_IDENTITY_OTHER_PFX_FILE: 'other.p12',
-    THREDD_IDENTITY_FOR_CARDS: 'other',
-    THREDD_IDENTITY_FOR_AUTHORIZATION: 'other',
+    THREDD_IDENTITY_SPARE_PFX_FILE: 'spare.p12',
+    THREDD_IDENTITY_FOR_CARDS: 'spare',
+    THREDD_IDENTITY_FOR_AUTHORIZATION: 'spare',
   }
   const own = (planned: Plan) => presented(planned).filter(([, identity]) => identity === 'renewed')
   expect(own(await planFor(rotation)).length).toBeGreaterThan(0)

@@ -55,6 +55,8 @@ export interface RunOnTwinOptions {
   /** run only this step and what it needs */
   readonly step?: string
   readonly tags?: readonly string[]
+  /** where no flow is named: those of flows/conformance too */
+  readonly conformance?: boolean
   readonly inputs?: Readonly<Record<string, string>>
   /** settings by name, without the prefix */
   readonly settings?: Readonly<Record<string, string>>
@@ -146,7 +148,13 @@ export async function attemptOnTwin(
   }
   try {
     const request = await resolve({
-      selection: { flows: options.flows ?? ['register'], step: options.step, tags: options.tags, folders: [ROOT] },
+      selection: {
+        flows: options.flows ?? ['register'],
+        step: options.step,
+        tags: options.tags,
+        conformance: options.conformance,
+        folders: [ROOT],
+      },
       environment: { env: options.env ?? 'mock', folder, fallback: ROOT, variables: variables(pki, options.settings) },
       inputs: new Map(Object.entries(options.inputs ?? {})),
     })
@@ -364,8 +372,12 @@ export function variables(pki: Pki, settings: RunOnTwinOptions['settings'] = {})
     TRANSPORT_KEY_FILE: pki.identities.transport.keyFile,
     SIGNING_KEY_FILE: pki.identities.signing.keyFile,
     SIGNING_CERT_FILE: pki.identities.signing.certificateFile,
-    IDENTITY_RENEWED_CERT_FILE: pki.identities.renewed.certificateFile,
-    IDENTITY_RENEWED_KEY_FILE: pki.identities.renewed.keyFile,
+    ...Object.fromEntries(
+      (['renewed', 'other', 'expired', 'clone'] as const).flatMap((name) => [
+        [`IDENTITY_${name.toUpperCase()}_CERT_FILE`, pki.identities[name].certificateFile],
+        [`IDENTITY_${name.toUpperCase()}_KEY_FILE`, pki.identities[name].keyFile],
+      ]),
+    ),
     RENEWED_SIGNING_KEY_FILE: pki.identities['renewed-signing'].keyFile,
     CA_FILE: pki.caFile,
     ...settings,

@@ -37,6 +37,9 @@ export const COMMANDS = {
       workflow: { value: 'id', about: 'run only this workflow of the named flows' },
       tag: TAG,
       safety: SAFETY,
+      conformance: {
+        about: 'all flows, those of flows/conformance too; on UAT and production what only reads, of class A',
+      },
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       'register-again': { about: 'register although the vault holds a registration of the client' },

@@ -71,8 +71,12 @@ ROLES=${roles.join(' ')}
 TRANSPORT_CERT_FILE=${path(transport.certificateFile)}
 TRANSPORT_KEY_FILE=${path(transport.keyFile)}
 CA_FILE=pki/ca.crt
-IDENTITY_RENEWED_CERT_FILE=pki/renewed.crt
-IDENTITY_RENEWED_KEY_FILE=pki/renewed.key
+${['renewed', 'other', 'expired', 'clone']
+  .map(
+    (name) =>
+      `IDENTITY_${name.toUpperCase()}_CERT_FILE=pki/${name}.crt\nIDENTITY_${name.toUpperCase()}_KEY_FILE=pki/${name}.key`,
+  )
+  .join('\n')}
 
 SIGNING_KEY_FILE=${path(signing.keyFile)}
 SIGNING_KID=${signingKid}

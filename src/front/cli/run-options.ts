@@ -40,6 +40,7 @@ export function selectionOf(invocation: Invocation, program: Program): Typed['se
     tags: listed(invocation, 'tag'),
     safety: listed(invocation, 'safety'),
     effects: listed(invocation, 'effect'),
+    conformance: invocation.has('conformance'),
     folders: foldersOf(program),
   }
 }
