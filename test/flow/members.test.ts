@@ -232,7 +232,7 @@ test('Arazzo 1.1 § Step Object successCriteria: all must hold; without any, a 2
 test('Arazzo 1.1 § Multiple Criteria: one that does not hold fails the step, and the others are judged as well', async () => {
   const { workflows } = await play(
     flowOf(
-      'steps: [{ stepId: a, operationId: status, successCriteria: [{ condition: $statusCode == 1 }, { condition: $statusCode == 200 }, { condition: $method == 2 }] }]',
+      'steps: [{ stepId: a, operationId: status, successCriteria: [{ condition: $method == 1 }, { condition: $statusCode == 200 }, { condition: $method == 2 }] }]',
     ),
   )
 

@@ -338,7 +338,8 @@ function checkedPath(parts: readonly PathPart[]): JsonPath | undefined {
  * and one outside may only be a number, a literal or a name: a server's answer must not rewrite the check on it.
  */
 function resolvedPath(parts: readonly PathPart[], readings: Readings): JsonPath {
-  return filled('a JSONPath', () => parseJsonPath(pathOf(parts, readings)))
+  const text = pathOf(parts, readings)
+  return filled('a JSONPath', () => parseJsonPath(text))
 }
 
 function pathOf(parts: readonly PathPart[], readings: Readings): string {
@@ -347,7 +348,8 @@ function pathOf(parts: readonly PathPart[], readings: Readings): string {
 
 /** Arazzo puts a value into the pattern as it is, so that patterns can be inputs. */
 function resolvedPattern(parts: readonly (string | Expression)[], readings: Readings): Pattern {
-  return filled('a regular expression', () => parsePattern(textOf(parts, readings)))
+  const text = textOf(parts, readings)
+  return filled('a regular expression', () => parsePattern(text))
 }
 
 function textOf(parts: readonly (string | Expression)[], readings: Readings): string {
