@@ -75,19 +75,28 @@ export async function loadIdentity(
  */
 export async function loadSigningCertificate(
   file: string,
-  key: KeyObject,
-  now: Date,
+  { key, now, transport }: { readonly key: KeyObject; readonly now: Date; readonly transport: string | undefined },
 ): Promise<{ readonly record?: IdentityRecord; readonly warnings: readonly string[] }> {
   const { value: certificates, problems } = await attempt(() => loadSigningCertificates(file))
   if (certificates === undefined)
     return {
       warnings: problems.map(({ message, found }) => (found === undefined ? message : `${message}, but ${found}`)),
     }
+  if (isTransport(certificates, transport)) return { warnings: [isTheTransportCertificate(file)] }
   const certificate = certificates.find((one) => one.publicKey.equals(key))
   if (certificate === undefined) return { warnings: [`the certificate in "${file}" is not that of the signing key`] }
   const record = recordOf('signing', certificate, now)
   const expired = record.daysLeft < 0 ? [`the signing certificate ${validity(certificate, now)}`] : []
   return { record, warnings: [...expired, ...expiryWarning(record)] }
+}
+
+/** Whether the first certificate of a file is the one with the SHA-256 `transport`. */
+export function isTransport(certificates: readonly X509Certificate[], transport: string | undefined): boolean {
+  return certificates[0] !== undefined && sha256Of(certificates[0]) === transport
+}
+
+export function isTheTransportCertificate(file: string): string {
+  return `the signing certificate file "${file}" is the transport certificate; name the certificate of the signing key (…-rtssigning)`
 }
 
 /** @throws ToolError IDENTITY_UNREADABLE */

@@ -7,7 +7,7 @@ import { createHash, createPublicKey, type JsonWebKey, type KeyObject, randomByt
 import { isAbsolute, resolve } from 'node:path'
 import { fail, type Problem } from '../record/errors.ts'
 import { Redactor } from '../secret/index.ts'
-import { loadSigningCertificates } from './certificate.ts'
+import { isTheTransportCertificate, isTransport, loadSigningCertificates } from './certificate.ts'
 import { childrenOf, elementAt, TAG } from './der.ts'
 import { materialOf } from './material.ts'
 import { ALGORITHMS, FORMS, misfit, type SigningAlg, type SigningKey } from './signing.ts'
@@ -27,6 +27,8 @@ interface CommandSpec {
   readonly certificateFile?: string | undefined
   /** the public key: JWK or PEM */
   readonly jwk?: string | undefined
+  /** SHA-256 of the transport certificate, which is not the certificate of the key */
+  readonly transport?: string | undefined
   readonly timeoutMs?: number | undefined
 }
 
@@ -52,7 +54,7 @@ export function wordsOf(line: string): readonly string[] | undefined {
   return words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single))
 }
 
-async function publicKeyOf({ certificateFile, jwk }: CommandSpec): Promise<KeyObject> {
+async function publicKeyOf({ certificateFile, jwk, transport }: CommandSpec): Promise<KeyObject> {
   if (jwk !== undefined) {
     try {
       const [block] = materialOf(Buffer.from(jwk)).blocks
@@ -65,7 +67,12 @@ async function publicKeyOf({ certificateFile, jwk }: CommandSpec): Promise<KeyOb
       )
     }
   }
-  if (certificateFile !== undefined) return (await loadSigningCertificates(certificateFile))[0].publicKey
+  if (certificateFile !== undefined) {
+    const certificates = await loadSigningCertificates(certificateFile)
+    if (isTransport(certificates, transport))
+      return fail({ code: 'KEY_UNUSABLE', message: isTheTransportCertificate(certificateFile) })
+    return certificates[0].publicKey
+  }
   return fail({
     code: 'ENV_MISSING',
     message: 'SIGNING_COMMAND is set without the public key that its signatures are verified with',
@@ -142,9 +149,18 @@ function signatureIn(
     INSTEAD.find(([check]) => candidates.some((one) => holds(() => check(bytes, publicKey, one)))) ?? []
   return unusable(`wrote no ${alg} signature of its input that the public key verifies`, {
     expected: `a ${alg} signature over the bytes of its standard input: raw, DER, base64 or hexadecimal`,
-    found: instead ?? `${stdout.length} bytes`,
+    found:
+      instead ?? (candidates.some(({ length }) => length === lengthOf(publicKey)) ? OTHER : `${stdout.length} bytes`),
     hint: 'compare SIGNING_CERT_FILE or SIGNING_JWK with the key that the program uses; docs/environment.md shows the command for openssl',
   })
+}
+
+const OTHER = 'a signature of the right length, made with another key or of other bytes'
+
+/** Of a signature in bytes, as JWS has it. */
+function lengthOf({ asymmetricKeyDetails }: KeyObject): number {
+  const { modulusLength } = asymmetricKeyDetails ?? {}
+  return modulusLength === undefined ? 64 : Math.ceil(modulusLength / 8)
 }
 
 function formsOf(stdout: Buffer): readonly Buffer[] {

@@ -48,8 +48,9 @@ export class Credentials {
     const { signing, renewedSigning } = this.#environment
     const { key: given, kid, passphrase, command, certificateFile, jwk } = use === 'renewed' ? renewedSigning : signing
     if (command !== undefined && kid !== undefined) {
+      const transport = await this.#transport()
       return await this.#once(`${use} signing key ${alg}`, [certificateFile], () =>
-        loadSigningCommand({ command, alg: alg as SigningAlg, kid, certificateFile, jwk }),
+        loadSigningCommand({ command, alg: alg as SigningAlg, kid, certificateFile, jwk, transport }),
       )
     }
     if (given === undefined || kid === undefined) return { value: undefined, problems: [] }
@@ -62,7 +63,13 @@ export class Credentials {
   async signingCertificate(key: SigningKey): Promise<LoadedSigningCertificate | undefined> {
     const { certificateFile } = this.#environment.signing
     if (certificateFile === undefined) return undefined
-    return await loadSigningCertificate(certificateFile, key.publicKey, new Date())
+    const transport = await this.#transport()
+    return await loadSigningCertificate(certificateFile, { key: key.publicKey, now: new Date(), transport })
+  }
+
+  /** SHA-256 of the transport certificate; undefined where there is none that can be read. */
+  async #transport(): Promise<string | undefined> {
+    return (await this.identity('transport', true)).value?.identity.record.sha256
   }
 
   async #once<T>(

@@ -22,6 +22,7 @@ beforeAll(async () => {
   const pem = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' })
   await writeFile(join(folder, 'rsa.key'), pem(rsa))
   await writeFile(join(folder, 'ec.key'), pem(p256))
+  await writeFile(join(folder, 'other.key'), pem(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey))
   // Signs as its arguments say: file of the key, form of the output, hash, padding, length of the salt.
   await writeFile(
     join(folder, 'sign.mjs'),
@@ -45,6 +46,7 @@ const ODD = `const [what] = process.argv.slice(2)
 if (what === 'fails') { process.stderr.write('the card says no\\nAuthorization: Bearer canary0123456789canary\\n' + 'x'.repeat(1000)); process.exitCode = 3 }
 if (what === 'hangs') setInterval(() => {}, 1000)
 if (what === 'floods') process.stdout.write('x'.repeat(100000))
+if (what === 'length') process.stdout.write(Buffer.alloc(256, 7))
 if (what === 'lies') process.stdout.write('c2lnbmF0dXJl')
 `
 
@@ -80,6 +82,8 @@ test.for([
   ['sign.mjs rsa.key raw sha512 pkcs1', 'a signature with sha512'],
   ['sign.mjs rsa.key twice', 'a signature over the hash of the input, hashed twice'],
   ['sign.mjs ec.key base64', expect.stringMatching(/^\d+ bytes$/)],
+  ['sign.mjs other.key base64', 'a signature of the right length, made with another key or of other bytes'],
+  ['odd.mjs length', 'a signature of the right length, made with another key or of other bytes'],
   ['odd.mjs lies', '12 bytes'],
 ] as const)('a signature that the public key does not verify is not used: %s', async ([line, found]) => {
   expect(await problemOf(line)).toMatchObject({

@@ -1,11 +1,12 @@
 /** What a record says of settings, keys, and of what makes its evidence weaker than it looks. */
-import { createPublicKey } from 'node:crypto'
+import { createPublicKey, X509Certificate } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EnvironmentOptions, loadEnvironment } from '../../src/environment/index.ts'
 import { loadSigningCertificate } from '../../src/identity/certificate.ts'
+import { loadSigningCommand } from '../../src/identity/command.ts'
 import { environmentRecord, securityRecord, weaknessWarnings } from '../../src/run/circumstances.ts'
 import { runOnTwin, sharedPki } from '../support/run.ts'
 
@@ -122,7 +123,7 @@ test('the record names the signing key by its thumbprint, and its certificate', 
 })
 
 test.each([
-  ['of another key', 'transport.crt', 'the certificate in "FILE" is not that of the signing key'],
+  ['of another key', 'renewed-signing.crt', 'the certificate in "FILE" is not that of the signing key'],
   ['that is none', 'signing.key', 'signing certificate file "FILE" holds no certificate, but a private key'],
   ['that is not there', 'nowhere.crt', 'signing certificate file "FILE" does not exist'],
 ])('a signing certificate %s is a warning, since the run can do without it', async (_, name, warning) => {
@@ -139,8 +140,28 @@ test('a signing certificate that has expired is a warning with its date', async 
   const key = createPublicKey(await readFile(identities.signing.keyFile, 'utf8'))
   const later = new Date('2099-01-01T00:00:00Z')
 
-  const { record, warnings } = await loadSigningCertificate(identities.signing.certificateFile, key, later)
+  const { record, warnings } = await loadSigningCertificate(identities.signing.certificateFile, {
+    key,
+    now: later,
+    transport: undefined,
+  })
 
   expect(warnings).toEqual([expect.stringMatching(/^the signing certificate expired on \d{4}-\d\d-\d\d$/)])
   expect(record?.daysLeft).toBeLessThan(0)
+})
+
+test('a signing certificate that is the transport certificate is told as such; a program signs for none', async () => {
+  const { identities } = await sharedPki()
+  const { certificateFile, certificate } = identities.transport
+  const transport = new X509Certificate(certificate).fingerprint256.replaceAll(':', '').toLowerCase()
+  const key = createPublicKey(await readFile(identities.signing.keyFile, 'utf8'))
+  const said = `the signing certificate file "${certificateFile}" is the transport certificate; name the certificate of the signing key (…-rtssigning)`
+
+  const { record, warnings } = await loadSigningCertificate(certificateFile, { key, now: new Date(), transport })
+
+  expect([record, warnings]).toEqual([undefined, [said]])
+  const command = { line: 'sign', folder }
+  await expect(
+    loadSigningCommand({ command, alg: 'PS256', kid: 'kid', certificateFile, transport }),
+  ).rejects.toMatchObject({ code: 'KEY_UNUSABLE', message: said })
 })
