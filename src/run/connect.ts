@@ -79,6 +79,15 @@ export function proxyOf(given: Caller['proxy']): ProxySettings | undefined {
   const { httpsProxy = '', noProxy } = given
   if (httpsProxy === '') return { httpsProxy: undefined, noProxy }
   if (proxyUrl(httpsProxy) === undefined) {
+    const scheme = /^socks\w*(?=:\/\/)/i.exec(httpsProxy)?.[0].toLowerCase()
+    if (scheme !== undefined) {
+      fail({
+        code: 'ENV_INVALID',
+        message: `HTTPS_PROXY names a proxy of scheme ${scheme}://, which cannot be used; its value is not shown, since it may hold a password`,
+        expected: 'http:// or https://',
+        hint: 'name an HTTP proxy (one that understands CONNECT), or unset HTTPS_PROXY',
+      })
+    }
     fail({
       code: 'ENV_INVALID',
       message: 'HTTPS_PROXY cannot be used; its value is not shown, since it may hold a password',
