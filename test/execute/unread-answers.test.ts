@@ -43,6 +43,10 @@ const FORMS: readonly (readonly [string, Buffer])[] = [
   ['JSON in UTF-16', whole(Buffer.from(SECRET, 'utf16le'), 'Content-Type: application/json; charset=utf-16\r\n')],
   ['JSON in UTF-16, the other way round', whole(Buffer.from(SECRET, 'utf16le').swap16())],
   ['JSON in UTF-16 with a byte order mark', whole(Buffer.from(`\ufeff${SECRET}`, 'utf16le'))],
+  [
+    'a private key in UTF-16 with a byte order mark',
+    whole(Buffer.from(`\ufeff${JSON.stringify({ kty: 'RSA', d: CANARY })}`, 'utf16le')),
+  ],
   ['JSON in Latin-1', whole(Buffer.from(`{"name":"\u00fc",${SECRET.slice(1)}`, 'latin1'))],
   ['JSON after a byte order mark', whole(`\ufeff${SECRET}`)],
   ['a text in UTF-16', whole(Buffer.from(`client_secret: ${CANARY}`, 'utf16le'), 'Content-Type: text/plain\r\n')],
