@@ -23,6 +23,7 @@ import { type Change, type Effect, isChange, isStronger } from '../record/effect
 import { bugOf, fail, type Problem, ToolError } from '../record/errors.ts'
 import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
+import { LIMITS } from '../record/limits.ts'
 import type { Redactor, Secret } from '../secret/index.ts'
 import type { Answer, Delivery, Outgoing, Received, Transport } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
@@ -426,7 +427,12 @@ export class Call {
       ...(scopes === undefined || except.has('scopes') ? [] : [scopeCheck(scopes)]),
       ...(lifetime === undefined ? [] : [lifetime]),
     ]
-    return { scopes, checks, ...(asked === undefined ? {} : { differences: asked.differences }) }
+    const isShown = scopes !== undefined && scopes.granted.length <= LIMITS.scopes.value
+    return {
+      scopes: isShown ? scopes : undefined,
+      checks,
+      ...(asked === undefined ? {} : { differences: asked.differences }),
+    }
   }
 
   #redacted(problem: Problem): Problem {

@@ -124,8 +124,8 @@ export function refusalCheck(refused: boolean, found: string, step: Step): Check
 
 export function scopeCheck({ requested, granted, missing, unrequested }: ScopeDifference): CheckRecord {
   const differences = [
-    ...(missing.length > 0 ? [`without ${missing.join(' ')}`] : []),
-    ...(unrequested.length > 0 ? [`with ${unrequested.join(' ')}`] : []),
+    ...(missing.length > 0 ? [`without ${named(missing)}`] : []),
+    ...(unrequested.length > 0 ? [`with ${named(unrequested)}`] : []),
   ]
   return {
     id: 'scopes',
@@ -137,6 +137,13 @@ export function scopeCheck({ requested, granted, missing, unrequested }: ScopeDi
     expected: `the ${requested.length} that were asked for`,
     actual: differences.length === 0 ? `the same ${granted.length}` : `${granted.length}, ${differences.join(', ')}`,
   }
+}
+
+const MOST_NAMED = 20
+
+function named(scopes: readonly string[]): string {
+  const beyond = scopes.length - MOST_NAMED
+  return `${scopes.slice(0, MOST_NAMED).join(' ')}${beyond > 0 ? ` and ${beyond} more` : ''}`
 }
 
 function scopesOf(body: unknown): string[] | undefined {

@@ -20,7 +20,7 @@ export const LIMITS = {
     of: 'JSON in an answer: objects and lists within each other',
     beyond: TOO_LARGE,
   },
-  jsonItems: { value: 250_000, unit: 'members and elements', of: 'JSON in an answer', beyond: TOO_LARGE },
+  jsonItems: { value: 50_000, unit: 'members and elements', of: 'JSON in an answer', beyond: TOO_LARGE },
   bodyBytes: {
     value: 10 * 1024 * 1024,
     unit: 'bytes',
@@ -28,11 +28,15 @@ export const LIMITS = {
     beyond: TOO_LARGE,
   },
   shownBody: {
-    ...{ value: 1024 * 1024, unit: 'bytes', of: 'a body whose text stands in the record' },
+    ...{ value: 256 * 1024, unit: 'bytes', of: 'a body whose text stands in the record' },
     beyond: 'its size stands there alone; it is judged as any other',
   },
   recordedBody: {
     ...{ value: 64 * 1024, unit: 'characters', of: 'a body in the record' },
     beyond: 'its beginning stands in the record, with its size and that it was cut',
+  },
+  scopes: {
+    ...{ value: 1000, unit: 'scopes', of: 'an answer whose scopes stand in the record one by one' },
+    beyond: 'the check of scopes tells how many there are, and the first of them',
   },
 } as const satisfies Readonly<Record<string, Limit>>

@@ -5,10 +5,10 @@ import { slotsIn } from './texts.ts'
 /** Levels of data: no answer of these servers has a fifth of them. */
 export const DEEPEST = 128
 /** Characters of JSON in a text that are read as data. */
-const LONGEST_JSON = 1024 * 1024
+const LONGEST_JSON = 256 * 1024
 
 /** Characters of texts that are searched in one request or answer. */
-export const MOST_SEARCHED = 1024 * 1024
+export const MOST_SEARCHED = 256 * 1024
 
 /** What is searched for secrets together. */
 export interface Search {

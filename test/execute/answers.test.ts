@@ -131,7 +131,7 @@ test.for<[string, Buffer, string]>([
   [
     'a million elements',
     whole(`[${'1,'.repeat(1_000_000)}1]`),
-    'TOO_LARGE: the answer of "<host>" is JSON of more than 250000 members and elements',
+    'TOO_LARGE: the answer of "<host>" is JSON of more than 50000 members and elements',
   ],
   [
     'a number beyond all measure',

@@ -29,8 +29,8 @@ export function judgeValue(schema: Schema, value: unknown, root: unknown): Judge
 }
 
 const MOST_VIOLATIONS = 50
-/** Applications of a keyword: seconds of work, and more than an answer within the limits needs. */
-const MOST_STEPS = 5_000_000
+/** Applications of a keyword: about a second of work, and more than an answer within the limits needs. */
+const MOST_STEPS = 1_000_000
 /** Instructions of compiled patterns times UTF-16 units of the texts they are tried on. */
 const MOST_PATTERN_WORK = 100_000_000
 /** Schemas within each other; the stack holds several times as many. */
