@@ -1,6 +1,6 @@
 /**
- * Text of servers and files, written so that it is read as text: by a terminal, a CI system's log, XML, HTML, Markdown. Every
- * printer takes its functions from here.
+ * Text of servers and files, written so that it is read as text: by a terminal, a CI system's log, XML, HTML, Markdown, a shell
+ * and dotenv. Every printer takes its functions from here.
  */
 
 /** What steers a terminal or changes how the rest of a line reads: control, format and separator characters, lone halves. */
@@ -34,9 +34,9 @@ export function coloured(text: string): string {
   )
 }
 
-/** JSON that a terminal may show: valid, and printable throughout. */
-export function json(value: unknown): string {
-  const text = JSON.stringify(value, null, 2)
+/** JSON that a terminal may show: valid, and printable throughout. `indent` 0 makes one line of it. */
+export function json(value: unknown, indent = 2): string {
+  const text = JSON.stringify(value, null, indent)
   return text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, inHex).replace(IN_LINE, marked)
 }
 
@@ -105,6 +105,18 @@ export function markdownCode(text: string, longest: number): string {
   const fence = '`'.repeat(row + 1)
   const pad = row > 0 || shown === '' ? ' ' : ''
   return `${fence}${pad}${shown}${pad}${fence}`
+}
+
+/** What stands in single quotes in a .env file and in a shell, as it is. */
+const QUOTABLE = /^[^'\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]*$/u
+
+/**
+ * A value as dotenv and a POSIX shell both read it back: as it is where a shell finds nothing in it to expand or to run, else
+ * in single quotes. Undefined where there is no such form: for a quote, a line break, and what cannot be seen.
+ */
+export function dotenv(value: string): string | undefined {
+  if (/^[\w:/.%@+,-]*$/.test(value)) return value
+  return QUOTABLE.test(value) ? `'${value}'` : undefined
 }
 
 function inOneLine(text: string): string {

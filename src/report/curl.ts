@@ -3,6 +3,7 @@
  * which the user sets before running it.
  */
 import { identitySetting } from '../identity/settings.ts'
+import { oneLine } from '../record/foreign.ts'
 import type { Exchange } from '../record/index.ts'
 import { readJson, writeJson } from '../record/json.ts'
 
@@ -21,7 +22,7 @@ export function curl(
     ...bodyOf(body, isForm(headers)),
   ]
   const cut = body.truncated
-    ? `# the body is cut; it had ${body.bytes} bytes, sha256 ${body.sha256 ?? 'not kept'}\n`
+    ? `# the body is cut; it had ${body.bytes} bytes, sha256 ${oneLine(body.sha256 ?? 'not kept')}\n`
     : ''
   return `${cut}${lines.join(' \\\n  ')}`
 }

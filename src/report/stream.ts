@@ -1,8 +1,10 @@
 /** The events of a run as JSON lines for other programs (`--json`). Their values are redacted before they come here. */
 import type { Problem } from '../record/errors.ts'
+import { json } from '../record/foreign.ts'
 import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 
 export type StreamEvent =
+  | { readonly type: 'dry-run'; readonly workflows: readonly unknown[] }
   | {
       readonly type: 'run-started'
       readonly environment: string
@@ -42,5 +44,5 @@ export type StreamEvent =
     }
 
 export function jsonLine(event: StreamEvent): string {
-  return `${JSON.stringify(event)}\n`
+  return `${json(event, 0)}\n`
 }

@@ -1,6 +1,7 @@
 /** Exports of a vault: encrypted under a passphrase, or in clear as dotenv and Postman have them. Pure. */
 import { decryptWithPassphrase, encryptWithPassphrase, type Undecryptable } from '../identity/jwt.ts'
 import { fail } from '../record/errors.ts'
+import { dotenv } from '../record/foreign.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import type { Secret } from '../secret/index.ts'
 import { isObject, jsonValue } from './answer.ts'
@@ -82,13 +83,13 @@ const UNOPENED: Readonly<Record<Undecryptable, readonly [is: string, hint: strin
   'other-key': ['does not open with this passphrase', 'check the passphrase; a file that was changed looks the same'],
 }
 
-/** Single quotes keep everything as it is, in a shell too; there is no way to write a quote or a line break that both read. */
 function quoted(name: string, value: string): string {
-  if (/^[\w:/.%~?&=+-]*$/.test(value)) return value
-  if (!/['\r\n]/.test(value)) return `'${value}'`
-  return fail({
-    code: 'USAGE',
-    message: `the server's ${name} holds a quote or a line break, which no .env file carries safely`,
-    hint: 'export it with --format postman, or encrypted',
-  })
+  return (
+    dotenv(value) ??
+    fail({
+      code: 'USAGE',
+      message: `the server's ${name} holds a quote, a line break or a character that cannot be seen, which no .env file carries safely`,
+      hint: 'export it with --format postman, or encrypted',
+    })
+  )
 }

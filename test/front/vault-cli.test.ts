@@ -169,7 +169,7 @@ test('variables in clear are exported only on request, and imported from Postman
   })
   expect(await type('export --format=dotenv --reveal', { isTerminal: true })).toEqual({
     code: 0,
-    written: `CLIENT_ID=${CLIENT_ID}\nREGISTRATION_ACCESS_TOKEN=token-1\nREGISTRATION_CLIENT_URI=${URI}\n`,
+    written: `CLIENT_ID=${CLIENT_ID}\nREGISTRATION_ACCESS_TOKEN=token-1\nREGISTRATION_CLIENT_URI='${URI}'\n`,
   })
   for (const format of ['dotenv', 'postman']) {
     await type(`export --format=${format} --reveal --out=${format}.txt`)
@@ -314,7 +314,8 @@ test('a token that a shell would run is not written as a line of a .env file', a
   await register(vault, "it's$(touch owned)")
 
   expect((await thrown(type('export --format=dotenv --reveal', { isTerminal: true }))).problems[0]).toMatchObject({
-    message: "the server's registration_access_token holds a quote or a line break, which no .env file carries safely",
+    message:
+      "the server's registration_access_token holds a quote, a line break or a character that cannot be seen, which no .env file carries safely",
     hint: 'export it with --format postman, or encrypted',
   })
 })

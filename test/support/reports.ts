@@ -268,7 +268,7 @@ export function hostileRecord(text = HOSTILE): RunRecord {
 }
 
 const KEPT =
-  /^(recordVersion|runId|status|level|standing|verdict|class|counterparty|sent|effect|startedAt|notBefore|notAfter|validTo|sha256|code)$/
+  /^(recordVersion|runId|number|status|level|standing|verdict|class|counterparty|sent|effect|startedAt|notBefore|notAfter|validTo|sha256|code)$/
 
 /** The value with the hostile text in each of its texts that servers and files may choose. */
 export function spoilt(value: unknown, hostile: string, name = ''): unknown {

@@ -57,7 +57,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
 }
 
 /** Exit code: 0 where nothing is left, else the worst of what went wrong; 3 where something is still left or open. */
-async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
+export async function cleanUp(flags: Pick<Invocation, 'has' | 'texts'>, io: CleanupIo): Promise<number> {
   const asJson = flags.has('json')
   const write = (text: string) => (asJson ? undefined : io.write(lines(text)))
   const { vault } = io

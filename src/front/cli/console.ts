@@ -80,7 +80,7 @@ export class Console {
         duration(head.durationMs),
       ].join(' · ')}`,
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
-      `record  ${file}`,
+      `record  ${this.#out.plain(file)}`,
     )
     const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
     if (who.length > 0) this.#out.line(`run by  ${who.join(' · ')}`)
@@ -105,7 +105,7 @@ export class Console {
   /** The messages to Thredd in full; of a run on the twin, where nothing is sent to Thredd, only the path of their file. */
   #messages({ messagesToThredd: messages = [], environment }: RecordHead, file: string): void {
     if (messages.length === 0) return
-    this.#out.line(`message ${file.replace(/[^/\\]*$/, MESSAGE_FILE)}`)
+    this.#out.line(`message ${this.#out.plain(file.replace(/[^/\\]*$/, MESSAGE_FILE))}`)
     if (environment.class === 'mock') return
     for (const { text } of messages) {
       this.#out.line('', `${this.#out.paint('cyan', 'send this to Thredd')}`, '')
@@ -206,7 +206,7 @@ export class Console {
     const all = count(checks.length, 'check')
     const parts = [
       `${this.#out.plain(request.method).padEnd(6)} ${response?.status ?? '---'}`,
-      (URL.parse(request.url)?.host ?? '').padEnd(this.#hostWidth),
+      this.#out.plain(URL.parse(request.url)?.host ?? '').padEnd(this.#hostWidth),
       duration(timing.totalMs),
       checks.length === 0 ? '' : passed === checks.length ? all : `${passed} of ${all}`,
     ]

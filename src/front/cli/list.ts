@@ -104,7 +104,7 @@ export function nameOf({ flow, workflowId }: WorkflowOverview): string {
 
 export function labelled(label: string, text: string, indent: number, width: number): string[] {
   const rest = ' '.repeat(indent + width)
-  return wrapped(text, rest, `${' '.repeat(indent)}${label.padEnd(width)}`)
+  return wrapped(text, rest, `${' '.repeat(indent)}${oneLine(label).padEnd(width)}`)
 }
 
 /** Wraps each paragraph of a text anew. A word that is too long for a line, such as an address, stays whole. */

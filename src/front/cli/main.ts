@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { projectFolder } from '../../environment/project.ts'
 import { ToolError } from '../../record/errors.ts'
+import { lines } from '../../record/foreign.ts'
 import { textIfReadable } from '../../record/regular-file.ts'
 import { versionOf } from '../provenance.ts'
 import { parseCommandLine } from './arguments.ts'
@@ -25,7 +26,7 @@ export async function main(root: string): Promise<void> {
       process.exitCode = error.exitCode
     } else {
       const text = error instanceof Error ? error.stack : String(error)
-      program.warn(`This is a bug; please report it.\n${text}\n`)
+      program.warn(lines(`This is a bug; please report it.\n${text}\n`))
       process.exitCode = 70
     }
   }

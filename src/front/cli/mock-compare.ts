@@ -206,7 +206,10 @@ function openInput({ name, source, value }: WorkflowRecord['inputs'][number]): r
 }
 
 /** Without a line break in what came from servers. */
-function comparisonText({ runId, counterparty }: RunRecord, { differences, switches, left }: Comparison): string {
+export function comparisonText(
+  { runId, counterparty }: Pick<RunRecord, 'runId' | 'counterparty'>,
+  { differences, switches, left }: Comparison,
+): string {
   const server = counterparty === 'network' ? 'the server' : 'the twin of that run'
   if (differences.length === 0) return `run ${runId}: the twin answers like ${server} wherever both were asked\n`
   const lines = [...Map.groupBy(differences, ({ step }) => step)].flatMap(([step, those]) => [

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Pki, RunningTwin, SeededApplication } from '../../../mocks/index.ts'
+import { fail } from '../../record/errors.ts'
+import { dotenv } from '../../record/foreign.ts'
 import { replaceFile } from '../../record/replace-file.ts'
 
 export const CURL_FILE = 'curl.sh'
@@ -63,10 +65,10 @@ ENV_CLASS=mock
 
 ${servers.map(([source, url]) => `SERVER_${source}=${url}`).join('\n')}
 
-CLIENT_ID=${claims.client_id}
+CLIENT_ID=${written(claims.client_id)}
 ORG_ID=${claims.org_id}
 SOFTWARE_ID=${claims.software_id}
-ROLES=${roles.join(' ')}
+ROLES=${written(roles.join(' '))}
 
 TRANSPORT_CERT_FILE=${path(transport.certificateFile)}
 TRANSPORT_KEY_FILE=${path(transport.keyFile)}
@@ -86,6 +88,18 @@ EXPECTED_TOKEN_ISSUER=${running.publish(AUTHORIZATION.replace('.mtls', ''))}
 VAULT_DIR=vault
 SACRIFICIAL_CLIENT=true
 `
+}
+
+/** A value of the seed file as the environment file has it. */
+function written(value: string): string {
+  return (
+    dotenv(value) ??
+    fail({
+      code: 'USAGE',
+      message: `no environment file can hold the value "${value}" of the seed`,
+      expected: 'a value without quotes, line breaks and characters that cannot be seen',
+    })
+  )
 }
 
 /** The documented calls as shell commands, each using what the one before has answered. */

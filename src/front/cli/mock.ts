@@ -25,6 +25,7 @@ import {
   switchesOf,
 } from '../../../mocks/index.ts'
 import { fail } from '../../record/errors.ts'
+import { oneLine } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { readTextFile } from '../../record/regular-file.ts'
 import { replaceFile } from '../../record/replace-file.ts'
@@ -145,7 +146,7 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
         // Addresses as documented, but for the port where it is not the usual one.
         publish: port === 443 ? String : (url) => withPort(url, port),
         stateFile: options.stateFile,
-        onRequest: (entry) => io.write(`${line(entry)}\n`),
+        onRequest: (entry) => io.write(`${requestLine(entry)}\n`),
       }),
     )
     return { running, pki }
@@ -168,10 +169,10 @@ function switchesIn(file: string | undefined, settings: readonly string[] = []):
 }
 
 /** A request as one line: time, status, request, certificate and the twin's decision. A log entry holds no secret. */
-function line({ time, method, url, certificate, status, decision }: LogEntry): string {
+export function requestLine({ time, method, url, certificate, status, decision }: LogEntry): string {
   const common = /CN=([^,]+)/.exec(certificate)?.[1]
   const who = common === undefined ? 'no certificate' : `CN=${common}`
-  return `${time.slice(11, 19)} ${status === 0 ? '---' : status} ${method} ${url} [${who}] ${decision}`
+  return oneLine(`${time.slice(11, 19)} ${status === 0 ? '---' : status} ${method} ${url} [${who}] ${decision}`)
 }
 
 function greeting({
@@ -200,7 +201,7 @@ function greeting({
   lines.push(`the documented calls with curl: ${join(folder, CURL_FILE)}; for Postman: ${join(folder, POSTMAN_FILE)}`)
   for (const fault of faults) lines.push(`fault: ${fault}`)
   if (admin !== undefined) lines.push(`admin: ${admin.origin} with "Authorization: Bearer ${admin.token}"`)
-  return lines.join('\n')
+  return lines.map(oneLine).join('\n')
 }
 
 function withPort(url: string, port: number): string {

@@ -56,7 +56,7 @@ function printWorkflow(
     out.line(
       '',
       `  ${out.paint('bold', out.plain(stepId))}  identity ${out.plain(identity)}`,
-      `    ${method} ${out.plain(url)}`,
+      `    ${out.plain(method)} ${out.plain(url)}`,
     )
     for (const [name, value] of headers) out.line(`    ${out.plain(name)}: ${out.plain(value)}`)
     if (body !== undefined) out.line(...indent(body, 4).map((line) => out.plain(line)))

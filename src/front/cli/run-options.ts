@@ -1,7 +1,7 @@
 /** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
-import { oneLine } from '../../record/foreign.ts'
+import { line } from '../../record/foreign.ts'
 import type { Caller, Question, Typed } from '../../run/index.ts'
 import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
@@ -110,7 +110,7 @@ async function askClientId(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
-  program.warn(`${what} would change a live client on "${environment}":\n  ${oneLine(clientId)}\n`)
+  program.warn(line`${what} would change a live client on "${environment}":\n  ${clientId}\n`)
   return await typedClientId(program, signal)
 }
 

@@ -48,7 +48,7 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
   try {
     const request = await resolve(typed(invocation, program))
     if (invocation.has('dry-run')) {
-      write(`${JSON.stringify({ type: 'dry-run', ...(await rehearse(request, caller)) })}\n`)
+      stream({ type: 'dry-run', ...(await rehearse(request, caller)) })
       return 0
     }
     const { head, file } = await run(request, { ...caller, onEvent: (event) => stream(streamed(event)) })

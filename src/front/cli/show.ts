@@ -57,7 +57,7 @@ function writeStep(step: StepDetails, out: Printer, indentation: number): void {
   const note = about.filter(Boolean).join(' · ')
   out.line(`${' '.repeat(indentation)}${number} ${out.paint('bold', name)}  ${out.paint('dim', note)}`.trimEnd())
   if (description !== undefined) out.line(...wrapped(description, ' '.repeat(inner)))
-  if (step.workflowId === undefined) out.line(`${' '.repeat(inner)}${step.method} ${oneLine(step.url)}`)
+  if (step.workflowId === undefined) out.line(`${' '.repeat(inner)}${oneLine(step.method)} ${oneLine(step.url)}`)
   else {
     const where = step.file === undefined ? '' : ` of ${out.relative(step.file)}`
     out.line(...wrapped(`runs workflow ${step.workflowId}${where}`, ' '.repeat(inner)))
@@ -96,8 +96,8 @@ function writeInputs(inputs: readonly InputDetails[], out: Printer): void {
   out.line('', out.paint('bold', '  inputs'))
   const width = Math.max(...inputs.map(({ name }) => name.length))
   const sources = Math.max(...inputs.map(({ source }) => source.length))
-  for (const { name: written, source, value, required, description } of inputs) {
-    const [name, text] = [oneLine(written), oneLine(textOf(value))]
+  for (const { name: written, source: from, value, required, description } of inputs) {
+    const [name, source, text] = [written, from, textOf(value)].map(oneLine) as [string, string, string]
     const head = `  ${required ? '*' : ' '} ${name.padEnd(width)}  ${out.paint('dim', source.padEnd(sources))}`
     const fits = width + sources + text.length + 8 <= COLUMNS
     out.line(`${head}${fits ? `  ${text}` : ''}`.trimEnd())

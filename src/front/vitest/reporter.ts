@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { relative, resolve } from 'node:path'
 import type { TestModule } from 'vitest/node'
+import { line, oneLine } from '../../record/foreign.ts'
 import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
 import { noticeOf } from '../../report/notice.ts'
@@ -36,13 +37,13 @@ export async function report(
     // The workers have already searched their records for secrets, which are not known here.
     const artifacts = await createArtifacts(resolve(root, out), folder, {
       redactor: new Redactor(randomBytes(32)),
-      warn: log,
+      warn: (text) => log(oneLine(text)),
     })
     const { workflows, ...head } = record
     const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
     const notices = workflows.flatMap((workflow) => noticeOf(workflow, head.environment) ?? [])
-    for (const notice of new Set(notices)) log(`  next ${notice}`)
-    log(`${name}: ${head.verdict}, ${relative(root, file)}`)
+    for (const notice of new Set(notices)) log(line`  next ${notice}`)
+    log(line`${name}: ${head.verdict}, ${relative(root, file)}`)
   }
 }
 

@@ -12,7 +12,7 @@ import type { Environment } from '../../environment/index.ts'
 import type { RunEvent } from '../../execute/index.ts'
 import { effectOf, type Selected } from '../../guard/confirmation.ts'
 import { CODES, type ErrorCode, type Problem, render, type SourceLocation, ToolError } from '../../record/errors.ts'
-import { lines } from '../../record/foreign.ts'
+import { lines, oneLine } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { errorBeyondSteps, type RunRecord, type StepRecord } from '../../record/index.ts'
 import { type Finding, findingsOf, headlineOf, textOf } from '../../report/findings.ts'
@@ -94,11 +94,11 @@ export class FlowTests {
   step(workflowId: string, stepId: string): (context: TestContext) => Promise<void> {
     return async (context) => {
       const because = this.#notRun.get(workflowId) ?? this.#notRunByDefault
-      if (because !== undefined) context.skip(because)
+      if (because !== undefined) context.skip(oneLine(because))
       context.signal.addEventListener('abort', this.#interrupt)
       const finished = this.#finished(workflowId, stepId).promise
       const early = await Promise.race([finished, this.#running?.then(() => undefined)])
-      if (early?.status === 'skipped') context.skip(early.because)
+      if (early?.status === 'skipped') context.skip(oneLine(early.because ?? ''))
       if (early?.status === 'passed') return await annotate(early, this.#settings, context)
       // Waits for the end of the run: until then a later answer may show that a text of this step is secret.
       const step = stepsOf(await this.#running, workflowId).find((one) => one.stepId === stepId)
@@ -202,7 +202,7 @@ function stepsOf(record: RunRecord | undefined, workflowId: string): readonly St
 /** Annotates a test that passes with the rules of level "should" that do not hold. */
 async function annotate(step: StepRecord, settings: Settings, context: TestContext): Promise<void> {
   for (const finding of findingsIn(step, settings))
-    if (finding.standing === 'warn') await context.annotate(headlineOf(finding), 'warning')
+    if (finding.standing === 'warn') await context.annotate(oneLine(headlineOf(finding)), 'warning')
 }
 
 /** One error for each finding, at its place in the flow file. */
@@ -211,7 +211,7 @@ function failureOf(step: StepRecord, settings: Settings): Error {
   return new AggregateError(
     found.map((finding) => {
       const begin = finding.standing === 'inconclusive' && isInconclusive(finding.about) ? 'inconclusive: ' : ''
-      return located(`${begin}${lines(textOf(finding))}`, finding.at ?? step.at, settings, step.stepId)
+      return located(`${begin}${textOf(finding)}`, finding.at ?? step.at, settings, step.stepId)
     }),
   )
 }
@@ -243,9 +243,9 @@ type AnyProblem = Omit<Problem, 'code'> & { readonly code: string }
 
 /** An error whose stack is the line in the flow file, so that editors and vitest show it. */
 function located(message: string, at: SourceLocation | undefined, { folder, root }: Settings, where = 'flow'): Error {
-  const error = new Error(message)
+  const error = new Error(lines(message))
   error.name = 'FlowError'
-  error.stack = `${error.name}: ${message}`
+  error.stack = `${error.name}: ${error.message}`
   if (at === undefined) return error
   const file = [folder, root].map((one) => resolve(one, at.file)).find(existsSync) ?? at.file
   error.stack += `\n    at ${where} (${file}:${at.line}:${at.column})`
