@@ -8,6 +8,7 @@ import { basename, resolve } from 'node:path'
 import { parse } from 'dotenv'
 import { decodeText } from '../identity/bytes.ts'
 import { fail, nearest, type Problem } from '../record/errors.ts'
+import { FILE_LIMITS } from '../record/limits.ts'
 import { readRegularFile, whyUnread } from '../record/regular-file.ts'
 
 export interface EnvironmentFile {
@@ -52,7 +53,7 @@ export function variablesOf(text: string): Readonly<Record<string, string>> {
 }
 
 /** In bytes. */
-const LARGEST = 1024 * 1024
+const LARGEST = FILE_LIMITS.environmentBytes.value
 
 /** Throws ToolError ENV_FILE where it cannot be read. */
 export async function readEnvironmentFile(file: string): Promise<EnvironmentFile> {

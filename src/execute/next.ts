@@ -4,13 +4,15 @@ import { judge } from '../flow/expression/criterion.ts'
 import type { Context } from '../flow/expression/expression.ts'
 import type { Action, Step } from '../flow/index.ts'
 import type { StepRecord } from '../record/index.ts'
+import { FILE_LIMITS } from '../record/limits.ts'
+import { httpDate } from '../record/time.ts'
 import type { ParsedAnswer } from './answer.ts'
 import type { Outcome } from './call.ts'
 
 export type FollowUp = Exclude<Action, { type: 'retry' }>
 
 /** A server cannot make us wait longer than this before a retry. */
-const LONGEST_WAIT_MS = 120_000
+const LONGEST_WAIT_MS = FILE_LIMITS.retryWait.value
 
 /** The first action that applies. A retry that is used up or would do harm gives way to the next (Arazzo 1.1 retryLimit). */
 export function nextAction(
@@ -73,6 +75,6 @@ function retryAfterMs(answer: ParsedAnswer | undefined, now: Date): number | und
   const value = answer?.headers.find(([name]) => name.toLowerCase() === 'retry-after')?.[1]
   if (value === undefined) return undefined
   if (/^\d+$/.test(value)) return Number(value) * 1000
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime())
+  const date = httpDate(value)
+  return date === undefined ? undefined : Math.max(0, date - now.getTime())
 }

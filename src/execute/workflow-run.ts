@@ -16,6 +16,7 @@ import {
 } from '../plan/index.ts'
 import { fail, type Problem } from '../record/errors.ts'
 import type { Exchange, StepRecord } from '../record/index.ts'
+import { FILE_LIMITS } from '../record/limits.ts'
 import { Call, contextOf, type Outcome, type Ports, problemOf, type Readable, redactedProblem } from './call.ts'
 import { casesCheck, runCases, sumOf } from './cases.ts'
 import { Deadline } from './deadline.ts'
@@ -28,11 +29,11 @@ import { WORDS } from './statuses.ts'
 import { notRun, round, skippedIfNothingToUndo, withHint } from './step-record.ts'
 
 /** More steps than any sensible flow takes: an endless loop ends here. */
-export const STEP_BUDGET = 1000
+export const STEP_BUDGET = FILE_LIMITS.steps.value
 /** How many workflows may run within each other. */
-const DEEPEST = 32
+const DEEPEST = FILE_LIMITS.nestedWorkflows.value
 /** How long the steps marked `finally` may take together once the run is interrupted. */
-const LAST_STEPS_MS = 30_000
+const LAST_STEPS_MS = FILE_LIMITS.lastSteps.value
 
 /** What all the workflows share that run within each other, and the place of this one among them. */
 interface Shared {

@@ -1,4 +1,7 @@
-/** What an answer may be at most, so that one is judged in little time whatever a server sends. docs/limits.md is printed from it. */
+/**
+ * What an answer, a flow and an environment may be at most, so that each is read and judged in little time whatever a server or
+ * a file holds. docs/limits.md is printed from it.
+ */
 
 export interface Limit {
   readonly value: number
@@ -38,5 +41,86 @@ export const LIMITS = {
   scopes: {
     ...{ value: 1000, unit: 'scopes', of: 'an answer whose scopes stand in the record one by one' },
     beyond: 'the check of scopes tells how many there are, and the first of them',
+  },
+} as const satisfies Readonly<Record<string, Limit>>
+
+const REFUSED = 'the flow is refused with its place; nothing is sent'
+const UNKNOWN = 'the step does not go by it, and the record says why'
+const NOT_JUDGED = 'it is not judged, and the reason stands in the record'
+
+/** Of flow files, API descriptions, environment files, and what a flow may ask for. */
+export const FILE_LIMITS = {
+  environmentBytes: {
+    ...{ value: 1024 * 1024, unit: 'bytes', of: 'an environment file' },
+    beyond: 'it is refused; nothing is sent',
+  },
+  flowCharacters: {
+    ...{ value: 4 * 1024 * 1024, unit: 'characters', of: 'a flow or an API description' },
+    beyond: 'it is refused; nothing is sent',
+  },
+  flowValues: {
+    ...{ value: 50_000, unit: 'values', of: 'a flow: objects, lists, texts and numbers, counted once for each alias' },
+    beyond: REFUSED,
+  },
+  yamlDepth: {
+    ...{ value: 100, unit: 'levels', of: 'a flow or an API description: objects and lists within each other' },
+    beyond: REFUSED,
+  },
+  yamlAliases: {
+    ...{ value: 100, unit: 'times', of: 'how often the aliases of a YAML file may multiply it' },
+    beyond: REFUSED,
+  },
+  flowProblems: {
+    ...{ value: 200, unit: 'mistakes', of: 'the structure of a flow, each said with its place' },
+    beyond: 'reading ends there',
+  },
+  documents: {
+    ...{ value: 200, unit: 'files', of: 'a folder that is searched for a document by its `$self`' },
+    beyond: 'those after them are not looked at',
+  },
+  expressionCharacters: { value: 8 * 1024, unit: 'characters', of: 'an expression', beyond: REFUSED },
+  templateCharacters: { value: 1024 * 1024, unit: 'characters', of: 'a text with expressions in it', beyond: REFUSED },
+  conditionCharacters: { value: 8 * 1024, unit: 'characters', of: 'a condition', beyond: REFUSED },
+  conditionDepth: { value: 64, unit: 'levels', of: 'a condition: parentheses and negations', beyond: REFUSED },
+  jsonPathCharacters: { value: 8 * 1024, unit: 'characters', of: 'a JSONPath query', beyond: REFUSED },
+  jsonPathParts: {
+    ...{ value: 256, unit: 'parts', of: 'a JSONPath query: segments, selectors, brackets and operators' },
+    beyond: REFUSED,
+  },
+  jsonPathLevels: { value: 100, unit: 'levels', of: 'a value that a JSONPath query is applied to', beyond: UNKNOWN },
+  jsonPathVisits: { value: 10_000_000, unit: 'nodes', of: 'what one JSONPath query visits', beyond: UNKNOWN },
+  patternCharacters: { value: 2_000, unit: 'characters', of: 'a regular expression', beyond: REFUSED },
+  patternInstructions: {
+    ...{ value: 100_000, unit: 'instructions', of: 'all regular expressions of a flow, compiled' },
+    beyond: REFUSED,
+  },
+  patternWork: {
+    ...{ value: 100_000_000, unit: 'instructions times characters', of: 'the patterns that are tried on one answer' },
+    beyond: NOT_JUDGED,
+  },
+  schemaSteps: {
+    ...{ value: 1_000_000, unit: 'keywords', of: 'what a schema judges of one answer' },
+    beyond: NOT_JUDGED,
+  },
+  schemaDepth: { value: 1_000, unit: 'schemas', of: 'schemas within each other in one answer', beyond: NOT_JUDGED },
+  violations: {
+    ...{ value: 50, unit: 'violations', of: 'one answer, each said with its place' },
+    beyond: 'their number is said',
+  },
+  steps: {
+    ...{ value: 1000, unit: 'steps', of: 'one workflow with those that it runs, each repetition counted' },
+    beyond: 'the workflow ends with `STEP_BUDGET`, and its steps marked `finally` run',
+  },
+  nestedWorkflows: {
+    ...{ value: 32, unit: 'workflows', of: 'workflows that run within each other' },
+    beyond: 'it ends with `STEP_BUDGET`',
+  },
+  retryWait: {
+    ...{ value: 120_000, unit: 'ms', of: 'the wait before a retry, whatever the server or the flow asks for' },
+    beyond: 'the retry goes out then',
+  },
+  lastSteps: {
+    ...{ value: 30_000, unit: 'ms', of: 'the steps marked `finally` together, once the run is interrupted' },
+    beyond: 'they end too',
   },
 } as const satisfies Readonly<Record<string, Limit>>

@@ -1,5 +1,6 @@
 /** How the clock of a server differs from that of this machine, by the Date header of an answer. Pure. */
 import type { Exchange } from '../record/index.ts'
+import { httpDate } from '../record/time.ts'
 
 /** With a larger difference, a server may refuse a fresh assertion: it seems issued in the future, or expired. In seconds. */
 export const MOST_OFFSET_SECONDS = 5
@@ -10,8 +11,8 @@ export const MOST_OFFSET_SECONDS = 5
  */
 export function clockOffsetOf({ response, timing }: Exchange): number | undefined {
   const header = (wanted: string) => response?.headers.find(([name]) => name.toLowerCase() === wanted)?.[1]
-  const date = Date.parse(header('date') ?? '')
-  if (Number.isNaN(date) || header('age') !== undefined) return undefined
+  const date = httpDate(header('date') ?? '')
+  if (date === undefined || header('age') !== undefined) return undefined
   const answered = Date.parse(timing.startedAt) + (timing.connectMs ?? 0) + (timing.firstByteMs ?? timing.totalMs)
   return (date + 500 - answered) / 1000
 }

@@ -8,7 +8,7 @@ import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { EXITS } from '../../src/front/cli/help.ts'
 import { identitySettings } from '../../src/identity/settings.ts'
 import { CODES } from '../../src/record/errors.ts'
-import { LIMITS, type Limit } from '../../src/record/limits.ts'
+import { FILE_LIMITS, LIMITS, type Limit } from '../../src/record/limits.ts'
 import { RULES as REDACTION_RULES } from '../../src/secret/shapes.ts'
 import { ENDINGS_THAT_STAY, LAST_WORDS, NO_SLOTS, PLACES, SCHEMES, WHOLE_NAMES } from '../../src/secret/slots.ts'
 
@@ -120,14 +120,18 @@ function errorsPage(): string {
 }
 
 function limitsPage(): string {
-  const limits: readonly Limit[] = Object.values(LIMITS)
+  const tableOf = (limits: Readonly<Record<string, Limit>>) =>
+    table(
+      ['limit', 'of', 'beyond it'],
+      Object.values(limits).map(({ value, unit, of, beyond }) => [`${value.toLocaleString('en')} ${unit}`, of, beyond]),
+    )
   return page('Limits', 'src/record/limits.ts', [
     'An answer is judged in little time whatever a server sends. Beyond a limit the run goes on as after any other failure: ' +
       'steps marked `finally` run, and the record is written.',
-    table(
-      ['limit', 'of', 'beyond it'],
-      limits.map(({ value, unit, of, beyond }) => [`${value.toLocaleString('en')} ${unit}`, of, beyond]),
-    ),
+    tableOf(LIMITS),
+    '## Flows and environments',
+    'What a file holds is bounded before anything is sent, and what a flow asks for while it runs.',
+    tableOf(FILE_LIMITS),
     '## Not done',
     'A cookie that a server sets is not sent back: each call stands alone. Behind a load balancer that wants its cookie on the ' +
       'next call, use an address that leads to one server. HTTP/2 is not spoken, redirects are not followed, and TLS sessions ' +

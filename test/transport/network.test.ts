@@ -341,6 +341,13 @@ const WAITS: readonly (readonly [string | undefined, number, number])[] = [
   // A server cannot make us wait for a day.
   ['86400', 5, 120_000],
   ['Fri, 02 Jan 2099 03:04:05 GMT', 5, 120_000],
+  ['9'.repeat(400), 5, 120_000],
+  // No form that RFC 9110 has: as if the header were absent.
+  ['-5', 5, 5000],
+  ['1.5', 5, 5000],
+  ['1e9', 5, 5000],
+  ['Fri, 02 Jan 275761 03:04:05 GMT', 5, 5000],
+  ['Fri, 99 Jan 2026 03:04:05 GMT', 5, 5000],
 ]
 
 test.for(WAITS)('after Retry-After %s, and %i s in the flow, the wait is %i ms, and a stop ends it', async (row) => {

@@ -8,6 +8,7 @@ import { readdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type Problem, ToolError } from '../../record/errors.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { textIfReadable } from '../../record/regular-file.ts'
 import { type Document, type Path, readFlowDocument } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
@@ -145,7 +146,7 @@ class Library {
 }
 
 /** More documents than a set has; limits the search. */
-const MOST_FILES = 200
+const MOST_FILES = FILE_LIMITS.documents.value
 const SELF = /^\s*["']?\$self["']?\s*:\s*["']?([a-z][a-z0-9+.-]*:[^\s"',}]+)/im
 
 async function identitiesIn(folder: string): Promise<ReadonlyMap<string, string>> {

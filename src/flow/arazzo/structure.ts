@@ -6,6 +6,7 @@
 import { DECLARED_EFFECTS } from '../../record/effect.ts'
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
 import { writeJson } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
@@ -302,9 +303,9 @@ export const X_DCR = {
 } as const satisfies Record<string, Members>
 
 /** More mistakes than a person reads at once; reading stops here. */
-const MOST_PROBLEMS = 200
+const MOST_PROBLEMS = FILE_LIMITS.flowProblems.value
 /** Instructions of all regular expressions of a document; compiling them takes less than a second. */
-export const MOST_INSTRUCTIONS = 100_000
+export const MOST_INSTRUCTIONS = FILE_LIMITS.patternInstructions.value
 
 export class Reader {
   readonly document: Document

@@ -18,6 +18,7 @@ import {
 } from 'yaml'
 import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '../../record/errors.ts'
 import { exactNumber } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 
 export type Path = readonly (string | number)[]
@@ -35,13 +36,13 @@ export interface Document {
 }
 
 /** Larger than any hand-written flow or API description; limits hostile files. */
-const LARGEST = 4 * 1024 * 1024
+const LARGEST = FILE_LIMITS.flowCharacters.value
 /** Aliases may not multiply the document ("billion laughs"). */
-const MOST_ALIASES = 100
+const MOST_ALIASES = FILE_LIMITS.yamlAliases.value
 /** Deepest nesting of objects and lists, so that code that reads a document may recurse. */
-const DEEPEST = 100
+const DEEPEST = FILE_LIMITS.yamlDepth.value
 /** Most objects, lists and other values in a flow, counted once for each alias; ten times the count in a long flow. */
-const MOST_VALUES = 50_000
+const MOST_VALUES = FILE_LIMITS.flowValues.value
 const TWICE = 'not valid YAML: a member occurs twice in one object'
 const TOO_DEEP = `the file is nested more than ${DEEPEST} levels deep`
 

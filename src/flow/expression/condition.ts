@@ -4,9 +4,10 @@
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
 import { exactNumber } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { clip, type Expression, ExpressionError, own, quote, scanExpression } from './expression.ts'
 
-const MAX_DEPTH = 64
+const MAX_DEPTH = FILE_LIMITS.conditionDepth.value
 const MAX_CHAIN = 8
 
 export type SimpleNode =

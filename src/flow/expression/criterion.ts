@@ -4,6 +4,7 @@
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
 import { writeJson } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { dereference, evaluateSimple, exactly, kindOf, parseSimple, type SimpleNode } from './condition.ts'
 import {
   asText,
@@ -23,7 +24,7 @@ import { type ExpressionType, selectorKind, within } from './selector.ts'
 import { type Terms, termsOfPath, termsOfPattern, termsOfSimple } from './terms.ts'
 
 /** UTF-16 units of a condition as written. */
-const MAX_CONDITION = 8 * 1024
+const MAX_CONDITION = FILE_LIMITS.conditionCharacters.value
 /** A longer value is described in a report, not shown. Never shortened: the redaction would not recognise half a secret. */
 const MAX_SHOWN = 2_000
 

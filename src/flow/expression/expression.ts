@@ -6,11 +6,12 @@
  */
 import { nearest } from '../../record/errors.ts'
 import { writeJson } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 
 /** UTF-16 units; far longer than any expression a person writes. Limits every scan below. */
-const MAX_EXPRESSION = 8 * 1024
+const MAX_EXPRESSION = FILE_LIMITS.expressionCharacters.value
 /** UTF-16 units of a string that may hold embedded expressions, a payload at most. */
-const MAX_TEMPLATE = 1024 * 1024
+const MAX_TEMPLATE = FILE_LIMITS.templateCharacters.value
 
 interface Mistake {
   readonly message: string

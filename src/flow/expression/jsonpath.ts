@@ -16,6 +16,7 @@ import {
 } from 'json-p3'
 import { nearest } from '../../record/errors.ts'
 import { exactNumber } from '../../record/json.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { clip, ExpressionError, quote, tooLong } from './expression.ts'
 import { MAX_WORK, type Pattern, parsePattern } from './pattern.ts'
 
@@ -25,13 +26,13 @@ const { FilterSelector } = jsonpath.selectors
 type Filter = jsonpath.expressions.FilterExpression
 
 /** UTF-16 units of a query. */
-const MAX_PATH = 8 * 1024
+const MAX_PATH = FILE_LIMITS.jsonPathCharacters.value
 /** Segments, selectors, brackets and operators of a query; limits every recursion over a query. */
-const MAX_PARTS = 256
+const MAX_PARTS = FILE_LIMITS.jsonPathParts.value
 /** Levels of arrays and objects in a value; limits every recursion over a value. */
-const MAX_LEVELS = 100
+const MAX_LEVELS = FILE_LIMITS.jsonPathLevels.value
 /** Nodes one query may visit, at most a few seconds. */
-const MAX_VISITS = 10_000_000
+const MAX_VISITS = FILE_LIMITS.jsonPathVisits.value
 
 export interface JsonPath {
   /** instructions of the patterns in it */

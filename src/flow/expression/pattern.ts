@@ -4,12 +4,13 @@
  * @see [RE2 syntax](https://github.com/google/re2/wiki/Syntax)
  */
 import { RE2JS, RE2JSSyntaxException } from 're2js'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { clip, ExpressionError, quote, tooLong } from './expression.ts'
 
 /** UTF-16 units of a pattern: with every repetition written out it still compiles in well under a second. */
-const MAX_PATTERN = 2_000
+const MAX_PATTERN = FILE_LIMITS.patternCharacters.value
 /** Instructions of the compiled pattern times UTF-16 units of the text, about two seconds. */
-export const MAX_WORK = 100_000_000
+export const MAX_WORK = FILE_LIMITS.patternWork.value
 
 export interface Pattern {
   /** Whether the pattern is found in the text. Throws ExpressionError where a limit is reached. */

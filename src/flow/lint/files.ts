@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { nearest, type Problem } from '../../record/errors.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { textIfReadable } from '../../record/regular-file.ts'
 
 export interface Located {
@@ -48,7 +49,7 @@ export async function locate(words: readonly string[], folders: readonly string[
 const DEEPEST = 32
 const MOST_FILES = 50_000
 /** A flow is not longer; the same bound as for reading one. */
-const LARGEST = 4 * 1024 * 1024
+const LARGEST = FILE_LIMITS.flowCharacters.value
 
 /** Symbolic links to folders, hidden folders and installed packages are passed over. */
 async function flowsBelow(folder: string): Promise<string[]> {

@@ -2,6 +2,8 @@
  * Judges a value by a JSON Schema (2020-12) of a description or an input. Never throws: a keyword that cannot be read or run
  * is not judged, which is neither a pass nor a failure. The work for one value is bounded.
  */
+
+import { FILE_LIMITS } from '../../record/limits.ts'
 import type { Pattern } from '../expression/pattern.ts'
 import { JUDGES } from './judges.ts'
 import { type Answer, type Application, describe, type Judging, type Place, type Spot } from './judging.ts'
@@ -28,13 +30,13 @@ export function judgeValue(schema: Schema, value: unknown, root: unknown): Judge
   return new Session().judge(schemasOf(root).read(schema, []), value)
 }
 
-const MOST_VIOLATIONS = 50
+const MOST_VIOLATIONS = FILE_LIMITS.violations.value
 /** Applications of a keyword: about a second of work, and more than an answer within the limits needs. */
-const MOST_STEPS = 1_000_000
+const MOST_STEPS = FILE_LIMITS.schemaSteps.value
 /** Instructions of compiled patterns times UTF-16 units of the texts they are tried on. */
-const MOST_PATTERN_WORK = 100_000_000
+const MOST_PATTERN_WORK = FILE_LIMITS.patternWork.value
 /** Schemas within each other; the stack holds several times as many. */
-const DEEPEST = 1_000
+const DEEPEST = FILE_LIMITS.schemaDepth.value
 
 /** The judging of one value. */
 class Session implements Judging {
