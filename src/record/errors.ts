@@ -183,11 +183,12 @@ export function worstExit(codes: Iterable<number>): number {
 
 /**
  * A problem as a compiler would print it, for a terminal: title, file:line:column, the source line with a caret, expected, found, hint.
- * `source` is the text of the file that `problem.at` points into, if the caller has it.
+ * `source` is the text of the file that `problem.at` points into, if the caller has it; its line is cut to `columns`.
  */
 export function render(
   problem: Omit<Problem, 'code'> & { readonly code: string; readonly level?: 'error' | 'warning' | 'hint' },
   source?: string,
+  columns = Number.POSITIVE_INFINITY,
 ): string {
   const lines = [`${problem.level ?? 'error'}[${problem.code}]: ${oneLine(problem.message)}`]
   const { at } = problem
@@ -197,7 +198,8 @@ export function render(
     const text = written === undefined ? undefined : oneLine(written)
     if (text !== undefined) {
       const gutter = ' '.repeat(String(at.line).length)
-      const { line, caret } = excerpt(text, at.column)
+      const widest = Math.min(WIDEST, Math.max(20, columns - gutter.length - 5))
+      const { line, caret } = excerpt(text, at.column, widest)
       lines.push(`${gutter} |`, `${at.line} | ${line}`, `${gutter} | ${caret}`)
     }
   }
@@ -211,13 +213,13 @@ export function render(
 const WIDEST = 160
 
 /** The line, and the caret for the line below it. The indent keeps its tabs, so that the caret stands at the right place. */
-function excerpt(text: string, column: number): { line: string; caret: string } {
-  const start = text.length <= WIDEST ? 0 : Math.max(0, Math.min(column - WIDEST / 2, text.length - WIDEST))
+function excerpt(text: string, column: number, widest: number): { line: string; caret: string } {
+  const start = text.length <= widest ? 0 : Math.max(0, Math.min(column - Math.floor(widest / 2), text.length - widest))
   const before = start === 0 ? '' : '…'
-  const after = start + WIDEST >= text.length ? '' : '…'
+  const after = start + widest >= text.length ? '' : '…'
   const indent = before + text.slice(start, column - 1)
   return {
-    line: `${before}${text.slice(start, start + WIDEST)}${after}`,
+    line: `${before}${text.slice(start, start + widest)}${after}`,
     caret: `${indent.replace(/[^\t]/g, ' ')}^`,
   }
 }

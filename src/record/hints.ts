@@ -133,6 +133,29 @@ export function commandsFor(flags: readonly string[]): Command {
   }
 }
 
+/** One word of a command as it is printed: `shellWord`, or a placeholder. */
+const WORD = String.raw`(?:'(?:[^']|'\\'')*'|[\w@%+=:,./<>-]*[\w@%+=/<>-])`
+/** Longest first, so that none is found as the beginning of another. */
+const PRINTED = new RegExp(
+  Object.values(HINTS)
+    .map(({ words }) =>
+      words
+        .split(' ')
+        .map((word) =>
+          word === '<env>' ? `(?: (?:--env|--server) ${WORD})*` : ` ${/^</.test(word) ? `(?!-)${WORD}` : word}`,
+        ),
+    )
+    .map((words) => `thredd${words.join('')}`)
+    .toSorted((one, other) => other.length - one.length)
+    .join('|'),
+  'g',
+)
+
+/** The commands of this table that a text tells a person to run. */
+export function commandsIn(text: string): readonly string[] {
+  return [...text.matchAll(PRINTED)].map(([command]) => command)
+}
+
 /** A text as one word of a POSIX shell; a placeholder stays as it is. */
 export function shellWord(text: string): string {
   return /^(?:[\w@%+=:,./-]+|<\w+>)$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`

@@ -19,15 +19,24 @@ import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
 import { printGiven, printOrder, printPreview, printWaiting } from './preview.ts'
 import { duration, indent, type Printable, Printer, type Screen } from './printer.ts'
+import { REAL_TICKER, SignOfLife, type Ticker } from './sign-of-life.ts'
+import { columnsOf } from './wrap.ts'
 
 interface ConsoleOptions extends Screen {
   /** show each exchange */
   readonly verbose?: boolean
+  /** what a step that takes long is timed with */
+  readonly ticker?: Ticker
 }
 
 export function consoleOn(stream: NodeJS.WriteStream, { here }: Pick<Program, 'here'>, verbose = false): Console {
   return new Console({ stream, write: (text) => void stream.write(text), here, verbose })
 }
+
+/** How wide columns of the table of steps are, with the gap before them. */
+const METHOD_AND_STATUS = 2 + 'DELETE 204'.length
+const DURATION = 2 + '59.9 s'.length
+const CHECKS = 2 + '10 checks'.length
 
 const NO_COUNTS = { workflows: 0, steps: 0, checks: 0, fail: 0, warn: 0 } as const
 
@@ -36,6 +45,8 @@ export class Console {
   readonly #verbose: boolean
   #stepWidth = 0
   #hostWidth = 0
+  /** columns of the table of steps that the screen has room for */
+  #shows = { host: true, duration: true }
   /** the commands of hints, with the environment of the run */
   #command: Command = commandsFor([])
   #class: RecordHead['environment']['class'] = 'mock'
@@ -46,10 +57,25 @@ export class Console {
   /** of the workflows that have ended */
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
   #mutualTls = new MutualTls()
+  readonly #signOfLife: SignOfLife
 
-  constructor({ verbose = false, ...screen }: ConsoleOptions) {
-    this.#out = new Printer(screen)
+  constructor({ verbose = false, ticker = REAL_TICKER, ...screen }: ConsoleOptions) {
+    const { write, stream } = screen
+    const columns = columnsOf(stream)
+    this.#signOfLife = new SignOfLife({ ...ticker, write, columns: Number.isFinite(columns) ? columns : undefined })
+    this.#out = new Printer({
+      ...screen,
+      write: (text) => {
+        this.#signOfLife.clear()
+        write(text)
+      },
+    })
     this.#verbose = verbose
+  }
+
+  /** Nothing more is printed. */
+  [Symbol.dispose](): void {
+    this.#signOfLife.stop()
   }
 
   show(event: RunEvent | PreparedEvent | GivenEvent): void {
@@ -57,6 +83,7 @@ export class Console {
     else if (event.type === 'given') this.#given(event.given)
     else if (event.type === 'workflow-started') this.#started(event)
     else if (event.type === 'registration-kept') this.#kept = event
+    else if (event.type === 'step-started') this.#signOfLife.started(event.stepId)
     else if (event.type === 'step-finished') this.#step(event.step)
     else if (event.type === 'retry') this.#retry(event)
     else if (event.type === 'workflow-finished') this.#workflow(event.workflow)
@@ -64,6 +91,7 @@ export class Console {
 
   /** `file` is the path of the record. */
   summary(head: RecordHead, file: string): void {
+    this.#signOfLife.stop()
     const { workflows, steps, checks, fail, warn } = this.#counts
     const late = head.warnings.slice(this.#warningsShown)
     if (late.length > 0) this.#out.line('')
@@ -146,6 +174,11 @@ export class Console {
     const rows = rowsOf(planned)
     this.#stepWidth = Math.max(0, ...rows.map(({ id }) => id.length))
     this.#hostWidth = Math.max(0, ...rows.map(({ host }) => host.length))
+    const without = 4 + this.#stepWidth + METHOD_AND_STATUS + CHECKS
+    this.#shows = {
+      duration: without + DURATION <= this.#out.columns,
+      host: without + DURATION + 2 + this.#hostWidth <= this.#out.columns,
+    }
     this.#out.line(
       '',
       `${this.#out.paint('bold', this.#out.plain(workflow.workflowId))}  ${this.#out.plain(workflow.summary ?? '')}`,
@@ -153,6 +186,7 @@ export class Console {
   }
 
   #step(step: StepRecord): void {
+    this.#signOfLife.finished(step.stepId)
     this.#stepLine(step)
     this.#keptLines()
     this.#scopes(step.scopes)
@@ -204,10 +238,11 @@ export class Console {
   #callFacts({ checks }: StepRecord, { request, response, timing }: Exchange): string {
     const passed = checks.filter((check) => check.status === 'pass').length
     const all = count(checks.length, 'check')
+    const shown = this.#shows
     const parts = [
       `${this.#out.plain(request.method).padEnd(6)} ${response?.status ?? '---'}`,
-      this.#out.plain(URL.parse(request.url)?.host ?? '').padEnd(this.#hostWidth),
-      duration(timing.totalMs),
+      shown.host ? this.#out.plain(URL.parse(request.url)?.host ?? '').padEnd(this.#hostWidth) : '',
+      shown.duration ? duration(timing.totalMs) : '',
       checks.length === 0 ? '' : passed === checks.length ? all : `${passed} of ${all}`,
     ]
     return parts.filter((part) => part !== '').join('  ')
@@ -231,6 +266,7 @@ export class Console {
   }
 
   #workflow(workflow: WorkflowRecord): void {
+    this.#signOfLife.stop()
     const checks = workflow.steps.flatMap((step) => step.checks)
     const number = (status: CheckRecord['status']) => checks.filter((check) => check.status === status).length
     this.#counts = {

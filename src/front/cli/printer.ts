@@ -3,6 +3,7 @@ import { sep } from 'node:path'
 import { styleText } from 'node:util'
 import { render } from '../../record/errors.ts'
 import { coloured, oneLine } from '../../record/foreign.ts'
+import { columnsOf, wrapped } from './wrap.ts'
 
 export interface Screen {
   readonly write: (text: string) => void
@@ -22,8 +23,20 @@ export class Printer {
     this.#screen = screen
   }
 
+  /** Infinity where lines have no end. */
+  get columns(): number {
+    return columnsOf(this.#screen.stream)
+  }
+
   line(...lines: readonly string[]): void {
-    if (lines.length > 0) this.#screen.write(`${coloured(lines.join('\n'))}\n`)
+    if (lines.length === 0) return
+    const text = coloured(lines.join('\n'))
+    this.#screen.write(
+      `${text
+        .split('\n')
+        .flatMap((one) => wrapped(one, this.columns))
+        .join('\n')}\n`,
+    )
   }
 
   paint(style: Style, text: string): string {
@@ -46,7 +59,7 @@ export class Printer {
     const { at, ...more } = problem
     const texts = Object.entries(more).map(([member, text]) => [member, text && this.relative(text)])
     const place = at && { ...at, file: this.relative(at.file) }
-    return render({ ...problem, ...Object.fromEntries(texts), at: place }, source)
+    return render({ ...problem, ...Object.fromEntries(texts), at: place }, source, this.columns)
   }
 
   warnings(warnings: readonly string[]): void {

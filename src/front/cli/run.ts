@@ -21,7 +21,7 @@ export async function performRun(invocation: Invocation, program: Program): Prom
 
 async function runOnScreen(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
   const { stdout, here, variables, write } = program
-  const out = consoleOn(stdout, program, invocation.has('verbose'))
+  using out = consoleOn(stdout, program, invocation.has('verbose'))
   const request = await resolve(typed(invocation, program))
   if (invocation.has('dry-run')) {
     out.preview(await rehearse(request, caller))
