@@ -47,6 +47,7 @@ const ON_TWIN: ReadonlySet<string> = new Set([
   'run register --input scopes=cards.read,pin.read',
   'run ./my-flow.arazzo.yaml',
   'run <name>',
+  'run --conformance',
   'run --dry-run',
   'run --help',
   'show register',

@@ -113,7 +113,8 @@ function unreachable({ fields, steps }: WorkflowView, { root }: View, findings: 
   }
 }
 
-const HTTP = /https?:\/\/([^\s/?#'"{}\\:]+)/
+/** Of a pattern, such as https://[^/]+, nothing. */
+const HTTP = /https?:\/\/(\[[\da-fA-F:.]+\]|[^\s/?#'"{}\\:[\]]+)/
 /** Names that the registries reserve for samples, and this machine. */
 const NOBODY = /(?:^|\.)(?:example(?:\.(?:com|org|net))?|invalid|test|localhost)$|^127\.|^\[?::1/
 /** Client metadata that the client itself decides (RFC 7591 section 2). */
