@@ -85,7 +85,11 @@ export const VARIABLES = {
   },
   ORG_ID: { shape: text, about: "the organisation's id in Thredd CA (Postman: org_id)" },
   SOFTWARE_ID: { shape: text, about: "the application's id in Thredd CA (Postman: ssa_id)" },
-  ROLES: { shape: list, about: 'the roles of the application in Thredd CA' },
+  ROLES: {
+    shape: list,
+    about:
+      'the roles of the application in Thredd CA; on UAT and production a registration asks for the scopes that they cover, where SCOPES and --input scopes say nothing',
+  },
   SIGNING_KEY_FILE: {
     shape: path,
     about: 'private key of the signing certificate: PEM (PKCS#8, PKCS#1, SEC 1), DER, JWK, or one of these in base64',

@@ -1,5 +1,6 @@
 /** The source of each input's value: --input, the environment, the vault, a minted assertion, or the schema's default. */
 import type { Environment, ValueOrigin } from '../environment/index.ts'
+import type { Given } from '../flow/arazzo/given.ts'
 import { type Condition, judge } from '../flow/expression/criterion.ts'
 import type { Context } from '../flow/expression/expression.ts'
 import type { Input, Workflow } from '../flow/index.ts'
@@ -34,6 +35,9 @@ const VAULT_MEMBERS: readonly string[] = [
   'registration_client_uri',
 ] satisfies VaultMember[]
 
+/** The origin of scopes that nobody has given. */
+export const OF_ROLES: ValueOrigin = { label: 'ROLES' }
+
 export interface PlanOptions {
   /** `--input name=value` */
   readonly inputs: ReadonlyMap<string, string>
@@ -41,6 +45,8 @@ export interface PlanOptions {
   readonly registered: boolean
   /** by the name of the input, x5t#S256 of the certificate whose tokens carry it (RFC 8705 §3.1) */
   readonly thumbprints?: ReadonlyMap<string, string> | undefined
+  /** what the roles of the application cover, with those that a workflow is given; undefined where the default of the flow holds */
+  readonly scopesOfRoles?: ((given: readonly Given[]) => readonly string[] | undefined) | undefined
 }
 
 export function planInputs(
@@ -108,6 +114,8 @@ function planInput(
     const assertions = planAssertions(input, { workflow, environment, context, problems })
     return { kind: 'minted', assertions, secret: true, origin: { label: 'minted' } }
   }
+  const ofRoles = input.isOfRoles ? options.scopesOfRoles?.(workflow.given) : undefined
+  if (ofRoles !== undefined) return valued(input, ofRoles, input.secret, OF_ROLES)
   if (input.default !== undefined)
     return { kind: 'value', value: input.default, secret: input.secret, origin: { label: 'default' } }
   if (input.required) problems.add(input.name.toUpperCase(), missing(input, environment))

@@ -47,6 +47,17 @@ export async function readRoles(folders: readonly string[]): Promise<readonly Ro
   })
 }
 
+/** The names in the value of ROLES; undefined where it is not set. */
+export function rolesIn(setting: unknown): readonly string[] | undefined {
+  return typeof setting === 'string' ? setting.split(/[\s,]+/).filter((role) => role !== '') : undefined
+}
+
+/** All that the roles cover, in the order of the alphabet; undefined where the catalogue says it of none of them. */
+export function scopesOf(roles: readonly string[], catalogue: readonly Role[]): readonly string[] | undefined {
+  const scopes = catalogue.filter(({ name }) => roles.includes(name)).flatMap((role) => role.scopes)
+  return scopes.length === 0 ? undefined : [...new Set(scopes)].toSorted()
+}
+
 function textOf(file: string): string {
   try {
     return readTextFile(file)

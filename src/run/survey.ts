@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import { GIVEN } from '../flow/arazzo/given.ts'
+import { GIVEN, rolesWith } from '../flow/arazzo/given.ts'
 import { runsOf, withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
 import type { Selected } from '../guard/confirmation.ts'
@@ -17,7 +17,8 @@ import {
 } from '../guard/given.ts'
 import type { SigningKey } from '../identity/signing.ts'
 import { identityOf } from '../plan/identity.ts'
-import { keyId, type Plan, signingNeeds, tryPlan } from '../plan/index.ts'
+import { keyId, type Plan, type PlanOptions, signingNeeds, tryPlan } from '../plan/index.ts'
+import { readRoles, rolesIn, scopesOf } from '../plan/roles.ts'
 import { attempt, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
 import { type Credentials, type LoadedIdentity, type LoadedSigningCertificate, thumbprintOf } from './credentials.ts'
@@ -73,7 +74,9 @@ export async function survey(selection: readonly Selected[], situation: Situatio
   const certificates = await readIdentities(all, environment, credentials)
   const authorities = await credentials.authorities()
   const thumbprints = await thumbprintsOf(environment, certificates.identities, credentials)
-  const planned = planBoth(selection, makers.value ?? [], thumbprints, situation)
+  const scopesOfRoles = await attempt(() => scopesToAskFor(situation))
+  const known = { thumbprints, scopesOfRoles: scopesOfRoles.value }
+  const planned = planBoth(selection, makers.value ?? [], known, situation)
   const { signing, problems: ofKey } = await readSigning(all, planned.uses, credentials)
   const unmet = await notRenewed(workflows, situation)
   const isOfUnmet = unmet.size === 0 ? () => false : ({ what }: Obstacle) => /RENEWED|certificate renewed/.test(what)
@@ -89,6 +92,7 @@ export async function survey(selection: readonly Selected[], situation: Situatio
       ...obstacles('vault', vault.problems),
       ...obstacles('CA_FILE', authorities.problems),
       ...obstacles('set-up on the twin', makers.problems),
+      ...obstacles('the catalogue of roles', scopesOfRoles.problems),
       // What is missing of something that a workflow waits for is part of why it waits.
       ...planned.problems.filter((one) => !isOfUnmet(one)),
       ...certificates.problems,
@@ -183,13 +187,13 @@ async function setUpFlows(workflows: readonly Workflow[], { twinMakesGiven, fold
 function planBoth(
   selection: readonly Selected[],
   setUpFlows: readonly Selected[],
-  thumbprints: ReadonlyMap<string, string>,
+  known: Pick<PlanOptions, 'thumbprints' | 'scopesOfRoles'>,
   { environment, inputs, vault, twinMakesGiven }: Situation,
 ) {
   // Whether a registration that is given can be had is asked apart, and only once.
   const isGiven = selection.some(({ workflow }) => workflow.given.includes('registration'))
   const registered = isGiven || vault.registration !== undefined || vault.problems.length > 0
-  const main = tryPlan(selection, environment, { inputs, registered, thumbprints })
+  const main = tryPlan(selection, environment, { inputs, registered, ...known })
   const setUp = tryPlan(setUpFlows, environment, { inputs: openInputs(inputs, setUpFlows), registered: false })
   const problems = new Map([...setUp.problems, ...main.problems])
   return {
@@ -198,6 +202,14 @@ function planBoth(
     uses: new Map([...main.plan.signing, ...setUp.plan.signing]),
     problems: [...problems].map(([what, problem]) => ({ what: what.replace(/^identity /, 'certificate '), problem })),
   }
+}
+
+/** On class mock the flows ask for what their pages document, whatever the roles. */
+async function scopesToAskFor({ environment, folders }: Situation): Promise<PlanOptions['scopesOfRoles']> {
+  const roles = environment.class === 'mock' ? undefined : rolesIn(environment.setting('roles')?.value)
+  if (roles === undefined) return undefined
+  const catalogue = await readRoles(folders)
+  return (given) => scopesOf(rolesWith(given, roles), catalogue)
 }
 
 /** The inputs of a run that say whose client it is; for the others the set-up has values of its own. */

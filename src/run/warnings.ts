@@ -3,7 +3,7 @@ import type { Environment } from '../environment/index.ts'
 import { rolesWith } from '../flow/arazzo/given.ts'
 import { type Selected, updateWarnings } from '../guard/confirmation.ts'
 import type { Plan } from '../plan/index.ts'
-import { type Role, type ScopeRequest, scopeWarnings } from '../plan/roles.ts'
+import { type Role, rolesIn, type ScopeRequest, scopeWarnings } from '../plan/roles.ts'
 import { preview, scopesAskedBy } from './preview.ts'
 import type { Survey } from './survey.ts'
 import type { VaultState } from './vault-state.ts'
@@ -34,8 +34,7 @@ export function scopeRequestsOf(
   plan: Plan,
   { environment, twinMakesGiven }: { readonly environment: Environment; readonly twinMakesGiven: boolean },
 ): readonly ScopeRequest[] {
-  const setting = environment.setting('roles')?.value
-  const roles = typeof setting === 'string' ? setting.split(/[\s,]+/).filter((role) => role !== '') : undefined
+  const roles = rolesIn(environment.setting('roles')?.value)
   return preview(plan, '').flatMap(({ workflowId, steps }): ScopeRequest[] => {
     const scopes = [...new Set(steps.flatMap(scopesAskedBy))]
     if (scopes.length === 0) return []

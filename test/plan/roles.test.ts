@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import documented from '../../fixtures/roles/roles.json' with { type: 'json' }
 import samples from '../../fixtures/thredd/role-scopes.json' with { type: 'json' }
-import { readRoles, scopeWarnings } from '../../src/plan/roles.ts'
+import { type Role, readRoles, scopesOf, scopeWarnings } from '../../src/plan/roles.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { ROOT, runOnTwin } from '../support/run.ts'
 
@@ -110,4 +110,14 @@ test('the catalogue holds what the pages print, and marks the rest as inferred',
   )
   const known = new Set(samples.scopes.map(({ scope }) => scope))
   expect(documented.roles.flatMap(({ scopes }) => scopes).filter((scope) => !known.has(scope))).toEqual([])
+})
+
+test('the scopes of roles are those that the catalogue has of them, each once', () => {
+  expect(scopesOf(['bulk-cards', 'eds', 'nobody'], documented.roles as readonly Role[])).toEqual([
+    'bulkcard.read',
+    'bulkcard.write',
+    'eds.read',
+    'eds.write',
+  ])
+  expect(scopesOf(['nobody'], documented.roles as readonly Role[])).toBeUndefined()
 })

@@ -91,6 +91,7 @@ function extend(scope: Scope, name: string, path: Path): void {
     secret: input.secret || mint !== undefined,
     mint: mint ?? input.mint,
     when: when ?? input.when,
+    isOfRoles: extension.default === 'roles' || input.isOfRoles,
   })
 }
 

@@ -67,6 +67,8 @@ export interface Input {
   readonly secret: boolean
   readonly description?: string | undefined
   readonly default?: unknown | undefined
+  /** on named hosts the scopes that the roles of the application cover come before the default */
+  readonly isOfRoles?: boolean | undefined
   readonly mint?: Mint | undefined
   /** the input has a value only while this holds */
   readonly when?: Condition | undefined

@@ -299,6 +299,12 @@ export const X_DCR = {
     },
     lifetimeSeconds: { type: 'integer', least: 1, about: 'Default: 300.' },
     when: { type: 'string', about: 'A simple condition; while it does not hold the input has no value.' },
+    default: {
+      type: 'string',
+      oneOf: ['roles'],
+      about:
+        'roles: on UAT and production the scopes that the roles of ROLES cover (fixtures/roles/roles.json) come before the default of the schema.',
+    },
   },
 } as const satisfies Record<string, Members>
 

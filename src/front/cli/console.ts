@@ -1,5 +1,6 @@
 /** What a person sees while a run goes on: each event of the run as lines of text, and a summary at its end. */
 import type { RunEvent } from '../../execute/index.ts'
+import { OF_ROLES, plainValue } from '../../plan/index.ts'
 import { type Command, commandsFor } from '../../record/hints.ts'
 import {
   type CheckRecord,
@@ -183,6 +184,13 @@ export class Console {
       '',
       `${this.#out.paint('bold', this.#out.plain(workflow.workflowId))}  ${this.#out.plain(workflow.summary ?? '')}`,
     )
+    for (const [name, input] of planned.inputs) {
+      const value = plainValue(input)
+      if (input.origin === OF_ROLES && Array.isArray(value))
+        this.#out.line(
+          this.#out.paint('dim', `  ${this.#out.plain(name)} of ROLES: ${this.#out.plain(value.join(' '))}`),
+        )
+    }
   }
 
   #step(step: StepRecord): void {
