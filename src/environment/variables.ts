@@ -164,6 +164,10 @@ export const VARIABLES = {
     default: 'acp',
     about: 'form of the DCR PUT body: like the POST with client_id, or RFC 7592',
   },
+  X_REGION: {
+    shape: oneOf('0', '1', '2'),
+    about: 'X-Region of calls to the API Hub: 0 default, 1 EMEA, 2 APAC; where it is not set, 0',
+  },
   EXPECTED_TOKEN_ISSUER: { shape: text, about: 'iss of the API access tokens; it differs from the discovery issuer' },
   SACRIFICIAL_CLIENT: {
     shape: oneOf('true', 'false'),
