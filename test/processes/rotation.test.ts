@@ -1,4 +1,7 @@
 /** The rotation flows on named hosts: they begin only with another key than before, and say no more than what they tried. */
+import { execFile, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { performHook } from '../../mocks/index.ts'
 import { type Person, person } from '../support/person.ts'
@@ -24,6 +27,17 @@ function list({ network: { twin, pki } }: Person): void {
   const key = { use: 'sig', certificate: signing.certificate, kid: pki.renewedSigningKid }
   performHook(twin.state, 'list-certificate', key)
   performHook(twin.state, 'list-certificate', { use: 'tls', certificate: renewed.certificate })
+}
+
+/** Another certificate of the current transport key; nothing is sent, so it may be self-signed. */
+async function certifiedAgain({ cli, network: { pki } }: Person): Promise<string> {
+  const { keyFile } = pki.identities.transport
+  const { stdout } = await promisify(execFile)('openssl', [
+    ...['req', '-x509', '-key', keyFile, '-subj', '/CN=renewed', '-days', '30'],
+    ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+  ])
+  await cli.write('certified-again.crt', stdout)
+  return join(cli.folder, 'certified-again.crt')
 }
 
 /** What is set for the run, and why nothing was rotated. */
@@ -59,17 +73,42 @@ const NOTHING: readonly (readonly [
 test.each(NOTHING)('with %s nothing was rotated, nothing is sent, and exit 3', async (_, flow, set, because) => {
   const who = await person()
   await who.thredd('run', 'register')
+  await expectNothing(who, { flow, set: set(who), because })
+})
+
+const withoutOpenssl = spawnSync('openssl', ['version']).status !== 0
+
+test.skipIf(withoutOpenssl)('nor with another certificate of the current transport key', async () => {
+  const who = await person()
+  await who.thredd('run', 'register')
+  await expectNothing(who, {
+    flow: TRANSPORT,
+    set: {
+      THREDD_IDENTITY_RENEWED_CERT_FILE: await certifiedAgain(who),
+      THREDD_IDENTITY_RENEWED_KEY_FILE: who.network.pki.identities.transport.keyFile,
+    },
+    because: 'the certificate of IDENTITY_RENEWED_CERT_FILE has the key of the current one',
+  })
+})
+
+interface Nothing {
+  readonly flow: string
+  readonly set: Readonly<Record<string, string>>
+  readonly because: string
+}
+
+async function expectNothing(who: Person, { flow, set, because }: Nothing): Promise<void> {
   list(who)
   const before = who.network.twin.log.length
 
-  const ran = await who.cli.run(['run', flow, '--env', 'uat'], { variables: renewedBy(who, set(who)) })
+  const ran = await who.cli.run(['run', flow, '--env', 'uat'], { variables: renewedBy(who, set) })
 
   expect(ran.code).toBe(3)
   expect(ran.stderr).toContain(
     `workflow "${flow}" is waiting for another key than before: ${because}; nothing was rotated, and nothing was sent`,
   )
   expect(who.network.twin.log.length).toBe(before)
-})
+}
 
 test('without the settings of a renewed key the flow waits, and is in the way of no other', async () => {
   const who = await person()
