@@ -9,7 +9,8 @@ const optional = z.optional
 const location = z.object({ file: z.string(), line: z.int(), column: z.int() })
 /** UTC, RFC 3339 with milliseconds */
 const instant = z.iso.datetime()
-const durationMs = z.number()
+/** at most a hundred years: the end of what began at an instant must be an instant too */
+const durationMs = z.number().check(z.minimum(0), z.maximum(100 * 366 * 24 * 60 * 60 * 1000))
 
 const errorRecord = z.object({
   code: z.string(),

@@ -119,6 +119,22 @@ test('a token without expires_in is not kept', async () => {
   expect(asked()).toBe(2)
 })
 
+test.each([
+  ['1e300', '2035-12-31T03:04:05.000Z, in 315360000 s'],
+  ['1e999', '2035-12-31T03:04:05.000Z, in 315360000 s'],
+  ['8640000000001', '2035-12-31T03:04:05.000Z, in 315360000 s'],
+  ['0.5', '2026-01-02T03:04:05.500Z, in 1 s'],
+  ['-1e300', 'the server did not say'],
+  ['"soon"', 'the server did not say'],
+  ['{}', 'the server did not say'],
+])('with expires_in %s the token is printed, and expires: %s', async (seconds, expires) => {
+  const { type } = await prompt()
+  const body = Buffer.from(`{"access_token":"opaque","expires_in":${seconds}}`)
+
+  const { code, out } = await type('', { request: async () => ({ body, exitCode: 0 }) })
+  expect([code, out]).toEqual([0, expect.stringContaining(`expires  ${expires}\n`)])
+})
+
 test('a token that is bound to another certificate gives a warning', async () => {
   const { type } = await prompt(() => ({ ...bound(1), access_token: jwt({ cnf: { 'x5t#S256': 'C'.repeat(43) } }) }))
 
