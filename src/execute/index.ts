@@ -90,7 +90,7 @@ async function* recorded(
     inputs: [...inputsWithin(planned, inputs)].map(([name, input]) => ({
       name,
       source: input.origin.label,
-      value: shown(input, redactor),
+      value: shown(name, input, redactor),
     })),
     steps: workflowRun.steps,
     outputs: redactor.value(withTexts(workflowRun.outputs)),
@@ -113,7 +113,8 @@ function partsOf(planned: PlannedWorkflow): WorkflowRecord['flow']['parts'] {
   return flows.size === 0 ? undefined : [...flows.values()]
 }
 
-function shown(input: PlannedInput, redactor: Redactor): unknown {
+/** One whose name is that of a secret is hidden, whether or not the flow says that it is one. */
+function shown(name: string, input: PlannedInput, redactor: Redactor): unknown {
   if (input.kind !== 'value') return `(${input.kind})`
-  return input.secret ? '[secret]' : redactor.value(withTexts(input.value))
+  return input.secret ? '[secret]' : Object.values(redactor.value({ [name]: withTexts(input.value) }))[0]
 }

@@ -82,8 +82,10 @@ export class WorkflowRun {
   async *run(): AsyncGenerator<RunEvent, void> {
     const { redactor } = this.#shared.ports
     for (const [name, input] of this.#readable.inputs) {
-      if (input.kind !== 'value' || !input.secret) continue
-      redactor.add({ value: plainValue(input), name })
+      if (input.kind !== 'value') continue
+      if (input.secret) redactor.add({ value: plainValue(input), name })
+      // Whatever the flow says of it, its name may be that of a secret.
+      else redactor.learn({ [name]: input.value })
     }
     const because = yield* this.#runToEnd()
     yield* this.#skipRest(because, (step) => !step.finally)

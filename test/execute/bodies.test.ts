@@ -223,3 +223,15 @@ test('a secret in a part is no more in the record than one in a form', async () 
   expect(recorded).toContain('name="secret"')
   expect(recorded).not.toContain('s3cr3t')
 })
+
+test('an input with the name of a secret is hidden where the flow does not say that it is one', async () => {
+  const flow = flowOf('parts', '{ payload: { other: $inputs.my_api_key } }').replace(
+    'id: { type',
+    'my_api_key: { type: string, default: Zq7Rt9LmW2pYk4aB }, id: { type',
+  )
+  const { workflows, requests } = await play(flow, SCRIPT)
+
+  expect(requests[0]?.body).toContain('Zq7Rt9LmW2pYk4aB')
+  expect(workflows[0]?.inputs).toContainEqual(expect.objectContaining({ name: 'my_api_key', source: 'default' }))
+  expect(JSON.stringify(workflows)).not.toContain('Zq7Rt9LmW2pYk4aB')
+})
