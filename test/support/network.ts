@@ -27,6 +27,8 @@ export interface Network extends AsyncDisposable {
   readonly down: Set<string>
   /** registrations, updates and deletions that the twin was asked for, as the log has them */
   changes(): readonly string[]
+  /** bytes of the twin's answers, with those of TLS, that have been passed on to the process */
+  passedOn(): number
 }
 
 export async function startNetwork(switches: Partial<Switches> = {}): Promise<Network> {
@@ -35,6 +37,7 @@ export async function startNetwork(switches: Partial<Switches> = {}): Promise<Ne
   const { twin, port } = running
   const down = new Set<string>()
   const open = new Set<Socket>()
+  let passedOn = 0
   const proxy = createServer()
   proxy.on('connect', (request, near: Socket) => {
     near.on('error', () => near.destroy())
@@ -47,6 +50,9 @@ export async function startNetwork(switches: Partial<Switches> = {}): Promise<Ne
       near.pipe(far).pipe(near)
     })
     far.on('error', () => near.destroy())
+    far.on('data', ({ length }) => {
+      passedOn += length
+    })
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -81,6 +87,7 @@ export async function startNetwork(switches: Partial<Switches> = {}): Promise<Ne
       twin.log
         .filter(({ method, url }) => url.includes('/oauth2/register') && method !== 'GET')
         .map(({ method, status }) => `${method} ${status}`),
+    passedOn: () => passedOn,
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy()
       await new Promise((resolve) => proxy.close(resolve))
