@@ -6,6 +6,8 @@ import { expect, test } from 'vitest'
 import { performHook } from '../../mocks/index.ts'
 import { type Person, person } from '../support/person.ts'
 
+const OPENSSL = 'openssl'
+
 const SIGNING = 'rotate-signing-key'
 const TRANSPORT = 'rotate-transport-certificate'
 
@@ -32,7 +34,7 @@ function list({ network: { twin, pki } }: Person): void {
 /** Another certificate of the current transport key; nothing is sent, so it may be self-signed. */
 async function certifiedAgain({ cli, network: { pki } }: Person): Promise<string> {
   const { keyFile } = pki.identities.transport
-  const { stdout } = await promisify(execFile)('openssl', [
+  const { stdout } = await promisify(execFile)(OPENSSL, [
     ...['req', '-x509', '-key', keyFile, '-subj', '/CN=renewed', '-days', '30'],
     ...['-addext', 'basicConstraints=critical,CA:FALSE'],
   ])
@@ -76,7 +78,7 @@ test.each(NOTHING)('with %s nothing was rotated, nothing is sent, and exit 3', a
   await expectNothing(who, { flow, set: set(who), because })
 })
 
-const withoutOpenssl = spawnSync('openssl', ['version']).status !== 0
+const withoutOpenssl = spawnSync(OPENSSL, ['version']).status !== 0
 
 test.skipIf(withoutOpenssl)('nor with another certificate of the current transport key', async () => {
   const who = await person()
