@@ -16,6 +16,7 @@ import {
 } from '../plan/index.ts'
 import { ToolError } from '../record/errors.ts'
 import { readJson, writeJson } from '../record/json.ts'
+import { Slots } from '../secret/slots.ts'
 
 export interface PreviewedWorkflow {
   readonly workflowId: string
@@ -196,11 +197,14 @@ function alteredJwts(step: CallStep): ReadonlyMap<JwtHolder, string> {
   return new Map(altered)
 }
 
-/** The value where it is known and public; else its name or its expression. */
+const SLOTS = new Slots()
+
+/** The value where it is known and public; else its name or its expression. A name of a secret makes it one. */
 function standIn(name: string, input: PlannedInput | undefined): unknown {
   if (input === undefined || input.kind === 'absent') return undefined
   if (input.kind === 'vault') return `{$inputs.${name}}`
-  return input.kind === 'minted' || input.secret ? `[${name}]` : plainValue(input)
+  const isSecret = input.kind === 'minted' || input.secret || SLOTS.of(name) === 'any'
+  return isSecret ? `[${name}]` : plainValue(input)
 }
 
 function expressionsOf(stepId: string, outputs: ReadonlyMap<string, Value>): Readonly<Record<string, unknown>> {

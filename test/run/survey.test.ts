@@ -104,3 +104,14 @@ test.each([
   expect(warnings).toEqual([expect.stringMatching(/TIMEOUTMS is not a setting; did you mean TIMEOUT_MS\?$/)])
   expect(problems.map((problem) => render(problem)).join()).not.toContain('TIMEOUTMS')
 })
+
+test('a dry run shows no input with the name of a secret, whatever the flow says of it', async () => {
+  const own = localFiles(pki, { port: 9, steps: STEPS })['flows/own.arazzo.yaml'] ?? ''
+  const input = '"my_api_key": { "type": "string", "default": "Zq7Rt9LmW2pYk4aB" }, "extended"'
+  await files({ 'flows/own.arazzo.yaml': own.replace('"extended"', input) })
+
+  const shown = JSON.stringify((await rehearse(await request(), { version: '0' })).workflows)
+
+  expect(shown).toContain('"name":"my_api_key","source":"default","value":"[my_api_key]"')
+  expect(shown).not.toContain('Zq7Rt9LmW2pYk4aB')
+})
