@@ -240,7 +240,12 @@ test('a dry run shows each case as it would be sent, and the steps of a workflow
 
   const request = await resolve({
     selection: { flows: [file], workflow: 'outer', folders: [ROOT] },
-    environment: { env: 'mock', folder: ROOT, variables: { THREDD_CLIENT_ID: '1' } },
+    // A vault of its own: that of the clone may be of another version.
+    environment: {
+      env: 'mock',
+      folder: ROOT,
+      variables: { THREDD_CLIENT_ID: '1', THREDD_VAULT_DIR: join(folder, 'vault') },
+    },
   })
   const { workflows } = await rehearse(request, {
     out: folder,

@@ -76,7 +76,9 @@ test('a part is linted as a document, and its tests are those of the flows that 
 })
 
 test('what a part needs is what the flow needs', async () => {
-  const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables: {} })
+  // A vault of its own: that of the clone may be of another version.
+  const variables = { THREDD_VAULT_DIR: join(folder, 'vault') }
+  const environment = await loadEnvironment({ env: 'mock', folder: ROOT, variables })
   const [details] = await detailsOf({
     selection: { flows: ['scope-beyond-role'], folders: [ROOT] },
     environment,
