@@ -92,7 +92,7 @@ export function settingsOf(
   return { settings, warnings, problems }
 }
 
-/** What the guard goes by comes from the files and the command line where a live client is at stake. */
+/** Of a process variable that sets what the guard decides by: on UAT and production only files and the command line may. */
 function notFromProcess(variable: string, key: string, env: string): Problem {
   const source = SERVER.pattern.exec(key)?.[1]?.toLowerCase()
   const [and, or] = source === undefined ? ['', ''] : [' and --server', `, or use --server ${source}=<url>`]

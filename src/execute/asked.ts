@@ -70,7 +70,7 @@ export const RULES: readonly Rule[] = [
   },
 ]
 
-/** Signed by nobody, by whoever knows the client secret, or left open. */
+/** No signature, one with the client secret, or any algorithm. */
 function isWeak(algorithm: unknown): boolean {
   return typeof algorithm !== 'string' || /^(?:none|any|HS\d+)$/i.test(algorithm)
 }
@@ -142,7 +142,7 @@ function isSame(asked: unknown, came: unknown): boolean {
   return isDeepStrictEqual(a, b)
 }
 
-/** In seconds. RFC 6750 section 5.3: an hour or less; beyond a day nobody can speak of a short life. */
+/** In seconds. RFC 6750 section 5.3 advises an hour or less; that a day is the most is our own rule. */
 const LIFETIME = { advised: 3600, most: 86_400 } as const
 
 /** Judges the life of an access token; undefined where the answer is none. */

@@ -1,6 +1,6 @@
 /** Values of an answer as a check may quote them: redacted, and plain enough to be read in a sentence. */
 import type { Terms } from '../flow/expression/terms.ts'
-import { writeJson } from '../record/json.ts'
+import { shortJson } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
 
 /** What a check has to say of one member of an answer. */
@@ -38,24 +38,15 @@ function scalar(value: unknown, redactor: Redactor): string {
   // Only after "is" a number is taken for one that may be a secret.
   if (typeof value === 'number' || typeof value === 'bigint') return redactor.sentence(`is ${value}`).slice(3)
   if (typeof value !== 'object' || value === null) return String(value)
-  const json = short(value)
+  const json = shortJson(value, LONGEST)
   return json === undefined ? 'an object' : redactor.sentence(json)
 }
 
-/** Without quotes where nobody would take it for anything but this text. */
+/** In quotes where it could be mistaken: with blanks at an end, or as a number, true, false or null. */
 function text(value: string, redactor: Redactor): string {
   if (value.length > LONGEST) return `a text of ${value.length} characters`
   const quoted = JSON.stringify(value)
   const safe = redactor.sentence(quoted)
   const isPlain = /^\S+(?: \S+)*$/.test(value) && !/^(?:true|false|null|-?[\d.]+)$/.test(value)
   return isPlain || safe !== quoted ? safe.slice(1, -1) : safe
-}
-
-function short(value: object): string | undefined {
-  try {
-    const json = writeJson(value)
-    return json.length <= LONGEST ? json : undefined
-  } catch {
-    return undefined
-  }
 }

@@ -94,7 +94,7 @@ export function mustConfirm(selection: readonly Selected[], guardFacts: GuardFac
   return changes && isLive(selection, guardFacts) && (confirm === undefined || confirm !== clientId)
 }
 
-/** Whether there is a client that somebody may be using. What is to be deleted is there, whatever the vault holds. */
+/** Whether there is a client in use: on production always; on UAT one in the vault, or one that the run would delete. */
 function isLive(selection: readonly Selected[], { environment, registration }: GuardFacts): boolean {
   if (environment.class !== 'uat') return environment.class === 'prod'
   return registration !== undefined || selection.some((one, index) => deletesBefore(one, selection.slice(0, index)))

@@ -31,6 +31,16 @@ export function writeJson(value: unknown, indent?: number): string {
   }
 }
 
+/** The same on one line; undefined where it has more characters than `most`, or cannot be written. */
+export function shortJson(value: unknown, most: number): string | undefined {
+  try {
+    const text = writeJson(value)
+    return text.length <= most ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The number that a text says, or undefined where it is none that can be kept as it is written. */
 export function exactNumber(source: string): number | bigint | undefined {
   const value = Number(source)

@@ -3,7 +3,7 @@
  * A condition that cannot be evaluated fails and says why; it never passes.
  * @see [Arazzo 1.1 Criterion Object](https://spec.openapis.org/arazzo/v1.1.0.html#criterion-object)
  */
-import { writeJson } from '../../record/json.ts'
+import { shortJson } from '../../record/json.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { dereference, evaluateSimple, exactly, kindOf, parseSimple, type SimpleNode } from './condition.ts'
 import {
@@ -279,22 +279,13 @@ function show(value: unknown): string {
   if (typeof value === 'string') {
     return value.length <= MAX_SHOWN ? `'${value}'` : `a string of ${value.length} characters`
   }
-  if (Array.isArray(value)) return shortJson(value) ?? `an array of ${value.length}`
+  if (Array.isArray(value)) return shortJson(value, MAX_SHOWN) ?? `an array of ${value.length}`
   if (typeof value !== 'object' || value === null) return String(value)
   const names = Object.keys(value)
   return (
-    shortJson(value) ??
+    shortJson(value, MAX_SHOWN) ??
     (names.length > 40 ? `an object of ${names.length} members` : `an object of ${names.join(', ')}`)
   )
-}
-
-function shortJson(value: object): string | undefined {
-  try {
-    const text = writeJson(value)
-    return text.length <= MAX_SHOWN ? text : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** Finds the quotes around each embedded expression; a value must not end the string around it. */

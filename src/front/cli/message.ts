@@ -58,7 +58,7 @@ export async function performMessage(invocation: Invocation, program: Program): 
   return 0
 }
 
-/** A slip in an id must not become a letter about somebody else's client. */
+/** Refuses an id that is neither in the vault nor configured: mistyped, it could be the client of another company. */
 function demandConfigured(clientId: string, environment: Environment): void {
   if (clientId === textOf(environment, 'client_id')) return
   fail({

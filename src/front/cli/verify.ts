@@ -7,7 +7,7 @@ import type { Invocation, Program } from './command.ts'
 
 /**
  * Exit code: 0 for a pack that is whole and signed by the key that was asked for, 1 for one that was changed, 3 for one that is
- * whole where nobody asked for its key: anyone can make a key, and sign a pack with it.
+ * whole but was checked without --signer: anyone can make a key, and sign a pack with it.
  */
 export async function performVerify(
   invocation: Invocation,
