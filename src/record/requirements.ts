@@ -3,8 +3,23 @@ import { createHash } from 'node:crypto'
 import clauses from '../../fixtures/requirements/clauses.json' with { type: 'json' }
 import catalogue from '../../fixtures/requirements/requirements.json' with { type: 'json' }
 
+/** In the order of reports. */
+export const AREAS = [
+  'Discovery',
+  'Certificates and TLS',
+  'Software statement',
+  'Registration',
+  'Management',
+  'Token',
+  'API',
+  'Thredd’s page',
+] as const
+/** what a requirement is about; those that only Thredd's page states are an area of their own */
+export type Area = (typeof AREAS)[number]
+
 export interface Requirement {
   readonly id: string
+  readonly area: Area
   readonly clause: string
   /** further clauses that say the same */
   readonly also?: readonly string[]
@@ -68,25 +83,6 @@ export const CATALOGUE = {
 /** Whether the text leaves no choice. */
 export function isMandatory({ level }: Pick<Requirement, 'level'>): boolean {
   return ['MUST', 'MUST NOT', 'SHALL', 'SHALL NOT', 'REQUIRED', 'documented'].includes(level)
-}
-
-/** Areas by the beginning of a requirement's id; a longer beginning stands before a shorter one. */
-const AREAS: readonly (readonly [beginning: string, area: string])[] = [
-  ['THREDD-DCR', 'Thredd’s page'],
-  ['DISC', 'Discovery'],
-  ['TLS', 'Transport'],
-  ['REGN', 'Registration, refusals'],
-  ['REG', 'Registration'],
-  ['MGTN', 'Client configuration, refusals'],
-  ['MGT', 'Client configuration'],
-  ['TOKN', 'Tokens, refusals'],
-  ['TOK', 'Tokens'],
-  ['MTLS', 'Certificate-bound tokens'],
-  ['CLI', 'This client'],
-]
-
-export function areaOf({ id }: Pick<Requirement, 'id'>): string {
-  return AREAS.find(([beginning]) => id.startsWith(beginning))?.[1] ?? 'Other'
 }
 
 /** All proofs in it, in the order of the file. */

@@ -11,7 +11,7 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record/index.ts'
-import { areaOf, CATALOGUE } from '../record/requirements.ts'
+import { AREAS, CATALOGUE } from '../record/requirements.ts'
 import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { differencesOf, FindingCollector } from './findings.ts'
@@ -216,11 +216,11 @@ export function clausesOf({ clauses = [], checks }: StepRecord): string[] {
 }
 
 function areasOf(requirements: Summary['requirements']): Summary['areas'] {
-  return [...Map.groupBy(requirements, ({ requirement }) => areaOf(requirement))].map(([area, rows]) => ({
+  return AREAS.map((area) => ({
     area,
     counts: countOf(
       REQUIREMENT_STANDINGS,
-      rows.map(({ standing }) => standing),
+      requirements.filter(({ requirement }) => requirement.area === area).map(({ standing }) => standing),
     ),
   }))
 }

@@ -8,6 +8,7 @@ import unclaimed from '../../fixtures/requirements/unclaimed.json' with { type: 
 import { clauseOf } from '../../src/record/clauses.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import {
+  AREAS,
   type Decision,
   decide,
   isMandatory,
@@ -44,6 +45,11 @@ test('the catalogue has its published shape', () => {
 
   expect(errors.map(({ instanceLocation, error }) => `${instanceLocation}: ${error}`)).toEqual([])
   expect(valid).toBe(true)
+})
+
+test('each area has requirements, and there are no others', () => {
+  expect(new Set(REQUIREMENTS.map(({ area }) => area))).toEqual(new Set(AREAS))
+  expect(schema.$defs.requirement.properties.area.enum).toEqual(AREAS)
 })
 
 test('the catalogue has 120 rows of standards and each sentence of the page, every one once', () => {
