@@ -11,10 +11,15 @@ import { clausesOfArazzo, conformancePage } from './support/conformance.ts'
 import { expectFile } from './support/golden.ts'
 import { PAGES } from './support/pages.ts'
 import { notPassed, ROOT, runOnTwin } from './support/run.ts'
-import { flowSchema } from './support/schema.ts'
+import { decisionsSchema, flowSchema } from './support/schema.ts'
 
 const SCHEMA = 'docs/schema/flow.schema.json'
-const GENERATED = { ...PAGES, 'docs/arazzo-conformance.md': conformancePage, [SCHEMA]: flowSchema }
+const GENERATED = {
+  ...PAGES,
+  'docs/arazzo-conformance.md': conformancePage,
+  [SCHEMA]: flowSchema,
+  'docs/schema/decisions.schema.json': decisionsSchema,
+}
 
 test.each(Object.entries(GENERATED))('%s says what the source says', (file, page) => {
   expectFile(page(), file)

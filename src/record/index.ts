@@ -52,8 +52,14 @@ export function verdictOf(exitCodes: readonly number[]): { verdict: RunRecord['v
 }
 
 /** The verdict for people: a run that did all it can, and leaves the rest to Thredd, came to no verdict and is not to be tried again. */
-export function verdictInWords({ verdict, exitCode }: Pick<RunRecord, 'verdict' | 'exitCode'>): string {
-  return exitCode === CODES.WAITING_FOR_THREDD.exit ? 'waiting for Thredd' : verdict
+export function verdictInWords({
+  verdict,
+  exitCode,
+  decisions,
+}: Pick<RunRecord, 'verdict' | 'exitCode' | 'decisions'>): string {
+  const words = exitCode === CODES.WAITING_FOR_THREDD.exit ? 'waiting for Thredd' : verdict
+  const accepted = decisions?.rows.length ?? 0
+  return accepted === 0 ? words : `${words}, with ${accepted} accepted deviation${accepted === 1 ? '' : 's'}`
 }
 
 /** 0 where it passed; 1 where it failed, unless an error counts as worse; else that of its errors, usually 3. */

@@ -2,6 +2,7 @@
  * The shape of record.json: plain JSON, redacted. Only reading stored records needs this file; a run does not load it. Raise
  * recordVersion when the meaning of a member changes.
  */
+import { acceptance } from './decisions.ts'
 import { DECLARED_EFFECTS, EFFECTS } from './effect.ts'
 import { z } from './shape.ts'
 
@@ -268,6 +269,16 @@ export const runRecord = z.object({
   /** what had to be so before workflows began */
   given: optional(z.array(givenRecord)),
   workflows: z.array(workflowRecord),
+  /** what the users of the project had decided about requirements, and which rows that made accepted */
+  decisions: optional(
+    z.object({
+      file: z.string(),
+      sha256: z.string(),
+      accepted: z.array(acceptance),
+      /** ids of requirements that failed or were not tested, and are accepted */
+      rows: z.array(z.string()),
+    }),
+  ),
   /** what a person must send to Thredd's staff now */
   messagesToThredd: optional(z.array(messageToThredd)),
   redaction: z.object({

@@ -19,6 +19,10 @@ export function shapeOf<T>(schema: z.ZodMiniType<T>, value: unknown): Shaped<T> 
   if (result.success) return { ok: true, value: result.data }
   return {
     ok: false,
-    faults: result.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
+    faults: result.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'there is no such member' }))
+        : { path: issue.path.join('.'), message: issue.message },
+    ),
   }
 }

@@ -47,6 +47,13 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
       because: ['everything passed on the offline twin, which says nothing about Thredd’s servers', ...reservations],
     }
   if (!complete) return { tone: 'caution', headline: 'Not yet: what ran has passed', because: reservations }
+  const accepted = grounds.requirements.filter(({ standing }) => standing === 'accepted')
+  if (accepted.length > 0 && reservations.length === 1)
+    return {
+      tone: 'caution',
+      headline: `Yes, with ${count(accepted.length, 'accepted deviation')}`,
+      because: accepted.map(({ requirement, because }) => `${requirement.id}: ${because}`),
+    }
   if (reservations.length > 0)
     return { tone: 'caution', headline: 'Nothing found against it, with reservations', because: reservations }
   return { tone: 'good', headline: 'Yes', because: ['every check passed, and every mandatory requirement was tested'] }
@@ -63,6 +70,7 @@ function reservationsOf(
   head: RecordHead,
   { clients, complete, findingCounts, requirements, weaknesses }: Grounds,
 ): string[] {
+  const accepted = requirements.filter(({ standing }) => standing === 'accepted').length
   const unanswered = clients.filter(({ outcome }) => outcome === 'unknown').length
   const partial = head.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
   const untested = requirements.filter(
@@ -74,6 +82,7 @@ function reservationsOf(
   return [
     ...(unanswered > 0 ? [`${count(unanswered, 'call')} may have registered a client, and nobody knows`] : []),
     ...(complete ? [] : [`PARTIAL: ${partial}`]),
+    ...(accepted > 0 ? [count(accepted, 'accepted deviation')] : []),
     ...(findingCounts.warn > 0 ? [count(findingCounts.warn, 'warning')] : []),
     ...(untested > 0 ? [`${count(untested, 'mandatory requirement')} not tested by this run`] : []),
     ...((head.redaction.cardNumbers ?? 0) > 0 ? ['numbers with the shape of a card number were found'] : []),

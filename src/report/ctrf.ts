@@ -64,6 +64,7 @@ function counts(head: RecordHead, { answer, checkCounts, complete, stepCounts, s
       scope: complete ? 'COMPLETE' : 'PARTIAL',
       goLive: answer.headline,
       warnings: checkCounts.warn,
+      ...(head.decisions === undefined ? {} : { acceptedDeviations: head.decisions.rows.length }),
     },
   }
 }

@@ -42,6 +42,7 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
     ['verdict', head.verdict],
     ['flow', workflow.flow.file],
     ...whoRan(head),
+    ...acceptedIn(head),
     ...workflow.clauses.map((clause) => ['clause', clause]),
     ...head.warnings.map((warning) => ['warning', cut(warning)]),
     ...workflow.steps.flatMap((step) =>
@@ -65,6 +66,16 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
           CASE_END,
         ]),
     '  </testsuite>',
+  ]
+}
+
+function acceptedIn({ decisions }: RecordHead): string[][] {
+  if (decisions === undefined) return []
+  const { accepted, rows } = decisions
+  const by = (id: string) => accepted.find(({ requirements }) => requirements.includes(id))
+  return [
+    ['acceptedDeviations', String(rows.length)],
+    ...rows.map((id) => [`accepted ${id}`, `by ${by(id)?.owner} until ${by(id)?.until}: ${by(id)?.reason}`]),
   ]
 }
 

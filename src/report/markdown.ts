@@ -100,8 +100,12 @@ function finding(finding: PlacedFinding): string {
 function requirements({ requirements }: Summary): string {
   const groups = Map.groupBy(requirements, ({ standing }) => standing)
   const gaps = groups.get('gap') ?? []
+  const accepted = groups.get('accepted') ?? []
   return [
     [...groups].map(([standing, rows]) => `${standing}: ${rows.length}`).join(' · '),
+    ...(accepted.length === 0
+      ? []
+      : ['', ...accepted.map(({ requirement, because }) => `- ${requirement.id}: ${escaped(because)}`), '']),
     ...(gaps.length === 0
       ? []
       : [

@@ -8,12 +8,13 @@ import { dirname, join, relative, sep } from 'node:path'
 import { type PublicKey, publicKeyOf, signDetached, verifyDetached } from '../identity/jwt.ts'
 import { keySigner, type SigningAlg } from '../identity/signing.ts'
 import { fail, ToolError } from '../record/errors.ts'
-import { exitCodeOf, RECORD_FILE, type RunRecord, verdictOf } from '../record/index.ts'
+import { RECORD_FILE, type RunRecord } from '../record/index.ts'
 import { demandOrdinaryFolder, readRegularFile, readTextFile, whyUnread } from '../record/regular-file.ts'
-import { REQUIREMENTS } from '../record/requirements.ts'
+import { CATALOGUE, REQUIREMENTS } from '../record/requirements.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { parseRecord } from '../record/stored.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
+import { judge } from './accepted.ts'
 import { FORMATS } from './index.ts'
 import { recordJson } from './json.ts'
 import { reportedRun } from './summary.ts'
@@ -29,6 +30,8 @@ const manifestShape = z.object({
   verdict: z.string(),
   /** steps and checks by their status, as in record.json */
   counts: z.object({ steps: z.record(z.string(), z.int()), checks: z.record(z.string(), z.int()) }),
+  /** ids of the requirements that are accepted deviations; absent where nothing was decided */
+  accepted: z.optional(z.array(z.string())),
   createdAt: z.string(),
   /** relative paths with "/" */
   files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
@@ -137,19 +140,21 @@ export async function verifyPack(
   return { problems, manifest, signer }
 }
 
-/** The verdict and the counts of a record, recomputed from its steps. */
-function factsOf({ runId, workflows }: RunRecord): Pick<Manifest, 'runId' | 'verdict' | 'counts'> {
+/** The verdict and the counts of a record, recomputed from its steps and from what was decided. */
+function factsOf(record: RunRecord): Pick<Manifest, 'runId' | 'verdict' | 'counts' | 'accepted'> {
+  const { runId, workflows, decisions } = record
   const steps = workflows.flatMap((workflow) => workflow.steps)
   const count = (list: readonly { readonly status: string }[]) => {
     const groups = Map.groupBy(list, ({ status }) => status)
     return Object.fromEntries([...groups].map(([status, { length }]) => [status, length] as const).toSorted())
   }
   const counts = { steps: count(steps), checks: count(steps.flatMap(({ checks }) => checks)) }
-  return { runId, verdict: verdictOf(workflows.map(exitCodeOf)).verdict, counts }
+  const { verdict, rows } = judge(record, workflows)
+  return { runId, verdict, counts, ...(decisions === undefined ? {} : { accepted: [...rows] }) }
 }
 
 /** What the manifest says of the run, against record.json; its verdict against the one that follows from its steps. */
-function contradictions({ runId, verdict, counts }: Manifest, text: string): string[] {
+function contradictions({ runId, verdict, counts, accepted }: Manifest, text: string): string[] {
   let record: RunRecord
   try {
     record = parseRecord(text, RECORD_FILE)
@@ -158,12 +163,20 @@ function contradictions({ runId, verdict, counts }: Manifest, text: string): str
     return [`${RECORD_FILE} cannot be read: ${error.message}`]
   }
   const facts = factsOf(record)
+  // Which checks an acceptance covers is a matter of the catalogue: by another one it cannot be recomputed.
+  const isRecomputable = record.decisions === undefined || record.catalogue?.sha256 === CATALOGUE.sha256
   const pairs: readonly (readonly [what: string, said: unknown, found: unknown])[] = [
     ['run', runId, facts.runId],
-    ['verdict', verdict, facts.verdict],
     ['number of steps', counts.steps, facts.counts.steps],
     ['number of checks', counts.checks, facts.counts.checks],
-    ['verdict of the record', record.verdict, facts.verdict],
+    ...(isRecomputable
+      ? ([
+          ['verdict', verdict, facts.verdict],
+          ['verdict of the record', record.verdict, facts.verdict],
+          ['list of accepted deviations', accepted, facts.accepted],
+          ['list of accepted deviations of the record', record.decisions?.rows, facts.accepted],
+        ] as const)
+      : []),
   ]
   return pairs
     .map(([what, said, found]) => [what, JSON.stringify(said), JSON.stringify(found)])

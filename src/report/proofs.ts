@@ -3,6 +3,7 @@
  * so that memory does not grow with the run.
  */
 import { type Clause, clauseOf } from '../record/clauses.ts'
+import type { Acceptance } from '../record/decisions.ts'
 import type { CheckRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import {
   ANY,
@@ -21,6 +22,7 @@ export const REQUIREMENT_STANDINGS = [
   'inconclusive',
   'warn',
   'pass',
+  'accepted',
   'not tested',
   'gap',
   'review',
@@ -42,6 +44,9 @@ export interface JudgedRequirement {
   readonly standing: RequirementStanding
   readonly because: string
   readonly steps: ProvingSteps
+  /** of an accepted row: how it stands by the checks alone, and who accepts that */
+  readonly instead?: RequirementStanding
+  readonly acceptance?: Acceptance
 }
 
 interface Claim {
@@ -73,6 +78,11 @@ export function decidedBy(
     ({ proof }) => isAnsweredAs(proof, step) && checks.some((check) => isNamed(check, proof)),
   )
   return [...new Set(found.map(({ requirement }) => requirement))]
+}
+
+/** The ids of all requirements that a check of the step may decide, whether or not it has run. */
+export function rowsAt(workflowId: string, { stepId }: Pick<StepRecord, 'stepId'>): readonly string[] {
+  return (CLAIMS.get(`${workflowId}/${stepId}`) ?? []).map(({ requirement }) => requirement.id)
 }
 
 function isNamed({ id, title }: CheckRecord, { check }: Proof): boolean {

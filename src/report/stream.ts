@@ -32,6 +32,8 @@ export type StreamEvent =
       readonly type: 'run-finished'
       readonly verdict: RunRecord['verdict']
       readonly exitCode: number
+      /** ids of the requirements that are accepted deviations */
+      readonly accepted: readonly string[]
       readonly record: string
       readonly messagesToThredd: NonNullable<RunRecord['messagesToThredd']>
     }

@@ -12,6 +12,7 @@ import {
   type WorkflowRecord,
 } from '../record/index.ts'
 import { AREAS, CATALOGUE } from '../record/requirements.ts'
+import { withAccepted } from './accepted.ts'
 import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { differencesOf, FindingCollector } from './findings.ts'
@@ -84,7 +85,8 @@ export function reportedRun(head: RecordHead, workflows: Iterable<WorkflowRecord
 export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>): Summary {
   const collected = collect(head, workflows)
   const { proofs, calls, findings, levels, wasInterrupted } = collected
-  const { requirements, otherClauses } = proofs
+  const { otherClauses } = proofs
+  const requirements = withAccepted(proofs.requirements, head)
   const { hosts, clients, certificates, endpoints } = calls
   const grounds: Grounds = {
     complete: head.leftOut?.length === 0 && !wasInterrupted,

@@ -1,13 +1,15 @@
 /** The record of a run without its workflows, from what was prepared and what was performed. */
 import { join, parse, sep } from 'node:path'
-import { RECORD_VERSION, type RecordHead, type RunRecord, verdictOf } from '../record/index.ts'
+import { RECORD_VERSION, type RecordHead, type RunRecord } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
+import type { Judged } from '../report/accepted.ts'
 import { applicationOf, type MessageToThredd, messagesToThredd } from '../report/message.ts'
 import { REDACTION_VERSION } from '../secret/index.ts'
 import type { Caller, Counterparty, Provenance } from './caller.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
 import type { Performed } from './perform.ts'
 import type { Prepared } from './prepare.ts'
+import type { RunRequest } from './request.ts'
 import { leftOut } from './selection.ts'
 import { cardNumberWarnings } from './warnings.ts'
 
@@ -18,8 +20,8 @@ export interface About {
   readonly durationMs: number
   /** all that were said before the first call */
   readonly warnings: readonly string[]
-  /** of the workflows */
-  readonly exitCodes: readonly number[]
+  /** what came of the workflows */
+  readonly judged: Judged
 }
 
 export async function headOf(
@@ -34,6 +36,7 @@ export async function headOf(
   const clean = withoutFolders(request.folders)
   const relative = <T>(data: T) => JSON.parse(clean(JSON.stringify(data))) as T
   const messages = messagesOf(prepared, performed)
+  const decided = decisionsOf(request)
   const redacted = redactor.record({
     recordVersion: RECORD_VERSION,
     runId,
@@ -54,11 +57,13 @@ export async function headOf(
     durationMs: Math.round(durationMs),
     identities: [...survey.identities.values()].map(({ identity }) => identity.record),
     signingKeys: signingKeyRecords([...survey.signing.keys.values()], survey.signing.certificate?.record),
-    warnings: relative([...about.warnings, ...performed.warnings]),
+    warnings: relative([...about.warnings, ...performed.warnings, ...about.judged.warnings]),
     ...(prepared.waiting.length === 0 ? {} : { waiting: relative([...prepared.waiting]) }),
     ...(performed.given.length === 0 ? {} : { given: relative([...performed.given]) }),
     messagesToThredd: messages.length === 0 ? undefined : messages,
-    ...verdictOf(about.exitCodes),
+    ...(decided === undefined ? {} : { decisions: { ...decided, rows: [...about.judged.rows] } }),
+    verdict: about.judged.verdict,
+    exitCode: about.judged.exitCode,
   } satisfies Omit<RecordHead, 'redaction'>)
   const { size: secretsKnown, replaced, cardNumbers } = redactor
   return {
@@ -66,6 +71,11 @@ export async function headOf(
     warnings: [...redacted.warnings, ...cardNumberWarnings(cardNumbers)],
     redaction: { rules: REDACTION_VERSION, secretsKnown, replaced, names: [...environment.secretNames], cardNumbers },
   }
+}
+
+/** What was decided, as the record keeps it, before it is known which rows that makes accepted. */
+export function decisionsOf({ decisions }: Pick<RunRequest, 'decisions'>): RecordHead['decisions'] {
+  return decisions && { ...decisions, accepted: [...decisions.accepted], rows: [] }
 }
 
 /** What a run is called by, and what it knows before a server says anything: no secret, whatever an answer calls one. */

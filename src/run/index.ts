@@ -6,11 +6,12 @@ import { randomUUIDv7 } from 'node:crypto'
 import { join } from 'node:path'
 import { objections } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
-import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
+import { FINISHED_FILE, type RecordHead } from '../record/index.ts'
+import { judge } from '../report/accepted.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
 import { writeReports } from '../report/write.ts'
 import type { Caller } from './caller.ts'
-import { headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
+import { decisionsOf, headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
 import { FinishedWorkflows } from './finished.ts'
 import { type Performed, perform, userAgentOf } from './perform.ts'
 import { admit, type Prepared, prepare } from './prepare.ts'
@@ -60,7 +61,6 @@ export async function run(
     redactor,
     withoutFolders: withoutFolders(request.folders),
   })
-  const exitCodes: number[] = []
   const failures: unknown[] = []
   const performed = await perform(prepared, {
     vault,
@@ -71,7 +71,6 @@ export async function run(
       // Whoever watches a run does not stop it half-way.
       try {
         if (event.type === 'workflow-finished') {
-          exitCodes.push(exitCodeOf(event.workflow))
           finished.add(event.workflow)
         }
         caller.onEvent?.(event)
@@ -85,7 +84,9 @@ export async function run(
   })
   finished.redactAgain()
 
-  const about = { runId, startedAt, durationMs: performance.now() - start, warnings, exitCodes }
+  const durationMs = performance.now() - start
+  const judged = judge({ decisions: decisionsOf(request), startedAt: startedAt.toISOString() }, finished)
+  const about = { runId, startedAt, durationMs, warnings, judged }
   const head = await headOf(prepared, performed, { about, caller })
   const file = await writeReports(head, finished, { artifacts, codeQuality: caller.codeQuality })
   head.warnings.push(...late)

@@ -1,7 +1,8 @@
 /** From what was typed to what is meant: each name, file and flag is looked up once, here. */
 import { type Environment, type EnvironmentOptions, loadEnvironment } from '../environment/index.ts'
 import { withWarnings } from '../record/errors.ts'
-import { type Selection, type SelectionOptions, select } from './selection.ts'
+import { type Decisions, readDecisions } from './decisions.ts'
+import { type Selection, type SelectionOptions, select, together } from './selection.ts'
 
 /** What was typed on a command line, or what a test module says in its place. */
 export interface Typed {
@@ -30,6 +31,8 @@ export interface RunRequest extends Selection {
   readonly inputs: ReadonlyMap<string, string>
   readonly client: ClientNames
   readonly permissions: Permissions
+  /** of the user's project for this environment */
+  readonly decisions: Decisions | undefined
   /** folders that hold `flows/` and `fixtures/`; the first match wins */
   readonly folders: readonly string[]
 }
@@ -49,7 +52,9 @@ export async function resolve({
   permissions = {},
 }: Typed): Promise<RunRequest> {
   const environment = await loadEnvironment(options)
-  const selected = await withWarnings(environment.warnings, () => select(wanted, environment))
+  const [selected, decisions] = await withWarnings(environment.warnings, () =>
+    together(select(wanted, environment), readDecisions(environment)),
+  )
   return {
     environment,
     ...selected,
@@ -57,6 +62,7 @@ export async function resolve({
     inputs,
     client: clientNames(environment, inputs),
     permissions,
+    decisions,
     folders: wanted.folders,
   }
 }

@@ -1,5 +1,8 @@
 /** The JSON Schema of flow files as this tool reads them, made from the tables of the reader, for editors. */
+
 import { ARAZZO, type Members, X_DCR } from '../../src/flow/arazzo/structure.ts'
+import { decisionsFile } from '../../src/record/decisions.ts'
+import { z } from '../../src/record/shape.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -110,4 +113,15 @@ function memberOf({ type, oneOf, least, required, about }: Members[string]): Jso
     ...(least === undefined ? {} : { minimum: least }),
     ...(required && type === 'array' ? { minItems: 1 } : {}),
   }
+}
+
+/** The JSON Schema of decisions.<environment>.yaml. */
+export function decisionsSchema(): string {
+  const { $schema, ...schema } = z.toJSONSchema(decisionsFile)
+  const about = {
+    $comment:
+      'Printed from src/record/decisions.ts. Renew with: UPDATE_GOLDEN=1 npx vitest run test/docs.test.ts. What the users of a project decided about requirements.',
+    title: 'Decisions',
+  }
+  return `${JSON.stringify({ $schema, ...about, ...schema }, null, 2)}\n`
 }

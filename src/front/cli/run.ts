@@ -52,8 +52,9 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
       return 0
     }
     const { head, file } = await run(request, { ...caller, onEvent: (event) => stream(streamed(event)) })
-    const { verdict, exitCode, messagesToThredd = [] } = head
-    stream({ type: 'run-finished', verdict, exitCode, record: relative(here, file), messagesToThredd })
+    const { verdict, exitCode, decisions, messagesToThredd = [] } = head
+    const accepted = decisions?.rows ?? []
+    stream({ type: 'run-finished', verdict, exitCode, accepted, record: relative(here, file), messagesToThredd })
     return exitCode
   } catch (error) {
     if (error instanceof ToolError) {

@@ -25,13 +25,14 @@ export async function performVerify(
     write([line`${name} is not what was signed\n`, ...problems.map((problem) => line`  ${problem}\n`)].join(''))
     return 1
   }
-  const { runId, verdict, createdAt, counts, files } = manifest
+  const { runId, verdict, createdAt, counts, files, accepted = [] } = manifest
   const inWords = (group: Readonly<Record<string, number>>) =>
     Object.entries(group)
       .map(([status, number]) => `${number} ${status}`)
       .join(', ')
   write(line`${name} is whole and unchanged: ${files.length} files\n`)
   write(line`run ${runId}, ${verdict}, packed ${createdAt}\n`)
+  if (accepted.length > 0) write(line`accepted deviations: ${accepted.length} (${accepted.join(', ')})\n`)
   write(line`steps: ${inWords(counts.steps) || 'none'}; checks: ${inWords(counts.checks) || 'none'}\n`)
   if (kid !== undefined) return 0
   write(

@@ -279,7 +279,7 @@ function areas({ areas }: Summary): Markup {
 
 function requirementRow({ requirement, standing, because, steps }: JudgedRequirement): Markup {
   const { id, text, level, kind, safety } = requirement
-  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${steps.count === 0 ? because : stepLinks(steps)}</div></td></tr>`
+  return markup`<tr id="requirement-${id}"><td>${badge(standing)}</td><td><strong>${id}</strong> ${text}<div class="soft small">${level} · ${kind} · safety class ${safety} · ${standing === 'accepted' && markup`${because} · `}${steps.count === 0 ? standing !== 'accepted' && because : stepLinks(steps)}</div></td></tr>`
 }
 
 function stepLinks({ count: all, first }: ProvingSteps): Content {
@@ -312,6 +312,14 @@ function jwts({ all, more }: Tokens): Markup {
   }${more > 0 && markup`<p>And ${count(more, 'more JWT')}, in record.json.</p>`}</section>`
 }
 
+function acceptedDeviations(accepted: Summary['requirements'], decisions: RecordHead['decisions']): Markup {
+  if (decisions === undefined) return markup`<p>No deviation was accepted in advance.</p>`
+  return markup`<p>${count(accepted.length, 'accepted deviation')}, by ${decisions.file} with SHA-256 <span class="mono wrap">${decisions.sha256}</span>.</p>${
+    accepted.length > 0 &&
+    markup`<ul>${accepted.map(({ requirement: { id }, because }) => markup`<li><a href="#requirement-${id}">${id}</a>: ${because}</li>`)}</ul>`
+  }`
+}
+
 function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
   return (['iat', 'nbf', 'exp'] as const)
     .flatMap((name) => {
@@ -321,7 +329,11 @@ function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
     .join(' · ')
 }
 
-function limits({ redaction, leftOut }: RecordHead, { findingCounts, steps }: Summary): Markup {
+function limits(
+  { redaction, leftOut, decisions }: RecordHead,
+  { findingCounts, steps, requirements }: Summary,
+): Markup {
+  const accepted = requirements.filter(({ standing }) => standing === 'accepted')
   const skipped = steps.filter(({ standing }) => standing === 'skip')
   const deviations = findingCounts.warn
   return markup`<section id="limits"><h2>Redaction and limits</h2>
@@ -339,7 +351,7 @@ function limits({ redaction, leftOut }: RecordHead, { findingCounts, steps }: Su
       'Before anything is written, each secret is replaced by its name and a fingerprint, [name#01234567]. Fingerprints are keyed with a number that is made for the run and thrown away: equal fingerprints are the same secret, and no list of guesses can be tried on them. Card numbers are removed without one, and where anything was hidden in a body no hash of it is kept. Every file of the run is searched while it is written, for each known secret in all encodings and for whatever these rules would replace; a hit is hidden in its sentence, and the run says so.',
     ],
   ])}</div>
-<div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No deviation was expected in advance, and none was hidden.</p>${
+<div class="card"><h3>Deviations and exclusions</h3><p>${deviations === 0 ? 'No check ended in a warning.' : `${count(deviations, 'check')} ended in a warning: a recommendation that was not met, or a tolerance of the profile. They stand among the findings.`} No check was hidden.</p>${acceptedDeviations(accepted, decisions)}${
     skipped.length > 0 &&
     markup`<p>${count(skipped.length, 'step')} did not run:</p><ul>${skipped.map((step) => markup`<li>${stepLink(step)}: ${step.because ?? 'no reason given'}</li>`)}</ul>`
   }${leftOut !== undefined && leftOut.length > 0 && markup`<p>Not part of the run: ${leftOut.join(', ')}.</p>`}</div>

@@ -12,6 +12,7 @@ const VERDICTS: Readonly<Record<Standing | RequirementStanding, readonly [sign: 
     fail: ['✗', 'fail', 'fail'],
     inconclusive: ['?', 'no verdict', 'inconclusive'],
     skip: ['–', 'skipped', 'skip'],
+    accepted: ['◇', 'accepted', 'warn'],
     'not tested': ['○', 'not tested', 'other'],
     gap: ['○', 'gap', 'other'],
     review: ['◐', 'review', 'review'],

@@ -1,0 +1,139 @@
+/**
+ * Accepted deviations: which rows of the catalogue the users of a project accept although they failed or were not tested, and
+ * what that makes of the verdict on the run. No verdict on a check or a step changes. Pure.
+ */
+import type { Acceptance } from '../record/decisions.ts'
+import { enumerated } from '../record/errors.ts'
+import {
+  exitCodeOf,
+  type RecordHead,
+  type RunRecord,
+  type StepRecord,
+  verdictOf,
+  type WorkflowRecord,
+} from '../record/index.ts'
+import { decidedBy, type JudgedRequirement, ProofCollector, rowsAt } from './proofs.ts'
+import { standingOf } from './standing.ts'
+
+type Decided = Pick<RecordHead, 'startedAt' | 'decisions'>
+
+/** What may be accepted. */
+const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested', 'gap'] satisfies JudgedRequirement['standing'][])
+
+/** The rows as they stand with the decisions in the record: those of an acceptance that still counted when the run began. */
+export function withAccepted(
+  rows: readonly JudgedRequirement[],
+  { decisions, startedAt }: Decided,
+): readonly JudgedRequirement[] {
+  const by = new Map(valid(decisions, startedAt).flatMap((one) => one.requirements.map((id) => [id, one])))
+  return rows.map((row) => {
+    const acceptance = by.get(row.requirement.id)
+    if (acceptance === undefined || !OPEN.has(row.standing)) return row
+    const { reason, owner, until } = acceptance
+    const because = `${row.standing}, accepted by ${owner} until ${until}: ${reason}`
+    return { ...row, standing: 'accepted', because, instead: row.standing, acceptance }
+  })
+}
+
+function valid(decisions: RecordHead['decisions'], startedAt: string): readonly Acceptance[] {
+  return (decisions?.accepted ?? []).filter(({ until }) => startedAt.slice(0, 10) <= until)
+}
+
+export interface Judged extends Pick<RunRecord, 'verdict' | 'exitCode'> {
+  /** ids of the rows that are accepted */
+  readonly rows: readonly string[]
+  /** acceptances that are out of date or no longer needed, and failures that are accepted in vain */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * The verdict on a run. A workflow that failed counts as passed where each of its failed checks decides accepted rows alone, and
+ * every row that it did not come to is accepted too. One with an error never does.
+ */
+export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judged {
+  const { decisions } = head
+  if (decisions === undefined) return { ...verdictOf(Array.from(workflows, exitCodeOf)), rows: [], warnings: [] }
+  const judged = rowsOf(head, workflows)
+  const standing = new Map(judged.map((row) => [row.requirement.id, row.standing]))
+  const verdicts = Array.from(workflows, (workflow) => ({ workflow, ...coverageOf(workflow, standing) }))
+  const exitCodes = verdicts.map(({ workflow, isCovered }) => (isCovered ? 0 : exitCodeOf(workflow)))
+  return {
+    ...verdictOf(exitCodes),
+    rows: judged.filter((row) => row.standing === 'accepted').map(({ requirement }) => requirement.id),
+    warnings: [
+      ...warningsOf(head, standing).map((text) => `${decisions.file}: ${text}`),
+      ...verdicts.flatMap(({ workflow, missed }) =>
+        missed.length === 0
+          ? []
+          : [
+              `what failed in "${workflow.workflowId}" is accepted, and it fails all the same: it ended before ${enumerated(missed)} could be tested`,
+            ],
+      ),
+    ],
+  }
+}
+
+function rowsOf(head: Decided, workflows: Iterable<WorkflowRecord>): readonly JudgedRequirement[] {
+  const proofs = new ProofCollector()
+  let index = 0
+  for (const workflow of workflows) {
+    proofs.addWorkflow(workflow)
+    for (const [number, step] of workflow.steps.entries())
+      proofs.addStep(step, {
+        workflowId: workflow.workflowId,
+        stepId: step.stepId,
+        position: [index, number],
+        standing: standingOf(step),
+      })
+    index += 1
+  }
+  return withAccepted(proofs.requirements, head)
+}
+
+type Standings = ReadonlyMap<string, JudgedRequirement['standing']>
+
+interface Coverage {
+  /** accepted deviations explain all that failed */
+  readonly isCovered: boolean
+  /** rows that are not tested because the workflow ended at an accepted failure */
+  readonly missed: readonly string[]
+}
+
+function coverageOf(workflow: WorkflowRecord, standings: Standings): Coverage {
+  const { status, error, steps, workflowId } = workflow
+  const hasError = error !== undefined || steps.some((step) => step.status === 'errored')
+  const failed = steps.filter((step) => step.status === 'failed')
+  if (status !== 'failed' || hasError || !failed.every((step) => isCovered(step, workflowId, standings)))
+    return { isCovered: false, missed: [] }
+  const skipped = steps.filter((step) => step.status === 'skipped').flatMap((step) => rowsAt(workflowId, step))
+  const missed = [...new Set(skipped)].filter((id) => standings.get(id) === 'not tested')
+  return { isCovered: missed.length === 0, missed }
+}
+
+/** Checks that add up others, which count themselves. */
+const SUMS: ReadonlySet<string> = new Set(['cases', 'workflow'])
+
+function isCovered(step: StepRecord, workflowId: string, standings: Standings): boolean {
+  const failed = step.checks.filter(({ id, status }) => status === 'fail' && !SUMS.has(id))
+  const verdicts = failed.map((check) => {
+    const rows = decidedBy(workflowId, step, [check])
+    if (rows.some(({ id }) => standings.get(id) !== 'accepted')) return 'refused'
+    if (rows.length > 0) return 'accepted'
+    // That no description documents the status follows from the status, which another check is about.
+    return check.id === 'status' ? 'follows' : 'refused'
+  })
+  if (failed.length === 0) return step.checks.some(({ id, status }) => status === 'fail' && SUMS.has(id))
+  return !verdicts.includes('refused') && verdicts.includes('accepted')
+}
+
+function warningsOf({ decisions, startedAt }: Decided, standings: Standings): readonly string[] {
+  const counting = valid(decisions, startedAt)
+  return (decisions?.accepted ?? []).flatMap((one) => {
+    const ids = enumerated(one.requirements)
+    if (!counting.includes(one)) return [`${ids} was accepted until ${one.until}, and is not any more (${one.owner})`]
+    const proven = one.requirements.filter((id) => ['pass', 'warn'].includes(standings.get(id) ?? ''))
+    return proven.length === 0
+      ? []
+      : [`${enumerated(proven)} is accepted and did not fail: this run has proven it, so take it out`]
+  })
+}
