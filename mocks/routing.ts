@@ -10,13 +10,9 @@ import type { Call, Route } from './route.ts'
 import type { Switches } from './switches.ts'
 
 /** The order does not matter: at most one route matches a path and method. */
-const ROUTES: readonly Route[] = [
-  ...directoryRoutes,
-  ...directoryApiRoutes,
-  ...keystoreRoutes,
-  ...authorizationRoutes,
-  ...apiRoutes,
-]
+const ROUTES = [...directoryRoutes, ...directoryApiRoutes, ...keystoreRoutes, ...authorizationRoutes, ...apiRoutes].map(
+  (route: Route) => ({ route, handler: new RouteHandler<Call>(route.operation, (call) => route.handle(call)) }),
+)
 
 /** A parsed address and the routes that match its host and path. */
 export interface Target {
@@ -40,10 +36,9 @@ export interface Router {
 }
 
 export function createRouter(switches: Switches): Router {
-  const offered = ROUTES.flatMap((route) => {
-    const handler = new RouteHandler<Call>(route.operation, (call) => route.handle(call))
-    return route.hosts.map((host) => ({ host: answeringHost(host, switches), route, handler }))
-  })
+  const offered = ROUTES.flatMap(({ route, handler }) =>
+    route.hosts.map((host) => ({ host: answeringHost(host, switches), route, handler })),
+  )
   const byHost = Map.groupBy(offered, ({ host }) => host)
   const byOperation = Map.groupBy(offered, ({ route }) => route.operation)
   return {
