@@ -85,6 +85,10 @@ export interface Environment {
   /** undefined: the newest */
   readonly maxTlsVersion: 'TLSv1.2' | undefined
   readonly timeoutMs: number
+  /** between two calls; undefined: not set */
+  readonly pauseMs: number | undefined
+  /** undefined: not set */
+  readonly mostCalls: number | undefined
   /** further names of members, headers and parameters whose values are secret */
   readonly secretNames: readonly string[]
   readonly vault: { readonly folder: string; readonly key?: Secret | undefined; readonly keyFile?: string | undefined }
@@ -163,6 +167,8 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     minTlsVersion: values.get('TLS_MIN_VERSION') === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     maxTlsVersion: values.get('TLS_MAX_VERSION') === '1.2' ? 'TLSv1.2' : undefined,
     timeoutMs: values.get('TIMEOUT_MS') as number,
+    pauseMs: values.get('PAUSE_MS') as number | undefined,
+    mostCalls: values.get('MOST_CALLS') as number | undefined,
     secretNames: (values.get('REDACT') as string[] | undefined) ?? [],
     vault: {
       folder: path('VAULT_DIR') ?? resolve(folder, '.vault', name),

@@ -174,6 +174,15 @@ export const VARIABLES = {
     default: 'false',
     about: 'true only for a client that is used for tests alone: allows tests after which its token may be lost',
   },
+  PAUSE_MS: {
+    shape: integer(0, 60_000),
+    about: 'ms between two calls; default: on UAT and production 200 where flows of flows/conformance run, else none',
+  },
+  MOST_CALLS: {
+    shape: integer(1, 1_000_000),
+    about:
+      'the calls of a run, after which it ends; default: on UAT and production 1000 where flows of flows/conformance run',
+  },
   TRANSPORT_CERT_FILE: {
     shape: path,
     about: 'client certificate for mutual TLS, PEM or DER; its chain may follow',

@@ -14,7 +14,7 @@ import {
   type PlannedWorkflow,
   plainValue,
 } from '../plan/index.ts'
-import { fail, type Problem } from '../record/errors.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { Exchange, StepRecord } from '../record/index.ts'
 import { FILE_LIMITS } from '../record/limits.ts'
 import { Call, contextOf, type Outcome, type Ports, problemOf, type Readable, redactedProblem } from './call.ts'
@@ -131,11 +131,11 @@ export class WorkflowRun {
     for (let index = 0; index < steps.length; ) {
       const planned = steps[index]
       if (planned === undefined) break
-      if (signal.aborted) return this.#interrupted()
+      if (signal.aborted) return this.#interrupted(signal)
       if (budget.left <= 0) return this.#exhausted()
       this.#hasBegun = true
       const { step, next, context } = yield* this.#step(planned, signal)
-      if (signal.aborted && step.status === 'errored') return this.#interrupted()
+      if (signal.aborted && step.status === 'errored') return this.#interrupted(signal)
       const name = planned.step.stepId
       if (next?.type === 'end') return `step "${name}" ended the workflow`
       if (next?.type === 'goto') {
@@ -158,8 +158,10 @@ export class WorkflowRun {
     }
   }
 
-  #interrupted(): string {
-    this.error = { code: 'INTERRUPTED', message: 'the run was interrupted' }
+  /** Whoever stops a run with a reason is quoted. */
+  #interrupted({ reason }: AbortSignal): string {
+    this.error =
+      reason instanceof ToolError ? reason.problems[0] : { code: 'INTERRUPTED', message: 'the run was interrupted' }
     return this.error.message
   }
 

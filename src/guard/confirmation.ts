@@ -2,7 +2,7 @@
  * Nothing by accident: what a selection would do to the client, and what a person must confirm before it is done. One
  * application has one client, and its id comes from the software statement, so each change touches what runs there today.
  */
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
 import type { Flow, Workflow } from '../flow/index.ts'
@@ -89,9 +89,10 @@ export function objections(selection: readonly Selected[], guardFacts: GuardFact
 
 /** Whether the client id must be repeated, and was not. */
 export function mustConfirm(selection: readonly Selected[], guardFacts: GuardFacts): boolean {
-  const { clientId, confirm } = guardFacts
+  const { clientId, confirm, environment } = guardFacts
   const changes = selection.some((one) => effectOf(one) !== 'read')
-  return changes && isLive(selection, guardFacts) && (confirm === undefined || confirm !== clientId)
+  const risks = environment.class !== 'mock' && selection.some(mayHarm)
+  return ((changes && isLive(selection, guardFacts)) || risks) && (confirm === undefined || confirm !== clientId)
 }
 
 /** Whether there is a client in use: on production always; on UAT one in the vault, or one that the run would delete. */
@@ -146,9 +147,13 @@ function labelObjections({ flow, workflow }: Selected): readonly Problem[] {
 
 function unconfirmed(selection: readonly Selected[], { environment, confirm }: GuardFacts): Problem {
   const changing = selection.filter((one) => effectOf(one) !== 'read')
+  const what =
+    changing.length > 0
+      ? `${inWords(changing)} would change a live client`
+      : `${inWords(selection.filter(mayHarm))} may harm a client`
   return {
     code: 'USAGE',
-    message: `${inWords(changing)} would change a live client on "${environment.name}"; nothing was sent`,
+    message: `${what} on "${environment.name}"; nothing was sent`,
     expected: '--confirm <client_id> with the CLIENT_ID of the environment',
     found: confirm === undefined ? 'no --confirm' : 'another client id',
     hint: 'one application has one client: registering, updating or deleting it touches what runs there today',
@@ -186,17 +191,38 @@ function tokenObjections(
   return lastingObjections(environment, machine, inWords(issuing))
 }
 
-/** Safety classes: D may cost the client its credentials, X is for the twin alone. */
+/** Whether the flow is one of those that prove requirements: it may do to a client what no documented workflow does. */
+export function isProbe({ flow }: Pick<Selected, 'flow'>): boolean {
+  return basename(dirname(flow.file)) === 'conformance'
+}
+
+/** Whether it is for a client alone that nobody uses: class C or D, and of what proves requirements B too. */
+function mayHarm(one: Selected): boolean {
+  return classesOf(one).some((safety) => safety === 'C' || safety === 'D' || (safety === 'B' && isProbe(one)))
+}
+
+function classesOf({ flow, workflow }: Selected): readonly string[] {
+  return [...new Set(withInvoked(flow, workflow).flatMap(({ safety }) => safety ?? []))]
+}
+
+const CLASS_WORDS: Readonly<Record<string, string>> = {
+  B: 'it registers a client for a test and deletes it',
+  C: 'it sends what must be refused, and registers a client where it is not',
+  D: 'it may cost the client its credentials',
+}
+
+/** Safety classes: X is for the twin alone; what may harm a client is for one that nobody uses. */
 export function classObjections(
   selection: readonly Selected[],
   { environment }: Pick<GuardFacts, 'environment'>,
 ): readonly Problem[] {
   if (environment.class === 'mock') return []
   const isSacrificial = environment.setting('sacrificial_client')?.value === 'true'
-  return selection.flatMap(({ flow, workflow }): Problem[] => {
+  return selection.flatMap((one): Problem[] => {
+    const { flow, workflow } = one
     const name = `"${workflow.workflowId}"`
-    const classes = new Set(withInvoked(flow, workflow).map(({ safety }) => safety))
-    if (classes.has('X')) {
+    const classes = classesOf(one)
+    if (classes.includes('X')) {
       return [
         {
           code: 'USAGE',
@@ -207,11 +233,12 @@ export function classObjections(
         },
       ]
     }
-    if (!classes.has('D') || isSacrificial) return []
+    if (!mayHarm(one) || isSacrificial) return []
+    const worst = [...classes].sort().at(-1) ?? ''
     return [
       {
         code: 'USAGE',
-        message: `${name} is of safety class D: it may cost the client its credentials; nothing was sent`,
+        message: `${name} is of safety class ${worst}: ${CLASS_WORDS[worst]}; nothing was sent`,
         expected: 'SACRIFICIAL_CLIENT=true in the environment, for a client that nobody uses',
         found: 'no such setting',
       },

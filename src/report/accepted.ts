@@ -131,9 +131,12 @@ function warningsOf({ decisions, startedAt }: Decided, standings: Standings): re
   return (decisions?.accepted ?? []).flatMap((one) => {
     const ids = enumerated(one.requirements)
     if (!counting.includes(one)) return [`${ids} was accepted until ${one.until}, and is not any more (${one.owner})`]
-    const proven = one.requirements.filter((id) => ['pass', 'warn'].includes(standings.get(id) ?? ''))
-    return proven.length === 0
-      ? []
-      : [`${enumerated(proven)} is accepted and did not fail: this run has proven it, so take it out`]
+    return (['pass', 'warn'] as const).flatMap((standing) => {
+      const found = one.requirements.filter((id) => standings.get(id) === standing)
+      const what = { pass: 'has proven it', warn: 'has found no more than a warning' }[standing]
+      return found.length === 0
+        ? []
+        : [`${enumerated(found)} is accepted and did not fail: this run ${what}, so take it out`]
+    })
   })
 }

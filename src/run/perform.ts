@@ -2,16 +2,19 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execute, type Ports, type RunEvent } from '../execute/index.ts'
+import { isProbe } from '../guard/confirmation.ts'
 import { Preconditions } from '../guard/given.ts'
 import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion } from '../identity/jwt.ts'
 import type { SigningKey } from '../identity/signing.ts'
 import { keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
 import type { ChangeMade } from '../record/effect.ts'
+import { ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
+import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
 import { askKeystore } from './keystore.ts'
 import { sharesOf } from './order.ts'
@@ -73,11 +76,14 @@ async function performWith(
   const setUpVault = new RunVault(options)
   const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))
   const { authorities } = survey
-  const transport = stack.use(
+  const ownEffects = effects(survey.signing.keys, caller.version)
+  const stopped = stopper()
+  const connected = stack.use(
     connect(prepared.environment, { identities, authorities, proxy: prepared.proxy, counterparty }),
   )
-  const base = { transport, redactor, ...effects(survey.signing.keys, caller.version) }
-  const signal = caller.signal ?? new AbortController().signal
+  const transport = careful(connected, careOf(prepared), { ...ownEffects, stop: stopped.stop })
+  const base = { transport, redactor, ...ownEffects }
+  const signal = AbortSignal.any([stopped.signal, ...(caller.signal === undefined ? [] : [caller.signal])])
   const given: GivenRecord[] = []
   const preconditions = new Preconditions({
     environment: prepared.environment,
@@ -108,8 +114,22 @@ async function performWith(
   const ports = { ...base, given: establish, vault: runVault.port }
   for await (const event of entering(runVault, execute(plan, ports, signal))) onEvent(event)
   // On the embedded twin nothing is left to do; what has become unreadable meanwhile was said where a call met it.
+  const { reason } = stopped.signal
+  const why = reason instanceof ToolError ? [reason.message] : []
   const open = counterparty === undefined ? await vault.warnings({ runId }).catch(() => []) : []
-  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings, ...open], given }
+  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings, ...why, ...open], given }
+}
+
+/** On the twin there is nobody to be careful of, unless the environment asks for it. */
+function careOf({ environment, selection }: Pick<Prepared, 'environment' | 'selection'>): Care {
+  const { pauseMs, mostCalls, identityFor } = environment
+  const watches = environment.class !== 'mock' && selection.some(isProbe)
+  return {
+    pauseMs: pauseMs ?? (watches ? 200 : 0),
+    mostCalls: mostCalls ?? (watches ? 1000 : Number.POSITIVE_INFINITY),
+    watches,
+    identities: new Set(['transport', ...identityFor.values()]),
+  }
 }
 
 async function runSetUp(

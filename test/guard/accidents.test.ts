@@ -454,7 +454,8 @@ test('a flow that may cost the client its credentials needs a client that nobody
   expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
   expect(await sent({ env: 'mock', flows: ['risky', 'attack'] })).toEqual(['GET /status', 'GET /status'])
   await environment('uat', 'SACRIFICIAL_CLIENT=true')
-  expect(await sent({ env: 'uat', flows: ['risky'] })).toEqual(['GET /status'])
+  expect(await refusal({ env: 'uat', flows: ['risky'] })).toContain('"read" (read) may harm a client')
+  expect(await sent({ env: 'uat', flows: ['risky'], confirm: 'ours' })).toEqual(['GET /status'])
   expect(await refusal({ env: 'uat', flows: ['attack'] })).toContain('"read" is of safety class X')
 })
 

@@ -1,0 +1,77 @@
+/**
+ * Calls to servers that others use: a pause between them, at most so many of them, and an end of the run at the first sign that
+ * a server is unwell or is about to lock the client out.
+ */
+import { type Problem, ToolError } from '../record/errors.ts'
+import type { Delivery, Transport } from '../transport/transport.ts'
+
+export interface Care {
+  /** from the end of a call to the beginning of the next, in ms */
+  readonly pauseMs: number
+  readonly mostCalls: number
+  /** whether a sign of trouble ends the run */
+  readonly watches: boolean
+  /** the identities of good calls: what answers another certificate, or none, is no such sign */
+  readonly identities: ReadonlySet<string>
+}
+
+interface Means {
+  /** monotonic milliseconds */
+  readonly clock: () => number
+  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  /** Called once. The calls that are under way then end; those of steps marked `finally` go on. */
+  readonly stop: (problem: Problem) => void
+}
+
+/** So many calls in a row that end without an answer are a sign; a single one may be chance. */
+const MOST_CLOSES = 3
+
+export function careful(transport: Transport, care: Care, { clock, wait, stop }: Means): Transport {
+  let calls = 0
+  let closes = 0
+  let endedAt = Number.NEGATIVE_INFINITY
+  let stopped = false
+  const stopFor = (message: string, hint: string) => {
+    if (stopped) return
+    stopped = true
+    stop({ code: 'INTERRUPTED', message: `the run was stopped: ${message}`, hint })
+  }
+  return {
+    async send(request, options) {
+      if (++calls > care.mostCalls)
+        stopFor(`it has made ${care.mostCalls} calls`, 'MOST_CALLS sets how many a run may make; name fewer flows')
+      await wait(Math.max(0, endedAt + care.pauseMs - clock()), options.signal)
+      const delivery = await transport.send(request, options)
+      endedAt = clock()
+      if (!care.watches) return delivery
+      const { host } = new URL(request.url)
+      const isGood = care.identities.has(options.identity)
+      if (isGood) closes = isClosed(delivery) ? closes + 1 : 0
+      const sign = closes >= MOST_CLOSES ? `has left ${closes} calls in a row unanswered` : signOf(delivery, isGood)
+      if (sign !== undefined)
+        stopFor(`"${host}" ${sign}`, 'find out what happened there, from Thredd if it is theirs, before you run again')
+      return delivery
+    },
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+  }
+}
+
+function isClosed(delivery: Delivery): boolean {
+  return delivery.kind === 'failed' && ['PEER_CLOSED', 'CONNECT', 'TIMEOUT'].includes(delivery.problem.code)
+}
+
+function signOf(delivery: Delivery, isGood: boolean): string | undefined {
+  if (delivery.kind === 'failed') return undefined
+  const { status, headers } = delivery.answer
+  if (status >= 500) return `answered with ${status}`
+  if (status === 429) return 'asks to slow down (429)'
+  if (status === 423) return 'says that something is locked (423)'
+  const isPage = headers.some(([name, value]) => name === 'content-type' && /html/i.test(value))
+  return status === 403 && isPage && isGood ? 'answered with 403 and a page, as a firewall does' : undefined
+}
+
+/** Aborts with the reason, which the record then has in place of "interrupted". */
+export function stopper(): { readonly signal: AbortSignal; readonly stop: (problem: Problem) => void } {
+  const controller = new AbortController()
+  return { signal: controller.signal, stop: (problem) => controller.abort(new ToolError([problem])) }
+}
