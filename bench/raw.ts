@@ -1,14 +1,28 @@
 /**
- * The six calls written by hand with undici and jose; only the status is checked, nothing is recorded.
- * `node bench/raw.ts <port> <folder of certificates> <lifecycles>`
+ * The six calls written by hand with undici and jose; only the status is checked, nothing is recorded. They go to a server on that
+ * port, or to a twin that this process starts.
+ * `node bench/raw.ts <port>|twin <folder of certificates> <lifecycles>`
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { importPKCS8, SignJWT } from 'jose'
 import { Agent, request } from 'undici'
+import { ensurePki, HOSTS, startTwin } from '../mocks/index.ts'
 
 const [port, folder = '', lifecycles] = process.argv.slice(2)
-const origin = `https://localhost:${port}`
+const twin =
+  port === 'twin'
+    ? await startTwin({
+        pki: await ensurePki(folder, { hosts: HOSTS }),
+        urls: 'loopback',
+        switches: { metadataSet: 'at-once' },
+      })
+    : undefined
+const [directory, statements, authorization] = [
+  'https://matls-auth.directory.sandbox.threddid.com',
+  'https://matls-api.directory.sandbox.threddid.com',
+  'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients',
+].map((url) => twin?.publish(url) ?? `https://localhost:${port}`) as [string, string, string]
 const clientId = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
 const assertionPath =
   '/organisations/99b2b599-8cc2-499e-b805-e3d84233ae8e/softwarestatements/b9f04639-cdeb-425b-a310-450d3d293fd4/assertion'
@@ -34,11 +48,11 @@ for (let turn = 0; turn < Number(lifecycles); turn += 1) {
     .setProtectedHeader({ alg: 'PS256', kid: 'offline-twin-signing', typ: 'JWT' })
     .setIssuer(clientId)
     .setSubject(clientId)
-    .setAudience(`${origin}/token`)
+    .setAudience(`${directory}/token`)
     .setIssuedAt()
     .setExpirationTime('5m')
     .sign(key)
-  const token = await call('POST', `${origin}/token`, 200, {
+  const token = await call('POST', `${directory}/token`, 200, {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({
       grant_type: 'client_credentials',
@@ -49,10 +63,10 @@ for (let turn = 0; turn < Number(lifecycles); turn += 1) {
     }).toString(),
   })
   const { access_token: directoryToken } = JSON.parse(token) as { access_token: string }
-  const statement = await call('GET', origin + assertionPath, 200, {
+  const statement = await call('GET', statements + assertionPath, 200, {
     headers: { authorization: `Bearer ${directoryToken}` },
   })
-  const registered = await call('POST', `${origin}/oauth2/register`, 201, {
+  const registered = await call('POST', `${authorization}/oauth2/register`, 201, {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ ...metadata, scopes: ['cards.read', 'cards.write'], software_statement: statement }),
   })
@@ -63,10 +77,12 @@ for (let turn = 0; turn < Number(lifecycles); turn += 1) {
   }
   JSON.parse(await call('GET', registration.registration_client_uri, 200, { headers }))
   const body = { ...metadata, client_id: clientId, scopes: ['cards.read'], software_statement: statement }
-  JSON.parse(await call('PUT', registration.registration_client_uri, 200, { headers, body: JSON.stringify(body) }))
-  await call('DELETE', registration.registration_client_uri, 204, { headers })
+  const updated = await call('PUT', registration.registration_client_uri, 200, { headers, body: JSON.stringify(body) })
+  const { registration_access_token: replaced } = JSON.parse(updated) as typeof registration
+  await call('DELETE', registration.registration_client_uri, 204, { headers: { authorization: `Bearer ${replaced}` } })
 }
 await dispatcher.close()
+await twin?.close()
 
 async function call(
   method: 'GET' | 'POST' | 'PUT' | 'DELETE',

@@ -3,8 +3,6 @@
  * answers at once. One lifecycle in a new process, many in sequence, and peak memory; measured in turns, as medians and ratios.
  * `node bench/runner.ts [--turns 5] [--many 200] [--long 2000]`
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,16 +11,11 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensurePki, HOSTS } from '../mocks/index.ts'
 import { startBare } from './bare.ts'
+import { measured, median, type Usage } from './measure.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const BIN = join(HERE, '..', 'bin', 'thredd.js')
 const MEMORY_DISK = '/dev/shm'
-
-interface Usage {
-  readonly wallMs: number
-  readonly cpuMs: number
-  readonly peakMiB: number
-}
 
 /** Runs that many lifecycles in one process. */
 type Contestant = (lifecycles: number) => Promise<Usage>
@@ -47,7 +40,7 @@ async function compare(turns: number, many: number, long: number): Promise<void>
   await using bare = await startBare(pki)
   await writeFile(join(folder, '.env.bench'), environment(bare.port))
   const raw: Contestant = (lifecycles) =>
-    measured([join(HERE, 'raw.ts'), String(bare.port), pki.folder, String(lifecycles)])
+    measured([join(HERE, 'raw.ts'), String(bare.port), pki.folder, String(lifecycles)], { folder })
   const contestants: Readonly<Record<string, Contestant>> = {
     raw,
     thredd: (lifecycles) => thredd(lifecycles, join(folder, 'vault')),
@@ -56,8 +49,8 @@ async function compare(turns: number, many: number, long: number): Promise<void>
       : { 'thredd, vault in memory': (lifecycles: number) => thredd(lifecycles, join(memory, 'vault')) }),
   }
   const version = await inTurns(turns * 2, {
-    'node -e 0': () => measured(['-e', '0']),
-    '--version': () => measured([BIN, '--version']),
+    'node -e 0': () => measured(['-e', '0'], { folder }),
+    '--version': () => measured([BIN, '--version'], { folder }),
   })
   const cold = await inTurns(turns, contestants, 1)
   const sequence = await inTurns(turns, contestants, many)
@@ -87,10 +80,7 @@ async function thredd(lifecycles: number, vault: string): Promise<Usage> {
     await writeFile(key, Buffer.from('a key of tests, 32 bytes of text').toString('base64url'), { mode: 0o600 })
   return await measured(
     [BIN, 'run', flow, '--env', 'bench', ...(lifecycles === 1 ? ['--workflow', 'six-calls'] : [])],
-    {
-      THREDD_VAULT_DIR: vault,
-      THREDD_VAULT_KEY_FILE: key,
-    },
+    { folder, variables: { THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY_FILE: key } },
   )
 }
 
@@ -144,25 +134,6 @@ ASSERTION_AUDIENCE_DIRECTORY=${server}/token
 `
 }
 
-/** Runs a new process from start to end. */
-async function measured(command: readonly string[], variables: Readonly<Record<string, string>> = {}): Promise<Usage> {
-  const file = join(folder, 'usage.json')
-  const start = performance.now()
-  const child = spawn(process.execPath, ['--require', join(HERE, 'measured.cjs'), ...command], {
-    cwd: folder,
-    env: { ...process.env, ...variables, BENCH_USAGE: file },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (said = (said + chunk).slice(-2000)))
-  const [code] = (await once(child, 'close')) as [number | null]
-  const wallMs = performance.now() - start
-  // A process that failed has not done the work, so its time does not count.
-  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}: ${said}`)
-  return { wallMs, ...(JSON.parse(await readFile(file, 'utf8')) as Omit<Usage, 'wallMs'>) }
-}
-
 async function inTurns(
   turns: number,
   contestants: Readonly<Record<string, Contestant>>,
@@ -200,8 +171,4 @@ function cpu({ cpuMs }: Usage): number {
 
 function peak({ peakMiB }: Usage): number {
   return peakMiB
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
