@@ -174,6 +174,21 @@ test('the line is shown until the innermost step that is running has ended', () 
   ])
 })
 
+test('steps that run within a step that takes long bring none of its lines forward', () => {
+  const [screen, time] = [terminal(undefined), clock()]
+  const sign = new SignOfLife({ ...time.ticker, write: screen.write, columns: undefined })
+
+  sign.started('outer')
+  for (let retry = 0; retry < 3; retry++) {
+    time.pass(30)
+    sign.started('inner')
+    sign.finished('inner')
+  }
+  sign.stop()
+
+  expect(screen.text()).toBe('  outer … 10 s\n  outer … 40 s\n  outer … 70 s\n')
+})
+
 test('a real second is a second', async () => {
   const { promise, resolve } = Promise.withResolvers<void>()
   const start = REAL_TICKER.now()

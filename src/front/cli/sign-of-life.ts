@@ -31,20 +31,20 @@ const ERASE = '\r\u001b[2K'
 
 export class SignOfLife {
   readonly #options: SignOfLifeOptions
-  /** when each step that is running was started; the last is the innermost */
-  readonly #running = new Map<string, number>()
+  /**
+   * When each step that is running was started; the last is the innermost. `due`: after how many of its seconds a line
+   * comes that is not rewritten.
+   */
+  readonly #running = new Map<string, { readonly start: number; due: number }>()
   #end: (() => void) | undefined
   #isShown = false
-  /** after how many seconds of the innermost step a line comes that is not rewritten */
-  #due = FIRST
 
   constructor(options: SignOfLifeOptions) {
     this.#options = options
   }
 
   started(stepId: string): void {
-    this.#running.set(stepId, this.#options.now())
-    this.#due = FIRST
+    this.#running.set(stepId, { start: this.#options.now(), due: FIRST })
     this.#end ??= this.#options.everySecond(() => this.#tick())
   }
 
@@ -69,17 +69,19 @@ export class SignOfLife {
   }
 
   #tick(): void {
-    const [stepId = '', start = 0] = [...this.#running].at(-1) ?? []
+    const innermost = [...this.#running].at(-1)
+    if (innermost === undefined) return
+    const [stepId, step] = innermost
     const { now, write, columns } = this.#options
-    const seconds = Math.floor((now() - start) / 1000)
+    const seconds = Math.floor((now() - step.start) / 1000)
     const end = ` … ${seconds} s`
     if (columns !== undefined) {
       if (seconds < 1) return
       write(`${ERASE}  ${stepId.slice(0, Math.max(0, columns - end.length - 3))}${end}`)
       this.#isShown = true
-    } else if (seconds >= this.#due) {
+    } else if (seconds >= step.due) {
       write(`  ${stepId}${end}\n`)
-      this.#due += AGAIN
+      step.due = seconds + AGAIN
     }
   }
 }
