@@ -24,15 +24,20 @@ const CONTAINER_FILES = ['/.dockerenv', '/run/.containerenv']
 export function fleetingBy({ variables, home, temporary, exists, isWritable }: Machine): readonly string[] {
   const { CI: ci = '', KUBERNETES_SERVICE_HOST: pod = '' } = variables
   const container = CONTAINER_FILES.find(exists)
-  const emptied = temporary.find((folder) => home !== undefined && isWithin(home, folder))
   return [
     ...(ci !== '' && ci !== 'false' ? ['CI is set'] : []),
     ...(container === undefined ? [] : [`"${container}" is there, as in a container`]),
     ...(pod === '' ? [] : ['KUBERNETES_SERVICE_HOST is set, as in a container']),
-    ...(home === undefined || !exists(home) ? ['there is no home folder'] : []),
-    ...(home !== undefined && exists(home) && !isWritable(home) ? ['the home folder cannot be written to'] : []),
-    ...(emptied === undefined ? [] : [`the home folder lies in "${emptied}", which is emptied`]),
+    ...homeIsFleeting({ home, temporary, exists, isWritable }),
   ]
+}
+
+/** At most one reason: a folder that is not there lies nowhere, and one that is emptied is not asked whether it can be written to. */
+function homeIsFleeting({ home, temporary, exists, isWritable }: Omit<Machine, 'variables'>): readonly string[] {
+  if (home === undefined || !exists(home)) return ['there is no home folder']
+  const emptied = temporary.find((folder) => isWithin(home, folder))
+  if (emptied !== undefined) return [`the home folder lies in "${emptied}", which is emptied`]
+  return isWritable(home) ? [] : ['the home folder cannot be written to']
 }
 
 function isWithin(path: string, folder: string): boolean {

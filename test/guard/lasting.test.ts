@@ -35,6 +35,7 @@ test.each<[string, Partial<Machine>, string]>([
   ],
   ['no home folder', { home: undefined }, 'there is no home folder'],
   ['a home folder that was never made', { exists: () => false }, 'there is no home folder'],
+  ['a temporary home folder that was never made', { home: '/tmp/x', exists: () => false }, 'there is no home folder'],
   ['a home folder of a read-only system', { isWritable: () => false }, 'the home folder cannot be written to'],
   [
     'a temporary home folder',
