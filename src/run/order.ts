@@ -13,9 +13,10 @@ interface File<T extends Selected> {
 }
 
 /**
- * Flow files that read first, then those that register, update and delete; files of one effect as they were named. A file comes
- * after those that it depends on and, where nobody has registered the client yet, one that is given a registration after those
- * that register.
+ * Flow files that read first, then those that register, update and delete; files of one effect as they were named. A deletion
+ * is of the client that was there when the run began, so it comes before what registers another. A file comes after those that
+ * it depends on and, where nobody has registered the client yet, one that reads or updates a registration after those that
+ * register.
  */
 export function byEffect(
   selection: readonly Selected[],
@@ -23,10 +24,13 @@ export function byEffect(
 ): readonly Selected[] {
   const files = filesOf(selection).map((file) => ({ file, effect: strongest(file.workflows.map(effectOf)) }))
   const waits = !registered && files.some(({ effect }) => effect === 'register')
-  const rank = ({ file, effect }: (typeof files)[number]) =>
-    waits && isGivenRegistration(file) && isStronger('register', effect)
-      ? EFFECTS.indexOf('register') + 0.5
+  const registers = EFFECTS.indexOf('register')
+  const rank = ({ file, effect }: (typeof files)[number]) => {
+    if (deletesWhatWasThere(file) && files.some((other) => other.effect === 'register')) return registers - 0.5
+    return waits && isGivenRegistration(file) && isStronger('register', effect)
+      ? registers + 0.5
       : EFFECTS.indexOf(effect)
+  }
   const sorted = files.toSorted((one, other) => rank(one) - rank(other)).map(({ file }) => file)
   const { order, circle } = inOrder(sorted, (file) => sorted.filter((other) => dependsOn(file, other)))
   return circle === undefined ? order.flatMap(({ workflows }) => workflows) : selection
@@ -66,6 +70,11 @@ function dependsOn(file: File<Selected>, other: File<Selected>): boolean {
 
 function isGivenRegistration({ workflows }: File<Selected>): boolean {
   return workflows.some(({ workflow }) => workflow.given.includes('registration'))
+}
+
+function deletesWhatWasThere(file: File<Selected>): boolean {
+  const changes = new Set(file.workflows.flatMap(changesOf))
+  return isGivenRegistration(file) && changes.size === 1 && changes.has('delete')
 }
 
 function beginsAnew(file: File<Selected>): boolean {

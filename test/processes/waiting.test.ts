@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { performHook, type Switches } from '../../mocks/index.ts'
 import type { RunRecord } from '../../src/record/index.ts'
-import { type Person, person } from '../support/person.ts'
+import { CONFIRM, type Person, person } from '../support/person.ts'
 
 const recordOf = async ({ cli }: Person) =>
   JSON.parse(await readFile(join(cli.folder, 'reports', 'latest', 'record.json'), 'utf8')) as RunRecord
@@ -55,6 +55,17 @@ test('a run without names runs what is ready, names the rest with the reason, an
   ])
   expect(record.leftOut).toEqual(expect.arrayContaining(['wait-for-metadata', 'register']))
   expect(await readFile(join(who.cli.folder, 'reports', 'latest', 'report.md'), 'utf8')).toContain('**PARTIAL**')
+})
+
+test('a deletion that is named beside a registration is of the client that was there before the run', async () => {
+  const who = await person()
+
+  const before = await who.thredd('run', 'delete-registration', 'register', ...CONFIRM)
+  const again = await who.thredd('run', 'register', 'delete-registration', ...CONFIRM)
+
+  expect([before.code, again.code]).toEqual([3, 0])
+  expect(before.stdout).toContain('waiting for a registration')
+  expect(who.network.changes()).toEqual(['POST 201', 'DELETE 204', 'POST 201'])
 })
 
 test('a named flow that is not ready ends in exit 3 and is in the way of no other', async () => {

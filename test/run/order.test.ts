@@ -33,8 +33,16 @@ test('what reads goes first, then what registers, updates and deletes; flows of 
   )
 
   const read = ['read-registration', 'discover']
-  const changes = ['register-with-role', 'register', 'add-scope-with-put', 'lifecycle', 'delete-registration']
+  const changes = ['delete-registration', 'register-with-role', 'register', 'add-scope-with-put', 'lifecycle']
   expect(ids(byEffect(named, { registered: true }))).toEqual([...read, ...changes])
+})
+
+test.each([true, false])('a deletion is of the client that was there before the run (%s)', async (registered) => {
+  const named = await shipped('register', 'add-scope-with-put', 'delete-registration')
+  const without = await shipped('delete-registration', 'add-scope-with-put')
+
+  expect(ids(byEffect(named, { registered }))).toEqual(['delete-registration', 'register', 'add-scope-with-put'])
+  expect(ids(byEffect(without, { registered }))).toEqual(['add-scope-with-put', 'delete-registration'])
 })
 
 test('a flow that is given a registration which nobody has made yet comes after those that register', async () => {
@@ -79,15 +87,15 @@ test('a flow that depends on another comes after it, whatever both do, and meets
 })
 
 test('flows that are named in another order run in this one on the twin, and one line says so', async () => {
-  await using ran = await runOnTwin({ flows: ['delete-registration', 'read-registration', 'register'] })
+  await using ran = await runOnTwin({ flows: ['register', 'delete-registration', 'read-registration'] })
 
   expect(ran.record.workflows.map(({ workflowId, status }) => `${workflowId} ${status}`)).toEqual([
+    'delete-registration passed',
     'register passed',
     'read-registration passed',
-    'delete-registration passed',
   ])
   expect(ran.screen.split('\n').filter((line) => line.startsWith('order'))).toEqual([
-    'order       register, read-registration, delete-registration: what reads goes first, what deletes last',
+    'order       delete-registration, register, read-registration: what reads goes first, and a client is deleted before another is registered',
   ])
 })
 

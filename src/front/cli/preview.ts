@@ -26,7 +26,9 @@ export function printGiven(given: Rehearsal['given'], out: Printer): void {
 /** Said where it is not the order in which the flows were named. */
 export function printOrder(reordered: Rehearsal['reordered'], out: Printer): void {
   if (reordered !== undefined)
-    out.line(`order       ${out.plain(reordered.join(', '))}: what reads goes first, what deletes last`)
+    out.line(
+      `order       ${out.plain(reordered.join(', '))}: what reads goes first, and a client is deleted before another is registered`,
+    )
 }
 
 /** The workflows that a run without names leaves out. */
