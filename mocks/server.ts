@@ -244,6 +244,8 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
   // Saved before the answer is sent, so that no client is told of a change that a crash could lose.
   if (store !== undefined) await store.save(twin.state.snapshot())
   const isHead = incoming.method === 'HEAD'
+  // By the clock of the twin, which a hook may have advanced; a response that has its own replaces it.
+  outgoing.setHeader('date', twin.state.now().toUTCString())
   const content = contentOf(response)
   if (content === undefined) {
     await send(response, outgoing, isHead)
@@ -327,6 +329,7 @@ async function send(response: Response, outgoing: ServerResponse, isHead: boolea
   outgoing.statusCode = response.status
   if (response.statusText !== '') outgoing.statusMessage = response.statusText
   // Iterating gives each set-cookie apart; append keeps them so.
+  if (response.headers.has('date')) outgoing.removeHeader('date')
   for (const [name, value] of response.headers) outgoing.appendHeader(name, value)
   if (response.body === null || isHead) {
     if (response.status !== 204 && response.status !== 304 && !isHead) outgoing.setHeader('content-length', '0')

@@ -8,7 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { HttpResponse, http } from 'msw'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { changeField, faultsOf, type Pki, type RunningTwin, type StartOptions, startTwin } from '../../mocks/index.ts'
+import {
+  changeField,
+  faultsOf,
+  type Pki,
+  performHook,
+  type RunningTwin,
+  type StartOptions,
+  startTwin,
+} from '../../mocks/index.ts'
 import type { PkiIdentity } from '../../mocks/pki.ts'
 import { CLIENT_ID, makePki, SOFTWARE } from '../support/twin.ts'
 
@@ -81,6 +89,17 @@ function askToken(running: RunningTwin, asking: Asking = {}): Promise<Told> {
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   return ask(running, STRICT, '/token', { body: TOKEN_FORM, headers, ...asking })
 }
+
+test('the Date of an answer is that of the twin, which a hook may have advanced', async () => {
+  await using running = await start()
+  performHook(running.twin.state, 'advance-clock', { seconds: 400 })
+
+  const { headers } = await ask(running, PLAIN, DISCOVERY, { as: 'none' })
+
+  const ahead = Date.parse(headers.date ?? '') - Date.now()
+  expect(ahead).toBeGreaterThan(300_000)
+  expect(ahead).toBeLessThan(401_000)
+})
 
 test.each(VERSIONS)(
   'over %s the right certificate is seen and answered, under the documented name',
