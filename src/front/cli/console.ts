@@ -59,6 +59,8 @@ export class Console {
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
   #mutualTls = new MutualTls()
   readonly #signOfLife: SignOfLife
+  /** of the step that was skipped before */
+  #waitsFor: string | undefined
 
   constructor({ verbose = false, ticker = REAL_TICKER, ...screen }: ConsoleOptions) {
     const { write, stream } = screen
@@ -172,6 +174,7 @@ export class Console {
 
   #started({ planned }: Extract<RunEvent, { type: 'workflow-started' }>): void {
     const { workflow } = planned
+    this.#waitsFor = undefined
     const rows = rowsOf(planned)
     this.#stepWidth = Math.max(0, ...rows.map(({ id }) => id.length))
     this.#hostWidth = Math.max(0, ...rows.map(({ host }) => host.length))
@@ -218,11 +221,18 @@ export class Console {
     const exchange = step.exchanges.at(-1)
     const facts =
       step.status === 'skipped'
-        ? this.#out.paint('dim', this.#out.plain(step.because ?? ''))
+        ? this.#out.paint('dim', this.#whySkipped(step.because ?? ''))
         : exchange === undefined
           ? ''
           : this.#callFacts(step, exchange)
     this.#out.line(`  ${mark} ${this.#out.plain(step.stepId).padEnd(this.#stepWidth)}  ${facts}`.trimEnd())
+  }
+
+  /** What the whole workflow waits for is a sentence that stands beside its first step. */
+  #whySkipped(because: string): string {
+    const isRepeated = because === this.#waitsFor
+    this.#waitsFor = because.startsWith('waiting for ') ? because : undefined
+    return isRepeated ? 'waiting for the same' : this.#out.plain(because)
   }
 
   #keptLines(): void {
