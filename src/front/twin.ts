@@ -71,6 +71,7 @@ export function fulfilOn({ state, switches }: Twin, { identities, renewedSigning
     const { certificate } = identities.renewed
     switch (name) {
       case 'signing_key_listed':
+      case 'renewed_signing_key_listed':
         // It lists the keys that it made.
         return
       case 'client_deleted_by_thredd':

@@ -39,13 +39,20 @@ export function expectationsOf(
 const LOOKED_UP: Readonly<Partial<Record<Given, GivenRecord['how']>>> = {
   registration: 'in the vault',
   signing_key_listed: 'in the keystore',
+  renewed_signing_key_listed: 'in the keystore',
   renewed_transport_certificate: 'in the files',
   renewed_signing_key: 'in the files',
 }
 
+/** Which key of the files the keystore is asked for. */
+const LISTED: Readonly<Partial<Record<Given, { readonly key: AskedKey; readonly inWords: string }>>> = {
+  signing_key_listed: { key: 'current', inWords: 'signing key' },
+  renewed_signing_key_listed: { key: 'renewed', inWords: 'renewed signing key' },
+}
+
 /** The embedded twin lists the keys that it made. */
 function isOpen(isOnTwin: boolean): (name: Given) => boolean {
-  return (name) => !isOnTwin || name !== 'signing_key_listed'
+  return (name) => !isOnTwin || LISTED[name] === undefined
 }
 
 /** PRECONDITION for each workflow that would begin without the registration it is given. */
@@ -99,6 +106,9 @@ export function onlyAPersonKnows({ given }: Workflow, environment: Pick<Environm
   })
 }
 
+/** Of SIGNING_KEY_FILE, or of RENEWED_SIGNING_KEY_FILE. */
+type AskedKey = 'current' | 'renewed'
+
 /** Whether the keystore lists the signing key; `because` is one sentence without its full stop. */
 type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
 
@@ -113,8 +123,8 @@ export interface PreconditionsOptions {
   readonly isRegistered: () => Promise<boolean>
   /** whether the client was registered with this counterparty: a twin does not know the clients of another twin */
   readonly isRegisteredHere: () => boolean
-  /** what the keystore says of the signing key; undefined where it cannot be asked */
-  readonly keystore: () => Promise<Listing | undefined>
+  /** what the keystore says of a signing key; undefined where it cannot be asked */
+  readonly keystore: (key: AskedKey) => Promise<Listing | undefined>
   /** runs the flow that `madeBy` names on the same twin */
   readonly setUp: () => Promise<readonly WorkflowRecord[]>
   /** called with each thing that a workflow is given, when it is known to hold */
@@ -142,8 +152,8 @@ export class Preconditions {
         const made = await this.#make(name, fulfil)
         onGiven({ ...base, ...made })
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
-      } else if (name === 'signing_key_listed') {
-        const problem = await this.#keyProblem(base)
+      } else if (LISTED[name] !== undefined) {
+        const problem = await this.#keyProblem(base, LISTED[name])
         if (problem !== undefined) return problem
       } else if (RENEWED.includes(name)) onGiven({ ...base, how: 'in the files' })
       else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
@@ -154,12 +164,15 @@ export class Preconditions {
   }
 
   /** Why the key cannot be used; that the keystore cannot be asked stands in the way of nothing. */
-  async #keyProblem(base: Pick<GivenRecord, 'workflowId' | 'name' | 'means'>): Promise<string | undefined> {
+  async #keyProblem(
+    base: Pick<GivenRecord, 'workflowId' | 'means'> & { readonly name: Given },
+    { key, inWords }: NonNullable<(typeof LISTED)[Given]>,
+  ): Promise<string | undefined> {
     const { keystore, onGiven, environment } = this.#options
-    const listing = await keystore()
+    const listing = await keystore(key)
     if (listing?.is === 'missing') {
-      const remedy = remedyOf('signing_key_listed', commandsFor(environment.flags))
-      return `waiting for the signing key in the keystore: ${listing.because}; ${remedy}`
+      const remedy = remedyOf(base.name, commandsFor(environment.flags))
+      return `waiting for the ${inWords} in the keystore: ${listing.because}; ${remedy}`
     }
     if (listing?.is === 'listed') onGiven({ ...base, how: 'in the keystore' })
     else onGiven({ ...base, how: 'not checked', ...(listing === undefined ? {} : { problem: listing.because }) })

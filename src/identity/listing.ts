@@ -7,15 +7,22 @@ import type { SigningKey } from './signing.ts'
 /** What a key set says of a key; `because` is one sentence without its full stop. */
 export type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
 
-/** `document` is a JWK set (RFC 7517 section 5), from a server: anything else may be in it. */
-export function listingOf(document: unknown, { kid, publicKey }: Pick<SigningKey, 'kid' | 'publicKey'>): Listing {
+/**
+ * `document` is a JWK set (RFC 7517 section 5), from a server: anything else may be in it. `settings` is what the names of
+ * the key's settings begin with.
+ */
+export function listingOf(
+  document: unknown,
+  { kid, publicKey }: Pick<SigningKey, 'kid' | 'publicKey'>,
+  settings: 'SIGNING' | 'RENEWED_SIGNING',
+): Listing {
   const keys = isObject(document) && Array.isArray(document.keys) ? document.keys.filter(isObject) : undefined
   if (keys === undefined) return { is: 'not known', because: 'its answer is no JWK set' }
   const named = keys.filter((key) => key.kid === kid)
   if (named.length === 0) {
     const kids = keys.map((key) => `"${String(key.kid).slice(0, LONGEST_KID)}"`)
     const others = kids.length === 0 ? 'it lists no key' : `it lists ${enumerated(kids, MOST_KIDS)}`
-    return { is: 'missing', because: `${others}, and not SIGNING_KID "${kid}"` }
+    return { is: 'missing', because: `${others}, and not ${settings}_KID "${kid}"` }
   }
   const hashes = named.map(hashOf)
   const own = publicKeyFacts(publicKey).spkiSha256
@@ -23,7 +30,7 @@ export function listingOf(document: unknown, { kid, publicKey }: Pick<SigningKey
   if (hashes.includes(undefined)) return { is: 'not known', because: `its key "${kid}" cannot be read` }
   return {
     is: 'missing',
-    because: `it lists SIGNING_KID "${kid}" with another public key than that of SIGNING_KEY_FILE`,
+    because: `it lists ${settings}_KID "${kid}" with another public key than that of ${settings}_KEY_FILE`,
   }
 }
 

@@ -9,6 +9,8 @@ import type { Transport } from '../transport/transport.ts'
 export interface KeystoreQuestion {
   readonly environment: Pick<Environment, 'servers' | 'setting' | 'timeoutMs'>
   readonly softwareId: string | undefined
+  /** whose settings `key` comes from: SIGNING_ or RENEWED_SIGNING_ */
+  readonly which: 'current' | 'renewed'
   /** undefined where the run signs nothing */
   readonly key: Pick<SigningKey, 'kid' | 'publicKey'> | undefined
   readonly transport: Transport
@@ -22,7 +24,7 @@ export interface KeystoreQuestion {
  * @see flows/apis/keystore.openapi.yaml, operation applicationJwks
  */
 export async function askKeystore(question: KeystoreQuestion): Promise<Listing | undefined> {
-  const { environment, softwareId, key, transport, userAgent, signal } = question
+  const { environment, softwareId, which, key, transport, userAgent, signal } = question
   const server = environment.servers.get('keystore')
   const organisation = environment.setting('org_id')?.value
   if (server === undefined || key === undefined || typeof organisation !== 'string' || softwareId === undefined)
@@ -39,5 +41,5 @@ export async function askKeystore(question: KeystoreQuestion): Promise<Listing |
   if (delivery.kind === 'failed') return { is: 'not known', because: delivery.problem.message }
   const { status, body } = readAnswer(delivery.answer, new URL(url).host)
   if (status !== 200) return { is: 'not known', because: `"${new URL(url).host}" answered ${status}` }
-  return listingOf(body, key)
+  return listingOf(body, key, which === 'current' ? 'SIGNING' : 'RENEWED_SIGNING')
 }

@@ -7,7 +7,7 @@ import { Preconditions } from '../guard/given.ts'
 import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion } from '../identity/jwt.ts'
 import type { SigningKey } from '../identity/signing.ts'
-import { keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
+import { type AssertionPlan, keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
 import type { ChangeMade } from '../record/effect.ts'
 import { ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -93,11 +93,12 @@ async function performWith(
     isRegistered: async () =>
       request.permissions.registeredElsewhere === true || (await vault.current({ clientId, softwareId })) !== undefined,
     isRegisteredHere: () => runVault.hasRegistered || setUpVault.hasRegistered,
-    keystore: async () =>
+    keystore: async (which) =>
       await askKeystore({
         environment: prepared.environment,
         softwareId,
-        key: [...survey.signing.keys.values()][0],
+        which,
+        key: keyOf(survey.signing.keys, which),
         transport,
         userAgent: userAgentOf(caller.version),
         signal,
@@ -130,6 +131,11 @@ function careOf({ environment, selection }: Pick<Prepared, 'environment' | 'sele
     watches,
     identities: new Set(['transport', ...identityFor.values()]),
   }
+}
+
+/** It is the same key for each algorithm. */
+function keyOf(keys: ReadonlyMap<string, SigningKey>, which: AssertionPlan['key']): SigningKey | undefined {
+  return [...keys].find(([id]) => id.startsWith(`${which} `))?.[1]
 }
 
 async function runSetUp(

@@ -152,7 +152,10 @@ test('another key and kid, listed in the keystore, give a token; both flows then
   const all = await who.cli.run(['run', '--env', 'uat'], { variables })
   const record = await who.cli.record()
 
-  expect(unlisted.code).toBe(1)
+  expect(unlisted.code).toBe(3)
+  expect(unlisted.stdout).toContain(
+    'waiting for the renewed signing key in the keystore: it lists "offline-twin-signing", and not RENEWED_SIGNING_KID "offline-twin-renewed-signing"; nothing was rotated;',
+  )
   expect(unlisted.stdout).not.toContain('gave a token for it')
   expect(all.code).toBe(0)
   expect(record.workflows.map(({ workflowId }) => workflowId)).toEqual(expect.arrayContaining([SIGNING, TRANSPORT]))

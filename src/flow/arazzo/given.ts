@@ -27,6 +27,11 @@ export const GIVEN = {
     remedy: (command) =>
       `upload the signing certificate in Thredd CA > App Certificates, or set SIGNING_KID to the KID that it shows; ${command('compareKeys')} reads the keystore`,
   },
+  renewed_signing_key_listed: {
+    means: 'the keystore lists the public key of RENEWED_SIGNING_KEY_FILE under RENEWED_SIGNING_KID',
+    remedy:
+      'nothing was rotated; upload the renewed signing certificate in Thredd CA > App Certificates, or set RENEWED_SIGNING_KID to the KID that it shows',
+  },
   client_deleted_by_thredd: {
     means: 'Thredd has confirmed that it deleted the OAuth client of this application',
     remedy:
