@@ -335,7 +335,7 @@ export const SWITCHES = {
     values: ['when-asked', 'at-once'],
     default: 'when-asked',
     meaning:
-      'when Thredd sets the Programme Manager metadata of a client: with the hook set-metadata, or with every POST and PUT. The twin that a run brings along does it at once',
+      'when Thredd sets the Programme Manager metadata of a client: with the hook set-metadata, or with every POST; a PUT wipes it in both. The twin that a run brings along sets it at once',
     mark: 'documented',
     source: 'Using DCR Endpoint Data, section 3.3.2: Thredd must be asked',
   },

@@ -127,7 +127,6 @@ export async function update(call: Call): Promise<Response> {
   client.scopes = registration.scopes
   // Documented: a PUT removes the metadata that Thredd has set.
   if (!call.breaks('update-removes-metadata')) client.metadata = undefined
-  if (switches.metadataSet === 'at-once') state.setMetadata(client.clientId)
   if (switches.rotateOnUpdate) client.registrationToken = newRegistrationToken(call)
   if (switches.tokensAfterUpdate === 'revoked') state.revokeTokens(client.clientId)
   call.note(`updated ${client.clientId} with ${scopesInWords(registration)}`)

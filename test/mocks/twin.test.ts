@@ -1424,7 +1424,7 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
       await manage({ method: 'PUT', json: await updateBody(twin) })
       return [before, decodeJwt(await twin.token()).pmid].map((pmid) => pmid !== undefined)
     }
-    expect(await claims({ metadataSet: 'at-once' })).toEqual([true, true])
+    expect(await claims({ metadataSet: 'at-once' })).toEqual([true, false])
     expect(await claims({})).toEqual([false, false])
   },
   async requirePmMetadata(bench) {
