@@ -4,9 +4,10 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { CheckRecord } from '../record/index.ts'
-import { withTexts } from '../record/json.ts'
+import { isLargerThan, withTexts } from '../record/json.ts'
+import { LIMITS } from '../record/limits.ts'
 import type { Redactor } from '../secret/index.ts'
-import { shown } from './terms.ts'
+import { inShort, shown } from './terms.ts'
 
 /** A member that came otherwise than it was asked for. `came` is undefined where the answer has no such member. */
 interface Difference {
@@ -130,7 +131,8 @@ function judged({ member, asked, came }: Difference, redactor: Redactor): CheckR
 }
 
 function redacted({ member, asked, came }: Difference, redactor: Redactor): Difference {
-  const inSlot = (value: unknown): unknown => withTexts(redactor.value({ [member]: value })[member])
+  const inSlot = (value: unknown): unknown =>
+    isLargerThan(value, LIMITS.quoted.value) ? inShort(value) : withTexts(redactor.value({ [member]: value })[member])
   return { member: redactor.text(member), asked: inSlot(asked), came: inSlot(came) }
 }
 

@@ -3,6 +3,7 @@
  * an argument.
  */
 
+import { setImmediate } from 'node:timers/promises'
 import { inputsReadBy } from '../flow/arazzo/needs.ts'
 import { WAITS_FOR } from '../flow/arazzo/waits.ts'
 import { judge } from '../flow/expression/criterion.ts'
@@ -211,12 +212,12 @@ export class Call {
     const coding = codingOf(answered)
     const [kept] = await Promise.allSettled([this.#keep({ status, body, coding, step }, intent)])
     if (kept.status === 'fulfilled') this.#kept = kept.value
-    const answer = this.#take(request.outgoing, delivery)
+    const answer = await this.#take(request.outgoing, delivery)
     if (kept.status === 'rejected') throw kept.reason
     if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
       await vault.worked(authorization, step)
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
-    return this.#judge(request, answer)
+    return await this.#judge(request, answer)
   }
 
   async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
@@ -252,12 +253,14 @@ export class Call {
   }
 
   /** Parses the answer, learns its secrets and records the exchange; where that fails, only what gives nothing away. */
-  #take(outgoing: Outgoing, delivery: Extract<Delivery, { kind: 'answered' }>): ParsedAnswer {
+  async #take(outgoing: Outgoing, delivery: Extract<Delivery, { kind: 'answered' }>): Promise<ParsedAnswer> {
     const { redactor } = this.#ports
     try {
       const answer = readAnswer(delivery.answer, URL.parse(outgoing.url)?.host ?? outgoing.url)
       this.#answer = answer
+      await setImmediate()
       this.#learn(answer, delivery.answer)
+      await setImmediate()
       this.#exchanges.push(exchangeOf(outgoing, delivery, answer, redactor))
       return answer
     } catch (error) {
@@ -366,13 +369,13 @@ export class Call {
     return { status: 'passed', checks: this.#ports.redactor.checks([refusalCheck(true, problem.message, this.#step)]) }
   }
 
-  #judge(request: BuiltRequest, answer: ParsedAnswer): StepResult {
+  async #judge(request: BuiltRequest, answer: ParsedAnswer): Promise<StepResult> {
     const { redactor } = this.#ports
     const context = this.#context()
     const asked = isSuccess(answer.status) ? this.#compare(request, answer) : undefined
     const tls = this.#exchanges.at(-1)?.tls
     const unasked = certificateCheck(this.#step, tls)
-    const own = [...this.#checksOf(answer, context), ...(unasked === undefined ? [] : [unasked])]
+    const own = [...(await this.#checksOf(answer, context)), ...(unasked === undefined ? [] : [unasked])]
     const all = [...own, ...notSaidYet(asked?.checks ?? [], own)]
     const { checks, notJudged } = judgeable(this.#step, answer.status, all)
     const judged = {
@@ -400,17 +403,30 @@ export class Call {
   }
 
   /** What the description of the operation and the criteria of the step say of the answer. */
-  #checksOf(answer: ParsedAnswer, context: Context): CheckRecord[] {
+  async #checksOf(answer: ParsedAnswer, context: Context): Promise<CheckRecord[]> {
     const step = this.#step
     const { redactor } = this.#ports
     const hidden = hiddenInputs(this.#readable.inputs, redactor)
-    return [
+    await this.#turn()
+    const checks = [
       ...(step.expectRefused
         ? [refusalCheck(isRefusal(answer), refusalFacts(answer), step)]
         : judgeAnswer(step.operation, answer)),
       ...(step.criteria.length === 0 && !step.expectRefused ? [successCheck(answer.status, step)] : []),
-      ...step.criteria.map((criterion, index) => criterionCheck(criterion, index, context, { hidden, redactor })),
     ]
+    for (const [index, criterion] of step.criteria.entries()) {
+      // A large answer takes its time for each of them.
+      await this.#turn()
+      checks.push(criterionCheck(criterion, index, context, { hidden, redactor }))
+    }
+    return checks
+  }
+
+  /** Lets a signal through, such as that of Ctrl-C; the rest of the answer is then not judged. */
+  async #turn(): Promise<void> {
+    await setImmediate()
+    if (this.#signal.aborted)
+      fail({ code: 'INTERRUPTED', message: 'the run was interrupted while the answer was judged' })
   }
 
   /** What was asked for against what came. */

@@ -1,7 +1,7 @@
 /** What was on the wire, as the record may hold it: parsed for the checks, redacted for the reader. Pure. */
 import { createHash } from 'node:crypto'
 import type { Exchange } from '../record/index.ts'
-import { readJson, withBigInts, withTexts, writeJson } from '../record/json.ts'
+import { isLargerThan, readJson, withBigInts, withTexts, writeJson } from '../record/json.ts'
 import { LIMITS } from '../record/limits.ts'
 import type { Redactor } from '../secret/index.ts'
 import type { Delivery, Outgoing } from '../transport/transport.ts'
@@ -74,7 +74,9 @@ function alone<T>(items: readonly T[]): T | readonly T[] {
 function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): Exchange['request']['body'] {
   // Nothing is known of the secrets in what cannot be read.
   if (bytes.length === 0 || parsed === undefined) return { bytes: bytes.length }
-  if (bytes.length > LIMITS.shownBody.value) return { bytes: bytes.length, truncated: true }
+  // A body that came compressed is longer than its bytes.
+  const most = LIMITS.shownBody.value
+  if (bytes.length > most || isLargerThan(parsed, most)) return { bytes: bytes.length, truncated: true }
   const before = redactor.hidden
   const redacted = redactor.value(withTexts(parsed))
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.

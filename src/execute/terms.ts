@@ -1,6 +1,7 @@
 /** Values of an answer as a check may quote them: redacted, and plain enough to be read in a sentence. */
 import type { Terms } from '../flow/expression/terms.ts'
-import { shortJson } from '../record/json.ts'
+import { isLargerThan, shortJson } from '../record/json.ts'
+import { LIMITS } from '../record/limits.ts'
 import type { Redactor } from '../secret/index.ts'
 
 /** What a check has to say of one member of an answer. */
@@ -26,11 +27,18 @@ const MOST_ITEMS = 40
 
 /** A value that stands in the member or header `slot`. */
 export function shown(value: unknown, slot: string, redactor: Redactor): string {
+  if (isLargerThan(value, LIMITS.quoted.value)) return inShort(value)
   const safe: unknown = redactor.value({ [slot]: value })[slot]
   if (!Array.isArray(safe)) return scalar(safe, redactor)
   if (safe.length === 0) return 'an empty list'
   const isShort = safe.length <= MOST_ITEMS && safe.every((item) => typeof item !== 'object' || item === null)
   return isShort ? safe.map((item) => scalar(item, redactor)).join(', ') : `a list of ${safe.length}`
+}
+
+/** What a value is that is too long to be quoted. */
+export function inShort(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`
+  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
 }
 
 function scalar(value: unknown, redactor: Redactor): string {
@@ -44,7 +52,7 @@ function scalar(value: unknown, redactor: Redactor): string {
 
 /** In quotes where it could be mistaken: with blanks at an end, or as a number, true, false or null. */
 function text(value: string, redactor: Redactor): string {
-  if (value.length > LONGEST) return `a text of ${value.length} characters`
+  if (value.length > LONGEST) return inShort(value)
   const quoted = JSON.stringify(value)
   const safe = redactor.sentence(quoted)
   const isPlain = /^\S+(?: \S+)*$/.test(value) && !/^(?:true|false|null|-?[\d.]+)$/.test(value)

@@ -41,6 +41,23 @@ export function shortJson(value: unknown, most: number): string | undefined {
   }
 }
 
+/** Whether the texts of a value, its members and its elements are more than so many characters, each of the latter counted as one. */
+export function isLargerThan(value: unknown, characters: number): boolean {
+  return leftOf(value, characters) < 0
+}
+
+/** Looks no further than it takes to know. */
+function leftOf(value: unknown, characters: number): number {
+  if (typeof value === 'string') return characters - value.length
+  if (!isStructure(value)) return characters
+  let left = characters
+  for (const [name, member] of Object.entries(value)) {
+    left = leftOf(member, left - (Array.isArray(value) ? 1 : 1 + name.length))
+    if (left < 0) break
+  }
+  return left
+}
+
 /** The number that a text says, or undefined where it is none that can be kept as it is written. */
 export function exactNumber(source: string): number | bigint | undefined {
   const value = Number(source)

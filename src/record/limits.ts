@@ -38,6 +38,10 @@ export const LIMITS = {
     ...{ value: 64 * 1024, unit: 'characters', of: 'a body in the record' },
     beyond: 'its beginning stands in the record, with its size and that it was cut',
   },
+  quoted: {
+    ...{ value: 16 * 1024, unit: 'characters', of: 'a value of an answer that a check or a comparison quotes' },
+    beyond: 'its kind and its size are told instead',
+  },
   scopes: {
     ...{ value: 1000, unit: 'scopes', of: 'an answer whose scopes stand in the record one by one' },
     beyond: 'the check of scopes tells how many there are, and the first of them',
@@ -100,6 +104,10 @@ export const FILE_LIMITS = {
   },
   schemaSteps: {
     ...{ value: 1_000_000, unit: 'keywords', of: 'what a schema judges of one answer' },
+    beyond: NOT_JUDGED,
+  },
+  formatCharacters: {
+    ...{ value: 64 * 1024, unit: 'characters', of: 'a text that is compared with the `format` of its schema' },
     beyond: NOT_JUDGED,
   },
   schemaDepth: { value: 1_000, unit: 'schemas', of: 'schemas within each other in one answer', beyond: NOT_JUDGED },

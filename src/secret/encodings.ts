@@ -196,9 +196,7 @@ const WIDEST_GAP = 3
 function decodeRun(run: Run, work: Work, tell: Tell): void {
   const { characters } = run
   if (isBase32(characters)) for (let phase = 0; phase < 8; phase += 1) tellTexts(...fromBase32(run, phase), tell)
-  // Of zlib the first byte is nearly always the same (RFC 1950 section 2.2).
-  if (characters[0] === 0x65 && characters.length >= SHORTEST_ZLIB)
-    unpack(...fromBase64(run, 0, characters.length), work, tell)
+  if (isZlib(characters) && mayUnpack(work)) unpack(...fromBase64(run, 0, characters.length), work, tell)
   if (!mayHoldText(characters)) {
     if (run.isHex) decodeHex(run, work, tell)
     return
@@ -214,9 +212,7 @@ function decodeRun(run: Run, work: Work, tell: Tell): void {
   }
   for (let at = 0; at + 2 < characters.length; at += 1) {
     const character = characters[at] as number
-    // Of gzip the first three bytes are always the same (RFC 1952 section 2.3).
-    if (character === 0x48 && characters[at + 1] === 0x34 && characters[at + 2] === 0x73)
-      unpack(...fromBase64(run, at, characters.length), work, tell)
+    if (isGzip(characters, at) && mayUnpack(work)) unpack(...fromBase64(run, at, characters.length), work, tell)
     const isGood =
       (MAY_BE[character] as number) & 1 &&
       (MAY_BE[characters[at + 1] as number] as number) & 2 &&
@@ -235,6 +231,19 @@ function decodeRun(run: Run, work: Work, tell: Tell): void {
   if (run.isHex) decodeHex(run, work, tell)
 }
 
+/** What compressors of any level begin with (RFC 1950 section 2.2): in base64 eA, eF, eJ or eN. */
+function isZlib(characters: Uint8Array): boolean {
+  return characters.length >= SHORTEST_ZLIB && characters[0] === 0x65 && LEVELS.has(characters[1] ?? 0)
+}
+const LEVELS: ReadonlySet<number> = new Set(Buffer.from('AFJN'))
+
+/** Of gzip the first three bytes are always the same (RFC 1952 section 2.3); in base64 they are "H4sI". */
+function isGzip(characters: Uint8Array, at: number): boolean {
+  return (
+    characters[at] === 0x48 && characters[at + 1] === 0x34 && characters[at + 2] === 0x73 && characters[at + 3] === 0x49
+  )
+}
+
 /** Two groups in a row that may be text, or an archive. */
 function mayHoldText(characters: Uint8Array): boolean {
   let before = 0
@@ -245,7 +254,7 @@ function mayHoldText(characters: Uint8Array): boolean {
       (MAY_BE[characters[at + 1] as number] as number) & 2 &&
       (MAY_BE[characters[at + 2] as number] as number) & 4
     if (isGood && before & 8) return true
-    if (first === 0x48 && characters[at + 1] === 0x34 && characters[at + 2] === 0x73) return true
+    if (isGzip(characters, at)) return true
     before = ((before << 1) & 15) | (isGood ? 1 : 0)
   }
   return false
@@ -255,7 +264,7 @@ function decodeHex(run: Run, work: Work, tell: Tell): void {
   for (let phase = 0; phase < 2; phase += 1) {
     const [bytes, toSource] = fromHex(run, phase)
     tellTexts(bytes, toSource, tell)
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8) unpack(bytes, toSource, work, tell)
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8 && mayUnpack(work)) unpack(bytes, toSource, work, tell)
   }
 }
 
@@ -400,19 +409,23 @@ function isCharacter(bytes: Uint8Array, at: number, length: number): boolean {
   return true
 }
 
-function unpack(bytes: Uint8Array, toSource: ToSource, work: Work, tell: Tell): void {
-  if (work.archives >= MOST_ARCHIVES) {
-    work.isPartial = true
-    return
-  }
+/** Counts an archive. It is asked before anything is decoded: a text may claim an archive at every place. */
+function mayUnpack(work: Work): boolean {
   work.archives += 1
+  if (work.archives <= MOST_ARCHIVES) return true
+  work.isPartial = true
+  return false
+}
+
+function unpack(bytes: Uint8Array, toSource: ToSource, work: Work, tell: Tell): void {
   try {
     // What is cut is unpacked as far as it goes.
     const whole = toSource(0, bytes.length)
     const read = bytes[0] === 0x1f ? gunzipSync : inflateSync
     const unpacked = read(bytes, { maxOutputLength: LARGEST_ARCHIVE, finishFlush: 2 })
-    if (unpacked[0] === 0x1f && unpacked[1] === 0x8b) unpack(unpacked, () => whole, work, tell)
-    else tell(unpacked, () => whole)
+    if (unpacked[0] === 0x1f && unpacked[1] === 0x8b) {
+      if (mayUnpack(work)) unpack(unpacked, () => whole, work, tell)
+    } else tell(unpacked, () => whole)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') work.isPartial = true
   }

@@ -7,14 +7,13 @@ export const DEEPEST = 128
 /** Characters of JSON in a text that are read as data. */
 const LONGEST_JSON = 256 * 1024
 
-/** Characters of texts that are searched in one request or answer. */
-export const MOST_SEARCHED = 256 * 1024
-
 /** What is searched for secrets together. */
 export interface Search {
   readonly slots: Slots
   /** is told a secret, and what its slot is called */
   readonly note: (secret: string, name: string) => void
+  /** no more secrets are wanted */
+  isFull: boolean
   /** characters of texts that may still be searched; below zero where there were more */
   left: number
 }
@@ -28,36 +27,38 @@ export function secretsInHeaders(headers: Headers, search: Search): void {
   }
 }
 
-/** Of data its members, of a text its slots and what it holds as JSON. */
-export function secretsIn(value: unknown, search: Search, depth = 0): void {
-  const { slots, note } = search
+/**
+ * Of data its members, of a text its slots and what it holds as JSON. `slot` is the name of the slot in which the value stands;
+ * what stands in slots within each other is noted once, by the outermost name.
+ */
+export function secretsIn(value: unknown, search: Search, slot?: string, depth = 0): void {
+  const { slots } = search
+  if (search.isFull) return
+  if (slot !== undefined && isLeaf(value)) noteParts(slot, String(value), search)
   if (typeof value === 'string') {
     // JSON that has a member twice shows only the second of them when it is parsed.
     secretsInText(value, search)
     const parsed = depth > DEEPEST ? undefined : parsedJson(value)
-    if (parsed !== undefined) secretsIn(parsed, search, depth + 1)
+    if (parsed !== undefined) secretsIn(parsed, search, undefined, depth + 1)
   }
   if (typeof value !== 'object' || value === null || depth > DEEPEST) return
+  const isList = Array.isArray(value)
   for (const [name, member] of Object.entries(value)) {
-    if (!Array.isArray(value) && slotOf(name, value, slots) !== undefined)
-      eachLeaf(member, (leaf) => {
-        for (const part of partsOf(name, String(leaf), slots)) note(part, name)
-      })
-    secretsIn(member, search, depth + 1)
+    const isSlot = slot === undefined && !isList && slotOf(name, value, slots) !== undefined
+    secretsIn(member, search, isSlot ? name : slot, depth + 1)
   }
 }
 
 function secretsInText(text: string, search: Search): void {
-  const { slots, note } = search
   const part = text.slice(0, Math.max(0, search.left))
   search.left -= text.length
-  for (const { name, value } of slotsIn(part, slots)) for (const part of partsOf(name, value, slots)) note(part, name)
+  for (const { name, value } of slotsIn(part, search.slots)) noteParts(name, value, search)
 }
 
 /** A private member of a key has a name that is a slot nowhere else, and is its one part. */
-function partsOf(name: string, text: string, slots: Slots): readonly string[] {
+function noteParts(name: string, text: string, { slots, note }: Search): void {
   const parts = partsOfHeader(name, text, slots)
-  return parts.length === 0 ? [text] : parts
+  for (const part of parts.length === 0 ? [text] : parts) note(part, name)
 }
 
 /** Of a member of an object. */
@@ -85,9 +86,14 @@ function partsOfHeader(name: string, text: string, slots: Slots): readonly strin
   return slots.of(name) === undefined ? [] : [text]
 }
 
+function isLeaf(value: unknown): value is string | number | boolean | bigint {
+  return (
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint'
+  )
+}
+
 export function eachLeaf(value: unknown, tell: (leaf: string | number | boolean) => void, depth = 0): void {
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') tell(value)
-  else if (typeof value === 'bigint') tell(String(value))
+  if (isLeaf(value)) tell(typeof value === 'bigint' ? String(value) : value)
   else if (typeof value === 'object' && value !== null && depth <= DEEPEST)
     for (const member of Object.values(value)) eachLeaf(member, tell, depth + 1)
 }

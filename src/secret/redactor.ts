@@ -5,16 +5,8 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { isPanNumber } from './card-number.ts'
 import { Finder, formOf } from './finder.ts'
-import {
-  DEEPEST,
-  eachLeaf,
-  MOST_SEARCHED,
-  parsedJson,
-  type Search,
-  secretsIn,
-  secretsInHeaders,
-  slotOf,
-} from './learn.ts'
+import { DEEPEST, eachLeaf, parsedJson, type Search, secretsIn, secretsInHeaders, slotOf } from './learn.ts'
+import { SECRET_LIMITS as LIMITS } from './limits.ts'
 import { Secret } from './secret.ts'
 import { PAN_MASK, type Replace, RULES, type Rule, shapesOfSecrets, signatureOf, withoutShapes } from './shapes.ts'
 import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
@@ -24,12 +16,14 @@ import { bitsOf, isSearched } from './worth.ts'
 /** The version of the rules, which is printed in the record. */
 export const REDACTION_VERSION = 'v3'
 
-/** Values that are learned from one exchange. */
-const MOST_LEARNED = 2000
+/** Of one secret: characters that are searched for. */
+const LONGEST_SECRET = LIMITS.secretCharacters.value
 /** Of a value that is hidden wherever it is a whole leaf: a shorter one is any number or word. */
 const [SHORTEST_WORD, SHORTEST_NUMBER] = [3, 4]
 /** Of items that may make a secret together: how many, and how long each may be. */
 const [LONGEST_LIST, LONGEST_PIECE] = [4096, 24]
+/** Characters that a member or an element counts as. */
+const EACH = 16
 /** Characters of a name that is shown. */
 const LONGEST_NAME = 64
 /** What may stay before what is hidden: the name of a scheme, header and claims of a JWT. */
@@ -38,6 +32,7 @@ const SHOWN = new RegExp(
   'i',
 )
 const TOO_DEEP = '[nested too deeply to be searched]'
+const TOO_LONG = '[not shown: too much in one value]'
 const TOO_ENCODED = '[encoded too deeply to be searched]'
 const UNKNOWN = '[not shown: an answer held more secrets than are learned]'
 
@@ -58,6 +53,8 @@ export class Redactor {
   readonly #ownSeen = new Set<string>()
   /** not every secret of the answers is known */
   #hasMissed = false
+  /** characters that the value at hand may still have */
+  #left = Number.POSITIVE_INFINITY
   readonly #masks = new Set<string>()
   readonly #replaced = Object.fromEntries(Object.keys(RULES).map((rule) => [rule, 0])) as Record<Rule, number>
 
@@ -121,8 +118,10 @@ export class Redactor {
 
   /** False where the value is too ordinary to be told from others. */
   #search(value: string, name: string): boolean {
-    const secret = signatureOf(value) ?? value
-    if (!isSearched(secret)) return false
+    const whole = signatureOf(value) ?? value
+    if (!isSearched(whole)) return false
+    if (whole.length > LONGEST_SECRET) this.missed()
+    const secret = whole.slice(0, LONGEST_SECRET)
     if (this.#values.has(secret)) return true
     this.#values.add(secret)
     const found = { mask: this.#mask(secret, name), name: shownName(name) }
@@ -136,12 +135,18 @@ export class Redactor {
    * answer, also of one that cannot be parsed.
    */
   learn(value: unknown, headers: readonly (readonly [string, string])[] = [], unread = ''): void {
-    let left = MOST_LEARNED
+    let [count, characters]: [number, number] = [LIMITS.secrets.value, LIMITS.learnedCharacters.value]
     const note = (text: string, name: string) => {
-      if (left === 0) this.#hasMissed ||= isSearched(text) && !this.#values.has(text)
-      else if (this.#search(text, normalName(name))) left -= 1
+      if (count === 0 || characters <= 0) {
+        if (!isSearched(text) || this.#values.has(text)) return
+        search.isFull = true
+        this.missed()
+      } else if (this.#search(text, normalName(name))) {
+        count -= 1
+        characters -= text.length
+      }
     }
-    const search: Search = { slots: this.#slots, note, left: MOST_SEARCHED }
+    const search: Search = { slots: this.#slots, note, isFull: false, left: LIMITS.searchedCharacters.value }
     secretsInHeaders(headers, search)
     // A text is read once; long data that was parsed tells its secrets by its members.
     const isData = typeof value === 'object' && value !== null
@@ -163,13 +168,15 @@ export class Redactor {
   /** A sentence that tells what a server or a file holds: its slots too, and in quotes what is too ordinary to be searched. */
   sentence(text: string): string {
     const named = this.#withoutSlots(text)
-    if (this.#ordinary.size === 0) return this.text(named)
+    if (this.#ordinary.size === 0 && !this.#hasMissed) return this.text(named)
     const quoted = named.replace(
       /'([^'\n]{1,256})'|"([^"\n]{1,256})"|\bis (-?[0-9]{1,20})\b/g,
       (whole, single?: string, double?: string, number?: string) => {
         const value = single ?? double ?? number ?? ''
         const name = this.#ordinary.get(value)
-        return name === undefined ? whole : whole.replace(value, () => this.#replace('named', value, name))
+        if (name !== undefined) return whole.replace(value, () => this.#replace('named', value, name))
+        if (!this.#hasMissed || number !== undefined || !this.#mayBeSecret(value)) return whole
+        return whole.replace(value, () => this.#count('unknown', UNKNOWN))
       },
     )
     return this.text(quoted)
@@ -198,12 +205,21 @@ export class Redactor {
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, this.#inTexts(member, depth + 1)]))
   }
 
-  /** A deep copy of data from a server or a file, with the same shape. What is hidden stays as it is when it comes again. */
+  /**
+   * A deep copy of data from a server or a file, with the same shape. What is hidden stays as it is when it comes again; where
+   * there is too much of it, the rest of its texts is left out.
+   */
   value<T>(value: T): T {
-    return this.#redact(value, undefined, '', 0) as T
+    const left = this.#left
+    this.#left = Math.min(left, LIMITS.shownCharacters.value)
+    const copy = this.#redact(value, undefined, '', 0) as T
+    this.#left = left
+    return copy
   }
 
   #redact(value: unknown, slot: Slot | undefined, name: string, depth: number): unknown {
+    this.#left -= typeof value === 'string' ? value.length : EACH
+    if (this.#left < 0) return TOO_LONG
     if (typeof value === 'string') return slot === undefined ? this.#leaf(value) : this.#inSlot(value, slot, name)
     if (typeof value === 'number') return this.#number(value, slot, name)
     if (typeof value !== 'object' || value === null) return value
@@ -211,14 +227,23 @@ export class Redactor {
     if (depth > DEEPEST) return TOO_DEEP
     if (slot === 'any' && Object.keys(value).length > 0)
       return this.#count('named', this.#issued(`[${shownName(name)}: ${Array.isArray(value) ? 'array' : 'object'}]`))
-    if (Array.isArray(value))
-      return this.#inPieces(value) ?? value.map((item) => this.#redact(item, slot, name, depth + 1))
-    return Object.fromEntries(
-      Object.entries(value).map(([key, member]) => [
-        this.#leaf(key),
-        this.#redact(member, slotOf(key, value, this.#slots), key, depth + 1),
-      ]),
-    )
+    if (Array.isArray(value)) return this.#inPieces(value) ?? this.#items(value, slot, name, depth)
+    const copy: [string, unknown][] = []
+    for (const [key, member] of Object.entries(value)) {
+      this.#left -= key.length
+      if (this.#left < 0) return Object.fromEntries([...copy, [TOO_LONG, '']])
+      copy.push([this.#leaf(key), this.#redact(member, slotOf(key, value, this.#slots), key, depth + 1)])
+    }
+    return Object.fromEntries(copy)
+  }
+
+  #items(items: readonly unknown[], slot: Slot | undefined, name: string, depth: number): unknown[] {
+    const copy: unknown[] = []
+    for (const item of items) {
+      copy.push(this.#redact(item, slot, name, depth + 1))
+      if (this.#left < 0) break
+    }
+    return copy
   }
 
   /** What stands in the place of a list whose items make a secret together: its pieces, or the numbers of its characters. */

@@ -135,6 +135,7 @@ const RUN_ON = /(?:token|tokens|secret|secrets|password|passwd|passphrase|passco
 
 /** In lower case, its words joined by "_": accessToken, access-token and ACCESS_TOKEN are one name. */
 export function normalName(name: string): string {
+  if (/^[a-z][a-z0-9_]*[a-z0-9]$/.test(name) && !name.includes('__')) return name
   return name
     .normalize('NFKC')
     .replace(/[аеорсухіѕјԁ]/g, (letter) => LOOK_ALIKES[letter] ?? letter)
@@ -165,9 +166,10 @@ export class Slots {
 
   #find(name: string): Slot | undefined {
     if (this.#further.has(name)) return 'any'
-    if (NO_SLOTS.some((one) => endsIn(name, one))) return undefined
-    const whole = Object.entries(WHOLE_NAMES).find(([one]) => endsIn(name, one))
-    if (whole !== undefined) return whole[1]
+    const ends = endsOf(name)
+    if (ends.some((end) => NO_SLOTS.includes(end))) return undefined
+    const whole = ends.find((end) => Object.hasOwn(WHOLE_NAMES, end))
+    if (whole !== undefined) return WHOLE_NAMES[whole]
     const last = name.slice(name.lastIndexOf('_') + 1)
     const bare = last.replace(/[0-9]+$/, '')
     if (Object.hasOwn(LAST_WORDS, last)) return LAST_WORDS[last]
@@ -180,6 +182,16 @@ export class Slots {
 const MOST_KNOWN = 10_000
 const LONGEST_NAME = 128
 
-function endsIn(name: string, words: string): boolean {
-  return name === words || name.endsWith(`_${words}`)
+/** Words of the longest name in the tables above. */
+const MOST_WORDS = 3
+
+/** The last words of a name: of `my_access_token` the texts `access_token` and `my_access_token`. */
+function endsOf(name: string): readonly string[] {
+  const ends: string[] = []
+  let at = name.lastIndexOf('_')
+  for (let words = 2; at > 0 && words <= MOST_WORDS; words += 1) {
+    at = name.lastIndexOf('_', at - 1)
+    ends.push(name.slice(at + 1))
+  }
+  return ends
 }

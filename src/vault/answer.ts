@@ -2,8 +2,8 @@
 import { sha256base64url } from '../identity/jwt.ts'
 import { readable } from '../record/coding.ts'
 import { readJson, withTexts } from '../record/json.ts'
+import { onceForEach } from '../record/once.ts'
 import type { AnswerEvent } from './event.ts'
-import { onceForEach } from './once.ts'
 
 /** An answer as it came, before it is parsed or judged. */
 export interface RawAnswer {

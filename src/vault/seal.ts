@@ -6,7 +6,7 @@
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hash, randomBytes } from 'node:crypto'
 import type { Undecryptable } from '../identity/jwt.ts'
-import { onceForEach } from './once.ts'
+import { onceForEach } from '../record/once.ts'
 
 const CIPHER = 'aes-256-gcm'
 /** https://www.rfc-editor.org/rfc/rfc7518.html#section-5.3: 96 bits of vector, 128 bits of tag */

@@ -559,6 +559,15 @@ test('on Ctrl-C the final steps still run, on a signal of their own', async () =
   ])
 })
 
+test('Ctrl-C while an answer is judged: the rest is not judged, and what it registered is undone', async () => {
+  const { course: steps, sent } = await play(TIDY(''), {
+    replies: { 'POST /clients': [{ ...REGISTERED, interrupt: 'answered' }] },
+  })
+
+  expect(sent).toEqual(['POST /clients', 'GET /clients/c1', 'DELETE /clients/c1'])
+  expect(steps.slice(0, 2)).toEqual(['one errored: the run was interrupted', '  register errored'])
+})
+
 test('on Ctrl-C the final steps have 30 seconds', async () => {
   const { course: steps } = await play(TIDY(''), {
     replies: {

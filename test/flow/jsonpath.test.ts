@@ -133,6 +133,17 @@ test.each([
   expect(() => parseJsonPath(text)).toThrow(expect.objectContaining({ offset, expected }))
 })
 
+test('a list is equal to no object, and structures are compared member by member', () => {
+  const one = { a: [1], b: { x: [1, 2], y: null } }
+  const other = { a: { 0: 1 }, b: { y: null, x: [1, 2] } }
+  const value = { ...{ wanted: one, other, less: { a: [1] } }, list: [one, { ...one, a: [2] }] }
+
+  expect(query('$.list[?@ == $.wanted]', value)).toStrictEqual([one])
+  expect(query('$.list[?@.b == $.other.b]', value)).toHaveLength(2)
+  expect(query('$.list[?@.a == $.other.a]', value)).toStrictEqual([])
+  expect(query('$.list[?@.b != $.less.b]', value)).toHaveLength(2)
+})
+
 test('a string may hold what is bounded outside of it', () => {
   expect(query(`$[?@ == '${'[(.'.repeat(300)}']`, ['[(.'.repeat(300), 'b'])).toHaveLength(1)
 })

@@ -23,6 +23,21 @@ test.for(URIS)('by the format "uri", %s: %s (RFC 3986)', ([uri, isOne]) => {
   expect(judgeValue(schema, uri, schema).violations.length === 0).toBe(isOne)
 })
 
+test('what takes too much work is not judged, and nothing is said against it but what was found before', () => {
+  const long = { b: `https://x.example/${'a'.repeat(9_000_000)}` }
+  const names = Array.from({ length: 300 }, (_, index) => `m${index}`)
+  const items = Array.from({ length: 16_000 }, () => ({ a: 1 }))
+
+  expect(judgeValue({ properties: { b: { format: 'uri' } } }, long, {})).toEqual({
+    violations: [],
+    beyond: 0,
+    unjudged: ['a text of more than 65536 characters is compared with no format'],
+  })
+  expect(judgeValue({ items: { required: names } }, items, {}).unjudged).toEqual([
+    'its schema takes too much work on this value',
+  ])
+})
+
 const TYPES: readonly (readonly [answer: string, documented: readonly string[], key: string | undefined])[] = [
   ['application/json', ['application/json'], 'application/json'],
   ['application/json; charset=utf-8', ['application/json'], 'application/json'],

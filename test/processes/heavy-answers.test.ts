@@ -16,6 +16,13 @@ const HEAVY: Readonly<Record<string, () => object>> = {
   'members in secret slots': () =>
     Object.fromEntries(many(MOST, (index) => [`part_${index}_secret`, `${index}-kq8Zw9aaBBccDDeeFF`])),
   'nine MiB of text': () => ({ note: 'Zq7R t9LmW2pYk4 '.repeat(9 * 2 ** 16) }),
+  'slots within each other': () => {
+    let value: unknown = many(200, (index) => `x9Lq-${index}-WmTz4`)
+    for (let level = 0; level < 90; level += 1) value = { token: value }
+    return { value: many(150, () => value) }
+  },
+  'archives at every place': () => ({ note: 'H4sI'.repeat(60_000) }),
+  'one secret of nine MiB': () => ({ client_secret: 'Zq7Rt9LmW2pYk4'.repeat(9 * 2 ** 16) }),
   'many scopes': () => ({ scopes: many(MOST, (index) => `scope.${index}`) }),
 }
 

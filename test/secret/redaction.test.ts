@@ -12,6 +12,7 @@ import { createArtifacts } from '../../src/report/artifacts.ts'
 import { recordJson } from '../../src/report/json.ts'
 import { FinishedWorkflows } from '../../src/run/finished.ts'
 import { Redactor, type Structure } from '../../src/secret/index.ts'
+import { SECRET_LIMITS } from '../../src/secret/limits.ts'
 import { exchange, sampleRecord } from '../support/reports.ts'
 import { ROOT } from '../support/run.ts'
 
@@ -380,6 +381,8 @@ const LONG: Readonly<Record<string, string>> = {
   'all but the end of the secret': `${SECRETS[4]?.slice(0, -4)} `.repeat(25_000),
   'keys without an end': '-----BEGIN PRIVATE KEY-----'.repeat(37_000),
   digits: '4111 1111 1111 111'.repeat(55_000),
+  'archives at every place': 'H4sI'.repeat(250_000),
+  'archives in hex at every place': '1f8b08'.repeat(160_000),
 }
 
 test.each(Object.entries(LONG))('a long text is searched in time: %s', (_, text) => {
@@ -388,7 +391,62 @@ test.each(Object.entries(LONG))('a long text is searched in time: %s', (_, text)
 
   redactor.learn({ note: text })
 
-  expect(typeof redactor.value(text)).toBe('string')
+  expect(typeof redactor.text(text)).toBe('string')
+})
+
+/** Slots within slots, and of each level a secret of its own. */
+function nestedSlots(levels: number, leaves: readonly string[]): unknown {
+  let value: unknown = leaves
+  for (let level = 0; level < levels; level += 1) value = { token: value, password: `${level}-Zq7RtLmW2pYk` }
+  return value
+}
+
+test('slots within each other are looked at once, however deep they are, and each secret in them is known', () => {
+  const leaves = Array.from({ length: 400 }, (_, index) => `x9Lq-${index}-WmTz4`)
+  const redactor = new Redactor(KEY)
+
+  redactor.learn(Array.from({ length: 100 }, () => nestedSlots(95, leaves)))
+
+  expect(redactor.size).toBe(495)
+  expect(redactor.text(`${leaves[399]} 94-Zq7RtLmW2pYk`)).toMatch(/^\[token#\w{8}\] \[password#\w{8}\]$/)
+})
+
+test('a secret of any length is known by its beginning, and what may be the rest of it is hidden', () => {
+  const secret = randomBytes(3 * 2 ** 20).toString('base64url')
+  const redactor = new Redactor(KEY)
+
+  redactor.learn({ client_secret: secret })
+
+  const shown = JSON.stringify(redactor.value({ begin: secret.slice(0, 60), end: secret.slice(-60), word: 'plain' }))
+  expect(shown).not.toContain(secret.slice(20, 40))
+  expect(shown).not.toContain(secret.slice(-30))
+  expect(shown).toContain('plain')
+  expect(redactor.sentence(`expected "${secret.slice(-60)}"`)).not.toContain(secret.slice(-30))
+})
+
+test('of more secrets than are learned none is shown, by no slot that would tell it', () => {
+  const secrets = Array.from({ length: 49_000 }, (_, index) => `kq8Zw9aa${index}BBccDDeeFF`)
+  const redactor = new Redactor(KEY)
+
+  redactor.learn(Object.fromEntries(secrets.map((secret, index) => [`part_${index}_secret`, secret])))
+
+  expect(redactor.size).toBe(SECRET_LIMITS.secrets.value)
+  const shown = [secrets[0], secrets[48_999]].map((one) => redactor.value(`got ${one}`))
+  expect(shown).toEqual([
+    expect.stringMatching(/^got \[part_0_secret#/),
+    '[not shown: an answer held more secrets than are learned]',
+  ])
+})
+
+test('of one value so much is shown as the limit says, and its shape is that of its beginning', () => {
+  const redactor = new Redactor(KEY)
+  const long = 'word '.repeat(40_000)
+
+  expect(redactor.value({ a: long, b: [1, long, 2], c: 3 })).toEqual({
+    a: long,
+    b: [1, '[not shown: too much in one value]'],
+    '[not shown: too much in one value]': '',
+  })
 })
 
 /** A record as a run makes it, whose answer has the value as client_secret and, after it, in a sentence. */

@@ -9,6 +9,7 @@ import { EXITS } from '../../src/front/cli/help.ts'
 import { identitySettings } from '../../src/identity/settings.ts'
 import { CODES } from '../../src/record/errors.ts'
 import { FILE_LIMITS, LIMITS, type Limit } from '../../src/record/limits.ts'
+import { SECRET_LIMITS } from '../../src/secret/limits.ts'
 import { RULES as REDACTION_RULES } from '../../src/secret/shapes.ts'
 import { ENDINGS_THAT_STAY, LAST_WORDS, NO_SLOTS, PLACES, SCHEMES, WHOLE_NAMES } from '../../src/secret/slots.ts'
 
@@ -125,10 +126,10 @@ function limitsPage(): string {
       ['limit', 'of', 'beyond it'],
       Object.values(limits).map(({ value, unit, of, beyond }) => [`${value.toLocaleString('en')} ${unit}`, of, beyond]),
     )
-  return page('Limits', 'src/record/limits.ts', [
+  return page('Limits', 'src/record/limits.ts and src/secret/limits.ts', [
     'An answer is judged in little time whatever a server sends. Beyond a limit the run goes on as after any other failure: ' +
       'steps marked `finally` run, and the record is written.',
-    tableOf(LIMITS),
+    tableOf({ ...LIMITS, ...SECRET_LIMITS }),
     '## Flows and environments',
     'What a file holds is bounded before anything is sent, and what a flow asks for while it runs.',
     tableOf(FILE_LIMITS),
@@ -201,8 +202,8 @@ function redactionPage(): string {
       'URLs, HTML and JSON at any depth and in any case, base64 of both alphabets, hex with and without separators, gzip in ' +
       'either, one within the other; upper and lower case are the same, and so are line breaks and separators within a ' +
       'value. Of a random value a piece of about 16 characters is enough. Card numbers go by their check digit.',
-    'Of one answer up to 2,000 secrets are learned, and up to 262,144 characters of its texts are read for them. After an ' +
-      'answer with more, or one that could be decoded only in part, random texts of servers are hidden for the rest of the run.',
+    'What is learned of one answer is bounded ([limits.md](limits.md)). After an answer with more, or one that could be decoded ' +
+      'only in part, random texts of servers are hidden for the rest of the run.',
     '## What is shown instead',
     'A secret is replaced by a mask such as `[client_secret#01234567]`: the name of its slot and a fingerprint. The key of ' +
       'the fingerprints is random, belongs to one run and is never stored. Two masks with the same fingerprint hide the same ' +

@@ -26,8 +26,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>
   /** milliseconds until the answer; deadlines that end earlier pass */
   readonly takes?: number
-  /** the user presses Ctrl-C while the request is under way */
-  readonly interrupt?: true
+  /** the user presses Ctrl-C while the request is under way, or once the answer has come */
+  readonly interrupt?: true | 'answered'
   readonly error?: Problem
 }
 
@@ -149,7 +149,7 @@ async function perform(
     const index = counts.get(key) ?? 0
     counts.set(key, index + 1)
     const reply = list[Math.min(index, list.length - 1)] ?? {}
-    if (reply.interrupt) stop.abort()
+    if (reply.interrupt === true) stop.abort()
     for (const deadline of deadlines) if (deadline.ms <= (reply.takes ?? 0)) deadline.pass()
     // What waits for a deadline comes first.
     await new Promise((resolve) => setImmediate(resolve))
@@ -167,6 +167,7 @@ async function perform(
     } = reply
     const body = status === 204 || key.endsWith('/status') ? '' : JSON.stringify(reply.body ?? {})
     const headers = { ...(body === '' ? {} : { 'content-type': 'application/json' }), ...reply.headers }
+    if (reply.interrupt === 'answered') setImmediate(() => stop.abort())
     return { kind: 'answered', answer: { status, headers: Object.entries(headers), body: Buffer.from(body) }, timing }
   }
   const events = execute(

@@ -17,6 +17,7 @@ import {
 import { nearest } from '../../record/errors.ts'
 import { exactNumber } from '../../record/json.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
+import { onceForEach } from '../../record/once.ts'
 import { clip, ExpressionError, quote, tooLong } from './expression.ts'
 import { MAX_WORK, type Pattern, parsePattern } from './pattern.ts'
 
@@ -31,7 +32,9 @@ const MAX_PATH = FILE_LIMITS.jsonPathCharacters.value
 const MAX_PARTS = FILE_LIMITS.jsonPathParts.value
 /** Levels of arrays and objects in a value; limits every recursion over a value. */
 const MAX_LEVELS = FILE_LIMITS.jsonPathLevels.value
-/** Nodes one query may visit, at most a few seconds. */
+/** A visit by ".." takes so many times as long as another. */
+const DESCENT = 2
+/** Nodes one query may visit: about half a second of work. */
 const MAX_VISITS = FILE_LIMITS.jsonPathVisits.value
 
 export interface JsonPath {
@@ -129,7 +132,7 @@ function checkTypes(query: JSONPathQuery, text: string, patterns: Patterns): voi
         )
       }
       if (each instanceof NumberLiteral) makeExact(each, text)
-      if (each instanceof InfixExpression) orderExactly(each)
+      if (each instanceof InfixExpression) compareExactly(each)
       if (each instanceof FilterQuery) checkTypes(each.path, text, patterns)
       if (each instanceof FunctionExtension && isPattern(each)) checkPattern(each, patterns)
     }
@@ -143,20 +146,39 @@ function makeExact(literal: InstanceType<typeof NumberLiteral>, text: string): v
   Object.assign(literal, { value })
 }
 
-/** The library puts no bigint in order. */
-function orderExactly(comparison: InstanceType<typeof InfixExpression>): void {
+/** The library puts no bigint in order; it lists all members of two structures for each comparison, and takes lists for objects. */
+function compareExactly(comparison: InstanceType<typeof InfixExpression>): void {
   const holds = ORDERS[comparison.operator]
-  if (holds === undefined) return
+  const sides = [comparison.left, comparison.right]
+  const isEquality = /^[=!]=$/.test(comparison.operator) && sides.every((part) => part instanceof FilterQuery)
+  if (holds === undefined && !isEquality) return
   const asBefore = comparison.evaluate.bind(comparison)
   const evaluate: typeof asBefore = (context) => {
-    const [left, right] = [comparison.left, comparison.right].map((part): unknown => {
+    const [left, right] = sides.map((part): unknown => {
       const result: unknown = part.evaluate(context)
       return result instanceof JSONPathNodeList && result.nodes.length === 1 ? result.nodes[0]?.value : result
     })
+    if (isEquality && isData(left) && isData(right)) return isSameData(left, right) === (comparison.operator === '==')
     const isBig = typeof left === 'bigint' || typeof right === 'bigint'
-    return isBig && isNumeric(left) && isNumeric(right) ? holds(left, right) : asBefore(context)
+    return holds && isBig && isNumeric(left) && isNumeric(right) ? holds(left, right) : asBefore(context)
   }
   Object.assign(comparison, { evaluate })
+}
+
+/** An object or a list of a value. */
+function isData(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(value instanceof JSONPathNodeList)
+}
+
+/** Counted once for each value, since one may be compared with many. */
+const membersOf = onceForEach((value: object) => Object.keys(value).length)
+
+function isSameData(one: unknown, other: unknown): boolean {
+  if (!isData(one) || !isData(other)) return one === other
+  if (Array.isArray(one) !== Array.isArray(other) || membersOf(one) !== membersOf(other)) return false
+  return Object.entries(one).every(
+    ([name, member]) => Object.hasOwn(other, name) && isSameData(member, other[name as keyof typeof other]),
+  )
 }
 
 type Numeric = number | bigint
@@ -243,7 +265,8 @@ function countVisits(query: JSONPathQuery, measured: Measure): number {
   for (const { selectors, token } of query.segments) {
     copies *= selectors.length * (token.kind === TokenKind.DDOT ? levels : 1)
     const parts = selectors.flatMap(filterOf).flatMap(withParts)
-    visits += copies * parts.reduce((sum, part) => sum + visitsOf(part), size)
+    const slower = token.kind === TokenKind.DDOT ? DESCENT : 1
+    visits += slower * copies * parts.reduce((sum, part) => sum + visitsOf(part), size)
     if (visits > MAX_VISITS) throw tooSlow(token.index, size)
   }
   return visits

@@ -2,18 +2,24 @@
  * What each keyword of JSON Schema 2020-12 demands of a value. A keyword that is not about values of its type holds. An answer
  * is true, false, or undefined where it cannot be judged.
  */
+import { FILE_LIMITS } from '../../record/limits.ts'
+import { onceForEach } from '../../record/once.ts'
 import { canonical, isMultiple } from './equality.ts'
 import { FORMATS } from './formats.ts'
 import { type Answer, type Application, describe, type Judging } from './judging.ts'
 import type { Rule, SchemaNode } from './schema.ts'
+
+/** Characters of a value that are compared or read in about the time of one keyword. */
+const CHARACTERS_OF_STEP = 3
+const LONGEST_WITH_FORMAT = FILE_LIMITS.formatCharacters.value
 
 type Judge = (judging: Judging, application: Application) => Answer
 
 export const JUDGES: Readonly<Record<string, Judge | undefined>> = {
   $ref: (judging, one) => judging.inPlace(one, only(one.rule)),
   type: judgeType,
-  enum: (judging, one) => judgeEnum(judging, one, one.rule.value as readonly unknown[]),
-  const: (judging, one) => judgeEnum(judging, one, [one.rule.value]),
+  enum: judgeEnum,
+  const: judgeEnum,
   ...measured('string', {
     minLength: (length, limit) => length >= limit || `at least ${limit} characters`,
     maxLength: (length, limit) => length <= limit || `at most ${limit} characters`,
@@ -128,17 +134,27 @@ function judgeType(judging: Judging, one: Application): Answer {
   return judging.refuse(one, types.join(' or '), { actual: describe(value, true) })
 }
 
-function judgeEnum(judging: Judging, one: Application, values: readonly unknown[]): Answer {
+function judgeEnum(judging: Judging, one: Application): Answer {
   const { value } = one.spot
-  const candidates = values.filter((candidate) => typeOf(candidate) === typeOf(value))
-  if (candidates.length > 0) {
+  const { types, texts, words } = candidatesOf(one.rule)
+  if (types.has(typeOf(value))) {
     const own = canonical(value)
-    judging.spend(own.length / 8 + candidates.length)
-    if (candidates.some((candidate) => canonical(candidate) === own)) return true
+    judging.spend(own.length / CHARACTERS_OF_STEP)
+    if (texts.has(own)) return true
   }
-  const words = values.map((candidate) => JSON.stringify(candidate))
-  return judging.refuse(one, one.rule.keyword === 'const' ? String(words[0]) : `one of ${words.join(', ')}`)
+  return judging.refuse(one, words)
 }
+
+/** Worked out once, since thousands of values may be compared with them. */
+const candidatesOf = onceForEach(({ keyword, value }: Rule) => {
+  const values: readonly unknown[] = keyword === 'const' ? [value] : (value as readonly unknown[])
+  const words = values.map((one) => JSON.stringify(one))
+  return {
+    types: new Set(values.map(typeOf)),
+    texts: new Set(values.map(canonical)),
+    words: keyword === 'const' ? String(words[0]) : `one of ${words.join(', ')}`,
+  }
+})
 
 function judgePattern(judging: Judging, one: Application): Answer {
   const { value } = one.spot
@@ -152,7 +168,10 @@ function judgeFormat(judging: Judging, one: Application): Answer {
   const { value } = one.spot
   const format = String(one.rule.value)
   if (typeof value !== 'string' || !Object.hasOwn(FORMATS, format)) return true
-  judging.spend(value.length / 8)
+  // The engine of patterns needs a stack that grows with the text.
+  if (value.length > LONGEST_WITH_FORMAT)
+    return judging.open([`a text of more than ${LONGEST_WITH_FORMAT} characters is compared with no format`])
+  judging.spend(value.length / CHARACTERS_OF_STEP)
   return FORMATS[format]?.(value) === true || judging.refuse(one, `a ${format}`)
 }
 
@@ -161,7 +180,7 @@ function judgeUnique(judging: Judging, one: Application): Answer {
   const first = new Map<string, number>()
   for (const [index, item] of itemsOf(one).entries()) {
     const text = canonical(item)
-    judging.spend(text.length / 8)
+    judging.spend(text.length / CHARACTERS_OF_STEP)
     const earlier = first.get(text)
     if (earlier !== undefined)
       return judging.refuse(one, 'items that differ from each other', {

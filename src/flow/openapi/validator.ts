@@ -31,8 +31,10 @@ export function judgeValue(schema: Schema, value: unknown, root: unknown): Judge
 }
 
 const MOST_VIOLATIONS = FILE_LIMITS.violations.value
-/** Applications of a keyword: about a second of work, and more than an answer within the limits needs. */
+/** Applications of a keyword: less than half a second of work, and more than an answer within the limits needs. */
 const MOST_STEPS = FILE_LIMITS.schemaSteps.value
+/** To note a violation takes as long as so many keywords. */
+const STEPS_OF_VIOLATION = 4
 /** Instructions of compiled patterns times UTF-16 units of the texts they are tried on. */
 const MOST_PATTERN_WORK = FILE_LIMITS.patternWork.value
 /** Schemas within each other; the stack holds several times as many. */
@@ -102,6 +104,8 @@ class Session implements Judging {
     { key, actual }: { readonly key?: string; readonly actual?: string } = {},
   ): false {
     if (silent) return false
+    this.spend(STEPS_OF_VIOLATION)
+    if (this.#stopped) return false
     const pointer = pointerOf(key === undefined ? spot : { value: undefined, above: spot, key })
     if (this.#violations.has(pointer)) return false
     if (this.#violations.size < MOST_VIOLATIONS)
