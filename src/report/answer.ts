@@ -1,17 +1,33 @@
-/** The answer to "may we go live?", with the reasons for it and the reservations about it. */
+/** The answer to "may we go live?", with the few reasons that decide it. */
 import { CODES } from '../record/errors.ts'
-import type { IdentityRecord, RecordHead } from '../record/index.ts'
-import { isMandatory } from '../record/requirements.ts'
+import type { RecordHead } from '../record/index.ts'
+import { isMandatory, type Requirement } from '../record/requirements.ts'
 import type { ClientHistory, Host } from './calls.ts'
+import { type Cause, causesOf } from './causes.ts'
 import { MOST_OFFSET_SECONDS } from './clock.ts'
+import { type End, FEW_DAYS } from './ends.ts'
 import type { Finding, PlacedFinding } from './findings.ts'
+import { type Column, columnOf } from './gate.ts'
 import type { JudgedRequirement } from './proofs.ts'
+import { inOneLine } from './server-words.ts'
+import type { Turn } from './situations.ts'
 import { count } from './words.ts'
 
 export interface Answer {
   readonly tone: 'good' | 'caution' | 'bad' | 'unknown'
-  readonly headline: string
-  readonly because: readonly string[]
+  readonly headline: 'Not from this run' | 'No' | 'Not known' | 'Not yet' | 'Yes' | `Yes, with ${string}`
+  /** what decides it, in a sentence or two */
+  readonly lede: string
+  readonly reasons: readonly Reason[]
+}
+
+export interface Reason {
+  readonly column: Column
+  readonly text: string
+  readonly detail?: string | undefined
+  readonly turn?: Turn | undefined
+  /** where it stands in the report: the number of a cause from 1, the rows of its column, or a section */
+  readonly leads: { readonly cause: number } | 'rows' | 'certificates' | 'clients' | 'made'
 }
 
 /** What the answer is derived from. */
@@ -25,83 +41,219 @@ export interface Grounds {
   /** what makes the evidence weaker than it looks */
   readonly weaknesses: readonly { readonly flag: string; readonly means: string }[]
   readonly clients: readonly ClientHistory[]
+  /** what runs out, the first to do so first */
+  readonly ends: readonly End[]
 }
 
 export function answerOf(head: RecordHead, grounds: Grounds): Answer {
-  const { findings, findingCounts, complete } = grounds
-  const reservations = reservationsOf(head, grounds)
+  const found = foundBy(grounds)
+  const reasons = reasonsOf(head, grounds, found)
+  // The first row that fits.
+  if (isOfTwin(head))
+    return { tone: 'unknown', headline: 'Not from this run', lede: ledeOfTwin(head, grounds), reasons }
   if (head.verdict === 'non-conformant') {
-    const failed = `${count(findingCounts.fail, 'failure')}${firstOf(findings, 'fail')}`
-    return { tone: 'bad', headline: 'No', because: [failed, ...reservations] }
+    const causes = `for ${count(found.failed.length, 'cause')}`
+    const lede = `Something was refused or changed that must not be: ${count(grounds.findingCounts.fail, 'failure')}, ${causes}.`
+    return { tone: 'bad', headline: 'No', lede, reasons }
   }
+  // Nothing else is without a verdict then.
   if (head.exitCode === CODES.WAITING_FOR_THREDD.exit)
-    return { tone: 'caution', headline: 'Not yet: waiting for Thredd', because: [WAITING, ...reservations] }
-  if (head.verdict === 'inconclusive') {
-    const without = `${count(findingCounts.inconclusive, 'call')} ended without a verdict${firstOf(findings, 'inconclusive')}`
-    return { tone: 'unknown', headline: 'Not known', because: [without, ...reservations] }
-  }
-  if (head.environment.class === 'mock')
-    return {
-      tone: 'unknown',
-      headline: 'Not answered here: ready for UAT',
-      because: ['everything passed on the offline twin, which says nothing about Thredd’s servers', ...reservations],
-    }
-  if (!complete) return { tone: 'caution', headline: 'Not yet: what ran has passed', because: reservations }
-  const accepted = grounds.requirements.filter(({ standing }) => standing === 'accepted')
-  if (accepted.length > 0 && reservations.length === 1)
-    return {
-      tone: 'caution',
-      headline: `Yes, with ${count(accepted.length, 'accepted deviation')}`,
-      because: accepted.map(({ requirement, because }) => `${requirement.id}: ${because}`),
-    }
-  if (reservations.length > 0)
-    return { tone: 'caution', headline: 'Nothing found against it, with reservations', because: reservations }
-  return { tone: 'good', headline: 'Yes', because: ['every check passed, and every mandatory requirement was tested'] }
+    return { tone: 'caution', headline: 'Not yet', lede: WAITING, reasons }
+  if (head.verdict === 'inconclusive' || found.unknown.length + found.unanswered > 0)
+    return { tone: 'unknown', headline: 'Not known', lede: ledeOfUnknown(found), reasons }
+  const open = [
+    ...(found.untested.length > 0 ? [`${count(found.untested.length, 'mandatory requirement')} not tested`] : []),
+    ...(found.awaited.length > 0 ? [`${count(found.awaited.length, 'confirmation')} awaited`] : []),
+    ...(grounds.complete ? [] : ['not all flows ran']),
+    ...(grounds.weaknesses.length > 0 ? ['the evidence is weakened'] : []),
+    ...(cardNumbersIn(head) > 0 ? ['numbers with the shape of a card number were found'] : []),
+    ...(isOver(grounds.ends) ? ['a certificate has expired'] : []),
+  ]
+  if (open.length > 0)
+    return { tone: 'caution', headline: 'Not yet', lede: `What ran has passed. Open: ${open.join(', ')}.`, reasons }
+  return { tone: 'good', ...yes(grounds), reasons }
 }
 
-const WAITING = 'all that this run can do is done; Thredd has not set the metadata of the client yet'
-
-function firstOf(findings: readonly PlacedFinding[], standing: Finding['standing']): string {
-  const first = findings.find((finding) => finding.standing === standing)
-  return first === undefined ? '' : `, the first in ${first.workflowId}${first.step ? ` / ${first.step.stepId}` : ''}`
-}
-
-function reservationsOf(
-  head: RecordHead,
-  { clients, complete, findingCounts, requirements, weaknesses }: Grounds,
-): string[] {
+function yes({ ends: [first], requirements }: Grounds): Pick<Answer, 'headline' | 'lede'> {
   const accepted = requirements.filter(({ standing }) => standing === 'accepted').length
-  const unanswered = clients.filter(({ outcome }) => outcome === 'unknown').length
-  const partial = head.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
-  const untested = requirements.filter(
-    ({ requirement, standing }) => isMandatory(requirement) && (standing === 'gap' || standing === 'not tested'),
-  ).length
-  // In class mock the offline twin is expected, and no weakness.
-  const weaker = weaknesses.filter(({ flag }) => head.environment.class !== 'mock' || !flag.startsWith('offline twin'))
-  const certificates = [...head.identities, ...(head.signingKeys ?? []).flatMap(({ certificate }) => certificate ?? [])]
+  const until = first === undefined ? '' : ` The first to end is ${first.what}, on ${first.at.slice(0, 10)}.`
+  return accepted === 0
+    ? { headline: 'Yes', lede: `Every mandatory requirement is proven.${until}` }
+    : {
+        headline: `Yes, with ${count(accepted, 'accepted deviation')}`,
+        lede: `Every mandatory requirement is proven or accepted.${until}`,
+      }
+}
+
+const WAITING = 'All that this run can do is done; Thredd has not set the metadata of the client yet.'
+
+/** The named servers did not answer. */
+export function isOfTwin({ environment, counterparty }: RecordHead): boolean {
+  return environment.class === 'mock' || counterparty !== 'network'
+}
+
+function ledeOfTwin({ verdict, exitCode }: RecordHead, { findingCounts, complete }: Grounds): string {
+  const ran = 'This ran on the offline twin: it says nothing about Thredd.'
+  if (verdict === 'non-conformant') return `${ran} ${count(findingCounts.fail, 'failure')} even there.`
+  if (exitCode === CODES.WAITING_FOR_THREDD.exit) return `${ran} It ends where Thredd has to set the metadata.`
+  if (verdict === 'inconclusive') return `${ran} ${count(findingCounts.inconclusive, 'call')} had no verdict there.`
+  return `${ran} ${complete ? 'Everything' : 'What ran'} passed there; run it on UAT.`
+}
+
+function ledeOfUnknown({ unknown, unanswered, without }: Found): string {
+  const requirements =
+    unknown.length > 0
+      ? `${count(unknown.length, 'mandatory requirement')} got no verdict.`
+      : `${count(without.length, 'cause')} left calls without a verdict.`
+  return `Nothing failed, but ${requirements}${unanswered > 0 ? ' The client may have been changed.' : ''}`
+}
+
+type Found = ReturnType<typeof foundBy>
+
+function foundBy({ findings, requirements, clients }: Grounds) {
+  const causes = causesOf(findings).map((cause, index) => ({ ...cause, number: index + 1 }))
+  const mandatory = requirements.filter(({ requirement }) => isMandatory(requirement))
+  const inColumn = (column: Column) => mandatory.filter((one) => columnOf(one) === column)
+  return {
+    failed: causes.filter(
+      ({ standing, requirements: decides }) => standing === 'fail' && !areAccepted(decides, requirements),
+    ),
+    accepted: requirements.filter(({ standing }) => standing === 'accepted'),
+    without: causes.filter(({ standing }) => standing === 'inconclusive'),
+    unknown: inColumn('no verdict'),
+    untested: inColumn('not tested'),
+    awaited: inColumn('by Thredd'),
+    unanswered: clients.filter(({ outcome }) => outcome === 'unknown').length,
+  }
+}
+
+/** Whether all that a finding decides is accepted. */
+export function areAccepted(decided: readonly Requirement[], all: readonly JudgedRequirement[]): boolean {
+  const accepted = new Set(all.filter(({ standing }) => standing === 'accepted').map(({ requirement }) => requirement))
+  return decided.length > 0 && decided.every((one) => accepted.has(one))
+}
+
+/** So many causes are named; the others are counted. */
+const MOST_CAUSES = 4
+
+function reasonsOf(head: RecordHead, grounds: Grounds, found: Found): readonly Reason[] {
+  const causes = [...found.failed, ...found.without]
+  const more = causes.slice(MOST_CAUSES)
   return [
-    ...(unanswered > 0 ? [`${count(unanswered, 'call')} may have registered a client, and nobody knows`] : []),
-    ...(complete ? [] : [`PARTIAL: ${partial}`]),
-    ...(accepted > 0 ? [count(accepted, 'accepted deviation')] : []),
-    ...(findingCounts.warn > 0 ? [count(findingCounts.warn, 'warning')] : []),
-    ...(untested > 0 ? [`${count(untested, 'mandatory requirement')} not tested by this run`] : []),
-    ...((head.redaction.cardNumbers ?? 0) > 0 ? ['numbers with the shape of a card number were found'] : []),
-    ...(weaker.length > 0 ? [`weakened evidence: ${weaker.map(({ flag }) => flag).join(', ')}`] : []),
-    ...certificates
-      .filter(isExpiring)
-      .map(({ name, daysLeft }) =>
-        daysLeft < 0
-          ? `certificate "${name}" has expired`
-          : `certificate "${name}" expires in ${count(daysLeft, 'day')}`,
-      ),
+    ...causes.slice(0, MOST_CAUSES).map(reasonOfCause),
+    ...(more.length === 0
+      ? []
+      : [
+          {
+            column: columnOfCause(more[0] as Cause),
+            text: `${count(more.length, 'more cause')}`,
+            leads: { cause: MOST_CAUSES + 1 },
+          } as const,
+        ]),
+    ...(found.unanswered === 0 ? [] : [unanswered(found.unanswered)]),
+    ...openRows(found),
+    ...doubts(head, grounds),
+    ...ending(grounds.ends),
   ]
 }
 
-/** Fewer days left than this are a reservation: getting a new certificate from Thredd takes weeks, not hours. */
-const FEW_DAYS = 30
+function columnOfCause({ standing }: Cause): Column {
+  return standing === 'fail' ? 'failed' : 'no verdict'
+}
 
-export function isExpiring({ daysLeft }: IdentityRecord): boolean {
-  return daysLeft < FEW_DAYS
+function reasonOfCause(cause: Cause & { readonly number: number }): Reason {
+  const { title, said, count: times, steps, requirements, turn, number } = cause
+  const decides = requirements.filter(isMandatory).length
+  const places =
+    steps.length > 1
+      ? `in ${count(steps.length, 'step')}`
+      : steps.map(({ workflowId, stepId }) => `${workflowId} / ${stepId}`)[0]
+  const detail = [
+    said && inOneLine({ ...said, trace: undefined }),
+    places ?? (times > 1 ? `${times} times` : cause.workflowId),
+    decides > 0 && `decides ${count(decides, 'mandatory requirement')}`,
+  ]
+  return {
+    column: columnOfCause(cause),
+    text: title,
+    detail: detail.filter(Boolean).join(' · '),
+    turn,
+    leads: { cause: number },
+  }
+}
+
+function unanswered(calls: number): Reason {
+  return {
+    column: 'no verdict',
+    text: `${count(calls, 'call')} may have registered or changed a client, and nobody knows`,
+    turn: 'yours',
+    leads: 'clients',
+  }
+}
+
+function openRows({ unknown, untested, accepted, awaited }: Found): readonly Reason[] {
+  const rows = [
+    [unknown, 'no verdict', 'without a verdict', undefined, 'again'],
+    [untested, 'not tested', 'never tested by this run', undefined, 'yours'],
+    [accepted, 'accepted', 'accepted as they are', acceptedBy(accepted), undefined],
+    [awaited, 'by Thredd', 'that only Thredd or a person can confirm', undefined, undefined],
+  ] as const
+  return rows.flatMap(([found, column, what, detail, turn]) =>
+    found.length === 0
+      ? []
+      : [
+          {
+            column,
+            text: `${count(found.length, column === 'accepted' ? 'requirement' : 'mandatory requirement')} ${what}`,
+            detail,
+            turn,
+            leads: 'rows' as const,
+          },
+        ],
+  )
+}
+
+/** The first to end. */
+function acceptedBy(rows: readonly JudgedRequirement[]): string | undefined {
+  const [first] = rows.flatMap(({ acceptance }) => acceptance ?? []).toSorted((a, b) => (a.until < b.until ? -1 : 1))
+  return first && `the first until ${first.until}, by ${first.owner}`
+}
+
+function doubts(head: RecordHead, { weaknesses, complete }: Grounds): readonly Reason[] {
+  // In class mock the offline twin is expected, and no weakness.
+  const weaker = weaknesses.filter(({ flag }) => head.environment.class !== 'mock' || !flag.startsWith('offline twin'))
+  const partial = head.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
+  const found = [
+    ...(complete ? [] : [{ text: `PARTIAL: ${partial}` }]),
+    ...(cardNumbersIn(head) > 0 ? [{ text: 'numbers with the shape of a card number were found' }] : []),
+    ...(weaker.length > 0
+      ? [
+          {
+            text: `weakened evidence: ${weaker.map(({ flag }) => flag).join(', ')}`,
+            detail: weaker.map(({ means }) => means).join('; '),
+          },
+        ]
+      : []),
+  ]
+  return found.map((one) => ({ column: 'not tested', ...one, turn: 'yours', leads: 'made' }))
+}
+
+function ending(ends: readonly End[]): readonly Reason[] {
+  return ends
+    .filter(({ days }) => days < FEW_DAYS)
+    .map(({ what, days }) => ({
+      column: 'not tested',
+      text: days < 0 ? `${what} has expired` : `${what} ends in ${count(days, 'day')}`,
+      leads: 'certificates',
+    }))
+}
+
+function isOver(ends: readonly End[]): boolean {
+  return ends.some(({ days }) => days < 0)
+}
+
+function cardNumbersIn({ redaction: { cardNumbers = 0 } }: RecordHead): number {
+  return cardNumbers
 }
 
 export function weaknessesOf({ tool, security }: RecordHead, hosts: readonly Host[]): Grounds['weaknesses'] {
@@ -117,12 +269,4 @@ export function weaknessesOf({ tool, security }: RecordHead, hosts: readonly Hos
       ? [{ flag: 'clock', means: `the clock of this machine is off: ${offsets.join(', ')}` }]
       : []),
   ]
-}
-
-/** Until when the result may be quoted: three months after the run, or until the first certificate expires. */
-export function validUntil({ identities }: RecordHead, endedAt: string): string {
-  const threeMonths = new Date(endedAt)
-  threeMonths.setUTCMonth(threeMonths.getUTCMonth() + 3)
-  const times = [threeMonths.getTime(), ...identities.map(({ notAfter }) => Date.parse(notAfter))]
-  return new Date(Math.min(...times.filter((time) => !Number.isNaN(time)))).toISOString()
 }

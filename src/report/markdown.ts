@@ -1,7 +1,8 @@
 /** The report on one screen, for pull requests and job summaries. Values stand in code spans, where Markdown has no meaning. */
 import { markdown as escaped, markdownCode } from '../record/foreign.ts'
 import { verdictInWords } from '../record/index.ts'
-import { linesOf, type PlacedFinding } from './findings.ts'
+import type { Reason } from './answer.ts'
+import { linesOf, type PlacedFinding, TURNS } from './findings.ts'
 import type { ReportedRun, Summary } from './summary.ts'
 import { count, whoRan } from './words.ts'
 
@@ -14,7 +15,8 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
   const sign = { good: '✅', caution: '⚠️', bad: '❌', unknown: '❔' }[answer.tone]
   const sections = [
     `## ${sign} May we go live? ${answer.headline}`,
-    answer.because.map((reason) => `- ${escaped(reason)}`).join('\n'),
+    escaped(answer.lede),
+    answer.reasons.map(reason).join('\n'),
     `**${complete ? 'COMPLETE' : 'PARTIAL'}** · ${verdictInWords(head)} · environment ${inCode(head.environment.name)} (${head.environment.class}) · ${escaped(head.startedAt)} · run ${inCode(head.runId)}`,
     ...who(head),
     ...workflows(summary),
@@ -27,6 +29,11 @@ export function* markdown({ head, summary }: ReportedRun): Generator<string> {
     '_The result of automated tests, not a certification. Secrets are replaced by fingerprints._',
   ]
   yield `${sections.join('\n\n')}\n`
+}
+
+function reason({ text, detail, turn }: Reason): string {
+  const said = detail === undefined ? '' : `: ${inCode(detail)}`
+  return `- ${inCode(text)}${said}${turn === undefined ? '' : ` · ${TURNS[turn]}`}`
 }
 
 function who(head: ReportedRun['head']): string[] {

@@ -11,14 +11,17 @@ import {
   type StepRecord,
   type WorkflowRecord,
 } from '../record/index.ts'
-import { AREAS, CATALOGUE } from '../record/requirements.ts'
+import { CATALOGUE } from '../record/requirements.ts'
 import { withAccepted } from './accepted.ts'
-import { type Answer, answerOf, type Grounds, validUntil, weaknessesOf } from './answer.ts'
+import { type Answer, answerOf, type Grounds, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
+import { type Cause, causesOf } from './causes.ts'
+import { endsOf, quotableUntil } from './ends.ts'
 import { differencesOf, FindingCollector } from './findings.ts'
+import { type Gate, gateOf } from './gate.ts'
 import { MutualTls } from './mutual-tls.ts'
 import { noticeOf } from './notice.ts'
-import { ProofCollector, REQUIREMENT_STANDINGS, type RequirementStanding } from './proofs.ts'
+import { ProofCollector } from './proofs.ts'
 import { STANDINGS, type Standing, type StepRef, standingOf } from './standing.ts'
 import { Tokens } from './tokens.ts'
 
@@ -58,8 +61,10 @@ export interface Summary extends Grounds {
   readonly otherClauses: ProofCollector['otherClauses']
   /** the requirement catalogue is not the one that the run went by */
   readonly catalogueChanged: boolean
-  /** how many requirements of each area stand how */
-  readonly areas: readonly { readonly area: string; readonly counts: Readonly<Record<RequirementStanding, number>> }[]
+  /** how many requirements of each area stand in which column */
+  readonly gate: Gate
+  /** the findings, those of one cause as one */
+  readonly causes: readonly Cause[]
   readonly hosts: CallCollector['hosts']
   /** the hosts for which mutual TLS is proven, and by what */
   readonly mutualTls: MutualTls['proven']
@@ -88,6 +93,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
   const { otherClauses } = proofs
   const requirements = withAccepted(proofs.requirements, head)
   const { hosts, clients, certificates, endpoints } = calls
+  const endedAt = new Date(Date.parse(head.startedAt) + head.durationMs).toISOString()
   const grounds: Grounds = {
     complete: head.leftOut?.length === 0 && !wasInterrupted,
     findings: findings.worstFirst,
@@ -95,8 +101,8 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     requirements,
     weaknesses: weaknessesOf(head, hosts),
     clients,
+    ends: endsOf(head, { certificates, requirements, endedAt }),
   }
-  const endedAt = new Date(Date.parse(head.startedAt) + head.durationMs).toISOString()
   return {
     ...grounds,
     answer: answerOf(head, grounds),
@@ -112,14 +118,15 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     differences: collected.differences,
     otherClauses,
     catalogueChanged: head.catalogue !== undefined && head.catalogue.sha256 !== CATALOGUE.sha256,
-    areas: areasOf(requirements),
+    gate: gateOf(requirements),
+    causes: causesOf(grounds.findings),
     hosts,
     mutualTls: collected.mutualTls.proven,
     certificates,
     endpoints,
     tokens: collected.tokens,
     endedAt,
-    validUntil: validUntil(head, endedAt),
+    validUntil: quotableUntil(grounds.ends, endedAt),
   }
 }
 
@@ -215,16 +222,6 @@ function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void
 /** The clauses that a step or one of its checks names, each once. */
 export function clausesOf({ clauses = [], checks }: StepRecord): string[] {
   return [...new Set([...clauses, ...checks.flatMap((check) => check.clauses)])]
-}
-
-function areasOf(requirements: Summary['requirements']): Summary['areas'] {
-  return AREAS.map((area) => ({
-    area,
-    counts: countOf(
-      REQUIREMENT_STANDINGS,
-      requirements.filter(({ requirement }) => requirement.area === area).map(({ standing }) => standing),
-    ),
-  }))
 }
 
 /** Steps whose differences are listed; all stand at their steps. */

@@ -5,8 +5,12 @@ import { expect, test } from 'vitest'
 import { clauseOf } from '../../src/record/clauses.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { REQUIREMENTS } from '../../src/record/requirements.ts'
+import { answerOf } from '../../src/report/answer.ts'
 import { curl } from '../../src/report/curl.ts'
+import { endsOf } from '../../src/report/ends.ts'
+import { COLUMNS } from '../../src/report/gate.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
+import type { JudgedRequirement } from '../../src/report/proofs.ts'
 import {
   CONFIGURATION_URL,
   check,
@@ -74,55 +78,152 @@ const failing = () => registration({ status: 'failed', checks: [check({ status: 
 const stopped = () =>
   registration({ status: 'errored', checks: [], error: { code: 'INTERRUPTED', message: 'stopped' } })
 
-const ANSWERS: readonly (readonly [title: string, record: RunRecord, headline: string, because: readonly string[]])[] =
-  [
-    [
-      'a failed check',
-      recordOf([failing()]),
-      'No',
-      ['1 failure, the first in register / register', expect.stringMatching(/not tested/)],
-    ],
-    [
-      'no verdict',
-      recordOf([stopped()]),
-      'Not known',
-      [
-        '1 call ended without a verdict, the first in register / register',
-        'PARTIAL: not all flows ran',
-        expect.any(String),
-      ],
-    ],
-    [
-      'the offline twin',
-      sampleRecord({ environment: { name: 'mock', class: 'mock', files: [] }, counterparty: 'twin' }),
-      'Not answered here: ready for UAT',
-      [expect.stringMatching(/^everything passed on the offline twin/), expect.any(String)],
-    ],
-    [
-      'a filtered run',
-      sampleRecord({ leftOut: ['lifecycle'] }),
-      'Not yet: what ran has passed',
-      ['PARTIAL: not all flows ran', expect.any(String)],
-    ],
-    [
-      'a record that does not say what was left out',
-      sampleRecord({ leftOut: undefined }),
-      'Not yet: what ran has passed',
-      ['PARTIAL: the record does not say whether all flows ran', expect.any(String)],
-    ],
-    [
-      'requirements without a test',
-      sampleRecord(),
-      'Nothing found against it, with reservations',
-      [expect.stringMatching(/^\d+ mandatory requirements not tested/)],
-    ],
-  ]
+const mock = { environment: { name: 'mock', class: 'mock' as const, files: [] }, counterparty: 'twin' as const }
 
-test.for(ANSWERS)('may we go live? %s', ([, record, headline, because]) => {
+const ANSWERS: readonly (readonly [
+  title: string,
+  record: RunRecord,
+  headline: string,
+  lede: RegExp,
+  reason: RegExp,
+])[] = [
+  ['a failed check', recordOf([failing()]), 'No', /1 failure, for 1 cause/, /expected the documented schema, got fits/],
+  [
+    'no verdict',
+    recordOf([stopped()]),
+    'Not known',
+    /^Nothing failed, but \d+ mandatory requirements got no/,
+    /stopped/,
+  ],
+  [
+    'the offline twin',
+    sampleRecord(mock),
+    'Not from this run',
+    /says nothing about Thredd\. Everything passed/,
+    /never tested/,
+  ],
+  [
+    'a failure on the twin',
+    recordOf([failing()], mock),
+    'Not from this run',
+    /1 failure even there/,
+    /documented schema/,
+  ],
+  [
+    'a filtered run',
+    sampleRecord({ leftOut: ['lifecycle'] }),
+    'Not yet',
+    /What ran has passed\. Open: .*not all flows ran/,
+    /^PARTIAL: not all flows ran/,
+  ],
+  [
+    'a record that does not say what was left out',
+    sampleRecord({ leftOut: undefined }),
+    'Not yet',
+    /not all flows ran/,
+    /^PARTIAL: the record does not say whether all flows ran/,
+  ],
+  [
+    'requirements without a test',
+    sampleRecord(),
+    'Not yet',
+    /\d+ mandatory requirements not tested, 6 confirmations awaited/,
+    /that only Thredd or a person can confirm/,
+  ],
+  [
+    'a run that waits for Thredd',
+    { ...recordOf([stopped()]), exitCode: 4 },
+    'Not yet',
+    /Thredd has not set the metadata/,
+    /stopped/,
+  ],
+]
+
+test.for(ANSWERS)('may we go live? %s', ([, record, headline, lede, reason]) => {
   const { answer } = summaryOf(record)
 
-  expect(answer).toMatchObject({ headline, because })
-  expect(html(record)).toContain(`<p class="headline">${headline}</p>`)
+  expect(answer).toMatchObject({ headline, lede: expect.stringMatching(lede) })
+  expect(answer.reasons.map(({ text }) => text)).toContainEqual(expect.stringMatching(reason))
+  expect(html(record)).toMatch(new RegExp(`<span class="headline \\w+">.*${headline}</span></h1>`))
+})
+
+test('yes needs every mandatory requirement, and says which of the accepted ones ends first', () => {
+  const { ...head } = sampleRecord()
+  const summary = summaryOf(head)
+  const proven = summary.requirements.map((one) => ({ ...one, standing: 'pass' as const }))
+  const [first, ...others] = proven as [JudgedRequirement, ...JudgedRequirement[]]
+  const acceptance = { requirements: [], owner: 'the platform team', reason: 'later', until: '2026-02-01' }
+  const accepted = { ...first, standing: 'accepted' as const, acceptance }
+  const answer = (requirements: readonly JudgedRequirement[]) => answerOf(head, { ...summary, requirements })
+
+  expect(answer(proven)).toMatchObject({
+    headline: 'Yes',
+    lede: expect.stringMatching(/^Every mandatory requirement is proven\./),
+  })
+  expect(answer([accepted, ...others])).toMatchObject({
+    headline: 'Yes, with 1 accepted deviation',
+    reasons: [
+      { text: '1 requirement accepted as they are', detail: 'the first until 2026-02-01, by the platform team' },
+    ],
+  })
+  const expired = endsOf(head, { certificates: [], requirements: [accepted], endedAt: '2026-03-01T00:00:00.000Z' })
+  expect(expired[0]).toMatchObject({ kind: 'decision', at: '2026-02-01T23:59:59.999Z', days: -28 })
+  expect(answerOf(head, { ...summary, requirements: proven, ends: expired })).toMatchObject({ headline: 'Not yet' })
+})
+
+test('each requirement is in one column, the rows add up, and every number leads to its rows', () => {
+  for (const record of [sampleRecord(), everyOutcome(), recordOf([stopped()])]) {
+    const { gate, requirements } = summaryOf(record)
+    const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, one) => all + one, 0)
+    expect(sum(gate.all.counts)).toBe(requirements.length)
+    for (const column of COLUMNS)
+      expect(gate.areas.reduce((all, { counts }) => all + counts[column], 0)).toBe(gate.all.counts[column])
+    const page = html(record)
+    for (const { area, counts } of gate.areas)
+      for (const column of COLUMNS.filter((one) => counts[one] > 0)) {
+        const [cell] =
+          page.match(
+            new RegExp(
+              `<a href="#(area-[^"]+)" data-k="${column}" data-area="${area}"[^>]*>.*?<u>${counts[column]}</u>`,
+            ),
+          ) ?? []
+        expect(cell).toBeDefined()
+        const rows = new RegExp(`<details class="area" id="[^"]+" data-area="${area}".*?</details>`, 's').exec(
+          page,
+        )?.[0]
+        expect([...(rows ?? '').matchAll(new RegExp(`<tr id="[^"]+" data-k="${column}"`, 'g'))]).toHaveLength(
+          counts[column],
+        )
+      }
+  }
+})
+
+test('findings with the same cause are one', () => {
+  const refused = (stepId: string, trace: string) => {
+    const one = exchange()
+    const text = '{"error":"invalid_client_metadata","error_description":"no such scope"}'
+    const response = {
+      status: 400,
+      headers: [['x-trace-id', trace] as [string, string]],
+      body: { text, bytes: text.length },
+    }
+    const wrong = check({
+      id: 'criterion 1',
+      status: 'fail',
+      title: '$statusCode == 201',
+      member: 'status',
+      expected: '201',
+      actual: '400',
+    })
+    return registration({ stepId, status: 'failed', exchanges: [{ ...one, response }], checks: [wrong] })
+  }
+  const { causes, findings } = summaryOf(recordOf([refused('first', 'a'), refused('second', 'b'), failing()]))
+
+  expect(findings).toHaveLength(3)
+  expect(causes.map(({ title, count, steps }) => [title, count, steps.map(({ stepId }) => stepId)])).toEqual([
+    ['POST /oauth2/register: expected status 201, got 400', 2, ['first', 'second']],
+    [expect.any(String), 1, ['register']],
+  ])
 })
 
 test('a registration without an answer is told in the overview, with the way out among the findings', () => {
@@ -132,7 +233,12 @@ test('a registration without an answer is told in the overview, with the way out
     registration({ status: 'errored', checks: [], error, exchanges: [{ ...lost, sent: 'unknown', error }] }),
   ])
 
-  expect(summaryOf(record).answer.because).toContain('1 call may have registered a client, and nobody knows')
+  expect(summaryOf(record).answer).toMatchObject({
+    headline: 'Not known',
+    reasons: expect.arrayContaining([
+      expect.objectContaining({ text: '1 call may have registered or changed a client, and nobody knows' }),
+    ]),
+  })
   expect(summaryOf(record).findings).toMatchObject([{ next: 'thredd vault list says what is open, and the way out' }])
   expect(html(record)).toMatch(/<path class="lost"/)
   expect(html(sampleRecord())).not.toMatch(/<path class="lost"/)
@@ -145,7 +251,7 @@ test('a finding says which requirement is not met', () => {
   ])
 
   expect(html(record)).toMatch(
-    /<p><a href="#requirement-THREDD-DCR-3\.3\.2-07">THREDD-DCR-3\.3\.2-07<\/a> token_endpoint_auth_method private_key_jwt is registered\.<\/p>/,
+    /<a href="#requirement-THREDD-DCR-3\.3\.2-07" title="token_endpoint_auth_method private_key_jwt is registered\.">THREDD-DCR-3\.3\.2-07<\/a>/,
   )
   expect(markdown(record)).toContain('  requirements: THREDD-DCR-3.3.2-07')
 })
@@ -156,11 +262,11 @@ test('a requirement with many proofs names the worst and counts the rest', () =>
     checks: [check({ id: 'status', status: 'fail' }), check({ status: 'fail' })],
   })
   const page = html(recordOf([...Array.from({ length: 20 }, () => registration({ checks: [check()] })), bad]))
-  const [row = ''] = /<tr id="requirement-THREDD-DCR-3\.3\.3-07">.*?<\/tr>/.exec(page) ?? []
+  const [row = ''] = /<tr id="requirement-THREDD-DCR-3\.3\.3-07".*?<\/tr>/.exec(page) ?? []
 
-  expect(row).toMatch(/safety class B · <a href="#step-1-21">register \/ register<\/a>, /)
-  expect([...row.matchAll(/href="#step-/g)]).toHaveLength(8)
-  expect(row).toContain('and <a href="#by-step">13 more steps</a>')
+  expect(row).toContain('<a href="#step-1-21">register / register</a>')
+  expect([...row.matchAll(/href="#step-/g)]).toHaveLength(1)
+  expect(row).toContain('<a class="noprint" href="#by-step" aria-label="and 20 more steps">+20</a>')
 })
 
 test('what a person has to do stands in the overview: messages to Thredd, and what nobody checked', () => {
@@ -184,37 +290,69 @@ test('what a person has to do stands in the overview: messages to Thredd, and wh
   )
 })
 
-test('an expiring certificate is a reservation', () => {
+test('what ends soon is told: our certificates, and those of servers', () => {
   const [identity] = sampleRecord().identities
-  const record = sampleRecord({ identities: identity === undefined ? [] : [{ ...identity, daysLeft: 9 }] })
+  const record = sampleRecord({
+    identities: identity === undefined ? [] : [{ ...identity, notAfter: '2026-01-12T00:00:00.000Z' }],
+  })
+  const one = exchange()
+  const server = one.tls?.server && { ...one.tls.server, validTo: '2026-01-04T12:00:00.000Z' }
+  const short = recordOf([
+    registration({ exchanges: [{ ...one, ...(one.tls && server && { tls: { ...one.tls, server } }) }] }),
+  ])
 
-  expect(summaryOf(record).answer.because).toContain('certificate "transport" expires in 9 days')
-  expect(html(record)).toContain('<span class="badge warn">9 days left</span>')
+  expect(summaryOf(record).answer.reasons).toContainEqual({
+    column: 'not tested',
+    text: 'certificate "transport" ends in 9 days',
+    leads: 'certificates',
+  })
+  expect(html(record)).toMatch(
+    /<tr class="warn"><th scope="row" class="wrap">Certificate &quot;transport&quot;.*9 days<\/td>/,
+  )
+  expect(summaryOf(short).answer.reasons.map(({ text }) => text)).toContain(
+    'certificate of auth.example ends in 2 days',
+  )
+  expect(summaryOf(short).validUntil).toBe('2026-01-04T12:00:00.000Z')
 })
 
 test('a partial run says so in its title, its overview and the list of what was left out', () => {
   const page = html(sampleRecord({ leftOut: ['lifecycle'] }))
 
-  expect(page).toContain('<title>PARTIAL · uat')
+  expect(page).toContain('<title>PARTIAL · Not yet · uat')
   expect(page).toContain('<span class="stamp partial">PARTIAL</span>')
   expect(page).not.toContain('COMPLETE</span>')
   expect(page).toMatch(/not part of the run<\/dt><dd>lifecycle</)
 })
 
-test('what weakens the evidence stands in red, and is a reservation', () => {
+test('what weakens the evidence is among the reasons, and leaves no yes', () => {
   const { security, tool, ...record } = sampleRecord()
   const weaknesses = [{ flag: 'CA_FILE', means: 'further authorities' }]
   const weak = { ...record, tool: { ...tool, dirty: true }, security: security && { ...security, weaknesses } }
 
-  const page = html(weak)
-
-  expect(page).toMatch(
-    /<div class="alert fail"><strong>This weakens the evidence<\/strong><ul><li><span class="mono">changed files<\/span>: the tool was run from files that differ from its commit<\/li><li><span class="mono">CA_FILE<\/span>: further authorities<\/li><\/ul>/,
+  expect(html(weak)).toMatch(
+    /<a href="#made">weakened evidence: changed files, CA_FILE<\/a><span class="more">the tool was run from files that differ from its commit; further authorities<\/span>/,
   )
-  expect(page).toMatch(/<dt>weakened evidence<\/dt><dd><div><span class="mark fail">changed files</)
-  expect(summaryOf(weak).answer.because).toContain('weakened evidence: changed files, CA_FILE')
+  expect(html(weak)).toMatch(/<dt>weakened evidence<\/dt><dd><div><span class="mark fail">changed files</)
+  expect(summaryOf(weak).answer).toMatchObject({
+    headline: 'Not yet',
+    lede: expect.stringMatching(/the evidence is weakened/),
+  })
   expect(html(sampleRecord())).toMatch(/<dt>weakened evidence<\/dt><dd>by nothing/)
   expect(html({ ...record, tool })).toMatch(/<dt>weakened evidence<\/dt><dd>the record does not say/)
+})
+
+test('who holds each private key is said', () => {
+  const { environment } = sampleRecord()
+  const settings = [
+    { name: 'TRANSPORT_KEY_FILE', value: 'transport.key', from: '.env.uat:3' },
+    { name: 'SIGNING_COMMAND', value: 'sign-with-hsm', from: '.env.uat:4' },
+    { name: 'IDENTITY_RENEWED_KEY', value: '[hidden]', from: 'THREDD_IDENTITY_RENEWED_KEY' },
+  ]
+  const page = html(sampleRecord({ environment: { ...environment, settings } }))
+
+  expect(page).toContain('<strong>transport</strong>: read from the file <span class="mono">transport.key</span>')
+  expect(page).toContain('<strong>signing</strong>: held by another program, which signs; this tool never had it')
+  expect(page).toContain('<strong>renewed</strong>: given to the run as text')
 })
 
 test('a clock that is off weakens the evidence', () => {
@@ -282,7 +420,9 @@ test('the inventory has every certificate and key with its type, size and days l
   )
 
   expect(page).toMatch(/<dt>key<\/dt><dd>RSA 2048<\/dd>/)
-  expect(page).toMatch(/<h4>signing-1<\/h4>.*RSA 3072.*PS256, RS256.*NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/)
+  expect(page).toMatch(
+    /<h3>Our signing key signing-1<\/h3>.*RSA 3072.*PS256, RS256.*NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs/,
+  )
   expect(page).toContain('<span class="badge warn">12 days left</span>')
   expect(page).toMatch(
     /Server certificate<\/h3>.*shown by.*auth\.example.*EC P-256.*1 issuer up to the trusted root.*CN=Public CA/s,
@@ -478,10 +618,13 @@ test('each requirement is in the report, with the steps that decide it and the o
 
   for (const { id } of REQUIREMENTS) expect(page).toContain(`id="requirement-${id}"`)
   expect(page).toMatch(
-    /id="requirement-THREDD-DCR-3\.3\.2-05"><td><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
+    /id="requirement-THREDD-DCR-3\.3\.2-05" data-k="proven" data-level="must"><td class="verdict"><span class="badge pass">.*?<a href="#step-1-1">register \/ register<\/a>/,
   )
+  const gap = REQUIREMENTS.find(({ by, proof, level }) => by === 'run' && proof === undefined && level === 'MUST')
   expect(page).toMatch(
-    /id="requirement-THREDD-DCR-3\.3\.1-04"><td><span class="badge other">.*?nobody has written a check/,
+    new RegExp(
+      `id="requirement-${gap?.id}" data-k="not tested" data-level="must"><td class="verdict"><span class="badge warn">.*?nobody has written a check`,
+    ),
   )
   expect(page).toMatch(
     /<th scope="row"><a href="#step-1-1">register \/ register<\/a><\/th><td>[^<]*THREDD-DCR-3\.3\.2-05/,

@@ -181,10 +181,12 @@ test('of very many findings, proofs, workflows and JWTs the reports show the fir
   const page = html(record)
 
   expect(summaryOf(record)).toMatchObject({ findingCounts: { fail: 0, inconclusive: 0, warn: number } })
-  expect(page.match(/<li class="card warn">/g)).toHaveLength(300)
-  expect(page).toContain('<p>And 300 more findings, which stand at their steps.</p>')
+  expect(page.match(/<details class="finding fold warn"/g)).toHaveLength(60)
+  expect(page).toContain('<p>And 540 more findings, which stand at their steps.</p>')
   expect(page).toContain('600 checks ended in a warning')
-  expect(page).toContain(`and <a href="#by-step">${number - 8} more steps</a>`)
+  expect(page).toContain(
+    `<a class="noprint" href="#by-step" aria-label="and ${number - 1} more steps">+${number - 1}</a>`,
+  )
   expect(page).toContain('<summary><span class="badge other">none</span><span class="title">token (500)</span>')
   expect(page).toContain('<p>And 100 more JWTs, in record.json.</p>')
   expect(markdown(record)).toContain('… and 550 more in report.html')

@@ -8,8 +8,8 @@ import { mono, pairs, stepLink, time } from './parts.ts'
 
 export function circumstances(head: RecordHead, summary: Summary): Markup {
   const { tool, catalogue, origin, environment, security, leftOut } = head
-  return markup`<section id="circumstances"><h2>Circumstances</h2>
-<div class="card"><h3>Who and when</h3>${pairs([
+  return markup`<details class="fold" id="circumstances"><summary>Who ran what, when, where and with which settings</summary>
+<div class="block"><h3>Who and when</h3>${pairs([
     ...(origin?.operator === undefined ? [['operator', 'not named'] as const] : []),
     ...whoRan(head),
     ['started', time(head.startedAt)],
@@ -21,7 +21,7 @@ export function circumstances(head: RecordHead, summary: Summary): Markup {
       leftOut === undefined ? 'the record does not say' : leftOut.length === 0 ? 'nothing' : leftOut.join(', '),
     ],
   ])}</div>
-<div class="card"><h3>With what</h3>${pairs([
+<div class="block"><h3>With what</h3>${pairs([
     ['tool', `${tool.name} ${tool.version}`],
     [
       'commit',
@@ -45,7 +45,7 @@ export function circumstances(head: RecordHead, summary: Summary): Markup {
     ['weakened evidence', security?.weaknesses === undefined ? 'the record does not say' : weaknesses(summary)],
     ['randomness', 'from the operating system, without a seed'],
   ])}</div>
-<div class="card"><h3>Where</h3>${pairs([
+<div class="block"><h3>Where</h3>${pairs([
     ['environment', `${environment.name}, class ${environment.class}`],
     ['files', environment.files.join(', ')],
   ])}
@@ -55,12 +55,12 @@ ${
 }</div>
 ${
   summary.endpoints.length > 0 &&
-  markup`<div class="card"><h3>Endpoints that were called</h3><div class="scroll" tabindex="0" role="region" aria-label="Endpoints"><table><thead><tr><th scope="col">URL</th><th scope="col">from</th></tr></thead><tbody>${summary.endpoints.map(endpoint)}</tbody></table></div></div>`
+  markup`<div class="block"><h3>Endpoints that were called</h3><div class="scroll" tabindex="0" role="region" aria-label="Endpoints"><table><thead><tr><th scope="col">URL</th><th scope="col">from</th></tr></thead><tbody>${summary.endpoints.map(endpoint)}</tbody></table></div></div>`
 }
 ${
   environment.settings !== undefined &&
-  markup`<div class="card"><details class="more"><summary>${count(environment.settings.length, 'setting')} of the run</summary><div class="scroll" tabindex="0" role="region" aria-label="Settings"><table><thead><tr><th scope="col">setting</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${environment.settings.map(({ name, value, from }) => markup`<tr><th scope="row" class="mono">${name}</th><td class="mono wrap">${value}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div><p class="soft small wrap">SHA-256 of this table as JSON <span class="mono">${environment.settingsSha256}</span></p></details></div>`
-}</section>`
+  markup`<div><details class="more"><summary>${count(environment.settings.length, 'setting')} of the run</summary><div class="scroll" tabindex="0" role="region" aria-label="Settings"><table><thead><tr><th scope="col">setting</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${environment.settings.map(({ name, value, from }) => markup`<tr><th scope="row" class="mono">${name}</th><td class="mono wrap">${value}</td><td class="soft wrap">${from}</td></tr>`)}</tbody></table></div><p class="soft small wrap">SHA-256 of this table as JSON <span class="mono">${environment.settingsSha256}</span></p></details></div>`
+}</details>`
 }
 
 function weaknesses({ weaknesses }: Summary): Content {

@@ -1,41 +1,66 @@
 /** Markup that several sections of the report use: verdicts, clauses, code, times. */
 import { type Clause, clauseOf } from '../../record/clauses.ts'
+import type { Column } from '../gate.ts'
 import type { RequirementStanding } from '../proofs.ts'
 import type { Standing, StepRef } from '../standing.ts'
+import { type Mark, mark } from './marks.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
-/** Each with a sign and a word, so that nothing is said by colour alone. */
-const VERDICTS: Readonly<Record<Standing | RequirementStanding, readonly [sign: string, word: string, tone: string]>> =
-  {
-    pass: ['✓', 'pass', 'pass'],
-    warn: ['!', 'warning', 'warn'],
-    fail: ['✗', 'fail', 'fail'],
-    inconclusive: ['?', 'no verdict', 'inconclusive'],
-    skip: ['–', 'skipped', 'skip'],
-    accepted: ['◇', 'accepted', 'warn'],
-    'not tested': ['○', 'not tested', 'other'],
-    gap: ['○', 'gap', 'other'],
-    review: ['◐', 'review', 'review'],
-    'by design': ['◆', 'by design', 'other'],
-  }
+/** Each with a mark, a sign for drawings, a word and a class for its colour. */
+const VERDICTS: Readonly<
+  Record<Standing | RequirementStanding, readonly [mark: Mark, sign: string, word: string, tone: string]>
+> = {
+  pass: ['proven', '✓', 'pass', 'pass'],
+  warn: ['remark', '!', 'remark', 'warn'],
+  fail: ['failed', '✗', 'failed', 'fail'],
+  inconclusive: ['no-verdict', '?', 'no verdict', 'inconclusive'],
+  skip: ['skipped', '–', 'skipped', 'skip'],
+  accepted: ['accepted', '◇', 'accepted', 'skip'],
+  'not tested': ['not-tested', '○', 'not tested', 'other'],
+  gap: ['not-tested', '○', 'no check yet', 'other'],
+  review: ['by-thredd', '◐', 'by Thredd', 'review'],
+  'by design': ['proven', '◆', 'tool’s tests', 'pass'],
+}
 
 export type Verdict = keyof typeof VERDICTS
 
 export function toneOf(verdict: Verdict): string {
-  return VERDICTS[verdict][2]
+  return VERDICTS[verdict][3]
 }
 
 export function wordOf(verdict: Verdict): string {
-  return VERDICTS[verdict][1]
+  return VERDICTS[verdict][2]
 }
 
 export function signOf(verdict: Verdict): string {
-  return VERDICTS[verdict][0]
+  return VERDICTS[verdict][1]
 }
 
 export function badge(verdict: Verdict): Markup {
-  const [sign, word, tone] = VERDICTS[verdict]
-  return markup`<span class="badge ${tone}"><span aria-hidden="true">${sign}</span>${word}</span>`
+  const [name, , word, tone] = VERDICTS[verdict]
+  return markup`<span class="badge ${tone}">${mark(name)}${word}</span>`
+}
+
+export function markOf(verdict: Verdict): Mark {
+  return VERDICTS[verdict][0]
+}
+
+/** How each column of the gate is shown. */
+export const COLUMN_LOOKS: Readonly<
+  Record<Column, { readonly mark: Mark; readonly tone: string; readonly title: string; readonly word: string }>
+> = {
+  proven: { mark: 'proven', tone: 'pass', title: 'proven', word: 'proven' },
+  failed: { mark: 'failed', tone: 'fail', title: 'failed', word: 'failed' },
+  'no verdict': { mark: 'no-verdict', tone: 'inconclusive', title: 'no verdict', word: 'no verdict' },
+  'not tested': { mark: 'not-tested', tone: 'warn', title: 'not tested (must)', word: 'not tested' },
+  accepted: { mark: 'accepted', tone: 'skip', title: 'accepted deviation', word: 'accepted' },
+  'by Thredd': { mark: 'by-thredd', tone: 'skip', title: 'by Thredd', word: 'by Thredd' },
+  open: { mark: 'open', tone: 'skip', title: 'optional, open', word: 'open' },
+}
+
+/** For ids and class names. */
+export function slug(text: string): string {
+  return text.toLowerCase().replace(/[^a-z0-9]+/g, '-')
 }
 
 export function stepId([workflow, step]: StepRef['position']): string {
@@ -87,4 +112,12 @@ export function readable(instant: string): string {
 export function duration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`
   return milliseconds < 60_000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${Math.round(milliseconds / 60_000)} min`
+}
+
+/** A box of a filter; `label` says what it shows. */
+export function chip(
+  { name, value, tone }: Readonly<Record<'name' | 'value' | 'tone', string>>,
+  label: Markup,
+): Markup {
+  return markup`<label class="chip ${tone}"><input type="checkbox" name="${name}" value="${value}">${label}</label>`
 }

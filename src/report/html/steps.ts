@@ -14,7 +14,7 @@ export function stepDetails(step: StepRecord, position: StepRef['position'], con
   const standing = standingOf(step)
   const last = step.exchanges.at(-1)
   const isOpen = standing === 'fail' || standing === 'inconclusive'
-  return markup`<details class="step" id="${stepId(position)}" data-standing="${standing}"${isOpen && markup` open`}>
+  return markup`<details class="step" id="${stepId(position)}" data-k="${standing}"${isOpen && markup` open`}>
 <summary>${badge(standing)}<h4 class="title">${step.stepId}${step.description !== undefined && markup` <span>${step.description}</span>`}</h4><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
 <span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
 <div class="inner">
@@ -25,7 +25,7 @@ ${checks(step)}
 ${notJudged(step)}
 ${scopes(step)}
 ${differences(step)}
-${step.exchanges.map((exchange, index) => wire(exchange, index, { ...context, step }))}
+${step.exchanges.map((exchange, index) => onTheWire(exchange, index, { ...context, step }))}
 <p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
 </div></details>`
 }
@@ -90,20 +90,25 @@ interface Context {
   readonly tokens: Tokens
 }
 
-function wire(
+function onTheWire(exchange: Exchange, index: number, context: Context & { readonly step: StepRecord }): Markup {
+  const { stepId: id, exchanges } = context.step
+  const attempt = exchanges.length > 1 && `, attempt ${index + 1} of ${exchanges.length}`
+  const name = `${id}${exchanges.length > 1 ? `, attempt ${index + 1}` : ''}`
+  return markup`<details class="more wire"><summary>What was on the wire${attempt}</summary>${wire(exchange, { ...context, name })}</details>`
+}
+
+/** Request, answer and the same call with curl; `name` is that of the exchange for screen readers. */
+export function wire(
   exchange: Exchange,
-  index: number,
-  { step, head, tokens }: Context & { readonly step: StepRecord },
+  { step, head, tokens, name }: Context & { readonly step: StepRecord; readonly name: string },
 ): Markup {
   const { request, response, sent, tls, timing, error } = exchange
-  const name = `${step.stepId}${step.exchanges.length > 1 ? `, attempt ${index + 1}` : ''}`
   const found = [...new Set(textsOf(exchange).flatMap((text) => tokens.in(text)))]
   const command = curl(exchange, {
     identity: step.identity ?? 'none',
     ownAuthorities: head.security?.ownAuthorities ?? false,
   })
-  return markup`<details class="more"${index === step.exchanges.length - 1 && step.status !== 'passed' && markup` open`}><summary>What was on the wire${step.exchanges.length > 1 && `, attempt ${index + 1} of ${step.exchanges.length}`}</summary>
-<h5>Request · ${readable(timing.startedAt)}</h5>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
+  return markup`<h5>Request · ${readable(timing.startedAt)}</h5>${code(tokens.shortened(message(`${request.method} ${request.url}`, request)), `request of ${name}`)}${bodyFacts(request.body)}
 <h5>Response</h5>${
     response === undefined
       ? markup`<p>None. Was the request sent? <strong>${sent}</strong>${error !== undefined && markup` · ${error.message}`}</p>`
@@ -112,8 +117,7 @@ function wire(
 ${found.length > 0 && markup`<p class="small">JWTs, decoded: ${found.map(tokenLink)}</p>`}
 ${correlation(exchange)}
 ${tls !== undefined && tlsFacts(tls)}
-<h5>The same call with curl</h5>${code(command, `curl command of ${name}`)}
-</details>`
+<h5>The same call with curl</h5>${code(command, `curl command of ${name}`)}`
 }
 
 /** Headers by which a server's operators find a call in their logs. */

@@ -1,156 +1,94 @@
-/** The style sheet of the report; its hash is all that the report's policy admits. */
+/** The style sheet of the report on a screen; how it prints stands in print.ts. */
 export const STYLE = `
 :root {
   color-scheme: light dark;
-  --page: #f7f8f8; --surface: #fff; --raised: #f1f3f4; --text: #1c2226; --soft: #545e66; --line: #dce1e4; --accent: #1d4ed8;
-  --pass: #176b3a; --warn: #805200; --fail: #b3261e; --inconclusive: #6b3fa0; --skip: #545e66;
-  --pass-tint: #e6f3ea; --warn-tint: #fbf0dc; --fail-tint: #fbe9e7; --inconclusive-tint: #f0eaf8; --skip-tint: #eceff0;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #121517; --surface: #1a1e21; --raised: #22282c; --text: #e7ebed; --soft: #a7b1b8; --line: #30383d; --accent: #93b4ff;
-    --pass: #6fd597; --warn: #ebbc5c; --fail: #ff9a91; --inconclusive: #c9adf7; --skip: #a7b1b8;
-    --pass-tint: #17301f; --warn-tint: #352a13; --fail-tint: #3c1d1b; --inconclusive-tint: #2b2140; --skip-tint: #262c30;
-  }
+  --bg: light-dark(#fff, #121417); --bg-2: light-dark(#f6f7f9, #191c20); --bg-3: light-dark(#eef0f3, #22262b);
+  --ink: light-dark(#15191e, #e8ebee); --ink-2: light-dark(#475059, #b0b8c0); --ink-3: light-dark(#626b75, #949da6);
+  --line: light-dark(#e2e5e9, #2c3137); --line-2: light-dark(#8b949e, #69727c); --link: light-dark(#1f4fc4, #93b5ff);
+  --pass: light-dark(#0d6b48, #57cfa0); --fail: light-dark(#b3211b, #ff8e85); --warn: light-dark(#875000, #f2ba5e); --inconclusive: light-dark(#6a3da6, #c6abf7);
+  --fail-tint: light-dark(#fdecea, #3a1a18); --warn-tint: light-dark(#fff1d6, #35270d); --inconclusive-tint: light-dark(#f3edfb, #291f3d);
+  --t1: .75rem; --t2: .8125rem; --t3: .9375rem; --t4: 1.0625rem; --t5: 1.375rem; --t6: 2.75rem;
+  --mono: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
 * { box-sizing: border-box; }
-html { scroll-padding-top: 4.5rem; -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif; }
-code, pre, .mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .8125rem; }
-a { color: var(--accent); text-underline-offset: .15em; }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
-h1, h2, h3, h4, h5 { line-height: 1.25; margin: 0; font-weight: 650; text-wrap: balance; }
-h1 { font-size: 1.0625rem; }
-h2 { font-size: 1.25rem; margin: 0 0 .75rem; }
-h3 { font-size: 1.0625rem; }
-h4, h5 { font-size: .8125rem; color: var(--soft); margin: 1.1rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 75ch; }
-.soft { color: var(--soft); }
-.small { font-size: .8125rem; }
-.wrap { overflow-wrap: anywhere; }
-.skip-link { position: absolute; left: -999px; }
-.skip-link:focus { left: 1rem; top: .5rem; z-index: 9; background: var(--surface); padding: .5rem .75rem; }
-.page { max-width: 1080px; margin: 0 auto; padding: 0 1.25rem; }
-header.page { padding-top: 1.75rem; padding-bottom: .5rem; display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseline; justify-content: space-between; }
-main > section { margin: 2.25rem 0; }
-.card { background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
-.card > h3 { margin-bottom: .5rem; }
-.card + .card, .tallies + .card { margin-top: .75rem; }
-.answer { border-left: 5px solid var(--tone); padding: 1.5rem; }
-.answer .question { color: var(--soft); margin: 0; }
-.answer .headline { font-size: clamp(1.5rem, 4vw, 2.1rem); line-height: 1.15; margin: .15rem 0 .5rem; font-weight: 700; color: var(--tone); max-width: none; }
-.answer ul { margin: .35rem 0 0; padding-left: 1.1rem; }
-.good { --tone: var(--pass); } .caution { --tone: var(--warn); } .bad { --tone: var(--fail); } .unknown { --tone: var(--inconclusive); }
-.stamp { display: inline-block; border: 2px solid var(--stamp, var(--soft)); color: var(--stamp, var(--soft)); border-radius: 4px; padding: 0 .5rem; font-weight: 700; letter-spacing: .06em; font-size: .8125rem; }
-.stamp.partial { --stamp: var(--warn); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .75rem 1.5rem; margin: 1.25rem 0 0; padding-top: 1.1rem; border-top: 1px solid var(--line); }
-.facts div, dl.pairs > div { min-width: 0; }
-dt { color: var(--soft); font-size: .8125rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
-dl { margin: 0; }
-dl.pairs { display: grid; gap: .4rem; }
-dl.pairs > div { display: grid; grid-template-columns: minmax(7rem, 12rem) 1fr; gap: 1rem; border-bottom: 1px solid var(--line); padding-bottom: .4rem; }
-dl.pairs > div:last-child { border: 0; padding: 0; }
-.tallies { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .75rem; margin-top: .75rem; }
-.tallies .card { margin: 0; }
-.meter rect { fill: var(--m, var(--c)); }
-.tally .number { font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
-.meter { display: flex; height: 8px; border-radius: 4px; overflow: hidden; background: var(--skip-tint); margin: .35rem 0 .5rem; width: 100%; }
-.meter svg { width: 100%; height: 8px; display: block; }
-.legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; padding: 0; margin: 0; list-style: none; font-size: .8125rem; }
-.mark { font-weight: 650; white-space: nowrap; color: var(--c); }
-.badge { display: inline-flex; gap: .35em; align-items: center; white-space: nowrap; border-radius: 5px; padding: .05rem .45rem; font-size: .8125rem; font-weight: 600; color: var(--c); background: var(--t); }
-.pass { --c: var(--pass); --t: var(--pass-tint); } .warn { --c: var(--warn); --t: var(--warn-tint); } .fail { --c: var(--fail); --t: var(--fail-tint); }
-.inconclusive, .review { --c: var(--inconclusive); --t: var(--inconclusive-tint); } .skip, .other { --c: var(--skip); --t: var(--skip-tint); --m: var(--line); }
-.bar { position: sticky; top: 0; z-index: 5; background: var(--page); border-bottom: 1px solid var(--line); }
-.bar nav { display: flex; gap: 1.1rem; overflow-x: auto; padding-top: .7rem; padding-bottom: .7rem; font-size: .875rem; scrollbar-width: none; }
-.bar nav a { white-space: nowrap; text-decoration: none; color: var(--soft); }
-.bar nav a:hover { color: var(--text); text-decoration: underline; }
-.tools { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; margin: 0 0 1rem; }
-.tools[hidden] { display: none; }
-.tools fieldset { border: 0; padding: 0; margin: 0; display: flex; flex-wrap: wrap; gap: .4rem; min-width: 0; }
-.unseen, .tools legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.chip { display: inline-flex; align-items: center; gap: .4rem; border: 1px solid var(--line); border-radius: 999px; padding: .2rem .7rem; background: var(--surface); font-size: .8125rem; cursor: pointer; }
-.chip:has(:checked) { border-color: var(--c); color: var(--c); }
-.chip input { margin: 0; accent-color: var(--c); }
-input[type=search] { font: inherit; color: inherit; background: var(--surface); border: 1px solid var(--line); border-radius: 7px; padding: .35rem .6rem; min-width: 0; flex: 1 1 13rem; }
-button { font: inherit; font-size: .8125rem; color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: 7px; padding: .3rem .7rem; cursor: pointer; }
-button:hover { border-color: var(--soft); }
-output { font-size: .8125rem; color: var(--soft); }
-.findings { list-style: none; padding: 0; margin: 0; }
-.findings > li { border-left: 4px solid var(--c); }
-.findings p { margin: .25rem 0; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; margin: .4rem 0 .2rem; }
-.pair > div { background: var(--raised); border-radius: 6px; padding: .35rem .6rem; min-width: 0; overflow-wrap: anywhere; }
-.pair span { display: block; color: var(--soft); font-size: .75rem; }
-.pair .differs { background: var(--t); }
-.quiet .pair { margin: .15rem 0 0; color: var(--soft); } .quiet .pair > div { background: none; padding: 0; } .quiet .pair span { display: inline; margin-right: .5em; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; }
-th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0; border-bottom: 1px solid var(--line); }
-tbody tr:last-child > * { border-bottom: 0; }
-thead th, caption { color: var(--soft); font-weight: 500; font-size: .8125rem; text-align: left; }
-tbody th { font-weight: 500; }
-td { overflow-wrap: break-word; } td.whole { white-space: nowrap; } td:has(> .badge:only-child) { width: 1%; }
-caption { padding-bottom: .35rem; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.workflow-head { display: flex; flex-wrap: wrap; gap: .4rem .75rem; align-items: center; }
-svg.sequence { display: block; min-width: 880px; width: 100%; max-width: 1040px; height: auto; font-size: 12px; }
-.sequence text { fill: var(--text); font-family: inherit; } .sequence .lane { font-weight: 600; text-anchor: middle; } .sequence .idle { fill: var(--soft); font-weight: 400; }
-.sequence .life { stroke: var(--line); stroke-width: 1.5; } .sequence .head { fill: var(--raised); stroke: var(--line); }
-.sequence .call { stroke: var(--text); stroke-width: 1.25; fill: none; } .sequence .call-tip { fill: var(--text); }
-.sequence .reply { stroke: var(--c); stroke-width: 1.25; fill: none; stroke-dasharray: 4 3; } .sequence .reply-tip { fill: var(--c); }
-.sequence .lost { stroke: var(--c); stroke-width: 2; fill: none; }
-.sequence .verdict { fill: var(--c); font-weight: 600; } .sequence .note { fill: var(--soft); font-size: 11px; }
-.sequence .label-back { fill: var(--surface); }
-.timing td, .timing tbody th { padding-top: .25rem; padding-bottom: .25rem; vertical-align: middle; } .timing .span { width: 55%; min-width: 9rem; }
-svg.bars { width: 100%; height: 14px; display: block; } .bars .track { fill: var(--raised); }
-.bars .connect, .key .connect { fill: #8b9aa5; } .bars .wait, .key .wait { fill: #3f7fd1; } .bars .receive, .key .receive { fill: #2f9c73; }
-.key { display: inline-block; width: 10px; height: 10px; margin-right: .3rem; }
-details.step { background: var(--surface); border: 1px solid var(--line); border-radius: 9px; margin: .5rem 0; content-visibility: auto; contain-intrinsic-size: auto 3rem; }
-details.step[open] { contain-intrinsic-size: auto 60rem; }
-details.step > summary { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr) auto; gap: .1rem .75rem; align-items: baseline; padding: .6rem 1rem; cursor: pointer; list-style-position: inside; }
-details.step > summary::-webkit-details-marker { display: none; } details.step > summary { list-style: none; }
-details.step > summary .badge { justify-self: start; } details.step > summary .title { font-size: inherit; color: inherit; margin: 0; font-weight: 600; overflow-wrap: anywhere; text-wrap: wrap; } details.step > summary .title span { font-weight: 400; color: var(--soft); margin-left: .25rem; }
-details.step > summary .call { grid-column: 2 / -1; color: var(--soft); overflow-wrap: anywhere; }
-details.step[open] > summary { border-bottom: 1px solid var(--line); }
-.inner { padding: .25rem 1rem 1rem; }
-details.more > summary { cursor: pointer; color: var(--soft); font-size: .875rem; padding: .35rem 0; }
-.checks { list-style: none; margin: 0; padding: 0; } .checks > li { padding: .5rem 0; border-bottom: 1px solid var(--line); } .checks > li:last-child { border: 0; }
-.checks .name { overflow-wrap: anywhere; }
-.clauses { font-size: .8125rem; } .clauses a, .clauses span { margin-right: .6rem; display: inline-block; }
-.code { position: relative; background: var(--raised); border-radius: 7px; margin: .35rem 0; }
-.code pre { margin: 0; padding: .65rem .8rem; overflow: auto; max-height: 26rem; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 2; }
-.code button { position: absolute; top: .4rem; right: .4rem; }
-.code button + pre { padding-right: 4.5rem; }
-.scopes { display: flex; flex-wrap: wrap; gap: .35rem; padding: 0; margin: .35rem 0; list-style: none; }
-.scopes li { border-radius: 5px; padding: .05rem .45rem; font-size: .8125rem; color: var(--c); background: var(--t); }
-.alert { border: 1px solid var(--c); border-left-width: 5px; border-radius: 10px; padding: .75rem 1.25rem; margin-top: .75rem; background: var(--t); overflow-wrap: anywhere; }
-.alert strong { color: var(--c); }
-.alert ul { margin: .25rem 0 0; padding-left: 1.1rem; }
-.sign { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1.5rem; margin-top: 1.75rem; }
-.sign div { border-top: 1px solid var(--soft); padding-top: .3rem; color: var(--soft); font-size: .8125rem; }
+html { -webkit-text-size-adjust: 100%; scroll-padding-top: 1rem; }
+body { margin: 0; background: var(--bg); color: var(--ink); font: var(--t3)/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; font-variant-numeric: tabular-nums; }
+code, pre, .mono { font-family: var(--mono); font-size: .8667em; font-variant-ligatures: none; }
+h1, h2, h3, h4, h5 { margin: 0; line-height: 1.25; font-weight: 600; }
+h2 { font-size: var(--t5); letter-spacing: -.012em; } h3 { font-size: var(--t3); } h4, h5 { font-size: var(--t2); color: var(--ink-2); margin: .9rem 0 .3rem; }
+main { overflow-wrap: anywhere; } p { margin: .3rem 0; max-width: 72ch; } dl, ul, ol { margin: 0; } dd { margin: 0; overflow-wrap: anywhere; } dt { color: var(--ink-3); font-size: var(--t1); }
+a { color: var(--link); text-decoration-thickness: 1px; text-underline-offset: .18em; }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; border-radius: 3px; }
 [hidden] { display: none !important; }
-footer { color: var(--soft); font-size: .8125rem; border-top: 1px solid var(--line); margin-top: 3rem; padding-top: 1rem; padding-bottom: 2.5rem; }
-@media (max-width: 40rem) {
-  body { font-size: 14.5px; }
-  .page { padding-left: .9rem; padding-right: .9rem; }
-  .card { padding: .85rem .9rem; } .answer { padding: 1.1rem; }
-  .pair { grid-template-columns: 1fr; }
-  dl.pairs > div { grid-template-columns: 1fr; gap: 0; }
-  details.step > summary { grid-template-columns: minmax(0, 1fr) auto; } details.step > summary .title { grid-column: 1 / -1; order: 3; } details.step > summary .call { grid-column: 1 / -1; order: 4; }
-  .timing .span { width: auto; }
+.soft { color: var(--ink-2); } .faint { color: var(--ink-3); } .small { font-size: var(--t2); } .wrap { overflow-wrap: anywhere; } .whole { white-space: nowrap; } .plain { padding-left: 1.1rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.skip-link { position: absolute; left: -999px; } .skip-link:focus { left: 1rem; top: .5rem; z-index: 9; background: var(--bg); padding: .5rem .75rem; border: 1px solid var(--line-2); }
+.defs { position: absolute; }
+.m { width: 1em; height: 1em; flex: none; vertical-align: -.125em; color: var(--ink-3); }
+.m-proven { color: var(--pass); } .m-failed { color: var(--fail); } .m-not-tested, .m-remark { color: var(--warn); } .m-no-verdict { color: var(--inconclusive); } .m-accepted, .m-by-thredd { color: var(--ink-2); }
+.pass { --c: var(--pass); --t: var(--bg-2); } .warn { --c: var(--warn); --t: var(--warn-tint); } .fail { --c: var(--fail); --t: var(--fail-tint); } .inconclusive { --c: var(--inconclusive); --t: var(--inconclusive-tint); } .review, .skip, .other { --c: var(--ink-2); --t: var(--bg-2); }
+.badge { display: inline-flex; align-items: center; gap: .35rem; white-space: nowrap; font-size: var(--t2); font-weight: 600; color: var(--c); }
+.mark { font-weight: 600; white-space: nowrap; color: var(--c); }
+.turn { font-size: var(--t1); font-weight: 600; white-space: nowrap; padding: .1rem .5rem; border-radius: 99px; border: 1px solid var(--line-2); color: var(--ink); } .turn::first-letter { text-transform: uppercase; } .turn.yours { background: var(--ink); color: var(--bg); border-color: var(--ink); }
+.stamp { font-weight: 600; border: 1px solid var(--line-2); border-radius: 4px; padding: 0 .4rem; font-size: var(--t1); color: var(--ink); } .stamp.partial { color: var(--warn); border-color: var(--warn); }
+button { font: inherit; font-size: var(--t2); color: var(--ink); background: var(--bg); border: 1px solid var(--line-2); border-radius: 6px; padding: .2rem .7rem; min-height: 30px; cursor: pointer; white-space: nowrap; } button:hover { background: var(--bg-2); }
+.top { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; padding: .7rem 2rem; border-bottom: 1px solid var(--line); font-size: var(--t2); color: var(--ink-2); } .top strong { color: var(--ink); } .top .push { margin-left: auto; }
+.layout { display: grid; grid-template-columns: 11.5rem minmax(0, 60rem); gap: 0 3rem; max-width: 79rem; margin: 0 auto; padding: 0 2rem 2rem; }
+.rail { position: sticky; top: 0; align-self: start; padding-top: 2rem; font-size: var(--t2); } .rail ol { list-style: none; padding: 0; }
+.rail a { display: flex; gap: .4rem; padding: .28rem .55rem; border-radius: 6px; color: var(--ink-2); text-decoration: none; } .rail a:hover { background: var(--bg-2); color: var(--ink); } .rail .note { margin-left: auto; font-size: var(--t1); color: var(--ink-3); display: inline-flex; gap: .3rem; align-items: center; }
+main > section { padding-top: 1.75rem; } main > section + section { margin-top: 1.75rem; border-top: 1px solid var(--line); padding-top: 1.5rem; }
+.title { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1rem; margin-bottom: .6rem; } .title p { margin: 0; } .title button { margin-left: auto; }
+.question { display: block; font-size: var(--t4); font-weight: 400; color: var(--ink-2); }
+.headline { display: flex; align-items: center; gap: .7rem; font-size: var(--t6); line-height: 1.1; letter-spacing: -.03em; } .headline .m { width: .66em; height: .66em; color: currentColor; }
+.good { color: var(--pass); } .caution { color: var(--warn); } .bad { color: var(--fail); } .unknown { color: var(--inconclusive); }
+.lede { font-size: var(--t4); margin: .5rem 0 0; max-width: 62ch; }
+.reasons { list-style: none; margin: 1rem 0 0; padding: 0; border-top: 1px solid var(--line); }
+.reasons > li { display: grid; grid-template-columns: 1.15rem minmax(0, 1fr) auto; gap: 0 .7rem; align-items: baseline; padding: .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } .reasons a { color: inherit; } .reasons .more { display: block; color: var(--ink-2); font-size: var(--t2); } .reasons .m { transform: translateY(.1em); }
+.gate { width: 100%; table-layout: fixed; border-collapse: collapse; margin-top: 1.5rem; font-size: var(--t2); } .gate caption { color: var(--ink); text-align: left; font-size: var(--t3); font-weight: 600; padding-bottom: .3rem; } .gate caption span { font-weight: 400; color: var(--ink-2); font-size: var(--t2); margin-left: .6rem; }
+.gate tr > * { vertical-align: middle; } .gate th { text-align: left; font-weight: 500; padding: .1rem .6rem .1rem 0; } .gate thead th { color: var(--ink-2); font-size: var(--t1); vertical-align: bottom; border-bottom: 1px solid var(--line-2); padding: .3rem .6rem; } .gate thead th:first-child { padding-left: 0; width: 11rem; } .gate thead th:nth-child(2) { width: 14rem; }
+.gate tr > * { border-bottom: 1px solid var(--line); height: 2.1rem; } .gate td { padding: 2px 0; } .gate td.none { color: var(--ink-3); padding-left: .6rem; } .gate tfoot tr > * { border: 0; font-weight: 600; } .gate th a { color: inherit; text-decoration: none; }
+.gate td a { display: flex; align-items: center; gap: .4rem; padding: .2rem .6rem; min-height: 1.9rem; border-radius: 4px; color: var(--ink); text-decoration: none; } .gate td a:hover, .gate th a:hover { background: var(--bg-3); } .gate td a u { text-underline-offset: .2em; text-decoration-thickness: 1px; } .gate small { font-size: var(--t1); color: var(--ink-2); font-weight: 400; } .gate .word { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; } .gate td { position: relative; }
+.k-failed a { background: var(--fail-tint); color: var(--fail) !important; font-weight: 600; } .k-not-tested a { background: var(--warn-tint); color: var(--warn) !important; font-weight: 600; } .k-no-verdict a { background: var(--inconclusive-tint); color: var(--inconclusive) !important; font-weight: 600; }
+.facts { display: flex; flex-wrap: wrap; gap: .6rem 2.25rem; margin-top: 1rem; font-size: var(--t2); } .facts div { min-width: 0; }
+summary { cursor: pointer; list-style: none; } summary::-webkit-details-marker { display: none; } details.more > summary::before, .fold > summary::before, .area > summary::before, .workflow > summary::before { content: "›"; display: inline-block; width: .9rem; color: var(--ink-3); } details[open] > summary::before { content: "⌄" !important; }
+.fold { border-top: 1px solid var(--line); padding: .45rem 0; font-size: var(--t2); } .fold[open] { padding-bottom: 1rem; } .fold > summary { font-weight: 500; } main > section > .fold:first-of-type { margin-top: .9rem; } .block { margin: .8rem 0; }
+.finding { padding: 1.1rem 0; border-top: 1px solid var(--line); } .finding > header { display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: baseline; font-size: var(--t2); color: var(--ink-2); } .finding header .turn, .facts-line .turn { margin-left: auto; } .finding h3 { font-size: var(--t4); margin-top: .4rem; }
+.finding.fold { padding: .45rem 0; } .finding.fold > summary { display: grid; grid-template-columns: .9rem 1.1rem minmax(0, 1fr) auto; gap: .3rem; align-items: baseline; } .finding.fold h3 { font-size: var(--t2); font-weight: 500; margin: 0; } .facts-line { display: inline-flex; flex-wrap: wrap; gap: .1rem .7rem; color: var(--ink-2); font-weight: 400; }
+.said { margin: .6rem 0 0; padding: .1rem 0 .1rem .9rem; border-left: 3px solid var(--c); overflow-wrap: anywhere; } .said b { font-family: var(--mono); font-size: var(--t2); } .said p { font-size: var(--t1); color: var(--ink-2); margin: 0; }
+.advice { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .3rem 1rem; margin-top: .7rem; } .advice dt { font-size: var(--t2); } .advice dd { max-width: 70ch; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .5rem; margin: .4rem 0 .2rem; } .pair > div { background: var(--bg-2); border-radius: 6px; padding: .3rem .6rem; min-width: 0; overflow-wrap: anywhere; } .pair span { display: block; color: var(--ink-3); font-size: var(--t1); } .pair .differs { background: var(--t); color: var(--c); } .pair .differs span { color: var(--ink-2); }
+.quiet .pair { margin: .1rem 0 0; color: var(--ink-2); } .quiet .pair > div { background: none; padding: 0; } .quiet .pair span { display: inline; margin-right: .5em; }
+.filter { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; margin: 0 0 .6rem; font-size: var(--t2); } .filter fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; min-width: 0; } .filter legend { float: left; color: var(--ink-3); font-size: var(--t1); margin-right: .5rem; padding: 0; }
+.chip { position: relative; display: inline-flex; align-items: center; gap: .35rem; border: 1px solid var(--line-2); border-radius: 99px; padding: .1rem .6rem; min-height: 28px; cursor: pointer; } .chip:has(:checked) { border-color: var(--ink); box-shadow: inset 0 0 0 1px var(--ink); } .chip:has(:focus-visible) { outline: 2px solid var(--link); outline-offset: 2px; } .chip input { position: absolute; opacity: 0; width: 1px; height: 1px; } .chip b { font-weight: 400; color: var(--ink-3); }
+input[type=search] { font: inherit; color: inherit; background: var(--bg); border: 1px solid var(--line-2); border-radius: 6px; padding: .15rem .6rem; min-height: 30px; width: 13rem; max-width: 100%; } output { color: var(--ink-2); }
+.area, .workflow { border-bottom: 1px solid var(--line); } .area > summary { display: grid; grid-template-columns: .9rem 11rem minmax(0, 1fr) auto; gap: .2rem .5rem; align-items: baseline; padding: .4rem 0; } .area > summary:hover, .workflow > summary:hover { background: var(--bg-2); } .strip { display: flex; flex-wrap: wrap; gap: 2px; font-size: .7rem; } .numbers { color: var(--ink-2); font-size: var(--t2); text-align: right; }
+table { border-collapse: collapse; width: 100%; font-size: var(--t2); } th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; font-weight: 400; } thead th, table caption { color: var(--ink-3); font-size: var(--t1); text-align: left; } tbody th { font-weight: 500; } td.number, th.number { text-align: right; white-space: nowrap; } .scroll { overflow-x: auto; }
+.rows { table-layout: fixed; } .rows tr:last-child > * { border: 0; } .rows .verdict { width: 8.5rem; } .rows .level { width: 6.5rem; color: var(--ink-3); font-size: var(--t1); } .rows .why { width: 15rem; font-size: var(--t1); overflow-wrap: anywhere; } .rows .id { display: block; color: var(--ink-3); font-size: var(--t1); }
+.workflow:not([open]) { content-visibility: auto; contain-intrinsic-size: auto 2.3rem; } .workflow > summary { display: grid; grid-template-columns: .9rem 1.1rem minmax(10rem, 16rem) minmax(0, 1fr) auto; gap: .2rem .5rem; align-items: baseline; padding: .38rem 0; } .workflow > summary .what { color: var(--ink-2); font-size: var(--t2); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .workflow > .inner { padding: 0 0 1rem 1.5rem; } .workflow h3 { overflow-wrap: anywhere; }
+svg.sequence { display: block; min-width: 880px; width: 100%; max-width: 1040px; height: auto; font-size: 12px; } .sequence text { fill: var(--ink); font-family: inherit; } .sequence .lane { font-weight: 600; text-anchor: middle; } .sequence .idle { fill: var(--ink-3); font-weight: 400; } .sequence .life { stroke: var(--line); stroke-width: 1.5; } .sequence .head { fill: var(--bg-2); stroke: var(--line); } .sequence .call { stroke: var(--ink); stroke-width: 1.25; fill: none; } .sequence .call-tip { fill: var(--ink); } .sequence .reply { stroke: var(--c); stroke-width: 1.25; fill: none; stroke-dasharray: 4 3; } .sequence .reply-tip { fill: var(--c); } .sequence .lost { stroke: var(--c); stroke-width: 2; fill: none; } .sequence .verdict { fill: var(--c); font-weight: 600; } .sequence .note { fill: var(--ink-3); font-size: 11px; }
+.timing td, .timing tbody th { padding-top: .2rem; padding-bottom: .2rem; vertical-align: middle; } .timing .span { width: 55%; min-width: 9rem; } svg.bars { width: 100%; height: 14px; display: block; } .bars .track { fill: var(--bg-3); } .connect { fill: #8b9aa5; } .wait { fill: #3f7fd1; } .receive { fill: #2f9c73; } .key { width: 10px; height: 10px; margin: 0 .3rem; }
+details.step { border-top: 1px solid var(--line); content-visibility: auto; contain-intrinsic-size: auto 2.6rem; } details.step[open] { contain-intrinsic-size: auto 40rem; } details.step > summary { display: grid; grid-template-columns: 7.5rem minmax(0, 1fr) auto; gap: 0 .75rem; align-items: baseline; padding: .35rem 0; } details.step > summary .title { font-size: inherit; color: inherit; margin: 0; font-weight: 600; overflow-wrap: anywhere; } details.step > summary .title span { font-weight: 400; color: var(--ink-2); margin-left: .25rem; } details.step > summary .call { grid-column: 2 / -1; color: var(--ink-3); font-size: var(--t1); overflow-wrap: anywhere; } .inner { padding-bottom: .8rem; } details.more > summary { color: var(--link); font-size: var(--t2); padding: .25rem 0; }
+.checks { list-style: none; padding: 0; } .checks > li { padding: .35rem 0; border-bottom: 1px solid var(--line); font-size: var(--t2); } .checks .name { overflow-wrap: anywhere; } .clauses a, .clauses span { margin-right: .6rem; display: inline-block; font-size: var(--t1); }
+.code { position: relative; background: var(--bg-2); border-radius: 6px; margin: .3rem 0; } .code pre { margin: 0; padding: .6rem .8rem; overflow: auto; max-height: 24rem; font-size: var(--t1); white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 2; } .code button { position: absolute; top: .3rem; right: .3rem; min-height: 26px; padding: 0 .5rem; font-size: var(--t1); } .code button + pre { padding-right: 4.5rem; }
+.scopes { display: flex; flex-wrap: wrap; gap: .35rem; padding: 0; list-style: none; } .scopes li { border-radius: 4px; padding: 0 .4rem; font-size: var(--t2); color: var(--c); background: var(--t); }
+.ends { table-layout: fixed; } .ends .what { width: 20rem; } .ends small { display: block; font-weight: 400; color: var(--ink-3); font-size: var(--t1); } .ends .days { width: 6.5rem; } .ends .date { width: 6.5rem; color: var(--ink-2); } .ends tr > * { vertical-align: middle; } .ends .warn .days, .ends .fail .days { color: var(--c); font-weight: 600; } .line { display: block; width: 100%; height: 18px; } .line .track { fill: var(--bg-3); } .line .left { fill: var(--c, var(--ink-3)); } .line .lead { stroke: var(--ink-2); stroke-dasharray: 2 2; } .line .end { fill: var(--c, var(--ink)); }
+#certificates > h3 { margin: 1rem 0 .3rem; } .columns { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); margin-top: .8rem; font-size: var(--t1); } .columns > div { min-width: 0; } dl.pairs { display: grid; gap: .15rem; } dl.pairs > div { display: grid; grid-template-columns: minmax(6rem, 9rem) minmax(0, 1fr); gap: .6rem; }
+.sign { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1.5rem 2rem; } .sign div { border-top: 1px solid var(--line-2); margin-top: 2.4rem; padding-top: .3rem; color: var(--ink-3); font-size: var(--t1); }
+main.runs { padding: 0 2rem 2rem; }
+footer { color: var(--ink-3); font-size: var(--t1); margin-top: 1.5rem; }
+@media screen and (max-width: 62rem) {
+  .layout { grid-template-columns: minmax(0, 1fr); padding: 0 1.5rem 2rem; } html { scroll-padding-top: 3.5rem; }
+  .rail { padding: 0; z-index: 5; background: var(--bg); border-bottom: 1px solid var(--line); margin: 0 -1.5rem; } .rail ol { display: flex; overflow-x: auto; padding: .4rem 1.5rem; } .rail a { white-space: nowrap; } .rail .note { margin-left: 0; }
 }
-@media print {
-  :root { color-scheme: light; --page: #fff; --surface: #fff; --raised: #f4f5f5; --text: #000; --soft: #444; --line: #bbb; --accent: #000; --pass: #0f5a2d; --warn: #6b4400; --fail: #98170f; --inconclusive: #55308a; --skip: #444; --pass-tint: #fff; --warn-tint: #fff; --fail-tint: #fff; --inconclusive-tint: #fff; --skip-tint: #fff; }
-  @page { margin: 16mm 14mm; }
-  body { font-size: 10pt; }
-  .bar, .tools, .code button, .skip-link { display: none !important; }
-  .page { max-width: none; padding: 0; }
-  .card, details.step { border-color: #bbb; } .findings > li, .checks > li, tr { break-inside: avoid; } h2, h3, h4, h5, summary { break-after: avoid; }
-  details.step { content-visibility: visible; } details::details-content { content-visibility: visible; block-size: auto; }
-  .pair .differs { outline: 1px solid var(--c); }
-  .code pre { max-height: none; font-size: 7.5pt; line-height: 1.35; } table, .checks, dl { font-size: 9pt; } .scroll { overflow: visible; } svg.sequence { min-width: 0; }
-  a[href^=http]::after { content: " (" attr(href) ")"; font-size: 7pt; overflow-wrap: anywhere; } .clauses a[href^=http]::after, td a[href^=http]::after { content: none; }
+@media screen and (max-width: 44rem) {
+  :root { --t6: 2.25rem; } .top { padding: .6rem 1rem; } .top button, .top .push { display: none; } .layout { padding: 0 1rem 2rem; } .rail { margin: 0 -1rem; }
+  .reasons > li { grid-template-columns: 1.15rem minmax(0, 1fr); } .reasons .turn { grid-column: 2; justify-self: start; margin-top: .3rem; } .facts { display: grid; grid-template-columns: 1fr 1fr; }
+  .gate, .gate tbody, .gate tfoot, .gate caption { display: block; } .gate thead { display: none; } .gate caption span { display: block; margin: 0; } .gate tr { display: flex; flex-wrap: wrap; gap: .3rem; padding: .5rem 0; border-bottom: 1px solid var(--line); } .gate tr > * { border: 0; height: auto; } .gate tr > th { flex: 0 0 100%; } .gate td.none { display: none; } .gate td a { background: var(--bg-2); padding: .2rem .5rem; } .gate .word { position: static; width: auto; height: auto; clip-path: none; }
+  .advice { grid-template-columns: minmax(0, 1fr); gap: 0; } .advice dt { padding-top: .4rem; } .finding header .turn { margin-left: 0; } .finding.fold > summary .facts-line { grid-column: 3; } .pair { grid-template-columns: 1fr; }
+  .filter fieldset, .filter input[type=search] { width: 100%; } .filter legend { float: none; width: 100%; } .chip, button { min-height: 36px; } input[type=search] { min-height: 40px; }
+  .area > summary { grid-template-columns: .9rem minmax(0, 1fr); padding: .6rem 0; } .area .strip, .area .numbers { grid-column: 2; text-align: left; } .rows, .rows tbody, .rows td { display: block; } .rows tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); } .rows td { border: 0; padding: 0; width: auto !important; }
+  .workflow > summary { grid-template-columns: .9rem 1.1rem minmax(0, 1fr) auto; } .workflow > summary .what { grid-column: 3 / -1; grid-row: 2; white-space: normal; } .workflow > .inner { padding-left: 0; } details.step > summary { grid-template-columns: minmax(0, 1fr) auto; } details.step > summary .title, details.step > summary .call { grid-column: 1 / -1; order: 3; }
+  .ends, .ends tbody { display: block; } .ends tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; padding: .5rem 0; border-bottom: 1px solid var(--line); } .ends tr > * { border: 0; padding: 0; width: auto !important; } .ends .bar { grid-column: 1 / -1; order: 3; } .ends .date { grid-column: 1 / -1; order: 4; } .sign { grid-template-columns: 1fr; gap: 0; } .timing .span { width: auto; } dl.pairs > div { grid-template-columns: minmax(0, 1fr); gap: 0; }
 }
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 `

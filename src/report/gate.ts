@@ -1,0 +1,59 @@
+/** Where each requirement stands on the way to production: each in exactly one column, so that the rows add up. Pure. */
+import { AREAS, type Area, isMandatory } from '../record/requirements.ts'
+import type { JudgedRequirement, RequirementStanding } from './proofs.ts'
+
+export const COLUMNS = ['proven', 'failed', 'no verdict', 'not tested', 'accepted', 'by Thredd', 'open'] as const
+/** `not tested` is mandatory, `open` is not; `by Thredd` is what no run can decide and people have to confirm */
+export type Column = (typeof COLUMNS)[number]
+
+const COLUMN_OF: Readonly<Record<RequirementStanding, Column>> = {
+  pass: 'proven',
+  warn: 'proven',
+  'by design': 'proven',
+  fail: 'failed',
+  inconclusive: 'no verdict',
+  accepted: 'accepted',
+  'not tested': 'not tested',
+  gap: 'not tested',
+  review: 'by Thredd',
+}
+
+export function columnOf({ requirement, standing }: Pick<JudgedRequirement, 'requirement' | 'standing'>): Column {
+  const column = COLUMN_OF[standing]
+  return column === 'not tested' && !isMandatory(requirement) ? 'open' : column
+}
+
+export interface GateRow {
+  readonly counts: Readonly<Record<Column, number>>
+  /** of the proven ones */
+  readonly withRemark: number
+  /** of the proven ones: by the tests of this tool, and not by the run */
+  readonly byTool: number
+}
+
+export interface Gate {
+  readonly areas: readonly (GateRow & { readonly area: Area })[]
+  readonly all: GateRow
+}
+
+export function gateOf(requirements: readonly JudgedRequirement[]): Gate {
+  return {
+    areas: AREAS.map((area) => ({
+      area,
+      ...rowOf(requirements.filter(({ requirement }) => requirement.area === area)),
+    })),
+    all: rowOf(requirements),
+  }
+}
+
+function rowOf(requirements: readonly JudgedRequirement[]): GateRow {
+  const by = (wanted: RequirementStanding) => requirements.filter(({ standing }) => standing === wanted).length
+  const counts = COLUMNS.map(
+    (column) => [column, requirements.filter((one) => columnOf(one) === column).length] as const,
+  )
+  return {
+    counts: Object.fromEntries(counts) as Record<Column, number>,
+    withRemark: by('warn'),
+    byTool: by('by design'),
+  }
+}

@@ -1,0 +1,95 @@
+/** The requirements by area, each in one row, with filters; and the same by step. */
+import { AREAS, type Area, isMandatory, type Requirement } from '../../record/requirements.ts'
+import { COLUMNS, type Column, columnOf, type GateRow } from '../gate.ts'
+import type { JudgedRequirement, ProvingSteps } from '../proofs.ts'
+import type { Summary } from '../summary.ts'
+import { count } from '../words.ts'
+import { mark } from './marks.ts'
+import { type Content, type Markup, markup } from './markup.ts'
+import { badge, COLUMN_LOOKS, chip, clauseLink, clauses, markOf, slug, stepLink } from './parts.ts'
+
+export function requirements(summary: Summary): Markup {
+  const { requirements, otherClauses, catalogueChanged, gate, steps } = summary
+  return markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested” has no check, or one that this run did not reach.</p></div>
+${catalogueChanged && markup`<p>${mark('remark')} The catalogue has changed since the run; this page judges by the present one.</p>`}
+${filter(summary)}
+${AREAS.map((area) =>
+  areaOf(
+    area,
+    requirements,
+    gate.areas.find((one) => one.area === area),
+  ),
+)}
+<p class="empty" hidden>No requirement fits.</p>
+<details class="fold noprint" id="by-step"><summary>From step to requirements${otherClauses.length > 0 && `, and ${count(otherClauses.length, 'clause')} without a row in the catalogue`}</summary>${
+    otherClauses.length > 0 &&
+    markup`<ul>${otherClauses.map(({ clause, steps }) => markup`<li>${clauseLink(clause.id)}: ${steps.count === 0 ? 'named by a flow, no check' : stepLinks(steps)}</li>`)}</ul>`
+  }<div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
+    (one) =>
+      markup`<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`,
+  )}</tbody></table></div></details></section>`
+}
+
+const LEVELS = ['must', 'should', 'may', 'policy'] as const
+
+function levelOf(requirement: Requirement): (typeof LEVELS)[number] {
+  if (isMandatory(requirement)) return 'must'
+  if (requirement.level === 'policy') return 'policy'
+  return ['SHOULD', 'SHOULD NOT', 'RECOMMENDED'].includes(requirement.level) ? 'should' : 'may'
+}
+
+function filter({ requirements, gate }: Summary): Markup {
+  const columns = COLUMNS.filter((column) => gate.all.counts[column] > 0)
+  const levels = LEVELS.map(
+    (level) => [level, requirements.filter(({ requirement }) => levelOf(requirement) === level).length] as const,
+  )
+  return markup`<form class="filter" id="filter" hidden role="search" aria-label="Filter requirements" data-rows="#requirements tr[data-k]" data-groups="#requirements .area" data-what="requirements"><fieldset><legend>Show</legend>${columns.map(
+    (column) => {
+      const { title, tone, mark: name } = COLUMN_LOOKS[column]
+      return chip({ name: 'k', value: column, tone }, markup`${mark(name)}${title} <b>${gate.all.counts[column]}</b>`)
+    },
+  )}</fieldset><fieldset><legend>Level</legend>${levels
+    .filter(([, number]) => number > 0)
+    .map(([level, number]) =>
+      chip({ name: 'level', value: level, tone: 'skip' }, markup`${level} <b>${number}</b>`),
+    )}</fieldset>
+<input type="search" name="text" id="search" placeholder="Id, word, clause" aria-label="Search requirements"><button type="reset">Show all</button><output aria-live="polite"></output></form>`
+}
+
+/** Open where something in it failed or has no verdict. */
+function areaOf(area: Area, all: readonly JudgedRequirement[], row: GateRow | undefined): Markup {
+  const rows = all.filter(({ requirement }) => requirement.area === area)
+  const isHot = rows.some(({ standing }) => standing === 'fail' || standing === 'inconclusive')
+  const numbers = COLUMNS.filter((column) => (row?.counts[column] ?? 0) > 0)
+  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${isHot && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${numbers.map((column, index) => markup`${index > 0 && ', '}${row?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
+<table class="rows"><colgroup><col class="verdict"><col><col class="level"><col class="why"></colgroup><thead class="unseen"><tr><th scope="col">verdict</th><th scope="col">requirement</th><th scope="col">level</th><th scope="col">decided by</th></tr></thead><tbody>${rows.map(rowOf)}</tbody></table></details>`
+}
+
+function markOfRow(one: JudgedRequirement) {
+  return one.standing === 'warn' ? markOf('warn') : COLUMN_LOOKS[columnOf(one)].mark
+}
+
+function rowOf(one: JudgedRequirement): Markup {
+  const { requirement, standing, because, steps, clause } = one
+  const { id, text, kind, safety } = requirement
+  const column = columnOf(one)
+  const level = levelOf(requirement)
+  const quoted = clause.unverified && ' (known from quotations only)'
+  return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td><td class="why">${standing === 'accepted' && markup`${because}${steps.count > 0 && '; '}`}${steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because}</td></tr>`
+}
+
+/** A mandatory gap is no grey matter. */
+function verdictOf(column: Column, standing: JudgedRequirement['standing']): Markup {
+  const { mark: name, tone, word } = COLUMN_LOOKS[column]
+  if (standing === 'warn' || standing === 'by design') return badge(standing)
+  return markup`<span class="badge ${tone}">${mark(name)}${word}</span>`
+}
+
+/** The first, which is the worst; the table by step has all. */
+function stepLinks({ count: all, first: [first] }: ProvingSteps): Content {
+  return [
+    first !== undefined && stepLink(first),
+    all > 1 &&
+      markup` <a class="noprint" href="#by-step" aria-label="and ${count(all - 1, 'more step')}">+${all - 1}</a>`,
+  ]
+}

@@ -1,0 +1,59 @@
+/** The workflows, one line each; what did not pass stands open. */
+import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
+import { STANDINGS } from '../standing.ts'
+import type { Summary, WorkflowSummary } from '../summary.ts'
+import type { Tokens } from '../tokens.ts'
+import { count } from '../words.ts'
+import { sequence, waterfall } from './diagram.ts'
+import { mark } from './marks.ts'
+import { type Markup, markup } from './markup.ts'
+import { chip, clauses, duration, markOf, toneOf, wordOf } from './parts.ts'
+import { stepDetails } from './steps.ts'
+
+export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summary: Summary): Generator<Markup> {
+  const { workflows: lines, tokens, stepCounts } = summary
+  const passed = lines.filter(({ status }) => status === 'passed').length
+  yield markup`<section id="workflows" class="noprint"><div class="title"><h2>Workflows</h2><p class="soft small">${passed} of ${lines.length} passed.</p><button type="button" data-toggle="#workflows .workflow" hidden>Open all</button></div>
+<form class="filter" hidden role="search" aria-label="Filter steps" data-rows="#workflows details.step" data-groups="#workflows .workflow" data-what="steps"><fieldset><legend>Steps</legend>${STANDINGS.filter(
+    (standing) => stepCounts[standing] > 0,
+  ).map((standing) =>
+    chip(
+      { name: 'k', value: standing, tone: toneOf(standing) },
+      markup`${mark(markOf(standing))}${wordOf(standing)} <b>${stepCounts[standing]}</b>`,
+    ),
+  )}</fieldset><input type="search" name="text" placeholder="Id, header, value, clause" aria-label="Search steps"><button type="reset">Show all</button><output aria-live="polite"></output></form>
+`
+  let index = 0
+  for (const workflow of all) {
+    yield one(workflow, index, { head, tokens, line: lines[index] })
+    index += 1
+  }
+  yield markup`</section>`
+}
+
+interface Context {
+  readonly head: RecordHead
+  readonly tokens: Tokens
+  readonly line: WorkflowSummary | undefined
+}
+
+function one(workflow: WorkflowRecord, index: number, { line, ...context }: Context): Markup {
+  const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs, steps } = workflow
+  const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
+  const remarks = line?.checkCounts.warn ?? 0
+  const shown = verdict === 'pass' && remarks > 0 ? 'warn' : verdict
+  const isOpen = status === 'failed' || status === 'errored'
+  const calls = steps.reduce((sum, { exchanges }) => sum + exchanges.length, 0)
+  const checks = steps.reduce((sum, step) => sum + step.checks.length, 0)
+  return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${workflowId}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(checks, 'check')} · ${duration(workflow.durationMs)}</span></summary>
+<div class="inner"><p class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} ${clauses(ids)}</p>
+${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
+<h4>Who called whom</h4>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}
+<details class="more"><summary>Timing</summary>${waterfall(workflow, index)}</details>
+<details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${workflowId}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
+    ({ name, source, value }) =>
+      markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
+  )}</tbody></table></div></details>
+<p class="soft small wrap">Flow <span class="mono">${flow.file}</span>, “${flow.title}”, SHA-256 <span class="mono">${flow.sha256}</span>${(flow.parts ?? []).map(({ file, sha256 }) => markup`<br>with <span class="mono">${file}</span>, SHA-256 <span class="mono">${sha256}</span>`)}</p>
+${steps.map((step, number) => stepDetails(step, [index, number], context))}</div></details>`
+}
