@@ -82,10 +82,26 @@ export const FILE_LIMITS = {
     ...{ value: 200, unit: 'files', of: 'a folder that is searched for a document by its `$self`' },
     beyond: 'those after them are not looked at',
   },
+  references: {
+    ...{ value: 16, unit: 'references', of: 'a `$ref` of an API description that leads to another one' },
+    beyond: 'the operation is refused with its place; nothing is sent',
+  },
+  lintedDepth: {
+    ...{ value: 32, unit: 'levels', of: 'a folder that `thredd lint` searches: folders within each other' },
+    beyond: 'those below are not looked at',
+  },
+  lintedFiles: {
+    ...{ value: 50_000, unit: 'files', of: 'a folder that `thredd lint` searches' },
+    beyond: 'those after them are not looked at',
+  },
   expressionCharacters: { value: 8 * 1024, unit: 'characters', of: 'an expression', beyond: REFUSED },
   templateCharacters: { value: 1024 * 1024, unit: 'characters', of: 'a text with expressions in it', beyond: REFUSED },
   conditionCharacters: { value: 8 * 1024, unit: 'characters', of: 'a condition', beyond: REFUSED },
   conditionDepth: { value: 64, unit: 'levels', of: 'a condition: parentheses and negations', beyond: REFUSED },
+  conditionChain: {
+    ...{ value: 8, unit: 'comparisons', of: 'a condition: comparisons in a row without parentheses' },
+    beyond: REFUSED,
+  },
   jsonPathCharacters: { value: 8 * 1024, unit: 'characters', of: 'a JSONPath query', beyond: REFUSED },
   jsonPathParts: {
     ...{ value: 256, unit: 'parts', of: 'a JSONPath query: segments, selectors, brackets and operators' },
@@ -119,6 +135,8 @@ export const FILE_LIMITS = {
     ...{ value: 1000, unit: 'steps', of: 'one workflow with those that it runs, each repetition counted' },
     beyond: 'the workflow ends with `STEP_BUDGET`, and its steps marked `finally` run',
   },
+  retries: { value: 1000, unit: 'retries', of: 'the `retryLimit` of a retry', beyond: REFUSED },
+  stepTimeout: { value: 3_600_000, unit: 'ms', of: 'the `timeout` of a step', beyond: REFUSED },
   nestedWorkflows: {
     ...{ value: 32, unit: 'workflows', of: 'workflows that run within each other' },
     beyond: 'it ends with `STEP_BUDGET`',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { mostSpecific } from '../../src/flow/openapi/media-type.ts'
 import { judgeValue } from '../../src/flow/openapi/validator.ts'
+import { FILE_LIMITS } from '../../src/record/limits.ts'
 import { play } from '../support/script.ts'
 
 const URIS: readonly (readonly [uri: string, isOne: boolean])[] = [
@@ -96,4 +97,34 @@ test('an answer of a media type that is documented with a charset is judged by t
   expect(await judged('text/plain; charset=utf-8', 'text/plain; charset=latin1', 'x')).toContain(
     'content-type fail: text/plain; charset=latin1',
   )
+})
+
+/** A description whose only answer stands behind so many references. */
+const behind = (references: number) => {
+  const names = Array.from({ length: references }, (_, index) => `r${index}`)
+  const responses = Object.fromEntries(
+    names.map((name, index) => [
+      name,
+      index + 1 < references ? { $ref: `#/components/responses/r${index + 1}` } : { description: 'ok' },
+    ]),
+  )
+  return JSON.stringify({
+    openapi: '3.1.0',
+    info: { title: 'Page', version: '1' },
+    paths: { '/page': { get: { operationId: 'page', responses: { 200: { $ref: '#/components/responses/r0' } } } } },
+    components: { responses },
+  })
+}
+const asked = async (references: number) =>
+  await play(flow, {
+    sources: '{ name: page, url: page.openapi.yaml }',
+    files: { 'page.openapi.yaml': behind(references) },
+    settings: 'SERVER_PAGE=https://page.example',
+  })
+
+test('references of a description are followed as far as the limit says', async () => {
+  const most = FILE_LIMITS.references.value
+
+  expect((await asked(most)).course).toEqual(['one passed', '  a passed'])
+  await expect(asked(most + 1)).rejects.toThrow('the reference of the answer "200" cannot be followed')
 })

@@ -30,8 +30,9 @@ interface Member {
   readonly type: Type
   /** it must be there, and a list must not be empty */
   readonly required?: true
-  /** smallest number */
+  /** smallest and largest number */
   readonly least?: number
+  readonly most?: number
   /** allowed texts; of a list, for each of them */
   readonly oneOf?: readonly string[]
   /** texts that Arazzo allows and this version does not run */
@@ -119,7 +120,7 @@ export const ARAZZO = {
     channelPath: later('string'),
     action: later('string'),
     correlationId: later('any'),
-    timeout: { type: 'integer', least: 1 },
+    timeout: { type: 'integer', least: 1, most: FILE_LIMITS.stepTimeout.value },
     dependsOn: texts,
     parameters: list,
     requestBody: map,
@@ -173,7 +174,7 @@ export const ARAZZO = {
     stepId: text,
     parameters: list,
     retryAfter: { type: 'number', least: 0 },
-    retryLimit: { type: 'integer', least: 0 },
+    retryLimit: { type: 'integer', least: 0, most: FILE_LIMITS.retries.value },
     criteria: list,
   },
   criterion: { context: text, condition: name, type: any, 'x-dcr': extension },
@@ -456,6 +457,9 @@ export class Reader {
         },
         path,
       )
+    } else if (rule.most !== undefined && (content as number) > rule.most) {
+      const expected = `at most ${rule.most}`
+      this.add({ code: 'FLOW_STRUCTURE', message: `${named} is too large`, expected, found: String(content) }, path)
     } else if (rule.required && rule.type !== 'any' && Array.isArray(content) && content.length === 0) {
       this.add({ code: 'FLOW_STRUCTURE', message: `${named} is empty`, expected: 'at least one' }, path)
     }

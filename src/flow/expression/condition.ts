@@ -8,7 +8,7 @@ import { FILE_LIMITS } from '../../record/limits.ts'
 import { clip, type Expression, ExpressionError, own, quote, scanExpression } from './expression.ts'
 
 const MAX_DEPTH = FILE_LIMITS.conditionDepth.value
-const MAX_CHAIN = 8
+const MAX_CHAIN = FILE_LIMITS.conditionChain.value
 
 export type SimpleNode =
   | { readonly kind: 'literal'; readonly value: string | number | bigint | boolean | null }

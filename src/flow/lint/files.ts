@@ -46,8 +46,8 @@ export async function locate(words: readonly string[], folders: readonly string[
 }
 
 /** A folder nested deeper, or with more files, is not one of flows. */
-const DEEPEST = 32
-const MOST_FILES = 50_000
+const DEEPEST = FILE_LIMITS.lintedDepth.value
+const MOST_FILES = FILE_LIMITS.lintedFiles.value
 /** A flow is not longer; the same bound as for reading one. */
 const LARGEST = FILE_LIMITS.flowCharacters.value
 

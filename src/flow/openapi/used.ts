@@ -3,6 +3,7 @@
  * a flow calls is refused with these before anything is sent; lint names those of all other operations too.
  */
 import type { Problem } from '../../record/errors.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import type { ApiDescription, Operation } from './description.ts'
@@ -98,7 +99,7 @@ class Inspection {
     let [value, path] = [start, from]
     for (let hops = 0; isRecord(value) && value.$ref !== undefined; hops += 1) {
       const place = [...path, '$ref']
-      if (typeof value.$ref !== 'string' || hops > MOST_HOPS) {
+      if (typeof value.$ref !== 'string' || hops >= MOST_HOPS) {
         const problem = { expected: 'a reference that leads to it', found: shown(value.$ref) }
         this.#add(`the reference of ${what} cannot be followed`, place, problem)
         return undefined
@@ -128,7 +129,7 @@ class Inspection {
 }
 
 const PLACES = ['path', 'query', 'querystring', 'header', 'cookie']
-const MOST_HOPS = 16
+const MOST_HOPS = FILE_LIMITS.references.value
 
 function valueAt(root: unknown, path: Path): unknown {
   return path.reduce<unknown>(
