@@ -113,7 +113,7 @@ function partsOf(planned: PlannedWorkflow): WorkflowRecord['flow']['parts'] {
   return flows.size === 0 ? undefined : [...flows.values()]
 }
 
-/** One whose name is that of a secret is hidden, whether or not the flow says that it is one. */
+/** The value as the record may have it. */
 function shown(name: string, input: PlannedInput, redactor: Redactor): unknown {
   if (input.kind !== 'value') return `(${input.kind})`
   return input.secret ? '[secret]' : Object.values(redactor.value({ [name]: withTexts(input.value) }))[0]

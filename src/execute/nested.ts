@@ -121,8 +121,9 @@ export async function withArguments(
     const declared = planned.workflow.inputs.find((input) => input.name === name)
     const passed = evaluate(value, complete, own)
     if (declared === undefined) continue
-    if (passed !== OMITTED) inputs.set(name, passedInput(declared, passed, by))
-    else if (!declared.required) inputs.set(name, { kind: 'absent', secret: declared.secret, origin: { label: by } })
+    const { secret = declared.secret } = planned.inputs.get(name) ?? {}
+    if (passed !== OMITTED) inputs.set(name, passedInput(declared, passed, { by, secret }))
+    else if (!declared.required) inputs.set(name, { kind: 'absent', secret, origin: { label: by } })
     else {
       const message = `input "${name}" of workflow "${invocation.workflowId}" has no value`
       fail({ code: 'VALUE_UNDEFINED', message })

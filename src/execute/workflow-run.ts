@@ -84,7 +84,7 @@ export class WorkflowRun {
     for (const [name, input] of this.#readable.inputs) {
       if (input.kind !== 'value') continue
       if (input.secret) redactor.add({ value: plainValue(input), name })
-      // Whatever the flow says of it, its name may be that of a secret.
+      // What is no secret may hold some.
       else redactor.learn({ [name]: input.value })
     }
     const because = yield* this.#runToEnd()

@@ -8,6 +8,7 @@ import { judgeValue } from '../flow/openapi/validator.ts'
 import { isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import { readJson } from '../record/json.ts'
 import { Secret } from '../secret/index.ts'
+import { Slots } from '../secret/slots.ts'
 import { type AssertionPlan, isMinted, planAssertions } from './assertions.ts'
 import type { Problems } from './problems.ts'
 import { askFor, serverHint } from './servers.ts'
@@ -59,7 +60,9 @@ export function planInputs(
   const planned = new Map<string, PlannedInput>()
   // Minted inputs and conditions use the values of other inputs, so inputs with a plain value come first.
   const later = (input: Input) => (input.mint === undefined ? 0 : 2) + (input.when === undefined ? 0 : 1)
-  for (const input of [...workflow.inputs].sort((a, b) => later(a) - later(b))) {
+  const slots = new Slots(environment.secretNames)
+  const inputs = workflow.inputs.map((input) => ({ ...input, secret: isSecret(input, slots) }))
+  for (const input of inputs.sort((a, b) => later(a) - later(b))) {
     planned.set(
       input.name,
       passed.has(input.name)
@@ -68,6 +71,11 @@ export function planInputs(
     )
   }
   return planned
+}
+
+/** The flow says so (`format: password`), or its name is that of a secret, which REDACT may add. Decided here alone. */
+function isSecret({ secret, name }: Input, slots: Slots): boolean {
+  return secret || slots.of(name) === 'any'
 }
 
 function planInput(
@@ -130,12 +138,19 @@ function typed(input: Input, text: string, secret: boolean, origin: ValueOrigin,
   return valued(input, value, secret, origin)
 }
 
-/** The value that a workflow is passed by another one. Throws INPUT_INVALID where it does not fit the input's schema. */
-export function passedInput(input: Input, value: unknown, by: string): PlannedInput {
+/**
+ * The value that a workflow is passed by another one; `secret` is what was planned of the input. Throws INPUT_INVALID where the
+ * value does not fit the input's schema.
+ */
+export function passedInput(
+  input: Input,
+  value: unknown,
+  { by, secret }: { by: string; secret: boolean },
+): PlannedInput {
   const origin = { label: by }
-  const problems = misfits(input, value, input.secret, origin).map(({ problem }) => problem)
+  const problems = misfits(input, value, secret, origin).map(({ problem }) => problem)
   if (isNonEmpty(problems)) throw new ToolError(problems)
-  return valued(input, value, input.secret, origin)
+  return valued(input, value, secret, origin)
 }
 
 function misfits(

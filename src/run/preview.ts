@@ -16,7 +16,6 @@ import {
 } from '../plan/index.ts'
 import { ToolError } from '../record/errors.ts'
 import { readJson, writeJson } from '../record/json.ts'
-import { Slots } from '../secret/slots.ts'
 
 export interface PreviewedWorkflow {
   readonly workflowId: string
@@ -197,14 +196,11 @@ function alteredJwts(step: CallStep): ReadonlyMap<JwtHolder, string> {
   return new Map(altered)
 }
 
-const SLOTS = new Slots()
-
-/** The value where it is known and public; else its name or its expression. A name of a secret makes it one. */
+/** The value where it is known and public; else its name or its expression. */
 function standIn(name: string, input: PlannedInput | undefined): unknown {
   if (input === undefined || input.kind === 'absent') return undefined
   if (input.kind === 'vault') return `{$inputs.${name}}`
-  const isSecret = input.kind === 'minted' || input.secret || SLOTS.of(name) === 'any'
-  return isSecret ? `[${name}]` : plainValue(input)
+  return input.kind === 'minted' || input.secret ? `[${name}]` : plainValue(input)
 }
 
 function expressionsOf(stepId: string, outputs: ReadonlyMap<string, Value>): Readonly<Record<string, unknown>> {

@@ -105,13 +105,16 @@ test.each([
   expect(problems.map((problem) => render(problem)).join()).not.toContain('TIMEOUTMS')
 })
 
-test('a dry run shows no input with the name of a secret, whatever the flow says of it', async () => {
+test('a dry run shows no input with the name of a secret, also one of REDACT, whatever the flow says of it', async () => {
   const own = localFiles(pki, { port: 9, steps: STEPS })['flows/own.arazzo.yaml'] ?? ''
-  const input = '"my_api_key": { "type": "string", "default": "Zq7Rt9LmW2pYk4aB" }, "extended"'
-  await files({ 'flows/own.arazzo.yaml': own.replace('"extended"', input) })
+  const input =
+    '"my_api_key": { "type": "string", "default": "Zq7Rt9LmW2pYk4aB" }, ' +
+    '"member_number": { "type": "string", "default": "Zq7Rt9LmW2pYk4aC" }, "extended"'
+  await files({ 'flows/own.arazzo.yaml': own.replace('"extended"', input) }, { REDACT: 'member_number' })
 
   const shown = JSON.stringify((await rehearse(await request(), { version: '0' })).workflows)
 
   expect(shown).toContain('"name":"my_api_key","source":"default","value":"[my_api_key]"')
-  expect(shown).not.toContain('Zq7Rt9LmW2pYk4aB')
+  expect(shown).toContain('"name":"member_number","source":"default","value":"[member_number]"')
+  expect(shown).not.toContain('Zq7Rt9LmW2pYk4a')
 })
