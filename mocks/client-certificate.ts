@@ -9,6 +9,15 @@ export interface PresentedCertificate {
   readonly certificate: X509Certificate | undefined
   /** why the TLS layer does not trust the certificate, or that there is none; absent where no TLS was involved */
   readonly distrust?: string | undefined
+  /** what the TLS layer says of the caller, which is also true of a resumed session without a certificate */
+  readonly authorized?: boolean | undefined
+}
+
+/** What is looked at; a fault leaves one out. */
+export interface Inspections {
+  readonly presence: boolean
+  readonly authority: boolean
+  readonly dates: boolean
 }
 
 /** What the directory knows of certificates: the state of the twin. */
@@ -20,7 +29,7 @@ interface Directory {
 
 export interface CertificateJudge {
   /** Why the request must be refused, in words; undefined where it may pass. */
-  objection(demand: Demand, presented: PresentedCertificate): string | undefined
+  objection(demand: Demand, presented: PresentedCertificate, looksAt: Inspections): string | undefined
   /** The subject on one line. */
   subjectOf(certificate: X509Certificate): string
 }
@@ -30,16 +39,18 @@ export function certificateJudge(authorities: string, directory: Directory): Cer
   const inspect = inspection(certificatesIn(authorities))
   return {
     subjectOf: (certificate) => inspect(certificate).subject,
-    objection(demand, { certificate, distrust }) {
+    objection(demand, { certificate, distrust }, looksAt) {
       if (demand === 'none') return undefined
-      if (certificate === undefined) return demand === 'required' ? 'no client certificate' : undefined
-      if (distrust !== undefined) return distrust
+      if (certificate === undefined)
+        return demand === 'required' && looksAt.presence ? 'no client certificate' : undefined
+      if (distrust !== undefined && looksAt.authority && looksAt.dates) return distrust
       // Checked here too: a request in this process has passed no TLS, and the twin's clock may have been advanced.
       const { isSigned, from, to } = inspect(certificate)
-      if (!isSigned) return 'not signed by the CA'
+      if (!isSigned && looksAt.authority) return 'not signed by the CA'
       const now = directory.now().getTime()
       const listings = directory.listings(certificate)
-      if (to < now || listings.some(({ expired }) => expired)) return 'the certificate has expired'
+      const hasExpired = to < now || listings.some(({ expired }) => expired)
+      if (hasExpired && looksAt.dates) return 'the certificate has expired'
       // TLS alone sees no difference where the certificate has no extended key usage (RFC 5280 4.2.1.12).
       if (listings.length > 0 && listings.every(({ use }) => use === 'sig'))
         return 'a signing certificate, not one for transport'

@@ -1,5 +1,6 @@
 /** Three kinds of msw handler that msw's own `http` does not make. */
 import { getResponse, HttpHandler, RequestHandler } from 'msw'
+import type { Rule } from './rules.ts'
 
 /**
  * A handler that the twin has already chosen by host, path and method. It matches everything, and makes neither the copy of the
@@ -45,14 +46,6 @@ export class HandshakeRefusal extends HttpHandler {
     this.hosts = hosts
   }
 }
-
-/** A rule that the servers keep, and that a fault makes them break. */
-export type Rule =
-  | 'registration-token-is-checked'
-  | 'registration-token-is-known'
-  | 'statement-is-signed'
-  | 'one-client-for-an-application'
-  | 'update-removes-metadata'
 
 /** Makes the server break a rule in one operation, for as long as it is in use. Answers nothing itself. */
 export class BrokenRule extends HttpHandler {

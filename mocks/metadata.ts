@@ -3,9 +3,14 @@ import model from '../fixtures/thredd/acp-dcr-fields.json' with { type: 'json' }
 import sample from '../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
 import discovery from '../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import { refuse } from './refusals.ts'
+import type { Call } from './route.ts'
+import type { Rule } from './rules.ts'
 import type { Switches } from './switches.ts'
 
 export type Json = Readonly<Record<string, unknown>>
+
+/** How the server is set, and which rules a fault makes it break. */
+type Server = Pick<Call, 'switches' | 'breaks'>
 
 export interface Registration {
   /** those members of the documented response that are made from request and software statement, in any order */
@@ -82,17 +87,20 @@ const OFFERED: Readonly<Record<string, readonly string[]>> = {
  * Checks a parsed body against the rules and merges it with the verified statement's claims; `covered` are the scopes of the
  * application's roles. Throws a Refusal.
  */
-export function register(body: Json, statement: Json, covered: ReadonlySet<string>, switches: Switches): Registration {
-  checkKeys(body, statement)
-  checkRedirectUris(body.redirect_uris, statement.redirect_uris)
-  const { granted, requested } = grant(body, covered, switches)
+export function register(body: Json, statement: Json, covered: ReadonlySet<string>, call: Server): Registration {
+  checkKeys(body, statement, call)
+  if (!call.breaks('redirect-uris-are-in-the-statement')) {
+    checkRedirectUris(body.redirect_uris, statement.redirect_uris)
+  }
+  const { granted, requested } = grant(body, covered, call)
   const members: Record<string, unknown> = {}
   const decided: readonly string[] = [...FROM_STATEMENT, ...FIXED, ...MADE]
   for (const name of MEMBERS) {
-    if (!decided.includes(name)) members[name] = settable(name, body[name])
+    if (!decided.includes(name)) members[name] = settable(name, body[name], call)
   }
   // Values that are not allowed are refused even for members that the server sets itself.
-  for (const name of ['id_token_signed_response_alg', 'subject_type', 'application_types']) settable(name, body[name])
+  for (const name of ['id_token_signed_response_alg', 'subject_type', 'application_types'])
+    settable(name, body[name], call)
   for (const name of FIXED) members[name] = sample[name]
   for (const name of FROM_STATEMENT) members[name] = statement[name]
   members.audience = [statement.client_id]
@@ -101,8 +109,22 @@ export function register(body: Json, statement: Json, covered: ReadonlySet<strin
   return { members, scopes: granted, requested }
 }
 
+/** Members of which a rule says that only values on offer are taken. */
+const OFFER_RULES: Readonly<Record<string, Rule>> = {
+  token_endpoint_auth_method: 'authentication-method-is-offered',
+  token_endpoint_auth_signing_alg: 'assertion-algorithm-is-offered',
+  response_types: 'response-type-is-offered',
+}
+
+/** Whether a server that breaks a rule takes the default in place of a value that is not allowed. */
+function isPassedOver(name: string, value: unknown, call: Server): boolean {
+  const rule = OFFER_RULES[name]
+  if (value === 'tls_client_auth' && call.breaks('certificate-subject-is-named')) return true
+  return rule !== undefined && call.breaks(rule)
+}
+
 /** The value of a member the client may choose, or its default; RFC 7592 2.2: null means omitted. */
-function settable(name: string, asked: unknown): unknown {
+function settable(name: string, asked: unknown, call: Server): unknown {
   const fallback = name in ABSENT ? ABSENT[name] : sample[name as keyof typeof sample]
   if (asked === undefined || asked === null || asked === '') return fallback
   // The documented request has response_types as a string, the response as a list.
@@ -122,21 +144,27 @@ function settable(name: string, asked: unknown): unknown {
           ? typeof value === 'string' && (allowed === undefined || allowed.includes(value))
           : Array.isArray(value) &&
             value.every((one) => typeof one === 'string' && (allowed === undefined || allowed.includes(one)))
+  if (!isRight && isPassedOver(name, value, call)) return fallback
   if (!isRight) refuse('metadataInvalid', `member "${name}" has a value that is not allowed`, { error_hint: name })
   return value
 }
 
-function checkKeys(body: Json, statement: Json): void {
+function checkKeys(body: Json, statement: Json, call: Server): void {
   const jwks = body.jwks
   if (jwks === undefined || jwks === null) return
   const keys: unknown = (jwks as { keys?: unknown }).keys
   if (!Array.isArray(keys)) refuse('metadataInvalid', 'jwks is not a key set', { error_hint: 'jwks' })
   for (const key of keys as readonly unknown[]) {
     if (typeof key !== 'object' || key === null || 'd' in key || 'k' in key) {
+      if (call.breaks('keys-are-public')) return
       refuse('metadataInvalid', 'jwks holds a private or symmetric key', { error_hint: 'jwks' })
     }
-    if (isWeak(key)) refuse('metadataInvalid', 'jwks holds a weak key', { error_hint: 'jwks' })
+    if (isWeak(key)) {
+      if (call.breaks('keys-are-strong')) return
+      refuse('metadataInvalid', 'jwks holds a weak key', { error_hint: 'jwks' })
+    }
   }
+  if (call.breaks('keys-have-one-place')) return
   // The documented answer has an empty set beside jwks_uri, and an update may send back what it was answered.
   if (keys.length > 0 && (body.jwks_uri ?? statement.jwks_uri) !== undefined) {
     refuse('metadataInvalid', 'jwks and jwks_uri exclude each other (RFC 7591 2)', { error_hint: 'jwks' })
@@ -166,15 +194,17 @@ function checkRedirectUris(asked: unknown, stated: unknown): void {
 function grant(
   body: Json,
   covered: ReadonlySet<string>,
-  switches: Switches,
+  call: Server,
 ): { readonly granted: readonly string[]; readonly requested: readonly string[] } {
+  const { switches } = call
   const extra = words(switches.unrequestedScopes)
+  const isUntyped = call.breaks('members-have-their-type')
   const asked = body.scopes ?? body.scope
   if (asked === undefined || asked === null) {
     const granted = switches.defaultScopes === 'roles' ? [...covered] : []
     return { granted: [...new Set([...granted, ...extra])], requested: [] }
   }
-  const list: unknown = typeof asked === 'string' ? words(asked) : asked
+  const list: unknown = typeof asked === 'string' ? words(asked) : typeof asked === 'number' && isUntyped ? [] : asked
   if (!(Array.isArray(list) && list.every((scope) => typeof scope === 'string' && SCOPE.test(scope)))) {
     refuse('metadataInvalid', 'scopes is not a list of scopes', { error_hint: 'scopes' })
   }

@@ -4,6 +4,7 @@ import type { CatalogueEntry } from './faults/catalogue.ts'
 import { FAULTS } from './faults/catalogue.ts'
 import { HOOKS, type Hook } from './hooks.ts'
 import { HOSTS, hostOf } from './hosts.ts'
+import { RULES } from './rules.ts'
 import { describe, SWITCHES } from './switches.ts'
 
 /** The page as Markdown. `examples` are the texts of programs by title. */
@@ -137,10 +138,17 @@ function faults(): string[] {
       ['Fault', 'What it does', 'Value', 'Result in a flow'],
       Object.entries<CatalogueEntry>(FAULTS).map(([name, { what, value, red, operations }]) => [
         `\`${name}\``,
-        operations === undefined ? what : `${what} (${operations.join(', ')})`,
+        operations === undefined ? what : `${what} (where it can, see the table)`,
         value === undefined ? '' : `${value.about}${value.default === undefined ? '' : ` (\`${value.default}\`)`}`,
         red,
       ]),
+    ),
+    '',
+    'The rules that `breaks` makes the servers break, as in `breaks:token=assertion-is-used-once`:',
+    '',
+    ...table(
+      ['Rule', 'What a server that keeps it does', 'Operations'],
+      Object.entries(RULES).map(([name, { keeps, operations }]) => [`\`${name}\``, keeps, operations.join(', ')]),
     ),
     '',
   ]

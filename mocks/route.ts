@@ -1,7 +1,7 @@
 /** The interface of a handler, and the row that describes one: one row per documented operation. Helpers to read a request. */
 import type { X509Certificate } from 'node:crypto'
-import type { Rule } from './handler.ts'
 import { type RefusalName, refuse } from './refusals.ts'
+import type { Rule } from './rules.ts'
 import type { State } from './state.ts'
 import type { Switches } from './switches.ts'
 
@@ -46,13 +46,16 @@ export async function readForm(
   call: Call,
   refusals: { readonly form: RefusalName; readonly repeated: RefusalName },
 ): Promise<Readonly<Record<string, string>>> {
-  if (mediaType(call.request) !== 'application/x-www-form-urlencoded') {
+  // Reached only by a server that takes any method.
+  const isQuery = call.request.method === 'GET'
+  if (!isQuery && mediaType(call.request) !== 'application/x-www-form-urlencoded') {
     refuse(refusals.form, 'the body is not a form')
   }
-  const entries = [...new URLSearchParams(await call.request.text())]
+  const entries = [...(isQuery ? call.url.searchParams : new URLSearchParams(await call.request.text()))]
   const names = entries.map(([name]) => name)
   const repeated = names.find((name, index) => names.indexOf(name) !== index)
-  if (repeated !== undefined) refuse(refusals.repeated, `parameter "${repeated}" is sent twice`)
+  if (repeated !== undefined && !call.breaks('parameter-is-sent-once'))
+    refuse(refusals.repeated, `parameter "${repeated}" is sent twice`)
   // RFC 6749 3.1: a parameter without a value counts as omitted.
   return Object.fromEntries(entries.filter(([, value]) => value !== ''))
 }
@@ -62,8 +65,11 @@ export function mediaType(request: Request): string {
 }
 
 /** RFC 6750 2.1; the scheme's name is case-insensitive. Undefined where there is none. */
-export function bearerToken(request: Request): string | undefined {
-  return bearerOf(request.headers.get('authorization') ?? undefined)
+export function bearerToken(call: Pick<Call, 'request' | 'url' | 'breaks'>): string | undefined {
+  const authorization = call.request.headers.get('authorization') ?? undefined
+  if (call.breaks('scheme-is-in-any-case') && !/^Bearer /.test(authorization ?? '')) return undefined
+  const inQuery = call.breaks('query-token-is-ignored') ? call.url.searchParams.get('access_token') : null
+  return bearerOf(authorization) ?? inQuery ?? undefined
 }
 
 export function bearerOf(authorization: string | undefined): string | undefined {

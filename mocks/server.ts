@@ -4,13 +4,13 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer as createHttpsServer, type Server as HttpsServer, type ServerOptions } from 'node:https'
 import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { readGreeting } from './client-hello.ts'
 import { contentOf } from './content.ts'
 import { documentedAddress, loopbackAddress } from './loopback.ts'
 import { openStore, type Store } from './store.ts'
+import { createServers, type Peer, peerOf, serverFor } from './tls.ts'
 import { createTwin, type ReceivedRequest, type Twin, type TwinOptions } from './twin.ts'
 
 interface ServerLimits {
@@ -53,7 +53,6 @@ export interface RunningTwin extends AsyncDisposable {
 }
 
 const LIMITS: ServerLimits = { bodyBytes: 1024 * 1024, timeoutMs: 30_000, connections: 1000 }
-const FAREWELL_MS = 1000
 /** A ClientHello with post-quantum key shares is some 2 KiB. */
 const GREETING_BYTES = 16 * 1024
 
@@ -66,7 +65,10 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const publish = urls === 'loopback' ? (url: string) => loopbackAddress(url, origin) : (options.publish ?? String)
   const twin = createTwin({ ...options, publish, snapshot: store?.kept ?? options.snapshot })
   const context: Context = { twin, limits, store, isLoopback: urls === 'loopback' }
-  const servers = createServers(context, options)
+  const { pki, maxTlsVersion = 'TLSv1.3' } = options
+  const servers = createServers(twin, { pki, maxTlsVersion, timeoutMs: limits.timeoutMs }, (incoming, outgoing) => {
+    serve(incoming, outgoing, context).catch(() => incoming.socket.destroy())
+  })
   const sockets = new Set<Socket>()
 
   // node can demand a certificate per server, not per server name, so the ClientHello is read first to choose the server.
@@ -131,98 +133,10 @@ interface Context {
   readonly isLoopback: boolean
 }
 
-interface Servers {
-  /** ends the handshake of a client without a valid certificate */
-  readonly strict: HttpsServer
-  /** asks for a certificate and lets the twin judge it */
-  readonly asking: HttpsServer
-  /** never asks */
-  readonly plain: HttpsServer
-  /** ends every handshake */
-  readonly refusing: HttpsServer
-}
-
 /** The name clients of this machine use. A server that listens on all addresses is reached as localhost too. */
 function nameOf(host: string): string {
   if (['127.0.0.1', 'localhost', '::1', '0.0.0.0', '::'].includes(host)) return 'localhost'
   return host.includes(':') ? `[${host}]` : host
-}
-
-function createServers(context: Context, { pki, maxTlsVersion = 'TLSv1.3' }: StartOptions): Servers {
-  const { twin, limits } = context
-  const base: ServerOptions = {
-    cert: pki.server.certificate,
-    key: pki.server.key,
-    ca: pki.ca,
-    minVersion: 'TLSv1.2',
-    maxVersion: maxTlsVersion,
-    optimizeEmptyRequests: true,
-    handshakeTimeout: limits.timeoutMs,
-    headersTimeout: limits.timeoutMs,
-    requestTimeout: limits.timeoutMs,
-    keepAliveTimeout: limits.timeoutMs,
-    connectionsCheckingInterval: Math.min(1000, limits.timeoutMs),
-  }
-  const make = (demand: Pick<ServerOptions, 'requestCert' | 'rejectUnauthorized' | 'ca'>): HttpsServer => {
-    const server = createHttpsServer({ ...base, ...demand }, (incoming, outgoing) => {
-      serve(incoming, outgoing, context).catch(() => incoming.socket.destroy())
-    })
-    server.on('secureConnection', (socket) => endUnread(socket, limits))
-    server.on('tlsClientError', (error, socket) => {
-      twin.record({
-        method: '-',
-        url: `https://${serverNameOf(socket) ?? 'unnamed'}`,
-        certificate: peerOf(socket).certificate?.subject.split('\n').join(', ') ?? 'none',
-        status: 0,
-        decision: `handshake refused: ${reasonOf(error, socket)}`,
-      })
-      socket.destroy()
-    })
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      const status = UNREADABLE[error.code ?? ''] ?? '400 Bad Request'
-      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
-      // Time to read that; destroyed at once, bytes still under way would take the answer with them.
-      setTimeout(() => socket.destroy(), FAREWELL_MS).unref()
-    })
-    // Starts node's checks for slow requests, which otherwise run only for a server that listens itself.
-    server.emit('listening')
-    return server
-  }
-  return {
-    strict: make({ requestCert: true, rejectUnauthorized: true }),
-    asking: make({ requestCert: true, rejectUnauthorized: false }),
-    plain: make({ requestCert: false }),
-    // Trusts only an authority that has signed no certificate, so every client is refused, with a certificate or without.
-    refusing: make({ requestCert: true, rejectUnauthorized: true, ca: pki.identities.rogue.certificate }),
-  }
-}
-
-/**
- * Ends a connection whose client does not read its answers. Node's own socket timeout would start again with each request, and
- * would also end a connection whose answer is late.
- */
-function endUnread(socket: TLSSocket, { timeoutMs }: ServerLimits): void {
-  let written = 0
-  const watch = setInterval(() => {
-    if (socket.writableLength > 0 && socket.bytesWritten === written) socket.destroy()
-    written = socket.bytesWritten
-  }, timeoutMs)
-  socket.once('close', () => clearInterval(watch))
-}
-
-/** The answer to a request that is never complete, by node's code for the reason. */
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-}
-
-function serverFor(name: string | undefined, twin: Twin, servers: Servers): HttpsServer {
-  // Under a name that is not documented, such as localhost, the path decides which host is meant.
-  if (name === undefined || !twin.hosts.includes(name)) return servers.asking
-  if (twin.refusesHandshake(name)) return servers.refusing
-  const demand = twin.demandOf(name)
-  if (demand === 'none') return servers.plain
-  return demand === 'required' && twin.switches.refuse === 'handshake' ? servers.strict : servers.asking
 }
 
 async function serve(incoming: IncomingMessage, outgoing: ServerResponse, context: Context): Promise<void> {
@@ -293,6 +207,7 @@ class Received implements ReceivedRequest {
   readonly address: string
   readonly certificate: X509Certificate | undefined
   readonly distrust: string | undefined
+  readonly authorized: boolean
   readonly #rawHeaders: readonly string[]
   readonly #body: Uint8Array<ArrayBuffer>
   #request: Request | undefined
@@ -302,6 +217,7 @@ class Received implements ReceivedRequest {
     this.address = address
     this.certificate = peer.certificate
     this.distrust = peer.distrust
+    this.authorized = peer.authorized
     this.#rawHeaders = rawHeaders
     this.#body = body
   }
@@ -359,37 +275,4 @@ function drained(outgoing: ServerResponse): Promise<void> {
 function complain(outgoing: ServerResponse, status: number, description: string): void {
   outgoing.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
   outgoing.end(JSON.stringify({ error: 'invalid_request', error_description: description }))
-}
-
-interface Peer {
-  readonly certificate: X509Certificate | undefined
-  /** why TLS does not trust it; undefined where it does */
-  readonly distrust: string | undefined
-}
-
-/** Read once for each connection: node makes a new certificate object each time, whose signature would be verified again. */
-function peerOf(socket: TLSSocket): Peer {
-  const known = peers.get(socket)
-  if (known !== undefined) return known
-  const certificate = socket.destroyed ? undefined : socket.getPeerX509Certificate()
-  // On a resumed TLS 1.3 session node reports `authorized` for a client without a certificate, so both are checked.
-  const isTrusted = socket.authorized && certificate !== undefined
-  const peer = {
-    certificate,
-    distrust: isTrusted ? undefined : String(socket.authorizationError ?? 'no certificate was presented'),
-  }
-  peers.set(socket, peer)
-  return peer
-}
-
-const peers = new WeakMap<TLSSocket, Peer>()
-
-function serverNameOf(socket: TLSSocket): string | undefined {
-  const { servername } = socket as { readonly servername?: unknown }
-  return typeof servername === 'string' ? servername : undefined
-}
-
-function reasonOf(error: Error, socket: TLSSocket): string {
-  if (socket.authorizationError) return String(socket.authorizationError)
-  return 'code' in error ? String(error.code) : error.message
 }

@@ -14,7 +14,7 @@ import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json'
 import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
 import { BoundedMap, LIMIT } from './bounded-map.ts'
-import { digestOf } from './digest.ts'
+import { digestOf, subjectOf } from './digest.ts'
 import {
   type AccessToken,
   type Application,
@@ -221,6 +221,15 @@ export class State {
     const application = this.applications.get(softwareId)
     if (application === undefined) throw new Error(`the twin has no application "${softwareId}"`)
     return application
+  }
+
+  /** The application that the subject of the certificate names. */
+  ownerOf(certificate: X509Certificate | undefined): Application | undefined {
+    return certificate === undefined ? undefined : this.applications.get(subjectOf(certificate).CN ?? '')
+  }
+
+  isRegistrationToken(value: string): boolean {
+    return [...this.clients.values()].some(({ registrationToken }) => registrationToken.value === value)
   }
 
   applicationOfClient(clientId: string): Application | undefined {

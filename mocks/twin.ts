@@ -12,13 +12,14 @@ import {
   type PresentedCertificate,
 } from './client-certificate.ts'
 import { json, text, whole, withHeading } from './content.ts'
-import { BrokenRule, HandshakeRefusal, RouteHandler, type Rule } from './handler.ts'
+import { BrokenRule, HandshakeRefusal, RouteHandler } from './handler.ts'
 import { AUTHORIZATION, HOSTS, hostOf, type Server } from './hosts.ts'
 import type { Snapshot } from './model.ts'
 import type { Pki } from './pki.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call } from './route.ts'
 import { createRouter, type Match, type Router, type Target } from './routing.ts'
+import type { Rule } from './rules.ts'
 import type { Seed } from './seed.ts'
 import { State } from './state.ts'
 import { type Switches, settle } from './switches.ts'
@@ -90,6 +91,8 @@ export interface Twin {
   readonly operations: ReadonlyMap<string, readonly string[]>
   /** Whether a fault in use makes the host end every handshake. */
   refusesHandshake(host: string): boolean
+  /** Whether a fault in use makes an operation of the host break the rule. */
+  breaksAt(host: string, rule: Rule): boolean
   /** Puts handlers before all others; the last given come first. */
   use(...handlers: readonly RequestHandler[]): void
   /** Removes what `use` added. The servers' state stays. */
@@ -124,12 +127,13 @@ class ActiveCall implements Call {
     this.target = target
     // RFC 9110 9.3.2: HEAD is GET without the content.
     const method = received.method === 'HEAD' ? 'GET' : received.method
-    this.match = target.matches.find(({ route }) => route.method === method)
+    const broken = overrides.filter((one) => one instanceof BrokenRule)
+    const isAnyMethod = ({ route }: Match) =>
+      broken.some((one) => one.rule === 'method-is-offered' && one.operation === route.operation)
+    this.match = target.matches.find(({ route }) => route.method === method) ?? target.matches.find(isAnyMethod)
     this.overrides = overrides
     const operation = this.match?.route.operation
-    this.#broken = overrides.flatMap((one) =>
-      one instanceof BrokenRule && one.operation === operation ? one.rule : [],
-    )
+    this.#broken = broken.flatMap((one) => (one.operation === operation ? one.rule : []))
     this.state = servers.state
     this.switches = servers.switches
     this.publish = servers.publish
@@ -227,6 +231,13 @@ class OfflineTwin implements Twin {
     return this.#overrides.some((handler) => handler instanceof HandshakeRefusal && handler.hosts.includes(host))
   }
 
+  breaksAt(host: string, rule: Rule): boolean {
+    return this.#overrides.some(
+      (one) =>
+        one instanceof BrokenRule && one.rule === rule && this.operations.get(one.operation)?.includes(host) === true,
+    )
+  }
+
   use(...added: readonly RequestHandler[]): void {
     this.#overrides = [...added, ...this.#overrides]
   }
@@ -266,7 +277,11 @@ class OfflineTwin implements Twin {
   /** The answer, or the refusal of the certificate. Never rejects. */
   async #answered(call: ActiveCall, demand: Demand): Promise<Response> {
     const { certificate } = call.received
-    const objection = this.#judge.objection(demand, call.received)
+    const objection = this.#judge.objection(demand, call.received, {
+      presence: !isExcused(call),
+      authority: !call.breaks('certificate-authority-is-checked'),
+      dates: !call.breaks('certificate-dates-are-checked'),
+    })
     if (objection !== undefined) {
       call.note(`certificate refused: ${objection}`)
       return this.switches.refuse === 'handshake' ? Response.error() : htmlRefusal(certificate)
@@ -301,9 +316,18 @@ class OfflineTwin implements Twin {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       call.note(`refused: ${error.message}`)
-      return traced(answerTo(error, this.switches, call.request.headers.get('accept') ?? undefined), call)
+      const answer = answerTo(error, this.switches, call.request.headers.get('accept') ?? undefined)
+      if (!call.breaks('refusal-names-an-error')) return traced(answer, call)
+      return traced(json({ message: error.message }, answer.status), call)
     }
   }
+}
+
+/** Whether a server that breaks a rule goes on without a certificate: it takes a header for one (RFC 9440 4), or a session. */
+function isExcused(call: ActiveCall): boolean {
+  if (call.breaks('certificate-is-needed')) return true
+  if (call.request.headers.has('client-cert') && call.breaks('certificate-header-is-ignored')) return true
+  return call.received.authorized === true && call.breaks('resumed-session-is-checked')
 }
 
 /** The header in which each server names the request, in every answer; the others name none. */

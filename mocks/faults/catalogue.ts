@@ -5,7 +5,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { HttpResponse, http } from 'msw'
 import examples from '../../fixtures/thredd/error-examples.json' with { type: 'json' }
-import { BrokenRule, HandshakeRefusal, type Rule } from '../handler.ts'
+import { BrokenRule, HandshakeRefusal } from '../handler.ts'
+import { isRule, RULES, type Rule } from '../rules.ts'
 import type { Twin } from '../twin.ts'
 import {
   alter,
@@ -23,14 +24,12 @@ export interface CatalogueEntry {
   readonly what: string
   /** the meaning of the value and its default; absent for a fault without a value */
   readonly value?: { readonly about: string; readonly default?: string }
-  /** the only operations that it can affect; default: every one */
-  readonly operations?: readonly string[]
+  /** the only operations that it can affect with that value; default: every one */
+  readonly operations?: (value: string) => readonly string[]
   /** the check of a flow that fails, or the error of a step */
   readonly red: string
   make(operation: string, value: string): Fault
 }
-
-const MANAGEMENT = ['readClient', 'updateClient', 'deleteClient']
 
 export const FAULTS = {
   handshake: {
@@ -196,35 +195,19 @@ export const FAULTS = {
       return changeField(operation, value.slice(0, equals), jsonOrText(value.slice(equals + 1)))
     },
   },
-  'token-unchecked': {
-    what: 'the client is managed whatever the registration access token is, if there is one',
-    operations: MANAGEMENT,
-    red: 'a step with a wrong registration access token that must be refused',
-    make: breaking('registration-token-is-checked'),
-  },
-  'any-long-token': {
-    what: 'every registration access token of 40 characters or more is accepted',
-    operations: MANAGEMENT,
-    red: 'a step with a wrong registration access token of the usual length that must be refused',
-    make: breaking('registration-token-is-known'),
-  },
-  'metadata-kept': {
-    what: 'the Programme Manager metadata survives the update',
-    operations: ['updateClient'],
-    red: 'a step after the update whose token must not carry the metadata',
-    make: breaking('update-removes-metadata'),
-  },
-  'statement-unverified': {
-    what: 'the signature of the software statement is not verified',
-    operations: ['registerClient', 'updateClient'],
-    red: 'a step with a damaged software statement that must be refused',
-    make: breaking('statement-is-signed'),
-  },
-  'second-registration': {
-    what: 'an application that has a client is registered again',
-    operations: ['registerClient'],
-    red: 'a step that registers again and must be refused',
-    make: breaking('one-client-for-an-application'),
+  breaks: {
+    what: 'the operation is carried out as usual, but for one rule of the servers',
+    value: { about: 'a rule of the table below' },
+    operations: (value) => RULES[ruleOf(value)].operations,
+    red: 'a step that must be refused, or the criterion on what the rule is about',
+    make: (operation, value) => {
+      const rule = ruleOf(value)
+      return {
+        name: `${operation} breaks ${rule}`,
+        what: `${operation} breaks the rule that ${RULES[rule].keeps}`,
+        handlers: () => [new BrokenRule(rule, operation)],
+      }
+    },
   },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>
 
@@ -243,26 +226,22 @@ export function faultsOf(text: string, operations: Twin['operations']): readonly
   if (operation !== undefined && !operations.has(operation)) {
     throw new Error(`unknown operation "${operation}"; known are ${[...operations.keys()].join(', ')}`)
   }
-  const affectable = entry.operations ?? [...operations.keys()]
-  if (operation !== undefined && !affectable.includes(operation)) {
-    throw new Error(`fault "${name}" does not affect ${operation}; it affects ${affectable.join(', ')}`)
-  }
   if (given !== undefined && entry.value === undefined) throw new Error(`fault "${name}" takes no value`)
   const value = given ?? entry.value?.default
   if (value === undefined && entry.value !== undefined) {
     throw new Error(`fault "${name}" needs a value: ${entry.value.about}`)
   }
+  const affectable = entry.operations?.(value ?? '') ?? [...operations.keys()]
+  if (operation !== undefined && !affectable.includes(operation)) {
+    throw new Error(`fault "${text}" does not affect ${operation}; it affects ${affectable.join(', ')}`)
+  }
   const affected = operation === undefined ? affectable : [operation]
   return affected.map((one) => entry.make(one, value ?? ''))
 }
 
-/** The operation is carried out as usual, but for one rule. */
-function breaking(rule: Rule): CatalogueEntry['make'] {
-  return (operation) => ({
-    name: `${operation} breaks ${rule}`,
-    what: `${operation} breaks the rule ${rule}`,
-    handlers: () => [new BrokenRule(rule, operation)],
-  })
+function ruleOf(value: string): Rule {
+  if (isRule(value)) return value
+  throw new Error(`the servers have no rule "${value}"; they have ${Object.keys(RULES).join(', ')}`)
 }
 
 /** Answers in place of the operation, which is then not carried out. */

@@ -43,14 +43,20 @@ export const apiRoutes: readonly Route[] = [
 /** @see [RFC 8705 3](https://www.rfc-editor.org/rfc/rfc8705.html#section-3) */
 function authorize(call: Call, scope: string): void {
   const { state, switches, certificate } = call
-  const value = bearerToken(call.request)
+  const value = bearerToken(call)
+  if (value === undefined && call.breaks('api-token-is-needed')) return
   if (value === undefined) refuse('apiTokenAbsent', 'no bearer token')
+  if (call.breaks('registration-token-opens-no-api') && state.isRegistrationToken(value)) return
   const token = state.livingToken(value)
   if (token === undefined) refuse('apiToken', 'the token is unknown, was revoked or has expired')
   const { clientId, claims } = token
-  if (certificate === undefined) refuse('apiToken', 'no client certificate')
-  if (claims.cnf['x5t#S256'] !== thumbprint(certificate))
-    refuse('apiToken', 'the token is bound to another certificate')
+  const isBound = certificate !== undefined && claims.cnf['x5t#S256'] === thumbprint(certificate)
+  if (!isBound && !call.breaks('token-is-bound-to-the-certificate')) {
+    refuse(
+      'apiToken',
+      certificate === undefined ? 'no client certificate' : 'the token is bound to another certificate',
+    )
+  }
   if (!claims.scp.includes(scope)) refuse('apiScope', `the token lacks scope ${scope}`)
   if (switches.requirePmMetadata && state.clients.get(clientId)?.metadata === undefined) {
     refuse('apiMetadata', 'Programme Manager metadata is not set', { traceId: call.trace })

@@ -39,7 +39,7 @@ function authorized(call: Call): Application {
   const { organisation = '', software = '' } = call.params
   const behindGateway = call.switches.directoryApiErrors === 'gateway'
   const denied = behindGateway ? 'gatewayDenied' : 'assertionToken'
-  const value = bearerToken(call.request)
+  const value = bearerToken(call)
   if (value === undefined) refuse(behindGateway ? 'gatewayUnauthorized' : 'assertionToken', 'no bearer token')
   const token = call.state.directoryTokens.get(value)
   if (token === undefined) refuse(denied, 'the token is unknown')

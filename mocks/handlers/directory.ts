@@ -50,10 +50,12 @@ async function token(call: Call): Promise<Response> {
   if (form.grant_type !== 'client_credentials') refuse('directoryGrant', 'grant_type is not client_credentials')
   const scope = form.scope ?? SCOPE
   if (scope !== SCOPE) refuse('directoryScope', 'a scope other than directory:software', { scope })
-  if (call.certificate === undefined) refuse('directoryClient', 'no certificate to bind the token to')
+  if (call.certificate === undefined && !call.breaks('certificate-is-needed')) {
+    refuse('directoryClient', 'no certificate to bind the token to')
+  }
 
   const { state, switches } = call
-  const bound = thumbprint(call.certificate)
+  const bound = call.certificate === undefined ? '' : thumbprint(call.certificate)
   const accessToken =
     switches.directoryTokenForm === 'opaque' ? state.token() : await jwt(call, application.clientId, bound)
   state.directoryTokens.set(accessToken, {
@@ -108,9 +110,11 @@ function byCertificate(call: Call, form: Readonly<Record<string, string>>): Appl
   if (clientId === undefined) refuse('directoryUnidentified', 'client_id is missing')
   const application = call.state.applicationOfClient(clientId)
   if (application === undefined) refuse('directoryClient', 'client_id is unknown')
+  if (call.certificate === undefined && call.breaks('certificate-is-needed')) return application
   if (call.certificate === undefined) refuse('directoryClient', 'no client certificate')
   const { OU, CN } = subjectOf(call.certificate)
-  if (OU !== application.organisationId || CN !== application.softwareId) {
+  const isOwn = OU === application.organisationId && CN === application.softwareId
+  if (!isOwn && !call.breaks('certificate-subject-is-checked')) {
     refuse('directoryClient', 'the certificate belongs to another application')
   }
   return application

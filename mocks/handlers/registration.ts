@@ -54,8 +54,11 @@ const REPLAY_MS = 60_000
 
 async function enrol(call: Call, body: Json, initial: string | undefined): Promise<Json> {
   const { state, switches } = call
+  if ('x_unknown_member' in body && call.breaks('unknown-member-is-ignored')) {
+    refuse('metadataInvalid', 'a member is unknown')
+  }
   const { application, statement } = await verifyStatement(call, body.software_statement)
-  const registration = register(body, statement, coveredScopes(application, statement, state), switches)
+  const registration = register(body, statement, coveredScopes(application, statement, call, body.scopes), call)
 
   // No await from here on: of two registrations at the same time exactly one succeeds.
   if (state.clients.has(application.clientId) && !call.breaks('one-client-for-an-application')) {
@@ -114,23 +117,30 @@ export async function update(call: Call): Promise<Response> {
   if (application.clientId !== before.clientId) {
     refuse('statementInvalid', 'the software statement is of another application')
   }
-  const registration = register(body, statement, coveredScopes(application, statement, state), switches)
+  const registration = register(body, statement, coveredScopes(application, statement, call, body.scopes), call)
 
   // Looked up again, since the client may have been deleted or its token rotated meanwhile. No await from here on.
   const client = managed(call)
+  const former = { members: client.members, scopes: client.scopes }
+  const scopes = call.breaks('update-replaces')
+    ? [...new Set([...client.scopes, ...registration.scopes])]
+    : registration.scopes
   client.members = {
     ...client.members,
     ...registration.members,
+    ...{ scopes, scope: scopes.join(' ') },
     software_statement: stated,
     updated_at: nanoseconds(call, state.now()),
   }
-  client.scopes = registration.scopes
+  client.scopes = scopes
   // Documented: a PUT removes the metadata that Thredd has set.
   if (!call.breaks('update-removes-metadata')) client.metadata = undefined
   if (switches.rotateOnUpdate) client.registrationToken = newRegistrationToken(call)
   if (switches.tokensAfterUpdate === 'revoked') state.revokeTokens(client.clientId)
   call.note(`updated ${client.clientId} with ${scopesInWords(registration)}`)
-  return information(membersOf(client, call), 200)
+  const answer = information(membersOf(client, call), 200)
+  if (call.breaks('update-takes-effect')) Object.assign(client, former)
+  return answer
 }
 
 /** @see [RFC 7592 2.3](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.3) */
@@ -160,7 +170,8 @@ function checkUpdate(body: Json, client: Client, call: Call): void {
 }
 
 async function readMetadata(call: Call): Promise<Json> {
-  if (mediaType(call.request) !== 'application/json') refuse('metadataInvalid', 'the body is not application/json')
+  const isJson = mediaType(call.request) === 'application/json'
+  if (!isJson && !call.breaks('registration-is-json')) refuse('metadataInvalid', 'the body is not application/json')
   const body: unknown = await call.request.json().catch(() => undefined)
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     refuse('metadataInvalid', 'the body is not a JSON object')
@@ -171,7 +182,7 @@ async function readMetadata(call: Call): Promise<Json> {
 /** RFC 7591 3: checked before the body is read; only a registration that succeeds uses the token up. */
 function initialAccessToken(call: Call): string | undefined {
   if (call.switches.initialAccessToken === 'off') return undefined
-  const value = bearerToken(call.request)
+  const value = bearerToken(call)
   if (value === undefined) refuse('initialTokenAbsent', 'no initial access token')
   const end = call.state.initialAccessTokens.get(value)
   if (end === undefined) refuse('initialTokenInvalid', 'the initial access token is unknown or used up')

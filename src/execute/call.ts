@@ -309,7 +309,7 @@ export class Call {
       const context = this.#context()
       const changes = jwtChanges(alterations, context, inputs)
       const input = first.input === undefined ? undefined : inputs.get(first.input)
-      if (input?.kind !== 'minted' && (changes.header.size + changes.claims.size > 0 || changes.key === 'public')) {
+      if (input?.kind !== 'minted' && needsTheKey(changes)) {
         fail({
           code: 'VALUE_UNDEFINED',
           message: `the JWT in "${nameIn(holder)}" is not minted in this run, so it cannot be signed anew`,
@@ -528,6 +528,11 @@ function assertionFor({ assertions }: Extract<PlannedInput, { kind: 'minted' }>,
   const assertion = assertions.get(source) ?? assertions.get('')
   if (assertion === undefined) throw new Error(`no assertion was planned for source "${source}"`)
   return assertion
+}
+
+/** Whether only a JWT that is minted in this run can be changed so. */
+function needsTheKey({ header, claims, secondsAhead, key, jwks }: JwtChanges): boolean {
+  return header.size + claims.size + (secondsAhead?.size ?? 0) > 0 || (key === 'public' && jwks === undefined)
 }
 
 type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>

@@ -60,7 +60,7 @@ export function buildRequest(
   if (body !== undefined && !has('content-type')) headers.push(['content-type', body.contentType])
   return {
     outgoing: {
-      method: step.operation.method,
+      method: methodOf(step),
       url: urlOf(step, server, context, { path, query, querystring: at('querystring') }),
       headers,
       body: body?.text,
@@ -73,6 +73,13 @@ export function buildRequest(
       return key === OMITTED ? [] : [{ name, value: asText(key) }]
     }),
   }
+}
+
+function methodOf({ operation, alterations }: CallStep): string {
+  const set = alterations.flatMap((one) =>
+    one.place === 'method' && one.value?.kind === 'literal' ? one.value.value : [],
+  )
+  return String(set.at(-1) ?? operation.method)
 }
 
 interface Bound {
@@ -186,13 +193,19 @@ export function jwtChanges(
   const members = (part: 'header' | 'claims') =>
     new Map(
       alterations.flatMap(({ change }): [string, unknown][] => {
-        if (change.part !== part) return []
+        if (change.part !== part || 'secondsAhead' in change) return []
         return [[change.name, change.value === undefined ? undefined : evaluate(change.value, context, inputs)]]
       }),
     )
   const signature = alterations.flatMap(({ change }) => (change.part === 'signature' ? [change.to] : [])).at(-1)
-  const key = alterations.flatMap(({ change }) => (change.part === 'key' ? [change.to] : [])).at(-1)
-  return { header: members('header'), claims: members('claims'), signature, key }
+  const by = alterations.flatMap(({ change }) => (change.part === 'key' ? [change] : [])).at(-1)
+  const jwks = by?.to === 'public' && by.value !== undefined ? evaluate(by.value, context, inputs) : undefined
+  const secondsAhead = new Map(
+    alterations.flatMap(({ change }): [string, number][] =>
+      'secondsAhead' in change ? [[change.name, change.secondsAhead]] : [],
+    ),
+  )
+  return { header: members('header'), claims: members('claims'), secondsAhead, signature, key: by?.to, jwks }
 }
 
 /** The JWT that the payload or a header holds before it is altered. */
@@ -243,7 +256,7 @@ function payloadOf(step: CallStep, context: Context, inputs: ReadonlyMap<string,
     for (const tokens of places) payload = changed(payload, tokens, evaluate(value, context, inputs), at)
   }
   for (const { place, tokens, value, at } of memberAlterations(step)) {
-    if (place === 'header') continue
+    if (place === 'header' || place === 'method') continue
     payload = changed(payload, tokens, value === undefined ? OMITTED : evaluate(value, context, inputs), at)
   }
   return payload

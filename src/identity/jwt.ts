@@ -20,13 +20,18 @@ interface AssertionClaims {
 export interface JwtChanges {
   readonly header: ReadonlyMap<string, unknown>
   readonly claims: ReadonlyMap<string, unknown>
+  /** claims that are times, in seconds from now */
+  readonly secondsAhead?: ReadonlyMap<string, number> | undefined
   /** another value of the same length, or none at all with alg "none" (RFC 7515 appendix A.5) */
   readonly signature?: 'damaged' | 'none' | undefined
   /**
    * `other`: signed with a fresh key of the same kind, while the header keeps the kid. `public`: by HS256, with the public
-   * key's PEM as the secret; a server that takes the algorithm from the header verifies it (RFC 8725 §2.1).
+   * key's PEM as the secret; a server that takes the algorithm from the header verifies it (RFC 8725 §2.1). `embedded`:
+   * signed with a fresh key that the header brings along as `jwk` (RFC 7515 §4.1.3).
    */
-  readonly key?: 'other' | 'public' | undefined
+  readonly key?: 'other' | 'public' | 'embedded' | undefined
+  /** the key set of a JWT that others signed, which `public` needs */
+  readonly jwks?: unknown
 }
 
 /**
@@ -50,27 +55,65 @@ export async function mintClientAssertion(
  * A JWT that others signed, with its signature damaged or taken away, or with that of another key. Header and claims stay
  * as they are, byte for byte, but for alg "none".
  *
- * @throws VALUE_UNDEFINED where the text is no JWT, KEY_UNUSABLE for an algorithm we have no keys for
+ * @throws VALUE_UNDEFINED where the text is no JWT or the key set lacks its key, KEY_UNUSABLE for an algorithm we have no keys for
  */
-export async function alterJwt(jwt: string, { signature, key }: JwtChanges): Promise<Secret> {
+export async function alterJwt(jwt: string, { signature, key, jwks }: JwtChanges): Promise<Secret> {
   const decoded = decode(jwt)
   if (decoded === undefined) return fail({ code: 'VALUE_UNDEFINED', message: 'the value to be changed is not a JWT' })
   const [header = '', payload = '', original = ''] = jwt.split('.')
   if (signature === 'none') return new Secret(`${unsigned(decoded.header)}.${payload}.`, 'altered_jwt')
-  const alg = String(decoded.header.alg)
-  if (key === 'other' && !isSigningAlg(alg)) {
+  if (key === 'public') {
+    const altered = { ...decoded.header, alg: 'HS256' }
+    return new Secret(keyedWith(publicKeyIn(jwks, decoded.header.kid), altered, payload), 'altered_jwt')
+  }
+  if (key !== undefined)
+    return new Secret(await signedByAnother(decoded.header, { header, payload }, key), 'altered_jwt')
+  const own = bytesOf(original)
+  return new Secret(`${header}.${payload}.${encode(signature === 'damaged' ? damaged(own) : own)}`, 'altered_jwt')
+}
+
+async function signedByAnother(
+  { alg: named, ...others }: JsonObject,
+  { header, payload }: { readonly header: string; readonly payload: string },
+  key: 'other' | 'embedded',
+): Promise<string> {
+  const alg = String(named)
+  if (!isSigningAlg(alg)) {
     return fail({
       code: 'KEY_UNUSABLE',
       message: `a JWT with alg "${alg}" cannot be signed with another key`,
       expected: Object.keys(ALGORITHMS).join(', '),
     })
   }
-  const input = `${header}.${payload}`
-  const own =
-    key === 'other'
-      ? signatureOf(Buffer.from(input), alg as SigningAlg, await unlistedKey(alg as SigningAlg))
-      : bytesOf(original)
-  return new Secret(`${input}.${encode(signature === 'damaged' ? damaged(own) : own)}`, 'altered_jwt')
+  const fresh = await unlistedKey(alg)
+  const input = `${key === 'embedded' ? withKey({ alg, ...others }, fresh) : header}.${payload}`
+  return `${input}.${encode(await signatureOf(Buffer.from(input), alg, fresh))}`
+}
+
+/** The header with the public half of the key. */
+function withKey(header: JsonObject, key: KeyObject): string {
+  return encode(JSON.stringify({ ...header, jwk: createPublicKey(key).export({ format: 'jwk' }) }))
+}
+
+/** By HS256 with the public key's PEM as the secret. */
+function keyedWith(publicKey: KeyObject, header: JsonObject, payload: string): string {
+  const input = `${encode(JSON.stringify(header))}.${payload}`
+  const secret = publicKey.export({ type: 'spki', format: 'pem' })
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
+}
+
+/** The key of the set with that kid; of a set with one key, that one. */
+function publicKeyIn(jwks: unknown, kid: unknown): KeyObject {
+  const keys: readonly unknown[] = Array.isArray(jwks) ? jwks : ((jwks as { keys?: readonly unknown[] })?.keys ?? [])
+  const jwk = keys.find((one) => (one as JsonWebKey)?.kid === kid) ?? (keys.length === 1 ? keys[0] : undefined)
+  try {
+    return createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' })
+  } catch {
+    return fail({
+      code: 'VALUE_UNDEFINED',
+      message: `the key set has no public key with the kid "${String(kid)}" of the JWT`,
+    })
+  }
 }
 
 type JsonObject = Readonly<Record<string, unknown>>
@@ -209,22 +252,19 @@ async function signedAsChanged(
   { alg, publicKey, sign }: SigningKey,
   changes: JwtChanges,
 ): Promise<string> {
-  const payload = encode(JSON.stringify(withChanges(claims, changes.claims)))
+  const times = [...(changes.secondsAhead ?? [])].map(([name, ahead]) => [name, Number(claims.iat) + ahead] as const)
+  const payload = encode(JSON.stringify(withChanges(claims, new Map([...changes.claims, ...times]))))
   const symmetric = changes.key === 'public' ? [['alg', 'HS256'] as const] : []
   const changed = withChanges(header, new Map([...symmetric, ...changes.header]))
   if (changes.signature === 'none') return `${unsigned(changed)}.${payload}.`
-  const input = `${encode(JSON.stringify(changed))}.${payload}`
+  if (changes.key === 'public') return keyedWith(publicKey, changed, payload)
+  const fresh = changes.key === undefined ? undefined : await unlistedKey(alg)
+  const protectedHeader =
+    fresh !== undefined && changes.key === 'embedded' ? withKey(changed, fresh) : encode(JSON.stringify(changed))
+  const input = `${protectedHeader}.${payload}`
   // Signed without jose, which refuses a header whose alg is not that of the signature.
   const bytes = Buffer.from(input)
-  const by = {
-    own: () => sign(bytes),
-    other: async () => signatureOf(bytes, alg, await unlistedKey(alg)),
-    public: async () =>
-      createHmac('sha256', publicKey.export({ type: 'spki', format: 'pem' }))
-        .update(input)
-        .digest(),
-  }
-  const own = await by[changes.key ?? 'own']()
+  const own = fresh === undefined ? await sign(bytes) : await signatureOf(bytes, alg, fresh)
   return `${input}.${encode(changes.signature === 'damaged' ? damaged(own) : own)}`
 }
 

@@ -52,17 +52,27 @@ export function plannedEffect(step: CallStep): Effect {
   const { operation, url } = step
   const place = url === undefined ? placeOf(operation.path) : plannedPlace(url)
   const body = plannedBody(step)
-  return strongest(methodsOf(step).map((method) => effectOf({ method, mark: operation.mark, place, body })))
+  const own = ownMethod(step)
+  const mark = own === operation.method ? operation.mark : undefined
+  return strongest(methodsOf(step, own).map((method) => effectOf({ method, mark, place, body })))
 }
 
-function methodsOf({ operation, parameters, alterations }: CallStep): readonly string[] {
+/** What an alteration makes of the operation's method; of another one the mark says nothing. */
+function ownMethod({ operation, alterations }: CallStep): string {
+  const set = alterations.flatMap((one) =>
+    one.place === 'method' && one.value !== undefined ? (textOf(one.value) ?? []) : [],
+  )
+  return set.at(-1) ?? operation.method
+}
+
+function methodsOf({ parameters, alterations }: CallStep, own: string): readonly string[] {
   const isMethod = (name = '') => METHOD_HEADERS.includes(name.toLowerCase())
   const said = [
     ...parameters.flatMap((one) => (one.in === 'header' && isMethod(one.name) ? [one.value] : [])),
     ...alterations.flatMap((one) => (one.place === 'header' && isMethod(one.tokens[0]) ? (one.value ?? []) : [])),
   ]
   // One that is not known yet may be any.
-  return [operation.method, ...said.map((value) => textOf(value)?.trim().toUpperCase() ?? 'DELETE')]
+  return [own, ...said.map((value) => textOf(value)?.trim().toUpperCase() ?? 'DELETE')]
 }
 
 /** What a base URL is, is not known here: the request as it will leave shows it. */
@@ -91,7 +101,8 @@ function replaced({ target, value }: Replacement): Facts['body'] {
 }
 
 function altered(alteration: Alteration): Facts['body'] {
-  if (alteration.place === 'jwt' || alteration.place === 'header' || alteration.value === undefined) return 'other'
+  if (alteration.place !== 'body' && alteration.place !== 'form') return 'other'
+  if (alteration.value === undefined) return 'other'
   return memberSet(alteration.tokens, alteration.value)
 }
 
@@ -138,7 +149,12 @@ export interface Leaving {
  * What the request does, whatever its flow says. `managesKnown`: it goes to the URI of a client that is known, or carries
  * its token, which matters where `mayManage`.
  */
-export function sentEffect(request: Leaving, { mark }: Pick<Operation, 'mark'>, managesKnown: boolean): Effect {
+export function sentEffect(
+  request: Leaving,
+  operation: Pick<Operation, 'mark' | 'method'>,
+  managesKnown: boolean,
+): Effect {
+  const mark = request.method === operation.method ? operation.mark : undefined
   const [place, body] = [placeOf(request.url), bodyOf(request.body)]
   return strongest(
     sentMethods(request).map((method) => {

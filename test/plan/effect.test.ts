@@ -20,7 +20,7 @@ const METADATA = { client_name: 'ours', software_statement: 'a.b.c' }
 
 function sent(method: string, path: string, more: Partial<Leaving> = {}, mark?: 'safe' | 'create', known = false) {
   const url = path.startsWith('https:') ? path : `${HOST}${path}`
-  return sentEffect({ method, url, headers: [], ...more }, { mark }, known)
+  return sentEffect({ method, url, headers: [], ...more }, { mark, method }, known)
 }
 
 test.each([

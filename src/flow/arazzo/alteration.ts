@@ -80,6 +80,7 @@ const FORMS: readonly Form[] = [
   { verb: 'remove', places: ['header', 'form'], needs: ['name'], text: '{ remove: header | form, name }' },
   { verb: 'set', places: ['body'], needs: ['at', 'value'], text: '{ set: body, at, value }' },
   { verb: 'remove', places: ['body'], needs: ['at'], text: '{ remove: body, at }' },
+  { verb: 'set', places: ['method'], needs: ['value'], text: '{ set: method, value }' },
   ...(['in', 'name'] as const).flatMap((holder): Form[] => [
     {
       verb: 'set',
@@ -88,15 +89,28 @@ const FORMS: readonly Form[] = [
       text: `{ set: jwt, ${holder}, header, value }`,
     },
     { verb: 'set', places: ['jwt'], needs: [holder, 'claim', 'value'], text: `{ set: jwt, ${holder}, claim, value }` },
+    {
+      verb: 'set',
+      places: ['jwt'],
+      needs: [holder, 'claim', 'secondsAhead'],
+      text: `{ set: jwt, ${holder}, claim, secondsAhead }`,
+    },
     { verb: 'remove', places: ['jwt'], needs: [holder, 'header'], text: `{ remove: jwt, ${holder}, header }` },
     { verb: 'remove', places: ['jwt'], needs: [holder, 'claim'], text: `{ remove: jwt, ${holder}, claim }` },
     { verb: 'set', places: ['jwt'], needs: [holder, 'signature'], text: `{ set: jwt, ${holder}, signature }` },
     { verb: 'set', places: ['jwt'], needs: [holder, 'key'], text: `{ set: jwt, ${holder}, key }` },
+    {
+      verb: 'set',
+      places: ['jwt'],
+      needs: [holder, 'key', 'jwks'],
+      text: `{ set: jwt, ${holder}, key: public, jwks }`,
+    },
   ]),
 ]
 
 function memberAlteration(scope: Scope, fields: Fields, path: Path): MemberAlteration[] {
   const place = (fields.set ?? fields.remove) as MemberAlteration['place']
+  if (place === 'method') return methodAlteration(scope, fields, path)
   const target = String(place === 'body' ? fields.at : fields.name)
   const tokens = place === 'body' ? scope.pointer(target, [...path, 'at']) : [target]
   const isSet = fields.set !== undefined
@@ -104,6 +118,20 @@ function memberAlteration(scope: Scope, fields: Fields, path: Path): MemberAlter
   const text = isSet ? `set ${place} ${target} = ${shown(fields.value)}` : `remove ${place} ${target}`
   return tokens === undefined ? [] : [{ place, tokens, value, text, at: scope.reader.document.at(path) }]
 }
+
+/** Fixed, so that it is known before the run what the call may do. */
+function methodAlteration(scope: Scope, fields: Fields, path: Path): MemberAlteration[] {
+  const method = String(fields.value)
+  if (!METHODS.includes(method)) {
+    const message = `the method cannot be set to "${method}"`
+    scope.reader.add({ code: 'FLOW_STRUCTURE', message, expected: METHODS.join(', ') }, [...path, 'value'])
+    return []
+  }
+  const value = { kind: 'literal', value: method } as const
+  return [{ place: 'method', tokens: [], value, text: `send it as ${method}`, at: scope.reader.document.at(path) }]
+}
+
+const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 function jwtAlteration(scope: Scope, fields: Fields, { path, named, request }: Place): JwtAlteration[] {
   const { reader } = scope
@@ -121,12 +149,21 @@ function jwtAlteration(scope: Scope, fields: Fields, { path, named, request }: P
     const text = `JWT in ${where} signed with another key under the same kid`
     return [{ ...base, change: { part: 'key', to: 'other' }, text }]
   }
+  if (fields.key === 'embedded') {
+    const text = `JWT in ${where} signed with another key that its header brings along`
+    return [{ ...base, change: { part: 'key', to: 'embedded' }, text }]
+  }
+  const publicKey = `JWT in ${where} signed by HS256 with the public key as the secret`
+  if (fields.key === 'public' && fields.jwks !== undefined) {
+    const value = scope.value(fields.jwks, [...path, 'jwks'], 'request')
+    return [{ ...base, change: { part: 'key', to: 'public', value }, text: publicKey }]
+  }
   if (input === undefined) {
     reader.add(
       {
         code: 'FLOW_STRUCTURE',
         message: `${named} changes a JWT that others signed`,
-        expected: 'signature: damaged, signature: none or key: other',
+        expected: 'signature: damaged, signature: none, key: other, key: embedded or key: public with jwks',
         hint: 'a changed claim would break the signature, and the server would refuse it for that; only a minted input is signed anew',
       },
       path,
@@ -134,11 +171,14 @@ function jwtAlteration(scope: Scope, fields: Fields, { path, named, request }: P
     return []
   }
   if (fields.key === 'public') {
-    const text = `JWT in ${where} signed by HS256 with the public key as the secret`
-    return [{ ...base, change: { part: 'key', to: 'public' }, text }]
+    return [{ ...base, change: { part: 'key', to: 'public' }, text: publicKey }]
   }
   const part = fields.header === undefined ? 'claims' : 'header'
   const name = String(fields.header ?? fields.claim)
+  if (fields.secondsAhead !== undefined) {
+    const change = { part: 'claims', name, secondsAhead: Number(fields.secondsAhead) } as const
+    return [{ ...base, change, text: `set claim ${name} of the JWT in ${where} = now and ${change.secondsAhead} s` }]
+  }
   const isSet = fields.set !== undefined
   const value = isSet ? scope.value(fields.value, [...path, 'value'], 'request') : undefined
   const words = `${part === 'header' ? 'header' : 'claim'} ${name} of the JWT in ${where}`

@@ -178,8 +178,8 @@ export type Alteration = MemberAlteration | JwtAlteration
 
 /** A header, a form field or a member of a JSON body. Without a value: removed. */
 export interface MemberAlteration {
-  readonly place: 'header' | 'form' | 'body'
-  /** a header's or field's name, or the tokens of a JSON Pointer */
+  readonly place: 'header' | 'form' | 'body' | 'method'
+  /** a header's or field's name, or the tokens of a JSON Pointer; none for the method */
   readonly tokens: readonly string[]
   readonly value?: Value | undefined
   /** the change in words, for the record */
@@ -195,8 +195,11 @@ export interface JwtAlteration {
   readonly input?: string | undefined
   readonly change:
     | { readonly part: 'header' | 'claims'; readonly name: string; readonly value?: Value | undefined }
+    | { readonly part: 'claims'; readonly name: string; readonly secondsAhead: number }
     | { readonly part: 'signature'; readonly to: 'damaged' | 'none' }
-    | { readonly part: 'key'; readonly to: 'other' | 'public' }
+    | { readonly part: 'key'; readonly to: 'other' | 'embedded' }
+    /** of a JWT that others signed, `value` are the keys of which one has signed it */
+    | { readonly part: 'key'; readonly to: 'public'; readonly value?: Value | undefined }
   readonly text: string
   readonly at: SourceLocation
 }

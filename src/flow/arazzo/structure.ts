@@ -234,7 +234,7 @@ export const X_DCR = {
     retrySafe: { type: 'boolean', about: 'A repetition of the request does no harm.' },
   },
   alteration: {
-    set: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt'], about: 'Where something is set.' },
+    set: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt', 'method'], about: 'Where something is set.' },
     remove: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt'], about: 'Where something is removed.' },
     name: {
       type: 'string',
@@ -247,9 +247,12 @@ export const X_DCR = {
     signature: { type: 'string', oneOf: ['damaged', 'none'], about: 'Another signature, or alg none without any.' },
     key: {
       type: 'string',
-      oneOf: ['other', 'public'],
-      about: 'other: signed with a fresh key under the same kid; public: HS256 with the public key as the secret.',
+      oneOf: ['other', 'public', 'embedded'],
+      about:
+        'other: signed with a fresh key under the same kid; public: HS256 with the public key as the secret; embedded: signed with a fresh key that the header brings along.',
     },
+    jwks: { type: 'any', about: 'With key: public of a JWT that others signed: the keys of which one signed it.' },
+    secondsAhead: { type: 'integer', about: 'The claim as a time, in seconds from now; negative for the past.' },
     value: { type: 'any', about: 'The value that is set; expressions are evaluated.' },
   },
   case: {
