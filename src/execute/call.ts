@@ -44,6 +44,7 @@ import {
   scopeCheck,
   successCheck,
 } from './judge.ts'
+import { probe } from './probe.ts'
 import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn, nameIn } from './request.ts'
 import { notRun, round } from './step-record.ts'
 
@@ -90,6 +91,8 @@ export interface Ports {
       readonly url: string
       readonly authorization: string | undefined
       readonly step: string
+      /** the step holds when the server refuses the call */
+      readonly mustBeRefused: boolean
     }): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
     keep(answer: RawAnswer & { readonly step: string }): Promise<Kept | undefined>
@@ -196,7 +199,11 @@ export class Call {
     const effect = sentEffect(request.outgoing, this.#step.operation, managesKnown)
     this.#sent = effect
     demandPlanned(this.#step, effect)
-    const intent = isChange(effect) ? await vault.begin({ effect, method, url, authorization, step }) : undefined
+    const mustBeRefused = this.#step.expectRefused
+    if (this.#step.probe !== undefined) return await this.#probe(request)
+    const intent = isChange(effect)
+      ? await vault.begin({ effect, method, url, authorization, step, mustBeRefused })
+      : undefined
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
       const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
@@ -218,6 +225,26 @@ export class Call {
       await vault.worked(authorization, step)
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
     return await this.#judge(request, answer)
+  }
+
+  async #probe({ outgoing }: BuiltRequest): Promise<StepResult> {
+    const { transport, redactor } = this.#ports
+    const { identity } = this.#step
+    const { checks, error, ...result } = await probe(this.#step, outgoing, {
+      transport,
+      options: { identity, timeoutMs: this.#planned.timeoutMs, signal: this.#signal },
+      take: (delivery) => {
+        if (delivery.kind === 'answered') return this.#take(outgoing, delivery)
+        if (delivery.received !== undefined) this.#learnReceived(delivery.received)
+        this.#exchanges.push(exchangeOf(outgoing, delivery, undefined, redactor))
+        return undefined
+      },
+    })
+    return {
+      ...result,
+      ...(checks === undefined ? {} : { checks: redactor.checks(checks) }),
+      ...(error === undefined ? {} : { error: this.#redacted(error) }),
+    }
   }
 
   async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {

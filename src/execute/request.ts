@@ -75,7 +75,8 @@ export function buildRequest(
   }
 }
 
-function methodOf({ operation, alterations }: CallStep): string {
+/** What an alteration makes of the operation's method. */
+export function methodOf({ operation, alterations }: CallStep): string {
   const set = alterations.flatMap((one) =>
     one.place === 'method' && one.value?.kind === 'literal' ? one.value.value : [],
   )
@@ -205,7 +206,14 @@ export function jwtChanges(
       'secondsAhead' in change ? [[change.name, change.secondsAhead]] : [],
     ),
   )
-  return { header: members('header'), claims: members('claims'), secondsAhead, signature, key: by?.to, jwks }
+  return {
+    header: members('header'),
+    claims: members('claims'),
+    ...(secondsAhead.size === 0 ? {} : { secondsAhead }),
+    signature,
+    key: by?.to,
+    ...(jwks === undefined ? {} : { jwks }),
+  }
 }
 
 /** The JWT that the payload or a header holds before it is altered. */

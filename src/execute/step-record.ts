@@ -26,13 +26,14 @@ function invoked({ invocation: { workflowId } }: WorkflowStep) {
 }
 
 function called(step: CallStep) {
-  const { source, identity, alterations } = step
+  const { source, identity, alterations, probe } = step
   const { operationId, method, path } = step.operation
   return {
     operation: { source, operationId, method, path },
     effect: { planned: plannedEffect(step) },
     identity,
     alterations: alterations.length === 0 ? undefined : alterations.map(({ text }) => text),
+    probe,
   }
 }
 

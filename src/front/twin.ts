@@ -81,6 +81,8 @@ export function fulfilOn({ state, switches }: Twin, { identities, renewedSigning
       case 'statement_generated':
         // Elsewhere reading it generates it, and nothing is locked before.
         return switches.requireGenerate ? void performHook(state, 'generate-statement', software) : undefined
+      case 'statement_expired':
+        return void performHook(state, 'expire-statements', software)
       case 'eds_role':
         return void performHook(state, 'grant-role', { ...software, role: 'eds' })
       case 'bulk_cards_role_alone':

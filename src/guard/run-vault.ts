@@ -81,7 +81,7 @@ export class RunVault {
   }
 
   async #begin(call: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
-    const { step, effect, method, url, authorization } = call
+    const { step, effect, method, url, authorization, mustBeRefused } = call
     const { vault, runId, clientId, softwareId } = this.#options
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
     const token = bearerIn(authorization)
@@ -100,7 +100,7 @@ export class RunVault {
       keep: async (answer) => {
         const kept = await intent.keep(answer)
         const outcome = outcomeOf(answer)
-        if (effect === 'register' && isDuplicate(answer))
+        if (effect === 'register' && !mustBeRefused && isDuplicate(answer))
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })

@@ -244,7 +244,7 @@ function checkIdentity(step: CallStep, environment: Environment, problems: Probl
       hint: `write ${identitySetting(step.identity, 'CERT_FILE')} and ${identitySetting(step.identity, 'KEY_FILE')} into ${environment.localFile}`,
     })
   }
-  if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused) {
+  if (step.identity === 'none' && step.operation.mutualTls && !step.expectRefused && !step.probe) {
     problems.add(`${step.identityAt.file}:${step.identityAt.line}`, {
       code: 'IDENTITY_MISSING',
       message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,

@@ -111,6 +111,8 @@ const stepRecord = z.object({
   case: optional(z.object({ of: z.string(), id: z.string(), control: z.boolean() })),
   /** what was changed in the request on purpose, in words */
   alterations: optional(z.array(z.string())),
+  /** the named check that was made in place of the call */
+  probe: optional(z.string()),
   startedAt: optional(instant),
   durationMs,
   /** one for each attempt; the last one was judged */

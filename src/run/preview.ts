@@ -3,7 +3,8 @@
  * as in a run. A secret is shown by its name, a value that only an answer can give by its expression.
  */
 
-import { buildRequest, evaluate, jwtAlterations, OMITTED } from '../execute/request.ts'
+import { buildRequest, evaluate, jwtAlterations, methodOf, OMITTED } from '../execute/request.ts'
+import { PROBES } from '../flow/arazzo/probes.ts'
 import { asText, type Context } from '../flow/expression/expression.ts'
 import type { CallStep, Invocation, JwtHolder, MemberAlteration, Value } from '../flow/index.ts'
 import {
@@ -134,7 +135,7 @@ function previewStep(
   userAgent: string,
 ): PreviewedStep {
   const { step, server } = planned
-  const base = { stepId: step.stepId, identity: step.identity, method: step.operation.method }
+  const base = { stepId: step.stepId, identity: step.identity, method: methodOf(step) }
   const shown = (one: PlannedCall, unknown?: string): PreviewedStep => {
     const { url, headers, body } = buildRequest(one, context, inputs, userAgent, alteredJwts(step)).outgoing
     const type = headers.find(([name]) => name === 'content-type')?.[1]
@@ -147,7 +148,7 @@ function previewStep(
     }
   }
   try {
-    return shown(planned)
+    return shown(planned, step.probe && `a probe in place of the call: it ${PROBES[step.probe].about}`)
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
     try {
@@ -168,7 +169,7 @@ function unchanged(planned: PlannedCall): PlannedCall {
     step: {
       ...step,
       requestBody: step.requestBody && { ...step.requestBody, replacements: [] },
-      alterations: step.alterations.filter(({ place }) => place === 'header'),
+      alterations: step.alterations.filter(({ place }) => place === 'header' || place === 'method'),
     },
   }
 }

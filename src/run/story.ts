@@ -2,7 +2,9 @@
  * A workflow as a story: its calls in the order in which they run, those of a part in their place, with what each sends, what
  * is tested, and what is kept. Sends nothing; pure.
  */
+
 import type { Environment } from '../environment/index.ts'
+import { PROBES } from '../flow/arazzo/probes.ts'
 import type { CallStep, Criterion, Step, Value } from '../flow/index.ts'
 import { bodyKind } from '../flow/openapi/media-type.ts'
 import { plannedEffect } from '../plan/effect.ts'
@@ -112,7 +114,7 @@ function common(step: Step, about: Reference) {
 }
 
 function called(step: CallStep, about: Reference, environment: Environment) {
-  const { operation, source, identity, url, cases, alterations } = step
+  const { operation, source, identity, url, cases, alterations, probe } = step
   const server = environment.servers.get(settingOf(source)) ?? `{SERVER_${settingOf(source).toUpperCase()}}`
   return {
     method: operation.method,
@@ -122,7 +124,10 @@ function called(step: CallStep, about: Reference, environment: Environment) {
     file: undefined,
     steps: [],
     sends: sentBy(step, about),
-    alterations: alterations.map(({ text }) => text),
+    alterations: [
+      ...alterations.map(({ text }) => text),
+      ...(probe === undefined ? [] : [`a probe in place of the call: it ${PROBES[probe].about}`]),
+    ],
     cases: cases.filter(({ isControl }) => !isControl).map(({ id }) => id),
     vault: keptBy(step),
   }

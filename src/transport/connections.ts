@@ -24,13 +24,20 @@ export interface Connection {
   error: unknown
 }
 
+/** The TLS session of one connection, kept for the next. */
+export interface Session {
+  ticket: Buffer | undefined
+  /** whether a connection was opened on the ticket, and the server took it */
+  isResumed: boolean
+}
+
 /** An unfinished connection is ended after this, even where the request that needed it has been given up before. */
 const CONNECT_LIMIT_MS = 60_000
 
 /** Published by undici with the socket and the text of the headers, in the same turn as it starts a request. */
 const SEND_HEADERS = 'undici:client:sendHeaders'
 
-/** Each connection is a full handshake: a resumed session could carry the proof of another identity. */
+/** Each connection is a full handshake, since a resumed session could carry the proof of another identity; but for a `Session`. */
 export class Connections {
   readonly #options: ConnectionOptions
   readonly #known = new WeakMap<object, Connection>()
@@ -41,6 +48,11 @@ export class Connections {
   constructor(options: ConnectionOptions) {
     this.#options = options
     subscribe(SEND_HEADERS, this.#onSendHeaders)
+  }
+
+  /** What is known of an open connection. */
+  tlsOf(wire: Wire): TlsEvidence | undefined {
+    return this.#known.get(wire)?.tls
   }
 
   close(): void {
@@ -54,7 +66,13 @@ export class Connections {
   }
 
   /** Rejects with ConnectFailure. */
-  async open(host: string, port: number, context: SecureContext, identity: Identity | undefined): Promise<Wire> {
+  async open(
+    host: string,
+    port: number,
+    context: SecureContext,
+    identity: Identity | undefined,
+    session?: Session,
+  ): Promise<Wire> {
     const start = performance.now()
     const { ca, connectTo, proxy } = this.#options
     const elsewhere = connectTo?.(host, port)
@@ -74,7 +92,16 @@ export class Connections {
       // Explicit, since NODE_TLS_REJECT_UNAUTHORIZED in the user's shell would otherwise switch the check off.
       rejectUnauthorized: true,
       ALPNProtocols: ['http/1.1'],
+      ...(session?.ticket === undefined ? {} : { session: session.ticket }),
     })
+    if (session !== undefined) {
+      socket.on('session', (ticket: Buffer) => {
+        session.ticket = ticket
+      })
+      socket.once('secureConnect', () => {
+        session.isResumed = socket.isSessionReused()
+      })
+    }
     this.#opening.add(socket)
     const { promise, resolve, reject } = Promise.withResolvers<Wire>()
     let connection: Connection | undefined

@@ -3,14 +3,15 @@
  * Redirects are not followed and TLS sessions are not resumed.
  */
 import type { Duplex } from 'node:stream'
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { createSecureContext, getCACertificates, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { Agent } from 'undici'
 import type { Identity } from '../identity/certificate.ts'
 import { LIMITS } from '../record/limits.ts'
-import { type ConnectionOptions, Connections } from './connections.ts'
+import { type ConnectionOptions, Connections, type Session } from './connections.ts'
 import { exchange } from './exchange.ts'
+import { greet } from './greeting.ts'
 import { type Gate, targetOf } from './target.ts'
-import type { Transport } from './transport.ts'
+import type { Delivery, Handshakes, Transport } from './transport.ts'
 
 export interface TransportOptions extends Gate, ConnectionOptions {
   /** true: no other authority is trusted. Else those that Node trusts are too, since a platform's hosts may have both kinds. */
@@ -28,29 +29,49 @@ export function createTransport(options: TransportOptions): Transport {
   const connections = new Connections(options)
   const agents = new Map<string, Agent>()
 
-  const agentFor = (identity: Identity | undefined): Agent => {
-    const name = identity?.name ?? 'none'
-    const known = agents.get(name)
-    if (known !== undefined) return known
+  const agentOf = (identity: Identity | undefined, session?: Session): Agent => {
     const context = secureContext(options, identity)
-    const agent = new Agent({
+    return new Agent({
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: LIMITS.headerBytes.value,
       connect: ({ hostname, port }, callback) => {
-        connections.open(hostname, Number(port || 443), context, identity).then(
+        connections.open(hostname, Number(port || 443), context, identity, session).then(
           // undici uses nothing but what a stream has, and ref and unref.
           (wire) => (callback as (error: null, stream: Duplex) => void)(null, wire),
           (error: Error) => callback(error, null),
         )
       },
     })
+  }
+  const agentFor = (identity: Identity | undefined): Agent => {
+    const name = identity?.name ?? 'none'
+    const agent = agents.get(name) ?? agentOf(identity)
     agents.set(name, agent)
     return agent
   }
+  const handshakes: Handshakes = {
+    async greet(url, offer, { identity, timeoutMs, signal }) {
+      const target = targetOf({ url }, identity, options)
+      const base = contextOptions(options, target.identity)
+      return await greet(connections, target, { base, offer, timeoutMs, signal, now: now() })
+    },
+    async sendOnOneSession(request, sendOptions) {
+      const target = targetOf(request, sendOptions.identity, options)
+      const session: Session = { ticket: undefined, isResumed: false }
+      const deliveries: Delivery[] = []
+      for (const _ of ['first', 'resumed']) {
+        const agent = agentOf(target.identity, session)
+        deliveries.push(await exchange(agent, connections, target, request, { ...sendOptions, ...options, now }))
+        await agent.destroy()
+      }
+      return { deliveries, isResumed: session.isResumed }
+    },
+  }
 
   return {
+    handshakes,
     async send(request, sendOptions) {
       const target = targetOf(request, sendOptions.identity, options)
       const agent = agentFor(target.identity)
@@ -63,17 +84,21 @@ export function createTransport(options: TransportOptions): Transport {
   }
 }
 
-function secureContext(
+function secureContext(options: TransportOptions, identity: Identity | undefined): SecureContext {
+  return createSecureContext(contextOptions(options, identity))
+}
+
+function contextOptions(
   { ca = [], onlyOwnAuthorities = false, minTlsVersion, maxTlsVersion }: TransportOptions,
   identity: Identity | undefined,
-): SecureContext {
+): SecureContextOptions {
   const credentials = identity?.credentials
   const roots = onlyOwnAuthorities ? [] : getCACertificates('default')
-  return createSecureContext({
+  return {
     minVersion: minTlsVersion,
     ...(maxTlsVersion === undefined ? {} : { maxVersion: maxTlsVersion }),
     // An intermediate authority that the user names is enough, as for curl: the root above it need not be there.
     ...(ca.length === 0 ? {} : { ca: [...roots, ...ca], allowPartialTrustChain: true }),
     ...(credentials === undefined ? {} : { cert: credentials.chain, key: credentials.key.reveal() }),
-  })
+  }
 }

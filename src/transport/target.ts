@@ -20,7 +20,11 @@ export interface Target {
 }
 
 /** @throws ToolError HOST_NOT_ALLOWED or IDENTITY_MISSING */
-export function targetOf(request: Outgoing, identityName: string, { identities, demandAllowed }: Gate): Target {
+export function targetOf(
+  request: Pick<Outgoing, 'url'>,
+  identityName: string,
+  { identities, demandAllowed }: Gate,
+): Target {
   const identity = identityName === 'none' ? undefined : identities.get(identityName)
   if (identity === undefined && identityName !== 'none') {
     fail({

@@ -60,7 +60,29 @@ export interface SendOptions {
   readonly signal: AbortSignal
 }
 
+/** What a handshake offers, and nothing else. */
+export type Offer = 'TLS 1.0' | 'TLS 1.1' | 'TLS 1.2 or newer' | 'outdated suites' | 'suites of BCP 195'
+
+/** What the server answered to an offer; unknown where it could not be asked. */
+export type Greeting =
+  | { readonly kind: 'agreed'; readonly protocol: string; readonly cipher: string }
+  /** `by`: the code of the alert or of the end of the connection */
+  | { readonly kind: 'refused'; readonly by: string }
+  | { readonly kind: 'unknown'; readonly problem: Problem }
+
+/** What only a transport with connections can do; rejects as `send` does. */
+export interface Handshakes {
+  greet(url: string, offer: Offer, options: SendOptions): Promise<Greeting>
+  /** Sends the request on a connection of its own, and once more on one that resumes its TLS session, if there is a ticket. */
+  sendOnOneSession(
+    request: Outgoing,
+    options: SendOptions,
+  ): Promise<{ readonly deliveries: readonly Delivery[]; readonly isResumed: boolean }>
+}
+
 export interface Transport extends AsyncDisposable {
+  /** absent in process */
+  readonly handshakes?: Handshakes | undefined
   /** Rejects only with HOST_NOT_ALLOWED or IDENTITY_MISSING (nothing was sent); every other outcome is a Delivery. */
   send(request: Outgoing, options: SendOptions): Promise<Delivery>
 }

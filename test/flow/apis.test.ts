@@ -351,6 +351,7 @@ test('each operation has an id that no other file uses', () => {
     'cardsSmoke',
     'deleteClient',
     'directoryDiscovery',
+    'directoryJwks',
     'directoryToken',
     'getSoftwareStatementAssertion',
     'inactiveApplicationJwks',
@@ -404,6 +405,7 @@ test('mutual TLS is declared wherever the host asks for the certificate, and bea
     ],
     '': [
       'directoryDiscovery',
+      'directoryJwks',
       'applicationJwks',
       'transportJwks',
       'inactiveApplicationJwks',

@@ -48,6 +48,10 @@ export const GIVEN = {
     remedy:
       'generate it in Thredd CA > Applications > (your application) > Assertion, after the roles are set: that locks the application',
   },
+  statement_expired: {
+    means: 'the software statements of the application that were read so far have expired',
+    remedy: 'ask Thredd how long a software statement is good, and name the flow only once that time has passed',
+  },
   eds_role: {
     means: 'the application has the role eds in Thredd CA',
     remedy:

@@ -9,6 +9,7 @@ import type { Operation } from '../openapi/description.ts'
 import type { Encoding } from '../openapi/media-type.ts'
 import type { Schema } from '../openapi/schema.ts'
 import type { Given } from './given.ts'
+import type { ProbeName } from './probes.ts'
 import type { WaitsFor } from './waits.ts'
 
 export interface Flow {
@@ -123,6 +124,8 @@ export interface CallStep extends StepBase {
   /** the step holds when the server refuses */
   readonly expectRefused: boolean
   readonly alterations: readonly Alteration[]
+  /** a named check that is made in place of the call */
+  readonly probe?: ProbeName | undefined
   /** variants of the step that run instead of it; with none, the step itself runs */
   readonly cases: readonly Case[]
 }

@@ -5,11 +5,13 @@
 
 import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
+import type { Operation } from '../openapi/description.ts'
 import { parseActions, parseInvocation, retriedThrough } from './actions.ts'
 import { alterationsAt, casesAt } from './alteration.ts'
 import { parseRequestBody } from './body.ts'
 import type { CallStep, Dependency, Step } from './model.ts'
 import { checkFit, parametersOf, type Shared } from './parameters.ts'
+import { PROBES, type ProbeName } from './probes.ts'
 import { type Scope, type Shape, type Stage, textOf, texts } from './scope.ts'
 import { ARAZZO } from './structure.ts'
 import { findCall, TARGETS } from './target.ts'
@@ -60,7 +62,10 @@ function parseCall(scope: Scope, place: Place, shared: Shared): CallStep | undef
   const request = { payload: requestBody?.payload, parameters }
   const alterations = alterationsAt(scope, [...path, 'x-dcr', 'alter'], { what, request })
   if (found === undefined) return undefined
-  checkFit(reader, found.operation, { parameters, url, hasBody: fields.requestBody !== undefined }, what, path)
+  // By another method, or for a probe, it need not carry what the operation requires.
+  const isBare = alterations.some(({ place }) => place === 'method') || extension?.probe !== undefined
+  const hasBody = fields.requestBody !== undefined || isBare
+  checkFit(reader, found.operation, { parameters, url, hasBody }, what, path)
   const step: CallStep = {
     ...base,
     kind: 'call',
@@ -73,13 +78,38 @@ function parseCall(scope: Scope, place: Place, shared: Shared): CallStep | undef
     url: url ?? found.url,
     expectRefused: extension?.expect === 'refused',
     alterations,
+    probe: probeOf(scope, place, found.operation),
     cases: [],
   }
   return { ...step, cases: casesAt(scope, path, { what, step, control: extension?.control }) }
 }
 
+/** What a probe judges by itself, so that a step cannot say it. */
+const NOT_WITH_PROBE = ['expect', 'alter', 'cases', 'control']
+
+function probeOf(scope: Scope, { path, what, fields, extension }: Place, operation: Operation): ProbeName | undefined {
+  const { reader } = scope
+  const probe = textOf(extension?.probe)
+  if (probe === undefined || !Object.hasOwn(PROBES, probe)) return undefined
+  const name = probe as ProbeName
+  const wrong = (message: string, own: Path, expected?: string) =>
+    reader.add({ code: 'FLOW_STRUCTURE', message, ...(expected === undefined ? {} : { expected }) }, own)
+  for (const member of NOT_WITH_PROBE.filter((one) => extension?.[one] !== undefined))
+    wrong(`"${member}" of ${what} has no meaning, since it makes a probe`, [...path, 'x-dcr', member])
+  for (const member of ['successCriteria', 'outputs', 'onSuccess', 'onFailure'].filter(
+    (one) => fields[one] !== undefined,
+  ))
+    wrong(`"${member}" of ${what} has no meaning, since a probe has no answer of its own`, [...path, member])
+  const isSafe = operation.method === 'GET' || operation.mark === 'safe'
+  if (PROBES[name].sends && !isSafe)
+    wrong(`${what} repeats a call that changes something`, path, 'a GET, or an operation with x-dcr: { safe: true }')
+  if (name === 'resumed-session' && extension?.identity !== 'none')
+    wrong(`${what} looks at a session without a certificate`, path, 'identity: none')
+  return name
+}
+
 /** Members of x-dcr that concern a request, which a step that runs a workflow does not send. */
-const OF_REQUESTS = ['identity', 'url', 'expect', 'alter', 'cases', 'control']
+const OF_REQUESTS = ['identity', 'url', 'expect', 'alter', 'cases', 'control', 'probe']
 
 function parseWorkflowStep(scope: Scope, place: Place, shared: Shared): Step | undefined {
   const { reader } = scope

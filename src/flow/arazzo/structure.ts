@@ -10,6 +10,7 @@ import { FILE_LIMITS } from '../../record/limits.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
+import { PROBES } from './probes.ts'
 import { WAITS_FOR } from './waits.ts'
 
 /** Each type with its name in messages. */
@@ -232,6 +233,11 @@ export const X_DCR = {
       about: 'When the unaltered request is run. Default: both, before and after the cases.',
     },
     retrySafe: { type: 'boolean', about: 'A repetition of the request does no harm.' },
+    probe: {
+      type: 'string',
+      oneOf: Object.keys(PROBES),
+      about: 'A named check in place of the call: what one HTTP call cannot express.',
+    },
   },
   alteration: {
     set: { type: 'string', oneOf: ['header', 'form', 'body', 'jwt', 'method'], about: 'Where something is set.' },

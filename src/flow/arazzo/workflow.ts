@@ -179,7 +179,7 @@ function runsWorkflow(step: unknown): boolean {
 }
 
 /** A runner that does not know these members would send something other than the author means. */
-const CHANGES_THE_REQUEST = ['alter', 'cases', 'finally', 'expect', 'identity']
+const CHANGES_THE_REQUEST = ['alter', 'cases', 'finally', 'expect', 'identity', 'probe']
 
 /**
  * A foreign runner that is strict refuses a schema it cannot satisfy, so such a workflow must have one, or run a workflow

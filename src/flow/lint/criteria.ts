@@ -13,8 +13,9 @@ export function lintCriteria({ root, workflows, sharedActions }: View, findings:
   const isOurs = knowsExtension(root)
   const steps = workflows.flatMap((workflow) => workflow.steps)
   for (const step of steps) {
-    // What a refusal has to be is known: `expect: refused` is judged without any.
-    const isJudged = extensionOf(step).expect === 'refused'
+    // What a refusal has to be is known: `expect: refused` is judged without any, and so is a probe.
+    const { expect, probe } = extensionOf(step)
+    const isJudged = expect === 'refused' || probe !== undefined
     if (!isJudged && NOTHING_TO_CHECK.every((member) => step.fields[member] === undefined))
       findings.add('no-criteria', step.path, `${step.what} has no criteria`)
   }
