@@ -233,8 +233,8 @@ export class Call {
     const { checks, error, ...result } = await probe(this.#step, outgoing, {
       transport,
       options: { identity, timeoutMs: this.#planned.timeoutMs, signal: this.#signal },
-      take: (delivery) => {
-        if (delivery.kind === 'answered') return this.#take(outgoing, delivery)
+      take: async (delivery) => {
+        if (delivery.kind === 'answered') return await this.#take(outgoing, delivery)
         if (delivery.received !== undefined) this.#learnReceived(delivery.received)
         this.#exchanges.push(exchangeOf(outgoing, delivery, undefined, redactor))
         return undefined

@@ -10,7 +10,7 @@ export interface Probing {
   readonly transport: Transport
   readonly options: SendOptions
   /** Learns the secrets of what came, records the exchange, and returns the answer, if there is one. */
-  readonly take: (delivery: Delivery) => ParsedAnswer | undefined
+  readonly take: (delivery: Delivery) => Promise<ParsedAnswer | undefined>
 }
 
 type Result = Omit<Partial<StepRecord>, 'error'> & Pick<StepRecord, 'status'> & { readonly error?: Problem }
@@ -73,7 +73,7 @@ async function onOneSession(
   const { deliveries, isResumed } = await handshakes.sendOnOneSession(request, options)
   const checks: CheckRecord[] = []
   for (const [index, delivery] of deliveries.entries()) {
-    const answer = take(delivery)
+    const answer = await take(delivery)
     const inconclusive = noVerdictOf(delivery, answer)
     if (inconclusive !== undefined) return { status: 'errored', error: inconclusive, checks }
     const session = index === 0 ? 'fresh session' : 'resumed session'
@@ -96,7 +96,8 @@ const TIMES = 3
 
 async function atOnce(step: CallStep, request: Outgoing, { transport, options, take }: Probing): Promise<Result> {
   const deliveries = await Promise.all(Array.from({ length: TIMES }, () => transport.send(request, options)))
-  const answers = deliveries.map(take)
+  const answers: (ParsedAnswer | undefined)[] = []
+  for (const delivery of deliveries) answers.push(await take(delivery))
   const failed = deliveries.map(problemIn).find((problem) => problem !== undefined)
   if (failed !== undefined) return { status: 'errored', error: failed }
   const statuses = answers.map((answer) => answer?.status ?? 0)

@@ -51,7 +51,7 @@ test('a run makes no more calls than MOST_CALLS says, but for those that undo th
 test('a client that a server registers although it must refuse it is deleted before the run ends', async () => {
   const who = await person()
   await who.cli.write('.env.uat', environmentOf(who))
-  spoil(who.network, ...faultsOf('statement-unverified:registerClient', who.network.twin.operations))
+  spoil(who.network, ...faultsOf('breaks:registerClient=statement-is-signed', who.network.twin.operations))
 
   const { code } = await who.thredd('run', 'registration', ...CONFIRM)
 
