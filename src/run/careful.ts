@@ -3,7 +3,7 @@
  * a server is unwell or is about to lock the client out.
  */
 import { type Problem, ToolError } from '../record/errors.ts'
-import type { Delivery, Transport } from '../transport/transport.ts'
+import type { Delivery, SendOptions, Transport } from '../transport/transport.ts'
 
 export interface Care {
   /** from the end of a call to the beginning of the next, in ms */
@@ -36,13 +36,23 @@ export function careful(transport: Transport, care: Care, { clock, wait, stop }:
     stopped = true
     stop({ code: 'INTERRUPTED', message: `the run was stopped: ${message}`, hint })
   }
+  const inTurn = async <Result>({ signal }: SendOptions, act: () => Promise<Result>): Promise<Result> => {
+    if (++calls > care.mostCalls)
+      stopFor(`it has made ${care.mostCalls} calls`, 'MOST_CALLS sets how many a run may make; name fewer flows')
+    await wait(Math.max(0, endedAt + care.pauseMs - clock()), signal)
+    const result = await act()
+    endedAt = clock()
+    return result
+  }
+  const { handshakes } = transport
   return {
+    // What a probe is refused on purpose is no sign of trouble.
+    handshakes: handshakes && {
+      greet: (url, offer, options) => inTurn(options, () => handshakes.greet(url, offer, options)),
+      sendOnOneSession: (request, options) => inTurn(options, () => handshakes.sendOnOneSession(request, options)),
+    },
     async send(request, options) {
-      if (++calls > care.mostCalls)
-        stopFor(`it has made ${care.mostCalls} calls`, 'MOST_CALLS sets how many a run may make; name fewer flows')
-      await wait(Math.max(0, endedAt + care.pauseMs - clock()), options.signal)
-      const delivery = await transport.send(request, options)
-      endedAt = clock()
+      const delivery = await inTurn(options, () => transport.send(request, options))
       if (!care.watches) return delivery
       const { host } = new URL(request.url)
       const isGood = care.identities.has(options.identity)
