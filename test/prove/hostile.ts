@@ -2,6 +2,7 @@
  * The lifecycle, over mutual TLS, against the twin behind a server that changes its answers: a secret is issued somewhere and
  * repeated elsewhere in another spelling, in answers of odd shapes and broken HTTP. Fails if a run hangs or crashes, leaves its
  * client behind or an unreadable record, or if a secret is found in anything that was written or printed.
+ * Says too how long the event loop was held at most, and that 100,000 scopes cost less than six times as much as 20,000.
  * `node test/prove/hostile.ts [--runs 300] [--minutes 0] [--seed text] [--only text]`; the seed is new each time, and printed.
  * `--only` leaves out the answers in whose names the text does not stand.
  */
@@ -22,8 +23,9 @@ import { ToolError } from '../../src/record/errors.ts'
 import { runRecord } from '../../src/record/schema.ts'
 import { resolve, run } from '../../src/run/index.ts'
 import { makeFolder, ROOT, sharedPki, variables } from '../support/run.ts'
-import { type Hostile, hostileAnswer, type Sent } from './hostile/answers.ts'
+import { type Hostile, hostileAnswer, manyScopes, type Sent } from './hostile/answers.ts'
 import { findCanary } from './hostile/spellings.ts'
+import { Turns } from './hostile/turns.ts'
 
 /** A run takes a second or two; a machine with other work to do is no hang. */
 const LONGEST_RUN_MS = 120_000
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
   },
 })
+const turns = new Turns()
 process.exitCode = await prove(values.seed, Number(values.runs), Number(values.minutes))
 
 interface Outcome {
@@ -76,8 +79,32 @@ async function prove(seed: string, runs: number, minutes: number): Promise<numbe
     `${of('runs')} runs, ${proofs} of them with a secret that the search finds in what the server sent; hangs ${hangs}, ` +
       `crashes ${crashes}, clients left behind ${left}, records unreadable ${unreadable}, canaries found ${found}`,
   )
+  say(`the event loop was held for ${turns.longest} ms of processor time at most (${turns.longestDuring})`)
+  const isLinear = values.only !== '' || (await proveScopes(pki))
+  turns.end()
   // Most secrets must reach the tool, or nothing is proven.
-  return hangs + crashes + left + unreadable + found === 0 && proofs > of('runs') / 3 ? 0 : 1
+  return isLinear && hangs + crashes + left + unreadable + found === 0 && proofs > of('runs') / 3 ? 0 : 1
+}
+
+/** Whether the processor time of a run grows no faster than the scopes of an answer; twice, and the lesser counts. */
+async function proveScopes(pki: Pki): Promise<boolean> {
+  let isLinear = true
+  for (const as of ['list', 'text'] as const) {
+    const least = { 20000: Number.POSITIVE_INFINITY, 100000: Number.POSITIVE_INFINITY }
+    for (const count of [20_000, 100_000, 20_000, 100_000] as const) {
+      const before = turns.used
+      const { faults, told } = await attempt(pki, manyScopes(count, as))
+      if (faults.length > 0) say(`${faults.join()}: ${count} scopes as ${as}\n  ${told}`)
+      isLinear &&= faults.length === 0
+      least[count] = Math.min(least[count], turns.used - before)
+    }
+    const times = least[100_000] / least[20_000]
+    say(
+      `scopes as ${as}: 20,000 in ${Math.round(least[20_000])} ms of processor time, 100,000 in ${times.toFixed(1)} times as much`,
+    )
+    isLinear &&= times < 6
+  }
+  return isLinear
 }
 
 async function attempt(pki: Pki, hostile: Hostile): Promise<Outcome> {
@@ -91,6 +118,7 @@ async function attempt(pki: Pki, hostile: Hostile): Promise<Outcome> {
   let told = ''
   try {
     const controller = new AbortController()
+    turns.during = hostile.name
     const ended = await within(LONGEST_RUN_MS, () => once(folder, pki, twin, server.port, shown, controller.signal))
     if (ended === undefined) {
       controller.abort()
@@ -100,19 +128,20 @@ async function attempt(pki: Pki, hostile: Hostile): Promise<Outcome> {
       if (ended.error !== undefined) told = String((ended.error as Error).stack ?? ended.error)
       if (ended.exitCode === 70) faults.push('crash')
       if (twin.state.clients.size > 0) faults.push('client left behind')
-      if (ended.error === undefined && !isReadable(ended.file)) faults.push('record unreadable')
+      if (ended.error === undefined && !turns.without(() => isReadable(ended.file))) faults.push('record unreadable')
     }
     // A mistake of this proof: an answer that could not be made proves nothing.
     if (server.failures.length > 0) throw server.failures[0]
     const places = [...filesBelow(join(folder, 'reports')).map((file) => [file, readFileSync(file, 'utf8')] as const)]
     for (const [place, text] of [...places, ['the console', screen] as const, ['the error', told] as const]) {
-      const how = findCanary(hostile.canary, text)
+      const how = turns.without(() => findCanary(hostile.canary, text))
       if (how === undefined) continue
       faults.push('canary found')
       told = `${hostile.canary} as ${how} in ${place}`
       break
     }
-    return { faults, told, isProof: sent.some((text) => findCanary(hostile.canary, text) !== undefined) }
+    const isProof = sent.some((text) => turns.without(() => findCanary(hostile.canary, text)) !== undefined)
+    return { faults, told, isProof }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -209,8 +238,8 @@ async function startHostile(
       headers: [...response.headers],
       body: Buffer.from(await response.arrayBuffer()),
     }
-    const changed = hostile.change(operation, plain)
-    if (changed !== undefined) sent.push(textOf(changed))
+    const changed = turns.without(() => hostile.change(operation, plain))
+    if (changed !== undefined) turns.without(() => sent.push(textOf(changed)))
     send(changed ?? plain, outgoing)
   }
   const server = createServer(

@@ -51,6 +51,20 @@ export interface Hostile {
   change(operation: string, answer: Sent): Sent | undefined
 }
 
+/** Answers with so many scopes, as a list or in one text. */
+export function manyScopes(count: number, as: 'list' | 'text'): Hostile {
+  const scopes = Array.from({ length: count }, (_, index) => `scope.${index}`)
+  const more = as === 'list' ? { scopes } : { scope: scopes.join(' ') }
+  return {
+    name: `${count} scopes as ${as}`,
+    canary: 'qZ7Rt9LmW2pYk4aBx1Cv8',
+    issued: '',
+    echoed: '',
+    change: (operation, answer) =>
+      operation === 'readClient' ? json(answer, { ...objectOf(answer), ...more }) : undefined,
+  }
+}
+
 /** Operations of the flow; the secret is repeated by the same or a later one. */
 const OPERATIONS = ['directoryToken', 'registerClient', 'token', 'cardsSmoke', 'readClient', 'updateClient'] as const
 
@@ -164,6 +178,21 @@ const SHAPES: Readonly<Record<string, (answer: Sent, chance: Chance) => Sent>> =
   }),
   'many secrets': (answer) =>
     withBody(answer, `{"many":[${Array.from({ length: 3000 }, (_, index) => `{"token":"x7Qd-${index}-Zp"}`).join()}],`),
+  'as many secrets as members': (answer) =>
+    withBody(
+      answer,
+      `{${Array.from({ length: 45_000 }, (_, index) => `"p${index}_secret":"x7Qd-${index}-ZpWm4"`).join()},`,
+    ),
+  'slots within each other': (answer) =>
+    withBody(
+      answer,
+      `{"many":[${Array(100)
+        .fill(`${'{"token":'.repeat(90)}"x7Qd-9-ZpWm4"${'}'.repeat(90)}`)
+        .join()}],`,
+    ),
+  'a secret of megabytes': (answer, chance) =>
+    withBody(answer, `{"hashed_secret":"${chance.bytes(32).toString('hex').repeat(100_000)}",`),
+  'archives at every place': (answer) => withBody(answer, `{"packed":"${'H4sI'.repeat(50_000)}",`),
   'a coding that is none': (answer) => ({ ...answer, headers: [...answer.headers, ['content-encoding', 'br']] }),
   'another type': (answer, chance) => ({
     ...answer,
