@@ -17,7 +17,11 @@ export const SECRET_LIMITS = {
     beyond: HIDDEN,
   },
   shownCharacters: {
-    ...{ value: 256 * 1024, unit: 'characters', of: 'one value of an answer in the record, with all its members' },
+    ...{
+      value: 64 * 1024,
+      unit: 'characters',
+      of: 'one list or object of an answer in the record, with all its members',
+    },
     beyond: 'its further texts are left out',
   },
 } as const

@@ -23,7 +23,7 @@ const [SHORTEST_WORD, SHORTEST_NUMBER] = [3, 4]
 /** Of items that may make a secret together: how many, and how long each may be. */
 const [LONGEST_LIST, LONGEST_PIECE] = [4096, 24]
 /** Characters that a member or an element counts as. */
-const EACH = 16
+const EACH = 4
 /** Characters of a name that is shown. */
 const LONGEST_NAME = 64
 /** What may stay before what is hidden: the name of a scheme, header and claims of a JWT. */
@@ -211,7 +211,9 @@ export class Redactor {
    */
   value<T>(value: T): T {
     const left = this.#left
-    this.#left = Math.min(left, LIMITS.shownCharacters.value)
+    // A text is a body, of which the beginning is shown.
+    const most = typeof value === 'string' ? LIMITS.searchedCharacters.value : LIMITS.shownCharacters.value
+    this.#left = Math.min(left, most)
     const copy = this.#redact(value, undefined, '', 0) as T
     this.#left = left
     return copy

@@ -1,5 +1,6 @@
 /** What is known of one client, worked out of its events. Pure. */
 import { sha256base64url } from '../identity/jwt.ts'
+import { onceForEach } from '../record/once.ts'
 import { Secret } from '../secret/index.ts'
 import { credentialsIn, fingerprint, isRegistrationAnswer } from './answer.ts'
 import type { AnswerEvent, ClientEvent } from './event.ts'
@@ -159,7 +160,7 @@ export class Client {
     const life = this.lives.at(-1)
     if (life === undefined) return undefined
     const { newest, current, earlier, uri, deletedAt, at, runId, step, purpose } = life
-    const { members = {} } = credentialsIn(newest)
+    const { members = NO_MEMBERS } = credentialsIn(newest)
     const statement = members.software_statement
     return {
       clientId: this.id,
@@ -270,9 +271,12 @@ function isDeletion(event: AnswerEvent): boolean {
 
 const UNPROVEN = { workedAt: undefined, replacedBy: undefined, replacedAt: undefined }
 
-function withoutSecrets(members: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return JSON.parse(JSON.stringify(members), (name, value) => (WITHHELD.has(name) ? undefined : value))
-}
+const NO_MEMBERS: Readonly<Record<string, unknown>> = {}
+/** Each look at a client asks for it again. */
+const withoutSecrets = onceForEach(
+  (members: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+    JSON.parse(JSON.stringify(members), (name, value) => (WITHHELD.has(name) ? undefined : value)),
+)
 
 /** The product answers with a list, RFC 7591 with a text. */
 function scopesIn({ scopes, scope }: Readonly<Record<string, unknown>>): readonly string[] {

@@ -440,7 +440,7 @@ test('of more secrets than are learned none is shown, by no slot that would tell
 
 test('of one value so much is shown as the limit says, and its shape is that of its beginning', () => {
   const redactor = new Redactor(KEY)
-  const long = 'word '.repeat(40_000)
+  const long = 'word '.repeat(10_000)
 
   expect(redactor.value({ a: long, b: [1, long, 2], c: 3 })).toEqual({
     a: long,
