@@ -29,6 +29,12 @@ export type StreamEvent =
   | { readonly type: 'step-finished'; readonly step: StepRecord }
   | { readonly type: 'workflow-finished'; readonly workflow: Omit<WorkflowRecord, 'steps'> }
   | {
+      /** after a run of the whole catalogue */
+      readonly type: 'requirements'
+      readonly inNumbers: string
+      readonly rows: readonly { readonly id: string; readonly standing: string; readonly because: string }[]
+    }
+  | {
       readonly type: 'run-finished'
       readonly verdict: RunRecord['verdict']
       readonly exitCode: number

@@ -14,12 +14,14 @@ import {
 import { differencesOf, type Finding, findingOfWorkflow, findingsOf, linesOf } from '../../report/findings.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
+import type { JudgedRequirement } from '../../report/proofs.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
 import { printGiven, printOrder, printPreview, printWaiting } from './preview.ts'
 import { duration, indent, type Printable, Printer, type Screen } from './printer.ts'
+import { printRequirements } from './requirements.ts'
 import { REAL_TICKER, SignOfLife, type Ticker } from './sign-of-life.ts'
 import { columnsOf } from './wrap.ts'
 
@@ -116,6 +118,11 @@ export class Console {
     const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
     if (who.length > 0) this.#out.line(`run by  ${who.join(' · ')}`)
     this.#messages(head, file)
+  }
+
+  /** What a run of the whole catalogue shows of each requirement. */
+  requirements(rows: readonly JudgedRequirement[]): void {
+    printRequirements(rows, this.#out, this.#verbose)
   }
 
   preview(rehearsal: Rehearsal): void {

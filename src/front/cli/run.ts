@@ -3,10 +3,13 @@ import { relative } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import type { RunEvent } from '../../execute/index.ts'
 import { ToolError } from '../../record/errors.ts'
+import type { JudgedRequirement } from '../../report/proofs.ts'
 import { jsonLine, type StreamEvent } from '../../report/stream.ts'
+import { summarise } from '../../report/summary.ts'
 import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
+import { inNumbers } from './requirements.ts'
 import { callerOf, typed, untilStopped } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
@@ -30,13 +33,16 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
   const onGithub = variables.GITHUB_ACTIONS === 'true'
   const annotate = onGithub ? (await import('../../report/annotations.ts')).githubAnnotations : () => []
   let annotations: readonly string[] = []
+  let requirements: readonly JudgedRequirement[] = []
   const { head, file } = await run(request, {
     ...caller,
     onEvent: (event) => out.show(event),
     onFinished: (head, workflows) => {
       annotations = annotate(head, workflows)
+      if (invocation.has('conformance')) requirements = summarise(head, workflows).requirements
     },
   })
+  if (requirements.length > 0) out.requirements(requirements)
   out.summary(head, relative(here, file))
   for (const line of annotations) write(`${line}\n`)
   return head.exitCode
@@ -51,7 +57,13 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
       stream({ type: 'dry-run', ...(await rehearse(request, caller)) })
       return 0
     }
-    const { head, file } = await run(request, { ...caller, onEvent: (event) => stream(streamed(event)) })
+    const { head, file } = await run(request, {
+      ...caller,
+      onEvent: (event) => stream(streamed(event)),
+      onFinished: (head, workflows) => {
+        if (invocation.has('conformance')) stream(requirementsOf(summarise(head, workflows).requirements))
+      },
+    })
     const { verdict, exitCode, decisions, messagesToThredd = [] } = head
     const accepted = decisions?.rows ?? []
     stream({ type: 'run-finished', verdict, exitCode, accepted, record: relative(here, file), messagesToThredd })
@@ -63,6 +75,11 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
     }
     throw error
   }
+}
+
+function requirementsOf(requirements: readonly JudgedRequirement[]): StreamEvent {
+  const rows = requirements.map(({ requirement: { id }, standing, because }) => ({ id, standing, because }))
+  return { type: 'requirements', inNumbers: inNumbers(requirements), rows }
 }
 
 /** Garbage is collected before hundreds of megabytes of it lie about: docs/decisions/0005-v8-flags.md has the figures. */
