@@ -19,6 +19,11 @@ const ODDITIES: readonly Oddity[] = [
     remedy: 'write the value itself: nothing replaces variables here',
   },
   {
+    pattern: /^<[^<>]*>$/,
+    what: 'a placeholder in angle brackets',
+    remedy: 'write the value itself, without the brackets',
+  },
+  {
     pattern: /[\u2018-\u201f\u00ab\u00bb]/,
     what: 'a typographic quotation mark',
     remedy: 'type it again with plain quotes (\' or "), or without any',

@@ -237,6 +237,7 @@ function checkedValues(settings: Settings, warnings: string[]) {
       warnings.push(...misspelling(key, settings).map((words) => `${placeOf(origin)}: ${words}`))
       continue
     }
+    warnings.push(...withoutServer(key, settings).map((words) => `${placeOf(origin)}: ${words}`))
     const shaped = shapeOf(shape, reveal(value))
     if (shaped.ok) values.set(key, shaped.value)
     else if (oddities.length === 0 || isSecret(key)) {
@@ -265,6 +266,15 @@ function misspelling(key: string, settings: Settings): readonly string[] {
   const meant = nearest(key, [...Object.keys(VARIABLES), ...kindred(key)])
   if (meant !== undefined && isDefault(settings.get(meant))) return [`${key} is not a setting; did you mean ${meant}?`]
   return key === key.toUpperCase() ? [] : [`${key} sets nothing: inputs are set by their names in upper case`]
+}
+
+/** An identity for a source that has no server, so that nothing is called with it. */
+function withoutServer(key: string, settings: Settings): readonly string[] {
+  const source = IDENTITY_FOR.pattern.exec(key)?.[1]
+  if (source === undefined || settings.has(`SERVER_${source}`)) return []
+  const servers = [...settings.keys()].filter((name) => SERVER.pattern.test(name))
+  const meant = nearest(`SERVER_${source}`, servers)?.replace(/^SERVER_/, 'IDENTITY_FOR_')
+  return [`${key} is of no use without SERVER_${source}${meant === undefined ? '' : `; did you mean ${meant}?`}`]
 }
 
 /** Names of settings that belong to a family, as far as `key` may be one of them, misspelt. */

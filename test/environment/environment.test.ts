@@ -345,6 +345,7 @@ test('what was hardly meant is refused in ids, hosts and paths, with its place a
       'SERVER_CARDS=https://\u0024{CANARY_HOST}',
       'CA_FILE=canary\u00a0ca.pem',
       'SIGNING_KID=canary\u0007',
+      'ROLES=<canary roles>',
     ].join('\n'),
   })
 
@@ -363,6 +364,18 @@ test('the same in a passphrase or an input is a warning, since it may be meant',
   expect((await load({ env: 'uat' })).warnings).toEqual([
     '.env.uat:3: TRANSPORT_PASSPHRASE holds a space that is no ordinary one (U+00A0) at character 7',
     '.env.uat:4: CLIENT_NAME holds a typographic quotation mark (U+201C) at character 1',
+  ])
+})
+
+test('an identity for a source without a server is warned of', async () => {
+  await files({
+    '.env.uat':
+      'ENV_CLASS=uat\nSERVER_CARDS=https://cards.example\nIDENTITY_FOR_CARDS=none\nIDENTITY_FOR_CARD=none\nIDENTITY_FOR_ELSEWHERE=none',
+  })
+
+  expect((await load({ env: 'uat' })).warnings).toEqual([
+    '.env.uat:4: IDENTITY_FOR_CARD is of no use without SERVER_CARD; did you mean IDENTITY_FOR_CARDS?',
+    '.env.uat:5: IDENTITY_FOR_ELSEWHERE is of no use without SERVER_ELSEWHERE',
   ])
 })
 
