@@ -256,7 +256,7 @@ function chosenOf(spec: IdentitySpec, source: Source, { keys, certificates }: Ar
         : 'holds several keys, and none of them alone is for client authentication',
     expected: `${setting} with the name or the SHA-256 of one of them`,
     found: list,
-    hint: `set ${setting}`,
+    hint: `${named.length === 0 ? 'correct' : 'set'} ${setting}`,
   })
 }
 
@@ -288,7 +288,7 @@ function pfxFault({ name, passphrase }: IdentitySpec, { subject, material }: Sou
     if (error instanceof Error && error.message.includes('mac verify failure')) {
       return passphrase === undefined
         ? { what: 'is encrypted and no passphrase is set', hint: `set ${setting}` }
-        : { what: 'cannot be opened with the passphrase that is set', hint: `set ${setting}` }
+        : { what: 'cannot be opened with the passphrase that is set', hint: `correct ${setting}` }
     }
   }
   const { found } = describe(material)

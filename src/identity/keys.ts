@@ -103,7 +103,7 @@ function keyOf(block: Block, passphrase: Secret | undefined, setting: string): R
     }
   } catch {
     // Some hundredth wrong passphrase decrypts to bytes without an error, which are then no key.
-    if (isEncrypted) return { what: 'cannot be decrypted with the passphrase that is set', hint: `set ${setting}` }
+    if (isEncrypted) return { what: 'cannot be decrypted with the passphrase that is set', hint: `correct ${setting}` }
     return damaged('its bytes are no key')
   }
 }

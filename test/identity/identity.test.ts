@@ -262,9 +262,9 @@ test.for([
   ['encrypted.pem', undefined, 'is encrypted and no passphrase is set', 'set TRANSPORT_PASSPHRASE'],
   ['encrypted.der', undefined, 'is encrypted and no passphrase is set', 'set TRANSPORT_PASSPHRASE'],
   ['encrypted-pkcs1.pem', undefined, 'is encrypted and no passphrase is set', 'set TRANSPORT_PASSPHRASE'],
-  ['encrypted.pem', WRONG, 'cannot be decrypted with the passphrase that is set', 'set TRANSPORT_PASSPHRASE'],
-  ['encrypted.der', WRONG, 'cannot be decrypted with the passphrase that is set', 'set TRANSPORT_PASSPHRASE'],
-  ['encrypted-pkcs1.pem', WRONG, 'cannot be decrypted with the passphrase that is set', 'set TRANSPORT_PASSPHRASE'],
+  ['encrypted.pem', WRONG, 'cannot be decrypted with the passphrase that is set', 'correct TRANSPORT_PASSPHRASE'],
+  ['encrypted.der', WRONG, 'cannot be decrypted with the passphrase that is set', 'correct TRANSPORT_PASSPHRASE'],
+  ['encrypted-pkcs1.pem', WRONG, 'cannot be decrypted with the passphrase that is set', 'correct TRANSPORT_PASSPHRASE'],
   ['transport.crt', undefined, 'holds no private key', 'name the private key in TRANSPORT_KEY_FILE'],
   ['notes.txt', undefined, 'holds no private key', 'name the private key in TRANSPORT_KEY_FILE'],
 ] as const)('key %s with passphrase %s %s', async ([file, passphrase, words, hint]) => {

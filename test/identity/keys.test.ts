@@ -340,7 +340,7 @@ test('a wrong passphrase is told as such, also where it decrypts to bytes that a
     expect(problem).toEqual({
       code: 'KEY_UNUSABLE',
       message: 'SIGNING_KEY cannot be decrypted with the passphrase that is set',
-      hint: 'set SIGNING_PASSPHRASE',
+      hint: 'correct SIGNING_PASSPHRASE',
     })
   }
   expect(lucky).toBeDefined()
