@@ -85,10 +85,21 @@ function membersOf(text: string): Members | undefined {
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value === 'string') return { message: value }
-    return isObject(value) ? value : Array.isArray(value) ? { errors: value } : undefined
+    return isObject(value) ? value : Array.isArray(value) ? ofList(value) : undefined
   } catch {
     return undefined
   }
+}
+
+/** A list of texts, or its first object with words. A list of anything else may be data: what came, and no hint of the server. */
+function ofList(list: readonly unknown[]): Members {
+  if (list.length === 0 || list.every((one) => typeof one === 'string')) return { errors: list }
+  const known = [...ERROR, ...DESCRIPTION, ...HINT]
+  return (
+    list.filter(isObject).find((one) => known.some((name) => Object.hasOwn(one, name))) ?? {
+      message: JSON.stringify(list),
+    }
+  )
 }
 
 /** Of an answer without a body: error and error_description of WWW-Authenticate (RFC 6750 section 3). */
