@@ -16,7 +16,7 @@ export type {
   WorkflowRecord,
 } from './schema.ts'
 
-export const RECORD_VERSION: RunRecord['recordVersion'] = 1
+export const RECORD_VERSION: RunRecord['recordVersion'] = 2
 
 /** The record, in the folder of its run. */
 export const RECORD_FILE = 'record.json'

@@ -205,7 +205,7 @@ const messageToThredd = z.object({
 })
 
 export const runRecord = z.object({
-  recordVersion: z.literal(1),
+  recordVersion: z.literal(2),
   runId: z.string(),
   tool: z.object({
     name: z.string(),

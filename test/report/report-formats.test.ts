@@ -309,7 +309,7 @@ test('thredd report compares two runs and fails for a new failure alone', async 
 
 test('thredd report --index lists the runs, also one that cannot be read', async () => {
   await store('good', sampleRecord())
-  await store('cut', '{"recordVersion": 1, "runId"')
+  await store('cut', '{"recordVersion": 2, "runId"')
 
   expect(await report('--index')).toEqual({ code: 0, shown: 'reports/index.html\n' })
   const page = await readFile(join(folder, 'reports', 'index.html'), 'utf8')
@@ -325,15 +325,15 @@ const BAD: readonly (readonly [title: string, text: string, message: string, fou
   ['no JSON', 'hello }', '"FILE" is not JSON', '7 characters'],
   [
     'of a later version',
-    JSON.stringify({ ...sampleRecord(), recordVersion: 2 }),
+    JSON.stringify({ ...sampleRecord(), recordVersion: 3 }),
     '"FILE" is a record of another version',
-    'recordVersion 2',
+    'recordVersion 3',
   ],
   [
     'of an earlier version',
-    JSON.stringify({ ...sampleRecord(), recordVersion: 0 }),
+    JSON.stringify({ ...sampleRecord(), recordVersion: 1 }),
     '"FILE" is a record of another version',
-    'recordVersion 0',
+    'recordVersion 1',
   ],
   ['another document', '{"log": {}}', '"FILE" is no run record', 'no recordVersion'],
   ['a list', '[]', '"FILE" is no run record', 'no recordVersion'],
