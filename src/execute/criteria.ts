@@ -28,10 +28,12 @@ export function criterionCheck(
   const secret = condition.references.find((one) => one.kind === 'inputs' && hidden.has(one.name))
   const actual = secret === undefined ? verdict.actual : `${secret.text} is a secret, so what was read is not shown`
   const terms = verdict.pass || secret !== undefined ? undefined : termsOf(condition, context)
+  const isMissing = criterion.optional && terms !== undefined && terms.got === undefined
+  const level = isMissing && criterion.level === 'must' ? 'should' : criterion.level
   return {
     id: `criterion ${index + 1}`,
-    status: verdict.pass ? 'pass' : criterion.level === 'must' ? 'fail' : 'warn',
-    level: criterion.level,
+    status: verdict.pass ? 'pass' : level === 'must' ? 'fail' : 'warn',
+    level,
     clauses: [...criterion.clauses],
     title: criterion.text,
     expected: verdict.expected,

@@ -110,7 +110,7 @@ test.for(ANSWERS)('in step %s each missing member turns exactly its checks red',
   for (const { pointer, value } of removable) {
     const isRequired = REQUIRED[operation].includes(pointer.slice(1))
     const { workflows } = await stage.play(changeField(operation, pointer, undefined))
-    const { red, warnings } = criteriaOn(pointer, value, stepId)
+    const { red, warnings } = criteriaOn(pointer, value, stepId, true)
     const expected = [...(isRequired ? [`schema ${pointer}`] : []), ...red]
     const asked = operation === 'registerClient' && RULED.includes(pointer) ? [`asked ${pointer.slice(1)}`] : []
     const more = { warnings: [...warnings, ...asked], pointer }
@@ -582,8 +582,11 @@ function retyped(value: unknown): unknown {
 /** Members that the request asks for, with a rule about them and no criterion. */
 const RULED = ['/application_type', '/request_object_signing_alg', '/id_token_signed_response_alg']
 
-/** The criteria of a step that a change of the member must turn red, by the members their conditions name. */
-function criteriaOn(pointer: string, value: unknown, stepId: string) {
+/**
+ * The criteria of a step that a change of the member must turn red, by the members their conditions name. Where an optional one
+ * is missing its criterion warns.
+ */
+function criteriaOn(pointer: string, value: unknown, stepId: string, isRemoved = false) {
   const criteria = callsOf(stage.flow).find(({ id }) => id === stepId)?.step.criteria
   const read = (criteria ?? []).flatMap((criterion, index) => {
     const isRead = pointersIn(criterion).some(
@@ -592,7 +595,11 @@ function criteriaOn(pointer: string, value: unknown, stepId: string) {
         // An item of a list that is searched for a value: only the item with that value matters.
         (pointer.startsWith(`${read}/`) && criterion.condition.text.includes(`'${String(value)}'`)),
     )
-    return isRead ? [{ id: `criterion ${index + 1}`, isMust: criterion.level === 'must' }] : []
+    const isMissing = pointersIn(criterion).some((read) =>
+      isRemoved ? `${read}/`.startsWith(`${pointer}/`) : read.startsWith(`${pointer}/`),
+    )
+    const isMust = criterion.level === 'must' && !(criterion.optional && isMissing)
+    return isRead ? [{ id: `criterion ${index + 1}`, isMust }] : []
   })
   const idsOf = (must: boolean) => read.filter(({ isMust }) => isMust === must).map(({ id }) => id)
   return { red: idsOf(true), warnings: idsOf(false) }

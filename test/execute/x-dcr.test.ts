@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTwin, faultsOf } from '../../mocks/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import type { ToolError } from '../../src/record/errors.ts'
 import { rehearse, resolve } from '../../src/run/index.ts'
@@ -779,4 +780,28 @@ test('--step on the twin: the registration needs a token and a statement, and no
     'register passed',
   ])
   expect(ran.traffic).toHaveLength(3)
+})
+
+test('where an optional member is missing its criterion warns, and where it has another value it fails', async () => {
+  const { operations } = createTwin({ pki: await sharedPki() })
+  const discover = async (fault: string) => {
+    await using ran = await runOnTwin({ flows: ['discover'], faults: faultsOf(fault, operations) })
+    const { checks } =
+      ran.record.workflows[0]?.steps.find((step) => step.checks.some((one) => one.status !== 'pass')) ?? {}
+    const { status, level, actual } = checks?.find((one) => one.status !== 'pass') ?? {}
+    return { verdict: ran.record.verdict, status, level, actual }
+  }
+
+  for (const member of ['registration_endpoint', 'grant_types_supported', 'tls_client_certificate_bound_access_tokens'])
+    expect(await discover(`missing:authorizationDiscovery=/${member}`)).toMatchObject({
+      verdict: 'conformant',
+      status: 'warn',
+      level: 'should',
+    })
+  expect(await discover('missing:directoryDiscovery=/mtls_endpoint_aliases')).toMatchObject({ status: 'warn' })
+  expect(await discover('member:authorizationDiscovery=/grant_types_supported=["implicit"]')).toMatchObject({
+    verdict: 'non-conformant',
+    status: 'fail',
+    level: 'must',
+  })
 })

@@ -238,6 +238,8 @@ export interface Criterion {
   /** as written in the file */
   readonly text: string
   readonly level: 'must' | 'should' | 'policy'
+  /** an answer without the member that it is about is a warning, whatever the level */
+  readonly optional: boolean
   readonly clauses: readonly string[]
   /** what only Thredd can do, and has not done where the criterion does not hold */
   readonly waitsFor: WaitsFor | undefined

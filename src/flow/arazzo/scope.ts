@@ -240,6 +240,7 @@ export class Scope {
         condition: judged,
         text: fields.context === undefined ? text : `${String(fields.context)}: ${text}`,
         level: (extension?.level ?? 'must') as Criterion['level'],
+        optional: extension?.optional === true,
         clauses: texts(extension?.clauses),
         waitsFor: extension?.waitsFor as Criterion['waitsFor'],
         at: this.reader.document.at([...path, 'condition']),

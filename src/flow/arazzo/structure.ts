@@ -277,6 +277,10 @@ export const X_DCR = {
       oneOf: ['must', 'should', 'policy'],
       about: 'must (default): the step fails; should, policy: a warning.',
     },
+    optional: {
+      type: 'boolean',
+      about: 'The member that it is about may be missing (an OPTIONAL one): that is a warning, another value is not.',
+    },
     waitsFor: {
       type: 'string',
       oneOf: Object.keys(WAITS_FOR),
