@@ -17,6 +17,7 @@ interface Example {
 const DOCUMENTED = {
   directoryClient: ['directory_token', 'no or untrusted client certificate, or unknown client_id'],
   directoryGrant: ['directory_token', 'grant_type other than client_credentials'],
+  directoryGrantForbidden: ['directory_token', 'grant type of the server that the application may not use'],
   directoryScope: ['directory_token', 'scope other than directory:software'],
   directoryGrantAbsent: ['directory_token', 'grant_type missing'],
   directoryUnidentified: ['directory_token', 'no client identification'],

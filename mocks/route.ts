@@ -44,7 +44,12 @@ export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as c
  */
 export async function readForm(
   call: Call,
-  refusals: { readonly form: RefusalName; readonly repeated: RefusalName },
+  refusals: {
+    readonly form: RefusalName
+    readonly repeated: RefusalName
+    /** members of the body that name the repeated parameter */
+    readonly naming?: (parameter: string) => Readonly<Record<string, string>>
+  },
 ): Promise<Readonly<Record<string, string>>> {
   // Reached only by a server that takes any method.
   const isQuery = call.request.method === 'GET'
@@ -55,7 +60,7 @@ export async function readForm(
   const names = entries.map(([name]) => name)
   const repeated = names.find((name, index) => names.indexOf(name) !== index)
   if (repeated !== undefined && !call.breaks('parameter-is-sent-once'))
-    refuse(refusals.repeated, `parameter "${repeated}" is sent twice`)
+    refuse(refusals.repeated, `parameter "${repeated}" is sent twice`, refusals.naming?.(repeated))
   // RFC 6749 3.1: a parameter without a value counts as omitted.
   return Object.fromEntries(entries.filter(([, value]) => value !== ''))
 }

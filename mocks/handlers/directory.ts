@@ -44,10 +44,14 @@ export const directoryRoutes: readonly Route[] = [
 ]
 
 async function token(call: Call): Promise<Response> {
-  const form = await readForm(call, { form: 'directoryForm', repeated: 'directoryRepeated' })
+  const naming = (parameter: string) => ({ error_description: `'${parameter}' parameter must not be provided twice` })
+  const form = await readForm(call, { form: 'directoryForm', repeated: 'directoryRepeated', naming })
   const application = await client(call, form)
   if (form.grant_type === undefined) refuse('directoryGrantAbsent', 'grant_type is missing')
-  if (form.grant_type !== 'client_credentials') refuse('directoryGrant', 'grant_type is not client_credentials')
+  if (form.grant_type !== 'client_credentials') {
+    const isKnown = discovery.grant_types_supported.includes(form.grant_type)
+    refuse(isKnown ? 'directoryGrantForbidden' : 'directoryGrant', 'grant_type is not client_credentials')
+  }
   const scope = form.scope ?? SCOPE
   if (scope !== SCOPE) refuse('directoryScope', 'a scope other than directory:software', { scope })
   if (call.certificate === undefined && !call.breaks('certificate-is-needed')) {
@@ -93,6 +97,9 @@ async function client(call: Call, form: Readonly<Record<string, string>>): Promi
   if (directoryAuthMethod !== 'either' && directoryAuthMethod !== method) {
     refuse('directoryClient', `the application authenticates with ${directoryAuthMethod}, not ${method}`)
   }
+  const others = [call.request.headers.has('authorization'), form.client_secret !== undefined].filter(Boolean).length
+  if (others > 1) refuse('directoryTwoWays', 'two ways of client authentication in one request')
+  if (method === 'tls_client_auth' && others > 0) refuse('directoryClient', 'the application has no secret')
   if (method === 'tls_client_auth') return byCertificate(call, form)
   return await authenticate(call, form, {
     server: 'directory',

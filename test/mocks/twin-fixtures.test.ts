@@ -212,6 +212,7 @@ const ROUND_TRIPS: Readonly<Record<string, () => Promise<void> | void>> = {
 const SENT = [
   'no or untrusted client certificate, or unknown client_id',
   'grant_type other than client_credentials',
+  'grant type of the server that the application may not use',
   'scope other than directory:software',
   'grant_type missing',
   'no client identification',

@@ -231,6 +231,19 @@ test('the directory refuses each wrong token request with the documented body', 
       'refused: grant_type is not client_credentials',
     ],
     [
+      { grant_type: 'refresh_token' },
+      {},
+      example('directory_token', 'application may not use'),
+      'refused: grant_type is not client_credentials',
+    ],
+    [{}, { headers: { authorization: 'Basic eDp5' } }, unauthenticated, 'refused: the application has no secret'],
+    [
+      { client_secret: 'x' },
+      { headers: { authorization: 'Basic eDp5' } },
+      example('directory_token', 'two ways'),
+      'refused: two ways of client authentication in one request',
+    ],
+    [
       { scope: 'cards.read' },
       {},
       example('directory_token', 'scope other'),
@@ -248,6 +261,8 @@ test('the directory refuses each wrong token request with the documented body', 
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   const answer = await bench.send(`${URLS.directoryMtls}/token`, { body: repeated, headers })
   expect(await seen(answer)).toEqual(example('directory_token', 'sent twice'))
+  const scopes = await bench.send(`${URLS.directoryMtls}/token`, { body: 'scope=a&client_id=b&scope=c', headers })
+  expect(await scopes.json()).toMatchObject({ error_description: "'scope' parameter must not be provided twice" })
   // The plain token_endpoint of the discovery document cannot see a certificate.
   const plain = await bench.send(`${URLS.directory}/token`, {
     form: { grant_type: 'client_credentials', client_id: CLIENT_ID },
