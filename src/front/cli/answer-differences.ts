@@ -56,10 +56,10 @@ function differencesOfStep(step: string, recorded: StepRecord, twin: StepRecord)
   const [one, other] = [recorded.exchanges.at(-1)?.response, twin.exchanges.at(-1)?.response]
   const statuses = [one, other].map((response) => (response === undefined ? 'no answer' : String(response.status)))
   const [was = '', is = ''] = statuses
-  // What follows from another status is no difference of its own.
-  if (was !== is) return [{ step, what: 'status', of: '', recorded: was, twin: is }]
-  if (one === undefined || other === undefined) return []
-  return [...ofHeaders(step, one, other), ...ofBodies(step, one, other), ...ofScopes(step, recorded, twin)]
+  const ofStatus: Difference[] = was === is ? [] : [{ step, what: 'status', of: '', recorded: was, twin: is }]
+  // What follows from a status of another class (RFC 9110 section 15) is no difference of its own.
+  if (one === undefined || other === undefined || was.at(0) !== is.at(0)) return ofStatus
+  return [...ofStatus, ...ofHeaders(step, one, other), ...ofBodies(step, one, other), ...ofScopes(step, recorded, twin)]
 }
 
 function ofHeaders(step: string, recorded: Response, twin: Response): readonly Difference[] {

@@ -11,6 +11,7 @@ import { oneLine } from '../../record/foreign.ts'
 import type { RunRecord, WorkflowRecord } from '../../record/index.ts'
 import { readRegularFile } from '../../record/regular-file.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
+import { count } from '../../report/words.ts'
 import { type RunRequest, resolve, run } from '../../run/index.ts'
 import { embeddedTwin, type Switches, switchesToTry } from '../twin.ts'
 import { type Compared, compareAnswers, type Difference, REDACTED } from './answer-differences.ts'
@@ -234,7 +235,7 @@ export function comparisonText(
             : `the twin differs in ${left.length} of these with`,
           `  thredd mock${all}`,
         ]
-  const text = [`run ${runId}: ${differences.length} differences`, ...lines, ...summary]
+  const text = [`run ${runId}: ${count(differences.length, 'difference')}`, ...lines, ...summary]
   return `${text.map(oneLine).join('\n')}\n`
 }
 

@@ -71,7 +71,10 @@ export async function performMock(invocation: Invocation, program: Program): Pro
   if (word !== undefined) {
     fail({
       code: 'USAGE',
-      message: `"thredd mock ${invocation.words.join(' ')}" cannot be`,
+      message:
+        word === 'compare' && name === undefined
+          ? '"thredd mock compare" needs the run that it shall compare'
+          : `"thredd mock ${invocation.words.join(' ')}" is no command`,
       expected: 'thredd mock, or thredd mock compare <run>',
       hint: 'runs are listed by their folders in reports; "latest" is the newest',
     })
