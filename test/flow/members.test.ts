@@ -346,3 +346,20 @@ test('Arazzo 1.0 § Expression Type Object: the one version of JSONPath that 1.0
     await problemsOf(flow('{ type: jsonpath, version: draft-goessner-dispatch-jsonpath-00 }'), { version: '1.0.1' }),
   ).toEqual(['FLOW_UNSUPPORTED 4: version "draft-goessner-dispatch-jsonpath-00" of jsonpath is not supported'])
 })
+
+test.each([
+  [
+    'a Postman collection',
+    '{"info":{"schema":"https://schema.getpostman.com/json/collection/v2.1.0/collection.json"},"item":[]}',
+  ],
+  ['a Postman environment', '{"name":"x","values":[],"_postman_variable_scope":"environment"}'],
+  ['an OpenAPI description', 'openapi: 3.1.0\ninfo: { title: x, version: 1 }\npaths: {}'],
+  ['a HAR archive', '{"log":{"version":"1.2","entries":[]}}'],
+  ['the record of a run', '{"recordVersion":2}'],
+])('%s in place of a flow is named in one error', async (kind, text) => {
+  await writeFile(await file(), text)
+
+  const problems = await readFlow(join(cli?.folder ?? '', 'told.arazzo.yaml')).catch((error) => error.problems)
+
+  expect(problems).toMatchObject([{ code: 'FLOW_STRUCTURE', message: `the file is ${kind}, not a flow` }])
+})

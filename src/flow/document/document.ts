@@ -20,6 +20,7 @@ import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '
 import { exactNumber } from '../../record/json.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
+import { otherKindOf } from './others.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -75,6 +76,15 @@ export async function readDocument(
  */
 export async function readFlowDocument(file: string, named: string, at?: SourceLocation): Promise<Document> {
   const document = await readDocument(file, named, at, { exactNumbers: true })
+  const other = otherKindOf(document.data)
+  if (other !== undefined)
+    fail({
+      code: 'FLOW_STRUCTURE',
+      message: `the file is ${other.is}, not a flow`,
+      at: document.at([]),
+      expected: 'an Arazzo document: arazzo: 1.0.1, info, sourceDescriptions, workflows',
+      hint: other.hint,
+    })
   let left = MOST_VALUES
   const open: { readonly value: unknown; readonly path: Path }[] = [{ value: document.data, path: [] }]
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
