@@ -33,7 +33,7 @@ const CREDENTIALS = new RegExp(
 )
 /** After these anything counts that is no word; the other names are words of sentences too. */
 const SURE_SCHEMES = /^(?:basic|bearer|dpop)$/i
-const WORDS = /^[a-z]{1,15}(?:-[a-z]{1,15}){0,3}\.?$/i
+const WORDS = /^-{0,2}[a-z]{1,15}(?:-[a-z]{1,15}){0,3}\.?$/i
 
 /** A signature has so many characters; to hide a shorter one wherever it occurs would spoil every text. */
 const SHORTEST_SIGNATURE = 16

@@ -108,6 +108,8 @@ export const PLACES: readonly (readonly [place: string, looks: string, hidden: s
   ['fragment', '`#access_token=…`', 'the value'],
   ['userinfo', '`https://user:…@host`', 'the password, and a user name that is random'],
   ['header', '`X-Api-Key: …`, also in a text', 'the value; of credentials not the name of their scheme'],
+  ['option of a command', '`--client-secret …`, `-u user:…`, `-H "X-Api-Key: …"`', 'the value; of a user its password'],
+  ['variable of a shell', '`PGPASSWORD=…`', 'the value'],
   ['cookie', '`Cookie: name=…`, `Set-Cookie: name=…`', 'everything'],
   ['XML or HTML element', '`<access_token>…</access_token>`', 'the text within'],
   ['HTML input', '`<input name="access_token" value="…">`, in either order', 'the value'],

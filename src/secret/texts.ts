@@ -19,6 +19,9 @@ const NAME = /[A-Za-z][A-Za-z0-9_.\x80-\xff-]{1,127}/g
 /** A slot has something between its name and its value. */
 const SEPARATOR = /[=:>\s%&\\]/
 const USERINFO = /:\/\/([^/?#\s@:"'<>]*)(?::([^/?#\s@"'<>]+))?@/g
+/** User and password of a command: `-u user:…`, `--proxy-user=user:…`. */
+const USER_OPTION =
+  /(?<![^\s"'`(;|&])(?:-[uU][ \t]{0,4}|--(?:proxy-)?user(?:=|[ \t]{1,4}))["']?[^\s:"'`<>]{0,128}:([^\s"'`<>]{3,512})/g
 const PRIVATE_MEMBER = new RegExp(`"(${PRIVATE_JWK_MEMBERS.join('|')})"\\s{0,8}:\\s{0,8}"([\\w-]{1,4096})"`, 'g')
 /** An expression of a flow, or what stands in the place of a secret. */
 const STANDS_FOR = /^(?:\{?\$[A-Za-z]|\[[\w-]{1,64}(?:#[0-9a-f]{8}|: \w{1,10}|)\])/
@@ -80,6 +83,10 @@ function rangesIn({ plain, isPercent }: Plain, slots: Slots): readonly Range[] {
     if (password !== undefined) ranges.push({ name: 'userinfo', range: [end - password.length, end] })
     else if (isSearched(user)) ranges.push({ name: 'userinfo', range: [end - user.length, end] })
   }
+  for (const { 0: whole, 1: secret = '', index } of plain.matchAll(USER_OPTION)) {
+    const end = index + whole.length
+    if (!STANDS_FOR.test(secret)) ranges.push({ name: 'userinfo', range: [end - secret.length, end] })
+  }
   if (plain.includes('"kty"'))
     for (const match of plain.matchAll(PRIVATE_MEMBER)) {
       const end = match.index + match[0].length - 1
@@ -99,7 +106,18 @@ interface Named {
 type Reader = (plain: string, named: Named) => readonly [start: number, end: number] | undefined
 
 /** The first that finds a value decides. */
-const READERS: readonly Reader[] = [header, quoted, unquotedMember, element, input, pair, field, sentence]
+const READERS: readonly Reader[] = [
+  header,
+  headerOption,
+  option,
+  quoted,
+  unquotedMember,
+  element,
+  input,
+  pair,
+  field,
+  sentence,
+]
 
 function valueAfter(plain: string, named: Named): readonly [number, number] | undefined {
   for (const read of READERS) {
@@ -149,6 +167,34 @@ function header(plain: string, { start, end, name }: Named): readonly [number, n
 
 function isQuote(character: string): character is '"' | "'" {
   return character === '"' || character === "'"
+}
+
+const HEADER_OPTION = /(?:-H|--header)[ \t=]{0,4}["']?$/
+const COLON = /:[ \t]{0,4}/y
+/** `-H "X-Api-Key: …"`: to the quote around it, or to the end of the line. */
+function headerOption(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (slot !== 'any' || !HEADER_OPTION.test(plain.slice(Math.max(0, start - 16), start))) return undefined
+  const from = after(plain, COLON, end)
+  if (from === -1) return undefined
+  const quote = plain[start - 1] ?? ''
+  return [from, next(plain, LINE_END_OR_QUOTE[isQuote(quote) ? quote : ''], from)]
+}
+
+const HYPHENS = /(?:^|[\s"'`(;|&])--?$/
+const BEFORE_ARGUMENT = /(?:=|[ \t]{1,4})(?=[^\s-])/y
+const ARGUMENT_END = /[\s"'`<>;|&)]/g
+/** A sentence about the option goes on with a word. */
+const ONE_WORD = /^[a-z]{1,12}[.,:]?$/i
+
+/** `--client-secret …`, `--password=…`: the argument. */
+function option(plain: string, { start, end, slot }: Named): readonly [number, number] | undefined {
+  if (slot !== 'any' || !HYPHENS.test(plain.slice(Math.max(0, start - 3), start))) return undefined
+  const from = after(plain, BEFORE_ARGUMENT, end)
+  if (from === -1) return undefined
+  const quote = plain[from] ?? ''
+  if (isQuote(quote)) return [from + 1, next(plain, CLOSING[quote], from + 1)]
+  const to = next(plain, ARGUMENT_END, from)
+  return plain[end] !== '=' && ONE_WORD.test(plain.slice(from, to)) ? undefined : [from, to]
 }
 
 const BEFORE_QUOTED = /["'`]?(?:\s{0,8}(?::=?|=>?|\bis\b)\s{0,8}|\s{1,4}is\s{1,4})(["'`])/y
@@ -240,10 +286,15 @@ function input(plain: string, { start, end, slot }: Named): readonly [number, nu
 
 const FIELD_END = /[&#;\s"'<>\]}]/g
 
-/** `name=value` where a form or the parameters of a URL have it. */
+/** Of a variable of a shell. */
+const IN_CAPITALS = /^[A-Z][A-Z0-9_]*$/
+
+/** `name=value` where a form, the parameters of a URL or a shell have it. */
 function field(plain: string, { start, end, slot, isPercent }: Named): readonly [number, number] | undefined {
   if (plain[end] !== '=' || plain[end + 1] === '=') return undefined
-  if (start > 0 && !'?&#;'.includes(plain[start - 1] as string)) return undefined
+  const before = plain[start - 1] ?? '&'
+  const isVariable = /[\s"'`]/.test(before) && IN_CAPITALS.test(plain.slice(start, end))
+  if (!'?&#;'.includes(before) && !isVariable) return undefined
   let to = next(plain, FIELD_END, end + 1)
   // An & that is written as %26 belongs to the value, unless the = is written so too.
   while (to < plain.length && isPercent(to) && !isPercent(end)) to = next(plain, FIELD_END, to + 1)

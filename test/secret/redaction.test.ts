@@ -100,6 +100,18 @@ const SLOTS: readonly (readonly [where: string, value: unknown])[] = [
   ['a sentence', `the client_secret is '${SHORT}'`],
   ['a sentence with quotes', `client_secret "${SHORT}" was issued`],
   ['a query with an escaped delimiter', `https://host.example/?token=x%26${SHORT}&y=1`],
+  ...[
+    `curl -u user:${SHORT} https://host.example`,
+    `curl -uuser:${SHORT}`,
+    `curl --user "user:${SHORT}"`,
+    `curl --proxy-user=me:${SHORT} x`,
+    `{"ran": "curl -u 'user:${SHORT}'"`,
+    `mysql --password ${SHORT}`,
+    `tool --client-secret=${SHORT}; next`,
+    `PGPASSWORD=${SHORT} psql`,
+    `export DB_PASSWORD="${SHORT}"`,
+    `run%20--user%20user%3A${SHORT}`,
+  ].map((line) => [line.replace(SHORT, '…'), line] as const),
   ['a form in a query', `https://host.example/?back=token%3D${SHORT}%26y%3D1`],
 ]
 
@@ -147,6 +159,20 @@ test('headers of credentials are hidden whatever their scheme, and the name of a
   expect(JSON.stringify(new Redactor(KEY).headers(headers))).not.toContain(SHORT)
 })
 
+test.each([
+  'curl -u user:@ x',
+  "curl -H 'X-Api-Key: @' x",
+  'mysql --password @',
+  'tool --client-secret=@',
+  'tool --token "@"',
+  'PGPASSWORD=@ psql',
+  'docker run -e DB_PASSWORD=@ x',
+])('of a command a secret is hidden that is made of words: %s', (line) => {
+  const shown = redacted(line.replace('@', 'hunter-two'))
+
+  expect(shown).toMatch(new RegExp(`^${line.replace('@', '\\[[\\w-]+#\\w{8}\\]')}$`))
+})
+
 const STAYS: readonly unknown[] = [
   {
     token_type: 'Bearer',
@@ -169,6 +195,8 @@ const STAYS: readonly unknown[] = [
   'the token is missing, and Bearer authentication is required',
   'https://host.example/oauth2/token?scope=cards.read#top',
   'WWW-Authenticate: Bearer error="invalid_token"',
+  'use --user or --token to log in; the --password option is required',
+  'TOKEN_TYPE=bearer --token-endpoint https://host.example/token --token-type bearer -u name',
 ]
 
 test.each(STAYS.map((value) => [JSON.stringify(value), value]))('what is no secret stays: %s', (_, value) => {
