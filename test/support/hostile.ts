@@ -43,7 +43,7 @@ export const HARMLESS = HOSTILE.replaceAll(/[^a-z]/g, 'x')
 /** One tag, comment or text, and its attributes: narrower than HTML and XML, so that what is not plainly ours is refused. */
 const PIECE =
   /<!doctype html>|<\?xml [^<>]*\?>|<(?<close>\/)?(?<name>[A-Za-z][\w:-]*)(?<attributes>(?:\s+[\w:-]+(?:="[^"<>]*")?)*)\s*(?<empty>\/)?>|(?<text>[^<>]+)/y
-const VOID: ReadonlySet<string> = new Set(['meta', 'input', 'br', 'link', 'img', 'hr'])
+const VOID: ReadonlySet<string> = new Set(['meta', 'input', 'br', 'link', 'img', 'hr', 'col'])
 /** Their content is ours, whole and known by its hash; nothing of a record stands in it. */
 const RAW: ReadonlySet<string> = new Set(['style', 'script'])
 
