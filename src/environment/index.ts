@@ -8,6 +8,7 @@ import type { SigningCommand } from '../identity/command.ts'
 import { identityPartOf, identitySettings } from '../identity/settings.ts'
 import type { Given } from '../identity/source.ts'
 import { inReadingOrder, isNonEmpty, nearest, type Problem, ToolError } from '../record/errors.ts'
+import { fromServers } from '../record/profile.ts'
 import { shapeOf, type z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
 import { odditiesOf } from './characters.ts'
@@ -341,12 +342,8 @@ function derived(
   inputName: string,
   servers: ReadonlyMap<string, string>,
 ): Pick<Setting, 'value' | 'origin'> | undefined {
-  const endpoint = {
-    assertion_audience_directory: ['directory_mtls', '/token'],
-    assertion_audience_authorization: ['authorization', '/oauth2/token'],
-  }[inputName]
-  const server = endpoint && servers.get(endpoint[0] ?? '')
-  return server === undefined ? undefined : { value: `${server}${endpoint?.[1]}`, origin: DEFAULT }
+  const value = fromServers(inputName, servers)
+  return value === undefined ? undefined : { value, origin: DEFAULT }
 }
 
 function placeOf({ label, at }: ValueOrigin): string {

@@ -1,5 +1,6 @@
 /** The table of settings: every variable an environment file may hold, its shape, its default and what it is for. */
 import { wordsOf } from '../identity/command.ts'
+import { PROFILE } from '../record/profile.ts'
 import { z } from '../record/shape.ts'
 
 const text = z.string()
@@ -138,17 +139,17 @@ export const VARIABLES = {
   RENEWED_SIGNING_CERT_FILE: { shape: path, about: 'the further signing certificate', file: true },
   SIGNING_ALG: {
     shape: signingAlgorithm,
-    default: 'PS256',
+    default: PROFILE.signing_alg,
     about: 'algorithm of the client assertion at the authorization server',
   },
   DIRECTORY_SIGNING_ALG: {
     shape: signingAlgorithm,
-    default: 'PS256',
+    default: PROFILE.directory_signing_alg,
     about: 'algorithm of the client assertion at the directory, which lists PS256 only',
   },
   DIRECTORY_AUTH_METHOD: {
     shape: oneOf('tls_client_auth', 'private_key_jwt'),
-    default: 'tls_client_auth',
+    default: PROFILE.directory_auth_method,
     about: 'how the application authenticates at the directory',
   },
   ASSERTION_AUDIENCE_DIRECTORY: {
@@ -161,7 +162,7 @@ export const VARIABLES = {
   },
   UPDATE_BODY: {
     shape: oneOf('acp', 'rfc'),
-    default: 'acp',
+    default: PROFILE.update_body,
     about: 'form of the DCR PUT body: like the POST with client_id, or RFC 7592',
   },
   X_REGION: {

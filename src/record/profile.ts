@@ -1,0 +1,12 @@
+/** What Thredd's profile fixes where the standards leave a choice: defaults of settings, by the name of the input that reads them. */
+import profile from '../../fixtures/requirements/profile.json' with { type: 'json' }
+
+export const PROFILE = profile.settings
+
+/** The value where it follows from the address of a server, which `servers` has by its name in lower case. */
+export function fromServers(inputName: string, servers: ReadonlyMap<string, string>): string | undefined {
+  const written = Object.hasOwn(PROFILE, inputName) ? PROFILE[inputName as keyof typeof PROFILE] : ''
+  const [, name = ''] = /\{server_(\w+)\}/.exec(written) ?? []
+  const server = servers.get(name)
+  return server === undefined ? undefined : written.replace(`{server_${name}}`, () => server)
+}
