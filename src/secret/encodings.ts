@@ -78,7 +78,12 @@ export function decode(source: Uint8Array, work: Work, tell: Tell): void {
     // Between the pairs of hexadecimal there may be a hyphen, which is a character of base64 too.
     if (start >= hexEnd && end - start >= 2 && (end - start === 2 || source[start + 2] === 0x2d))
       hexEnd = separatedHex(source, start, tell)
-    list.add(start, end)
+    // Lines of a list may end in a token each.
+    const ends = [...(breaks ?? []), end]
+    for (let from = start, line = 0; line < ends.length; line += 2) {
+      list.add(from, ends[line] as number)
+      from = ends[line + 1] ?? end
+    }
     if (end - start >= SHORTEST_RUN) decodeOnce(runOf(source, [start, end], breaks, isHex), work, tell)
     start = end + 1
   }
@@ -103,6 +108,7 @@ class TokenList {
   }
 
   add(start: number, end: number): void {
+    if (this.#kind !== undefined && isAddress(this.#source, start, end)) return
     const kind = end - start > LONGEST_TOKEN ? undefined : kindOf(this.#source, start, end)
     if (kind !== this.#kind || start - (this.#places.at(-1) ?? start) > WIDEST_SEPARATOR) this.end()
     if (kind === undefined) return
@@ -133,6 +139,11 @@ class TokenList {
         toSource(Math.floor(from / group), Math.ceil(to / group)),
       )
   }
+}
+
+/** Of a line of a dump: `00000010: 3452 7442`. */
+function isAddress(source: Uint8Array, start: number, end: number): boolean {
+  return end - start === 8 && hexAt(source, start, 8) >= 0 && source[end] === 0x3a
 }
 
 type Kind = 'single' | 'group' | 'decimal' | 'hexadecimal' | 'unicode'

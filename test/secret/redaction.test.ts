@@ -371,6 +371,17 @@ test.each(Object.keys(FURTHER).flatMap((spelling) => SECRETS.slice(1, 4).map((se
   },
 )
 
+test('a dump in groups of four digits is hidden with its lines', () => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: 'kZ9+x/Qw7Lm&2pYv4RtB8=nCqQ3dW1sE' })
+  const hex = Buffer.from('kZ9+x/Qw7Lm&2pYv4RtB8=nCqQ3dW1sE').toString('hex')
+  const lines = (hex.match(/.{1,32}/g) ?? []).map(
+    (line, index) => `${(16 * index).toString(16).padStart(8, '0')}: ${(line.match(/.{4}/g) ?? []).join(' ')}`,
+  )
+
+  expect(redactor.text(`at\n${lines.join('\n')}`)).toMatch(/^at\n00000000: \[client_secret#\w{8}\]$/)
+})
+
 test('the words of a name are no piece of a secret that has them, and a mask is not masked again', () => {
   const redactor = new Redactor(KEY)
   redactor.learn({ registration_access_token: '3b9aca07-registration-access-token-of-2024' })
