@@ -122,8 +122,8 @@ async function recordOf(args: readonly string[], folder: string): Promise<RunRec
   const [code] = (await once(child, 'close')) as [number | null]
   if (process.argv.includes('--verbose')) process.stdout.write(said)
   if (code === 2 && args.includes('--step')) return undefined
-  // 0, 1 and 3 are what a run can say of a server.
-  if (code === null || ![0, 1, 3].includes(code)) throw new Error(`${args.join(' ')} ended with ${code}:\n${said}`)
+  // 0, 1, 3 and 4 are what a run can say of a server.
+  if (code === null || ![0, 1, 3, 4].includes(code)) throw new Error(`${args.join(' ')} ended with ${code}:\n${said}`)
   return JSON.parse(await readFile(join(folder, 'reports', 'latest', 'record.json'), 'utf8')) as RunRecord
 }
 

@@ -38,9 +38,12 @@ const origin = `https://localhost:${server.address().port}`
 const provider = providerAt(origin)
 provider.use(dialect)
 const answer = provider.callback()
-server.on('request', (request, response) =>
-  request.url?.startsWith('/api/') ? void api(request, response) : void answer(request, response),
-)
+server.on('request', (request, response) => {
+  const own = { '/api/v1/products': api, '/oauth2/introspect': introspection }[request.url?.split('?')[0] ?? '']
+  void (own ?? answer)(request, response)
+})
+/** What staff add to a client after it was registered, and an update wipes. */
+let programme = 'a programme'
 process.stdout.write(`${origin}\n`)
 process.stdin.resume().once('end', () => process.exit(0))
 
@@ -115,6 +118,8 @@ async function dialect(context, next) {
     return
   }
   await next()
+  if (context.status === 201) programme = 'a programme'
+  if (method === 'PUT' && context.status === 200) programme = undefined
   const { body } = context
   if (typeof body === 'object' && typeof body?.client_id === 'string')
     context.body = {
@@ -159,6 +164,17 @@ function claimsOf(statement) {
   } catch {
     return {}
   }
+}
+
+/** The server introspects no token that is a JWT. */
+async function introspection(request, response) {
+  const chunks = await request.toArray()
+  const token = new URLSearchParams(Buffer.concat(chunks).toString('utf8')).get('token') ?? ''
+  const claims = await jose.jwtVerify(token, published, { audience: API }).then(
+    ({ payload }) => ({ active: true, token_type: 'Bearer', ...payload, ...(programme && { pmid: programme }) }),
+    () => ({ active: false }),
+  )
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(claims))
 }
 
 /** The API: a token of this server, in the header, for the certificate of the connection. */
