@@ -74,20 +74,29 @@ export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judge
 }
 
 function rowsOf(head: Decided, workflows: Iterable<WorkflowRecord>): readonly JudgedRequirement[] {
-  const proofs = new ProofCollector()
-  let index = 0
-  for (const workflow of workflows) {
-    proofs.addWorkflow(workflow)
-    for (const [number, step] of workflow.steps.entries())
-      proofs.addStep(step, {
-        workflowId: workflow.workflowId,
-        stepId: step.stepId,
-        position: [index, number],
-        standing: standingOf(step),
-      })
-    index += 1
+  const rows = new RowCollector()
+  for (const workflow of workflows) rows.add(workflow)
+  return rows.of(head)
+}
+
+/** Judges the rows of the catalogue from workflows as they end. */
+export class RowCollector {
+  readonly #proofs = new ProofCollector()
+  #workflows = 0
+
+  add(workflow: WorkflowRecord): void {
+    const { workflowId, steps } = workflow
+    this.#proofs.addWorkflow(workflow)
+    for (const [number, step] of steps.entries()) {
+      const position = [this.#workflows, number] as const
+      this.#proofs.addStep(step, { workflowId, stepId: step.stepId, position, standing: standingOf(step) })
+    }
+    this.#workflows += 1
   }
-  return withAccepted(proofs.requirements, head)
+
+  of(head: Decided): readonly JudgedRequirement[] {
+    return withAccepted(this.#proofs.requirements, head)
+  }
 }
 
 type Standings = ReadonlyMap<string, JudgedRequirement['standing']>

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { type Command, commandsFor } from '../record/hints.ts'
 import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
 import { findingOfWorkflow, findingsOf, headlineOf, textOf } from './findings.ts'
+import { columnsById } from './gate.ts'
 import { jsonWithList } from './json.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
 import { clausesOf, type ReportedRun, type Summary } from './summary.ts'
@@ -41,7 +42,8 @@ export function ctrf(run: ReportedRun): Iterable<string> {
   )
 }
 
-function counts(head: RecordHead, { answer, checkCounts, complete, stepCounts, steps, workflows }: Summary) {
+function counts(head: RecordHead, summary: Summary) {
+  const { answer, checkCounts, complete, gate, requirements, stepCounts, steps, workflows } = summary
   const ownErrors = workflows.filter(({ hasOwnError }) => hasOwnError).length
   const number = (status: string) =>
     STANDINGS.reduce((sum, standing) => sum + (STATUS[standing] === status ? stepCounts[standing] : 0), 0)
@@ -64,6 +66,7 @@ function counts(head: RecordHead, { answer, checkCounts, complete, stepCounts, s
       scope: complete ? 'COMPLETE' : 'PARTIAL',
       goLive: answer.headline,
       warnings: checkCounts.warn,
+      requirements: { counts: gate.all.counts, verdicts: columnsById(requirements) },
       ...(head.decisions === undefined ? {} : { acceptedDeviations: head.decisions.rows.length }),
     },
   }

@@ -57,3 +57,16 @@ function rowOf(requirements: readonly JudgedRequirement[]): GateRow {
     byTool: by('by design'),
   }
 }
+
+/** The counts that are not 0, as screens and reports in text print them. */
+export function countsInWords({ counts, byTool }: GateRow): string {
+  const note = (column: Column) => (column === 'proven' && byTool > 0 ? ` (${byTool} by the tool’s tests)` : '')
+  return COLUMNS.filter((column) => counts[column] > 0)
+    .map((column) => `${counts[column]} ${column}${note(column)}`)
+    .join(' · ')
+}
+
+/** The column of each requirement by its id, in the order of the catalogue. */
+export function columnsById(requirements: readonly JudgedRequirement[]): Readonly<Record<string, Column>> {
+  return Object.fromEntries(requirements.map((one) => [one.requirement.id, columnOf(one)] as const))
+}

@@ -15,7 +15,8 @@ import {
   sentenceOf,
   textOf,
 } from './findings.ts'
-import type { ReportedRun } from './summary.ts'
+import { columnsById } from './gate.ts'
+import type { ReportedRun, Summary } from './summary.ts'
 import { whoRan } from './words.ts'
 
 export function* junit({ head, workflows, summary }: ReportedRun): Generator<string> {
@@ -25,13 +26,16 @@ export function* junit({ head, workflows, summary }: ReportedRun): Generator<str
   yield '<?xml version="1.0" encoding="UTF-8"?>\n'
   yield `<testsuites${attributes({ name: 'thredd', ...all, time: seconds(head.durationMs) })}>\n`
   for (const workflow of workflows)
-    yield suite(workflow, head)
+    yield suite(workflow, { head, summary })
       .map((line) => `${line}\n`)
       .join('')
+  yield requirements(head, summary)
+    .map((line) => `${line}\n`)
+    .join('')
   yield '</testsuites>\n'
 }
 
-function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
+function suite(workflow: WorkflowRecord, { head, summary }: Pick<ReportedRun, 'head' | 'summary'>): string[] {
   const command = commandsFor(head.environment.flags ?? [])
   const own = findingOfWorkflow(workflow)
   const counts = countsOf(workflow, own !== undefined)
@@ -40,6 +44,7 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
     ['counterparty', head.counterparty],
     ['runId', head.runId],
     ['verdict', head.verdict],
+    ...scope(summary),
     ['flow', workflow.flow.file],
     ...whoRan(head),
     ...acceptedIn(head),
@@ -53,9 +58,7 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
   ]
   return [
     `  <testsuite${attributes({ name: workflow.workflowId, ...counts, time: seconds(workflow.durationMs), timestamp: workflow.startedAt.slice(0, 19) })}>`,
-    '    <properties>',
-    ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
-    '    </properties>',
+    ...propertiesOf(properties),
     ...workflow.steps.flatMap((step) => testcase(step, workflow, command)),
     // An error of the workflow itself belongs to no step: without a case of its own nothing would count it.
     ...(own === undefined
@@ -66,6 +69,33 @@ function suite(workflow: WorkflowRecord, head: RecordHead): string[] {
           CASE_END,
         ]),
     '  </testsuite>',
+  ]
+}
+
+/** How much the verdict is about. */
+function scope({ complete, answer, gate }: Summary): string[][] {
+  return [
+    ['scope', complete ? 'COMPLETE' : 'PARTIAL'],
+    ['goLive', answer.headline],
+    ...Object.entries(gate.all.counts).map(([column, number]) => [`requirements ${column}`, String(number)]),
+  ]
+}
+
+/** The verdict on each requirement, in a suite without cases: a requirement is no test, and it is counted by no step. */
+function requirements(head: RecordHead, { requirements }: Summary): string[] {
+  const none = { tests: 0, failures: 0, errors: 0, skipped: 0, time: seconds(0) }
+  return [
+    `  <testsuite${attributes({ name: 'requirements', ...none, timestamp: head.startedAt.slice(0, 19) })}>`,
+    ...propertiesOf(Object.entries(columnsById(requirements))),
+    '  </testsuite>',
+  ]
+}
+
+function propertiesOf(properties: readonly (readonly (string | undefined)[])[]): string[] {
+  return [
+    '    <properties>',
+    ...properties.map(([name, value]) => `      <property${attributes({ name, value })}/>`),
+    '    </properties>',
   ]
 }
 

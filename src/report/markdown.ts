@@ -3,6 +3,7 @@ import { markdown as escaped, markdownCode } from '../record/foreign.ts'
 import { verdictInWords } from '../record/index.ts'
 import type { Reason } from './answer.ts'
 import { linesOf, type PlacedFinding, TURNS } from './findings.ts'
+import { COLUMNS, columnOf, countsInWords } from './gate.ts'
 import type { ReportedRun, Summary } from './summary.ts'
 import { count, whoRan } from './words.ts'
 
@@ -104,22 +105,23 @@ function finding(finding: PlacedFinding): string {
   ].join('  \n')
 }
 
-function requirements({ requirements }: Summary): string {
-  const groups = Map.groupBy(requirements, ({ standing }) => standing)
-  const gaps = groups.get('gap') ?? []
-  const accepted = groups.get('accepted') ?? []
+/** How many stand in which column, and which ones. */
+function requirements({ requirements, gate }: Summary): string {
+  const accepted = requirements.filter(({ standing }) => standing === 'accepted')
+  const groups = Map.groupBy(requirements, columnOf)
+  const rows = COLUMNS.flatMap((column) => {
+    const found = groups.get(column) ?? []
+    return found.length === 0
+      ? []
+      : [`- ${column} (${found.length}): ${found.map(({ requirement: { id } }) => id).join(', ')}`]
+  })
   return [
-    [...groups].map(([standing, rows]) => `${standing}: ${rows.length}`).join(' · '),
-    ...(accepted.length === 0
-      ? []
-      : ['', ...accepted.map(({ requirement, because }) => `- ${requirement.id}: ${escaped(because)}`), '']),
-    ...(gaps.length === 0
-      ? []
-      : [
-          `<details><summary>${count(gaps.length, 'gap')}: requirements without a check</summary>\n`,
-          ...gaps.map(({ requirement }) => `- ${requirement.id} ${escaped(requirement.text)}`),
-          '\n</details>',
-        ]),
+    countsInWords(gate.all),
+    '',
+    ...accepted.map(({ requirement, because }) => `- ${requirement.id}: ${escaped(because)}`),
+    `<details><summary>${count(requirements.length, 'requirement')}, each in one column</summary>\n`,
+    ...rows,
+    '\n</details>',
   ].join('\n')
 }
 

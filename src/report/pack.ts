@@ -7,39 +7,21 @@ import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/prom
 import { dirname, join, relative, sep } from 'node:path'
 import { type PublicKey, publicKeyOf, signDetached, verifyDetached } from '../identity/jwt.ts'
 import { keySigner, type SigningAlg } from '../identity/signing.ts'
-import { fail, ToolError } from '../record/errors.ts'
+import { fail } from '../record/errors.ts'
 import { RECORD_FILE, type RunRecord } from '../record/index.ts'
 import { demandOrdinaryFolder, readRegularFile, readTextFile, whyUnread } from '../record/regular-file.ts'
-import { CATALOGUE, REQUIREMENTS } from '../record/requirements.ts'
-import { shapeOf, z } from '../record/shape.ts'
-import { parseRecord } from '../record/stored.ts'
+import { REQUIREMENTS } from '../record/requirements.ts'
+import { shapeOf } from '../record/shape.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
-import { judge } from './accepted.ts'
 import { FORMATS } from './index.ts'
 import { recordJson } from './json.ts'
+import { contradictions, factsOf, judged, type Manifest, manifestShape, standingsOf } from './manifest.ts'
 import { reportedRun } from './summary.ts'
 import { unzip, zip } from './zip.ts'
 
 const MANIFEST = 'manifest.json'
 const SIGNATURE = 'manifest.jws'
 const SIGNER = 'signer.jwk.json'
-
-const manifestShape = z.object({
-  manifestVersion: z.literal(2),
-  runId: z.string(),
-  verdict: z.string(),
-  /** steps and checks by their status, as in record.json */
-  counts: z.object({ steps: z.record(z.string(), z.int()), checks: z.record(z.string(), z.int()) }),
-  /** ids of the requirements that are accepted deviations; absent where nothing was decided */
-  accepted: z.optional(z.array(z.string())),
-  createdAt: z.string(),
-  /** relative paths with "/" */
-  files: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
-  /** the files of the exchanges in the order of the run; each link is a hash of the previous link and the file's hash */
-  chain: z.array(z.object({ path: z.string(), link: z.string() })),
-})
-
-type Manifest = z.infer<typeof manifestShape>
 
 export interface ReportKey {
   readonly alg: SigningAlg
@@ -63,12 +45,14 @@ export async function writePack(
     [RECORD_FILE, [...recordJson(head, workflows)].join('')],
     ...Object.values(FORMATS).map(({ file, convert }): [string, string] => [file, [...convert(run)].join('')]),
     ['requirements.json', json(REQUIREMENTS)],
+    ['judged.json', json(judged(run))],
     [SIGNER, json(signer.jwk)],
     ...evidence,
   ])
   const manifest: Manifest = {
-    manifestVersion: 2,
+    manifestVersion: 3,
     ...factsOf(record),
+    ...standingsOf(run),
     createdAt: now.toISOString(),
     files: [...files].map(([path, text]) => ({ path, bytes: Buffer.byteLength(text), sha256: sha256(text) })),
     chain: chainOf(evidence.map(([path, text]) => ({ path, sha256: sha256(text) }))),
@@ -138,50 +122,6 @@ export async function verifyPack(
   if (present.has(RECORD_FILE))
     problems.push(...contradictions(manifest, Buffer.from(await read(RECORD_FILE)).toString('utf8')))
   return { problems, manifest, signer }
-}
-
-/** The verdict and the counts of a record, recomputed from its steps and from what was decided. */
-function factsOf(record: RunRecord): Pick<Manifest, 'runId' | 'verdict' | 'counts' | 'accepted'> {
-  const { runId, workflows, decisions } = record
-  const steps = workflows.flatMap((workflow) => workflow.steps)
-  const count = (list: readonly { readonly status: string }[]) => {
-    const groups = Map.groupBy(list, ({ status }) => status)
-    return Object.fromEntries([...groups].map(([status, { length }]) => [status, length] as const).toSorted())
-  }
-  const counts = { steps: count(steps), checks: count(steps.flatMap(({ checks }) => checks)) }
-  const { verdict, rows } = judge(record, workflows)
-  return { runId, verdict, counts, ...(decisions === undefined ? {} : { accepted: [...rows] }) }
-}
-
-/** What the manifest says of the run, against record.json; its verdict against the one that follows from its steps. */
-function contradictions({ runId, verdict, counts, accepted }: Manifest, text: string): string[] {
-  let record: RunRecord
-  try {
-    record = parseRecord(text, RECORD_FILE)
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error
-    return [`${RECORD_FILE} cannot be read: ${error.message}`]
-  }
-  const facts = factsOf(record)
-  // Which checks an acceptance covers is a matter of the catalogue: by another one it cannot be recomputed.
-  const isRecomputable = record.decisions === undefined || record.catalogue?.sha256 === CATALOGUE.sha256
-  const pairs: readonly (readonly [what: string, said: unknown, found: unknown])[] = [
-    ['run', runId, facts.runId],
-    ['number of steps', counts.steps, facts.counts.steps],
-    ['number of checks', counts.checks, facts.counts.checks],
-    ...(isRecomputable
-      ? ([
-          ['verdict', verdict, facts.verdict],
-          ['verdict of the record', record.verdict, facts.verdict],
-          ['list of accepted deviations', accepted, facts.accepted],
-          ['list of accepted deviations of the record', record.decisions?.rows, facts.accepted],
-        ] as const)
-      : []),
-  ]
-  return pairs
-    .map(([what, said, found]) => [what, JSON.stringify(said), JSON.stringify(found)])
-    .filter(([, said, found]) => said !== found)
-    .map(([what, said, found]) => `the ${what} is said to be ${said}; the steps of ${RECORD_FILE} make it ${found}`)
 }
 
 function storedKey(file: string): string | undefined {

@@ -1,5 +1,5 @@
 /** How a step of a run came out: the one word that every report has for it. */
-import type { StepRecord } from '../record/index.ts'
+import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
 
 export const STANDINGS = ['fail', 'inconclusive', 'warn', 'pass', 'skip'] as const
 /** worst first; `inconclusive` is a step without a verdict, `skip` one that was not run */
@@ -18,4 +18,13 @@ export function standingOf(step: StepRecord): Standing {
   if (step.status !== 'passed')
     return ({ failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[step.status]
   return step.checks.some(({ status }) => status === 'warn') ? 'warn' : 'pass'
+}
+
+export function wasInterrupted({ error, steps }: WorkflowRecord): boolean {
+  return [error, ...steps.map((step) => step.error)].some((one) => one?.code === 'INTERRUPTED')
+}
+
+/** All flows ran to their end; false for a run whose record does not say. */
+export function isComplete({ leftOut }: Pick<RecordHead, 'leftOut'>, interrupted: boolean): boolean {
+  return leftOut?.length === 0 && !interrupted
 }

@@ -22,7 +22,7 @@ import { type Gate, gateOf } from './gate.ts'
 import { MutualTls } from './mutual-tls.ts'
 import { noticeOf } from './notice.ts'
 import { ProofCollector } from './proofs.ts'
-import { STANDINGS, type Standing, type StepRef, standingOf } from './standing.ts'
+import { isComplete, STANDINGS, type Standing, type StepRef, standingOf, wasInterrupted } from './standing.ts'
 import { Tokens } from './tokens.ts'
 
 type CheckCounts = Readonly<Record<CheckRecord['status'], number>>
@@ -89,13 +89,13 @@ export function reportedRun(head: RecordHead, workflows: Iterable<WorkflowRecord
 
 export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>): Summary {
   const collected = collect(head, workflows)
-  const { proofs, calls, findings, levels, wasInterrupted } = collected
+  const { proofs, calls, findings, levels } = collected
   const { otherClauses } = proofs
   const requirements = withAccepted(proofs.requirements, head)
   const { hosts, clients, certificates, endpoints } = calls
   const endedAt = new Date(Date.parse(head.startedAt) + head.durationMs).toISOString()
   const grounds: Grounds = {
-    complete: head.leftOut?.length === 0 && !wasInterrupted,
+    complete: isComplete(head, collected.wasInterrupted),
     findings: findings.worstFirst,
     findingCounts: findings.counts,
     requirements,
@@ -156,7 +156,7 @@ function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collect
 }
 
 function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['environment'], collected: Collected): void {
-  const { workflowId, status, startedAt, durationMs, error } = workflow
+  const { workflowId, status, startedAt, durationMs } = workflow
   const steps = workflow.steps.map((step) => withoutRepetition(step, workflow.steps))
   const refs = steps.map((step, number): StepRef => {
     const position = [collected.workflows.length, number] as const
@@ -183,8 +183,7 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
   })
   const notice = noticeOf(workflow, environment)
   if (notice !== undefined) collected.notices.push({ workflowId, text: notice })
-  if ([error, ...steps.map((step) => step.error)].some((one) => one?.code === 'INTERRUPTED'))
-    collected.wasInterrupted = true
+  if (wasInterrupted(workflow)) collected.wasInterrupted = true
 }
 
 /**

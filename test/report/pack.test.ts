@@ -44,6 +44,7 @@ test('a pack holds the record, every report, each exchange, the catalogue and th
   expect(await filesOf(pack)).toEqual([
     'ctrf.json',
     'evidence/1-register-register.json',
+    'judged.json',
     'junit.xml',
     'manifest.json',
     'manifest.jws',
@@ -328,7 +329,7 @@ test('a pack is verified by a process that has nothing but the pack: no folder, 
       code: 3,
       stderr: '',
       stdout: expect.stringMatching(
-        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 9 files\nrun 019a0000`,
+        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 10 files\nrun 019a0000`,
       ),
     })
   }
@@ -394,7 +395,7 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
     ),
   })
   const whole =
-    /^signed by (.{43}) \(ES256\)\npack is whole and unchanged: 9 files\nrun 019a0000-.*, conformant, packed .*\n/
+    /^signed by (.{43}) \(ES256\)\npack is whole and unchanged: 10 files\nrun 019a0000-.*, conformant, packed .*\n/
   const unasked = await perform('verify', 'pack')
   expect(unasked).toEqual({ code: 3, shown: expect.stringMatching(whole) })
   const made = whole.exec(unasked.shown)?.[1] ?? ''

@@ -207,6 +207,7 @@ test('the Markdown summary answers, lists findings and names what a person must 
   )
   expect(text).not.toContain('Contact Thredd now.')
   expect(markdown(sampleRecord())).toContain('- `register`: Contact Thredd now.')
+  expect(text).toMatch(/^- not tested \(\d+\): THREDD-DCR-/m)
   expect(markdown(sampleRecord({ leftOut: ['lifecycle'] }))).toContain('**PARTIAL**')
 })
 

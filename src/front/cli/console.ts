@@ -11,10 +11,13 @@ import {
   verdictInWords,
   type WorkflowRecord,
 } from '../../record/index.ts'
+import { RowCollector } from '../../report/accepted.ts'
 import { differencesOf, type Finding, findingOfWorkflow, findingsOf, linesOf } from '../../report/findings.ts'
+import { countsInWords, gateOf } from '../../report/gate.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
+import { isComplete, wasInterrupted } from '../../report/standing.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
@@ -60,6 +63,8 @@ export class Console {
   /** of the workflows that have ended */
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
   #mutualTls = new MutualTls()
+  #rows = new RowCollector()
+  #interrupted = false
   readonly #signOfLife: SignOfLife
   /** of the step that was skipped before */
   #waitsFor: string | undefined
@@ -113,6 +118,7 @@ export class Console {
         duration(head.durationMs),
       ].join(' · ')}`,
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
+      ...this.#scope(head),
       `record  ${this.#out.plain(file)}`,
     )
     const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
@@ -123,6 +129,12 @@ export class Console {
   /** What a run of the whole catalogue shows of each requirement. */
   requirements(rows: readonly JudgedRequirement[]): void {
     printRequirements(rows, this.#out, this.#verbose)
+  }
+
+  /** How much the verdict is about. */
+  #scope(head: RecordHead): string[] {
+    const scope = isComplete(head, this.#interrupted) ? 'COMPLETE' : 'PARTIAL'
+    return [`scope   ${scope} · requirements: ${countsInWords(gateOf(this.#rows.of(head)).all)}`]
   }
 
   preview(rehearsal: Rehearsal): void {
@@ -154,6 +166,8 @@ export class Console {
   #prepared({ environment, counterparty, warnings, given, reordered, waiting }: PreparedEvent): void {
     this.#counts = NO_COUNTS
     this.#mutualTls = new MutualTls()
+    this.#rows = new RowCollector()
+    this.#interrupted = false
     this.#command = commandsFor(environment.flags)
     this.#class = environment.class
     const where = {
@@ -302,6 +316,8 @@ export class Console {
       warn: this.#counts.warn + number('warn'),
     }
     this.#mutualTls.add(workflow)
+    this.#rows.add(workflow)
+    this.#interrupted ||= wasInterrupted(workflow)
     const finding = findingOfWorkflow(workflow)
     if (finding !== undefined) this.#finding(finding, 2)
     const notice = noticeOf(workflow, { class: this.#class })
