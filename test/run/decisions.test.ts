@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createTwin, faultsOf } from '../../mocks/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
-import type { RunRecord } from '../../src/record/index.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from '../../src/record/index.ts'
+import { judge } from '../../src/report/accepted.ts'
 import { verifyPack, writePack } from '../../src/report/pack.ts'
 import { reportedRun } from '../../src/report/summary.ts'
 import { readDecisions } from '../../src/run/decisions.ts'
@@ -121,6 +122,17 @@ test('no acceptance covers a call without a verdict', async () => {
   await using ran = await runWith(accept(['DISC-09']), { flows: ['metadata'] }, 'status:authorizationJwks=503')
 
   expect(ran.record).toMatchObject({ verdict: 'inconclusive', exitCode: 3 })
+})
+
+test('a workflow with an accepted failure and a step without a verdict fails', async () => {
+  await using ran = await runWith(accept(['DISC-09']), { flows: ['metadata'] }, PRIVATE_KEY_SHOWN)
+  const { workflows, ...head } = ran.record
+  const [workflow] = workflows as [WorkflowRecord]
+  const [first] = workflow.steps as [StepRecord]
+  const undecided: StepRecord = { ...first, stepId: 'last', status: 'errored', checks: [] }
+
+  expect(judge(head, workflows).exitCode).toBe(0)
+  expect(judge(head, [{ ...workflow, steps: [...workflow.steps, undecided] }]).exitCode).toBe(1)
 })
 
 test('a run without a decisions file says nothing of decisions', async () => {
