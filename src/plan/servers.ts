@@ -40,9 +40,26 @@ export class ServerChoice {
             : `a URL; the description says ${listed(documented)}`,
         hint: serverHint(step.source, this.#environment, documented),
       })
-    } else if (typeof own !== 'string' && step.url === undefined)
+    } else if (typeof own !== 'string' && step.url === undefined) {
       this.#checkMeant(step, { server, variable, url: String(source?.url) })
+      this.#checkRepetition(step, { server, variable })
+    }
     return server
+  }
+
+  /** A base URL that was copied with the beginning of the paths, which a description has in the paths themselves. */
+  #checkRepetition({ operation, at }: CallStep, { server, variable }: { server: string; variable: string }): void {
+    const { path, servers } = operation
+    const repeated = repeatedIn(server, path)
+    if (repeated === undefined || servers.some((one) => one.replace(/\/$/, '').endsWith(repeated))) return
+    this.#problems.add(`${variable} ${repeated}`, {
+      code: 'ENV_INVALID',
+      message: `${variable} ends with "${repeated}", with which the path of "${operation.operationId}" begins as well`,
+      at,
+      expected: server.slice(0, server.lastIndexOf(repeated)),
+      found: server,
+      hint: `take "${repeated}" from the end of ${variable}`,
+    })
   }
 
   /** An operation or a path may have servers of its own, while the environment sets one for the whole description. */
@@ -66,6 +83,13 @@ export class ServerChoice {
       hint: `name the description once more, sourceDescriptions: [{ name: other, url: ${url} }], call $sourceDescriptions.other.${operationId}, and ${serverHint('other', this.#environment, servers)}`,
     })
   }
+}
+
+/** The whole segments with which a base URL ends and a path begins. */
+function repeatedIn(server: string, path: string): string | undefined {
+  const segments = new URL(server).pathname.split('/').filter((segment) => segment !== '')
+  const ends = segments.map((_, index) => `/${segments.slice(index).join('/')}`)
+  return ends.find((end) => `${path}/`.startsWith(`${end}/`))
 }
 
 /** The host of a URL that the step gives itself. It must be known before the run, so that ALLOWED_HOSTS can be checked. */

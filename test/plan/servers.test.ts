@@ -55,6 +55,18 @@ test('Server choice: a server that is not set is asked for with what the descrip
   })
 })
 
+test.each([
+  ['https://eu.example/v2/a', 'places.a', '/a', 'https://eu.example/v2'],
+  ['https://eu.example/a/', 'places.a', '/a', 'https://eu.example'],
+])('Server choice: %s repeats the beginning of a path', async (url, operation, repeated, expected) => {
+  expect(await refusal(flowOf(operation), scriptOf(`SERVER_PLACES=${url}`))).toMatchObject({
+    code: 'ENV_INVALID',
+    message: `SERVER_PLACES ends with "${repeated}", with which the path of "a" begins as well`,
+    expected,
+    hint: `take "${repeated}" from the end of SERVER_PLACES`,
+  })
+})
+
 test('for production no server of a description is proposed', async () => {
   const problem = await refusal(flowOf('places.a'), { ...scriptOf(''), environmentClass: 'prod' as const })
 
