@@ -249,7 +249,10 @@ function checkIdentity(step: CallStep, environment: Environment, problems: Probl
       code: 'IDENTITY_MISSING',
       message: `step "${step.stepId}" presents no certificate, but operation "${step.operation.operationId}" demands mutual TLS`,
       at: step.identityAt,
-      hint: 'remove identity: none, or say expect: refused if that is what the step tests',
+      hint:
+        environment.identityFor.get(settingOf(step.source)) === 'none'
+          ? `remove IDENTITY_FOR_${settingOf(step.source).toUpperCase()}=none`
+          : 'remove identity: none, or say expect: refused if that is what the step tests',
     })
   }
 }

@@ -72,6 +72,10 @@ test('a source gets the certificate that IDENTITY_FOR names, and a step that nam
   expect(await refusal({ ...situation, variables: { THREDD_IDENTITY_FOR_CARDS: 'nobody' } })).toContain(
     'IDENTITY_FOR_CARDS names identity "nobody", which is not configured',
   )
+  // What takes the certificate away is named where it is set.
+  expect(await refusal({ ...situation, variables: { THREDD_IDENTITY_FOR_CARDS: 'none' } })).toContain(
+    'remove IDENTITY_FOR_CARDS=none',
+  )
 })
 
 test('whether an input is needed depends on the values of others', async () => {
