@@ -69,6 +69,11 @@ function textOf(file: string): string {
   }
 }
 
+/** Without capitals, hyphens and underscores, in which the spellings of one role differ. */
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '')
+}
+
 /** Warnings for a person who can still stop the run. */
 export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: readonly Role[]): readonly string[] {
   const withoutRoles = requests.filter(({ roles }) => roles === undefined)
@@ -81,7 +86,11 @@ export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: read
       : [
           `ROLES is not set: the scopes of ${enumerated(withoutRoles.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
         ]),
-    ...[...unknown].map((name) => `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`),
+    ...[...unknown].map((name) => {
+      const meant = catalogue.find((role) => plain(role.name) === plain(name))?.name
+      const words = `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`
+      return meant === undefined ? words : `${words}; did you mean "${meant}"?`
+    }),
     ...requests.flatMap(({ workflowId, scopes, roles }) => {
       const own = roles && catalogue.filter(({ name }) => roles.includes(name))
       const beyond = own === undefined ? [] : scopes.filter((scope) => !own.some((role) => role.scopes.includes(scope)))

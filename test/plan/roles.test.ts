@@ -70,6 +70,9 @@ test('without ROLES, and with one that nobody knows, the run says that it cannot
   expect(scopeWarnings([{ ...request, roles: ['programme-manager', 'bulk'] }], documented.roles as never)).toEqual([
     'role "bulk" of ROLES is not in fixtures/roles/roles.json, so nothing is known of its scopes',
   ])
+  expect(scopeWarnings([{ ...request, roles: ['Programme_Manager'] }], documented.roles as never)[0]).toMatch(
+    /so nothing is known of its scopes; did you mean "programme-manager"\?$/,
+  )
   expect(scopeWarnings([{ ...request, scopes: ['nobody.knows'], roles: ['eds'] }], documented.roles as never)).toEqual([
     '"register" asks for scopes that no role of ROLES covers: nobody.knows. Expect the server to refuse the registration or to leave them out',
   ])
