@@ -211,10 +211,10 @@ const AGAIN: ReadonlySet<string> = new Set<ErrorCode>([
   'SERVER_ERROR',
 ])
 
-/** Whether a call that changes a client got no answer, and may have reached the server. */
+/** Whether a call that changes a client got no answer, or one of a server that failed, and may have reached the server. */
 function mayHaveChangedClient({ exchanges, effect }: StepRecord): boolean {
   const last = exchanges.at(-1)
-  return last !== undefined && last.response === undefined && last.sent !== 'no' && isChange(effect?.sent)
+  return last !== undefined && (last.response?.status ?? 500) >= 500 && last.sent !== 'no' && isChange(effect?.sent)
 }
 
 function saidIn({ exchanges }: StepRecord): ServerWords | undefined {

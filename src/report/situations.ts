@@ -123,6 +123,15 @@ export const SITUATIONS: readonly Situation[] = [
     clauses: [PAGE],
   },
   {
+    id: 'keystore-ids',
+    operations: ['applicationJwks'],
+    status: [403, 404],
+    means: 'the keystore has no keys under these ids',
+    next: 'compare ORG_ID and SOFTWARE_ID, capitals too, with Thredd CA > Applications > (application) > Details; where they are right, upload the signing certificate in Thredd CA > App Certificates',
+    turn: 'yours',
+    clauses: [],
+  },
+  {
     id: 'directory-token',
     operations: ['getSoftwareStatementAssertion'],
     status: [401],
@@ -263,8 +272,8 @@ export const SITUATIONS: readonly Situation[] = [
     operations: ['token', 'introspect', 'revoke'],
     status: [401],
     means:
-      'the authorization server does not accept the client assertion: the client is not registered, or SIGNING_KID and SIGNING_KEY_FILE are not those of a key that the keystore lists',
-    next: (command) => `${command('compareKeys')} compares them`,
+      'the authorization server does not accept the client assertion: no client is registered under CLIENT_ID, or SIGNING_KID and SIGNING_KEY_FILE are not those of a key that the keystore lists, or it wants another audience than ASSERTION_AUDIENCE_AUTHORIZATION',
+    next: (command) => `${command('compareKeys')} compares the keys`,
     turn: 'yours',
     clauses: ['RFC6749-5.2', 'RFC7523-3'],
   },

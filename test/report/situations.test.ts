@@ -27,6 +27,7 @@ const PLAYS: Readonly<Record<string, RunOnTwinOptions | ((first: TwinRun) => Run
   'directory-client': { settings: { CLIENT_ID: 'https://rp.directory.sandbox.threddid.com/openid_relying_party/x' } },
   'statement-not-generated': { switches: { requireGenerate: true }, unaided: true },
   'statement-ids': { settings: { ORG_ID: UUID } },
+  'keystore-ids': { flows: ['discover'], settings: { ORG_ID: UUID } },
   'directory-token': { faults: [refusing('getSoftwareStatementAssertion', 401, { message: 'Unauthorized' })] },
   'initial-token': { switches: { initialAccessToken: 'required' } },
   'statement-unapproved': { faults: [hooked('set-application-status', { status: 'Inactive' })] },
@@ -256,3 +257,13 @@ function expiringStatements(): Fault {
     },
   }
 }
+
+test.for(['unavailable:registerClient', 'status:registerClient=500'])(
+  'after %s it is open whether the client was registered',
+  async (text) => {
+    await using ran = await runOnTwin({ faults: [fault(text)] })
+
+    expect(ran.screen).toContain('your turn: thredd vault list says what is open, and the way out')
+    expect(ran.screen).not.toContain('run again')
+  },
+)
