@@ -34,3 +34,23 @@ test('what differs is shown without its secrets', () => {
   expect(differences?.map(({ member }) => member)).toEqual(['client_secret'])
   expect(JSON.stringify(differences)).not.toMatch(/secret-of-the-client/)
 })
+
+test('a member that a check has found is not said again as registered otherwise', async () => {
+  await using ran = await runOnTwin({ faults: [changeField('registerClient', '/application_type', 'web')] })
+
+  expect(ran.screen).toContain('failed application_type: expected service, got web')
+  expect(ran.screen).not.toContain('registered otherwise application_type')
+})
+
+test('a member that the answer leaves out was not registered otherwise: it is not said', async () => {
+  await using ran = await runOnTwin({ faults: [changeField('registerClient', '/application_type', undefined)] })
+
+  expect(ran.screen).toContain('warning application_type: expected service, got no such member')
+  expect(ran.screen).toContain('means: the answer does not say what was registered')
+})
+
+test('a refusal that no page describes is told apart from a condition that does not hold', async () => {
+  await using ran = await runOnTwin({ faults: [changeStatus('cardsSmoke', 418)] })
+
+  expect(ran.screen).toContain('means: no page describes this answer')
+})
