@@ -52,9 +52,9 @@ export async function authenticate(
   const subject = call.breaks('assertion-subject-is-checked') ? claims.iss : claims.sub
   if (typeof subject !== 'string') wrong('sub is missing', HINTS.sub)
   const application = call.state.applicationOfClient(subject) ?? wrong('the subject is not a known client')
-  const keys = application.certificates.filter(
-    (entry) => entry.use === 'sig' && entry.active && (kid === undefined || entry.kid === kid),
-  )
+  const listed = application.certificates.filter((entry) => entry.use === 'sig' && entry.active)
+  const counted = call.breaks('every-listed-key-counts') ? listed.slice(0, 1) : listed
+  const keys = counted.filter((entry) => kid === undefined || entry.kid === kid)
   if (!call.breaks('assertion-signature-is-checked')) {
     if (keys.length === 0) unknownKey(kid, call, rules)
     if (!(await isSignedByOne(assertion, keys, header, { call, rules }))) {

@@ -9,8 +9,8 @@ export interface PresentedCertificate {
   readonly certificate: X509Certificate | undefined
   /** why the TLS layer does not trust the certificate, or that there is none; absent where no TLS was involved */
   readonly distrust?: string | undefined
-  /** what the TLS layer says of the caller, which is also true of a resumed session without a certificate */
-  readonly authorized?: boolean | undefined
+  /** the TLS session is an earlier one: some servers take that for a proof by itself */
+  readonly isResumed?: boolean | undefined
 }
 
 /** What is looked at; a fault leaves one out. */

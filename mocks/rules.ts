@@ -73,6 +73,10 @@ export const RULES = {
   },
   'assertion-issuer-is-checked': { keeps: 'an assertion whose iss is not the client is refused', operations: TOKEN },
   'assertion-subject-is-checked': { keeps: 'an assertion whose sub is not the client is refused', operations: TOKEN },
+  'every-listed-key-counts': {
+    keeps: 'an assertion by any listed key of the client is accepted, a renewed one among them',
+    operations: TOKEN,
+  },
   'assertion-signature-is-checked': {
     keeps: 'an assertion that no listed key of the client has signed is refused',
     operations: TOKEN,

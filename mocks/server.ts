@@ -207,7 +207,7 @@ class Received implements ReceivedRequest {
   readonly address: string
   readonly certificate: X509Certificate | undefined
   readonly distrust: string | undefined
-  readonly authorized: boolean
+  readonly isResumed: boolean
   readonly #rawHeaders: readonly string[]
   readonly #body: Uint8Array<ArrayBuffer>
   #request: Request | undefined
@@ -217,7 +217,7 @@ class Received implements ReceivedRequest {
     this.address = address
     this.certificate = peer.certificate
     this.distrust = peer.distrust
-    this.authorized = peer.authorized
+    this.isResumed = peer.isResumed
     this.#rawHeaders = rawHeaders
     this.#body = body
   }

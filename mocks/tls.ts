@@ -136,7 +136,7 @@ export interface Peer {
   readonly certificate: X509Certificate | undefined
   /** why TLS does not trust it; undefined where it does */
   readonly distrust: string | undefined
-  readonly authorized: boolean
+  readonly isResumed: boolean
 }
 
 /** Read once for each connection: node makes a new certificate object each time, whose signature would be verified again. */
@@ -148,7 +148,7 @@ export function peerOf(socket: TLSSocket): Peer {
   const isTrusted = socket.authorized && certificate !== undefined
   const peer = {
     certificate,
-    authorized: socket.authorized,
+    isResumed: !socket.destroyed && socket.isSessionReused(),
     distrust: isTrusted ? undefined : String(socket.authorizationError ?? 'no certificate was presented'),
   }
   peers.set(socket, peer)

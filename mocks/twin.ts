@@ -327,7 +327,7 @@ class OfflineTwin implements Twin {
 function isExcused(call: ActiveCall): boolean {
   if (call.breaks('certificate-is-needed')) return true
   if (call.request.headers.has('client-cert') && call.breaks('certificate-header-is-ignored')) return true
-  return call.received.authorized === true && call.breaks('resumed-session-is-checked')
+  return call.received.isResumed === true && call.breaks('resumed-session-is-checked')
 }
 
 /** The header in which each server names the request, in every answer; the others name none. */

@@ -146,7 +146,7 @@ export class ProofCollector {
   readonly #otherSteps = new Map<string, StepTally>()
   readonly #workflows = new Set<string>()
 
-  addWorkflow({ workflowId, clauses }: WorkflowRecord): void {
+  addWorkflow({ workflowId, clauses }: Pick<WorkflowRecord, 'workflowId' | 'clauses'>): void {
     this.#workflows.add(workflowId)
     this.#addOtherClauses(clauses)
   }

@@ -225,9 +225,11 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
   const [flow, register] = await Promise.all([read(name), read('register')])
   const identities = new Map(
     await Promise.all(
-      (['transport', 'renewed'] as const).map(async (one) => {
-        const { certificateFile, keyFile } = pki.identities[one]
-        return [one, (await loadIdentity({ name: one, certificateFile, keyFile }, new Date())).identity] as const
+      (['transport', 'renewed', 'other', 'expired', 'clone'] as const).map(async (one) => {
+        const { certificateFile, keyFile, certificate } = pki.identities[one]
+        // As of a day on which it was good: that of an expired one is presented on purpose.
+        const at = new Date(Math.min(Date.now(), new X509Certificate(certificate).validToDate.getTime() - 1000))
+        return [one, (await loadIdentity({ name: one, certificateFile, keyFile }, at)).identity] as const
       }),
     ),
   )
