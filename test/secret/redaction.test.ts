@@ -71,8 +71,13 @@ const SLOTS: readonly (readonly [where: string, value: unknown])[] = [
   ].map((name) => [`member ${name}`, { [name]: SHORT }] as const),
   ['member with a blank', { 'access_token ': SHORT }],
   ['member with an invisible character', { 'access_token\u200b': SHORT }],
+  ['member with an invisible character within', { 'access_to\u200bken': SHORT }],
   ['member with a letter of another alphabet', { 'access_t\u043eken': SHORT }],
   ['name and value', { name: 'client_secret', value: SHORT }],
+  ['name and value in JSON that is cut', `[{"name":"client_secret","value":"${SHORT}","n":[`],
+  ['value and name in JSON that is cut', `[{"value":"${SHORT}","name":"client_secret"},[`],
+  ['a part of a form', `content-disposition: form-data; name="client_secret"\r\n\r\n${SHORT}\r\n--x`],
+  ['a list of properties', `<key>client_secret</key>\n<string>${SHORT}</string>`],
   ['private members of a JWK', { kty: 'oct', k: SHORT }],
   ['private members of a JWK in JSON that is cut', `{"jwk":{"kty":"oct","k":"${SHORT}"},"n":[`],
   ['JSON in a text', { note: JSON.stringify({ a: { password: SHORT } }) }],
@@ -370,6 +375,23 @@ test.each(Object.keys(FURTHER).flatMap((spelling) => SECRETS.slice(1, 4).map((se
     expect(redactor.value(shown)).toEqual(shown)
   },
 )
+
+/** Between its signs no piece is long enough to be known by itself. */
+const SIGNS = 'kZ9+x/Qw7=Lm&2pY+v4R/tB8=nC&q3D'
+
+test.each<[how: string, escaped: (code: string) => string]>([
+  ['%2b, escaped twelve times', (code) => `%${'25'.repeat(12)}${code}`],
+  ['%u002b', (code) => `%u00${code}`],
+  ['\\x2b', (code) => `\\x${code}`],
+  ['\\u{2b}', (code) => `\\u{${code}}`],
+  ['octal', (code) => `\\${Number.parseInt(code, 16).toString(8).padStart(3, '0')}`],
+])('a secret of which only the signs are escaped is hidden whole: %s', (_, escaped) => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: SIGNS })
+  const text = SIGNS.replace(/[^A-Za-z0-9]/g, (sign) => escaped(sign.charCodeAt(0).toString(16)))
+
+  expect(redactor.text(`got ${text} here`)).toMatch(/^got \[client_secret#\w{8}\] here$/)
+})
 
 test('a dump in groups of four digits is hidden with its lines', () => {
   const redactor = new Redactor(KEY)
