@@ -160,7 +160,7 @@ async function once(
   try {
     const request = await resolve({
       selection: { flows: ['lifecycle'], step: undefined, tags: undefined, folders: [ROOT] },
-      environment: { env: 'mock', folder, fallback: ROOT, variables: variables(pki, { TIMEOUT_MS: '5000' }) },
+      environment: { env: 'mock', folder, fallback: ROOT, variables: variables(pki, { TIMEOUT_MS: '30000' }) },
       inputs: new Map(),
     })
     const { head, file } = await run(request, {
