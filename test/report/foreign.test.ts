@@ -8,7 +8,7 @@ import { parse } from 'dotenv'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { performVerify } from '../../src/front/cli/verify.ts'
 import { coloured, dotenv, json, line, lines, oneLine } from '../../src/record/foreign.ts'
-import { writePack } from '../../src/report/pack.ts'
+import { verifyPack, writePack } from '../../src/report/pack.ts'
 import { commandsIn, HOSTILE } from '../support/hostile.ts'
 import { asked, everyOutcome, hostileRecord } from '../support/reports.ts'
 
@@ -103,3 +103,25 @@ test('a pack whose manifest says more than the record is no evidence, whoever si
   const manifest = JSON.parse(await readFile(join(pack, 'manifest.json'), 'utf8')) as { verdict: string }
   expect(manifest.verdict).not.toBe('conformant')
 })
+
+test.each<[what: string, change: (manifest: Manifest) => void]>([
+  ['run', (manifest) => Object.assign(manifest, { runId: 'another' })],
+  ['number of steps', ({ counts }) => Object.assign(counts.steps, { passed: 1000 })],
+  ['number of checks', ({ counts }) => Object.assign(counts.checks, { fail: 0 })],
+  ['verdict', (manifest) => Object.assign(manifest, { verdict: 'conformant' })],
+])('a manifest that was changed is held against the record: %s', async (what, change) => {
+  const pack = join(root, what)
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await writePack(everyOutcome(), { pack, key: { alg: 'ES256', privateKey }, now: new Date(0) })
+  const manifest = JSON.parse(await readFile(join(pack, 'manifest.json'), 'utf8')) as Manifest
+  change(manifest)
+  await writeFile(join(pack, 'manifest.json'), JSON.stringify(manifest))
+
+  const { problems } = await verifyPack(pack)
+
+  expect(problems).toContainEqual(expect.stringContaining(`the ${what} is said to be `))
+})
+
+interface Manifest {
+  readonly counts: { readonly steps: object; readonly checks: object }
+}
