@@ -235,3 +235,42 @@ test('a SHA-256 in base64url has the published value', () => {
   expect(sha256base64url('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0')
   expect(sha256base64url(new Uint8Array([0x61, 0x62, 0x63]))).toBe(sha256base64url('abc'))
 })
+
+test('a JWT brings along the key that signed it, whoever signed it before', async () => {
+  const signingKey = await load(pkcs8(rsa))
+  const minted = (await mintClientAssertion(signingKey, CLAIMS, MINTED, { ...UNCHANGED, key: 'embedded' })).reveal()
+  const signed = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal()
+  const altered = (await alterJwt(signed, { ...UNCHANGED, key: 'embedded' })).reveal()
+
+  for (const jwt of [minted, altered]) {
+    const { jwk } = decode(jwt)?.header ?? {}
+    const key = createPublicKey({ key: jwk as never, format: 'jwk' })
+    const { payload } = await jwtVerify(jwt, key, { currentDate: NOW })
+    expect(payload.sub).toBe(CLIENT_ID)
+    expect(Object.keys(jwk as object)).not.toContain('d')
+    await expect(jwtVerify(jwt, createPublicKey(rsa), { currentDate: NOW })).rejects.toThrow('verification failed')
+  }
+})
+
+test('of a JWT that others signed the public key is taken from their key set, by its kid', async () => {
+  const signingKey = await load(pkcs8(rsa))
+  const signed = (await mintClientAssertion(signingKey, CLAIMS, MINTED)).reveal()
+  const own = { ...createPublicKey(rsa).export({ format: 'jwk' }), kid: 'kid-1' }
+  const foreign = { ...createPublicKey(p256).export({ format: 'jwk' }), kid: 'kid-2' }
+
+  const altered = await alterJwt(signed, { ...UNCHANGED, key: 'public', jwks: { keys: [foreign, own] } })
+  const secret = Buffer.from(createPublicKey(rsa).export({ type: 'spki', format: 'pem' }))
+  expect((await jwtVerify(altered.reveal(), secret, { currentDate: NOW })).protectedHeader.alg).toBe('HS256')
+  const without = { ...UNCHANGED, key: 'public', jwks: { keys: [foreign, { ...foreign, kid: 'kid-3' }] } } as const
+  expect(await problemOf(alterJwt(signed, without))).toEqual({
+    code: 'VALUE_UNDEFINED',
+    message: 'the key set has no public key with the kid "kid-1" of the JWT',
+  })
+})
+
+test('a claim that is a time is set in seconds from now', async () => {
+  const secondsAhead = new Map([['iat', 8]])
+  const minted = await mintClientAssertion(await load(pkcs8(rsa)), CLAIMS, MINTED, { ...UNCHANGED, secondsAhead })
+
+  expect(decode(minted.reveal())?.payload.iat).toBe(Math.floor(NOW.getTime() / 1000) + 8)
+})

@@ -23,6 +23,13 @@ function sent(method: string, path: string, more: Partial<Leaving> = {}, mark?: 
   return sentEffect({ method, url, headers: [], ...more }, { mark, method }, known)
 }
 
+test('what a description says of an operation does not hold for another method', () => {
+  const request = { method: 'PATCH', url: `${HOST}/oauth2/register/X`, headers: [] }
+
+  expect(sentEffect(request, { mark: 'read', method: 'GET' }, false)).toBe('update')
+  expect(sentEffect({ ...request, method: 'GET' }, { mark: 'safe', method: 'POST' }, false)).toBe('read')
+})
+
 test.each([
   ['POST', '/oauth2/register', 'register'],
   ['PUT', '/oauth2/register/X', 'update'],
