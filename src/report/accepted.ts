@@ -18,7 +18,7 @@ import { standingOf } from './standing.ts'
 type Decided = Pick<RecordHead, 'startedAt' | 'decisions'>
 
 /** What may be accepted. */
-const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested', 'gap'] satisfies JudgedRequirement['standing'][])
+const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested'] satisfies JudgedRequirement['standing'][])
 
 /** The rows as they stand with the decisions in the record: those of an acceptance that still counted when the run began. */
 export function withAccepted(

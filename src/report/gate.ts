@@ -14,7 +14,6 @@ const COLUMN_OF: Readonly<Record<RequirementStanding, Column>> = {
   inconclusive: 'no verdict',
   accepted: 'accepted',
   'not tested': 'not tested',
-  gap: 'not tested',
   review: 'by Thredd',
 }
 

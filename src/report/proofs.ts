@@ -24,7 +24,6 @@ export const REQUIREMENT_STANDINGS = [
   'pass',
   'accepted',
   'not tested',
-  'gap',
   'review',
   'by design',
 ] as const
@@ -201,7 +200,7 @@ export class ProofCollector {
     if (by === 'person') return { standing: 'review', because: because ?? 'a person has to look' }
     if (by === 'thredd') return { standing: 'review', because: because ?? 'only Thredd can tell' }
     if (by === 'tool') return { standing: 'by design', because: 'held by the tests of this tool, not by a run' }
-    if (proof === undefined) return { standing: 'gap', because: 'nobody has written a check' }
+    if (proof === undefined) return { standing: 'not tested', because: 'nobody has written a check' }
     const decision = decide(proof, (one) => this.#shownOf(one))
     const checks = proofsIn(proof).length
     return { ...decision, because: decision.because === '' ? count(checks, 'check') : decision.because }

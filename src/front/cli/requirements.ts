@@ -11,7 +11,6 @@ const OPEN: readonly (readonly [standing: RequirementStanding, word: string, sty
   ['warn', 'warning', 'yellow'],
   ['accepted', 'accepted', 'yellow'],
   ['not tested', 'not tested', 'yellow'],
-  ['gap', 'no check', 'dim'],
   ['review', 'not by a run', 'dim'],
   ['by design', 'not by a run', 'dim'],
 ]
@@ -31,7 +30,7 @@ export function printRequirements(rows: readonly JudgedRequirement[], out: Print
   for (const [standing, word, style] of shown)
     for (const { requirement, because, ...row } of rows) {
       if (row.standing !== standing) continue
-      const why = standing === 'pass' || standing === 'gap' || because === '' ? '' : ` (${because})`
+      const why = standing === 'pass' || because === '' ? '' : ` (${because})`
       out.line(
         `  ${out.paint(style, word.padEnd(12))}  ${requirement.id.padEnd(width)}  ${out.plain(`${requirement.text}${why}`)}`,
       )

@@ -17,7 +17,6 @@ const VERDICTS: Readonly<
   skip: ['skipped', '–', 'skipped', 'skip'],
   accepted: ['accepted', '◇', 'accepted', 'skip'],
   'not tested': ['not-tested', '○', 'not tested', 'other'],
-  gap: ['not-tested', '○', 'no check yet', 'other'],
   review: ['by-thredd', '◐', 'by Thredd', 'review'],
   'by design': ['proven', '◆', 'tool’s tests', 'pass'],
 }

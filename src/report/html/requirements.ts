@@ -10,7 +10,7 @@ import { badge, COLUMN_LOOKS, chip, clauseLink, clauses, markOf, slug, stepLink 
 
 export function requirements(summary: Summary): Markup {
   const { requirements, otherClauses, catalogueChanged, gate, steps } = summary
-  return markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested” has no check, or one that this run did not reach.</p></div>
+  return markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested”: this run did not reach the check.</p></div>
 ${catalogueChanged && markup`<p>${mark('remark')} The catalogue has changed since the run; this page judges by the present one.</p>`}
 ${filter(summary)}
 ${AREAS.map((area) =>
@@ -78,7 +78,7 @@ function rowOf(one: JudgedRequirement): Markup {
   return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td><td class="why">${standing === 'accepted' && markup`${because}${steps.count > 0 && '; '}`}${steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because}</td></tr>`
 }
 
-/** A mandatory gap is no grey matter. */
+/** A mandatory row that was not tested is never grey. */
 function verdictOf(column: Column, standing: JudgedRequirement['standing']): Markup {
   const { mark: name, tone, word } = COLUMN_LOOKS[column]
   if (standing === 'warn' || standing === 'by design') return badge(standing)
