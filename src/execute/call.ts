@@ -372,7 +372,7 @@ export class Call {
     const { redactor } = this.#ports
     const { text, isWhole } = readable(body, { coding: codingOf(answer.headers) })
     redactor.learn(answer.body, [...answer.headers, ...(beside ?? [])], text)
-    if (!isWhole) redactor.missed()
+    if (!isWhole) redactor.hideRandomTexts()
     if (typeof answer.body === 'string' && /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(answer.body))
       redactor.add({ value: answer.body, name: 'jwt' })
   }
@@ -382,7 +382,7 @@ export class Call {
     const { redactor } = this.#ports
     const { text, isWhole } = readable(bytes.subarray(bodyAt), { coding, isChunked })
     redactor.learn(Buffer.from(bytes).toString(), [], text)
-    if (!isWhole) redactor.missed()
+    if (!isWhole) redactor.hideRandomTexts()
   }
 
   /** A call without an answer gives no verdict, unless the step expects its certificate to be refused. */

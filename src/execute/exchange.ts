@@ -14,7 +14,7 @@ export function exchangeOf(
   redactor: Redactor,
 ): Exchange {
   // Hashes of certificates are no secret, whatever a server calls by their name.
-  if (delivery.tls !== undefined) redactor.own(delivery.tls)
+  if (delivery.tls !== undefined) redactor.exempt(delivery.tls)
   return {
     request: {
       method: outgoing.method,
@@ -77,10 +77,10 @@ function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): E
   // A body that came compressed is longer than its bytes.
   const most = LIMITS.shownBody.value
   if (bytes.length > most || isLargerThan(parsed, most)) return { bytes: bytes.length, truncated: true }
-  const before = redactor.hidden
+  const before = redactor.replacements
   const redacted = redactor.value(withTexts(parsed))
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.
-  const isHashed = redactor.hidden === before
+  const isHashed = redactor.replacements === before
   const text = typeof redacted === 'string' ? redacted : writeJson(withBigInts(parsed, redacted), 2)
   const truncated = text.length > LIMITS.recordedBody.value
   return {

@@ -101,7 +101,7 @@ async function clean(
   const structure = structureOf(name)
   let held = ''
   for (const block of blocksOf(pieces)) {
-    const { text, found } = redactor.finished(held + block, structure)
+    const { text, found } = redactor.cleanFile(held + block, structure)
     for (const secret of found) hidden.add(secret)
     const end = text.length <= OVERLAP ? 0 : text.lastIndexOf('\n', text.length - OVERLAP) + 1
     held = text.slice(end)

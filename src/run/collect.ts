@@ -65,7 +65,7 @@ export async function headOf(
     verdict: about.judged.verdict,
     exitCode: about.judged.exitCode,
   } satisfies Omit<RecordHead, 'redaction'>)
-  const { size: secretsKnown, replaced, cardNumbers } = redactor
+  const { secretsKnown, replaced, cardNumbers } = redactor
   return {
     ...redacted,
     warnings: [...redacted.warnings, ...cardNumberWarnings(cardNumbers)],

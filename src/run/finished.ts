@@ -35,23 +35,23 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
     // What a step showed to be a secret may stand in an exchange before it.
     const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
     this.#lines.add(this.#lineOf(this.#holdsSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
-    this.#searchedFor.push(redactor.size)
+    this.#searchedFor.push(redactor.secretsKnown)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
   redactAgain(): void {
     const { redactor, file, write } = this.#options
-    if (this.#searchedFor.every((known) => known === redactor.size)) return
+    if (this.#searchedFor.every((known) => known === redactor.secretsKnown)) return
     const redacted = new Lines(file && `${file}.redacted`, write)
     let index = 0
     for (const line of this.#lines) {
-      const isKnown = this.#searchedFor[index++] === redactor.size || !this.#holdsSecret(line)
+      const isKnown = this.#searchedFor[index++] === redactor.secretsKnown || !this.#holdsSecret(line)
       redacted.add(isKnown ? line : this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)))
     }
     this.#lines[Symbol.dispose]()
     if (file !== undefined) redacted.moveTo(file)
     this.#lines = redacted
-    this.#searchedFor = this.#searchedFor.map(() => redactor.size)
+    this.#searchedFor = this.#searchedFor.map(() => redactor.secretsKnown)
   }
 
   *[Symbol.iterator](): Generator<WorkflowRecord> {

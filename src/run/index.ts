@@ -44,7 +44,7 @@ export async function run(
   const warn = (text: string) => late.push(text)
   const artifacts = await openArtifacts(prepared, caller, { startedAt, runId, warn })
   const { redactor, environment, survey } = prepared
-  redactor.own(ownNames(runId, prepared))
+  redactor.exempt(ownNames(runId, prepared))
   const counterparty = kindOf(prepared.counterparty)
   caller.onEvent?.({
     type: 'prepared',

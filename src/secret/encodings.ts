@@ -1,52 +1,48 @@
 /**
- * Finds what may be encoded in a text, and decodes it: base64 and base64url wherever they begin and over several lines, hex
- * with and without separators, and gzip within either. Says of each byte where it stood.
+ * Decodes the parts of a text that may be encoded: base64 and base64url from any character on and over several lines, base32,
+ * hex with and without separators, lists of characters, and gzip or zlib within these. Maps each decoded byte to its place in
+ * the source.
  */
 import { gunzipSync, inflateSync } from 'node:zlib'
-import { hexAt, isDigit, latin1, type ToSource } from './escapes.ts'
+import { hexAt, latin1, type ToSource } from './escapes.ts'
 import { takeMemory } from './memory.ts'
+import { eachText, type OnDecoded } from './readable.ts'
+import { TokenList } from './token-list.ts'
 
-/** Is told what was decoded, and where each byte of it stood. */
-export type Tell = (bytes: Uint8Array, toSource: ToSource) => void
-
-/** Of base64: no searched value has fewer. */
+/** Characters of base64; fewer are too short for a value that is searched for. */
 const SHORTEST_RUN = 11
-/** Of hexadecimal: pairs of digits. */
+/** Pairs of hexadecimal digits. */
 const SHORTEST_HEX = 8
-/** Bytes in a row that may be a text; in what is decoded from the wrong place such a row is rare. */
-const SHORTEST_TEXT = 8
-/** Of what is packed in one text. */
+/** Archives (gzip or zlib) that are unpacked in one text. */
 const MOST_ARCHIVES = 8
+/** Bytes, unpacked. */
 const LARGEST_ARCHIVE = 1024 * 1024
 
-/** The six bits of a character of either alphabet; 255 for any other. */
+/** The six bits of a character of base64 or base64url; 255 for any other byte. */
 const SIX_BITS = new Uint8Array(256).fill(255)
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 for (const [value, character] of [...ALPHABET].entries()) SIX_BITS[character.charCodeAt(0)] = value
 for (const [character, value] of Object.entries({ '+': 62, '-': 62, '/': 63, _: 63 }))
   SIX_BITS[character.charCodeAt(0)] = value
 
-/** How many bytes a character has that begins with this one; 0 where it begins none. NUL stands between those of UTF-16. */
-const LENGTHS = new Uint8Array(256).fill(1, 0x20, 0x7f).fill(2, 0xc2, 0xe0).fill(3, 0xe0, 0xf0)
-for (const byte of [0, 9, 10, 13]) LENGTHS[byte] = 1
-
 const IS_HEX = new Uint8Array(256)
 for (const character of '0123456789abcdefABCDEF') IS_HEX[character.charCodeAt(0)] = 1
 
-/** One look at a text. */
-export interface Work {
-  /** what was found so far */
+/** The state of decoding one text. */
+export interface Decoding {
+  /** the secrets found so far */
   readonly found: readonly unknown[]
-  /** whether a run of characters was decoded before, and nothing found in it */
-  readonly isSearched: (run: string) => boolean
-  readonly searched: (run: string) => void
+  /** whether this run of characters has been decoded before and holds no secret */
+  readonly isKnownEmpty: (run: string) => boolean
+  readonly rememberEmpty: (run: string) => void
   archives: number
-  /** there was more than it is sensible to unpack */
+  /** whether a part of the text was not decoded because of a limit */
   isPartial: boolean
 }
 
-export function decode(source: Uint8Array, work: Work, tell: Tell): void {
-  const list = new TokenList(source, tell)
+/** Calls `onDecoded` with the bytes of each part of `source` that may be encoded. */
+export function decode(source: Uint8Array, decoding: Decoding, onDecoded: OnDecoded): void {
+  const list = new TokenList(source, onDecoded)
   let hexEnd = 0
   for (let start = 0; start < source.length; ) {
     if (SIX_BITS[source[start] as number] === 255) {
@@ -55,15 +51,15 @@ export function decode(source: Uint8Array, work: Work, tell: Tell): void {
     }
     let end = start
     let breaks: number[] | undefined
-    let hexFrom = start
+    let hexStart = start
     for (;;) {
       const byte = end < source.length ? (source[end] as number) : 0
       if (SIX_BITS[byte] !== 255) {
         end += 1
         if (IS_HEX[byte] === 1) continue
-        if (end - 1 - hexFrom >= 2 * SHORTEST_HEX)
-          decodeHex(runOf(source, [hexFrom, end - 1], undefined, true), work, tell)
-        hexFrom = end
+        if (end - 1 - hexStart >= 2 * SHORTEST_HEX)
+          decodeHex(runOf(source, [hexStart, end - 1], undefined, true), decoding, onDecoded)
+        hexStart = end
         continue
       }
       const next = lineAfter(source, end)
@@ -72,166 +68,91 @@ export function decode(source: Uint8Array, work: Work, tell: Tell): void {
       breaks.push(end, next)
       end = next
     }
-    const isHex = hexFrom === start
-    if (!isHex && breaks === undefined && end - hexFrom >= 2 * SHORTEST_HEX)
-      decodeHex(runOf(source, [hexFrom, end], undefined, true), work, tell)
-    // Between the pairs of hexadecimal there may be a hyphen, which is a character of base64 too.
+    const isHex = hexStart === start
+    if (!isHex && breaks === undefined && end - hexStart >= 2 * SHORTEST_HEX)
+      decodeHex(runOf(source, [hexStart, end], undefined, true), decoding, onDecoded)
+    // A hyphen between pairs of hex digits is a base64 character too, and does not end the run.
     if (start >= hexEnd && end - start >= 2 && (end - start === 2 || source[start + 2] === 0x2d))
-      hexEnd = separatedHex(source, start, tell)
-    // Lines of a list may end in a token each.
+      hexEnd = separatedHex(source, start, onDecoded)
+    // A list of tokens may have a line break between two tokens.
     const ends = [...(breaks ?? []), end]
     for (let from = start, line = 0; line < ends.length; line += 2) {
       list.add(from, ends[line] as number)
       from = ends[line + 1] ?? end
     }
-    if (end - start >= SHORTEST_RUN) decodeOnce(runOf(source, [start, end], breaks, isHex), work, tell)
+    if (end - start >= SHORTEST_RUN) decodeOnce(runOf(source, [start, end], breaks, isHex), decoding, onDecoded)
     start = end + 1
   }
   list.end()
 }
 
-/** Of characters between two tokens of a list, and of a token. */
-const [WIDEST_SEPARATOR, LONGEST_TOKEN] = [12, 8]
-const SHORTEST_LIST = 8
+/** Blanks before a continuation line. */
+const LONGEST_INDENT = 8
 
-/** A text in many short tokens of one kind: numbers of its characters, single characters, groups of base64. */
-class TokenList {
-  readonly #source: Uint8Array
-  readonly #tell: Tell
-  /** where each begins and ends */
-  #places: number[] = []
-  #kind: Kind | undefined
-
-  constructor(source: Uint8Array, tell: Tell) {
-    this.#source = source
-    this.#tell = tell
-  }
-
-  add(start: number, end: number): void {
-    if (this.#kind !== undefined && isAddress(this.#source, start, end)) return
-    const kind = end - start > LONGEST_TOKEN ? undefined : kindOf(this.#source, start, end)
-    if (kind !== this.#kind || start - (this.#places.at(-1) ?? start) > WIDEST_SEPARATOR) this.end()
-    if (kind === undefined) return
-    this.#kind = kind
-    this.#places.push(start, end)
-  }
-
-  end(): void {
-    if (this.#places.length >= 2 * SHORTEST_LIST && this.#kind !== undefined) this.#read(this.#kind)
-    if (this.#places.length > 0) this.#places = []
-    this.#kind = undefined
-  }
-
-  #read(kind: Kind): void {
-    const places = this.#places
-    const texts: string[] = []
-    for (let at = 0; at < places.length; at += 2) texts.push(latin1(this.#source, places[at], places[at + 1]))
-    const toSource: ToSource = (from, to) => [places[2 * from] as number, places[2 * to - 1] as number]
-    for (const base of BASES[kind]) {
-      const codes = texts.map((text) => Number.parseInt(text.replace(/^(?:0x|U\+)/i, ''), base) & 0xff)
-      const bytes = takeMemory(codes.length)
-      bytes.set(codes)
-      tellTexts(bytes, toSource, this.#tell)
-    }
-    const group = texts[0]?.length ?? 1
-    if (BASES[kind].length === 0)
-      this.#tell(Buffer.from(texts.join(''), 'latin1'), (from, to) =>
-        toSource(Math.floor(from / group), Math.ceil(to / group)),
-      )
-  }
-}
-
-/** Of a line of a dump: `00000010: 3452 7442`. */
-function isAddress(source: Uint8Array, start: number, end: number): boolean {
-  return end - start === 8 && hexAt(source, start, 8) >= 0 && source[end] === 0x3a
-}
-
-type Kind = 'single' | 'group' | 'decimal' | 'hexadecimal' | 'unicode'
-
-/** To which bases the numbers of a kind may be written; none where the tokens are characters themselves. */
-const BASES: Readonly<Record<Kind, readonly number[]>> = {
-  single: [],
-  group: [],
-  decimal: [10, 8],
-  hexadecimal: [16],
-  unicode: [16],
-}
-
-/** Of the characters between `start` and `end`, all of base64. */
-function kindOf(source: Uint8Array, start: number, end: number): Kind | undefined {
-  const length = end - start
-  const [first = 0, second = 0] = [source[start], source[start + 1]]
-  if (length === 1) return 'single'
-  const digits = first === 0x2d ? start + 1 : start
-  let at = digits
-  while (at < end && isDigit(source[at])) at += 1
-  if (at === end && end - digits <= 3) return 'decimal'
-  if (length === 4) return first === 0x30 && (second | 0x20) === 0x78 ? 'hexadecimal' : 'group'
-  return length === 6 && first === 0x55 && second === 0x2b ? 'unicode' : undefined
-}
-
-/** Blanks with which a line begins that goes on with the one before. */
-const WIDEST_INDENT = 8
-
-/** Where the next line begins, if characters of base64 stand on both sides of the break; else 0. */
+/** If a line break at `end` is followed by a base64 character: the place of that character; else 0. */
 function lineAfter(source: Uint8Array, end: number): number {
   let next = source[end] === 10 ? end + 1 : source[end] === 13 && source[end + 1] === 10 ? end + 2 : 0
-  for (let blanks = 0; next > 0 && blanks < WIDEST_INDENT && (source[next] === 32 || source[next] === 9); blanks += 1)
+  for (let blanks = 0; next > 0 && blanks < LONGEST_INDENT && (source[next] === 32 || source[next] === 9); blanks += 1)
     next += 1
   return next === 0 || next >= source.length || SIX_BITS[source[next] as number] === 255 ? 0 : next
 }
 
-/** The claims of a JWT stand in every file of a run, and are decoded for one of them. */
+/**
+ * Characters. Long runs without a secret, such as claims of a JWT, occur in every file of a run and are decoded only once.
+ */
 const LONG_RUN = 128
 
-function decodeOnce(run: Run, work: Work, tell: Tell): void {
+function decodeOnce(run: Run, decoding: Decoding, onDecoded: OnDecoded): void {
   if (run.characters.length < LONG_RUN) {
-    decodeRun(run, work, tell)
+    decodeRun(run, decoding, onDecoded)
     return
   }
   const text = latin1(run.characters)
-  if (work.isSearched(text)) return
-  const before = work.found.length
-  decodeRun(run, work, tell)
-  if (work.found.length === before && !work.isPartial) work.searched(text)
+  if (decoding.isKnownEmpty(text)) return
+  const before = decoding.found.length
+  decodeRun(run, decoding, onDecoded)
+  if (decoding.found.length === before && !decoding.isPartial) decoding.rememberEmpty(text)
 }
 
-/** What a character may be of the four that three characters of ASCII become: bits for the first, second and third. */
+/**
+ * Bit masks: whether a base64 character may be the first (1), second (2) or third (4) of the four that encode ASCII text.
+ */
 const MAY_BE = new Uint8Array(256)
 for (const [byte, value] of SIX_BITS.entries())
   if (value !== 255) MAY_BE[byte] = (value < 32 ? 1 : 0) | ((value & 8) === 0 ? 2 : 0) | ((value & 2) === 0 ? 4 : 0)
 
-/** Groups that can be no text and are passed over, since a letter with an accent may be in them. */
-const WIDEST_GAP = 3
-/** Wherever six bytes in a row may be a text, what stands around them is decoded. */
-function decodeRun(run: Run, work: Work, tell: Tell): void {
+/**
+ * Groups that are not ASCII are decoded too if so few of them stand between groups that may be: they may hold accented
+ * letters.
+ */
+const LONGEST_GAP = 3
+
+/** Decodes the surroundings of each two groups of base64 in a row that may encode ASCII text. */
+function decodeRun(run: Run, decoding: Decoding, onDecoded: OnDecoded): void {
   const { characters } = run
-  if (isBase32(characters)) for (let phase = 0; phase < 8; phase += 1) tellTexts(...fromBase32(run, phase), tell)
-  if (isZlib(characters) && mayUnpack(work)) unpack(...fromBase64(run, 0, characters.length), work, tell)
+  if (isBase32(characters)) for (let phase = 0; phase < 8; phase += 1) eachText(...fromBase32(run, phase), onDecoded)
+  if (isZlib(characters) && mayUnpack(decoding)) unpack(...fromBase64(run, 0, characters.length), decoding, onDecoded)
   if (!mayHoldText(characters)) {
-    if (run.isHex) decodeHex(run, work, tell)
+    if (run.isHex) decodeHex(run, decoding, onDecoded)
     return
   }
-  // Of each of the four places at which groups may begin: the first and last that may be text, and whether two follow.
+  // For each of the four ways to divide the run into groups: the first and the last group of the current part that may be
+  // text, and whether two of them are adjacent.
   const first = [0, 0, 0, 0]
-  const last = first.map(() => -4 * WIDEST_GAP - 8)
+  const last = first.map(() => -4 * LONGEST_GAP - 8)
   const isPair = [false, false, false, false]
   const flush = (phase: number) => {
     if (isPair[phase] !== true) return
     const from = Math.max(phase, (first[phase] as number) - 4)
-    tellTexts(...fromBase64(run, from, Math.min(characters.length, (last[phase] as number) + 8)), tell)
+    eachText(...fromBase64(run, from, Math.min(characters.length, (last[phase] as number) + 8)), onDecoded)
   }
   for (let at = 0; at + 2 < characters.length; at += 1) {
-    const character = characters[at] as number
-    if (isGzip(characters, at) && mayUnpack(work)) unpack(...fromBase64(run, at, characters.length), work, tell)
-    const isGood =
-      (MAY_BE[character] as number) & 1 &&
-      (MAY_BE[characters[at + 1] as number] as number) & 2 &&
-      (MAY_BE[characters[at + 2] as number] as number) & 4
-    if (!isGood) continue
+    if (isGzip(characters, at) && mayUnpack(decoding))
+      unpack(...fromBase64(run, at, characters.length), decoding, onDecoded)
+    if (!mayBeText(characters, at)) continue
     const phase = at & 3
     const since = at - (last[phase] as number)
-    if (since > 4 * (WIDEST_GAP + 1)) {
+    if (since > 4 * (LONGEST_GAP + 1)) {
       flush(phase)
       first[phase] = at
       isPair[phase] = false
@@ -239,50 +160,58 @@ function decodeRun(run: Run, work: Work, tell: Tell): void {
     last[phase] = at
   }
   for (let phase = 0; phase < 4; phase += 1) flush(phase)
-  if (run.isHex) decodeHex(run, work, tell)
+  if (run.isHex) decodeHex(run, decoding, onDecoded)
 }
 
-/** What compressors of any level begin with (RFC 1950 section 2.2): in base64 eA, eF, eJ or eN. */
+/** The header of zlib, whatever the level of compression (RFC 1950 section 2.2): in base64 eA, eF, eJ or eN. */
 function isZlib(characters: Uint8Array): boolean {
   return characters.length >= SHORTEST_ZLIB && characters[0] === 0x65 && LEVELS.has(characters[1] ?? 0)
 }
 const LEVELS: ReadonlySet<number> = new Set(Buffer.from('AFJN'))
 
-/** Of gzip the first three bytes are always the same (RFC 1952 section 2.3); in base64 they are "H4sI". */
+/** The first three bytes of gzip (RFC 1952 section 2.3): in base64 "H4sI". */
 function isGzip(characters: Uint8Array, at: number): boolean {
   return (
     characters[at] === 0x48 && characters[at + 1] === 0x34 && characters[at + 2] === 0x73 && characters[at + 3] === 0x49
   )
 }
 
-/** Two groups in a row that may be text, or an archive. */
+/** Whether the group of base64 at `at` may encode ASCII text. */
+function mayBeText(characters: Uint8Array, at: number): boolean {
+  return (
+    ((MAY_BE[characters[at] as number] as number) & 1) !== 0 &&
+    ((MAY_BE[characters[at + 1] as number] as number) & 2) !== 0 &&
+    ((MAY_BE[characters[at + 2] as number] as number) & 4) !== 0
+  )
+}
+
+/** Whether two groups in a row may be text, or an archive begins. */
 function mayHoldText(characters: Uint8Array): boolean {
   let before = 0
   for (let at = 0; at + 2 < characters.length; at += 1) {
-    const first = characters[at] as number
-    const isGood =
-      (MAY_BE[first] as number) & 1 &&
-      (MAY_BE[characters[at + 1] as number] as number) & 2 &&
-      (MAY_BE[characters[at + 2] as number] as number) & 4
-    if (isGood && before & 8) return true
+    const isText = mayBeText(characters, at)
+    if (isText && before & 8) return true
     if (isGzip(characters, at)) return true
-    before = ((before << 1) & 15) | (isGood ? 1 : 0)
+    before = ((before << 1) & 15) | (isText ? 1 : 0)
   }
   return false
 }
 
-function decodeHex(run: Run, work: Work, tell: Tell): void {
+function decodeHex(run: Run, decoding: Decoding, onDecoded: OnDecoded): void {
   for (let phase = 0; phase < 2; phase += 1) {
     const [bytes, toSource] = fromHex(run, phase)
-    tellTexts(bytes, toSource, tell)
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8 && mayUnpack(work)) unpack(bytes, toSource, work, tell)
+    eachText(bytes, toSource, onDecoded)
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b && bytes[2] === 8 && mayUnpack(decoding))
+      unpack(bytes, toSource, decoding, onDecoded)
   }
 }
 
-/** Characters of base64 in a row, without the line breaks between them. */
+/** A sequence of base64 characters, without the line breaks between them. */
 interface Run {
   readonly characters: Uint8Array
-  /** of each character in the source; absent where they follow on each other from `start` */
+  /**
+   * the place of each character in the source; undefined if there are no line breaks: they follow each other from `start`
+   */
   readonly places: Uint32Array | undefined
   readonly start: number
   readonly isHex: boolean
@@ -309,6 +238,7 @@ function runOf(
   return { characters: characters.subarray(0, length), places: places.subarray(0, length), start, isHex }
 }
 
+/** The place in the source of a character of a run. */
 function placeIn({ places, start, characters }: Run, index: number): number {
   if (places === undefined) return start + Math.min(index, characters.length)
   return places[index] ?? (places.at(-1) ?? start) + 1
@@ -318,7 +248,7 @@ function fromBase64(run: Run, from: number, to: number): readonly [Uint8Array, T
   return fromDigits(run, { from, to, width: 6, table: SIX_BITS })
 }
 
-/** Characters of `width` bits each, from the one at `from` to that before `to`. */
+/** Decodes the characters of `[from, to)`, each of which stands for `width` bits. */
 function fromDigits(
   run: Run,
   { from, to, width, table }: { from: number; to: number; width: number; table: Uint8Array },
@@ -342,7 +272,7 @@ function fromDigits(
   ]
 }
 
-/** The five bits of a character of base32 (RFC 4648 section 6) in either case; 255 for any other. */
+/** The five bits of a character of base32 (RFC 4648 section 6) in upper or lower case; 255 for any other byte. */
 const FIVE_BITS = new Uint8Array(256).fill(255)
 for (const [value, character] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'].entries()) {
   FIVE_BITS[character.charCodeAt(0)] = value
@@ -366,8 +296,11 @@ function fromHex(run: Run, phase: number): readonly [Uint8Array, ToSource] {
   return [bytes, (start, end) => [placeIn(run, phase + 2 * start), placeIn(run, phase + 2 * end - 1) + 1]]
 }
 
-/** `3a:4f:…`, `3A 4F …`, `3a, 4f, …`, `0x3a,0x4f,…`: the same between all pairs. Returns where they end. */
-function separatedHex(source: Uint8Array, start: number, tell: Tell): number {
+/**
+ * Decodes pairs of hex digits with one separator between all of them (`3a:4f:…`, `3a, 4f, …`, `0x3a,0x4f,…`). Returns where
+ * they end.
+ */
+function separatedHex(source: Uint8Array, start: number, onDecoded: OnDecoded): number {
   const pairs: number[] = []
   let step = 0
   let at = start
@@ -381,11 +314,11 @@ function separatedHex(source: Uint8Array, start: number, tell: Tell): number {
   if (pairs.length < SHORTEST_HEX) return start
   const bytes = takeMemory(pairs.length)
   bytes.set(pairs)
-  tellTexts(bytes, (from, to) => [start + step * from, start + step * (to - 1) + 2], tell)
+  eachText(bytes, (from, to) => [start + step * from, start + step * (to - 1) + 2], onDecoded)
   return start + step * (pairs.length - 1) + 2
 }
 
-/** Where the next pair begins, a few characters on; 0 where none does. */
+/** The place of the next pair of hex digits, at most four characters on; 0 if there is none. */
 function nextPair(source: Uint8Array, end: number): number {
   for (let at = end + 1; at <= end + 4; at += 1) {
     const isPrefix = source[at] === 0x30 && (source[at + 1] as number | undefined) === 0x78
@@ -399,45 +332,27 @@ function isSame(source: Uint8Array, one: number, other: number, length: number):
   return true
 }
 
-/** The parts that may be read. */
-function tellTexts(bytes: Uint8Array, toSource: ToSource, tell: Tell): void {
-  for (let start = 0; start < bytes.length; ) {
-    let end = start
-    while (end < bytes.length) {
-      const length = LENGTHS[bytes[end] as number] as number
-      if (length === 0 || (length > 1 && !isCharacter(bytes, end, length))) break
-      end += length
-    }
-    const base = start
-    if (end - start >= SHORTEST_TEXT) tell(bytes.subarray(start, end), (from, to) => toSource(base + from, base + to))
-    start = end + 1
-  }
-}
-
-/** Whether the bytes after the first are those of one character of UTF-8. */
-function isCharacter(bytes: Uint8Array, at: number, length: number): boolean {
-  for (let next = at + 1; next < at + length; next += 1) if (((bytes[next] ?? 0) & 0xc0) !== 0x80) return false
-  return true
-}
-
-/** Counts an archive. It is asked before anything is decoded: a text may claim an archive at every place. */
-function mayUnpack(work: Work): boolean {
-  work.archives += 1
-  if (work.archives <= MOST_ARCHIVES) return true
-  work.isPartial = true
+/**
+ * Counts an archive, and whether it may be unpacked. Called before decoding, since a text may have the header of one at
+ * every place.
+ */
+function mayUnpack(decoding: Decoding): boolean {
+  decoding.archives += 1
+  if (decoding.archives <= MOST_ARCHIVES) return true
+  decoding.isPartial = true
   return false
 }
 
-function unpack(bytes: Uint8Array, toSource: ToSource, work: Work, tell: Tell): void {
+function unpack(bytes: Uint8Array, toSource: ToSource, decoding: Decoding, onDecoded: OnDecoded): void {
   try {
-    // What is cut is unpacked as far as it goes.
+    // `finishFlush: 2` (Z_SYNC_FLUSH) unpacks the beginning of an archive that was cut.
     const whole = toSource(0, bytes.length)
-    const read = bytes[0] === 0x1f ? gunzipSync : inflateSync
-    const unpacked = read(bytes, { maxOutputLength: LARGEST_ARCHIVE, finishFlush: 2 })
+    const decompress = bytes[0] === 0x1f ? gunzipSync : inflateSync
+    const unpacked = decompress(bytes, { maxOutputLength: LARGEST_ARCHIVE, finishFlush: 2 })
     if (unpacked[0] === 0x1f && unpacked[1] === 0x8b) {
-      if (mayUnpack(work)) unpack(unpacked, () => whole, work, tell)
-    } else tell(unpacked, () => whole)
+      if (mayUnpack(decoding)) unpack(unpacked, () => whole, decoding, onDecoded)
+    } else onDecoded(unpacked, () => whole)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') work.isPartial = true
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') decoding.isPartial = true
   }
 }

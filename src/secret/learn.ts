@@ -1,42 +1,42 @@
-/** Finds the secrets of a request or an answer by the slots in which they stand, in whatever form it has come. Pure. */
+/** Finds the secrets in the slots of a request or an answer: in headers, parsed data, and texts of any format. */
 import { COOKIE_HEADERS, CREDENTIAL_HEADERS, PRIVATE_JWK_MEMBERS, type Slot, type Slots } from './slots.ts'
 import { slotsIn } from './texts.ts'
 
-/** Levels of data: no answer of these servers has a fifth of them. */
+/** Levels of objects and lists that are searched. Real answers have fewer than a fifth of them. */
 export const DEEPEST = 128
-/** Characters of JSON in a text that are read as data. */
+/** Characters; a longer text is not parsed as JSON. */
 const LONGEST_JSON = 256 * 1024
 
-/** What is searched for secrets together. */
-export interface Search {
+/** The state of the search of one request or answer. */
+export interface SecretSearch {
   readonly slots: Slots
-  /** is told a secret, and what its slot is called */
-  readonly note: (secret: string, name: string) => void
-  /** no more secrets are wanted */
+  /** called with each secret and the name of its slot */
+  readonly onSecret: (secret: string, name: string) => void
+  /** the search stops: no more secrets can be learned */
   isFull: boolean
-  /** characters of texts that may still be searched; below zero where there were more */
-  left: number
+  /** how many more characters of texts may be searched; below zero if some were not */
+  charactersLeft: number
 }
 
 type Headers = readonly (readonly [name: string, value: string])[]
 
-export function secretsInHeaders(headers: Headers, search: Search): void {
+export function secretsInHeaders(headers: Headers, search: SecretSearch): void {
   for (const [name, text] of headers) {
-    for (const part of partsOfHeader(name, text, search.slots)) search.note(part, name)
+    for (const part of partsOfHeader(name, text, search.slots)) search.onSecret(part, name)
     secretsInText(text, search)
   }
 }
 
 /**
- * Of data its members, of a text its slots and what it holds as JSON. `slot` is the name of the slot in which the value stands;
- * what stands in slots within each other is noted once, by the outermost name.
+ * Searches the members of data, and the slots and the JSON of a text. `slot` is the name of the slot that holds the value. A
+ * secret in a slot within a slot is reported once, with the name of the outer one.
  */
-export function secretsIn(value: unknown, search: Search, slot?: string, depth = 0): void {
+export function secretsIn(value: unknown, search: SecretSearch, slot?: string, depth = 0): void {
   const { slots } = search
   if (search.isFull) return
-  if (slot !== undefined && isLeaf(value)) noteParts(slot, String(value), search)
+  if (slot !== undefined && isLeaf(value)) reportParts(slot, String(value), search)
   if (typeof value === 'string') {
-    // JSON that has a member twice shows only the second of them when it is parsed.
+    // The text is searched as well as the parsed JSON, since parsing drops the first of two members with one name.
     secretsInText(value, search)
     const parsed = depth > DEEPEST ? undefined : parsedJson(value)
     if (parsed !== undefined) secretsIn(parsed, search, undefined, depth + 1)
@@ -49,26 +49,29 @@ export function secretsIn(value: unknown, search: Search, slot?: string, depth =
   }
 }
 
-function secretsInText(text: string, search: Search): void {
-  const part = text.slice(0, Math.max(0, search.left))
-  search.left -= text.length
-  for (const { name, value } of slotsIn(part, search.slots)) noteParts(name, value, search)
+function secretsInText(text: string, search: SecretSearch): void {
+  const part = text.slice(0, Math.max(0, search.charactersLeft))
+  search.charactersLeft -= text.length
+  for (const { name, value } of slotsIn(part, search.slots)) reportParts(name, value, search)
 }
 
-/** A private member of a key has a name that is a slot nowhere else, and is its one part. */
-function noteParts(name: string, text: string, { slots, note }: Search): void {
+/** If a header splits into no parts, as with a private member of a key, the whole text is the secret. */
+function reportParts(name: string, text: string, { slots, onSecret }: SecretSearch): void {
   const parts = partsOfHeader(name, text, slots)
-  for (const part of parts.length === 0 ? [text] : parts) note(part, name)
+  for (const part of parts.length === 0 ? [text] : parts) onSecret(part, name)
 }
 
-/** Of a member of an object. */
+/** The slot of the member `name` of the object `owner`. */
 export function slotOf(name: string, owner: object, slots: Slots): Slot | undefined {
   if ('kty' in owner && typeof owner.kty === 'string' && PRIVATE_JWK_MEMBERS.includes(name)) return 'any'
   if (name === 'value' && 'name' in owner && typeof owner.name === 'string') return slots.of(owner.name)
   return slots.of(name)
 }
 
-/** Of a header that holds more than the secret, the secrets: the values of cookies, the credentials after their scheme. */
+/**
+ * The secrets in the value of a header or slot: each name and value of cookies, the credentials after a scheme, else all of
+ * it.
+ */
 function partsOfHeader(name: string, text: string, slots: Slots): readonly string[] {
   const lower = name.toLowerCase()
   if (CREDENTIAL_HEADERS.some((one) => lower.endsWith(one))) {
@@ -92,13 +95,14 @@ function isLeaf(value: unknown): value is string | number | boolean | bigint {
   )
 }
 
-export function eachLeaf(value: unknown, tell: (leaf: string | number | boolean) => void, depth = 0): void {
-  if (isLeaf(value)) tell(typeof value === 'bigint' ? String(value) : value)
+/** Calls `visit` with each text, number and boolean in a value. */
+export function eachLeaf(value: unknown, visit: (leaf: string | number | boolean) => void, depth = 0): void {
+  if (isLeaf(value)) visit(typeof value === 'bigint' ? String(value) : value)
   else if (typeof value === 'object' && value !== null && depth <= DEEPEST)
-    for (const member of Object.values(value)) eachLeaf(member, tell, depth + 1)
+    for (const member of Object.values(value)) eachLeaf(member, visit, depth + 1)
 }
 
-/** An object or a list. */
+/** The object or list that a text holds as JSON; undefined if it holds none. */
 export function parsedJson(text: string): unknown {
   if (!/^\s{0,64}[[{]/.test(text) || text.length > LONGEST_JSON) return undefined
   try {

@@ -1,20 +1,23 @@
-/** What is read of one answer for its secrets, and shown of it, at most. docs/limits.md and docs/redaction.md are printed from it. */
+/**
+ * How much of one answer is searched for secrets, and how much of it the record shows. docs/limits.md is printed from this
+ * table.
+ */
 
-const HIDDEN = 'random texts of servers are hidden for the rest of the run'
+const RANDOM_TEXTS_HIDDEN = 'random texts of servers are hidden for the rest of the run'
 
 export const SECRET_LIMITS = {
-  secrets: { value: 2000, unit: 'secrets', of: 'what is learned of one answer', beyond: HIDDEN },
+  secrets: { value: 2000, unit: 'secrets', of: 'what is learned from one answer', beyond: RANDOM_TEXTS_HIDDEN },
   secretCharacters: {
     ...{ value: 16 * 1024, unit: 'characters', of: 'a secret that is searched for' },
-    beyond: `so many of its first characters are searched for; ${HIDDEN}`,
+    beyond: `only its first characters are searched for, as many as the limit; ${RANDOM_TEXTS_HIDDEN}`,
   },
   learnedCharacters: {
-    ...{ value: 256 * 1024, unit: 'characters', of: 'all secrets that are learned of one answer' },
-    beyond: HIDDEN,
+    ...{ value: 256 * 1024, unit: 'characters', of: 'all secrets learned from one answer, together' },
+    beyond: RANDOM_TEXTS_HIDDEN,
   },
   searchedCharacters: {
-    ...{ value: 256 * 1024, unit: 'characters', of: 'the texts of one answer that are read for secrets' },
-    beyond: HIDDEN,
+    ...{ value: 256 * 1024, unit: 'characters', of: 'the texts of one answer that are searched for secrets' },
+    beyond: RANDOM_TEXTS_HIDDEN,
   },
   shownCharacters: {
     ...{
@@ -22,6 +25,6 @@ export const SECRET_LIMITS = {
       unit: 'characters',
       of: 'one list or object of an answer in the record, with all its members',
     },
-    beyond: 'its further texts are left out',
+    beyond: 'the texts after that are left out',
   },
 } as const

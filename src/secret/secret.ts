@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-/** A text that never prints itself. `reveal()` is called only where its bytes leave us (wire, signature, vault). */
+/** A text that is printed as its name. Only code that sends, signs or encrypts the text calls `reveal()`. */
 export class Secret {
   readonly name: string
   readonly #value: string

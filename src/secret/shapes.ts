@@ -1,9 +1,9 @@
-/** What is a secret by its shape alone, whoever made it: signatures of JWTs, private keys, card numbers, credentials. */
-import { withoutPans } from './card-number.ts'
+/** Finds secrets by their shape alone: signatures of JWTs, private keys, card numbers, credentials after a scheme. */
+import { hasPan, withoutPans } from './card-number.ts'
+import { isSearchable } from './randomness.ts'
 import { SCHEMES, type Slots } from './slots.ts'
-import { isSearched } from './worth.ts'
 
-/** The rules by which texts are cleaned; their names are printed in the record, with how often each has replaced something. */
+/** The rules of redaction. The record prints these descriptions, each with how many values the rule has replaced. */
 export const RULES = {
   known: 'known values, in every encoding',
   named: 'slots: members, fields, headers, cookies, elements and parameters with a secret name',
@@ -18,35 +18,38 @@ export const RULES = {
 
 export type Rule = keyof typeof RULES
 
-/** No fingerprint: of a card number too much is known for one to be safe. */
+/** Has no fingerprint: card numbers are so easy to enumerate that one could be found from it. */
 export const PAN_MASK = '[card_number]'
 
 const PRIVATE_KEY =
   /-----BEGIN (?:[A-Z ]{1,20} )?PRIVATE KEY-----[\s\S]*?(?:-----END (?:[A-Z ]{1,20} )?PRIVATE KEY-----|$)/g
 
-/** Where nothing of this occurs no rule that goes by the shape applies. */
-const SUSPECT = new RegExp(`eyJ|-----BEGIN|\\d{4}|\\b(?:${SCHEMES.join('|')})\\s`, 'i')
-/** Not the parameters of a challenge: `Bearer error="invalid_token"` (RFC 6750 3). */
+/** Every text in which a rule of this file applies matches this. */
+const MAY_HOLD_SHAPE = new RegExp(`eyJ|-----BEGIN|\\d{4}|\\b(?:${SCHEMES.join('|')})\\s`, 'i')
+/** Does not match the parameters of a challenge: `Bearer error="invalid_token"` (RFC 6750 section 3). */
 const CREDENTIALS = new RegExp(
   `\\b(${SCHEMES.join('|')})(\\s{1,4})(?![\\w-]{1,64}\\s{0,4}=\\s{0,4}")([A-Za-z0-9._~+/=-]{6,})`,
   'gi',
 )
-/** After these anything counts that is no word; the other names are words of sentences too. */
+/**
+ * What follows one of these is hidden unless it is a word. The other names also occur in sentences: only a random text is
+ * hidden.
+ */
 const SURE_SCHEMES = /^(?:basic|bearer|dpop)$/i
 const WORDS = /^-{0,2}[a-z]{1,15}(?:-[a-z]{1,15}){0,3}\.?$/i
 
-/** A signature has so many characters; to hide a shorter one wherever it occurs would spoil every text. */
+/** A shorter last part of a JWT is not taken for a signature. */
 const SHORTEST_SIGNATURE = 16
 
 export interface Jwt {
   readonly start: number
   readonly claims: readonly [start: number, end: number]
-  /** absent where it has none, or one that was hidden */
+  /** undefined for a JWT without a signature, or with one that has been hidden */
   readonly signature: readonly [start: number, end: number] | undefined
   readonly end: number
 }
 
-/** Each run of characters is looked at twice at most, however many of them begin like a JWT. */
+/** Reads each character at most twice, however many places look like the start of a JWT. */
 export function* jwtsIn(text: string): Generator<Jwt> {
   for (let at = text.indexOf('eyJ'); at !== -1; ) {
     const header = endOfRun(text, at)
@@ -64,34 +67,33 @@ export function* jwtsIn(text: string): Generator<Jwt> {
 
 function endOfRun(text: string, start: number): number {
   let end = start
-  while (end < text.length && CHARACTERS[text.charCodeAt(end)] === 1) end += 1
+  while (end < text.length && IS_BASE64URL[text.charCodeAt(end)] === 1) end += 1
   return end
 }
 
-/** Of base64url. */
-const CHARACTERS = new Uint8Array(65536)
+const IS_BASE64URL = new Uint8Array(65536)
 for (const character of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
-  CHARACTERS[character.charCodeAt(0)] = 1
+  IS_BASE64URL[character.charCodeAt(0)] = 1
 
-/** The signature of a text that is a JWT and nothing else. */
+/** The signature, if the whole text is one JWT. */
 export function signatureOf(text: string): string | undefined {
   const [jwt] = jwtsIn(text.slice(0, 3) === 'eyJ' ? text : '')
   return jwt?.signature !== undefined && jwt.end === text.length ? text.slice(...jwt.signature) : undefined
 }
 
-/** What is put in the place of a secret, and who counts it. */
+/** Counts a replacement by `rule` and returns the mask for `value`; `name` is printed in the mask. */
 export type Replace = (rule: Rule, value: string, name: string) => string
 
 export function withoutShapes(text: string, slots: Slots, replace: Replace): string {
-  if (!SUSPECT.test(text)) return text
+  if (!MAY_HOLD_SHAPE.test(text)) return text
   const cleaned = withoutJwts(
     text.replace(PRIVATE_KEY, (key) => replace('key', key, 'private_key')),
     slots,
     replace,
   ).replace(CREDENTIALS, (whole, scheme: string, blank: string, token: string) => {
-    // A JWT that has just lost its signature, or a word such as in "Basic authentication".
+    // Stays: a JWT whose signature has just been hidden, or a word, as in "Basic authentication".
     if (/^eyJ.*\.$/.test(token) || WORDS.test(token)) return whole
-    if (!SURE_SCHEMES.test(scheme) && !isSearched(token)) return whole
+    if (!SURE_SCHEMES.test(scheme) && !isSearchable(token)) return whole
     return `${scheme}${blank}${replace('credentials', token, 'credentials')}`
   })
   return withoutPans(cleaned, (digits) => replace('pan', digits, 'card_number'))
@@ -104,8 +106,8 @@ function withoutJwts(text: string, slots: Slots, replace: Replace): string {
     if (claims[0] < end) continue
     result += text.slice(end, claims[0])
     const shown = text.slice(...claims)
-    const why = secretInClaims(shown, slots)
-    result += why === undefined ? shown : replace(why, shown, why === 'pan' ? 'card_number' : 'claims')
+    const rule = secretInClaims(shown, slots)
+    result += rule === undefined ? shown : replace(rule, shown, rule === 'pan' ? 'card_number' : 'claims')
     end = claims[1]
     if (signature === undefined) continue
     result += `.${replace('signature', text.slice(...signature), 'signature')}`
@@ -114,9 +116,9 @@ function withoutJwts(text: string, slots: Slots, replace: Replace): string {
   return result + text.slice(end)
 }
 
-/** `claims` as they stand in a JWT. */
+/** Why the claims of a JWT (in base64url) must be hidden; undefined if they may stay. */
 function secretInClaims(claims: string, slots: Slots): 'pan' | 'claims' | undefined {
-  const text = Buffer.from(claims, 'base64url').toString('utf8')
+  const text = decoded(claims)
   if (hasPan(text)) return 'pan'
   if (!text.startsWith('{')) return undefined
   let isSecret = false
@@ -132,18 +134,9 @@ function secretInClaims(claims: string, slots: Slots): 'pan' | 'claims' | undefi
   return isSecret ? 'claims' : undefined
 }
 
-export function hasPan(text: string): boolean {
-  let found = false
-  withoutPans(text, (digits) => {
-    found = true
-    return digits
-  })
-  return found
-}
-
 /**
- * What stands in a text of any format and has the shape of a secret, by the rule that should have removed it. Credentials
- * are not among them: they are told from a challenge by its quotes, which formats escape.
+ * The rules that find a secret in a text of any format by its shape. Credentials are not checked: only the quotes of a
+ * challenge distinguish it from credentials, and file formats escape quotes.
  */
 export function shapesOfSecrets(text: string): readonly string[] {
   const jwts = [...jwtsIn(text)]

@@ -1,9 +1,13 @@
-/** Where a secret stands by what its place is called: the tables, and the rule that reads them. */
+/**
+ * Slots: places whose name says that they hold a secret. Tables of these names, and the rule that looks a name up in them.
+ */
 
-/** What is hidden in a slot: anything; or only what ordinary words and numbers are not, since others use the word too. */
+/**
+ * What is hidden in a slot: any value; or, as its name is also used for other things, only a value that is random (opaque).
+ */
 export type Slot = 'any' | 'opaque'
 
-/** The last word of a name decides, whatever stands before it. */
+/** A name is a slot if its last word is one of these. */
 export const LAST_WORDS: Readonly<Record<string, Slot>> = {
   ...words(
     'any',
@@ -13,7 +17,7 @@ export const LAST_WORDS: Readonly<Record<string, Slot>> = {
   ...words('opaque', 'key code session signature sig jwt bearer verifier pem ticket'),
 }
 
-/** Names of several words. */
+/** A name is also a slot if it is, or ends in, one of these. */
 export const WHOLE_NAMES: Readonly<Record<string, Slot>> = {
   software_statement: 'any',
   private_key: 'any',
@@ -35,7 +39,7 @@ export const WHOLE_NAMES: Readonly<Record<string, Slot>> = {
   code_verifier: 'any',
 }
 
-/** Names that end in a word of the table and hold no secret. */
+/** Names that are no slot, although their last word is in the table. */
 export const NO_SLOTS: readonly string[] = [
   'public_key',
   'status_code',
@@ -54,7 +58,7 @@ export const NO_SLOTS: readonly string[] = [
   'identity_for_authorization',
 ]
 
-/** What stays although a word of the table stands before: the last word says what the value is. */
+/** Examples of how names end that are no slot, such as `token_endpoint`; printed in docs/redaction.md. */
 export const ENDINGS_THAT_STAY: readonly string[] = [
   '_alg, _enc, _alg_values_supported, _supported',
   '_endpoint, _uri, _url',
@@ -66,11 +70,14 @@ export const ENDINGS_THAT_STAY: readonly string[] = [
 /** Private members of a JSON Web Key, which is an object with a text "kty" (RFC 7517, RFC 7518 section 6). */
 export const PRIVATE_JWK_MEMBERS: readonly string[] = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-/** Headers whose whole value is the slot: credentials follow a scheme, cookies have names of their own. */
+/** Headers of credentials: their value is a scheme and the secret. Headers of cookies: their value is names and secrets. */
 export const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authorization']
 export const COOKIE_HEADERS: readonly string[] = ['cookie', 'set-cookie']
 
-/** Schemes of authorization that are known by name; in a header any other is hidden too, with its name. */
+/**
+ * Schemes of authorization that are recognised in any text. In an Authorization header the value is hidden whatever its
+ * scheme.
+ */
 export const SCHEMES: readonly string[] = [
   'Basic',
   'Bearer',
@@ -95,7 +102,7 @@ export const SCHEMES: readonly string[] = [
   'AWS4-HMAC-SHA256',
 ]
 
-/** Where a slot may stand, how it looks, and what is hidden of it; printed in docs/redaction.md. */
+/** Where slots occur, an example of each, and what is hidden there; printed in docs/redaction.md. */
 export const PLACES: readonly (readonly [place: string, looks: string, hidden: string])[] = [
   [
     'JSON member',
@@ -113,7 +120,7 @@ export const PLACES: readonly (readonly [place: string, looks: string, hidden: s
   ['cookie', '`Cookie: name=…`, `Set-Cookie: name=…`', 'everything'],
   ['XML or HTML element', '`<access_token>…</access_token>`', 'the text within'],
   ['HTML input', '`<input name="access_token" value="…">`, in either order', 'the value'],
-  ['sentence', '`client_secret: …`, `token is …`, `token => …`', 'what is no ordinary word'],
+  ['sentence', '`client_secret: …`, `token is …`, `token => …`', 'a value that is not an ordinary word'],
   ['JWT', '`header.claims.signature`', 'the signature; the claims where one of them is a slot or a card number'],
   [
     'JSON Web Key',
@@ -128,14 +135,14 @@ function words(slot: Slot, list: string): Record<string, Slot> {
   return Object.fromEntries(list.split(' ').map((word) => [word, slot]))
 }
 
-/** Letters of other alphabets that look like ours. */
+/** Cyrillic letters that look like Latin ones. */
 const LOOK_ALIKES: Readonly<Record<string, string>> = Object.fromEntries(
   [...'аеорсухіѕјԁ'].map((letter, index) => [letter, [...'aeopcyxisjd'][index] ?? '']),
 )
-/** Names that run together, such as "accesstoken": these words are never the end of another one. */
-const RUN_ON = /(?:token|tokens|secret|secrets|password|passwd|passphrase|passcode|apikey|privatekey)$/
+/** Finds the last word of names without separators, such as "accesstoken". No ordinary word ends in one of these. */
+const ENDS_IN_WORD = /(?:token|tokens|secret|secrets|password|passwd|passphrase|passcode|apikey|privatekey)$/
 
-/** In lower case, its words joined by "_": accessToken, access-token and ACCESS_TOKEN are one name. */
+/** The name in lower case, its words joined by "_": accessToken, access-token and ACCESS_TOKEN become access_token. */
 export function normalName(name: string): string {
   if (/^[a-z][a-z0-9_]*[a-z0-9]$/.test(name) && !name.includes('__')) return name
   return name
@@ -148,21 +155,21 @@ export function normalName(name: string): string {
     .toLowerCase()
 }
 
-/** The rule, with further names of the user's. */
+/** Looks names up in the tables, and in `further`, names that the user has added. */
 export class Slots {
   readonly #further: ReadonlySet<string>
-  readonly #known = new Map<string, Slot | undefined>()
+  readonly #cache = new Map<string, Slot | undefined>()
 
   constructor(further: readonly string[] = []) {
     this.#further = new Set(further.map(normalName))
   }
 
-  /** Undefined for a name that no secret has. */
+  /** Undefined for a name that is no slot. */
   of(name: string): Slot | undefined {
     if (name.length > LONGEST_NAME) return undefined
-    if (this.#known.has(name)) return this.#known.get(name)
+    if (this.#cache.has(name)) return this.#cache.get(name)
     const slot = this.#find(normalName(name))
-    if (this.#known.size < MOST_KNOWN) this.#known.set(name, slot)
+    if (this.#cache.size < MOST_CACHED) this.#cache.set(name, slot)
     return slot
   }
 
@@ -176,18 +183,18 @@ export class Slots {
     const bare = last.replace(/[0-9]+$/, '')
     if (Object.hasOwn(LAST_WORDS, last)) return LAST_WORDS[last]
     if (Object.hasOwn(LAST_WORDS, bare)) return LAST_WORDS[bare]
-    return RUN_ON.test(bare) ? 'any' : undefined
+    return ENDS_IN_WORD.test(bare) ? 'any' : undefined
   }
 }
 
-/** Names come from servers, and there may be many. */
-const MOST_KNOWN = 10_000
+/** Limits of the cache, since names come from servers. */
+const MOST_CACHED = 10_000
 const LONGEST_NAME = 128
 
-/** Words of the longest name in the tables above. */
+/** The most words that a name in the tables above has. */
 const MOST_WORDS = 3
 
-/** The last words of a name: of `my_access_token` the texts `access_token` and `my_access_token`. */
+/** The last two and the last three words of a name: `access_token` and `my_access_token`. */
 function endsOf(name: string): readonly string[] {
   const ends: string[] = []
   let at = name.lastIndexOf('_')

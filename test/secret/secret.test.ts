@@ -118,7 +118,7 @@ test('values too short to be told from chance are left alone', () => {
   const redactor = knowing(['pin', '12345'])
 
   expect(redactor.text('12345')).toBe('12345')
-  expect(redactor.size).toBe(0)
+  expect(redactor.secretsKnown).toBe(0)
 })
 
 test('a fingerprint is the same for the same secret and key, and differs for another of either', () => {
@@ -212,7 +212,7 @@ test.for(LEARNED)('learns secrets from %s', ([, value, secret]) => {
 
   redactor.learn(value)
 
-  expect(redactor.size).toBe(secret === undefined ? 0 : 1)
+  expect(redactor.secretsKnown).toBe(secret === undefined ? 0 : 1)
   if (secret !== undefined) expect(redactor.text(`<${secret}>`)).toMatch(/^<\[[\w-]+#[0-9a-f]{8}\]>$/)
 })
 

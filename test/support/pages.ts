@@ -202,7 +202,7 @@ function redactionPage(): string {
       'URLs, HTML and JSON at any depth and in any case, base64 of both alphabets, hex with and without separators, gzip in ' +
       'either, one within the other; upper and lower case are the same, and so are line breaks and separators within a ' +
       'value. Of a random value a piece of about 16 characters is enough. Card numbers go by their check digit.',
-    'What is learned of one answer is bounded ([limits.md](limits.md)). After an answer with more, or one that could be decoded ' +
+    'What is learned from one answer is bounded ([limits.md](limits.md)). After an answer with more, or one that could be decoded ' +
       'only in part, random texts of servers are hidden for the rest of the run.',
     '## What is shown instead',
     'A secret is replaced by a mask such as `[client_secret#01234567]`: the name of its slot and a fingerprint. The key of ' +

@@ -1,0 +1,25 @@
+/** Where the files of a format may hold a secret. */
+
+/** Where files of a format have values, which may hold secrets; the rest belongs to the format. */
+export interface Structure {
+  /** matches what separates two values: a range with such a text in it is no secret */
+  readonly between: RegExp
+  /** whether the byte `place` of a line is within a value; `line` has one character for each byte of UTF-8 */
+  readonly isValue: (line: string, place: number) => boolean
+}
+
+/** Whether a range of the bytes of a file lies within one value. */
+export function isInValue(
+  bytes: Buffer,
+  { start, end }: { readonly start: number; readonly end: number },
+  { between, isValue }: Structure,
+): boolean {
+  return !between.test(bytes.toString('latin1', start, end)) && isValue(...placeInLine(bytes, start))
+}
+
+/** The line around a place, and the place in this line. */
+function placeInLine(bytes: Buffer, place: number): [line: string, place: number] {
+  const start = place === 0 ? 0 : bytes.lastIndexOf(10, place - 1) + 1
+  const end = bytes.indexOf(10, place)
+  return [bytes.toString('latin1', start, end === -1 ? bytes.length : end), place - start]
+}

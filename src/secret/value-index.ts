@@ -1,0 +1,316 @@
+/**
+ * An index of values in one normal form. It finds all of them, or pieces of them, in one pass through a text in that form.
+ */
+import { latin1, unescaped } from './escapes.ts'
+import { bytesOf, freeMemory } from './memory.ts'
+import { entropySums } from './randomness.ts'
+
+/**
+ * Characters of a piece in normal form, about 16 as it was written. Where a piece of a value occurs, the value is reported.
+ */
+const PIECE = 12
+/** Characters. Only pieces of such long values without blanks, such as tokens, are searched for. */
+const SHORTEST_WITH_PIECES = 20
+/** Bits of entropy that a piece needs; its words count as parts of a name. */
+const ENOUGH_BITS_OF_PIECE = 28
+/**
+ * Characters of a value that are looked up at each place of a text. Where they occur, the rest of the value is compared.
+ */
+const SEED = 6
+/** Values that share a seed. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
+const MOST_WITH_SEED = 16
+/** So many characters from the beginning of a value count as the value, whatever their entropy. */
+const LONG_PREFIX = 64
+/** Characters that may be missing at the ends of a value that counts as found whole. */
+const MOST_MISSING = 3
+/** How many hashes there are. Each byte shifts the hash by four bits, so that it depends on the last six bytes only. */
+const HASHES = 2 ** (4 * SEED)
+/** Bits of the small filter. It is tested first: it fits into the processor's cache and rules out nearly every place. */
+const SMALL_FILTER = 2 ** 16
+
+/** Bit sets of the hashes of all seeds. */
+interface SeedFilter {
+  readonly small: Uint32Array
+  readonly full: Uint32Array
+}
+
+function smallHash(hash: number): number {
+  return (hash ^ (hash >>> 9)) & (SMALL_FILTER - 1)
+}
+
+function hasBit(bits: Uint32Array, at: number): boolean {
+  return (((bits[at >>> 5] as number) >>> (at & 31)) & 1) === 1
+}
+
+function setBit(bits: Uint32Array, at: number): void {
+  bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31))
+}
+
+/**
+ * A normal form is a table: what each byte becomes. SKIP removes a byte; DROP removes it, and a GAP replaces many in a row.
+ */
+const [SKIP, DROP, GAP] = [255, 254, 1]
+/** More dropped bytes in a row become a gap, so that texts far from each other do not join to a value. */
+const MOST_DROPPED = 6
+
+/**
+ * Keeps letters and digits only: encodings add and remove separators, quotes and line breaks. Makes base64 equal base64url.
+ */
+export const LOOSE = new Uint8Array(256).fill(DROP)
+/** Keeps nearly all characters, for values with few letters and digits. */
+export const STRICT = new Uint8Array(256).fill(SKIP)
+for (let byte = 0; byte < 256; byte += 1) {
+  const lower = byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte
+  if (byte <= 0x20 || byte === 0x5c || byte >= 0x80) LOOSE[byte] = SKIP
+  if (/[a-z0-9]/i.test(String.fromCharCode(byte))) LOOSE[byte] = lower
+  if (byte > 0x20 && byte < 0xfe && !'"\'+\\'.includes(String.fromCharCode(byte))) STRICT[byte] = lower
+}
+
+interface Value<T> {
+  readonly form: Uint8Array
+  /** the entropy of the form up to each of its places; undefined if pieces of the value are not searched for */
+  readonly entropy: Float64Array | undefined
+  /** the bytes of the value that the form lacks at its start and end; they are replaced with it if they occur */
+  readonly before: Uint8Array
+  readonly after: Uint8Array
+  readonly label: T
+}
+
+/** Six characters of a value, and where they begin in its form. */
+interface Seed<T> {
+  readonly value: Value<T>
+  readonly at: number
+}
+
+export interface Found<T> {
+  readonly start: number
+  readonly end: number
+  readonly label: T
+}
+
+/** A text in the loose normal form. */
+export function formOf(text: string): string {
+  freeMemory()
+  const { bytes } = unescaped(bytesOf(text))
+  const { length } = normalise(bytes, LOOSE)
+  return latin1(normal.form.subarray(0, length))
+}
+
+/** Reused for each text: its normal form, and the place of each byte of the form in the text. */
+let normal = { form: new Uint8Array(1 << 16), places: new Uint32Array(1 << 16) }
+/** Reused for each text: places of the form whose hash is that of a seed. */
+let candidates = new Uint32Array(1 << 12)
+
+const NOTHING = new Uint8Array(0)
+
+/** The filter of an empty index. */
+const NO_SEEDS: SeedFilter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(0) }
+
+/** Writes the normal form of `bytes` into `normal`, and its places that `filter` does not rule out into `candidates`. */
+function normalise(bytes: Uint8Array, table: Uint8Array, filter = NO_SEEDS): { length: number; count: number } {
+  if (normal.form.length < bytes.length)
+    normal = { form: new Uint8Array(bytes.length * 2), places: new Uint32Array(bytes.length * 2) }
+  if (candidates.length < bytes.length) candidates = new Uint32Array(bytes.length * 2)
+  const { form, places } = normal
+  const { small, full } = filter
+  let [length, count, dropped, hash] = [0, 0, 0, 0]
+  for (let at = 0; at < bytes.length; at += 1) {
+    const code = table[bytes[at] as number] as number
+    if (code >= DROP) {
+      if (code === DROP) dropped += 1
+      continue
+    }
+    if (dropped > MOST_DROPPED && length > 0) {
+      form[length] = GAP
+      places[length++] = at
+      hash = ((hash << 4) ^ GAP) & (HASHES - 1)
+    }
+    dropped = 0
+    form[length] = code
+    places[length++] = at
+    hash = ((hash << 4) ^ code) & (HASHES - 1)
+    if (hasBit(small, smallHash(hash)) && hasBit(full, hash) && length >= SEED) candidates[count++] = length - SEED
+  }
+  return { length, count }
+}
+
+export class ValueIndex<T> {
+  readonly #table: Uint8Array
+  #filter = NO_SEEDS
+  readonly #seeds = new Map<number, Seed<T>[]>()
+
+  constructor(table: Uint8Array) {
+    this.#table = table
+  }
+
+  get isEmpty(): boolean {
+    return this.#seeds.size === 0
+  }
+
+  /** Returns false if too little of the value is left in this normal form. */
+  add(bytes: Uint8Array, label: T): boolean {
+    const { length } = normalise(bytes, this.#table)
+    const form = normal.form.slice(0, length)
+    const places = normal.places.slice(0, length)
+    const significant = form.reduce((sum, byte) => sum + (byte === GAP ? 0 : 1), 0)
+    if (significant < (this.#table === LOOSE ? Math.max(8, bytes.length / 2) : SEED)) return false
+    const raw = latin1(bytes)
+    const entropy = isLongToken(raw) ? entropyAt(raw, places) : undefined
+    const seeds = entropy === undefined ? [] : seedsOf(entropy)
+    const value = {
+      form,
+      entropy: seeds.length > 0 ? entropy : undefined,
+      before: Uint8Array.from(bytes.subarray(0, places[0])),
+      after: Uint8Array.from(bytes.subarray((places.at(-1) ?? 0) + 1)),
+      label,
+    }
+    this.#addSeeds(value, seeds)
+    // Some loggers reverse a secret to hide it.
+    const last = length - SEED
+    this.#addSeeds(
+      {
+        form: form.toReversed(),
+        entropy: value.entropy && reversed(value.entropy),
+        before: NOTHING,
+        after: NOTHING,
+        label,
+      },
+      seeds.map((at) => last - at),
+    )
+    return true
+  }
+
+  #addSeeds(value: Value<T>, seeds: readonly number[]): void {
+    for (const at of new Set([0, MOST_MISSING, ...seeds]))
+      if (at + SEED <= value.form.length) this.#addSeed({ value, at })
+  }
+
+  #addSeed(seed: Seed<T>): void {
+    if (this.isEmpty) this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
+    const { form } = seed.value
+    const key = keyAt(form, seed.at)
+    const others = this.#seeds.get(key)
+    if (others === undefined) this.#seeds.set(key, [seed])
+    else if (others.length < MOST_WITH_SEED) others.push(seed)
+    let hash = 0
+    for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HASHES - 1)
+    setBit(this.#filter.small, smallHash(hash))
+    setBit(this.#filter.full, hash)
+  }
+
+  /** Finds the values in `bytes`. The ranges are in bytes and may overlap. */
+  find(bytes: Uint8Array, isExempt: (form: string) => boolean): Found<T>[] {
+    const found: Found<T>[] = []
+    if (this.isEmpty) return found
+    const { length, count } = normalise(bytes, this.#table, this.#filter)
+    const { places } = normal
+    const form = normal.form.subarray(0, length)
+    let last = 0
+    for (let index = 0; index < count; index += 1) {
+      const at = candidates[index] as number
+      // Skips a seed within the match before it; one that reaches beyond its end may begin another match.
+      if (at + SEED <= last) continue
+      const best = this.#longestAt(form, at)
+      if (best === undefined) continue
+      last = best.end
+      if (isExempt(latin1(form.subarray(best.start, best.end)))) continue
+      found.push(withEnds(bytes, best, [places[best.start] as number, (places[best.end - 1] as number) + 1]))
+    }
+    return found
+  }
+
+  #longestAt(form: Uint8Array, at: number): Match<T> | undefined {
+    let best: Match<T> | undefined
+    for (const { value, at: within } of this.#seeds.get(keyAt(form, at)) ?? []) {
+      const match = matchOf(form, at, value, within)
+      if (match !== undefined && match.end - match.start > (best === undefined ? 0 : best.end - best.start))
+        best = match
+    }
+    return best
+  }
+}
+
+interface Match<T> {
+  readonly value: Value<T>
+  readonly start: number
+  readonly end: number
+}
+
+/** Compares a value with a text in both directions from a seed: at `at` in `form`, at `within` in the value. */
+function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: number): Match<T> | undefined {
+  let [start, end, first, next] = [at, at, within, within]
+  while (first > 0 && start > 0 && form[start - 1] === value.form[first - 1]) {
+    start -= 1
+    first -= 1
+  }
+  while (next < value.form.length && end < form.length && form[end] === value.form[next]) {
+    end += 1
+    next += 1
+  }
+  // A match neither begins nor ends with a gap, which stands for no byte of the text.
+  if (form[start] === GAP) start += 1
+  if (form[end - 1] === GAP) end -= 1
+  const length = end - start
+  const isWhole =
+    length === value.form.length ||
+    (length >= PIECE && length >= value.form.length - MOST_MISSING) ||
+    (length >= LONG_PREFIX && first <= MOST_MISSING)
+  const isPiece = () =>
+    value.entropy !== undefined &&
+    length >= PIECE &&
+    entropyBetween(value.entropy, next - length, next) >= ENOUGH_BITS_OF_PIECE
+  return isWhole || isPiece() ? { value, start, end } : undefined
+}
+
+/** The range of a match. If the whole value matched, also the characters at its ends that the normal form lacks. */
+function withEnds<T>(bytes: Uint8Array, { value, start, end }: Match<T>, [from, to]: [number, number]): Found<T> {
+  const { before, after, label } = value
+  if (end - start !== value.form.length) return { start: from, end: to, label }
+  const left = Buffer.compare(bytes.subarray(from - before.length, from), before) === 0 ? before.length : 0
+  const right = Buffer.compare(bytes.subarray(to, to + after.length), after) === 0 ? after.length : 0
+  return { start: from - left, end: to + right, label }
+}
+
+/** Whether pieces of a value are searched for: it is long, and all of it is visible ASCII, so that it is no sentence. */
+function isLongToken(raw: string): boolean {
+  return raw.length >= SHORTEST_WITH_PIECES && !/[^!-~]/.test(raw)
+}
+
+/** The entropy of a value up to each place of its form. Words count as parts of a name: "access-token" is in many texts. */
+function entropyAt(raw: string, places: Uint32Array): Float64Array {
+  const entropy = entropySums(raw, 'name')
+  const sums = new Float64Array(places.length + 1)
+  for (const [index, place] of places.entries()) sums[index] = entropy[place] as number
+  sums[places.length] = entropy.at(-1) ?? 0
+  return sums
+}
+
+/** The same for the reversed form. */
+function reversed(entropy: Float64Array): Float64Array {
+  const total = entropy.at(-1) ?? 0
+  return entropy.toReversed().map((sum) => total - sum)
+}
+
+function entropyBetween(sums: Float64Array, start: number, end: number): number {
+  return (sums[end] as number) - (sums[start] as number)
+}
+
+/** Places of seeds such that each piece with enough entropy contains one of them. */
+function seedsOf(entropy: Float64Array): readonly number[] {
+  const length = entropy.length - 1
+  const seeds: number[] = []
+  for (let at = 0; at + SEED <= length; at += PIECE - SEED + 1)
+    if (
+      entropyBetween(entropy, Math.max(0, at - PIECE / 2), Math.min(length, at + SEED + PIECE / 2)) >=
+      ENOUGH_BITS_OF_PIECE
+    )
+      seeds.push(at)
+  return seeds
+}
+
+/** The seed at `at` as a number. */
+function keyAt(form: Uint8Array, at: number): number {
+  let key = 0
+  for (let place = at; place < at + SEED; place += 1) key = key * 256 + (form[place] as number)
+  return key
+}
