@@ -45,7 +45,7 @@ const LOOKED_UP: Readonly<Partial<Record<Given, GivenRecord['how']>>> = {
 }
 
 /** Which key of the files the keystore is asked for. */
-const LISTED: Readonly<Partial<Record<Given, { readonly key: AskedKey; readonly inWords: string }>>> = {
+export const LISTED: Readonly<Partial<Record<Given, { readonly key: AskedKey; readonly inWords: string }>>> = {
   signing_key_listed: { key: 'current', inWords: 'signing key' },
   renewed_signing_key_listed: { key: 'renewed', inWords: 'renewed signing key' },
 }
@@ -112,6 +112,10 @@ type AskedKey = 'current' | 'renewed'
 /** Whether the keystore lists the signing key; `because` is one sentence without its full stop. */
 type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
 
+export function waitingForKey(inWords: string, because: string): string {
+  return `waiting for the ${inWords} in the keystore: ${because}`
+}
+
 export interface PreconditionsOptions {
   readonly environment: Pick<Environment, 'flags'>
   /** present where the embedded twin answers */
@@ -172,7 +176,7 @@ export class Preconditions {
     const listing = await keystore(key)
     if (listing?.is === 'missing') {
       const remedy = remedyOf(base.name, commandsFor(environment.flags))
-      return `waiting for the ${inWords} in the keystore: ${listing.because}; ${remedy}`
+      return `${waitingForKey(inWords, listing.because)}; ${remedy}`
     }
     if (listing?.is === 'listed') onGiven({ ...base, how: 'in the keystore' })
     else onGiven({ ...base, how: 'not checked', ...(listing === undefined ? {} : { problem: listing.because }) })

@@ -13,12 +13,14 @@ import { writeReports } from '../report/write.ts'
 import type { Caller } from './caller.ts'
 import { decisionsOf, headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
 import { FinishedWorkflows } from './finished.ts'
-import { type Performed, perform, userAgentOf } from './perform.ts'
+import { userAgentOf } from './keystore.ts'
+import { type Performed, perform } from './perform.ts'
 import { admit, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
 import { folderName } from './selection.ts'
 import type { Waiting } from './survey.ts'
+import { withoutUnlisted } from './unlisted.ts'
 
 export type { Caller, Counterparty, GivenEvent, PreparedEvent, Provenance, Question } from './caller.ts'
 export { usesTwin } from './connect.ts'
@@ -37,8 +39,9 @@ export async function run(
   const [startedAt, start] = [new Date(), performance.now()]
   const { runId = randomUUIDv7() } = caller
   await using stack = new AsyncDisposableStack()
-  const prepared = await prepare(request, caller, stack)
-  const { vault, admission, warnings } = await admit(prepared, caller)
+  const checked = await prepare(request, caller, stack)
+  const { vault, admission, warnings } = await admit(checked, caller)
+  const prepared = await withoutUnlisted(checked, caller)
   // Before the first call: a run whose record cannot be written should not change anything.
   const late: string[] = []
   const warn = (text: string) => late.push(text)

@@ -3,6 +3,7 @@ import type { Environment } from '../environment/index.ts'
 import { readAnswer } from '../execute/answer.ts'
 import { type Listing, listingOf } from '../identity/listing.ts'
 import type { SigningKey } from '../identity/signing.ts'
+import type { AssertionPlan } from '../plan/index.ts'
 import type { Transport } from '../transport/transport.ts'
 
 /** What is asked of which application. */
@@ -42,4 +43,13 @@ export async function askKeystore(question: KeystoreQuestion): Promise<Listing |
   const { status, body } = readAnswer(delivery.answer, new URL(url).host)
   if (status !== 200) return { is: 'not known', because: `"${new URL(url).host}" answered ${status}` }
   return listingOf(body, key, which === 'current' ? 'SIGNING' : 'RENEWED_SIGNING')
+}
+
+/** It is the same key for each algorithm. */
+export function keyOf(keys: ReadonlyMap<string, SigningKey>, which: AssertionPlan['key']): SigningKey | undefined {
+  return [...keys].find(([id]) => id.startsWith(`${which} `))?.[1]
+}
+
+export function userAgentOf(version: string): string {
+  return `thredd-dcr/${version}`
 }

@@ -7,7 +7,7 @@ import { Preconditions } from '../guard/given.ts'
 import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion } from '../identity/jwt.ts'
 import type { SigningKey } from '../identity/signing.ts'
-import { type AssertionPlan, keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
+import { keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
 import type { ChangeMade } from '../record/effect.ts'
 import { ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -16,7 +16,7 @@ import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
-import { askKeystore } from './keystore.ts'
+import { askKeystore, keyOf, userAgentOf } from './keystore.ts'
 import { sharesOf } from './order.ts'
 import type { Prepared } from './prepare.ts'
 
@@ -133,11 +133,6 @@ function careOf({ environment, selection }: Pick<Prepared, 'environment' | 'sele
   }
 }
 
-/** It is the same key for each algorithm. */
-function keyOf(keys: ReadonlyMap<string, SigningKey>, which: AssertionPlan['key']): SigningKey | undefined {
-  return [...keys].find(([id]) => id.startsWith(`${which} `))?.[1]
-}
-
 async function runSetUp(
   plan: Plan | undefined,
   ports: Ports,
@@ -173,8 +168,4 @@ function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
     clock: () => performance.now(),
     wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
   } satisfies Omit<Ports, 'transport' | 'redactor' | 'vault' | 'given'>
-}
-
-export function userAgentOf(version: string): string {
-  return `thredd-dcr/${version}`
 }

@@ -166,3 +166,23 @@ test('another key and kid, listed in the keystore, give a token; both flows then
     'The keystore lists the renewed signing key, and the authorization server gave a token for it.',
   )
 })
+
+test('a run without names leaves out the flow whose renewed key the keystore does not list, and passes', async () => {
+  const who = await person()
+  const { renewed } = who.network.pki.identities
+  performHook(who.network.twin.state, 'list-certificate', { use: 'tls', certificate: renewed.certificate })
+  await who.thredd('run', 'register')
+
+  const { code, stdout } = await who.cli.run(['run', '--env', 'uat'], { variables: renewedBy(who) })
+  const record = await who.cli.record()
+
+  expect(code).toBe(0)
+  expect(stdout).toContain(
+    'waiting rotate-signing-key: workflow "rotate-signing-key" is waiting for the renewed signing key in the keystore: it lists "offline-twin-signing", and not RENEWED_SIGNING_KID "offline-twin-renewed-signing"; nothing was rotated;',
+  )
+  const ran = record.workflows.map(({ workflowId, status }) => `${workflowId} ${status}`)
+  expect(ran).toEqual(expect.arrayContaining(['discover passed', `${TRANSPORT} passed`]))
+  expect(ran.filter((one) => one.startsWith(SIGNING))).toEqual([])
+  expect(record.waiting?.map(({ workflowId }) => workflowId)).toContain(SIGNING)
+  expect(record.leftOut).toContain(SIGNING)
+})
