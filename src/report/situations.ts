@@ -229,12 +229,23 @@ export const SITUATIONS: readonly Situation[] = [
   {
     id: 'registration-token-refused',
     effects: MANAGEMENT,
-    status: [401, 404],
+    status: [401],
     means: 'the registration access token is not accepted: it was replaced, or the client was deleted',
     next: (command) =>
       `${command('checkTokens')} tries every stored token; where none works Thredd must delete the client (section 3.3.2, ${command('askToDelete')})`,
     turn: 'yours',
     clauses: ['RFC7592-2', 'THREDD-DCR-3.3.3'],
+  },
+  {
+    id: 'client-not-found',
+    effects: MANAGEMENT,
+    status: [404],
+    means:
+      'the server has nothing at this address for this method: the client was deleted, or the method is not offered here; that says nothing of the registration access token',
+    next: (command) =>
+      `${command('checkTokens')} reads the client with every stored token; where that works, ask Thredd whether the method is offered at this address, else whether the client was deleted`,
+    turn: 'yours',
+    clauses: ['RFC7592-2'],
   },
   {
     id: 'management-forbidden',

@@ -55,6 +55,10 @@ const PLAYS: Readonly<Record<string, RunOnTwinOptions | ((first: TwinRun) => Run
     performHook(twin.state, 'delete-client')
     return { flows: ['read-registration'], unaided: true, twin, folder }
   },
+  'client-not-found': {
+    flows: ['add-scope-with-put'],
+    faults: [refusing('updateClient', 404, { error: 'The requested resource could not be found', error_code: 404 })],
+  },
   'management-forbidden': { switches: { registrationTokenManagement: false } },
   'assertion-key-unknown': { faults: [hooked('expire-certificates', { use: 'sig' })] },
   'assertion-replayed': {
