@@ -78,11 +78,11 @@ test('thredd verify prints the key before any text of the pack, which forges no 
   expect(unasked.code).toBe(3)
   expect(unasked.shown.startsWith(`signed by ${kid} (ES256)\n`)).toBe(true)
   expect(commandsIn(unasked.shown)).toEqual([])
-  expect((await verified('--signer', kid)).code).toBe(0)
-  expect((await verified('--signer', 'another')).code).toBe(1)
+  expect((await verified(`--signer=${kid}`)).code).toBe(0)
+  expect((await verified('--signer=another')).code).toBe(1)
 
   await writeFile(join(pack, 'odd\u001b[2J\n::error::x'), '')
-  const changed = await verified('--signer', kid)
+  const changed = await verified(`--signer=${kid}`)
   expect(changed.code).toBe(1)
   expect(changed.shown).toContain('odd\\u001b[2J')
   expect(commandsIn(changed.shown)).toEqual([])
@@ -96,7 +96,10 @@ test('a pack whose manifest says more than the record is no evidence, whoever si
     { pack, key, now: new Date(0) },
   )
   let shown = ''
-  const code = await performVerify(asked('boasting', '--signer', kid), { here: root, write: (part) => (shown += part) })
+  const code = await performVerify(asked('boasting', `--signer=${kid}`), {
+    here: root,
+    write: (part) => (shown += part),
+  })
 
   expect(code).toBe(1)
   expect(shown).toContain('the verdict of the record is said to be "conformant"; the steps of record.json make it')

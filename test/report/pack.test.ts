@@ -391,7 +391,7 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
   expect(await perform('report', 'run', '--pack', 'pack')).toEqual({
     code: 0,
     shown: expect.stringMatching(
-      /^a report key was made: .*report\.key\npack\nsigned by [\w-]{43} \(ES256\)\nverify with: thredd verify pack --signer [\w-]{43}\n$/,
+      /^a report key was made: .*report\.key\npack\nsigned by [\w-]{43} \(ES256\)\nverify with: thredd verify pack --signer=[\w-]{43}\n$/,
     ),
   })
   const whole =
@@ -399,9 +399,9 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
   const unasked = await perform('verify', 'pack')
   expect(unasked).toEqual({ code: 3, shown: expect.stringMatching(whole) })
   const made = whole.exec(unasked.shown)?.[1] ?? ''
-  expect(unasked.shown).toContain(`thredd verify pack --signer ${made}\n`)
-  expect(await perform('verify', 'pack', '--signer', made)).toEqual({ code: 0, shown: expect.stringMatching(whole) })
-  expect(await perform('verify', 'pack', '--signer', signer?.kid ?? '')).toMatchObject({
+  expect(unasked.shown).toContain(`thredd verify pack --signer=${made}\n`)
+  expect(await perform('verify', 'pack', `--signer=${made}`)).toEqual({ code: 0, shown: expect.stringMatching(whole) })
+  expect(await perform('verify', 'pack', `--signer=${signer?.kid}`)).toMatchObject({
     code: 1,
     shown: expect.stringMatching(/signed by another key/),
   })

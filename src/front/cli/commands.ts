@@ -171,7 +171,7 @@ export const COMMANDS = {
     handler: async () => (await import('./report.ts')).performReport,
   },
   verify: {
-    usage: 'thredd verify <pack> --signer <key>',
+    usage: 'thredd verify <pack> --signer=<key>',
     about: 'is an evidence pack whole, unchanged, and signed by that key',
     words: 'any',
     flags: {
@@ -179,7 +179,7 @@ export const COMMANDS = {
       help: HELP,
     },
     examples: [
-      ['thredd verify evidence.zip --signer <key>', 'recompute every hash, the signature, the verdict and the counts'],
+      ['thredd verify evidence.zip --signer=<key>', 'recompute every hash, the signature, the verdict and the counts'],
     ],
     handler: async () => (await import('./verify.ts')).performVerify,
   },

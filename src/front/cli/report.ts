@@ -112,7 +112,7 @@ async function writeEvidence(
   const signer = await writePack(record, { pack, key, now: now() })
   if (key.made) write(line`a report key was made: ${file}\n`)
   write(
-    line`${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)} --signer ${signer.kid}\n`,
+    line`${relative(here, pack)}\nsigned by ${signer.kid} (${signer.alg})\nverify with: thredd verify ${relative(here, pack)} --signer=${signer.kid}\n`,
   )
   return 0
 }

@@ -35,8 +35,9 @@ export async function performVerify(
   if (accepted.length > 0) write(line`accepted deviations: ${accepted.length} (${accepted.join(', ')})\n`)
   write(line`steps: ${inWords(counts.steps) || 'none'}; checks: ${inWords(counts.checks) || 'none'}\n`)
   if (kid !== undefined) return 0
+  // With "=", since one fingerprint in 64 begins with "-".
   write(
-    line`compare the key with the one that the maker of the pack names elsewhere; if it is the same: thredd verify ${name} --signer ${signer?.kid}\n`,
+    line`compare the key with the one that the maker of the pack names elsewhere; if it is the same: thredd verify ${name} --signer=${signer?.kid}\n`,
   )
   return 3
 }
