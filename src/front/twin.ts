@@ -72,7 +72,8 @@ export function fulfilOn({ state, switches }: Twin, { identities, renewedSigning
     switch (name) {
       case 'signing_key_listed':
       case 'renewed_signing_key_listed':
-        // It lists the keys that it made.
+      case 'renewed_transport_certificate_listed':
+        // It lists the keys that it made, and the certificate once it is renewed.
         return
       case 'client_deleted_by_thredd':
         return void performHook(state, 'delete-client', client)

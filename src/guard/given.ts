@@ -40,14 +40,16 @@ const LOOKED_UP: Readonly<Partial<Record<Given, GivenRecord['how']>>> = {
   registration: 'in the vault',
   signing_key_listed: 'in the keystore',
   renewed_signing_key_listed: 'in the keystore',
+  renewed_transport_certificate_listed: 'in the keystore',
   renewed_transport_certificate: 'in the files',
   renewed_signing_key: 'in the files',
 }
 
-/** Which key of the files the keystore is asked for. */
+/** Which key or certificate of the files the keystore is asked for. */
 export const LISTED: Readonly<Partial<Record<Given, { readonly key: AskedKey; readonly inWords: string }>>> = {
   signing_key_listed: { key: 'current', inWords: 'signing key' },
   renewed_signing_key_listed: { key: 'renewed', inWords: 'renewed signing key' },
+  renewed_transport_certificate_listed: { key: 'renewed certificate', inWords: 'renewed transport certificate' },
 }
 
 /** The embedded twin lists the keys that it made. */
@@ -106,10 +108,10 @@ export function onlyAPersonKnows({ given }: Workflow, environment: Pick<Environm
   })
 }
 
-/** Of SIGNING_KEY_FILE, or of RENEWED_SIGNING_KEY_FILE. */
-type AskedKey = 'current' | 'renewed'
+/** Of SIGNING_KEY_FILE, RENEWED_SIGNING_KEY_FILE, or IDENTITY_RENEWED_CERT_FILE. */
+export type AskedKey = 'current' | 'renewed' | 'renewed certificate'
 
-/** Whether the keystore lists the signing key; `because` is one sentence without its full stop. */
+/** Whether the keystore lists it; `because` is one sentence without its full stop. */
 type Listing = { readonly is: 'listed' } | { readonly is: 'missing' | 'not known'; readonly because: string }
 
 export function waitingForKey(inWords: string, because: string): string {
@@ -127,7 +129,7 @@ export interface PreconditionsOptions {
   readonly isRegistered: () => Promise<boolean>
   /** whether the client was registered with this counterparty: a twin does not know the clients of another twin */
   readonly isRegisteredHere: () => boolean
-  /** what the keystore says of a signing key; undefined where it cannot be asked */
+  /** what the keystore says of a key or certificate; undefined where it cannot be asked */
   readonly keystore: (key: AskedKey) => Promise<Listing | undefined>
   /** runs the flow that `madeBy` names on the same twin */
   readonly setUp: () => Promise<readonly WorkflowRecord[]>

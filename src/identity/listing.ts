@@ -1,4 +1,4 @@
-/** Whether a key set of a server holds a signing key: under its kid, and with the same public key. Pure. */
+/** Whether a key set of a server holds a signing key, under its kid and with the same public key, or a certificate. Pure. */
 import { createPublicKey, type JsonWebKeyInput } from 'node:crypto'
 import { enumerated } from '../record/errors.ts'
 import { publicKeyFacts } from './facts.ts'
@@ -16,8 +16,8 @@ export function listingOf(
   { kid, publicKey }: Pick<SigningKey, 'kid' | 'publicKey'>,
   settings: 'SIGNING' | 'RENEWED_SIGNING',
 ): Listing {
-  const keys = isObject(document) && Array.isArray(document.keys) ? document.keys.filter(isObject) : undefined
-  if (keys === undefined) return { is: 'not known', because: 'its answer is no JWK set' }
+  const keys = keysOf(document)
+  if (keys === undefined) return NO_KEY_SET
   const named = keys.filter((key) => key.kid === kid)
   if (named.length === 0) {
     const kids = keys.map((key) => `"${String(key.kid).slice(0, LONGEST_KID)}"`)
@@ -32,6 +32,26 @@ export function listingOf(
     is: 'missing',
     because: `it lists ${settings}_KID "${kid}" with another public key than that of ${settings}_KEY_FILE`,
   }
+}
+
+/** Whether it lists the certificate of IDENTITY_RENEWED_CERT_FILE; `thumbprint` is an x5t#S256 (RFC 7517 section 4.9). */
+export function certificateListingOf(document: unknown, thumbprint: string): Listing {
+  const thumbprints = keysOf(document)?.map((key) => key['x5t#S256'])
+  if (thumbprints === undefined) return NO_KEY_SET
+  if (thumbprints.includes(thumbprint)) return { is: 'listed' }
+  if (!thumbprints.every((one) => typeof one === 'string'))
+    return { is: 'not known', because: 'it lists a key without the thumbprint of a certificate' }
+  const others = thumbprints.length === 1 ? 'certificate' : 'certificates'
+  return {
+    is: 'missing',
+    because: `it lists ${thumbprints.length} ${others}, and not that of IDENTITY_RENEWED_CERT_FILE`,
+  }
+}
+
+const NO_KEY_SET: Listing = { is: 'not known', because: 'its answer is no JWK set' }
+
+function keysOf(document: unknown): readonly Readonly<Record<string, unknown>>[] | undefined {
+  return isObject(document) && Array.isArray(document.keys) ? document.keys.filter(isObject) : undefined
 }
 
 const MOST_KIDS = 5

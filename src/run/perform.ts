@@ -16,7 +16,7 @@ import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
-import { askKeystore, keyOf, userAgentOf } from './keystore.ts'
+import { askKeystore, userAgentOf } from './keystore.ts'
 import { sharesOf } from './order.ts'
 import type { Prepared } from './prepare.ts'
 
@@ -98,7 +98,7 @@ async function performWith(
         environment: prepared.environment,
         softwareId,
         which,
-        key: keyOf(survey.signing.keys, which),
+        survey,
         transport,
         userAgent: userAgentOf(caller.version),
         signal,

@@ -1,4 +1,4 @@
-/** Of a run that names no flows, on named hosts: leaves out what is given a signing key that the keystore does not list. */
+/** Of a run that names no flows, on named hosts: leaves out what is given a key or certificate that the keystore does not list. */
 import { remedyOf } from '../flow/arazzo/given.ts'
 import { withDependencies } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
@@ -6,7 +6,7 @@ import { LISTED, waitingForKey } from '../guard/given.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { Caller } from './caller.ts'
 import { connect } from './connect.ts'
-import { askKeystore, keyOf, userAgentOf } from './keystore.ts'
+import { askKeystore, userAgentOf } from './keystore.ts'
 import type { Prepared } from './prepare.ts'
 import type { Waiting } from './survey.ts'
 
@@ -21,7 +21,7 @@ export async function withoutUnlisted(
 ): Promise<Prepared> {
   const { request, counterparty, environment, selection, survey, proxy } = prepared
   if (request.isNamed || counterparty !== undefined) return prepared
-  const { authorities, signing, plan } = survey
+  const { authorities, plan } = survey
   await using transport = connect(environment, { identities: new Map(), authorities, proxy, counterparty })
   const { softwareId } = request.client
   const base = { environment, softwareId, transport, userAgent: userAgentOf(version), signal }
@@ -30,7 +30,7 @@ export async function withoutUnlisted(
     for (const name of workflow.given) {
       const asked = LISTED[name]
       if (asked === undefined) continue
-      const listing = await askKeystore({ ...base, which: asked.key, key: keyOf(signing.keys, asked.key) })
+      const listing = await askKeystore({ ...base, which: asked.key, survey })
       if (listing?.is !== 'missing') continue
       const { workflowId } = workflow
       const because = `workflow "${workflowId}" is ${waitingForKey(asked.inWords, listing.because)}`

@@ -172,7 +172,7 @@ test('without a keystore, a key or ids nothing is asked', async () => {
     ...{
       softwareId: 'a',
       which: 'current' as const,
-      key: undefined,
+      survey: { signing: { keys: new Map() }, identities: new Map() },
       userAgent: '',
       signal: new AbortController().signal,
     },

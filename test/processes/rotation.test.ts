@@ -148,6 +148,7 @@ test('another key and kid, listed in the keystore, give a token; both flows then
   const variables = renewedBy(who)
 
   const unlisted = await who.cli.run(['run', SIGNING, '--env', 'uat'], { variables })
+  const unlistedCertificate = await who.cli.run(['run', TRANSPORT, '--env', 'uat'], { variables })
   list(who)
   const all = await who.cli.run(['run', '--env', 'uat'], { variables })
   const record = await who.cli.record()
@@ -157,6 +158,10 @@ test('another key and kid, listed in the keystore, give a token; both flows then
     'waiting for the renewed signing key in the keystore: it lists "offline-twin-signing", and not RENEWED_SIGNING_KID "offline-twin-renewed-signing"; nothing was rotated;',
   )
   expect(unlisted.stdout).not.toContain('gave a token for it')
+  expect(unlistedCertificate.code).toBe(3)
+  expect(unlistedCertificate.stdout).toContain(
+    'waiting for the renewed transport certificate in the keystore: it lists 1 certificate, and not that of IDENTITY_RENEWED_CERT_FILE; nothing was rotated;',
+  )
   expect(all.code).toBe(0)
   expect(record.workflows.map(({ workflowId }) => workflowId)).toEqual(expect.arrayContaining([SIGNING, TRANSPORT]))
   expect(record.signingKeys?.map(({ kid }) => kid)).toEqual(
@@ -167,10 +172,8 @@ test('another key and kid, listed in the keystore, give a token; both flows then
   )
 })
 
-test('a run without names leaves out the flow whose renewed key the keystore does not list, and passes', async () => {
+test('a run without names leaves out the flows whose renewed key or certificate the keystore does not list, and passes', async () => {
   const who = await person()
-  const { renewed } = who.network.pki.identities
-  performHook(who.network.twin.state, 'list-certificate', { use: 'tls', certificate: renewed.certificate })
   await who.thredd('run', 'register')
 
   const { code, stdout } = await who.cli.run(['run', '--env', 'uat'], { variables: renewedBy(who) })
@@ -181,8 +184,11 @@ test('a run without names leaves out the flow whose renewed key the keystore doe
     'waiting rotate-signing-key: workflow "rotate-signing-key" is waiting for the renewed signing key in the keystore: it lists "offline-twin-signing", and not RENEWED_SIGNING_KID "offline-twin-renewed-signing"; nothing was rotated;',
   )
   const ran = record.workflows.map(({ workflowId, status }) => `${workflowId} ${status}`)
-  expect(ran).toEqual(expect.arrayContaining(['discover passed', `${TRANSPORT} passed`]))
-  expect(ran.filter((one) => one.startsWith(SIGNING))).toEqual([])
-  expect(record.waiting?.map(({ workflowId }) => workflowId)).toContain(SIGNING)
-  expect(record.leftOut).toContain(SIGNING)
+  expect(stdout).toContain(
+    `waiting ${TRANSPORT}: workflow "${TRANSPORT}" is waiting for the renewed transport certificate in the keystore`,
+  )
+  expect(ran).toContain('discover passed')
+  expect(ran.filter((one) => one.startsWith('rotate-'))).toEqual([])
+  expect(record.waiting?.map(({ workflowId }) => workflowId)).toEqual(expect.arrayContaining([SIGNING, TRANSPORT]))
+  expect(record.leftOut).toEqual(expect.arrayContaining([SIGNING, TRANSPORT]))
 })

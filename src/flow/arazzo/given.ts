@@ -32,6 +32,11 @@ export const GIVEN = {
     remedy:
       'nothing was rotated; upload the renewed signing certificate in Thredd CA > App Certificates, or set RENEWED_SIGNING_KID to the KID that it shows',
   },
+  renewed_transport_certificate_listed: {
+    means: 'the keystore lists the certificate of IDENTITY_RENEWED_CERT_FILE',
+    remedy:
+      'nothing was rotated; look at Thredd CA > Certificates, and name the files of the certificate that it shows in IDENTITY_RENEWED_CERT_FILE and IDENTITY_RENEWED_KEY_FILE',
+  },
   client_deleted_by_thredd: {
     means: 'Thredd has confirmed that it deleted the OAuth client of this application',
     remedy:
