@@ -207,8 +207,7 @@ export class Call {
     const delivery = await this.#send(request, intent)
     if (delivery.kind === 'failed') {
       const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
-      if (delivery.received !== undefined) this.#learnReceived(delivery.received)
-      this.#exchanges.push(exchangeOf(request.outgoing, delivery, undefined, redactor))
+      this.#takeFailed(request.outgoing, delivery)
       if (news.status === 'rejected') throw news.reason
       return this.#judgeFailure(
         news.value === undefined ? delivery : { ...delivery, problem: { ...delivery.problem, ...news.value } },
@@ -235,8 +234,7 @@ export class Call {
       options: { identity, timeoutMs: this.#planned.timeoutMs, signal: this.#signal },
       take: async (delivery) => {
         if (delivery.kind === 'answered') return await this.#take(outgoing, delivery)
-        if (delivery.received !== undefined) this.#learnReceived(delivery.received)
-        this.#exchanges.push(exchangeOf(outgoing, delivery, undefined, redactor))
+        this.#takeFailed(outgoing, delivery)
         return undefined
       },
     })
@@ -296,6 +294,12 @@ export class Call {
       for (const [name, value] of members) if (typeof value === 'string') redactor.add({ value, name })
       throw error
     }
+  }
+
+  /** Learns the secrets of what arrived, if anything did, and records the exchange. */
+  #takeFailed(outgoing: Outgoing, delivery: Extract<Delivery, { kind: 'failed' }>): void {
+    if (delivery.received !== undefined) this.#learnReceived(delivery.received)
+    this.#exchanges.push(exchangeOf(outgoing, delivery, undefined, this.#ports.redactor))
   }
 
   /** The outputs that can be read although the step did not pass: a step marked `finally` may need them to undo it. */

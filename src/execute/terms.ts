@@ -25,7 +25,7 @@ const NONE = { header: 'no such header', member: 'no such member' } as const
 const LONGEST = 300
 const MOST_ITEMS = 40
 
-/** A value that stands in the member or header `slot`. */
+/** A value as a check prints it, redacted by the name of the member or header that holds it (`slot`). */
 export function shown(value: unknown, slot: string, redactor: Redactor): string {
   if (isLargerThan(value, LIMITS.quoted.value)) return inShort(value)
   const safe: unknown = redactor.value({ [slot]: value })[slot]

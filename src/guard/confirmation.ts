@@ -191,14 +191,14 @@ function tokenObjections(
   return lastingObjections(environment, machine, inWords(issuing))
 }
 
-/** Whether the flow is one of those that prove requirements: it may do to a client what no documented workflow does. */
-export function isProbe({ flow }: Pick<Selected, 'flow'>): boolean {
+/** Whether the flow lies in flows/conformance: it may do to a client what no documented workflow does. */
+export function isConformanceFlow({ flow }: Pick<Selected, 'flow'>): boolean {
   return basename(dirname(flow.file)) === 'conformance'
 }
 
-/** Whether it is for a client alone that nobody uses: class C or D, and of what proves requirements B too. */
+/** Whether it may run only against a client that nobody uses: class C or D, and class B of a conformance flow. */
 function mayHarm(one: Selected): boolean {
-  return classesOf(one).some((safety) => safety === 'C' || safety === 'D' || (safety === 'B' && isProbe(one)))
+  return classesOf(one).some((safety) => safety === 'C' || safety === 'D' || (safety === 'B' && isConformanceFlow(one)))
 }
 
 function classesOf({ flow, workflow }: Selected): readonly string[] {
@@ -211,7 +211,7 @@ const CLASS_WORDS: Readonly<Record<string, string>> = {
   D: 'it may cost the client its credentials',
 }
 
-/** Safety classes: X is for the twin alone; what may harm a client is for one that nobody uses. */
+/** Class X runs on the twin alone. What may harm a client needs SACRIFICIAL_CLIENT. */
 export function classObjections(
   selection: readonly Selected[],
   { environment }: Pick<GuardFacts, 'environment'>,

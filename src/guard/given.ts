@@ -83,7 +83,7 @@ export function missingRegistrations(
 /** What can be looked up in the files that the environment names. */
 const RENEWED: readonly Given[] = ['renewed_signing_key', 'renewed_transport_certificate']
 
-/** PRECONDITION of a workflow that is given a renewed key or certificate: what is there is none, or the current one. */
+/** PRECONDITION for a workflow that needs a renewed key or certificate: none is configured, or it is the current one. */
 export function notYetRenewed(
   { workflowId, at }: Workflow,
   name: Given,
@@ -159,7 +159,7 @@ export class Preconditions {
         onGiven({ ...base, ...made })
         if (made.problem !== undefined) return `it could not be made so on the twin that ${means}: ${made.problem}`
       } else if (LISTED[name] !== undefined) {
-        const problem = await this.#keyProblem(base, LISTED[name])
+        const problem = await this.#listingProblem(base, LISTED[name])
         if (problem !== undefined) return problem
       } else if (RENEWED.includes(name)) onGiven({ ...base, how: 'in the files' })
       else if (name !== 'registration') onGiven({ ...base, how: 'not checked' })
@@ -169,8 +169,8 @@ export class Preconditions {
     return undefined
   }
 
-  /** Why the key cannot be used; that the keystore cannot be asked stands in the way of nothing. */
-  async #keyProblem(
+  /** Why the key or certificate cannot be used. Where the keystore cannot be asked, the workflow begins all the same. */
+  async #listingProblem(
     base: Pick<GivenRecord, 'workflowId' | 'means'> & { readonly name: Given },
     { key, inWords }: NonNullable<(typeof LISTED)[Given]>,
   ): Promise<string | undefined> {

@@ -36,7 +36,7 @@ const VAULT_MEMBERS: readonly string[] = [
   'registration_client_uri',
 ] satisfies VaultMember[]
 
-/** The origin of scopes that nobody has given. */
+/** The origin of scopes that are derived from ROLES because none are set. */
 export const OF_ROLES: ValueOrigin = { label: 'ROLES' }
 
 export interface PlanOptions {

@@ -38,7 +38,7 @@ export function clauseOf(id: string): Clause {
   }
 }
 
-/** Statuses that need not be said: whoever reads "RFC" takes it for one of these. */
+/** Titles are printed without these statuses; any other, such as Experimental, is printed in parentheses. */
 const EXPECTED = ['Internet Standard', 'Proposed Standard', 'Best Current Practice', 'Final', 'Documentation']
 
 function clauseIn({ title, status, href, unverified }: Document, id: string, section: string): Clause {

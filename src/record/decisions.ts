@@ -24,7 +24,7 @@ export const decisionsFile = z.strictObject(
 
 export type Acceptance = z.infer<typeof acceptance>
 
-/** What is wrong with an id as it stands in the file; nothing for the id of a requirement that a run decides. */
+/** Why an id in the file cannot be accepted. Undefined for a requirement that a run decides. */
 export function faultOfId(id: string): { readonly message: string; readonly hint: string } | undefined {
   const requirement = REQUIREMENTS.find((one) => one.id === id)
   if (requirement === undefined)

@@ -107,7 +107,7 @@ export function markdownCode(text: string, longest: number): string {
   return `${fence}${pad}${shown}${pad}${fence}`
 }
 
-/** What stands in single quotes in a .env file and in a shell, as it is. */
+/** Values that a .env file and a shell both read back unchanged from single quotes. */
 const QUOTABLE = /^[^'\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]*$/u
 
 /**

@@ -16,7 +16,7 @@ const OF_THE_KERNEL: readonly number[] = [0x9fa0, 0x62656572]
  * @throws an error of the file system, or one whose code says in words why the file is not read
  */
 export function readRegularFile(path: string, largest = LARGEST): Buffer<ArrayBuffer> {
-  // Without O_NONBLOCK opening a pipe waits until somebody writes to it.
+  // Opening a named pipe without O_NONBLOCK blocks until another process opens it for writing.
   const file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {
     const facts = fstatSync(file)

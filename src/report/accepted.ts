@@ -52,7 +52,7 @@ export interface Judged extends Pick<RunRecord, 'verdict' | 'exitCode'> {
  */
 export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judged {
   const { decisions } = head
-  if (decisions === undefined) return { ...verdictOf(Array.from(workflows, exitCodeOf)), rows: [], warnings: [] }
+  if (decisions === undefined) return undecided(Array.from(workflows, exitCodeOf))
   const judged = rowsOf(head, workflows)
   const standing = new Map(judged.map((row) => [row.requirement.id, row.standing]))
   const verdicts = Array.from(workflows, (workflow) => ({ workflow, ...coverageOf(workflow, standing) }))
@@ -71,6 +71,11 @@ export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judge
       ),
     ],
   }
+}
+
+/** The verdict on a run for which nothing was decided, by the exit codes of its workflows. */
+export function undecided(exitCodes: readonly number[]): Judged {
+  return { ...verdictOf(exitCodes), rows: [], warnings: [] }
 }
 
 function rowsOf(head: Decided, workflows: Iterable<WorkflowRecord>): readonly JudgedRequirement[] {

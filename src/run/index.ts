@@ -6,8 +6,8 @@ import { randomUUIDv7 } from 'node:crypto'
 import { join } from 'node:path'
 import { objections } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
-import { FINISHED_FILE, type RecordHead } from '../record/index.ts'
-import { judge } from '../report/accepted.ts'
+import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
+import { judge, undecided } from '../report/accepted.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
 import { writeReports } from '../report/write.ts'
 import type { Caller } from './caller.ts'
@@ -64,6 +64,7 @@ export async function run(
     redactor,
     withoutFolders: withoutFolders(request.folders),
   })
+  const exitCodes: number[] = []
   const failures: unknown[] = []
   const performed = await perform(prepared, {
     vault,
@@ -74,6 +75,7 @@ export async function run(
       // Whoever watches a run does not stop it half-way.
       try {
         if (event.type === 'workflow-finished') {
+          exitCodes.push(exitCodeOf(event.workflow))
           finished.add(event.workflow)
         }
         caller.onEvent?.(event)
@@ -88,7 +90,9 @@ export async function run(
   finished.redactAgain()
 
   const durationMs = performance.now() - start
-  const judged = judge({ decisions: decisionsOf(request), startedAt: startedAt.toISOString() }, finished)
+  const decisions = decisionsOf(request)
+  const judged =
+    decisions === undefined ? undecided(exitCodes) : judge({ decisions, startedAt: startedAt.toISOString() }, finished)
   const about = { runId, startedAt, durationMs, warnings, judged }
   const head = await headOf(prepared, performed, { about, caller })
   const file = await writeReports(head, finished, { artifacts, codeQuality: caller.codeQuality })

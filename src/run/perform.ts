@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execute, type Ports, type RunEvent } from '../execute/index.ts'
-import { isProbe } from '../guard/confirmation.ts'
+import { isConformanceFlow } from '../guard/confirmation.ts'
 import { Preconditions } from '../guard/given.ts'
 import { type Admission, RunVault } from '../guard/run-vault.ts'
 import { alterJwt, mintClientAssertion } from '../identity/jwt.ts'
@@ -124,7 +124,7 @@ async function performWith(
 /** On the twin there is nobody to be careful of, unless the environment asks for it. */
 function careOf({ environment, selection }: Pick<Prepared, 'environment' | 'selection'>): Care {
   const { pauseMs, mostCalls, identityFor } = environment
-  const watches = environment.class !== 'mock' && selection.some(isProbe)
+  const watches = environment.class !== 'mock' && selection.some(isConformanceFlow)
   return {
     pauseMs: pauseMs ?? (watches ? 200 : 0),
     mostCalls: mostCalls ?? (watches ? 1000 : Number.POSITIVE_INFINITY),
