@@ -2,7 +2,7 @@
  * The shape of record.json: plain JSON, redacted. Only reading stored records needs this file; a run does not load it. Raise
  * recordVersion when the meaning of a member changes.
  */
-import { acceptance } from './decisions.ts'
+import { acceptance, baselineId, confirmation, review, signature } from './decisions.ts'
 import { DECLARED_EFFECTS, EFFECTS } from './effect.ts'
 import { z } from './shape.ts'
 
@@ -277,6 +277,12 @@ export const runRecord = z.object({
       file: z.string(),
       sha256: z.string(),
       accepted: z.array(acceptance),
+      /** these three in runs since the file may say them */
+      confirmations: optional(z.array(confirmation)),
+      reviews: optional(z.array(review)),
+      signOff: optional(z.array(signature)),
+      /** the id of the run that later ones are compared with */
+      baseline: optional(baselineId),
       /** ids of requirements that failed or were not tested, and are accepted */
       rows: z.array(z.string()),
     }),

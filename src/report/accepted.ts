@@ -1,6 +1,7 @@
 /**
- * Accepted deviations: which rows of the catalogue the users of a project accept although they failed or were not tested, and
- * what that makes of the verdict on the run. No verdict on a check or a step changes. Pure.
+ * What the users of a project decided: which rows of the catalogue they accept although they failed or were not tested, what that
+ * makes of the verdict on the run, and what was confirmed or reviewed of rows that no run can decide. No verdict on a check or a
+ * step changes. Pure.
  */
 import type { Acceptance } from '../record/decisions.ts'
 import { enumerated } from '../record/errors.ts'
@@ -20,19 +21,43 @@ type Decided = Pick<RecordHead, 'startedAt' | 'decisions'>
 /** What may be accepted. */
 const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested'] satisfies JudgedRequirement['standing'][])
 
-/** The rows as they stand with the decisions in the record: those of an acceptance that still counted when the run began. */
-export function withAccepted(
+/**
+ * The rows as they stand with the decisions in the record: those of an acceptance that still counted when the run began, and
+ * what was confirmed or reviewed of those that no run can decide.
+ */
+export function withDecisions(
   rows: readonly JudgedRequirement[],
   { decisions, startedAt }: Decided,
 ): readonly JudgedRequirement[] {
   const by = new Map(valid(decisions, startedAt).flatMap((one) => one.requirements.map((id) => [id, one])))
+  const said = new Map(saidBy(decisions))
   return rows.map((row) => {
-    const acceptance = by.get(row.requirement.id)
+    const { id } = row.requirement
+    const statement = said.get(id)
+    if (row.standing === 'review' && statement !== undefined) return { ...row, ...statement }
+    const acceptance = by.get(id)
     if (acceptance === undefined || !OPEN.has(row.standing)) return row
     const { reason, owner, until } = acceptance
     const because = `${row.standing}, accepted by ${owner} until ${until}: ${reason}`
     return { ...row, standing: 'accepted', because, instead: row.standing, acceptance }
   })
+}
+
+type Statement = Pick<JudgedRequirement, 'standing' | 'because'>
+
+/** What people said, by the id of the requirement. */
+function saidBy(decisions: RecordHead['decisions']): readonly (readonly [id: string, said: Statement])[] {
+  const { confirmations = [], reviews = [] } = decisions ?? {}
+  return [
+    ...reviews.map(({ requirement, reviewer, date, note }) => {
+      const because = `reviewed by ${reviewer} on ${date}: ${note}`
+      return [requirement, { standing: 'reviewed', because }] as const
+    }),
+    ...confirmations.map(({ requirement, who, date, note, reference }) => {
+      const because = `confirmed by ${who} on ${date} (${reference}): ${note}`
+      return [requirement, { standing: 'confirmed', because }] as const
+    }),
+  ]
 }
 
 function valid(decisions: RecordHead['decisions'], startedAt: string): readonly Acceptance[] {
@@ -100,7 +125,7 @@ export class RowCollector {
   }
 
   of(head: Decided): readonly JudgedRequirement[] {
-    return withAccepted(this.#proofs.requirements, head)
+    return withDecisions(this.#proofs.requirements, head)
   }
 }
 

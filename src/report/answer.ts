@@ -8,7 +8,7 @@ import { MOST_OFFSET_SECONDS } from './clock.ts'
 import { type End, FEW_DAYS } from './ends.ts'
 import type { Finding, PlacedFinding } from './findings.ts'
 import { type Column, columnOf } from './gate.ts'
-import type { JudgedRequirement } from './proofs.ts'
+import type { JudgedRequirement, RequirementStanding } from './proofs.ts'
 import { inOneLine } from './server-words.ts'
 import type { Turn } from './situations.ts'
 import { count } from './words.ts'
@@ -75,14 +75,19 @@ export function answerOf(head: RecordHead, grounds: Grounds): Answer {
 }
 
 function yes({ ends: [first], requirements }: Grounds): Pick<Answer, 'headline' | 'lede'> {
-  const accepted = requirements.filter(({ standing }) => standing === 'accepted').length
+  const number = (...standings: readonly RequirementStanding[]) =>
+    requirements.filter(({ standing }) => standings.includes(standing)).length
+  const accepted = number('accepted')
+  const how = [
+    'proven',
+    ...(number('confirmed', 'reviewed') > 0 ? ['confirmed by Thredd or a person'] : []),
+    ...(accepted > 0 ? ['accepted'] : []),
+  ]
   const until = first === undefined ? '' : ` The first to end is ${first.what}, on ${first.at.slice(0, 10)}.`
-  return accepted === 0
-    ? { headline: 'Yes', lede: `Every mandatory requirement is proven.${until}` }
-    : {
-        headline: `Yes, with ${count(accepted, 'accepted deviation')}`,
-        lede: `Every mandatory requirement is proven or accepted.${until}`,
-      }
+  return {
+    headline: accepted === 0 ? 'Yes' : `Yes, with ${count(accepted, 'accepted deviation')}`,
+    lede: `Every mandatory requirement is ${how.join(' or ')}.${until}`,
+  }
 }
 
 const WAITING = 'All that this run can do is done; Thredd has not set the metadata of the client yet.'
@@ -122,7 +127,8 @@ function foundBy({ findings, requirements, clients }: Grounds) {
     without: causes.filter(({ standing }) => standing === 'inconclusive'),
     unknown: inColumn('no verdict'),
     untested: inColumn('not tested'),
-    awaited: inColumn('by Thredd'),
+    awaited: mandatory.filter(({ standing }) => standing === 'review'),
+    said: mandatory.filter(({ standing }) => standing === 'confirmed' || standing === 'reviewed'),
     unanswered: clients.filter(({ outcome }) => outcome === 'unknown').length,
   }
 }
@@ -191,12 +197,13 @@ function unanswered(calls: number): Reason {
   }
 }
 
-function openRows({ unknown, untested, accepted, awaited }: Found): readonly Reason[] {
+function openRows({ unknown, untested, accepted, awaited, said }: Found): readonly Reason[] {
   const rows = [
     [unknown, 'no verdict', 'without a verdict', undefined, 'again'],
     [untested, 'not tested', 'never tested by this run', undefined, 'yours'],
     [accepted, 'accepted', 'accepted as they are', acceptedBy(accepted), undefined],
     [awaited, 'by Thredd', 'that only Thredd or a person can confirm', undefined, undefined],
+    [said, 'by Thredd', 'confirmed by Thredd or reviewed by a person', undefined, undefined],
   ] as const
   return rows.flatMap(([found, column, what, detail, turn]) =>
     found.length === 0

@@ -15,6 +15,8 @@ const COLUMN_OF: Readonly<Record<RequirementStanding, Column>> = {
   accepted: 'accepted',
   'not tested': 'not tested',
   review: 'by Thredd',
+  confirmed: 'by Thredd',
+  reviewed: 'by Thredd',
 }
 
 export function columnOf({ requirement, standing }: Pick<JudgedRequirement, 'requirement' | 'standing'>): Column {
@@ -28,6 +30,8 @@ export interface GateRow {
   readonly withRemark: number
   /** of the proven ones: by the tests of this tool, and not by the run */
   readonly byTool: number
+  /** of those by Thredd or a person: nobody has confirmed or reviewed them yet */
+  readonly awaited: number
 }
 
 export interface Gate {
@@ -54,12 +58,17 @@ function rowOf(requirements: readonly JudgedRequirement[]): GateRow {
     counts: Object.fromEntries(counts) as Record<Column, number>,
     withRemark: by('warn'),
     byTool: by('by design'),
+    awaited: by('review'),
   }
 }
 
 /** The counts that are not 0, as screens and reports in text print them. */
-export function countsInWords({ counts, byTool }: GateRow): string {
-  const note = (column: Column) => (column === 'proven' && byTool > 0 ? ` (${byTool} by the tool’s tests)` : '')
+export function countsInWords({ counts, byTool, awaited }: GateRow): string {
+  const notes: Readonly<Partial<Record<Column, string>>> = {
+    ...(byTool > 0 ? { proven: ` (${byTool} by the tool’s tests)` } : {}),
+    ...(awaited > 0 && awaited < counts['by Thredd'] ? { 'by Thredd': ` (${awaited} awaited)` } : {}),
+  }
+  const note = (column: Column) => notes[column] ?? ''
   return COLUMNS.filter((column) => counts[column] > 0)
     .map((column) => `${counts[column]} ${column}${note(column)}`)
     .join(' · ')

@@ -25,9 +25,11 @@ export const REQUIREMENT_STANDINGS = [
   'accepted',
   'not tested',
   'review',
+  'confirmed',
+  'reviewed',
   'by design',
 ] as const
-/** after the verdicts: why no check decided it */
+/** after the verdicts: why no check decided it; `review` waits for Thredd or a person, who have `confirmed` or `reviewed` others */
 export type RequirementStanding = (typeof REQUIREMENT_STANDINGS)[number]
 
 /** The steps whose checks decide a requirement. */

@@ -12,7 +12,7 @@ import {
   type WorkflowRecord,
 } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
-import { withAccepted } from './accepted.ts'
+import { withDecisions } from './accepted.ts'
 import { type Answer, answerOf, type Grounds, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { type Cause, causesOf } from './causes.ts'
@@ -91,7 +91,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
   const collected = collect(head, workflows)
   const { proofs, calls, findings, levels } = collected
   const { otherClauses } = proofs
-  const requirements = withAccepted(proofs.requirements, head)
+  const requirements = withDecisions(proofs.requirements, head)
   const { hosts, clients, certificates, endpoints } = calls
   const endedAt = new Date(Date.parse(head.startedAt) + head.durationMs).toISOString()
   const grounds: Grounds = {

@@ -75,7 +75,7 @@ export async function headOf(
 
 /** What was decided, as the record keeps it, before it is known which rows that makes accepted. */
 export function decisionsOf({ decisions }: Pick<RunRequest, 'decisions'>): RecordHead['decisions'] {
-  return decisions && { ...decisions, accepted: [...decisions.accepted], rows: [] }
+  return decisions && { ...decisions, rows: [] }
 }
 
 /** What a run is called by, and what it knows before a server says anything: no secret, whatever an answer calls one. */

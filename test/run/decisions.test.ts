@@ -44,7 +44,7 @@ test('every report has the number of accepted deviations', async () => {
 
   expect(await read('report.md')).toContain('with 2 accepted deviations')
   expect(await read('report.md')).toContain('- REG-01: not tested, accepted by the platform team')
-  expect(await read('report.html')).toContain('2 accepted deviations, by decisions.mock.yaml')
+  expect(await read('report.html')).toContain('<h3>2 accepted deviations</h3>')
   expect(await read('junit.xml')).toContain('<property name="acceptedDeviations" value="2"/>')
   expect(JSON.parse(await read('ctrf.json'))).toMatchObject({
     results: { summary: { extra: { verdict: 'conformant', acceptedDeviations: 2 } } },
@@ -162,6 +162,37 @@ test.each([
       '5:5 "accepted[0].untill" cannot be used: there is no such member; did you mean "until"?',
     ],
   ],
+  [
+    'accepted:\n  - requirements: [DISC-09]\n    reason: r\n    owner: o\n    until: soon\n',
+    ['5:12 "accepted[0].until" cannot be used: it must be a date, such as 2027-03-31; '],
+  ],
+  [
+    'confirmations:\n  - requirement: REG-01\n    who: w\n    date: 2026-01-31\n    note: n\n    reference: r\n',
+    [
+      '2:18 "REG-01" is decided by a run, so nobody can confirm it in its place; take it out; where no run can test it for now, write it under "accepted"',
+    ],
+  ],
+  [
+    'reviews:\n  - requirement: REGN-01\n    reviewer: w\n    date: 2026-01-31\n    note: n\n',
+    ['2:18 "REGN-01" cannot be reviewed: only Thredd can tell; write under "confirmations" who at Thredd said so'],
+  ],
+  [
+    'confirmations:\n  - requirement: THREDD-DCR-3.3.2-01\n    who: w\n    date: 2026-01-31\n    note: n\n    reference: r\nreviews:\n  - requirement: THREDD-DCR-3.3.2-01\n    reviewer: w\n    date: 2026-01-31\n    note: n\n',
+    ['8:18 "THREDD-DCR-3.3.2-01" is confirmed or reviewed twice: line 2 has it too; '],
+  ],
+  [
+    'reviews:\n  - requirement: THREDD-DCR-3.3.2-01\n    reviewer: w\n    date: 2999-01-31\n    note: n\n',
+    ['4:11 "reviews[0].date" cannot be used: the day has not come yet; write the day on which it was said'],
+  ],
+  [
+    'baseline: last week\nsign-off:\n  - name: n\n    rôle: r\n    date: 2026-02-30\n',
+    [
+      '1:11 "baseline" cannot be used: it must be the id of a run, as its report has it; ',
+      '3:5 "sign-off[0].role" is missing: it must be a text; ',
+      '4:5 "sign-off[0].rôle" cannot be used: there is no such member; did you mean "role"?',
+      '5:11 "sign-off[0].date" cannot be used: it must be a date, such as 2027-03-31; ',
+    ],
+  ],
   ['- one\n', ['1:1 the decisions file cannot be used: it must be an object; ']],
   ['accepted: [\n', ['2:1 not valid YAML: a "[" above this line has no "]"; ']],
 ])('every problem of %j is said with its place', async (text, expected) => {
@@ -176,6 +207,44 @@ test.each([
     expected,
   )
   expect(new Set(problems.map(({ code }) => code))).toEqual(new Set(['DECISIONS']))
+})
+
+test('what Thredd confirmed and a person reviewed is in the record and the reports, and stays apart from what the run has proven', async () => {
+  await using ran = await runWith(
+    `confirmations:
+  - requirement: REGN-01
+    who: the onboarding team at Thredd
+    date: 2026-01-31
+    note: no initial access token is needed
+    reference: ticket 12
+reviews:
+  - { requirement: THREDD-DCR-3.3.2-01, reviewer: the platform team, date: 2026-02-01, note: <b>seen</b> }
+sign-off:
+  - { name: A. Person, role: release manager, date: 2026-02-02 }
+baseline: 019a0000-0000-7000-8000-000000000001
+`,
+    { flows: ['metadata'] },
+  )
+  const { workflows, ...head } = ran.record
+  const { summary } = reportedRun(head, workflows)
+  const rows = new Map(summary.requirements.map((row) => [row.requirement.id, row]))
+
+  expect(head.decisions).toMatchObject({
+    confirmations: [{ requirement: 'REGN-01' }],
+    baseline: '019a0000-0000-7000-8000-000000000001',
+  })
+  expect(rows.get('REGN-01')).toMatchObject({
+    standing: 'confirmed',
+    because: 'confirmed by the onboarding team at Thredd on 2026-01-31 (ticket 12): no initial access token is needed',
+  })
+  expect(rows.get('THREDD-DCR-3.3.2-01')).toMatchObject({
+    standing: 'reviewed',
+    because: 'reviewed by the platform team on 2026-02-01: <b>seen</b>',
+  })
+  expect(summary.gate.all).toMatchObject({ counts: { 'by Thredd': 8 }, awaited: 6 })
+  const page = await readFile(join(ran.file, '..', 'report.html'), 'utf8')
+  expect(page).toContain('reviewed by the platform team on 2026-02-01: &lt;b&gt;seen&lt;/b&gt;')
+  expect(page).toContain('<strong>A. Person</strong><br>release manager<br>2026-02-02')
 })
 
 test('a requirement that no run decides cannot be accepted', async () => {

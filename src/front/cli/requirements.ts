@@ -12,6 +12,8 @@ const OPEN: readonly (readonly [standing: RequirementStanding, word: string, sty
   ['accepted', 'accepted', 'yellow'],
   ['not tested', 'not tested', 'yellow'],
   ['review', 'not by a run', 'dim'],
+  ['confirmed', 'confirmed', 'dim'],
+  ['reviewed', 'reviewed', 'dim'],
   ['by design', 'not by a run', 'dim'],
 ]
 
@@ -25,7 +27,7 @@ export function printRequirements(rows: readonly JudgedRequirement[], out: Print
   }
   const shown = all
     ? [['pass', 'proven', 'green'] as const, ...OPEN]
-    : OPEN.filter(([standing]) => standing !== 'review' && standing !== 'by design')
+    : OPEN.filter(([, word]) => word !== 'not by a run')
   const width = Math.max(0, ...rows.map(({ requirement }) => requirement.id.length))
   for (const [standing, word, style] of shown)
     for (const { requirement, because, ...row } of rows) {

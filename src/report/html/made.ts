@@ -17,12 +17,6 @@ ${jwts(summary.tokens)}
 ${limits(head, summary)}</section>`
 }
 
-/** What was accepted, then who approves it. */
-export function signOff({ decisions }: RecordHead, { requirements }: Summary): Markup {
-  const accepted = requirements.filter(({ standing }) => standing === 'accepted')
-  return markup`<section id="sign-off"><div class="title"><h2>Deviations and sign-off</h2></div>${acceptedDeviations(accepted, decisions)}<div class="sign"><div>Approved by</div><div>Role</div><div>Date and signature</div></div></section>`
-}
-
 function clients({ clients }: Summary): Markup {
   return markup`<details class="fold" id="clients"><summary>${count(clients.length, 'client')} that this run touched</summary><p>Every OAuth client that this run registered, changed or deleted, and how it was left.</p>${
     clients.length === 0 ? markup`<p class="soft">None.</p>` : clients.map(client)
@@ -54,14 +48,6 @@ function tokenTimes(claims: Readonly<Record<string, unknown>>): string {
       return moment === undefined ? [] : [`${name} ${readable(moment)}`]
     })
     .join(' · ')
-}
-
-function acceptedDeviations(accepted: Summary['requirements'], decisions: RecordHead['decisions']): Markup {
-  if (decisions === undefined) return markup`<p>No deviation was accepted in advance.</p>`
-  return markup`<p>${count(accepted.length, 'accepted deviation')}, by ${decisions.file} with SHA-256 <span class="mono wrap">${decisions.sha256}</span>.</p>${
-    accepted.length > 0 &&
-    markup`<ul>${accepted.map(({ requirement: { id }, because }) => markup`<li><a href="#requirement-${id}">${id}</a>: ${because}</li>`)}</ul>`
-  }`
 }
 
 function limits({ redaction, leftOut }: RecordHead, { findingCounts, steps }: Summary): Markup {

@@ -51,6 +51,7 @@ function cell(column: Column, row: GateRow, area?: string): Markup {
   const notes = [
     ...(column === 'proven' && row.withRemark > 0 ? [`${row.withRemark} with remark`] : []),
     ...(column === 'proven' && row.byTool > 0 ? [`${row.byTool} by the tool’s tests`] : []),
+    ...(column === 'by Thredd' && row.awaited > 0 && row.awaited < number ? [`${row.awaited} awaited`] : []),
   ]
   const of = area !== undefined && markup` data-area="${area}"`
   const href = area === undefined ? 'requirements' : `area-${slug(area)}`

@@ -18,6 +18,8 @@ const VERDICTS: Readonly<
   accepted: ['accepted', '◇', 'accepted', 'skip'],
   'not tested': ['not-tested', '○', 'not tested', 'other'],
   review: ['by-thredd', '◐', 'by Thredd', 'review'],
+  confirmed: ['by-thredd', '◐', 'confirmed', 'skip'],
+  reviewed: ['by-thredd', '◐', 'reviewed', 'skip'],
   'by design': ['proven', '◆', 'tool’s tests', 'pass'],
 }
 

@@ -78,10 +78,13 @@ function rowOf(one: JudgedRequirement): Markup {
   return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td><td class="why">${standing === 'accepted' && markup`${because}${steps.count > 0 && '; '}`}${steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because}</td></tr>`
 }
 
+/** What the word of the standing says beyond the column. */
+const SAYS_MORE: ReadonlySet<JudgedRequirement['standing']> = new Set(['warn', 'by design', 'confirmed', 'reviewed'])
+
 /** A mandatory row that was not tested is never grey. */
 function verdictOf(column: Column, standing: JudgedRequirement['standing']): Markup {
   const { mark: name, tone, word } = COLUMN_LOOKS[column]
-  if (standing === 'warn' || standing === 'by design') return badge(standing)
+  if (SAYS_MORE.has(standing)) return badge(standing)
   return markup`<span class="badge ${tone}">${mark(name)}${word}</span>`
 }
 
