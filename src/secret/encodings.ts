@@ -75,11 +75,13 @@ export function decode(source: Uint8Array, decoding: Decoding, onDecoded: OnDeco
     if (start >= hexEnd && end - start >= 2 && (end - start === 2 || source[start + 2] === 0x2d))
       hexEnd = separatedHex(source, start, onDecoded)
     // A list of tokens may have a line break between two tokens.
-    const ends = [...(breaks ?? []), end]
-    for (let from = start, line = 0; line < ends.length; line += 2) {
-      list.add(from, ends[line] as number)
-      from = ends[line + 1] ?? end
-    }
+    let from = start
+    if (breaks !== undefined)
+      for (let line = 0; line < breaks.length; line += 2) {
+        list.add(from, breaks[line] as number)
+        from = breaks[line + 1] as number
+      }
+    list.add(from, end)
     if (end - start >= SHORTEST_RUN) decodeOnce(runOf(source, [start, end], breaks, isHex), decoding, onDecoded)
     start = end + 1
   }

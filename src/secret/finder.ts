@@ -5,6 +5,7 @@ import { type Decoding, decode } from './encodings.ts'
 import { latin1, type ToSource, unescaped } from './escapes.ts'
 import { bytesOf, freeMemory, takeMemory } from './memory.ts'
 import { SHORTEST_SEARCHABLE } from './randomness.ts'
+import { RememberedTexts } from './remembered.ts'
 import { type Found, LOOSE, STRICT, ValueIndex } from './value-index.ts'
 
 /** Encodings within each other. */
@@ -30,6 +31,8 @@ export interface Findings<T> {
   readonly isPartial: boolean
 }
 
+const NOTHING = { found: [], isPartial: false } as const
+
 /** Each value has a label, which is returned with each place where the value is found. */
 export class Finder<T> {
   readonly #loose = new ValueIndex<T>(LOOSE)
@@ -37,6 +40,8 @@ export class Finder<T> {
   readonly #isExempt: (form: string) => boolean
   /** long runs of base64 that were decoded and hold none of the values */
   readonly #emptyRuns = new Set<string>()
+  /** texts that hold none of the values, in any encoding */
+  readonly #emptyTexts = new RememberedTexts()
 
   /** `isExempt`: whether a text in normal form is never reported, even if it is a value or a piece of one. */
   constructor(isExempt: (form: string) => boolean) {
@@ -47,11 +52,19 @@ export class Finder<T> {
   add(text: string, label: T): boolean {
     freeMemory()
     this.#emptyRuns.clear()
+    this.#emptyTexts.clear()
     const plain = unescaped(bytesOf(text)).bytes
     return this.#loose.add(plain, label) || this.#strict.add(plain, label)
   }
 
   find(text: string): Findings<T> {
+    if (text.length < SHORTEST_SEARCHABLE || this.#emptyTexts.has(text)) return NOTHING
+    const findings = this.#findInAnyLetters(text)
+    if (findings.found.length === 0 && !findings.isPartial) this.#emptyTexts.add(text)
+    return findings
+  }
+
+  #findInAnyLetters(text: string): Findings<T> {
     const findings = this.#findExact(text)
     // A reader takes odd letters for the usual ones. Where these hide a secret, the whole text is reported.
     const plain = findings.found.length === 0 && ODD_LETTERS.test(text) ? text.normalize('NFKC') : text
@@ -63,9 +76,8 @@ export class Finder<T> {
   }
 
   #findExact(text: string): Findings<T> {
+    if (this.#loose.isEmpty && this.#strict.isEmpty) return NOTHING
     const found: Found<T>[] = []
-    if (text.length < SHORTEST_SEARCHABLE || (this.#loose.isEmpty && this.#strict.isEmpty))
-      return { found, isPartial: false }
     freeMemory()
     const bytes = bytesOf(text)
     const decoding = {

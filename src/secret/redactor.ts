@@ -8,6 +8,7 @@ import { DEEPEST, eachLeaf, parsedJson, type SecretSearch, secretsIn, secretsInH
 import { SECRET_LIMITS as LIMITS } from './limits.ts'
 import { Masks, shownName } from './masks.ts'
 import { isSearchable } from './randomness.ts'
+import { RememberedTexts } from './remembered.ts'
 import { Secret } from './secret.ts'
 import { PAN_MASK, type Replace, RULES, type Rule, shapesOfSecrets, signatureOf, withoutShapes } from './shapes.ts'
 import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
@@ -50,6 +51,8 @@ export class Redactor {
   readonly #finder: Finder<Known>
   /** secrets too ordinary to be searched for, each with its name: hidden where they are a whole leaf or quoted */
   readonly #ordinary = new Map<string, string>()
+  /** texts that no rule changes that goes by shape */
+  readonly #withoutShape = new RememberedTexts()
   /** the normal forms of all texts in `#exempt`, one a line */
   #exemptForms = ''
   /** texts that are ours and never hidden, even if a server sends them in a slot */
@@ -172,7 +175,11 @@ export class Redactor {
 
   /** Removes known secrets, JWT signatures, credentials, private keys and card numbers from a text of ours. */
   text(text: string): string {
-    return withoutShapes(this.#withoutKnown(text), this.#slots, this.#replace)
+    const cleaned = this.#withoutKnown(text)
+    if (this.#withoutShape.has(cleaned)) return cleaned
+    const shown = withoutShapes(cleaned, this.#slots, this.#replace)
+    if (shown === cleaned) this.#withoutShape.add(cleaned)
+    return shown
   }
 
   /**
@@ -214,9 +221,9 @@ export class Redactor {
     if (value instanceof Secret) return this.#masks.fingerprint(value.reveal(), value.name)
     if (depth > DEEPEST) return TOO_DEEP
     if (Array.isArray(value)) return value.map((item) => this.#cleanTexts(item, depth + 1))
-    return Object.fromEntries(
-      Object.entries(value).map(([name, member]) => [name, this.#cleanTexts(member, depth + 1)]),
-    )
+    const entries = Object.entries(value)
+    for (const entry of entries) entry[1] = this.#cleanTexts(entry[1], depth + 1)
+    return Object.fromEntries(entries)
   }
 
   /**

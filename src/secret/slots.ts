@@ -2,6 +2,8 @@
  * Slots: places whose name says that they hold a secret. Tables of these names, and the rule that looks a name up in them.
  */
 
+import { RememberedTexts } from './remembered.ts'
+
 /**
  * What is hidden in a slot: any value; or, as its name is also used for other things, only a value that is random (opaque).
  */
@@ -159,6 +161,8 @@ export function normalName(name: string): string {
 export class Slots {
   readonly #further: ReadonlySet<string>
   readonly #cache = new Map<string, Slot | undefined>()
+  /** texts without a slot */
+  readonly withoutSlot = new RememberedTexts()
 
   constructor(further: readonly string[] = []) {
     this.#further = new Set(further.map(normalName))

@@ -30,7 +30,7 @@ const PLACEHOLDER = /^(?:\{?\$[A-Za-z]|\[[\w-]{1,64}(?:#[0-9a-f]{8}|: \w{1,10}|)
 const ENOUGH_BITS = 20
 
 export function slotsIn(text: string, slots: Slots): readonly SlotInText[] {
-  if (!SEPARATOR.test(text)) return []
+  if (!SEPARATOR.test(text) || slots.withoutSlot.has(text)) return []
   const { plain, toSource } = plainOf(text)
   const source = Buffer.from(text)
   const isPercent = (place: number) => source[toSource(place, place + 1)[0]] === 0x25
@@ -43,6 +43,7 @@ export function slotsIn(text: string, slots: Slots): readonly SlotInText[] {
     last = end
   }
   for (const { name, range } of rangesIn({ plain, isPercent }, slots)) put(name, range)
+  if (found.length === 0) slots.withoutSlot.add(text)
   return found
 }
 

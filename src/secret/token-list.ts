@@ -15,8 +15,9 @@ const SHORTEST_LIST = 8
 export class TokenList {
   readonly #source: Uint8Array
   readonly #onDecoded: OnDecoded
-  /** where each token begins and ends */
-  #places: number[] = []
+  /** where each token begins and ends; only the first `#length` count */
+  readonly #places: number[] = []
+  #length = 0
   #kind: Kind | undefined
 
   constructor(source: Uint8Array, onDecoded: OnDecoded) {
@@ -27,20 +28,27 @@ export class TokenList {
   add(start: number, end: number): void {
     if (this.#kind !== undefined && isAddress(this.#source, start, end)) return
     const kind = end - start > LONGEST_TOKEN ? undefined : kindOf(this.#source, start, end)
-    if (kind !== this.#kind || start - (this.#places.at(-1) ?? start) > LONGEST_SEPARATOR) this.end()
+    if (kind !== this.#kind || start - this.#end(start) > LONGEST_SEPARATOR) this.end()
     if (kind === undefined) return
     this.#kind = kind
-    this.#places.push(start, end)
+    this.#places[this.#length++] = start
+    this.#places[this.#length++] = end
   }
 
   end(): void {
-    if (this.#places.length >= 2 * SHORTEST_LIST && this.#kind !== undefined) this.#decode(this.#kind)
-    if (this.#places.length > 0) this.#places = []
+    if (this.#length >= 2 * SHORTEST_LIST && this.#kind !== undefined) this.#decode(this.#kind)
+    // The array is used again: nearly every word of a text begins a list.
+    this.#length = 0
     this.#kind = undefined
   }
 
+  /** Where the last token ends; `start` if there is none. */
+  #end(start: number): number {
+    return this.#length === 0 ? start : (this.#places[this.#length - 1] as number)
+  }
+
   #decode(kind: Kind): void {
-    const places = this.#places
+    const places = this.#places.slice(0, this.#length)
     const texts: string[] = []
     for (let at = 0; at < places.length; at += 2) texts.push(latin1(this.#source, places[at], places[at + 1]))
     const toSource: ToSource = (from, to) => [places[2 * from] as number, places[2 * to - 1] as number]
@@ -77,7 +85,8 @@ const BASES: Readonly<Record<Kind, readonly number[]>> = {
 /** The kind of the token from `start` to `end`, which consists of base64 characters. */
 function kindOf(source: Uint8Array, start: number, end: number): Kind | undefined {
   const length = end - start
-  const [first = 0, second = 0] = [source[start], source[start + 1]]
+  const first = source[start] as number
+  const second = source[start + 1] ?? 0
   if (length === 1) return 'single'
   const digits = first === 0x2d ? start + 1 : start
   let at = digits

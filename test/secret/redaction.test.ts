@@ -699,3 +699,22 @@ test('in a finished file a secret is hidden in its sentence, and names and numbe
   )
   expect(cleaned.found).toEqual(['token'])
 })
+
+test('a text that held no secret is searched again when it has become one', () => {
+  const secret = randomBytes(24).toString('base64url')
+  const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
+  for (const text of texts) {
+    expect(redactor.find(text)).toEqual([])
+    expect([redactor.text(text), redactor.value(text)]).toEqual([text, text])
+  }
+
+  redactor.learn({ registration_access_token: secret })
+
+  for (const text of texts) {
+    expect(redactor.find(text)).toEqual(['registration_access_token'])
+    expect(redactor.text(text)).toContain('[registration_access_token#')
+    expect(redactor.value(text)).toContain('[registration_access_token#')
+  }
+})
