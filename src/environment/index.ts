@@ -315,6 +315,19 @@ function shapeFor(key: string): z.ZodMiniType | undefined {
       : IDENTITY.shape
 }
 
+/** Whether it is the name of a setting of ours. */
+export function isSetting(name: string): boolean {
+  return shapeFor(name) !== undefined || identityPartOf(name) !== undefined
+}
+
+/** What is expected where a setting cannot have the value; undefined where it can. */
+export function whyUnusable(name: string, value: string): string | undefined {
+  const shape = shapeFor(name)
+  const shaped = shape && shapeOf(shape, value)
+  if (shaped?.ok === false) return [...new Set(shaped.faults.map(({ message }) => message))].join('; ')
+  return odditiesOf(value)[0]?.remedy
+}
+
 function aboutOf(key: string): string | undefined {
   if (Object.hasOwn(VARIABLES, key)) return VARIABLES[key as VariableName].about
   return SERVER.pattern.test(key) ? SERVER.about : undefined

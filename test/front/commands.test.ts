@@ -51,6 +51,9 @@ const ON_TWIN: ReadonlySet<string> = new Set([
   'run --dry-run',
   'run --help',
   'show register',
+  // For UAT unless another environment is named.
+  'import postman <collection> <environment>',
+  'import postman <collection.json> [environment.json …]',
 ])
 
 test('pages show commands, and each kind of place has some', () => {

@@ -17,6 +17,7 @@ import { cleanUp } from '../../src/front/cli/cleanup.ts'
 import type { Invocation, Program } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { Console } from '../../src/front/cli/console.ts'
+import { performImport } from '../../src/front/cli/import.ts'
 import { performLint } from '../../src/front/cli/lint.ts'
 import { writeList } from '../../src/front/cli/list.ts'
 import { requestLine } from '../../src/front/cli/mock.ts'
@@ -117,6 +118,34 @@ async function lintedFlow(flags: Readonly<Record<string, true>>): Promise<string
   return await screen((write) => {
     const program = { here: '/', project: '/', root: '/', stdout: Object.assign(new PassThrough(), { write }), write }
     return performLint(invocation([file], flags), program as unknown as Program)
+  })
+}
+
+/** A collection and an environment in which each name and text is hostile. */
+async function imported(flags: Readonly<Record<string, true>>): Promise<string> {
+  const folder = await temporaryFolder()
+  const url = { raw: 'https://api.example.com/x', host: ['https://api.example.com'], path: ['x', HOSTILE] }
+  const collection = {
+    info: { name: HOSTILE, schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json' },
+    item: [
+      { name: HOSTILE, request: { method: 'GET', url, header: [{ key: HOSTILE, value: HOSTILE }] } },
+      { name: HOSTILE, request: { method: HOSTILE, url: HOSTILE }, [HOSTILE]: HOSTILE },
+    ],
+  }
+  const environment = {
+    name: HOSTILE,
+    values: [
+      { key: 'kid', value: 'k' },
+      { key: HOSTILE, value: HOSTILE },
+    ],
+  }
+  const name = join(folder, `${NAME.replaceAll('/', '')}.json`)
+  await writeFile(name, JSON.stringify(collection))
+  await writeFile(join(folder, 'e.json'), JSON.stringify(environment))
+  return await screen((write) => {
+    const streams = { stdin: {}, stdout: new PassThrough(), stderr: new PassThrough(), write, warn: write }
+    const program = { here: folder, project: folder, root: ROOT, variables: {}, ...streams }
+    return performImport(invocation(['postman', name, join(folder, 'e.json')], flags), program as unknown as Program)
   })
 }
 
@@ -315,6 +344,8 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
     (await Promise.all(['list', 'show', 'history', 'check'].map((word) => vaultSays(word, '--json')))).join(''),
   cleanup: () => cleanUpSays({}),
   'cleanup --json': () => cleanUpSays({ json: true }),
+  import: () => imported({}),
+  'import --dry-run': () => imported({ 'dry-run': true }),
   lint: () => lintedFlow({}),
   'lint --json': () => lintedFlow({ json: true }),
 }

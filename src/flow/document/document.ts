@@ -1,4 +1,4 @@
-/** Parses YAML or JSON into plain data and finds the line and column of each value. The only file that imports yaml. */
+/** Parses YAML or JSON into plain data and finds the line and column of each value. Beside write.ts the only file that imports yaml. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import {

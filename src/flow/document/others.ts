@@ -13,12 +13,12 @@ const OTHERS: readonly OtherKind[] = [
   {
     is: 'a Postman collection',
     holds: ({ info }) => text(info, 'schema').includes('getpostman.com') || text(info, '_postman_id') !== '',
-    hint: 'the flows hold the calls of Thredd’s collection already: thredd list shows them; write a call of your own as a step (docs/flow-format.md)',
+    hint: 'thredd import postman <collection> <environment> takes it over: settings, keys, and the requests that no flow makes yet',
   },
   {
     is: 'a Postman environment',
     holds: (data) => Array.isArray(data.values) && '_postman_variable_scope' in data,
-    hint: 'write its values into .env.<name>.local; thredd vault import <file> keeps registration_access_token and registration_client_uri',
+    hint: 'thredd import postman <environment> writes its values into .env.<name>.local, and keeps its registration',
   },
   {
     is: 'an OpenAPI description',

@@ -275,6 +275,38 @@ export const COMMANDS = {
     ],
     handler: async () => (await import('./cleanup.ts')).performCleanup,
   },
+  import: {
+    usage: 'thredd import postman <collection.json> [environment.json …]',
+    about:
+      'take over a collection of Postman: settings, keys and registration first, then the requests that no flow makes yet; for UAT unless --env says otherwise',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      'allow-env': ALLOW_ENV,
+      set: {
+        value: 'NAME=value',
+        many: true,
+        about: 'a setting that is in no file of Postman, such as TRANSPORT_CERT_FILE=client.crt',
+      },
+      yes: { about: 'replace what is there: values of the environment file, key files, imported flows' },
+      confirm: {
+        value: 'client_id',
+        many: true,
+        about: 'the whole client id, where the vault takes in a registration',
+      },
+      'dry-run': { about: 'show what would be written, and write nothing' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd import postman thredd.json uat.json --env uat --dry-run', 'what would become of each value and request'],
+      [
+        'thredd import postman thredd.json uat.json --env uat',
+        'write .env.uat.local, keys, flows/imported and the list',
+      ],
+    ],
+    handler: async () => (await import('./import.ts')).performImport,
+  },
   lint: {
     usage: 'thredd lint [file|folder|flow…]',
     about: 'find every mistake in flow files before anything is sent; without names in the folder flows',

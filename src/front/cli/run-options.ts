@@ -115,12 +115,19 @@ async function askClientId(
 }
 
 /** What a person types; undefined for Ctrl-C and Ctrl-D. */
-export async function typedClientId({ stdin, stderr }: Program, signal?: AbortSignal): Promise<string | undefined> {
+export async function typedClientId(program: Program, signal?: AbortSignal): Promise<string | undefined> {
+  return await typedWord('Type its client id to go on: ', program, signal)
+}
+
+export async function typedWord(
+  question: string,
+  { stdin, stderr }: Program,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   const { createInterface } = await import('node:readline/promises')
   const lines = createInterface({ input: stdin, output: stderr, terminal: false })
   const closed = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
   try {
-    const question = 'Type its client id to go on: '
     const typed = (signal === undefined ? lines.question(question) : lines.question(question, { signal })).catch(
       () => undefined,
     )

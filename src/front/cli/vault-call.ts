@@ -24,6 +24,8 @@ export interface VaultIo {
   readonly ask?: ((clientId: string) => Promise<string | undefined>) | undefined
   /** asks without echo, or reads the file of --passphrase-file */
   readonly passphrase: (question: string) => Promise<Secret>
+  /** import: the text of the file, where it does not lie on disk as it is to be read */
+  readonly given?: string | undefined
   /** present with --online */
   readonly probe?: Probe | undefined
 }

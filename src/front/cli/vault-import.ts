@@ -23,7 +23,7 @@ export async function importClients(call: VaultCall): Promise<number> {
   const { vault, write, environment } = call
   const [name = fail({ code: 'USAGE', message: 'the import needs a file', expected: vault.command('import') })] =
     call.words
-  const text = readText(resolve(call.folder, name), name)
+  const text = call.given ?? readText(resolve(call.folder, name), name)
   const parcels = isExport(text) ? await exported(text, name, call) : await kept(text, name, call)
   const wanted: Parcel[] = []
   for (const parcel of parcels) {

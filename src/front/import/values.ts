@@ -1,0 +1,180 @@
+/** Texts with Postman's variables as values of a flow, and the inputs that these values read. */
+import { isSetting } from '../../environment/index.ts'
+import { dotenv } from '../../record/foreign.ts'
+import { Redactor } from '../../secret/index.ts'
+import { Slots } from '../../secret/slots.ts'
+import { isEmpty, plainName, type Setting, settingSpelt, vaultMember } from './settings.ts'
+import { type Variable, type Variables, variableParts } from './variables.ts'
+
+export interface Input {
+  readonly name: string
+  readonly schema: Readonly<Record<string, unknown>>
+  readonly isRequired: boolean
+}
+
+/** Why a value cannot be carried over; ends the translation of its request. */
+export class Untranslatable extends Error {}
+
+const slots = new Slots()
+const redactor = new Redactor(new Uint8Array(32))
+
+/** Whether a text has the shape of a secret, or a name that says so. */
+export function isSecret(name: string, value: string): boolean {
+  return (slots.of(name) === 'any' && value !== '') || redactor.text(value) !== value
+}
+
+/** A word for identifiers: letters, digits and one kind of separator. */
+export function slug(text: string, separator: '-' | '_'): string {
+  const words = text
+    .normalize('NFKD')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, separator)
+  const plain = words
+    .replace(new RegExp(`^${separator}+|${separator}+$`, 'g'), '')
+    .slice(0, 60)
+    .replace(/[-_]$/, '')
+  return plain === '' ? 'call' : /^\d/.test(plain) ? `call${separator}${plain}` : plain
+}
+
+/** The first of name, name2, … that is not taken; takes it. */
+export function free(name: string, taken: Set<string>): string {
+  let one = name
+  for (let number = 2; taken.has(one); number++) one = `${name}${/-/.test(name) ? '-' : '_'}${number}`
+  taken.add(one)
+  return one
+}
+
+/** What the values of one workflow read. */
+export class Values {
+  readonly inputs = new Map<string, Input>()
+  /** of secrets, for the environment file */
+  readonly settings: Setting[] = []
+  /** variables that the flow holds now */
+  readonly carried: { readonly variable: Variable; readonly to: string }[] = []
+  /** inputs that a person has to give */
+  readonly asked: string[] = []
+  readonly #variables: Variables
+  /** the expression of a variable that a step has captured */
+  readonly #captured: (name: string) => string | undefined
+  readonly #from: string
+
+  constructor(variables: Variables, captured: (name: string) => string | undefined, from: string) {
+    this.#variables = variables
+    this.#captured = captured
+    this.#from = from
+  }
+
+  /** What others read, too. */
+  take(others: Values): void {
+    for (const input of others.inputs.values()) this.#add(input)
+    this.settings.push(...others.settings)
+    this.carried.push(...others.carried)
+    this.asked.push(...others.asked)
+  }
+
+  /** A text as a value of Arazzo. @throws Untranslatable */
+  of(text: string, name: string): string {
+    const parts = variableParts(text)
+    const [only] = parts
+    if (parts.length === 1 && typeof only === 'object') return this.reference(only.variable)
+    const literal = parts.filter((part) => typeof part === 'string').join('')
+    // What would be read as an expression, and what may be secret, is the value of an input.
+    if (isSecret(name, literal.trim())) return this.#secret(name, text)
+    if (parts.length <= 1) return /^\$|\{\$/.test(text) ? this.#literal(name, text) : text
+    if (/\{\$|^\$/.test(literal))
+      throw new Untranslatable(`"${name}" mixes variables with the sign $, which begins an expression in a flow`)
+    return parts.map((part) => (typeof part === 'string' ? part : `{${this.reference(part.variable)}}`)).join('')
+  }
+
+  /** The expression that stands for a variable. @throws Untranslatable */
+  reference(variable: string, isText = true): string {
+    const captured = this.#captured(variable)
+    if (captured !== undefined) return captured
+    if (variable.startsWith('$'))
+      throw new Untranslatable(`"{{${variable}}}" makes a value anew in Postman; no flow does that`)
+    const plain = plainName(variable)
+    const own = vaultMember(plain) ?? settingSpelt(plain)?.toLowerCase()
+    if (own !== undefined) {
+      const isToken = own === 'registration_access_token'
+      if (own === 'x_region') this.#add({ name: own, schema: { type: 'string', default: '0' }, isRequired: false })
+      else
+        this.#add({
+          name: own,
+          schema: { type: 'string', ...(isToken ? { format: 'password' } : {}) },
+          isRequired: true,
+        })
+      return `$inputs.${own}`
+    }
+    return `$inputs.${this.#variable(variable, isText)}`
+  }
+
+  #variable(name: string, isText: boolean): string {
+    const word = slug(name, '_')
+    // Not under the name of a setting that means something else.
+    const input = isSetting(word.toUpperCase()) ? `postman_${word}` : word
+    const variable = this.#variables.get(name)
+    const value = variable === undefined ? '' : this.#variables.resolved(variable.value)
+    const isHidden = variable !== undefined && isSecretVariable(variable)
+    const secret = isHidden || isSecret(name, isEmpty(value) ? 'x' : value)
+    if (variable === undefined || isEmpty(value) || value.includes('{{')) {
+      this.asked.push(input)
+      this.#add({
+        name: input,
+        schema: { type: 'string', ...(secret ? { format: 'password' } : {}) },
+        isRequired: true,
+      })
+    } else if (secret) {
+      demandWritable(value, name)
+      this.settings.push({ name: input.toUpperCase(), value, from: `"${name}" of ${variable.source.name}` })
+      this.carried.push({ variable, to: `${input.toUpperCase()} in the environment file` })
+      this.#add({ name: input, schema: { type: 'string', format: 'password' }, isRequired: true })
+    } else {
+      const data = isText ? value : scalar(value)
+      this.carried.push({ variable, to: `the default of input ${input}` })
+      this.#add({ name: input, schema: { type: typeof data, default: data }, isRequired: false })
+    }
+    return input
+  }
+
+  #secret(name: string, text: string): string {
+    const input = slug(`${this.#from} ${name}`, '_')
+    if (variableParts(text).length > 1) throw new Untranslatable(`"${name}" mixes a secret with variables`)
+    const secret = /secret|token|password|key$/.test(input) ? input : `${input}_secret`
+    demandWritable(text, name)
+    this.settings.push({ name: secret.toUpperCase(), value: text, from: `"${name}" of "${this.#from}"` })
+    this.#add({ name: secret, schema: { type: 'string', format: 'password' }, isRequired: true })
+    return `$inputs.${secret}`
+  }
+
+  #literal(name: string, text: string): string {
+    const input = slug(`${this.#from} ${name}`, '_')
+    this.#add({ name: input, schema: { type: 'string', default: text }, isRequired: false })
+    return `$inputs.${input}`
+  }
+
+  #add(input: Input): void {
+    this.inputs.set(input.name, input)
+  }
+}
+
+/** @throws Untranslatable */
+function demandWritable(value: string, name: string): void {
+  if (dotenv(value) === undefined)
+    throw new Untranslatable(
+      `no environment file can hold the secret of "${name}": it has a quote, a line break or a character that cannot be seen`,
+    )
+}
+
+function isSecretVariable({ source, at }: Variable): boolean {
+  const entry = at
+    .slice(source.at.length)
+    .split('/')
+    .slice(1)
+    .reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], source.data)
+  return (entry as { type?: unknown } | undefined)?.type === 'secret'
+}
+
+function scalar(text: string): string | number | boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  return /^-?\d{1,15}(?:\.\d{1,6})?$/.test(text) ? Number(text) : text
+}

@@ -1,0 +1,328 @@
+/** What a collection of Postman becomes: settings, flows, and an account of every value. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { whyUnusable } from '../../src/environment/index.ts'
+import { writeDocument } from '../../src/flow/document/write.ts'
+import { lint } from '../../src/flow/lint/index.ts'
+import { writeFiles } from '../../src/front/import/files.ts'
+import { leavesOf } from '../../src/front/import/leaves.ts'
+import { type ImportPlan, planImport, type Target } from '../../src/front/import/plan.ts'
+import { readSource } from '../../src/front/import/source.ts'
+import { plannedEffect } from '../../src/plan/effect.ts'
+import { ToolError } from '../../src/record/errors.ts'
+import { ROOT } from '../support/cli.ts'
+import { generated } from '../support/postman.ts'
+
+const UAT: Target = {
+  name: 'uat',
+  class: 'uat',
+  valueOf: () => undefined,
+  unusable: whyUnusable,
+  flows: join(ROOT, 'flows'),
+  registerBody: {},
+}
+
+const collection = (item: unknown, more = {}) => ({
+  info: { name: 'Mine', schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json' },
+  item,
+  ...more,
+})
+const environment = (values: Readonly<Record<string, unknown>>, name = 'UAT') => ({
+  name,
+  values: Object.entries(values).map(([key, value]) => ({ key, value, enabled: true })),
+  _postman_variable_scope: 'environment',
+})
+const request = (name: string, more: Readonly<Record<string, unknown>>, tests: readonly string[] = []) => ({
+  name,
+  request: { method: 'GET', header: [], ...more },
+  ...(tests.length === 0 ? {} : { event: [{ listen: 'test', script: { exec: tests } }] }),
+})
+
+function planned(documents: readonly unknown[], target: Partial<Target> = {}): ImportPlan {
+  const sources = documents.map((one, index) => readSource(JSON.stringify(one), `file${index}.json`))
+  return planImport(sources, { ...UAT, ...target })
+}
+
+function refusal(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof ToolError)
+      return error.problems.map(({ code, message, hint, found }) => [code, message, found, hint].join(' | ')).join('\n')
+    throw error
+  }
+  throw new Error('it was not refused')
+}
+
+const settingOf = ({ settings }: ImportPlan, name: string) => settings.find((one) => one.name === name)?.value
+
+describe('files that are not imported are named', () => {
+  test.each([
+    ['{"info":{"schema":"https://schema.getpostman.com/json/collection/v1.0.0/x"},"item":[]}', 'version 1.0.0'],
+    ['{"id":"1","name":"x","order":[],"requests":[]}', 'a Postman collection of version 1'],
+    ['{"collections":[],"environments":[]}', 'a backup of a whole Postman account'],
+    ['{"_type":"export","__export_format":4,"resources":[]}', 'an Insomnia export'],
+    ['type: collection.insomnia.rest/5.0\nname: x', 'an Insomnia export'],
+    ['meta {\n  name: x\n}\n', 'a Bruno file'],
+    ['{"version":"1","name":"x","type":"collection"}', 'a Bruno collection'],
+    ['### one\nGET https://example.com\n', 'a file of HTTP requests'],
+    ['GET {{host}}/x HTTP/1.1\n', 'a file of HTTP requests'],
+    ['{"log":{"entries":[]}}', 'a HAR archive'],
+    ['{"openapi":"3.1.0"}', 'an OpenAPI description'],
+    ['openapi: 3.1.0\n', 'an OpenAPI description'],
+    ['arazzo: 1.0.1\n', 'an Arazzo document'],
+    ['curl https://example.com', 'a curl command'],
+    ['CLIENT_ID=x\n', 'an environment file'],
+    ['-----BEGIN PRIVATE KEY-----\nSECRETSECRET', 'a key or certificate'],
+    ['', 'is empty'],
+    ['{"info":{"na', 'ends in the middle'],
+    ['{"a": SECRETSECRET}', 'line 1, column'],
+    ['[1, 2]', 'no file of Postman that is known'],
+    [`${'['.repeat(200)}${']'.repeat(200)}`, 'nested more than 100 levels'],
+  ])('%s', (text, words) => {
+    const said = refusal(() => readSource(text, 'x.json'))
+
+    expect(said).toContain(words)
+    expect(said).toMatch(/^IMPORT/)
+    expect(said).not.toContain('SECRETSECRET')
+  })
+})
+
+test('an environment comes before the collection, which comes before globals; what is disabled does not count', () => {
+  const plan = planned([
+    collection([], {
+      variable: [
+        { key: 'org_id', value: 'of-collection' },
+        { key: 'kid', value: 'of-collection' },
+      ],
+    }),
+    {
+      ...environment({ org_id: 'of-globals', ssa_id: 'of-globals', kid: 'of-globals' }),
+      _postman_variable_scope: 'globals',
+    },
+    {
+      ...environment({}),
+      values: [
+        { key: 'org_id', value: 'of-environment' },
+        { key: 'kid', value: 'off', enabled: false },
+      ],
+    },
+  ])
+
+  expect(settingOf(plan, 'ORG_ID')).toBe('of-environment')
+  expect(settingOf(plan, 'SIGNING_KID')).toBe('of-collection')
+  expect(settingOf(plan, 'SOFTWARE_ID')).toBe('of-globals')
+})
+
+test('environments that contradict each other are refused by the names of the variables alone', () => {
+  const said = refusal(() =>
+    planned([environment({ org_id: 'ONE', kid: 'k' }), environment({ org_id: 'TWO', kid: 'k' })]),
+  )
+
+  expect(said).toContain('contradict each other: 1 variable(s)')
+  expect(said).toContain('"org_id"')
+  expect(said).not.toMatch(/ONE|TWO/)
+})
+
+test.each([
+  ['uat', 'https://coreapi.threddpay.com', 'production', '--env prod'],
+  ['prod', 'https://api.uat.threddpay.com', 'UAT', '--env uat'],
+] as const)('addresses of the other class do not go into an environment of class %s', (is, url, words, hint) => {
+  const documents = [
+    collection([request('Cards', { url: '{{cards_url}}/api/v1/products' })]),
+    environment({ cards_url: url }),
+  ]
+  const said = refusal(() => planned(documents, { class: is } as Partial<Target>))
+
+  expect(said).toContain(`hold addresses of ${words}`)
+  expect(said).toContain(hint)
+})
+
+test('an environment that is called production is named', () => {
+  expect(planned([environment({ kid: 'x' }, 'Thredd Production')]).warnings).toHaveLength(1)
+  expect(planned([environment({ kid: 'x' }, 'Pre-production')]).warnings).toEqual([])
+})
+
+test('a value that a setting cannot have is listed with what is expected', () => {
+  const plan = planned([environment({ 'x-region': '7', org_id: 'a' })])
+  const leaf = plan.accounts[0]?.leaves.find(({ pointer }) => pointer === '/values/0/value')
+
+  expect(settingOf(plan, 'X_REGION')).toBeUndefined()
+  expect(leaf).toMatchObject({ is: 'listed' })
+  expect(leaf?.words).toContain('X_REGION cannot have this value')
+})
+
+test('requests that hand values to each other become one workflow, and a documented token a step of ours', () => {
+  const token = request(
+    'Token',
+    {
+      method: 'POST',
+      url: 'https://uat-thredd.mtls.eu.authz.cloudentity.io/uat-thredd/confidential-clients/oauth2/token',
+      body: {
+        mode: 'urlencoded',
+        urlencoded: ['grant_type=client_credentials', 'client_assertion=x'].map((pair) => ({
+          key: pair.split('=')[0],
+          value: pair.split('=')[1],
+        })),
+      },
+    },
+    ["pm.environment.set('access_token', pm.response.json().access_token);"],
+  )
+  const create = request(
+    'Create card',
+    {
+      method: 'POST',
+      url: '{{base}}/cards',
+      auth: { type: 'bearer', bearer: [{ key: 'token', value: '{{access_token}}' }] },
+      body: { mode: 'raw', raw: '{"product": {{product}}, "name": "{{name}}"}' },
+    },
+    [
+      "pm.test('made', function () { pm.response.to.have.status(201); });",
+      "pm.environment.set('card', pm.response.json().publicToken);",
+    ],
+  )
+  const read = request('Read card', { url: '{{base}}/cards/:id' }, ['tests["ok"] = responseCode.code === 200;'])
+  const readIt = {
+    ...read,
+    request: {
+      ...read.request,
+      url: {
+        raw: '{{base}}/cards/:id',
+        host: ['{{base}}'],
+        path: ['cards', ':id'],
+        variable: [{ key: 'id', value: '{{card}}' }],
+      },
+    },
+  }
+  const alone = request('Groups', { url: '{{base}}/groups' })
+  const { imported } = planned([
+    collection([token, create, readIt, alone]),
+    environment({ base: 'https://api.example.com/v1', product: '42', name: 'Test' }),
+  ])
+
+  expect(imported.workflows.map(({ workflowId }) => workflowId)).toEqual(['create-card', 'groups'])
+  expect(imported.flow).toMatchObject({
+    workflows: [
+      {
+        steps: [
+          { stepId: 'api-token' },
+          {
+            stepId: 'create-card',
+            parameters: [{ name: 'Authorization', value: 'Bearer {$steps.api-token.outputs.access_token}' }],
+            requestBody: { payload: { product: '$inputs.product', name: '$inputs.name' } },
+            successCriteria: [{ condition: '$statusCode == 201' }],
+            outputs: { card: '$response.body#/publicToken' },
+          },
+          { stepId: 'read-card', parameters: [{ in: 'path', value: '$steps.create-card.outputs.card' }] },
+        ],
+        inputs: { properties: { product: { type: 'number', default: 42 }, name: { default: 'Test' } } },
+      },
+      { steps: [{ stepId: 'groups' }] },
+    ],
+  })
+  expect(imported.settings).toContainEqual(
+    expect.objectContaining({ name: 'SERVER_BASE', value: 'https://api.example.com/v1' }),
+  )
+})
+
+test('an address that a script builds is listed by its request', () => {
+  const plan = planned([collection([request('Built', { url: '{{made_by_script}}/x' })])])
+
+  expect(plan.imported.flow).toBeUndefined()
+  expect(plan.imported.left).toMatchObject([{ reason: expect.stringContaining('known only when a script') }])
+})
+
+test('a secret in a request goes into the environment file and not into the flow; one in a description goes nowhere', () => {
+  const secret = 'sk9Qw7ErTy3UiOp5AsDf1GhJk'
+  const plan = planned([
+    collection([
+      request('Own', {
+        url: 'https://api.example.com/x',
+        description: `use ${secret}`,
+        header: [{ key: 'X-Api-Key', value: secret }],
+      }),
+    ]),
+  ])
+
+  expect(JSON.stringify([plan.imported.flow, [...plan.imported.descriptions]])).not.toContain(secret)
+  expect(plan.settings).toContainEqual(expect.objectContaining({ name: 'OWN_X_API_KEY', value: secret }))
+  expect(JSON.stringify(plan.accounts)).not.toContain(secret)
+})
+
+const SEEDS = Array.from({ length: 200 }, (_, index) => `${process.env.SEED ?? 'postman'}/${index}`)
+
+test(`every value of 200 generated collections is carried over or listed (SEED=${process.env.SEED ?? 'postman'})`, () => {
+  let carriedInAll = 0
+  for (const seed of SEEDS) {
+    const documents = Object.values(generated(seed))
+    const plan = planned(documents)
+    const total = documents.reduce((sum, one) => sum + (leavesOf(one)?.length ?? 0), 0)
+    const leaves = plan.accounts.flatMap((one) => one.leaves)
+    const [carried, listed] = (['carried', 'listed'] as const).map((is) => leaves.filter((one) => one.is === is))
+    const written = outputOf(plan)
+
+    expect(`${seed}: ${carried?.length} + ${listed?.length}`).toBe(
+      `${seed}: ${leaves.length - (listed?.length ?? 0)} + ${total - (carried?.length ?? 0)}`,
+    )
+    expect(
+      new Set(plan.accounts.flatMap((one) => one.leaves.map(({ pointer }) => `${one.file} ${pointer}`))).size,
+    ).toBe(total)
+    expect(listed?.filter(({ words }) => words === '')).toEqual([])
+    for (const [index, { leaves: own }] of plan.accounts.entries())
+      expect([seed, ...missedMarks(documents[index], own, written)]).toEqual([seed])
+    carriedInAll += carried?.length ?? 0
+  }
+  expect(carriedInAll).toBeGreaterThan(2500)
+})
+
+/** All that would be written. */
+function outputOf({ imported, settings, carried }: ImportPlan): string {
+  return JSON.stringify([imported.flow, [...imported.descriptions], settings, carried])
+}
+
+/** Marks of values that are said to be carried over, and stand nowhere in what is written. */
+function missedMarks(document: unknown, leaves: ImportPlan['accounts'][number]['leaves'], written: string): string[] {
+  return leaves.flatMap(({ pointer, is }) => {
+    const value = pointer
+      .split('/')
+      .slice(1)
+      .reduce<unknown>(
+        (one, part) => (one as Record<string, unknown>)?.[part.replaceAll('~1', '/').replaceAll('~0', '~')],
+        document,
+      )
+    const marks = typeof value === 'string' && is === 'carried' ? (value.match(/mark\d+q/g) ?? []) : []
+    return marks.filter((mark) => !written.includes(mark)).map((mark) => `${pointer} ${mark}`)
+  })
+}
+
+test('what generated collections become is valid by the own lint', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-import-'))
+  try {
+    const files = SEEDS.slice(0, 40).flatMap((seed, index) => {
+      const { imported } = planned(Object.values(generated(seed)))
+      if (imported.flow === undefined) return []
+      const file = (name: string, data: unknown) => ({
+        file: join(folder, `${index}`, name),
+        text: writeDocument(data),
+        mode: 0o600,
+      })
+      return [
+        file('flow.arazzo.yaml', imported.flow),
+        ...[...imported.descriptions].map(([name, data]) => file(join('apis', name), data)),
+      ]
+    })
+    await writeFiles(files)
+    const { findings } = await lint({ paths: [folder], folders: [folder], effectOf: plannedEffect })
+
+    expect(files.length).toBeGreaterThan(40)
+    expect(
+      findings
+        .filter(({ level }) => level !== 'hint')
+        .map(({ rule, message, at }) => `${rule} ${message} ${at?.file}:${at?.line}`),
+    ).toEqual([])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
