@@ -125,6 +125,7 @@ export class Redactor {
   /** Searches for this secret from now on. Returns false if it is too ordinary for that. */
   #addSearched(value: string, name: string): boolean {
     const whole = signatureOf(value) ?? value
+    if (this.#secrets.has(whole)) return true
     if (!isSearchable(whole)) return false
     if (whole.length > LONGEST_SECRET) this.hideRandomTexts()
     const secret = whole.slice(0, LONGEST_SECRET)

@@ -1,5 +1,9 @@
 /** Several documents as one description, what a step calls in them, and how values are written into a request. */
-import { expect, test } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { readFlow } from '../../src/flow/index.ts'
 import { play, problemsOf } from '../support/script.ts'
 
 const OTHER = (workflows: string, head = '') => `arazzo: 1.1.0
@@ -655,4 +659,41 @@ test('OpenAPI 3.1 § Operation Object security: its own replaces that of the des
     'FLOW_REFERENCE 6: operation "own" of step "b" has no header parameter "X-Key"',
     'FLOW_REFERENCE 7: operation "none" of step "c" has no query parameter "api_key"',
   ])
+})
+
+test('a description that has changed is read anew by the next flow, and its faults are said by each', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-documents-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const flow = join(folder, 'a.arazzo.yaml')
+  const describe = (path: string, operationId = 'readClient') =>
+    writeFile(
+      join(folder, 'clients.openapi.yaml'),
+      `openapi: 3.1.0
+info: { title: Clients, version: 1.0.0 }
+servers: [{ url: 'https://a.example' }]
+paths:
+  /${path}:
+    get: { operationId: ${operationId}, responses: { '200': { description: ok } } }
+  /other:
+    get: { operationId: readOther, responses: { '200': { description: ok } } }
+`,
+    )
+  const text = OTHER(`
+  - workflowId: read
+    x-dcr: { effect: read }
+    steps: [{ stepId: read, operationId: readClient }]`)
+  await writeFile(flow, text)
+  const pathOf = async () => {
+    const [step] = (await readFlow(flow)).workflows[0]?.steps ?? []
+    return step?.kind === 'call' ? step.operation.path : undefined
+  }
+
+  await describe('before')
+  expect(await pathOf()).toBe('/before')
+  expect(await pathOf()).toBe('/before')
+  await describe('after')
+  expect(await pathOf()).toBe('/after')
+
+  await describe('after', 'readOther')
+  for (let time = 0; time < 2; time += 1) await expect(readFlow(flow)).rejects.toThrow('occurs twice')
 })

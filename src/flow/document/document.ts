@@ -67,8 +67,16 @@ export async function readDocument(
       cause,
     )
   }
-  return parseDocument(text, file, exactNumbers)
+  const key = JSON.stringify([file, exactNumbers])
+  const known = at === undefined ? undefined : sharedDocuments.get(key)
+  if (known?.text === text) return known
+  const document = parseDocument(text, file, exactNumbers)
+  if (at !== undefined) sharedDocuments.set(key, document)
+  return document
 }
+
+/** Documents that others name, as they were last read: the flows of a run share a few. */
+const sharedDocuments = new Map<string, Document>()
 
 /**
  * Parses a flow. Limits its number of values, so that work for each value or for each pair of values ends soon. A whole number

@@ -75,6 +75,17 @@ export async function readApiDescription(
   problems: Problem[],
 ): Promise<ApiDescription> {
   const document = await readDocument(file, 'API description', at)
+  const known = faultless.get(document)
+  if (known !== undefined) return known
+  const found: Problem[] = []
+  const description = descriptionOf(document, file, found)
+  if (found.length === 0) faultless.set(document, description)
+  problems.push(...found)
+  return description
+}
+const faultless = new WeakMap<Document, ApiDescription>()
+
+function descriptionOf(document: Document, file: string, problems: Problem[]): ApiDescription {
   const root = record(document.data)
   const operations = new Map<string, Operation>()
   const places = new Map<string, Operation>()
