@@ -1,7 +1,7 @@
 /** Finds stored runs and reads their records. Writes nothing. */
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { fail, nearest } from './errors.ts'
+import { fail, nearest, ToolError } from './errors.ts'
 import { ANY_ENVIRONMENT, commandsFor } from './hints.ts'
 import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
 import { readTextFile, whyUnread } from './regular-file.ts'
@@ -49,12 +49,47 @@ export async function locateRun(run: string | undefined, reports: string): Promi
 
 /** Names of the folders in `reports` that hold a record, newest first; the names begin with the time. */
 export async function runNames(reports: string): Promise<readonly string[]> {
+  return await namesWith(RECORD_FILE, reports)
+}
+
+async function namesWith(file: string, reports: string): Promise<readonly string[]> {
   const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
   const found = await Promise.all(
-    folders.map(async (name) => ((await isFile(join(reports, name, RECORD_FILE))) ? [name] : [])),
+    folders.map(async (name) => ((await isFile(join(reports, name, file))) ? [name] : [])),
   )
   return found.flat().toSorted().reverse()
+}
+
+/** A folder of the reports: its record, or why there is none to be read. */
+export interface StoredRun {
+  readonly folder: string
+  readonly run: RunRecord | { readonly problem: string }
+}
+
+/** So many runs are read, the newest first. */
+const MOST_RUNS = 1000
+
+/** The stored runs, newest first by the names of their folders, one record at a time. One that cannot be read hides no other. */
+export async function* storedRuns(reports: string): AsyncGenerator<StoredRun> {
+  const [names, unfinished] = await Promise.all([runNames(reports), namesWith(FINISHED_FILE, reports)])
+  const known = new Set(names)
+  for (const folder of names.slice(0, MOST_RUNS))
+    yield { folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) }
+  for (const folder of names.slice(MOST_RUNS))
+    yield { folder, run: { problem: `only the newest ${MOST_RUNS} runs are read` } }
+  for (const folder of unfinished)
+    if (!known.has(folder))
+      yield { folder, run: { problem: 'it was killed before its record was written, or is still going on' } }
+}
+
+async function readOrSay(file: string): Promise<StoredRun['run']> {
+  try {
+    return await readRecord(file)
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    return { problem: error.message.replace(file, basename(file)) }
+  }
 }
 
 /** Throws RECORD_UNREADABLE where the file is missing, cut, of another version, or no record. */

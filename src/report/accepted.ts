@@ -25,10 +25,10 @@ const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested'] satisfies Judge
  * The rows as they stand with the decisions in the record: those of an acceptance that still counted when the run began, and
  * what was confirmed or reviewed of those that no run can decide.
  */
-export function withDecisions(
-  rows: readonly JudgedRequirement[],
+export function withDecisions<T extends JudgedRequirement>(
+  rows: readonly T[],
   { decisions, startedAt }: Decided,
-): readonly JudgedRequirement[] {
+): readonly T[] {
   const by = new Map(valid(decisions, startedAt).flatMap((one) => one.requirements.map((id) => [id, one])))
   const said = new Map(saidBy(decisions))
   return rows.map((row) => {

@@ -34,6 +34,8 @@ export interface Reason {
 export interface Grounds {
   /** all flows ran to their end; false for a run whose record does not say */
   readonly complete: boolean
+  /** what is said of joined runs: none of them has tested it, not "this run" */
+  readonly over?: 'runs'
   /** worst first; at most a few hundred of each standing */
   readonly findings: readonly PlacedFinding[]
   readonly findingCounts: Readonly<Record<Finding['standing'], number>>
@@ -45,7 +47,10 @@ export interface Grounds {
   readonly ends: readonly End[]
 }
 
-export function answerOf(head: RecordHead, grounds: Grounds): Answer {
+/** What of the head of a run its answer depends on. */
+type AnsweredHead = Pick<RecordHead, 'environment' | 'counterparty' | 'verdict' | 'exitCode' | 'leftOut' | 'redaction'>
+
+export function answerOf(head: AnsweredHead, grounds: Grounds): Answer {
   const found = foundBy(grounds)
   const reasons = reasonsOf(head, grounds, found)
   // The first row that fits.
@@ -93,11 +98,11 @@ function yes({ ends: [first], requirements }: Grounds): Pick<Answer, 'headline' 
 const WAITING = 'All that this run can do is done; Thredd has not set the metadata of the client yet.'
 
 /** The named servers did not answer. */
-export function isOfTwin({ environment, counterparty }: RecordHead): boolean {
+export function isOfTwin({ environment, counterparty }: Pick<RecordHead, 'environment' | 'counterparty'>): boolean {
   return environment.class === 'mock' || counterparty !== 'network'
 }
 
-function ledeOfTwin({ verdict, exitCode }: RecordHead, { findingCounts, complete }: Grounds): string {
+function ledeOfTwin({ verdict, exitCode }: AnsweredHead, { findingCounts, complete }: Grounds): string {
   const ran = 'This ran on the offline twin: it says nothing about Thredd.'
   if (verdict === 'non-conformant') return `${ran} ${count(findingCounts.fail, 'failure')} even there.`
   if (exitCode === CODES.WAITING_FOR_THREDD.exit) return `${ran} It ends where Thredd has to set the metadata.`
@@ -142,7 +147,7 @@ export function areAccepted(decided: readonly Requirement[], all: readonly Judge
 /** So many causes are named; the others are counted. */
 const MOST_CAUSES = 4
 
-function reasonsOf(head: RecordHead, grounds: Grounds, found: Found): readonly Reason[] {
+function reasonsOf(head: AnsweredHead, grounds: Grounds, found: Found): readonly Reason[] {
   const causes = [...found.failed, ...found.without]
   const more = causes.slice(MOST_CAUSES)
   return [
@@ -157,7 +162,7 @@ function reasonsOf(head: RecordHead, grounds: Grounds, found: Found): readonly R
           } as const,
         ]),
     ...(found.unanswered === 0 ? [] : [unanswered(found.unanswered)]),
-    ...openRows(found),
+    ...openRows(found, grounds),
     ...doubts(head, grounds),
     ...ending(grounds.ends),
   ]
@@ -197,10 +202,16 @@ function unanswered(calls: number): Reason {
   }
 }
 
-function openRows({ unknown, untested, accepted, awaited, said }: Found): readonly Reason[] {
+function openRows({ unknown, untested, accepted, awaited, said }: Found, { over }: Grounds): readonly Reason[] {
   const rows = [
     [unknown, 'no verdict', 'without a verdict', undefined, 'again'],
-    [untested, 'not tested', 'never tested by this run', undefined, 'yours'],
+    [
+      untested,
+      'not tested',
+      over === 'runs' ? 'that no run has tested' : 'never tested by this run',
+      undefined,
+      'yours',
+    ],
     [accepted, 'accepted', 'accepted as they are', acceptedBy(accepted), undefined],
     [awaited, 'by Thredd', 'that only Thredd or a person can confirm', undefined, undefined],
     [said, 'by Thredd', 'confirmed by Thredd or reviewed by a person', undefined, undefined],
@@ -226,7 +237,7 @@ function acceptedBy(rows: readonly JudgedRequirement[]): string | undefined {
   return first && `the first until ${first.until}, by ${first.owner}`
 }
 
-function doubts(head: RecordHead, { weaknesses, complete }: Grounds): readonly Reason[] {
+function doubts(head: AnsweredHead, { weaknesses, complete }: Grounds): readonly Reason[] {
   // In class mock the offline twin is expected, and no weakness.
   const weaker = weaknesses.filter(({ flag }) => head.environment.class !== 'mock' || !flag.startsWith('offline twin'))
   const partial = head.leftOut === undefined ? 'the record does not say whether all flows ran' : 'not all flows ran'
@@ -259,7 +270,7 @@ function isOver(ends: readonly End[]): boolean {
   return ends.some(({ days }) => days < 0)
 }
 
-function cardNumbersIn({ redaction: { cardNumbers = 0 } }: RecordHead): number {
+function cardNumbersIn({ redaction: { cardNumbers = 0 } }: AnsweredHead): number {
   return cardNumbers
 }
 

@@ -20,15 +20,17 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** The first to end comes first. Times that cannot be read are left out. */
 export function endsOf(
-  { identities, signingKeys = [] }: RecordHead,
+  { identities, signingKeys = [] }: Pick<RecordHead, 'identities' | 'signingKeys'>,
   {
     certificates,
     requirements,
     endedAt,
+    others = [],
   }: {
     readonly certificates: readonly ServerCertificate[]
     readonly requirements: readonly JudgedRequirement[]
     readonly endedAt: string
+    readonly others?: readonly Omit<End, 'days'>[]
   },
 ): readonly End[] {
   const daysUntil = (at: string) => Math.floor((Date.parse(at) - Date.parse(endedAt)) / DAY)
@@ -58,6 +60,7 @@ export function endsOf(
       at: certificate.validTo,
     })),
     ...decisions(requirements),
+    ...others,
   ]
   return ends
     .filter(({ at }) => !Number.isNaN(Date.parse(at)))

@@ -86,6 +86,19 @@ export function rowsAt(workflowId: string, { stepId }: Pick<StepRecord, 'stepId'
   return (CLAIMS.get(`${workflowId}/${stepId}`) ?? []).map(({ requirement }) => requirement.id)
 }
 
+/** What a step shows of each proof that a check of it may be. */
+export function shownAt(workflowId: string, step: StepRecord): readonly (Claim & { readonly decision: Decision })[] {
+  return (CLAIMS.get(`${workflowId}/${step.stepId}`) ?? []).map((claim) => ({
+    ...claim,
+    decision: shownBy(claim.proof, step),
+  }))
+}
+
+/** The step passed, was answered as the proof presupposes, and has no such check. */
+export function lacksCheckOf(proof: Proof, step: StepRecord): boolean {
+  return step.status === 'passed' && isAnsweredAs(proof, step) && !step.checks.some((check) => isNamed(check, proof))
+}
+
 function isNamed({ id, title }: CheckRecord, { check }: Proof): boolean {
   return id === check || title === check || (check === 'schema' && id.startsWith('schema '))
 }
@@ -155,8 +168,7 @@ export class ProofCollector {
   /** Returns the requirements that the step's checks decide. */
   addStep(step: StepRecord, ref: StepRef): readonly Requirement[] {
     const decisive = new Map<Requirement, Decision[]>()
-    for (const { requirement, proof } of CLAIMS.get(`${ref.workflowId}/${step.stepId}`) ?? []) {
-      const shown = shownBy(proof, step)
+    for (const { requirement, proof, decision: shown } of shownAt(ref.workflowId, step)) {
       this.#shown.set(proof, { [shown.standing]: shown, ...this.#shown.get(proof) })
       decisive.set(requirement, [...(decisive.get(requirement) ?? []), shown])
     }
@@ -180,7 +192,7 @@ export class ProofCollector {
       requirement,
       clause: clauseOf(requirement.clause),
       steps: this.#steps.get(requirement)?.steps ?? NO_STEPS,
-      ...this.#judge(requirement),
+      ...judgedBy(requirement, (proof) => this.#shownOf(proof)),
     }))
   }
 
@@ -197,17 +209,6 @@ export class ProofCollector {
     return others
   }
 
-  #judge(requirement: Requirement): Pick<JudgedRequirement, 'standing' | 'because'> {
-    const { by, proof, because } = requirement
-    if (by === 'person') return { standing: 'review', because: because ?? 'a person has to look' }
-    if (by === 'thredd') return { standing: 'review', because: because ?? 'only Thredd can tell' }
-    if (by === 'tool') return { standing: 'by design', because: 'held by the tests of this tool, not by a run' }
-    if (proof === undefined) return { standing: 'not tested', because: 'nobody has written a check' }
-    const decision = decide(proof, (one) => this.#shownOf(one))
-    const checks = proofsIn(proof).length
-    return { ...decision, because: decision.because === '' ? count(checks, 'check') : decision.because }
-  }
-
   #shownOf(proof: Proof): Decision {
     const shown = this.#shown.get(proof)
     const standing = ANY.find((one) => shown?.[one] !== undefined)
@@ -219,6 +220,21 @@ export class ProofCollector {
       missing.length === flows.length ? `this run lacks ${missing.join(' and ')}` : 'no step of this run checks it'
     return { standing: 'not tested', because }
   }
+}
+
+/** A requirement by what each of its proofs shows. */
+export function judgedBy(
+  requirement: Requirement,
+  shownOf: (proof: Proof) => Decision,
+): Pick<JudgedRequirement, 'standing' | 'because'> {
+  const { by, proof, because } = requirement
+  if (by === 'person') return { standing: 'review', because: because ?? 'a person has to look' }
+  if (by === 'thredd') return { standing: 'review', because: because ?? 'only Thredd can tell' }
+  if (by === 'tool') return { standing: 'by design', because: 'held by the tests of this tool, not by a run' }
+  if (proof === undefined) return { standing: 'not tested', because: 'nobody has written a check' }
+  const decision = decide(proof, shownOf)
+  const checks = proofsIn(proof).length
+  return { ...decision, because: decision.because === '' ? count(checks, 'check') : decision.because }
 }
 
 /** every requirement id and clause in the catalogue */

@@ -37,6 +37,10 @@ import { commandsFor } from '../../src/record/hints.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { githubAnnotations, gitlabCodeQuality } from '../../src/report/annotations.ts'
 import { curl } from '../../src/report/curl.ts'
+import { factsOf } from '../../src/report/history/facts.ts'
+import { type History, historyOf, type Stored } from '../../src/report/history/index.ts'
+import { historyJson, historyMarkdown } from '../../src/report/history/text.ts'
+import { historyPage } from '../../src/report/html/history.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
 import { FORMATS } from '../../src/report/index.ts'
 import { requestedMessage } from '../../src/report/message.ts'
@@ -415,21 +419,45 @@ test.each(Object.entries(FORMATS))('%s has the same form whatever the texts in i
   expect(hostile).toEqual(harmless)
 })
 
+/** A run and one that cannot be read, and what they are joined to. */
+function storedAs(text: string, run: RunRecord): [readonly Stored[], readonly History[]] {
+  const stored = [
+    { folder: text, facts: factsOf(text, run) },
+    { folder: 'a', problem: text },
+  ]
+  const environment = { ...run.environment, name: text }
+  const { startedAt: now, runId: baseline } = run
+  const named = [{ folder: text, facts: factsOf(text, { ...run, environment }) }, ...stored.slice(1)]
+  const history = historyOf(named, { environment, now, baseline, decisions: decidedAs(text) })
+  return [stored, history === undefined ? [] : [history]]
+}
+
+function decidedAs(text: string): RunRecord['decisions'] {
+  const date = '2026-01-01'
+  return {
+    ...{ file: text, sha256: '00'.repeat(32), rows: [] },
+    accepted: [{ requirements: ['DISC-09', 'REG-01'], reason: text, owner: text, until: '2999-01-01' }],
+    confirmations: [{ requirement: 'REGN-01', who: text, date, note: text, reference: text }],
+    reviews: [{ requirement: 'THREDD-DCR-3.3.2-01', reviewer: text, date, note: text }],
+    signOff: [{ name: text, role: text, date, note: text }],
+  }
+}
+
+test('the joined runs have the same form whatever the texts in them are', () => {
+  const [[, [hostile]], [, [harmless]]] = [storedAs(HOSTILE, record), storedAs(HARMLESS, hostileRecord(HARMLESS))]
+  if (hostile === undefined || harmless === undefined) throw new Error('nothing was joined')
+
+  expect(elementsOf(whole(historyPage(hostile)))).toEqual(elementsOf(whole(historyPage(harmless))))
+  expect(marksOf(whole(historyMarkdown(hostile)))).toEqual(marksOf(whole(historyMarkdown(harmless))))
+  expect(steeringIn(whole(historyPage(hostile)))).toEqual([])
+  expect(steeringIn(json(historyJson(hostile)))).toEqual([])
+})
+
 test('HTML and Markdown have no hidden character of the server, and Markdown mentions nobody', () => {
   const page = whole(FORMATS.html.convert(reported(record)))
   const markdown = whole(FORMATS.md.convert(reported(record)))
-  const index = whole(
-    runsPage([
-      { folder: HOSTILE, run: record },
-      { folder: 'a', run: { problem: HOSTILE } },
-    ]),
-  )
-  const other = whole(
-    runsPage([
-      { folder: HARMLESS, run: hostileRecord(HARMLESS) },
-      { folder: 'a', run: { problem: HARMLESS } },
-    ]),
-  )
+  const index = whole(runsPage(...storedAs(HOSTILE, record)))
+  const other = whole(runsPage(...storedAs(HARMLESS, hostileRecord(HARMLESS))))
 
   expect(elementsOf(index)).toEqual(elementsOf(other))
   for (const text of [page, index, markdown.replaceAll('@\u200b', '@')]) expect(steeringIn(text)).toEqual([])

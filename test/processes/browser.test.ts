@@ -10,6 +10,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeField, changeStatus } from '../../mocks/index.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { REQUIREMENTS } from '../../src/record/requirements.ts'
+import { factsOf } from '../../src/report/history/facts.ts'
+import { historyOf, type Stored } from '../../src/report/history/index.ts'
+import { historyPage } from '../../src/report/html/history.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
 import { everyOutcome, hostileRecord, html, sampleRecord, summaryOf, whole } from '../support/reports.ts'
 import { ROOT, type RunOnTwinOptions, runOnTwin } from '../support/run.ts'
@@ -74,14 +77,21 @@ beforeAll(async () => {
   records.set('long', { ...green, workflows: Array.from({ length: 5 }, () => green.workflows).flat() })
   records.set('outcomes', everyOutcome())
   records.set('hostile', hostileRecord())
-  const runs = whole(
-    runsPage([
-      { folder: 'run', run: green },
-      { folder: 'failed', run: failed },
-      { folder: 'cut', run: { problem: 'it is cut' } },
-    ]),
-  )
-  await writeFile(join(folder, 'runs.html'), runs)
+  const stored: Stored[] = [
+    { folder: 'green', facts: factsOf('green', green) },
+    { folder: 'failed', facts: factsOf('failed', failed) },
+    { folder: 'inconclusive', facts: factsOf('inconclusive', recordOf('inconclusive')) },
+    { folder: 'cut', problem: 'it is cut' },
+  ]
+  const history = historyOf(stored, {
+    environment: green.environment,
+    now: new Date().toISOString(),
+    decisions: undefined,
+    baseline: green.runId,
+  })
+  if (history === undefined) throw new Error('no run was joined')
+  await writeFile(join(folder, 'joined.html'), whole(historyPage(history)))
+  await writeFile(join(folder, 'runs.html'), whole(runsPage(stored, [history])))
   for (const [name, record] of records) await writeFile(join(folder, `${name}.html`), html(record))
 })
 afterAll(async () => {
@@ -118,6 +128,9 @@ const VIEWS: readonly (readonly [page: string, look: keyof typeof LOOKS, axe: bo
   ['inconclusive', 'light', false],
   ['inconclusive', 'phone', false],
   ['outcomes', 'light', true],
+  ['joined', 'light', true],
+  ['joined', 'dark', true],
+  ['joined', 'phone', true],
   ['runs', 'light', true],
   ['runs', 'phone', false],
 ]

@@ -9,6 +9,7 @@ import { answerOf } from '../../src/report/answer.ts'
 import { curl } from '../../src/report/curl.ts'
 import { endsOf } from '../../src/report/ends.ts'
 import { COLUMNS } from '../../src/report/gate.ts'
+import { factsOf } from '../../src/report/history/facts.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
 import type { JudgedRequirement } from '../../src/report/proofs.ts'
 import {
@@ -63,10 +64,16 @@ test('nothing that a hostile server answers becomes markup', () => {
 
 test('the list of runs escapes what it shows, and says what is wrong with a run', () => {
   const page = whole(
-    runsPage([
-      { folder: '2026 "a"/<b>', run: sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } }) },
-      { folder: 'cut', run: { problem: '"record.json" is cut' } },
-    ]),
+    runsPage(
+      [
+        {
+          folder: '2026 "a"/<b>',
+          facts: factsOf('2026 "a"/<b>', sampleRecord({ environment: { name: HOSTILE, class: 'uat', files: [] } })),
+        },
+        { folder: 'cut', problem: '"record.json" is cut' },
+      ],
+      [],
+    ),
   )
 
   expect(tagsOf(page).filter(({ name }) => name === 'script' || name === 'img' || name === 'b')).toHaveLength(1)

@@ -147,18 +147,20 @@ export const COMMANDS = {
   },
   report: {
     usage: 'thredd report [run]',
-    about: 'render a stored run again, compare two, pack one as evidence, or list all',
+    about: 'render a stored run again, compare two, pack one as evidence, list all, or join those of an environment',
     words: 'any',
     flags: {
+      env: { value: 'name|path', about: 'join the stored runs of this environment: may we go live?' },
       format: {
         value: 'name',
         many: true,
-        about: 'html, md, junit, ctrf, har; several with commas (default: all)',
+        about: 'html, md, junit, ctrf, har; several with commas (default: all); with --env one of html, md, json',
       },
-      out: { value: 'folder', about: 'where to write (default: the folder of the run)' },
+      out: { value: 'folder|file', about: 'where to write: a folder (default: that of the run), with --env a file' },
       reports: { value: 'folder', about: 'where runs are stored (default: reports)' },
       compare: { value: 'run', about: 'the earlier run; exit code 1 for a new failure' },
-      index: { about: 'write index.html, a list of the stored runs' },
+      baseline: { value: 'run', about: 'with --env: the run to compare with; wins over the decisions file' },
+      index: { about: 'write index.html: the stored runs, and the answer of each environment' },
       pack: { value: 'folder|file.zip', about: 'write a signed evidence pack' },
       key: { value: 'file', about: 'PEM key that signs the pack (default: a made one)' },
       help: HELP,
@@ -166,9 +168,10 @@ export const COMMANDS = {
     examples: [
       ['thredd report', 'the newest run again, in every format'],
       ['thredd report --compare <run>', 'what has changed since'],
+      ['thredd report --env uat', 'may we go live, by all stored runs on UAT'],
       ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
     ],
-    handler: async () => (await import('./report.ts')).performReport,
+    handler: async () => (await import('./report.ts')).performReports,
   },
   verify: {
     usage: 'thredd verify <pack> --signer=<key>',

@@ -3,19 +3,21 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import { fail, nearest, ToolError } from '../../record/errors.ts'
+import { fail, nearest } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
 import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
-import { locateRun, readRecord, runNames } from '../../record/stored.ts'
+import { locateRun, readRecord } from '../../record/stored.ts'
 import { type Artifacts, createArtifacts } from '../../report/artifacts.ts'
 import { compare, comparisonText } from '../../report/compare.ts'
+import { historyPage, pageOf } from '../../report/html/history.ts'
 import { runsPage } from '../../report/html/runs.ts'
 import { FORMATS } from '../../report/index.ts'
 import { reportKey, writePack } from '../../report/pack.ts'
 import { reportedRun } from '../../report/summary.ts'
 import { Redactor } from '../../secret/index.ts'
-import type { Invocation } from './command.ts'
+import type { Invocation, Program } from './command.ts'
+import { factsIn, historiesOf, performGoLive } from './go-live.ts'
 
 type FormatName = keyof typeof FORMATS
 
@@ -27,6 +29,22 @@ interface Surroundings {
   /** default: the user's own */
   readonly home?: string
   readonly now?: () => Date
+}
+
+/** One run, or with `--env` the joined runs of an environment. */
+export async function performReports(invocation: Invocation, program: Program): Promise<number> {
+  if (invocation.text('env') === undefined) {
+    if (invocation.text('baseline') !== undefined)
+      fail({ code: 'USAGE', message: '--baseline is of joined runs', hint: 'name their environment with --env' })
+    return await performReport(invocation, program)
+  }
+  const named = invocation.text('reports')
+  const { here, project, write } = program
+  return await performGoLive(invocation, program, {
+    reports: named === undefined ? resolve(project, 'reports') : resolve(here, named),
+    now: new Date(),
+    writeFile: async (file, pieces) => await (await artifactsIn(dirname(file), write)).write(basename(file), pieces),
+  })
 }
 
 /** Resolves to 1 where a comparison finds a new failure, else to 0. Everything is read before anything is written. */
@@ -117,32 +135,24 @@ async function writeEvidence(
   return 0
 }
 
-async function writeIndex(reports: string, { here, write }: Surroundings): Promise<number> {
-  const names = await runNames(reports)
-  if (names.length === 0)
+/** The list of runs, and the page of each environment that it leads to. */
+async function writeIndex(reports: string, surroundings: Surroundings): Promise<number> {
+  const { here, write, now = () => new Date(), project = here } = surroundings
+  const stored = await factsIn(reports)
+  if (stored.length === 0)
     fail({
       code: 'RECORD_UNREADABLE',
       message: `"${reports}" holds no run`,
       hint: `make one with ${commandsFor(ANY_ENVIRONMENT)('makeRecord')}`,
     })
-  const runs = await Promise.all(
-    names.map(async (folder) => ({ folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) })),
-  )
-  for (const { folder, run } of runs) {
-    if (!('problem' in run) && !existsSync(join(reports, folder, FORMATS.html.file)))
-      await render(run, await artifactsIn(join(reports, folder), write), ['html'])
-  }
+  for (const { folder } of stored.filter((one) => 'facts' in one))
+    if (!existsSync(join(reports, folder, FORMATS.html.file))) {
+      const record = await readRecord(join(reports, folder, RECORD_FILE))
+      await render(record, await artifactsIn(join(reports, folder), write), ['html'])
+    }
+  const histories = await historiesOf(stored, { folder: project, now: now() })
   const artifacts = await artifactsIn(reports, write)
-  write(line`${relative(here, await artifacts.write('index.html', runsPage(runs)))}\n`)
+  for (const history of histories) await artifacts.write(pageOf(history.environment), historyPage(history))
+  write(line`${relative(here, await artifacts.write('index.html', runsPage(stored, histories)))}\n`)
   return 0
-}
-
-/** One bad record must not hide the others. */
-async function readOrSay(file: string): Promise<RunRecord | { readonly problem: string }> {
-  try {
-    return await readRecord(file)
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error
-    return { problem: error.message.replace(file, basename(file)) }
-  }
 }

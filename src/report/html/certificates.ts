@@ -39,7 +39,7 @@ const DAY = 24 * 60 * 60 * 1000
 const LONGEST_DRAWN = 3 * 366
 
 /** Each end as a bar, the report's own among them: nothing may be quoted beyond it. */
-function timeline(ends: readonly End[], validUntil: string, endedAt: string): Markup {
+export function timeline(ends: readonly End[], validUntil: string, endedAt: string): Markup {
   const days = Math.floor((Date.parse(validUntil) - Date.parse(endedAt)) / DAY)
   const report: End = { kind: 'report', what: 'this report', detail: 'may be quoted until then', at: validUntil, days }
   const furthest = Math.min(LONGEST_DRAWN, Math.max(FEW_DAYS * 4, ...[...ends, report].map((end) => end.days)))

@@ -68,24 +68,30 @@ function finding(cause: Cause, number: number, context: Context): Markup {
 ${said(cause)}<h3 class="wrap">${number}. ${title}</h3>${body(cause, context)}</article>`
 }
 
-function said({ said }: Cause): Content {
+export function said({ said }: Pick<Cause, 'said'>): Content {
   if (said === undefined) return undefined
   const { status, error, description, hint, trace } = said
   return markup`<div class="said"><b>${status}${error !== undefined && ` ${error}`}</b>${description !== undefined && markup` <q>${description}</q>`}${hint !== undefined && markup`<p class="wrap">hint: ${hint}</p>`}${trace !== undefined && markup`<p class="wrap">${trace}</p>`}</div>`
 }
 
 function body(cause: Cause, context: Context): Markup {
-  const { standing, means, next, turn, notJudged, requirements, clauses, steps, workflowIds, checks, step } = cause
+  const { standing, steps, workflowIds, checks, step } = cause
   const [check] = checks
   const wireStep = step && context.stepAt(step.position)
   const beside = check !== undefined && checks.length === 1 && check.id !== 'status' && check.member !== 'status'
   return markup`${beside && expectedAndActual(check.expected, check.actual, standing)}
-<dl class="advice"><dt>What it means</dt><dd>${sentence(means)}</dd>
-${next !== '' && markup`<dt>${turn === 'again' ? 'Run again' : 'What to do'}</dt><dd class="wrap">${sentence(next)}</dd>`}
-<dt>Seen in</dt><dd class="small">${steps.length === 0 ? workflowIds.join(', ') : stepLinks(steps)}${notJudged > 0 && markup` <span class="faint">${count(notJudged, 'further check')} not judged, since the status is another</span>`}</dd>
-${requirements.length > 0 && markup`<dt>Decides</dt><dd class="small">${requirements.map(({ id, text }, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}" title="${text}">${id}</a>`)}</dd>`}
-${clauses.length > 0 && markup`<dt>Clause</dt><dd class="small">${clauses.map((id, index) => markup`${index > 0 && markup`<br>`}${clauseOf(id).title} ${clauseLink(id)}`)}</dd>`}</dl>
+${advice(cause, steps.length === 0 ? workflowIds.join(', ') : stepLinks(steps))}
 ${wireStep !== undefined && wireStep.exchanges.length > 0 && markup`<details class="more wire"><summary>Show the exchange</summary>${wireStep.exchanges.slice(-1).map((exchange) => wire(exchange, { ...context, step: wireStep, name: `finding in ${wireStep.stepId}` }))}</details>`}`
+}
+
+/** What a cause means, what to do, where it was seen, and what it decides. */
+export function advice(cause: Cause, seenIn: Content): Markup {
+  const { means, next, turn, notJudged, requirements, clauses } = cause
+  return markup`<dl class="advice"><dt>What it means</dt><dd>${sentence(means)}</dd>
+${next !== '' && markup`<dt>${turn === 'again' ? 'Run again' : 'What to do'}</dt><dd class="wrap">${sentence(next)}</dd>`}
+<dt>Seen in</dt><dd class="small">${seenIn}${notJudged > 0 && markup` <span class="faint">${count(notJudged, 'further check')} not judged, since the status is another</span>`}</dd>
+${requirements.length > 0 && markup`<dt>Decides</dt><dd class="small">${requirements.map(({ id, text }, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}" title="${text}">${id}</a>`)}</dd>`}
+${clauses.length > 0 && markup`<dt>Clause</dt><dd class="small">${clauses.map((id, index) => markup`${index > 0 && markup`<br>`}${clauseOf(id).title} ${clauseLink(id)}`)}</dd>`}</dl>`
 }
 
 function sentence(text: string): string {

@@ -1,8 +1,8 @@
 /** The first screen: the answer, what decides it, and how many requirements of each area stand where. */
 import { type RecordHead, verdictInWords } from '../../record/index.ts'
-import type { Reason } from '../answer.ts'
+import type { Answer, Reason } from '../answer.ts'
 import { TURNS } from '../findings.ts'
-import { COLUMNS, type Column, type GateRow } from '../gate.ts'
+import { COLUMNS, type Column, type Gate, type GateRow } from '../gate.ts'
 import type { Summary } from '../summary.ts'
 import { count, whoRan } from '../words.ts'
 import { mark } from './marks.ts'
@@ -10,16 +10,20 @@ import { type Content, type Markup, markup } from './markup.ts'
 import { COLUMN_LOOKS, code, duration, slug, time } from './parts.ts'
 
 export function overview(head: RecordHead, summary: Summary): Markup {
-  const { tone, headline, lede, reasons } = summary.answer
-  const sign = ({ good: 'proven', bad: 'failed', unknown: 'no-verdict', caution: 'not-tested' } as const)[tone]
-  return markup`<section id="overview"><h1><span class="question">May we go live?</span> <span class="headline ${tone}">${mark(sign)}${headline}</span></h1>
-<p class="lede">${lede}</p>
-${reasons.length > 0 && markup`<ul class="reasons" aria-label="What decides this">${reasons.map(reason)}</ul>`}
-${gate(summary)}
+  return markup`<section id="overview">${answerOn(summary.answer)}
+${gateTable(summary.gate)}
 ${facts(head, summary)}
 ${runWarnings(head)}
 ${toBeDone(head, summary)}
 </section>`
+}
+
+/** The answer, and what decides it. */
+export function answerOn({ tone, headline, lede, reasons }: Answer): Markup {
+  const sign = ({ good: 'proven', bad: 'failed', unknown: 'no-verdict', caution: 'not-tested' } as const)[tone]
+  return markup`<h1><span class="question">May we go live?</span> <span class="headline ${tone}">${mark(sign)}${headline}</span></h1>
+<p class="lede">${lede}</p>
+${reasons.length > 0 && markup`<ul class="reasons" aria-label="What decides this">${reasons.map(reason)}</ul>`}`
 }
 
 function reason({ column, text, detail, turn, leads }: Reason): Markup {
@@ -33,7 +37,7 @@ export function turnOf(turn: keyof typeof TURNS): Markup {
   return markup`<span class="turn ${turn}">${TURNS[turn]}</span>`
 }
 
-function gate({ gate: { areas, all } }: Summary): Markup {
+export function gateTable({ areas, all }: Gate): Markup {
   const columns = COLUMNS.filter((column) => column !== 'no verdict' || all.counts[column] > 0)
   return markup`<table class="gate" id="gate"><caption>What is proven, by area <span>Each number leads to its requirements.</span></caption>
 <thead><tr><th scope="col">Area</th>${columns.map((column) => markup`<th scope="col">${COLUMN_LOOKS[column].title}</th>`)}</tr></thead>

@@ -1,6 +1,6 @@
 /** The requirements by area, each in one row, with filters; and the same by step. */
 import { AREAS, type Area, isMandatory, type Requirement } from '../../record/requirements.ts'
-import { COLUMNS, type Column, columnOf, type GateRow } from '../gate.ts'
+import { COLUMNS, type Column, columnOf, type Gate, type GateRow } from '../gate.ts'
 import type { JudgedRequirement, ProvingSteps } from '../proofs.ts'
 import type { Summary } from '../summary.ts'
 import { count } from '../words.ts'
@@ -9,17 +9,11 @@ import { type Content, type Markup, markup } from './markup.ts'
 import { badge, COLUMN_LOOKS, chip, clauseLink, clauses, markOf, slug, stepLink } from './parts.ts'
 
 export function requirements(summary: Summary): Markup {
-  const { requirements, otherClauses, catalogueChanged, gate, steps } = summary
+  const { requirements, otherClauses, catalogueChanged, steps } = summary
   return markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested”: this run did not reach the check.</p></div>
 ${catalogueChanged && markup`<p>${mark('remark')} The catalogue has changed since the run; this page judges by the present one.</p>`}
 ${filter(summary)}
-${AREAS.map((area) =>
-  areaOf(
-    area,
-    requirements,
-    gate.areas.find((one) => one.area === area),
-  ),
-)}
+${areasOf(summary, { why: decidedBy })}
 <p class="empty" hidden>No requirement fits.</p>
 <details class="fold noprint" id="by-step"><summary>From step to requirements${otherClauses.length > 0 && `, and ${count(otherClauses.length, 'clause')} without a row in the catalogue`}</summary>${
     otherClauses.length > 0 &&
@@ -38,7 +32,7 @@ function levelOf(requirement: Requirement): (typeof LEVELS)[number] {
   return ['SHOULD', 'SHOULD NOT', 'RECOMMENDED'].includes(requirement.level) ? 'should' : 'may'
 }
 
-function filter({ requirements, gate }: Summary): Markup {
+export function filter({ requirements, gate }: Judged): Markup {
   const columns = COLUMNS.filter((column) => gate.all.counts[column] > 0)
   const levels = LEVELS.map(
     (level) => [level, requirements.filter(({ requirement }) => levelOf(requirement) === level).length] as const,
@@ -56,26 +50,58 @@ function filter({ requirements, gate }: Summary): Markup {
 <input type="search" name="text" id="search" placeholder="Id, word, clause" aria-label="Search requirements"><button type="reset">Show all</button><output aria-live="polite"></output></form>`
 }
 
+interface Judged<T extends JudgedRequirement = JudgedRequirement> {
+  readonly requirements: readonly T[]
+  readonly gate: Gate
+}
+
+/** What the last cells of a row hold. */
+interface Cells<T> {
+  readonly why: (row: T) => Content
+  /** its last verdicts; absent: no such cell */
+  readonly last?: (row: T) => Content
+}
+
+export function areasOf<T extends JudgedRequirement>({ requirements, gate }: Judged<T>, cells: Cells<T>): Content {
+  return AREAS.map((area) => {
+    const rows = requirements.filter(({ requirement }) => requirement.area === area)
+    const numbers = gate.areas.find((one) => one.area === area)
+    return areaOf(area, { rows, numbers, cells })
+  })
+}
+
 /** Open where something in it failed or has no verdict. */
-function areaOf(area: Area, all: readonly JudgedRequirement[], row: GateRow | undefined): Markup {
-  const rows = all.filter(({ requirement }) => requirement.area === area)
+function areaOf<T extends JudgedRequirement>(
+  area: Area,
+  {
+    rows,
+    numbers,
+    cells,
+  }: { readonly rows: readonly T[]; readonly numbers: GateRow | undefined; readonly cells: Cells<T> },
+): Markup {
   const isHot = rows.some(({ standing }) => standing === 'fail' || standing === 'inconclusive')
-  const numbers = COLUMNS.filter((column) => (row?.counts[column] ?? 0) > 0)
-  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${isHot && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${numbers.map((column, index) => markup`${index > 0 && ', '}${row?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
-<table class="rows"><colgroup><col class="verdict"><col><col class="level"><col class="why"></colgroup><thead class="unseen"><tr><th scope="col">verdict</th><th scope="col">requirement</th><th scope="col">level</th><th scope="col">decided by</th></tr></thead><tbody>${rows.map(rowOf)}</tbody></table></details>`
+  const shown = COLUMNS.filter((column) => (numbers?.counts[column] ?? 0) > 0)
+  const { last } = cells
+  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${isHot && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${shown.map((column, index) => markup`${index > 0 && ', '}${numbers?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
+<table class="rows"><colgroup><col class="verdict"><col><col class="level">${last && markup`<col class="last">`}<col class="why"></colgroup><thead class="unseen"><tr><th scope="col">verdict</th><th scope="col">requirement</th><th scope="col">level</th>${last && markup`<th scope="col">last runs</th>`}<th scope="col">decided by</th></tr></thead><tbody>${rows.map((row) => rowOf(row, cells))}</tbody></table></details>`
 }
 
 function markOfRow(one: JudgedRequirement) {
   return one.standing === 'warn' ? markOf('warn') : COLUMN_LOOKS[columnOf(one)].mark
 }
 
-function rowOf(one: JudgedRequirement): Markup {
-  const { requirement, standing, because, steps, clause } = one
+function rowOf<T extends JudgedRequirement>(one: T, { why, last }: Cells<T>): Markup {
+  const { requirement, standing, clause } = one
   const { id, text, kind, safety } = requirement
   const column = columnOf(one)
   const level = levelOf(requirement)
   const quoted = clause.unverified && ' (known from quotations only)'
-  return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td><td class="why">${standing === 'accepted' && markup`${because}${steps.count > 0 && '; '}`}${steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because}</td></tr>`
+  return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td>${last && markup`<td class="last">${last(one)}</td>`}<td class="why">${why(one)}</td></tr>`
+}
+
+function decidedBy({ standing, because, steps }: JudgedRequirement): Content {
+  const accepted = standing === 'accepted' && markup`${because}${steps.count > 0 && '; '}`
+  return [accepted, steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because]
 }
 
 /** What the word of the standing says beyond the column. */

@@ -1,0 +1,171 @@
+/** The joined runs of an environment, from runs on the twin read as if Thredd's own servers had answered. */
+import { beforeAll, expect, test } from 'vitest'
+import { changeField } from '../../mocks/index.ts'
+import type { RunRecord } from '../../src/record/index.ts'
+import { REQUIREMENTS } from '../../src/record/requirements.ts'
+import { factsOf } from '../../src/report/history/facts.ts'
+import { type History, historyOf, type Joining } from '../../src/report/history/index.ts'
+import { type RunOnTwinOptions, runOnTwin } from '../support/run.ts'
+
+const DAY = 24 * 60 * 60 * 1000
+const NOW = Date.parse('2026-06-01T12:00:00.000Z')
+
+const FLOWS = {
+  discover: { flows: ['discover'] },
+  metadata: { flows: ['metadata'] },
+  register: { flows: ['register'] },
+  spoiltLifecycle: {
+    flows: ['lifecycle'],
+    faults: [changeField('registerClient', '/client_id', 'https://other.example/client')],
+  },
+} satisfies Record<string, RunOnTwinOptions>
+
+const records = new Map<string, RunRecord>()
+beforeAll(async () => {
+  for (const [name, options] of Object.entries(FLOWS)) {
+    await using ran = await runOnTwin(options)
+    records.set(name, ran.record)
+  }
+})
+
+/** A run that began so many days ago, on UAT, with nothing that weakens it. */
+function run(name: keyof typeof FLOWS, daysAgo: number, changes: Partial<RunRecord> = {}): RunRecord {
+  const record = records.get(name)
+  if (record === undefined) throw new Error(`no run "${name}"`)
+  const { security, environment, tool } = record
+  return {
+    ...record,
+    runId: crypto.randomUUID(),
+    startedAt: new Date(NOW - daysAgo * DAY).toISOString(),
+    counterparty: 'network',
+    environment: { ...environment, name: 'uat', class: 'uat' },
+    tool: { ...tool, dirty: false },
+    ...(security && { security: { ...security, weaknesses: [] } }),
+    identities: [],
+    signingKeys: [],
+    ...changes,
+  }
+}
+
+function joined(runs: readonly RunRecord[], more: Partial<Joining> = {}): History {
+  const stored = runs.map((one, index) => ({ folder: `run-${index}`, facts: factsOf(`run-${index}`, one) }))
+  const history = historyOf(stored, {
+    environment: { name: 'uat', class: 'uat' },
+    now: new Date(NOW).toISOString(),
+    decisions: undefined,
+    ...more,
+  })
+  if (history === undefined) throw new Error('nothing was joined')
+  return history
+}
+
+function standing({ requirements }: History, id: string) {
+  return requirements.find(({ requirement }) => requirement.id === id)?.standing
+}
+
+/** Accepts all that is not tested, and confirms what only people can. */
+function decidingAllOf({ requirements }: History): NonNullable<RunRecord['decisions']> {
+  const open = requirements.filter((one) => one.standing === 'not tested').map(({ requirement }) => requirement.id)
+  return {
+    ...{ file: 'decisions.uat.yaml', sha256: '00'.repeat(32), rows: [] },
+    accepted: [{ requirements: open, reason: 'not ours', owner: 'the platform team', until: '2026-12-31' }],
+    confirmations: REQUIREMENTS.filter(({ by }) => by === 'thredd' || by === 'person').map(({ id }) => ({
+      ...{ requirement: id, who: 'Thredd', date: '2026-05-01', note: 'agreed', reference: 'ticket 1' },
+    })),
+  }
+}
+
+test('what is proven, accepted and confirmed over several days is a Yes, which names the number of deviations', () => {
+  const runs = [run('discover', 3), run('metadata', 2), run('register', 1)]
+  const open = joined(runs)
+  expect([open.answer.headline, open.exitCode]).toEqual(['Not yet', 3])
+
+  const decisions = decidingAllOf(open)
+  const { answer, exitCode, gate, validUntil } = joined(runs, { decisions })
+
+  const number = decisions.accepted[0]?.requirements.length
+  expect([answer.headline, exitCode]).toEqual([`Yes, with ${number} accepted deviations`, 0])
+  expect(answer.lede).toContain('proven or confirmed by Thredd or a person or accepted')
+  expect(gate.all).toMatchObject({ counts: { failed: 0, 'not tested': 0, 'by Thredd': 8 }, awaited: 0 })
+  // What the first run decided the last one has decided again, so that the second is the oldest.
+  expect(validUntil).toBe(new Date(NOW + 88 * DAY).toISOString())
+})
+
+test('a verdict counts for 90 days', () => {
+  expect(standing(joined([run('discover', 89), run('metadata', 1)]), 'DISC-02')).toBe('pass')
+
+  const { requirements } = joined([run('discover', 91), run('metadata', 1)])
+  expect(requirements.find(({ requirement }) => requirement.id === 'DISC-02')).toMatchObject({
+    standing: 'not tested',
+    because: 'its verdict is older than 90 days',
+  })
+})
+
+test('a failure counts until the same check has passed, also by another flow', () => {
+  const failed = run('spoiltLifecycle', 2)
+  const before = joined([failed, run('discover', 1)])
+  expect([standing(before, 'THREDD-DCR-3.3.3-05'), before.answer.headline, before.exitCode]).toEqual(['fail', 'No', 1])
+  expect(before.causes.map(({ title }) => title)).toContainEqual(expect.stringContaining('client_id'))
+
+  const mended = joined([failed, run('register', 1)])
+  expect([standing(mended, 'THREDD-DCR-3.3.3-05'), mended.answer.headline]).toEqual(['pass', 'Not yet'])
+  expect(standing(joined([failed, run('register', 3)]), 'THREDD-DCR-3.3.3-05')).toBe('fail')
+})
+
+test('two runs of one time are in the order of their ids, whatever the order of their folders', () => {
+  const [one, other] = [run('spoiltLifecycle', 1, { runId: 'a' }), run('register', 1, { runId: 'b' })]
+
+  for (const runs of [
+    [one, other],
+    [other, one],
+  ])
+    expect(standing(joined(runs), 'THREDD-DCR-3.3.3-05')).toBe('pass')
+})
+
+test('an acceptance that has expired since the run counts no longer', () => {
+  const runs = [run('discover', 3), run('metadata', 2), run('register', 1)]
+  const decisions = decidingAllOf(joined(runs))
+  const [accepted] = decisions.accepted
+  if (accepted === undefined) throw new Error('nothing was accepted')
+  const expired = { ...decisions, accepted: [{ ...accepted, until: '2026-05-31' }] }
+
+  expect(joined(runs, { decisions: expired }).answer.headline).toBe('Not yet')
+})
+
+test('a flow that was changed, other servers, another catalogue and an early signature are said', () => {
+  const old = run('discover', 3, {
+    catalogue: { version: '0', requirements: 1, sha256: '11'.repeat(32) },
+    workflows: run('discover', 3).workflows.map((one) => ({ ...one, flow: { ...one.flow, sha256: '22'.repeat(32) } })),
+  })
+  old.environment = {
+    ...old.environment,
+    servers: (old.environment.servers ?? []).map((one) => ({ ...one, url: 'https://elsewhere.example' })),
+  }
+  // The newest run of the flow came to no verdict on what the old one decides.
+  const [workflow] = run('discover', 1).workflows
+  const fresh = run('discover', 1, {
+    workflows: workflow === undefined ? [] : [{ ...workflow, status: 'errored', steps: [] }],
+  })
+  const decisions = {
+    ...decidingAllOf(joined([old])),
+    signOff: [{ name: '(name)', role: 'release manager', date: '2026-05-30' }],
+  }
+
+  const { notes } = joined([old, fresh], { decisions })
+
+  expect(notes).toEqual([
+    expect.stringMatching(/^flows\/discover\.arazzo\.yaml has changed since the run of 2026-05-29/),
+    expect.stringMatching(/^the run of 2026-05-29 .* met other servers: /),
+    expect.stringContaining('the catalogue has changed since the run of 2026-05-29'),
+    '(name) signed on 2026-05-30, and 1 run came after that day',
+  ])
+})
+
+test('a baseline that is not among the runs is said, and nothing is compared', () => {
+  const { notes, baseline } = joined([run('discover', 1)], { baseline: '019a0000-0000-7000-8000-000000000001' })
+
+  expect(baseline).toBeUndefined()
+  expect(notes).toContain(
+    'the baseline 019a0000-0000-7000-8000-000000000001 is not among the joined runs, so nothing is compared with it',
+  )
+})
