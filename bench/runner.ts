@@ -1,6 +1,7 @@
 /**
- * Compares the runner with a program written by hand (raw.ts): the six documented calls over mutual TLS against a server that
- * answers at once. One lifecycle in a new process, many in sequence, and peak memory; measured in turns, as medians and ratios.
+ * Compares the runner with a program written by hand (raw.ts), with newman and with the Arazzo runner of Redocly (test/outside):
+ * the six documented calls over mutual TLS against a server that answers at once. One lifecycle in a new process, many in
+ * sequence, and peak memory; measured in turns, as medians and ratios. Whoever has not made all calls makes the bench fail.
  * `node bench/runner.ts [--turns 5] [--many 200] [--long 2000]`
  */
 import { existsSync } from 'node:fs'
@@ -10,11 +11,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensurePki, HOSTS } from '../mocks/index.ts'
-import { startBare } from './bare.ts'
+import { type Bare, startBare } from './bare.ts'
 import { measured, median, type Usage } from './measure.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 const BIN = join(HERE, '..', 'bin', 'thredd.js')
+const OUTSIDE = join(HERE, '..', 'test', 'outside')
+/** What each contestant sends in one lifecycle. */
+const CALLS = 6
 const MEMORY_DISK = '/dev/shm'
 
 /** Runs that many lifecycles in one process. */
@@ -39,15 +43,22 @@ async function compare(turns: number, many: number, long: number): Promise<void>
   const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
   await using bare = await startBare(pki)
   await writeFile(join(folder, '.env.bench'), environment(bare.port))
-  const raw: Contestant = (lifecycles) =>
-    measured([join(HERE, 'raw.ts'), String(bare.port), pki.folder, String(lifecycles)], { folder })
-  const contestants: Readonly<Record<string, Contestant>> = {
-    raw,
+  const script =
+    (file: string): Contestant =>
+    (lifecycles) =>
+      measured([file, String(bare.port), pki.folder, String(lifecycles)], { folder })
+  const all: Readonly<Record<string, Contestant>> = {
+    raw: script(join(HERE, 'raw.ts')),
     thredd: (lifecycles) => thredd(lifecycles, join(folder, 'vault')),
     ...(memory === undefined
       ? {}
       : { 'thredd, vault in memory': (lifecycles: number) => thredd(lifecycles, join(memory, 'vault')) }),
+    respect: script(join(OUTSIDE, 'clients', 'six-calls-respect.js')),
+    newman: script(join(OUTSIDE, 'clients', 'six-calls-newman.js')),
   }
+  const contestants = Object.fromEntries(
+    Object.entries(all).map(([name, run]) => [name, withAllCalls(name, run, bare)] as const),
+  )
   const version = await inTurns(turns * 2, {
     'node -e 0': () => measured(['-e', '0'], { folder }),
     '--version': () => measured([BIN, '--version'], { folder }),
@@ -66,6 +77,16 @@ async function compare(turns: number, many: number, long: number): Promise<void>
   }
   report(`${many} in sequence`, sequence)
   if (long > 0) report(`${long} in sequence`, await inTurns(1, contestants, long))
+}
+
+function withAllCalls(name: string, run: Contestant, bare: Bare): Contestant {
+  return async (lifecycles) => {
+    const before = bare.answered()
+    const usage = await run(lifecycles)
+    const calls = bare.answered() - before
+    if (calls !== CALLS * lifecycles) throw new Error(`${name} made ${calls} calls, not ${CALLS * lifecycles}`)
+    return usage
+  }
 }
 
 async function thredd(lifecycles: number, vault: string): Promise<Usage> {
