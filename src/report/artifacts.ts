@@ -117,6 +117,7 @@ const MEMBER = /^\s*"(?:[^"\\]|\\.)*"\s*:\s*/
 /** Indented as all of ours is. Numbers are no values: those of servers stand in texts. */
 const JSON_FILE: Structure = {
   between: /\n|(?<!\\)"/,
+  byLine: true,
   isValue: (line, place) => {
     const value = MEMBER.exec(line)?.[0].length ?? 0
     return place >= value && (line[value] === '"' || (value === 0 && /^\s*"/.test(line)))

@@ -53,6 +53,8 @@ export class Redactor {
   readonly #ordinary = new Map<string, string>()
   /** texts that no rule changes that goes by shape */
   readonly #withoutShape = new RememberedTexts()
+  /** lines of files without a secret that is known; most lines of a record come more than once */
+  readonly #cleanLines = new RememberedTexts()
   /** the normal forms of all texts in `#exempt`, one a line */
   #exemptForms = ''
   /** texts that are ours and never hidden, even if a server sends them in a slot */
@@ -131,6 +133,7 @@ export class Redactor {
     const secret = whole.slice(0, LONGEST_SECRET)
     if (this.#secrets.has(secret)) return true
     this.#secrets.add(secret)
+    this.#cleanLines.clear()
     const found = { mask: this.#masks.fingerprint(secret, name), name: shownName(name) }
     const key = /-----BEGIN [^-]+-----([\s\S]+)-----END/.exec(secret)?.[1]?.replace(/\s/g, '')
     if (key !== undefined) this.#finder.add(key, found)
@@ -364,6 +367,7 @@ export class Redactor {
    * has been redacted before. `structure` tells where the file may hold a secret; without it, anywhere.
    */
   cleanFile(text: string, structure?: Structure): { readonly text: string; readonly found: readonly string[] } {
+    if (structure?.byLine === true && this.#hasCleanLines(text)) return { text, found: [] }
     const shapes = shapesOfSecrets(text)
     const known = this.#finder.find(text).found
     if (known.length === 0 && shapes.length === 0) return { text, found: [] }
@@ -380,6 +384,15 @@ export class Redactor {
         : line,
     )
     return { text: shaped.join('\n'), found: [...namesOf(found), ...(this.replacements === before ? [] : shapes)] }
+  }
+
+  #hasCleanLines(text: string): boolean {
+    const lines = text.split('\n').filter((line) => !this.#cleanLines.has(line))
+    const rest = lines.join('\n')
+    const { found, isPartial } = this.#finder.find(rest)
+    if (found.length > 0 || isPartial || shapesOfSecrets(rest).length > 0) return false
+    for (const line of lines) this.#cleanLines.add(line)
+    return true
   }
 
   /** Names of the known secrets in a text, in any encoding, and the rules that find a secret in it by its shape. */

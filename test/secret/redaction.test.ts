@@ -705,10 +705,13 @@ test('a text that held no secret is searched again when it has become one', () =
   const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
   const redactor = new Redactor(KEY)
   redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
+  const structure: Structure = { between: /\n|"/, byLine: true, isValue: () => true }
+  const file = `${texts.map((text) => `"${text}"`).join('\n')}\n"a line that comes twice"\n"a line that comes twice"\n`
   for (const text of texts) {
     expect(redactor.find(text)).toEqual([])
     expect([redactor.text(text), redactor.value(text)]).toEqual([text, text])
   }
+  for (let time = 0; time < 2; time += 1) expect(redactor.cleanFile(file, structure)).toEqual({ text: file, found: [] })
 
   redactor.learn({ registration_access_token: secret })
 
@@ -717,4 +720,8 @@ test('a text that held no secret is searched again when it has become one', () =
     expect(redactor.text(text)).toContain('[registration_access_token#')
     expect(redactor.value(text)).toContain('[registration_access_token#')
   }
+  const cleaned = redactor.cleanFile(file, structure)
+  expect(cleaned.found).toEqual(['registration_access_token'])
+  expect(cleaned.text.match(/\[registration_access_token#/g)).toHaveLength(texts.length)
+  expect(cleaned.text).toContain('"a line that comes twice"\n"a line that comes twice"\n')
 })
