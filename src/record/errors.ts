@@ -184,7 +184,7 @@ export function worstExit(codes: Iterable<number>): number {
 }
 
 /**
- * A problem as a compiler would print it, for a terminal: title, file:line:column, the source line with a caret, expected, found, hint.
+ * A problem as a compiler would print it, for a terminal: title, file:line:column, the source line with a caret, expected, got, hint.
  * `source` is the text of the file that `problem.at` points into, if the caller has it; its line is cut to `columns`.
  */
 export function render(
@@ -206,7 +206,7 @@ export function render(
     }
   }
   if (problem.expected !== undefined) lines.push(`   = expected ${oneLine(problem.expected)}`)
-  if (problem.found !== undefined) lines.push(`   = found ${oneLine(problem.found)}`)
+  if (problem.found !== undefined) lines.push(`   = got ${oneLine(problem.found)}`)
   if (problem.hint !== undefined) lines.push(`   = ${oneLine(problem.hint)}`)
   return lines.join('\n')
 }

@@ -65,7 +65,7 @@ function counts(head: RecordHead, summary: Summary) {
       exitCode: head.exitCode,
       scope: complete ? 'COMPLETE' : 'PARTIAL',
       goLive: answer.headline,
-      warnings: checkCounts.warn,
+      checks: checkCounts,
       requirements: { counts: gate.all.counts, verdicts: columnsById(requirements) },
       ...(head.decisions === undefined ? {} : { acceptedDeviations: head.decisions.rows.length }),
     },

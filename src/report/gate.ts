@@ -6,21 +6,28 @@ export const COLUMNS = ['proven', 'failed', 'no verdict', 'not tested', 'accepte
 /** `not tested` is mandatory, `open` is not; `by Thredd` is what no run can decide and people have to confirm */
 export type Column = (typeof COLUMNS)[number]
 
-const COLUMN_OF: Readonly<Record<RequirementStanding, Column>> = {
-  pass: 'proven',
-  warn: 'proven',
-  'by design': 'proven',
-  fail: 'failed',
-  inconclusive: 'no verdict',
-  accepted: 'accepted',
-  'not tested': 'not tested',
-  review: 'by Thredd',
-  confirmed: 'by Thredd',
-  reviewed: 'by Thredd',
+/** The column of each standing, and the word for it where the column says too little. */
+const STANDINGS: Readonly<Record<RequirementStanding, readonly [column: Column, word?: string]>> = {
+  pass: ['proven'],
+  warn: ['proven', 'remark'],
+  'by design': ['proven', 'tool’s tests'],
+  fail: ['failed'],
+  inconclusive: ['no verdict'],
+  accepted: ['accepted'],
+  'not tested': ['not tested'],
+  review: ['by Thredd'],
+  confirmed: ['by Thredd', 'confirmed'],
+  reviewed: ['by Thredd', 'reviewed'],
+}
+
+/** The word for a standing, on screens and in reports. */
+export function wordOf(standing: RequirementStanding): string {
+  const [column, word = column] = STANDINGS[standing]
+  return word
 }
 
 export function columnOf({ requirement, standing }: Pick<JudgedRequirement, 'requirement' | 'standing'>): Column {
-  const column = COLUMN_OF[standing]
+  const [column] = STANDINGS[standing]
   return column === 'not tested' && !isMandatory(requirement) ? 'open' : column
 }
 

@@ -73,10 +73,11 @@ function suite(workflow: WorkflowRecord, { head, summary }: Pick<ReportedRun, 'h
 }
 
 /** How much the verdict is about. */
-function scope({ complete, answer, gate }: Summary): string[][] {
+function scope({ complete, answer, gate, checkCounts }: Summary): string[][] {
   return [
     ['scope', complete ? 'COMPLETE' : 'PARTIAL'],
     ['goLive', answer.headline],
+    ...Object.entries(checkCounts).map(([status, number]) => [`checks ${status}`, String(number)]),
     ...Object.entries(gate.all.counts).map(([column, number]) => [`requirements ${column}`, String(number)]),
   ]
 }

@@ -7,14 +7,14 @@ import { z } from '../record/shape.ts'
 import { parseRecord } from '../record/stored.ts'
 import { judge } from './accepted.ts'
 import { columnOf, columnsById } from './gate.ts'
-import { isComplete, wasInterrupted } from './standing.ts'
+import { checkCountsOf, countOf, isComplete, STANDINGS, standingOf, wasInterrupted } from './standing.ts'
 import { type ReportedRun, reportedRun } from './summary.ts'
 
 export const manifestShape = z.object({
-  manifestVersion: z.literal(3),
+  manifestVersion: z.literal(4),
   runId: z.string(),
   verdict: z.string(),
-  /** steps and checks by their status, as in record.json */
+  /** steps by how they came out, checks by their status */
   counts: z.object({ steps: z.record(z.string(), z.int()), checks: z.record(z.string(), z.int()) }),
   scope: z.enum(['COMPLETE', 'PARTIAL']),
   /** the answer to "may we go live?" */
@@ -38,15 +38,11 @@ type Facts = Pick<Manifest, 'runId' | 'verdict' | 'counts' | 'scope' | 'accepted
 export function factsOf(record: RunRecord): Facts {
   const { runId, workflows, decisions } = record
   const steps = workflows.flatMap((workflow) => workflow.steps)
-  const count = (list: readonly { readonly status: string }[]) => {
-    const groups = Map.groupBy(list, ({ status }) => status)
-    return Object.fromEntries([...groups].map(([status, { length }]) => [status, length] as const).toSorted())
-  }
   const { verdict, rows } = judge(record, workflows)
   return {
     runId,
     verdict,
-    counts: { steps: count(steps), checks: count(steps.flatMap(({ checks }) => checks)) },
+    counts: { steps: countOf(STANDINGS, steps.map(standingOf)), checks: checkCountsOf(steps) },
     scope: isComplete(record, workflows.some(wasInterrupted)) ? 'COMPLETE' : 'PARTIAL',
     ...(decisions === undefined ? {} : { accepted: [...rows] }),
   }

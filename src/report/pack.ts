@@ -50,7 +50,7 @@ export async function writePack(
     ...evidence,
   ])
   const manifest: Manifest = {
-    manifestVersion: 3,
+    manifestVersion: 4,
     ...factsOf(record),
     ...standingsOf(run),
     createdAt: now.toISOString(),
@@ -115,7 +115,7 @@ export async function verifyPack(
   const signer = await signerOf({ paths: present, read }, bytes)
   if (signer === undefined) problems.push(`${SIGNATURE} is not a signature over ${MANIFEST} by the key in ${SIGNER}`)
   if (expected.kid !== undefined && signer !== undefined && signer.kid !== expected.kid)
-    problems.push(`it was signed by another key: expected "${expected.kid}", found "${signer.kid}"`)
+    problems.push(`it was signed by another key: expected "${expected.kid}", got "${signer.kid}"`)
   const hashes = new Map(manifest.files.map((file) => [file.path, file.sha256]))
   const chain = chainOf(manifest.chain.map(({ path }) => ({ path, sha256: hashes.get(path) ?? '' })))
   if (JSON.stringify(chain) !== JSON.stringify(manifest.chain)) problems.push('the chain of exchanges is broken')
@@ -277,7 +277,7 @@ async function signerOf({ paths, read }: Contents, manifest: Uint8Array): Promis
 }
 
 function differences(path: string, bytes: Uint8Array, { size, hash }: { size: number; hash: string }): string[] {
-  if (bytes.length !== size) return [`"${path}" has changed: expected ${size} bytes, found ${bytes.length}`]
+  if (bytes.length !== size) return [`"${path}" has changed: expected ${size} bytes, got ${bytes.length}`]
   return sha256(bytes) === hash ? [] : [`"${path}" has changed: its SHA-256 is another`]
 }
 

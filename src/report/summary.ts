@@ -4,13 +4,7 @@
  * workflows; no exchange is kept, so that the size of a run does not matter.
  */
 import { commandsFor } from '../record/hints.ts'
-import {
-  type CheckRecord,
-  errorBeyondSteps,
-  type RecordHead,
-  type StepRecord,
-  type WorkflowRecord,
-} from '../record/index.ts'
+import { errorBeyondSteps, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
 import { withDecisions } from './accepted.ts'
 import { type Answer, answerOf, type Grounds, weaknessesOf } from './answer.ts'
@@ -22,10 +16,21 @@ import { type Gate, gateOf } from './gate.ts'
 import { MutualTls } from './mutual-tls.ts'
 import { noticeOf } from './notice.ts'
 import { ProofCollector } from './proofs.ts'
-import { isComplete, STANDINGS, type Standing, type StepRef, standingOf, wasInterrupted } from './standing.ts'
+import {
+  type CheckCounts,
+  checkCountsOf,
+  countOf,
+  isComplete,
+  STANDINGS,
+  type Standing,
+  type StepRef,
+  standingOf,
+  sumOf,
+  sumOfChecks,
+  wasInterrupted,
+} from './standing.ts'
 import { Tokens } from './tokens.ts'
 
-type CheckCounts = Readonly<Record<CheckRecord['status'], number>>
 type StepCounts = Readonly<Record<Standing, number>>
 
 /** One row in a list of all steps. */
@@ -54,7 +59,6 @@ export interface Summary extends Grounds {
   readonly steps: readonly StepSummary[]
   readonly stepCounts: StepCounts
   readonly checkCounts: CheckCounts
-  readonly levelCounts: Readonly<Record<CheckRecord['level'], CheckCounts>>
   readonly notices: readonly { readonly workflowId: string; readonly text: string }[]
   /** by step, the members of a registration that came otherwise than they were asked for; of the first steps */
   readonly differences: readonly (StepRef & { readonly texts: readonly string[] })[]
@@ -89,7 +93,7 @@ export function reportedRun(head: RecordHead, workflows: Iterable<WorkflowRecord
 
 export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>): Summary {
   const collected = collect(head, workflows)
-  const { proofs, calls, findings, levels } = collected
+  const { proofs, calls, findings } = collected
   const { otherClauses } = proofs
   const requirements = withDecisions(proofs.requirements, head)
   const { hosts, clients, certificates, endpoints } = calls
@@ -112,8 +116,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
       STANDINGS,
       collected.workflows.map(({ stepCounts }) => stepCounts),
     ),
-    checkCounts: sumOf(CHECK_STATUSES, Object.values(levels)),
-    levelCounts: levels,
+    checkCounts: sumOfChecks(collected.workflows.map(({ checkCounts }) => checkCounts)),
     notices: collected.notices,
     differences: collected.differences,
     otherClauses,
@@ -141,7 +144,6 @@ function nothingCollected(head: RecordHead) {
     tokens: new Tokens(),
     workflows: [] as WorkflowSummary[],
     steps: [] as StepSummary[],
-    levels: { must: noChecks(), should: noChecks(), policy: noChecks() },
     notices: [] as { workflowId: string; text: string }[],
     differences: [] as (StepRef & { texts: readonly string[] })[],
     wasInterrupted: false,
@@ -157,15 +159,18 @@ function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collect
 
 function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['environment'], collected: Collected): void {
   const { workflowId, status, startedAt, durationMs } = workflow
-  const steps = workflow.steps.map((step) => withoutRepetition(step, workflow.steps))
-  const refs = steps.map((step, number): StepRef => {
+  const refs = workflow.steps.map((step, number): StepRef => {
     const position = [collected.workflows.length, number] as const
     return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
   })
   collected.proofs.addWorkflow(workflow)
   collected.mutualTls.add(workflow)
   collected.findings.addWorkflow(workflow)
-  for (const [number, step] of steps.entries()) collectStep(step, refs[number] as StepRef, collected)
+  for (const [number, step] of workflow.steps.entries()) {
+    const ref = refs[number] as StepRef
+    collectStep(step, ref, collected)
+    collected.findings.addStep(withoutRepetition(step, workflow.steps), ref)
+  }
   collected.workflows.push({
     workflowId,
     status,
@@ -175,10 +180,7 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
       STANDINGS,
       refs.map(({ standing }) => standing),
     ),
-    checkCounts: countOf(
-      CHECK_STATUSES,
-      steps.flatMap(({ checks }) => checks.map((check) => check.status)),
-    ),
+    checkCounts: checkCountsOf(workflow.steps),
     hasOwnError: errorBeyondSteps(workflow) !== undefined,
   })
   const notice = noticeOf(workflow, environment)
@@ -187,8 +189,8 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
 }
 
 /**
- * A step that ran a workflow without what repeats the steps of that workflow, which are in the record themselves: the check
- * that adds them up, and the error that ended one of them.
+ * A step that ran a workflow without the findings that repeat those of its steps: the check that adds them up, and the error
+ * that ended one of them.
  */
 function withoutRepetition(step: StepRecord, all: readonly StepRecord[]): StepRecord {
   if (step.workflowId === undefined) return step
@@ -200,7 +202,7 @@ function withoutRepetition(step: StepRecord, all: readonly StepRecord[]): StepRe
 }
 
 function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void {
-  const { proofs, calls, findings, differences, tokens, steps, levels, shared } = collected
+  const { proofs, calls, differences, tokens, steps, shared } = collected
   const requirements = proofs.addStep(step, ref).map(({ id }) => id)
   steps.push({
     ...ref,
@@ -208,8 +210,6 @@ function collectStep(step: StepRecord, ref: StepRef, collected: Collected): void
     clauses: shared(clausesOf(step)),
     requirements: shared(requirements),
   })
-  for (const { status, level } of step.checks) levels[level][status] += 1
-  findings.addStep(step, ref)
   const texts = differencesOf(step)
   if (texts.length > 0 && differences.length < MOST_DIFFERENCES) differences.push({ ...ref, texts })
   for (const exchange of step.exchanges) {
@@ -225,23 +225,6 @@ export function clausesOf({ clauses = [], checks }: StepRecord): string[] {
 
 /** Steps whose differences are listed; all stand at their steps. */
 const MOST_DIFFERENCES = 50
-
-const CHECK_STATUSES = ['pass', 'warn', 'fail'] as const
-
-function noChecks(): Record<CheckRecord['status'], number> {
-  return { pass: 0, warn: 0, fail: 0 }
-}
-
-/** How often each name occurs among the values. */
-function countOf<T extends string>(names: readonly T[], values: readonly T[]): Record<T, number> {
-  const counts = names.map((name) => [name, values.filter((value) => value === name).length] as const)
-  return Object.fromEntries(counts) as Record<T, number>
-}
-
-function sumOf<T extends string>(names: readonly T[], counts: readonly Readonly<Record<T, number>>[]) {
-  const sums = names.map((name) => [name, counts.reduce((sum, one) => sum + one[name], 0)] as const)
-  return Object.fromEntries(sums) as Record<T, number>
-}
 
 /** Returns an equal list that was seen before, if there is one: many steps have the same, and it is kept once. */
 function sharedLists(): (texts: readonly string[]) => readonly string[] {

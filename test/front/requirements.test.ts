@@ -16,7 +16,7 @@ test('each area has how many of how many are proven, and each requirement that i
 
   expect(text).toContain(`Discovery             ${discovery.length - 3} of ${discovery.length} proven`)
   expect(text).toMatch(/failed {8}DISC-01 +A GET of the well-known URL answers 200 with a JSON object. \(seen\)/)
-  expect(text).toMatch(/warning {7}DISC-02/)
+  expect(text).toMatch(/remark {8}DISC-02/)
   expect(text).toMatch(/accepted {6}DISC-04/)
   expect(text).toMatch(/not tested {4}DISC-03/)
   expect(text).not.toContain('DISC-05')

@@ -270,7 +270,7 @@ test('at a real terminal the client id is typed, and nothing is sent before', as
   const wrong = await (await typing('theirs')).ended
   expect(wrong.code).toBe(2)
   expect(wrong.seen).toContain('"register" (register) would change a live client on "prod":\n  ours\n')
-  expect(wrong.seen).toContain('= found another client id')
+  expect(wrong.seen).toContain('= got another client id')
 
   const right = await typing('ours')
   await requestsBeyond(right.before)

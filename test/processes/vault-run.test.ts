@@ -283,7 +283,7 @@ test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | 
 
   expect([stdout, code]).toEqual(['', 2])
   expect(stderr).toMatch(
-    /^error\[VAULT_UN\w+\]: vault (?:folder "vault" cannot be written|"vault\/uat.log" cannot be read)\n {3}= found /,
+    /^error\[VAULT_UN\w+\]: vault (?:folder "vault" cannot be written|"vault\/uat.log" cannot be read)\n {3}= got /,
   )
   expect(network.twin.log).toEqual([])
 })

@@ -34,7 +34,7 @@ test('a problem is printed with its line, a caret, what was expected and found, 
     '3 |   - operationId: createClient',
     '  |                  ^',
     '   = expected one of "registerClient"',
-    '   = found "createClient"',
+    '   = got "createClient"',
     '   = did you mean "registerClient"?',
   ])
 })

@@ -40,8 +40,18 @@ const RUNS: readonly (readonly [what: string, options: RunOnTwinOptions])[] = [
   ['another update', { flows: ['lifecycle'], inputs: { update_body: 'rfc' } }],
 ]
 
+/** How many there are in the run as a whole. */
+interface Numbers {
+  readonly workflows: number
+  readonly steps: number
+  readonly checks: number
+  readonly failed: number
+  readonly warnings: number
+}
+
 interface Said {
   readonly scope: string
+  readonly numbers: Readonly<Partial<Numbers>>
   readonly goLive: string | undefined
   readonly counts: Readonly<Partial<Record<Column, number>>>
   /** by requirement; absent where the format has none */
@@ -61,17 +71,26 @@ test.for(RUNS)('every format says the same of a run: %s', async ([what, options]
   await using ran = await runOnTwin(options)
   const { record } = ran
   const { complete, answer, requirements } = summaryOf(record)
+  const steps = record.workflows.flatMap((workflow) => workflow.steps)
+  const checks = steps.flatMap((step) => step.checks)
+  const numbers: Numbers = {
+    workflows: record.workflows.length,
+    steps: steps.length,
+    checks: checks.length,
+    failed: checks.filter(({ status }) => status === 'fail').length,
+    warnings: checks.filter(({ status }) => status === 'warn').length,
+  }
   const verdicts = Object.fromEntries(requirements.map((one) => [one.requirement.id, columnOf(one)]))
   const counts = Object.fromEntries(
     COLUMNS.map((column) => [column, Object.values(verdicts).filter((one) => one === column).length]),
   )
-  const truth = { scope: complete ? 'COMPLETE' : 'PARTIAL', goLive: answer.headline, counts, verdicts }
+  const truth = { scope: complete ? 'COMPLETE' : 'PARTIAL', numbers, goLive: answer.headline, counts, verdicts }
 
   expect(saidByHtml(record)).toEqual(truth)
   expect(saidByJunit(record)).toEqual(truth)
   expect(saidByCtrf(record)).toEqual(truth)
   expect(saidByMarkdown(record)).toEqual(truth)
-  expect(await saidByPack(record, what)).toEqual(truth)
+  expect(await saidByPack(record, what)).toEqual({ ...truth, numbers: { ...numbers, workflows: undefined } })
   const { verdicts: _, goLive: __, ...shown } = truth
   expect(saidByConsole(ran.screen)).toEqual(shown)
 })
@@ -112,8 +131,11 @@ function saidByHtml(record: RunRecord): Said {
     id,
     column,
   ])
+  const [, scope = '', sizes = ''] =
+    /<span class="stamp(?: partial)?">(COMPLETE|PARTIAL)<\/span> ([^<]*)/.exec(page) ?? []
   return {
-    scope: /<span class="stamp(?: partial)?">(COMPLETE|PARTIAL)<\/span>/.exec(page)?.[1] ?? '',
+    scope,
+    numbers: numbersIn(sizes, 'remarks?'),
     goLive: /<span class="headline \w+">.*?<\/svg>([^<]+)<\/span>/.exec(page)?.[1],
     counts: filled(Object.fromEntries(counts)),
     verdicts: Object.fromEntries(rows),
@@ -127,6 +149,11 @@ function saidByJunit(record: RunRecord): Said {
   const rows = [...suite.matchAll(/<property name="([^"]+)" value="([^"]+)"\/>/g)].map(([, id, column]) => [id, column])
   return {
     scope: property('scope') ?? '',
+    numbers: {
+      workflows: xml.split('<testsuite ').length - 2,
+      steps: xml.split('<testcase ').length - 1 - xml.split('name="(the workflow)"').length + 1,
+      ...ofChecks({ pass: property('checks pass'), warn: property('checks warn'), fail: property('checks fail') }),
+    },
     goLive: property('goLive'),
     counts: filled(Object.fromEntries(COLUMNS.map((column) => [column, Number(property(`requirements ${column}`))]))),
     verdicts: Object.fromEntries(rows),
@@ -134,9 +161,14 @@ function saidByJunit(record: RunRecord): Said {
 }
 
 function saidByCtrf(record: RunRecord): Said {
-  const { extra } = JSON.parse(ctrf(record)).results.summary
+  const { summary, tests } = JSON.parse(ctrf(record)).results
+  const { extra } = summary
+  const steps = tests.filter(({ name }: { name: string }) => name !== '(the workflow)')
+  const checks = steps.flatMap((one: { steps: unknown[] }) => one.steps)
+  expect(checks).toHaveLength(ofChecks(extra.checks).checks)
   return {
     scope: extra.scope,
+    numbers: { workflows: summary.suites, steps: steps.length, ...ofChecks(extra.checks) },
     goLive: extra.goLive,
     counts: extra.requirements.counts,
     verdicts: extra.requirements.verdicts,
@@ -145,6 +177,9 @@ function saidByCtrf(record: RunRecord): Said {
 
 function saidByMarkdown(record: RunRecord): Said {
   const text = markdown(record)
+  const lines = [...text.matchAll(/^\| `.*` \| (?:passed|failed|errored|skipped) \|(.*)\|$/gm)].map(([, cells = '']) =>
+    cells.split('|').map(Number),
+  )
   const rows = [...text.matchAll(/^- ([a-zA-Z ]+) \((\d+)\): (.*)$/gm)].map(([, column = '', number, ids = '']) => ({
     column,
     number,
@@ -152,6 +187,13 @@ function saidByMarkdown(record: RunRecord): Said {
   }))
   return {
     scope: /^\*\*(COMPLETE|PARTIAL)\*\*/m.exec(text)?.[1] ?? '',
+    numbers: {
+      workflows: lines.length,
+      steps: sumOf(lines, 0),
+      checks: sumOf(lines, 1),
+      failed: sumOf(lines, 2),
+      warnings: sumOf(lines, 3),
+    },
     goLive: /May we go live\? (.*)$/m.exec(text)?.[1],
     counts: filled(Object.fromEntries(rows.map(({ column, number }) => [column, Number(number)]))),
     verdicts: Object.fromEntries(rows.flatMap(({ column, ids }) => ids.map((id) => [id, column]))),
@@ -165,11 +207,12 @@ async function saidByPack(record: RunRecord, what: string): Promise<Said> {
   expect(problems).toEqual([])
   const judged: { id: string; verdict: string }[] = JSON.parse(await readFile(join(pack, 'judged.json'), 'utf8'))
   expect(Object.fromEntries(judged.map(({ id, verdict }) => [id, verdict]))).toEqual(manifest.requirements)
-  const { scope, goLive, requirements: verdicts } = manifest
+  const { scope, goLive, requirements: verdicts, counts: sizes } = manifest
   const counts = Object.fromEntries(
     COLUMNS.map((column) => [column, Object.values(verdicts).filter((one) => one === column).length]),
   )
-  return { scope, goLive, counts, verdicts }
+  const steps = Object.values(sizes.steps).reduce((sum, one) => sum + one, 0)
+  return { scope, numbers: { steps, ...ofChecks(sizes.checks) }, goLive, counts, verdicts }
 }
 
 function saidByConsole(screen: string): Said {
@@ -179,5 +222,27 @@ function saidByConsole(screen: string): Said {
     .split(' · ')
     .map((one) => /^(\d+) (.+?)(?: \(.*\))?\s*$/.exec(one))
     .flatMap((one) => (one === null ? [] : [[one[2], Number(one[1])]]))
-  return { scope, counts: filled(Object.fromEntries(counts)) } as Said
+  const sizes = /^.*\d+ workflows? · .*$/m.exec(screen)?.[0] ?? ''
+  return { scope, numbers: numbersIn(sizes, 'warnings?'), counts: filled(Object.fromEntries(counts)) } as Said
+}
+
+/** "1 workflow, 2 steps, 3 checks, 1 failed, 1 warning", in which what is 0 may be left out. */
+function numbersIn(text: string, warnings: string): Said['numbers'] {
+  const of = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(text)?.[1] ?? 0)
+  return {
+    workflows: of('workflows?'),
+    steps: of('steps?'),
+    checks: of('checks?'),
+    failed: of('failed'),
+    warnings: of(warnings),
+  }
+}
+
+function ofChecks(counts: Readonly<Record<string, unknown>>): Pick<Numbers, 'checks' | 'failed' | 'warnings'> {
+  const [pass, warn, fail] = [Number(counts.pass), Number(counts.warn), Number(counts.fail)] as const
+  return { checks: pass + warn + fail, failed: fail, warnings: warn }
+}
+
+function sumOf(rows: readonly (readonly number[])[], column: number): number {
+  return rows.reduce((sum, row) => sum + (row[column] ?? 0), 0)
 }

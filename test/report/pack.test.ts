@@ -79,7 +79,7 @@ test('a whole pack verifies, and names its signer', async () => {
     manifest: {
       runId: sampleRecord().runId,
       verdict: 'conformant',
-      counts: { steps: { passed: 1 } },
+      counts: { steps: { pass: 1 } },
       createdAt: NOW.toISOString(),
     },
     signer: { alg: 'ES256', kid: expect.stringMatching(/^[\w-]{43}$/) },
@@ -112,11 +112,11 @@ test('every file that is missing, cut or longer is found and named', async () =>
     expect((await verifyPack(pack)).problems[0]).toBe(`"${path}" is missing`)
     await writeFile(join(pack, path), original.subarray(0, -1))
     expect((await verifyPack(pack)).problems[0]).toBe(
-      `"${path}" has changed: expected ${original.length} bytes, found ${original.length - 1}`,
+      `"${path}" has changed: expected ${original.length} bytes, got ${original.length - 1}`,
     )
     await writeFile(join(pack, path), Buffer.concat([original, Buffer.from('\n')]))
     expect((await verifyPack(pack)).problems[0]).toBe(
-      `"${path}" has changed: expected ${original.length} bytes, found ${original.length + 1}`,
+      `"${path}" has changed: expected ${original.length} bytes, got ${original.length + 1}`,
     )
     await writeFile(join(pack, path), original)
   }
@@ -181,7 +181,7 @@ test('a pack signed anew with another key is whole, and told apart by the key th
 
   expect((await verifyPack(forged)).problems).toEqual([])
   expect((await verifyPack(forged, { kid: signer?.kid })).problems).toEqual([
-    `it was signed by another key: expected "${signer?.kid}", found "${other.kid}"`,
+    `it was signed by another key: expected "${signer?.kid}", got "${other.kid}"`,
   ])
   expect((await verifyPack(pack, { kid: signer?.kid })).problems).toEqual([])
 })
@@ -409,7 +409,7 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
   expect(await perform('verify', 'pack')).toMatchObject({
     code: 1,
     shown: expect.stringMatching(
-      /^signed by .{43} \(ES256\)\npack is not what was signed\n {2}"report\.md" has changed: expected \d+ bytes, found 0\n$/,
+      /^signed by .{43} \(ES256\)\npack is not what was signed\n {2}"report\.md" has changed: expected \d+ bytes, got 0\n$/,
     ),
   })
   await expect(perform('verify')).rejects.toMatchObject({ code: 'USAGE' })

@@ -489,7 +489,7 @@ test('a step shows requested and granted scopes, expected beside found, and link
 
   expect(page).toContain('<li class="fail">✗ not granted: pin.read</li>')
   expect(page).toContain('<li class="warn">! not requested: internal.read</li>')
-  expect(page).toContain('<span>expected</span>201</div><div class="differs fail"><span>found</span>200</div>')
+  expect(page).toContain('<span>expected</span>201</div><div class="differs fail"><span>got</span>200</div>')
   expect(page).toContain('href="https://www.rfc-editor.org/rfc/rfc7591.html#section-3.2.1"')
   expect(page).toContain('client to authorization server, POST, status 201, fail.')
 })

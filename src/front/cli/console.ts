@@ -3,7 +3,6 @@ import type { RunEvent } from '../../execute/index.ts'
 import { OF_ROLES, plainValue } from '../../plan/index.ts'
 import { type Command, commandsFor } from '../../record/hints.ts'
 import {
-  type CheckRecord,
   type Exchange,
   MESSAGE_FILE,
   type RecordHead,
@@ -17,7 +16,7 @@ import { countsInWords, gateOf } from '../../report/gate.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
-import { isComplete, wasInterrupted } from '../../report/standing.ts'
+import { checkCountsOf, isComplete, wasInterrupted } from '../../report/standing.ts'
 import { wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
@@ -306,14 +305,13 @@ export class Console {
 
   #workflow(workflow: WorkflowRecord): void {
     this.#signOfLife.stop()
-    const checks = workflow.steps.flatMap((step) => step.checks)
-    const number = (status: CheckRecord['status']) => checks.filter((check) => check.status === status).length
+    const { pass, warn, fail } = checkCountsOf(workflow.steps)
     this.#counts = {
       workflows: this.#counts.workflows + 1,
       steps: this.#counts.steps + workflow.steps.length,
-      checks: this.#counts.checks + checks.length,
-      fail: this.#counts.fail + number('fail'),
-      warn: this.#counts.warn + number('warn'),
+      checks: this.#counts.checks + pass + warn + fail,
+      fail: this.#counts.fail + fail,
+      warn: this.#counts.warn + warn,
     }
     this.#mutualTls.add(workflow)
     this.#rows.add(workflow)

@@ -28,6 +28,7 @@ export async function performVerify(
   const { runId, verdict, createdAt, counts, files, accepted = [] } = manifest
   const inWords = (group: Readonly<Record<string, number>>) =>
     Object.entries(group)
+      .filter(([, number]) => number > 0)
       .map(([status, number]) => `${number} ${status}`)
       .join(', ')
   write(line`${name} is whole and unchanged: ${files.length} files\n`)

@@ -70,7 +70,12 @@ const COUNTERPARTIES: Readonly<Record<RecordHead['counterparty'], string>> = {
 
 function facts(head: RecordHead, { complete, workflows, steps, checkCounts, validUntil }: Summary): Markup {
   const { name, class: kind } = head.environment
-  const checks = checkCounts.pass + checkCounts.warn + checkCounts.fail
+  const { pass, warn, fail } = checkCounts
+  const checks = [
+    count(pass + warn + fail, 'check'),
+    ...(fail > 0 ? [`${fail} failed`] : []),
+    ...(warn > 0 ? [count(warn, 'remark')] : []),
+  ]
   const scope = complete
     ? markup`<span class="stamp">COMPLETE</span>`
     : markup`<span class="stamp partial">PARTIAL</span>`
@@ -78,7 +83,7 @@ function facts(head: RecordHead, { complete, workflows, steps, checkCounts, vali
 <div><dt>Environment</dt><dd><strong>${name}</strong>, class ${kind}</dd></div>
 <div><dt>Answered by</dt><dd>${COUNTERPARTIES[head.counterparty]}</dd></div>
 <div><dt>Run</dt><dd>${time(head.startedAt)}, ${duration(head.durationMs)}</dd></div>
-<div><dt>Scope</dt><dd>${scope} ${count(workflows.length, 'workflow')}, ${count(steps.length, 'step')}, ${count(checks, 'check')}</dd></div>
+<div><dt>Scope</dt><dd>${scope} ${count(workflows.length, 'workflow')}, ${count(steps.length, 'step')}, ${checks.join(', ')}</dd></div>
 <div><dt>Verdict of the run</dt><dd><strong>${verdictInWords(head)}</strong>, exit code ${head.exitCode}</dd></div>
 <div><dt>May be quoted until</dt><dd>${time(validUntil)}</dd></div>
 ${whoRan(head).map(([label, value]) => markup`<div><dt>${label}</dt><dd>${value}</dd></div>`)}

@@ -1,62 +1,51 @@
 /** Markup that several sections of the report use: verdicts, clauses, code, times. */
 import { type Clause, clauseOf } from '../../record/clauses.ts'
 import type { Column } from '../gate.ts'
-import type { RequirementStanding } from '../proofs.ts'
 import type { Standing, StepRef } from '../standing.ts'
 import { type Mark, mark } from './marks.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
 /** Each with a mark, a sign for drawings, a word and a class for its colour. */
-const VERDICTS: Readonly<
-  Record<Standing | RequirementStanding, readonly [mark: Mark, sign: string, word: string, tone: string]>
-> = {
+const VERDICTS: Readonly<Record<Standing, readonly [mark: Mark, sign: string, word: string, tone: string]>> = {
   pass: ['proven', '✓', 'pass', 'pass'],
   warn: ['remark', '!', 'remark', 'warn'],
   fail: ['failed', '✗', 'failed', 'fail'],
   inconclusive: ['no-verdict', '?', 'no verdict', 'inconclusive'],
   skip: ['skipped', '–', 'skipped', 'skip'],
-  accepted: ['accepted', '◇', 'accepted', 'skip'],
-  'not tested': ['not-tested', '○', 'not tested', 'other'],
-  review: ['by-thredd', '◐', 'by Thredd', 'review'],
-  confirmed: ['by-thredd', '◐', 'confirmed', 'skip'],
-  reviewed: ['by-thredd', '◐', 'reviewed', 'skip'],
-  'by design': ['proven', '◆', 'tool’s tests', 'pass'],
 }
 
-export type Verdict = keyof typeof VERDICTS
-
-export function toneOf(verdict: Verdict): string {
+export function toneOf(verdict: Standing): string {
   return VERDICTS[verdict][3]
 }
 
-export function wordOf(verdict: Verdict): string {
+export function wordOf(verdict: Standing): string {
   return VERDICTS[verdict][2]
 }
 
-export function signOf(verdict: Verdict): string {
+export function signOf(verdict: Standing): string {
   return VERDICTS[verdict][1]
 }
 
-export function badge(verdict: Verdict): Markup {
+export function badge(verdict: Standing): Markup {
   const [name, , word, tone] = VERDICTS[verdict]
   return markup`<span class="badge ${tone}">${mark(name)}${word}</span>`
 }
 
-export function markOf(verdict: Verdict): Mark {
+export function markOf(verdict: Standing): Mark {
   return VERDICTS[verdict][0]
 }
 
 /** How each column of the gate is shown. */
 export const COLUMN_LOOKS: Readonly<
-  Record<Column, { readonly mark: Mark; readonly tone: string; readonly title: string; readonly word: string }>
+  Record<Column, { readonly mark: Mark; readonly tone: string; readonly title: string }>
 > = {
-  proven: { mark: 'proven', tone: 'pass', title: 'proven', word: 'proven' },
-  failed: { mark: 'failed', tone: 'fail', title: 'failed', word: 'failed' },
-  'no verdict': { mark: 'no-verdict', tone: 'inconclusive', title: 'no verdict', word: 'no verdict' },
-  'not tested': { mark: 'not-tested', tone: 'warn', title: 'not tested (must)', word: 'not tested' },
-  accepted: { mark: 'accepted', tone: 'skip', title: 'accepted deviation', word: 'accepted' },
-  'by Thredd': { mark: 'by-thredd', tone: 'skip', title: 'by Thredd', word: 'by Thredd' },
-  open: { mark: 'open', tone: 'skip', title: 'optional, open', word: 'open' },
+  proven: { mark: 'proven', tone: 'pass', title: 'proven' },
+  failed: { mark: 'failed', tone: 'fail', title: 'failed' },
+  'no verdict': { mark: 'no-verdict', tone: 'inconclusive', title: 'no verdict' },
+  'not tested': { mark: 'not-tested', tone: 'warn', title: 'not tested (must)' },
+  accepted: { mark: 'accepted', tone: 'skip', title: 'accepted deviation' },
+  'by Thredd': { mark: 'by-thredd', tone: 'skip', title: 'by Thredd' },
+  open: { mark: 'open', tone: 'skip', title: 'optional, open' },
 }
 
 /** For ids and class names. */
@@ -88,8 +77,8 @@ export function code(text: string, about: string): Markup {
   return markup`<div class="code"><button type="button" data-copy hidden aria-label="Copy ${about}">Copy</button><pre tabindex="0" role="group" aria-label="${about}">${text}</pre></div>`
 }
 
-export function expectedAndActual(expected: string, actual: string, verdict: Verdict): Markup {
-  return markup`<div class="pair mono"><div><span>expected</span>${expected}</div><div class="${verdict === 'pass' ? '' : `differs ${toneOf(verdict)}`}"><span>found</span>${actual}</div></div>`
+export function expectedAndActual(expected: string, actual: string, verdict: Standing): Markup {
+  return markup`<div class="pair mono"><div><span>expected</span>${expected}</div><div class="${verdict === 'pass' ? '' : `differs ${toneOf(verdict)}`}"><span>got</span>${actual}</div></div>`
 }
 
 /** A list of names and values; what has no value is left out. */

@@ -1,6 +1,6 @@
 /** The requirements by area, each in one row, with filters; and the same by step. */
 import { AREAS, type Area, isMandatory, type Requirement } from '../../record/requirements.ts'
-import { COLUMNS, type Column, columnOf, type Gate, type GateRow } from '../gate.ts'
+import { COLUMNS, type Column, columnOf, type Gate, type GateRow, wordOf } from '../gate.ts'
 import type { JudgedRequirement, ProvingSteps } from '../proofs.ts'
 import type { Summary } from '../summary.ts'
 import { count } from '../words.ts'
@@ -104,14 +104,11 @@ function decidedBy({ standing, because, steps }: JudgedRequirement): Content {
   return [accepted, steps.count > 0 ? stepLinks(steps) : standing !== 'accepted' && because]
 }
 
-/** What the word of the standing says beyond the column. */
-const SAYS_MORE: ReadonlySet<JudgedRequirement['standing']> = new Set(['warn', 'by design', 'confirmed', 'reviewed'])
-
 /** A mandatory row that was not tested is never grey. */
 function verdictOf(column: Column, standing: JudgedRequirement['standing']): Markup {
-  const { mark: name, tone, word } = COLUMN_LOOKS[column]
-  if (SAYS_MORE.has(standing)) return badge(standing)
-  return markup`<span class="badge ${tone}">${mark(name)}${word}</span>`
+  if (standing === 'warn') return badge(standing)
+  const { mark: name, tone } = COLUMN_LOOKS[column]
+  return markup`<span class="badge ${tone}">${mark(name)}${column === 'open' ? column : wordOf(standing)}</span>`
 }
 
 /** The first, which is the worst; the table by step has all. */

@@ -1,7 +1,7 @@
 /** The workflows, one line each; what did not pass stands open. */
 import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
-import { STANDINGS } from '../standing.ts'
-import type { Summary, WorkflowSummary } from '../summary.ts'
+import { checkCountsOf, STANDINGS } from '../standing.ts'
+import type { Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
 import { count } from '../words.ts'
 import { sequence, waterfall } from './diagram.ts'
@@ -25,7 +25,7 @@ export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summ
 `
   let index = 0
   for (const workflow of all) {
-    yield one(workflow, index, { head, tokens, line: lines[index] })
+    yield one(workflow, index, { head, tokens })
     index += 1
   }
   yield markup`</section>`
@@ -34,18 +34,16 @@ export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summ
 interface Context {
   readonly head: RecordHead
   readonly tokens: Tokens
-  readonly line: WorkflowSummary | undefined
 }
 
-function one(workflow: WorkflowRecord, index: number, { line, ...context }: Context): Markup {
+function one(workflow: WorkflowRecord, index: number, context: Context): Markup {
   const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs, steps } = workflow
   const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
-  const remarks = line?.checkCounts.warn ?? 0
-  const shown = verdict === 'pass' && remarks > 0 ? 'warn' : verdict
+  const { pass, warn, fail } = checkCountsOf(steps)
+  const shown = verdict === 'pass' && warn > 0 ? 'warn' : verdict
   const isOpen = status === 'failed' || status === 'errored'
   const calls = steps.reduce((sum, { exchanges }) => sum + exchanges.length, 0)
-  const checks = steps.reduce((sum, step) => sum + step.checks.length, 0)
-  return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${workflowId}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(checks, 'check')} · ${duration(workflow.durationMs)}</span></summary>
+  return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${workflowId}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(pass + warn + fail, 'check')} · ${duration(workflow.durationMs)}</span></summary>
 <div class="inner"><p class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} ${clauses(ids)}</p>
 ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
 <h4>Who called whom</h4>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}
