@@ -28,6 +28,8 @@ export function githubAnnotations(head: RecordHead, workflows: Iterable<Workflow
   ]
 }
 
+export const GITLAB_FILE = 'gl-code-quality-report.json'
+
 /** GitLab's Code Quality report (a subset of CodeClimate), for `artifacts: reports: codequality`. */
 export function* gitlabCodeQuality(head: RecordHead, workflows: Iterable<WorkflowRecord>): Generator<string> {
   const issues = Array.from(annotations(head, workflows), ({ level, file, line, title, message }) => ({

@@ -19,3 +19,8 @@ export const FORMATS = {
   ctrf: { file: 'ctrf.json', convert: ctrf },
   har: { file: 'run.har', convert: har },
 } as const satisfies Readonly<Record<string, Format>>
+
+export type FormatName = keyof typeof FORMATS
+
+/** What is written of every run beside its record; the others can be made from the record at any time. */
+export const USUAL_FORMATS: readonly FormatName[] = ['html', 'junit']

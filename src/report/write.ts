@@ -1,8 +1,8 @@
-/** Writes everything that is kept of a run. */
+/** Writes what is kept of a run. */
 import { MESSAGE_FILE, RECORD_FILE, type RecordHead, type WorkflowRecord } from '../record/index.ts'
-import { gitlabCodeQuality } from './annotations.ts'
+import { GITLAB_FILE, gitlabCodeQuality } from './annotations.ts'
 import type { Artifacts } from './artifacts.ts'
-import { FORMATS } from './index.ts'
+import { FORMATS, type FormatName, USUAL_FORMATS } from './index.ts'
 import { recordJson } from './json.ts'
 import { reportedRun } from './summary.ts'
 
@@ -10,14 +10,24 @@ import { reportedRun } from './summary.ts'
 export async function writeReports(
   head: RecordHead,
   workflows: Iterable<WorkflowRecord>,
-  { artifacts, codeQuality = false }: { readonly artifacts: Artifacts; readonly codeQuality?: boolean | undefined },
+  {
+    artifacts,
+    formats = [],
+    codeQuality = false,
+  }: {
+    readonly artifacts: Artifacts
+    /** beside the usual ones */
+    readonly formats?: readonly FormatName[] | undefined
+    readonly codeQuality?: boolean | undefined
+  },
 ): Promise<string> {
   const record = await artifacts.write(RECORD_FILE, recordJson(head, workflows))
   const run = reportedRun(head, workflows)
-  for (const { file, convert } of Object.values(FORMATS)) await artifacts.write(file, convert(run))
+  for (const name of new Set([...USUAL_FORMATS, ...formats]))
+    await artifacts.write(FORMATS[name].file, FORMATS[name].convert(run))
   const messages = (head.messagesToThredd ?? []).map(({ text }) => text)
   if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.join('\n---\n\n')])
-  if (codeQuality) await artifacts.write('gl-code-quality-report.json', gitlabCodeQuality(head, workflows))
+  if (codeQuality) await artifacts.write(GITLAB_FILE, gitlabCodeQuality(head, workflows))
   await artifacts.publish()
   return record
 }

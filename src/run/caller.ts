@@ -5,6 +5,7 @@ import type { RunEvent } from '../execute/index.ts'
 import type { Expectation, Fulfil } from '../guard/given.ts'
 import type { Machine } from '../guard/lasting.ts'
 import type { GivenRecord, RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
+import type { FormatName } from '../report/index.ts'
 import type { VaultPorts } from '../vault/index.ts'
 import type { Waiting } from './survey.ts'
 
@@ -19,6 +20,8 @@ export interface Caller {
   readonly out?: string | undefined
   /** also write GitLab's code quality report */
   readonly codeQuality?: boolean | undefined
+  /** report files to write beside the usual ones */
+  readonly formats?: readonly FormatName[] | undefined
   /** those of the process; some of them weaken the evidence */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined
   /** where the run takes place; absent: it is not asked whether the vault lasts there */

@@ -95,7 +95,11 @@ export async function run(
     decisions === undefined ? undecided(exitCodes) : judge({ decisions, startedAt: startedAt.toISOString() }, finished)
   const about = { runId, startedAt, durationMs, warnings, judged }
   const head = await headOf(prepared, performed, { about, caller })
-  const file = await writeReports(head, finished, { artifacts, codeQuality: caller.codeQuality })
+  const file = await writeReports(head, finished, {
+    artifacts,
+    formats: caller.formats,
+    codeQuality: caller.codeQuality,
+  })
   head.warnings.push(...late)
   caller.onFinished?.(head, finished)
   if (failures.length > 0) throw failures[0]

@@ -41,7 +41,7 @@ const refusedRegistration = async (who: Person) => {
   await register(who)
   return said(await register(who, '--register-again', ...CONFIRM))
 }
-const reportOf = async ({ cli }: Person) => await readFile(join(cli.folder, 'reports', 'latest', 'report.md'), 'utf8')
+const reportOf = async ({ cli }: Person) => await readFile(join(cli.folder, 'reports', 'latest', 'junit.xml'), 'utf8')
 
 const ROWS: Readonly<Record<HintId, Row>> = {
   register: {

@@ -35,7 +35,7 @@ test('a run without names runs what is ready, names the rest with the reason, an
 
   const nothing = await who.thredd('run')
   await who.thredd('run', 'register')
-  const all = await who.thredd('run')
+  const all = await who.thredd('run', '--format', 'md')
   const record = await recordOf(who)
 
   expect([nothing.code, all.code]).toEqual([0, 0])

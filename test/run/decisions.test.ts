@@ -264,7 +264,13 @@ async function runWith(decisions: string | undefined, options: RunOnTwinOptions,
   await mkdir(dirname(file), { recursive: true })
   if (decisions !== undefined) await writeFile(file, decisions)
   const { operations } = createTwin({ pki: await sharedPki() })
-  return await runOnTwin({ ...options, folder, faults: fault === undefined ? [] : faultsOf(fault, operations) })
+  const formats = ['md', 'ctrf'] as const
+  return await runOnTwin({
+    ...options,
+    formats,
+    folder,
+    faults: fault === undefined ? [] : faultsOf(fault, operations),
+  })
 }
 
 /** Where the row stands in the catalogue. */

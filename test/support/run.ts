@@ -66,6 +66,8 @@ export interface RunOnTwinOptions {
   readonly twin?: Twin
   /** default: mock */
   readonly env?: string
+  /** report files beside the usual ones */
+  readonly formats?: Caller['formats']
   /** the twin is met as a server of others: nothing is made so that workflows are given */
   readonly unaided?: boolean
   /** fixes the twin's time and its tokens, ids and secrets */
@@ -169,6 +171,7 @@ export async function attemptOnTwin(
       },
       vault: options.vault,
       signal: options.signal,
+      formats: options.formats,
       onEvent: (event) => {
         events.push(event)
         console.show(event)

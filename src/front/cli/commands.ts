@@ -48,6 +48,11 @@ export const COMMANDS = {
         about: 'the ticket or change that the run belongs to, for the reports; wins over THREDD_REFERENCE',
       },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
+      format: {
+        value: 'name',
+        many: true,
+        about: 'write these too, beside record.json, report.html and junit.xml: md, ctrf, har; several with commas',
+      },
       'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
       verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },
       json: { about: 'one JSON object a line for each event, instead of text' },
@@ -147,14 +152,16 @@ export const COMMANDS = {
   },
   report: {
     usage: 'thredd report [run]',
-    about: 'render a stored run again, compare two, pack one as evidence, list all, or join those of an environment',
+    about:
+      'render a stored run again, compare two, pack one as evidence, list all, join those of an environment, or delete old ones',
     words: 'any',
     flags: {
       env: { value: 'name|path', about: 'join the stored runs of this environment: may we go live?' },
       format: {
         value: 'name',
         many: true,
-        about: 'html, md, junit, ctrf, har; several with commas (default: all); with --env one of html, md, json',
+        about:
+          'html, md, junit, ctrf, har; several with commas (default: html, junit); with --env one of html, md, json',
       },
       out: { value: 'folder|file', about: 'where to write: a folder (default: that of the run), with --env a file' },
       reports: { value: 'folder', about: 'where runs are stored (default: reports)' },
@@ -163,13 +170,20 @@ export const COMMANDS = {
       index: { about: 'write index.html: the stored runs, and the answer of each environment' },
       pack: { value: 'folder|file.zip', about: 'write a signed evidence pack' },
       key: { value: 'file', about: 'PEM key that signs the pack (default: a made one)' },
+      prune: {
+        about: 'delete old runs (with --env its own), after a list; none whose client is still open, no baseline',
+      },
+      older: { value: 'duration', about: 'with --prune: how old, such as 90d or 12w' },
+      yes: { about: 'with --prune: delete without a question' },
       help: HELP,
     },
     examples: [
-      ['thredd report', 'the newest run again, in every format'],
+      ['thredd report', 'HTML and JUnit of the newest run again'],
+      ['thredd report <run> --format md,ctrf,har', 'the other formats of a run'],
       ['thredd report --compare <run>', 'what has changed since'],
       ['thredd report --env uat', 'may we go live, by all stored runs on UAT'],
       ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
+      ['thredd report --prune --older 90d', 'what would be deleted, and why what stays does'],
     ],
     handler: async () => (await import('./report.ts')).performReports,
   },

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import { fail, nearest } from '../../record/errors.ts'
+import { fail } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
 import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
@@ -12,14 +12,13 @@ import { type Artifacts, createArtifacts } from '../../report/artifacts.ts'
 import { compare, comparisonText } from '../../report/compare.ts'
 import { historyPage, pageOf } from '../../report/html/history.ts'
 import { runsPage } from '../../report/html/runs.ts'
-import { FORMATS } from '../../report/index.ts'
+import { FORMATS, type FormatName, USUAL_FORMATS } from '../../report/index.ts'
 import { reportKey, writePack } from '../../report/pack.ts'
 import { reportedRun } from '../../report/summary.ts'
 import { Redactor } from '../../secret/index.ts'
 import type { Invocation, Program } from './command.ts'
+import { formatsOf } from './formats.ts'
 import { factsIn, historiesOf, performGoLive } from './go-live.ts'
-
-type FormatName = keyof typeof FORMATS
 
 interface Surroundings {
   readonly here: string
@@ -31,8 +30,11 @@ interface Surroundings {
   readonly now?: () => Date
 }
 
-/** One run, or with `--env` the joined runs of an environment. */
+/** One run, with `--env` the joined runs of an environment, or with `--prune` old runs to delete. */
 export async function performReports(invocation: Invocation, program: Program): Promise<number> {
+  if (invocation.has('prune')) return await (await import('./prune.ts')).performPrune(invocation, program)
+  if (invocation.text('older') !== undefined || invocation.has('yes'))
+    fail({ code: 'USAGE', message: '--older and --yes belong to --prune' })
   if (invocation.text('env') === undefined) {
     if (invocation.text('baseline') !== undefined)
       fail({ code: 'USAGE', message: '--baseline is of joined runs', hint: 'name their environment with --env' })
@@ -69,7 +71,11 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   const pack = invocation.text('pack')
   if (pack !== undefined) return await writeEvidence(record, resolve(here, pack), invocation.text('key'), surroundings)
   const out = resolve(here, invocation.text('out') ?? dirname(file))
-  for (const path of await render(record, await artifactsIn(out, write), formats))
+  for (const path of await render(
+    record,
+    await artifactsIn(out, write),
+    formats.length === 0 ? USUAL_FORMATS : formats,
+  ))
     write(line`${relative(here, path)}\n`)
   return 0
 }
@@ -77,21 +83,6 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
 /** A path as it was typed is one from here; a bare name is looked for among the reports too. */
 function located(run: string | undefined, here: string): string | undefined {
   return run !== undefined && existsSync(resolve(here, run)) ? resolve(here, run) : run
-}
-
-function formatsOf(invocation: Invocation): readonly FormatName[] {
-  const names = invocation.texts('format').flatMap((text) => text.split(','))
-  const known = Object.keys(FORMATS)
-  for (const name of names) {
-    if (known.includes(name)) continue
-    const meant = nearest(name, known)
-    fail({
-      code: 'USAGE',
-      message: `there is no format "${name}"`,
-      hint: meant === undefined ? `formats: ${known.join(', ')}` : `did you mean "${meant}"?`,
-    })
-  }
-  return (names.length === 0 ? known : [...new Set(names)]) as FormatName[]
 }
 
 /** The secrets of the run are gone with it; its record holds none. */

@@ -7,8 +7,8 @@ import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 
 export function environmentOptions(
-  invocation: Invocation,
-  { root, here, project, variables }: Program,
+  invocation: Pick<Invocation, 'text' | 'pairs' | 'has'>,
+  { root, here, project, variables }: Pick<Program, 'root' | 'here' | 'project' | 'variables'>,
 ): EnvironmentOptions {
   return {
     env: invocation.text('env') ?? (variables.THREDD_ENV || 'mock'),

@@ -9,13 +9,14 @@ import { summarise } from '../../report/summary.ts'
 import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
+import { formatsOf } from './formats.ts'
 import { inNumbers } from './requirements.ts'
 import { callerOf, typed, untilStopped } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
   return await untilStopped(async (signal) => {
-    const caller = callerOf(invocation, program, signal)
+    const caller = { ...callerOf(invocation, program, signal), formats: formatsOf(invocation) }
     return invocation.has('json')
       ? await runAsJson(invocation, caller, program)
       : await runOnScreen(invocation, caller, program)

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Plugin, TestProjectInlineConfiguration } from 'vitest/config'
 import type { Reporter, Vitest } from 'vitest/node'
 import type { Problem } from '../../record/errors.ts'
+import type { FormatName } from '../../report/index.ts'
 import type { FlowTests, Settings } from './tests.ts'
 
 export interface FlowProjectsOptions {
@@ -49,10 +50,12 @@ export function flowProjects(options: FlowProjectsOptions = {}): TestProjectInli
 export interface FlowReporterOptions {
   /** the reports folder (default: reports) */
   readonly out?: string
+  /** files to write beside record, HTML and JUnit: "md", "ctrf", "har" */
+  readonly formats?: readonly FormatName[]
 }
 
-/** A vitest reporter that writes record, HTML, JUnit, CTRF, Markdown and HAR as `thredd run` does, a folder for each project. */
-export function flowReporter({ out = 'reports' }: FlowReporterOptions = {}): Reporter {
+/** A vitest reporter that writes the same files as `thredd run`, a folder for each project. */
+export function flowReporter({ out = 'reports', formats }: FlowReporterOptions = {}): Reporter {
   let vitest: Vitest | undefined
   return {
     onInit: (started) => {
@@ -63,7 +66,7 @@ export function flowReporter({ out = 'reports' }: FlowReporterOptions = {}): Rep
       const { report } = await import('./reporter.ts')
       const { config, logger } = vitest
       const projects = vitest.projects.map(({ name }) => name)
-      await report(modules, { projects, root: config.root, out, log: (text) => logger.log(text) })
+      await report(modules, { projects, root: config.root, out, formats, log: (text) => logger.log(text) })
     },
   }
 }

@@ -8,6 +8,7 @@ import type { TestModule } from 'vitest/node'
 import { line, oneLine } from '../../record/foreign.ts'
 import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
+import type { FormatName } from '../../report/index.ts'
 import { noticeOf } from '../../report/notice.ts'
 import { writeReports } from '../../report/write.ts'
 import { runFolder } from '../../run/index.ts'
@@ -18,12 +19,13 @@ interface ReportOptions {
   readonly projects: readonly string[]
   readonly root: string
   readonly out: string
+  readonly formats?: readonly FormatName[] | undefined
   readonly log: (text: string) => void
 }
 
 export async function report(
   modules: readonly TestModule[],
-  { projects, root, out, log }: ReportOptions,
+  { projects, root, out, formats, log }: ReportOptions,
 ): Promise<void> {
   // The project of the real environment is the last one, so that "latest" points to it.
   for (const name of projects) {
@@ -40,7 +42,8 @@ export async function report(
       warn: (text) => log(oneLine(text)),
     })
     const { workflows, ...head } = record
-    const file = await writeReports(head, workflows, { artifacts, codeQuality: process.env.GITLAB_CI === 'true' })
+    const codeQuality = process.env.GITLAB_CI === 'true'
+    const file = await writeReports(head, workflows, { artifacts, formats, codeQuality })
     const notices = workflows.flatMap((workflow) => noticeOf(workflow, head.environment) ?? [])
     for (const notice of new Set(notices)) log(line`  next ${notice}`)
     log(line`${name}: ${head.verdict}, ${relative(root, file)}`)

@@ -151,7 +151,7 @@ function decidedBy(row: JoinedRequirement, { runs }: History): Content {
 
 function last(row: JoinedRequirement): Content {
   if (row.last.length === 0) return undefined
-  const label = row.last.map(({ run, column }) => `${day(run)} ${COLUMN_LOOKS[column].word}`).join(', ')
+  const label = row.last.map(({ run, column }) => `${day(run)} ${column}`).join(', ')
   return markup`<span class="dots" role="img" aria-label="${label}">${row.last.map(({ column }) => mark(column === 'not tested' ? 'open' : COLUMN_LOOKS[column].mark))}</span>`
 }
 
@@ -169,7 +169,7 @@ function changes({ baseline, decisions, environment }: History): Markup {
   const nothing = found.columns.length + found.others.length === 0
   return markup`<section id="changes"><div class="title"><h2>Changes since ${day(run)}</h2><p class="soft small">Compared with how things stood after ${runLink(run)}.</p></div>
 ${nothing && markup`<p class="soft">None.</p>`}
-<ul class="plain">${found.columns.map(({ from, to, ids }) => markup`<li>${mark(COLUMN_LOOKS[from].mark)} ${COLUMN_LOOKS[from].word} → ${mark(COLUMN_LOOKS[to].mark)} <strong>${COLUMN_LOOKS[to].word}</strong>, ${ids.length}: ${ids.map((id, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}">${id}</a>`)}</li>`)}
+<ul class="plain">${found.columns.map(({ from, to, ids }) => markup`<li>${mark(COLUMN_LOOKS[from].mark)} ${from} → ${mark(COLUMN_LOOKS[to].mark)} <strong>${to}</strong>, ${ids.length}: ${ids.map((id, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}">${id}</a>`)}</li>`)}
 ${found.others.map((text) => markup`<li>${text.charAt(0).toUpperCase()}${text.slice(1)}.</li>`)}</ul></section>`
 }
 
