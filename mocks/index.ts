@@ -1,6 +1,6 @@
 /** The offline twin as a library: in-process (`createTwin`), behind mutual TLS (`startTwin`), or in an msw set-up of a test. */
 export { type RunningAdmin, startAdmin } from './admin.ts'
-export { type CatalogueEntry, FAULTS, faultsOf } from './faults/catalogue.ts'
+export { type CatalogueEntry, FAULTS, faultsOf, OF_THE_CLIENT } from './faults/catalogue.ts'
 export {
   changeContentType,
   changeField,

@@ -166,6 +166,10 @@ export const RULES = {
     keeps: 'a registration access token of 40 characters or more is refused where it is unknown',
     operations: MANAGEMENT,
   },
+  'registration-token-is-compared-whole': {
+    keeps: 'the registration access token with a further character is refused',
+    operations: MANAGEMENT,
+  },
   'registration-token-is-of-the-client': {
     keeps: 'the registration access token of another client is refused',
     operations: MANAGEMENT,
@@ -175,8 +179,12 @@ export const RULES = {
     operations: MANAGEMENT,
   },
   'access-token-manages-nothing': { keeps: 'an access token is no registration access token', operations: MANAGEMENT },
+  'statement-is-of-the-client': {
+    keeps: 'an update with the software statement of another application is refused',
+    operations: ['updateClient'],
+  },
   'update-takes-effect': { keeps: 'what an update registers is there afterwards', operations: ['updateClient'] },
-  'update-replaces': { keeps: 'a scope that an update leaves out is gone', operations: ['updateClient'] },
+  'update-replaces': { keeps: 'a scope or member that an update leaves out is gone', operations: ['updateClient'] },
   'update-removes-metadata': {
     keeps: 'an update removes the Programme Manager metadata',
     operations: ['updateClient'],

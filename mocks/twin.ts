@@ -83,8 +83,8 @@ export interface Twin {
    * not one that a web request can have.
    */
   exchange(received: ReceivedRequest): Promise<Response | undefined>
-  /** For a handler given to `use`: the answer of the handlers after it and of the documented server. */
-  pass(request: Request): Promise<Response>
+  /** For a handler given to `use`: the answer of the handlers after it and of the documented server, to `sent` if it is given. */
+  pass(request: Request, sent?: Request): Promise<Response>
   /** The operationId a request is for, if any. */
   operationOf(request: Request): string | undefined
   /** The documented operations, each with the hosts that offer it. */
@@ -219,8 +219,19 @@ class OfflineTwin implements Twin {
     return response
   }
 
-  async pass(request: Request): Promise<Response> {
-    return whole(await this.#proceed(this.#callOf(request)))
+  async pass(request: Request, sent: Request = request): Promise<Response> {
+    const call = this.#callOf(request)
+    if (sent === request) return whole(await this.#proceed(call))
+    const { method, url: address } = sent
+    const changed = this.#begin({ ...call.received, method, address, request: sent })
+    if (changed === undefined) throw new Error(`"${address}" is no address of a documented server`)
+    changed.overrides = call.overrides
+    changed.certificate = call.certificate
+    try {
+      return whole(await this.#proceed(changed))
+    } finally {
+      if (changed.decision !== '') call.note(changed.decision)
+    }
   }
 
   operationOf(request: Request): string | undefined {

@@ -19,6 +19,12 @@ import {
   replaceBody,
   withoutLength,
 } from './changes.ts'
+import { leaveOut, repeatFirst, sendOther } from './client.ts'
+
+const PART = '"url", "header" and its name, or the JSON Pointer of a member of the body'
+
+/** Faults of the client, not of the servers. */
+export const OF_THE_CLIENT: readonly FaultName[] = ['sends', 'omits', 'repeats']
 
 export interface CatalogueEntry {
   readonly what: string
@@ -195,6 +201,28 @@ export const FAULTS = {
       return changeField(operation, value.slice(0, equals), jsonOrText(value.slice(equals + 1)))
     },
   },
+  sends: {
+    what: 'the client sends another value',
+    value: { about: `${PART}, "=" and JSON (or plain text), as in /scopes=["cards.read"]` },
+    red: 'the criterion on what the client asked for, or a step that is refused',
+    make(operation, value) {
+      const equals = value.indexOf('=')
+      if (equals < 0) throw new Error(`fault "sends" needs a value: part=value; found "${value}"`)
+      return sendOther(operation, partIn(value.slice(0, equals)), jsonOrText(value.slice(equals + 1)))
+    },
+  },
+  omits: {
+    what: 'the client leaves a part of the request out',
+    value: { about: PART },
+    red: 'the criterion on what the client asked for, or a step that is refused',
+    make: (operation, value) => leaveOut(operation, partIn(value)),
+  },
+  repeats: {
+    what: 'the client sends what it sent the first time again and again',
+    value: { about: PART },
+    red: 'a step that is refused',
+    make: (operation, value) => repeatFirst(operation, partIn(value)),
+  },
   breaks: {
     what: 'the operation is carried out as usual, but for one rule of the servers',
     value: { about: 'a rule of the table below' },
@@ -237,6 +265,11 @@ export function faultsOf(text: string, operations: Twin['operations']): readonly
   }
   const affected = operation === undefined ? affectable : [operation]
   return affected.map((one) => entry.make(one, value ?? ''))
+}
+
+function partIn(value: string): string {
+  if (/^(?:url$|header [\w-]+$|\/)/.test(value)) return value
+  throw new Error(`a fault of the client names ${PART}; found "${value}"`)
 }
 
 function ruleOf(value: string): Rule {

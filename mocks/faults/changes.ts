@@ -114,7 +114,7 @@ export function withoutLength(response: Response): Headers {
 }
 
 /** @see [RFC 6901 4](https://www.rfc-editor.org/rfc/rfc6901.html#section-4) */
-function replaced(document: unknown, pointer: string, value: unknown): unknown {
+export function replaced(document: unknown, pointer: string, value: unknown): unknown {
   if (pointer === '') return value
   if (!pointer.startsWith('/')) throw new Error(`"${pointer}" is not a JSON Pointer`)
   const names = pointer

@@ -114,7 +114,7 @@ export async function update(call: Call): Promise<Response> {
   // Where the statement may be left out, that of the registration is used.
   const stated = hasStatement ? body.software_statement : before.members.software_statement
   const { application, statement } = await verifyStatement(call, stated)
-  if (application.clientId !== before.clientId) {
+  if (application.clientId !== before.clientId && !call.breaks('statement-is-of-the-client')) {
     refuse('statementInvalid', 'the software statement is of another application')
   }
   const registration = register(body, statement, coveredScopes(application, statement, call, body.scopes), call)
@@ -122,12 +122,12 @@ export async function update(call: Call): Promise<Response> {
   // Looked up again, since the client may have been deleted or its token rotated meanwhile. No await from here on.
   const client = managed(call)
   const former = { members: client.members, scopes: client.scopes }
-  const scopes = call.breaks('update-replaces')
-    ? [...new Set([...client.scopes, ...registration.scopes])]
-    : registration.scopes
+  const isMerged = call.breaks('update-replaces')
+  const scopes = isMerged ? [...new Set([...client.scopes, ...registration.scopes])] : registration.scopes
+  const asked = Object.entries(registration.members).filter(([name]) => name in body || !isMerged)
   client.members = {
     ...client.members,
-    ...registration.members,
+    ...Object.fromEntries(asked),
     ...{ scopes, scope: scopes.join(' ') },
     software_statement: stated,
     updated_at: nanoseconds(call, state.now()),

@@ -165,6 +165,11 @@ export const VARIABLES = {
     default: PROFILE.update_body,
     about: 'form of the DCR PUT body: like the POST with client_id, or RFC 7592',
   },
+  REGISTRATION_TOKEN_ROTATION: {
+    shape: oneOf('any', 'every-update', 'never'),
+    default: PROFILE.registration_token_rotation,
+    about: 'whether a PUT answers with a new registration access token: any where nobody has said',
+  },
   X_REGION: {
     shape: oneOf('0', '1', '2'),
     about: 'X-Region of calls to the API Hub: 0 default, 1 EMEA, 2 APAC; where it is not set, 0',

@@ -13,8 +13,10 @@ export interface DetectionLine {
   readonly settings?: Readonly<Record<string, string>>
   /** it shows on connections alone */
   readonly over?: 'tls'
-  /** the part of the answer that the fault changes, because a requirement is about just that */
+  /** the part of an answer that no longer is as documented, because a requirement is about just that */
   readonly about?: 'status' | 'type' | 'schema'
+  /** further places, `<workflowId>/<stepId>`, where an answer is not as documented or of another class, and why */
+  readonly answers?: readonly { readonly at: readonly string[]; readonly because: string }[]
   readonly flows: readonly string[]
   /** the only step, or case of one, at which the fault is there; what comes after it is not run */
   readonly at?: string

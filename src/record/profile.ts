@@ -1,7 +1,10 @@
-/** What Thredd's profile fixes where the standards leave a choice: defaults of settings, by the name of the input that reads them. */
+/** What Thredd's profile fixes where the standards leave a choice: defaults of settings, by the name of the input that reads them, and levels of criteria. */
 import profile from '../../fixtures/requirements/profile.json' with { type: 'json' }
 
 export const PROFILE = profile.settings
+
+/** By the name that a criterion gives as levelOf. */
+export const LEVELS = profile.levels as Readonly<Record<string, 'must' | 'should' | 'policy'>>
 
 /** The value where it follows from the address of a server, which `servers` has by its name in lower case. */
 export function fromServers(inputName: string, servers: ReadonlyMap<string, string>): string | undefined {

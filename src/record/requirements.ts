@@ -30,6 +30,8 @@ export interface Requirement {
   readonly safety: string
   /** who can tell: a run, the tests of this tool, Thredd, or a person */
   readonly by: 'run' | 'tool' | 'thredd' | 'person'
+  /** the sentence is about the client, not about a server */
+  readonly subject?: 'client'
   /** why no run can, where it says "thredd" or "person" */
   readonly because?: string
   readonly text: string

@@ -86,6 +86,7 @@ const RED: {
     text: string,
     step: string,
     red: readonly string[] | RegExp,
+    flow?: string,
   ]
 } = {
   handshake: ['handshake:cardsSmoke', 'cards-call', /^(?:TLS_CLIENT_REFUSED|PEER_CLOSED)$/],
@@ -105,13 +106,18 @@ const RED: {
   empty: ['empty:token', 'api-token', ['schema', 'criterion 2', 'criterion 3']],
   missing: ['missing:token=/access_token', 'api-token', ['schema /access_token']],
   member: ['member:token=/expires_in=0', 'api-token', ['schema /expires_in', 'criterion 3']],
+  sends: ['sends:token=header authorization=Basic eDp5', 'api-token', ['criterion 1']],
+  omits: ['omits:cardsSmoke=header authorization', 'cards-call', ['criterion 2']],
+  repeats: ['repeats:token=/client_assertion', 'api-token', ['criterion 1'], 'access-token'],
 }
 
-const rows = Object.values(RED).flatMap((row) => KINDS.map((kind) => [...row, kind] as const))
+const rows = Object.values(RED).flatMap(([text, step, red, flow = 'register']) =>
+  KINDS.map((kind) => [text, step, red, kind, flow] as const),
+)
 
-test.for(rows)('fault %s turns step %s red: %s, %s', async ([text, stepId, red, kind]) => {
+test.for(rows)('fault %s turns step %s red: %s, %s', async ([text, stepId, red, kind, flow]) => {
   const faults = faultsOf(text, makeBench(pki).twin.operations)
-  await using ran = await runOnTwin({ faults, kind, settings: { TIMEOUT_MS: '1000' } })
+  await using ran = await runOnTwin({ flows: [flow], faults, kind, settings: { TIMEOUT_MS: '1000' } })
 
   const steps = course(ran.record)
   const index = steps.findIndex((line) => line.startsWith(`${stepId} `))

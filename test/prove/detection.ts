@@ -12,18 +12,19 @@ import { createTwin, faultsOf, RULES, switchesOf } from '../../mocks/index.ts'
 import { DETECTION, type DetectionHashes, type DetectionLine, staleParts } from '../../src/record/detection.ts'
 import type { WorkflowRecord } from '../../src/record/index.ts'
 import { CATALOGUE, REQUIREMENTS } from '../../src/record/requirements.ts'
-import { ProofCollector, type RequirementStanding } from '../../src/report/proofs.ts'
+import { ProofCollector, type RequirementStanding, rowsAt } from '../../src/report/proofs.ts'
 import { standingOf } from '../../src/report/standing.ts'
 import { ROOT, runOnTwin, type Stage, setStage, sharedPki } from '../support/run.ts'
 
 /** They need what a stage has not: two clients in the vault, or something done between two workflows. */
 const WHOLE = ['takeover', 'outdated-statement']
-/** Faults of these kinds change what a client is told of the status, the type or the schema, whatever the rule. */
-const ABOUT: Readonly<Record<string, NonNullable<DetectionLine['about']>>> = {
-  status: 'status',
-  'content-type': 'type',
-  missing: 'schema',
-}
+type Part = NonNullable<DetectionLine['about']>
+/** By the id of the check of each answer, the part that it judges. */
+const PARTS: readonly (readonly [check: RegExp, part: Part])[] = [
+  [/^status$/, 'status'],
+  [/^content-type$/, 'type'],
+  [/^schema(?: |$)/, 'schema'],
+]
 const FILE = join(ROOT, 'fixtures', 'requirements', 'detection.json')
 
 const given = process.argv.slice(2)
@@ -31,7 +32,7 @@ const only = given.find((one) => !one.startsWith('--')) ?? ''
 const { operations } = createTwin({ pki: await sharedPki() })
 const lines = DETECTION.filter((line) => nameOf(line).startsWith(only))
 const stages = new Map<string, Promise<Stage>>()
-const green = new Map<string, Standings>()
+const green = new Map<string, Ran>()
 const seen = new Set<string>()
 const problems: string[] = []
 
@@ -55,9 +56,10 @@ process.exitCode = problems.length === 0 ? 0 : 1
 
 async function problemsOf(line: DetectionLine): Promise<readonly string[]> {
   const key = JSON.stringify([line.flows, line.given, line.settings, line.over])
-  const before = green.get(key) ?? (await standings(line, false))
-  green.set(key, before)
-  const after = await standings(line, true)
+  const intact = green.get(key) ?? (await ranWith(line, false))
+  green.set(key, intact)
+  const broken = await ranWith(line, true)
+  const [before, after] = [intact.standings, broken.standings]
   const wasGreen = (id: string) => before.get(id) === 'pass'
   const lost = [...before.keys()].filter((id) => wasGreen(id) && after.get(id) !== 'pass')
   const red = lost.filter((id) => after.get(id) === 'fail' || after.get(id) === 'warn')
@@ -69,7 +71,11 @@ async function problemsOf(line: DetectionLine): Promise<readonly string[]> {
   for (const { requirements, because } of line.also ?? [])
     process.stdout.write(`  and ${requirements.join(' ')}: ${because}\n`)
   if (lost.length > red.length) process.stdout.write(`  and ${lost.length - red.length} more open\n`)
-  const kind = line.fault?.split(':')[0] ?? ''
+  const parts = changedParts(intact, broken, [...line.breaks, ...declared])
+  const excused = line.answers?.flatMap(({ at }) => at) ?? []
+  const unexpected = parts.filter(
+    ([place, part]) => part !== line.about && !excused.some((at) => place.startsWith(`${at} `)),
+  )
   return [
     ...(red.length === 0 ? ['turns nothing red'] : []),
     ...line.breaks
@@ -80,9 +86,27 @@ async function problemsOf(line: DetectionLine): Promise<readonly string[]> {
       ),
     ...(undeclared.length === 0 ? [] : [`turns red undeclared: ${undeclared.join(' ')}`]),
     ...declared.filter((id) => !red.includes(id)).map((id) => `${id} is declared, and stays green`),
-    ...(line.about === ABOUT[kind]
-      ? []
-      : [`says that it is about ${line.about ?? 'a rule'}, but changes ${ABOUT[kind]}`]),
+    ...unexpected.map(([place, part]) => `makes the ${part} wrong, which its requirements are not about: ${place}`),
+    ...excused
+      .filter((at) => !parts.some(([place]) => place.startsWith(`${at} `)))
+      .map((at) => `declares another answer at ${at}, where it stays as it is`),
+    ...(line.about !== undefined && !parts.some(([, part]) => part === line.about)
+      ? [`says that it is about the ${line.about}, which stays right`]
+      : []),
+  ]
+}
+
+/** What the fault made wrong in an answer: a part that fits the description no more, or another class of status away from its rows. */
+function changedParts(intact: Ran, broken: Ran, rows: readonly string[]): readonly (readonly [place: string, Part])[] {
+  const moved = [...broken.classes].filter(
+    ([place, { digit, isFailed }]) =>
+      isFailed &&
+      (intact.classes.get(place)?.digit ?? digit) !== digit &&
+      !broken.rows.get(place)?.some((id) => rows.includes(id)),
+  )
+  return [
+    ...[...broken.wrong].filter(([place]) => !intact.wrong.has(place)),
+    ...moved.map(([place, { digit }]) => [`${place} (${digit}xx)`, 'status'] as const),
   ]
 }
 
@@ -104,18 +128,38 @@ function nameOf(line: Pick<DetectionLine, 'fault' | 'switch'>): string {
   return line.fault ?? `switch ${line.switch}`
 }
 
-type Standings = ReadonlyMap<string, RequirementStanding>
+interface Ran {
+  readonly standings: ReadonlyMap<string, RequirementStanding>
+  /** the checks of answers that failed, by place, with the part of the answer that each judges */
+  readonly wrong: ReadonlyMap<string, Part>
+  /** by place, the first digit of the status that it was answered with, and whether that failed the step */
+  readonly classes: ReadonlyMap<string, { readonly digit: string; readonly isFailed: boolean }>
+  /** the requirements that have a check at a place */
+  readonly rows: ReadonlyMap<string, readonly string[]>
+}
 
-/** How the requirements stand after a run of the flows, with the fault or without. Each flow meets no client of another. */
-async function standings(line: DetectionLine, isBroken: boolean): Promise<Standings> {
+/** A run of the flows, with the fault or without. Each flow meets no client of another. */
+async function ranWith(line: DetectionLine, isBroken: boolean): Promise<Ran> {
   const switches = [...(line.given ?? []), ...(isBroken && line.switch !== undefined ? [line.switch] : [])]
   const faults = isBroken && line.fault !== undefined ? faultsOf(line.fault, operations) : []
   const collector = new ProofCollector()
+  const wrong = new Map<string, Part>()
+  const classes = new Map<string, { digit: string; isFailed: boolean }>()
+  const rows = new Map<string, readonly string[]>()
   for (const flow of line.flows) {
     for (const workflow of await workflowsOf(flow)) {
       collector.addWorkflow(workflow)
       for (const step of workflow.steps) {
         const { stepId } = step
+        const place = `${workflow.workflowId}/${stepId}`
+        rows.set(place, rowsAt(workflow.workflowId, step))
+        const answered = step.exchanges.at(-1)?.response?.status
+        if (answered !== undefined)
+          classes.set(place, { digit: String(answered).slice(0, 1), isFailed: step.status === 'failed' })
+        for (const { id, status } of step.checks) {
+          const part = PARTS.find(([check]) => check.test(id))?.[1]
+          if (part !== undefined && status === 'fail') wrong.set(`${place} ${id}`, part)
+        }
         collector.addStep(step, {
           workflowId: workflow.workflowId,
           stepId,
@@ -125,7 +169,12 @@ async function standings(line: DetectionLine, isBroken: boolean): Promise<Standi
       }
     }
   }
-  return new Map(collector.requirements.map(({ requirement, standing }) => [requirement.id, standing]))
+  return {
+    standings: new Map(collector.requirements.map(({ requirement, standing }) => [requirement.id, standing])),
+    wrong,
+    classes,
+    rows,
+  }
 
   async function workflowsOf(
     flow: string,

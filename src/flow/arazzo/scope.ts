@@ -3,6 +3,7 @@
  * reports each error of a parser as a problem with its place in the file.
  */
 import { suggestion } from '../../record/errors.ts'
+import { LEVELS } from '../../record/profile.ts'
 import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
 import { inOrder } from '../document/order.ts'
@@ -239,7 +240,7 @@ export class Scope {
       judged && {
         condition: judged,
         text: fields.context === undefined ? text : `${String(fields.context)}: ${text}`,
-        level: (extension?.level ?? 'must') as Criterion['level'],
+        level: LEVELS[String(extension?.levelOf)] ?? ((extension?.level ?? 'must') as Criterion['level']),
         optional: extension?.optional === true,
         clauses: texts(extension?.clauses),
         waitsFor: extension?.waitsFor as Criterion['waitsFor'],

@@ -7,6 +7,7 @@ import { DECLARED_EFFECTS } from '../../record/effect.ts'
 import { nearest, type Problem, ToolError } from '../../record/errors.ts'
 import { writeJson } from '../../record/json.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
+import { LEVELS } from '../../record/profile.ts'
 import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import { GIVEN } from './given.ts'
@@ -276,6 +277,11 @@ export const X_DCR = {
       type: 'string',
       oneOf: ['must', 'should', 'policy'],
       about: 'must (default): the step fails; should, policy: a warning.',
+    },
+    levelOf: {
+      type: 'string',
+      oneOf: Object.keys(LEVELS),
+      about: 'In place of level: the level that the profile, fixtures/requirements/profile.json, has under that name.',
     },
     optional: {
       type: 'boolean',
