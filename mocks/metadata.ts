@@ -233,6 +233,11 @@ const SCOPE_REFUSALS: { readonly [Value in Switches['scopeRefusal']]: Json } = {
     error_description: 'The resource owner or authorization server denied the request.',
     status_code: 403,
   },
+  request_forbidden: {
+    error: 'request_forbidden',
+    error_description: 'The request is not allowed.',
+    status_code: 403,
+  },
 }
 
 /** RFC 6749 3.3. */

@@ -150,11 +150,11 @@ export const SWITCHES = {
     source: 'the 2024-08 sample holds internal.read internal.write issuer.read issuer.write',
   },
   scopeRefusal: {
-    values: ['invalid_client_metadata', 'invalid_scope', 'access_denied'],
+    values: ['invalid_client_metadata', 'invalid_scope', 'access_denied', 'request_forbidden'],
     default: 'invalid_client_metadata',
-    meaning: 'error of a registration with a scope that no role covers: the first two with 400, access_denied with 403',
+    meaning: 'error of a registration with a scope that no role covers: the first two with 400, the others with 403',
     mark: 'inferred',
-    source: "RFC 7591 3.2.2; a refusal by the product's registration policy may be access_denied",
+    source: "RFC 7591 3.2.2; a refusal by the product's registration policy may be access_denied or request_forbidden",
   },
   secondRegistrationStatus: {
     values: ['400', '409'],

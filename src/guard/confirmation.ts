@@ -5,7 +5,7 @@
 import { basename, dirname } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import { withDependencies, withInvoked } from '../flow/arazzo/needs.ts'
-import type { Flow, Workflow } from '../flow/index.ts'
+import type { Flow, Step, Workflow } from '../flow/index.ts'
 import { changingSteps, workflowEffect } from '../plan/effect.ts'
 import { type Change, isStronger, type WorkflowEffect } from '../record/effect.ts'
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
@@ -45,18 +45,39 @@ export function changesOf({ flow, workflow }: Selected): readonly Change[] {
   return changes.length > 0 || workflow.effect === 'read' ? changes : [workflow.effect]
 }
 
-/** That an update wipes what Thredd has added to the client, for whoever is about to send one. */
+/** That an update wipes what Thredd has added to the client, for whoever is about to send one, or one that must be refused. */
 export function updateWarnings(selection: readonly Selected[]): readonly string[] {
-  const updating = selection.flatMap(({ flow, workflow }) => {
-    const steps = changingSteps(flow, workflow).filter(({ change }) => change === 'update')
-    const ids = [...new Set(steps.map(({ step }) => step.stepId))]
-    if (ids.length === 0 && workflow.effect !== 'update') return []
-    return [ids.length === 0 ? `"${workflow.workflowId}"` : `"${workflow.workflowId}" (step ${ids.join(', ')})`]
+  const updates = selection.map(({ flow, workflow }) => {
+    const steps = changingSteps(flow, workflow).flatMap(({ step, change }) => (change === 'update' ? [step] : []))
+    const [refused, meant] = [true, false].map((isRefused) =>
+      steps.filter((step) => (step.kind === 'call' && step.expectRefused) === isRefused),
+    )
+    return { workflow, refused, meant: meant ?? [], isMeant: meant?.length !== 0 || workflow.effect === 'update' }
   })
-  if (updating.length === 0) return []
+  const updating = updates.flatMap(({ workflow, meant, isMeant }) => (isMeant ? named(workflow, meant) : []))
+  const trying = updates.flatMap(({ workflow, refused = [] }) => (refused.length > 0 ? named(workflow, refused) : []))
+  const wipes = 'wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client'
   return [
-    `${enumerated(updating)} ${updating.length === 1 ? 'sends' : 'send'} a DCR PUT: it wipes the Programme Manager (or Issuer) metadata that Thredd keeps of the client, and the APIs may refuse it until Thredd has set the metadata again`,
+    ...(updating.length === 0
+      ? []
+      : [
+          `${enumerated(updating)} ${sends(updating)} a DCR PUT: it ${wipes}, and the APIs may refuse it until Thredd has set the metadata again`,
+        ]),
+    ...(trying.length === 0
+      ? []
+      : [
+          `${enumerated(trying)} ${sends(trying)} a change that the server must refuse; a server that accepts it ${wipes}`,
+        ]),
   ]
+}
+
+function named({ workflowId }: Workflow, steps: readonly Step[]): string {
+  const ids = [...new Set(steps.map(({ stepId }) => stepId))]
+  return ids.length === 0 ? `"${workflowId}"` : `"${workflowId}" (step ${ids.join(', ')})`
+}
+
+function sends(workflows: readonly string[]): string {
+  return workflows.length === 1 ? 'sends' : 'send'
 }
 
 /** What decides whether a selection may run. */

@@ -93,16 +93,12 @@ async function performWith(
     isRegistered: async () =>
       request.permissions.registeredElsewhere === true || (await vault.current({ clientId, softwareId })) !== undefined,
     isRegisteredHere: () => runVault.hasRegistered || setUpVault.hasRegistered,
-    keystore: async (which) =>
-      await askKeystore({
-        environment: prepared.environment,
-        softwareId,
-        which,
-        survey,
-        transport,
-        userAgent: userAgentOf(caller.version),
-        signal,
-      }),
+    keystore: async (which) => {
+      if (prepared.listed?.has(which)) return { is: 'listed' }
+      const { environment } = prepared
+      const userAgent = userAgentOf(caller.version)
+      return await askKeystore({ environment, softwareId, which, survey, transport, userAgent, signal })
+    },
     setUp: async () =>
       await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),
     onGiven: (one) => {

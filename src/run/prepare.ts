@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Environment } from '../environment/index.ts'
 import { effectOf, type GuardFacts, guard, mustConfirm, type Selected } from '../guard/confirmation.ts'
+import type { AskedKey } from '../guard/given.ts'
 import type { Admission } from '../guard/run-vault.ts'
 import { unknownNames } from '../plan/index.ts'
 import { readRoles } from '../plan/roles.ts'
@@ -30,6 +31,8 @@ export interface Prepared extends Facts {
   /** what a run without names leaves out, since it is not ready */
   readonly waiting: readonly Waiting[]
   readonly survey: Survey
+  /** what the keystore was found to list before the run: it is not asked again */
+  readonly listed?: ReadonlySet<AskedKey>
   readonly vault: VaultState
   readonly proxy: ProxySettings | undefined
   /** has every secret that was read */

@@ -2,7 +2,7 @@
 import { remedyOf } from '../flow/arazzo/given.ts'
 import { withDependencies } from '../flow/arazzo/needs.ts'
 import type { Workflow } from '../flow/index.ts'
-import { LISTED, waitingForKey } from '../guard/given.ts'
+import { type AskedKey, LISTED, waitingForKey } from '../guard/given.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { Caller } from './caller.ts'
 import { connect } from './connect.ts'
@@ -26,11 +26,13 @@ export async function withoutUnlisted(
   const { softwareId } = request.client
   const base = { environment, softwareId, transport, userAgent: userAgentOf(version), signal }
   const unlisted = new Map<Workflow, Waiting>()
+  const listed = new Set<AskedKey>()
   for (const { workflow } of selection) {
     for (const name of workflow.given) {
       const asked = LISTED[name]
-      if (asked === undefined) continue
+      if (asked === undefined || listed.has(asked.key)) continue
       const listing = await askKeystore({ ...base, which: asked.key, survey })
+      if (listing?.is === 'listed') listed.add(asked.key)
       if (listing?.is !== 'missing') continue
       const { workflowId } = workflow
       const because = `workflow "${workflowId}" is ${waitingForKey(asked.inWords, listing.because)}`
@@ -43,11 +45,12 @@ export async function withoutUnlisted(
     const because = 'a workflow that it depends on is waiting'
     return [unlisted.get(workflow) ?? { workflowId: workflow.workflowId, because, hint: undefined }]
   })
-  if (waiting.length === 0 || waiting.length === selection.length) return prepared
+  if (waiting.length === 0 || waiting.length === selection.length) return { ...prepared, listed }
   const runs = ({ workflowId }: { readonly workflowId: string }) =>
     waiting.every((one) => one.workflowId !== workflowId)
   return {
     ...prepared,
+    listed,
     selection: selection.filter(({ workflow }) => runs(workflow)),
     waiting: [...prepared.waiting, ...waiting],
     survey: {

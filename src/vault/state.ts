@@ -125,12 +125,15 @@ export class State implements LogReader {
     return candidates[0]
   }
 
-  /** Of all clients: the one that this address or this token manages. */
+  /**
+   * Of all clients: the one that this address manages, else this token. A server that takes the token of one client at the
+   * address of another changes that other.
+   */
   managed(url: string, token: string | undefined): Client | undefined {
     const live = this.clients().filter(({ isLive }) => isLive)
     return (
-      live.find((client) => token !== undefined && client.holds(token)) ??
-      live.find((client) => client.registration()?.registrationClientUri === url)
+      live.find((client) => client.registration()?.registrationClientUri === url) ??
+      live.find((client) => token !== undefined && client.holds(token))
     )
   }
 

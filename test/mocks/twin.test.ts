@@ -1217,6 +1217,10 @@ const SWITCHED: { readonly [Name in keyof Switches]: (bench: (given: Partial<Swi
         status_code: 403,
       },
     })
+    expect(await ask('request_forbidden')).toMatchObject({
+      status: 403,
+      body: { error: 'request_forbidden', error_description: 'The request is not allowed.' },
+    })
   },
   async secondRegistrationStatus(bench) {
     const conflicting = bench({ secondRegistrationStatus: '409' })

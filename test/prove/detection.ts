@@ -90,7 +90,7 @@ async function problemsOf(line: DetectionLine): Promise<readonly string[]> {
     ...excused
       .filter((at) => !parts.some(([place]) => place.startsWith(`${at} `)))
       .map((at) => `declares another answer at ${at}, where it stays as it is`),
-    ...(line.about !== undefined && !parts.some(([, part]) => part === line.about)
+    ...(line.about !== undefined && !parts.some(([, part]) => part === line.about) && !isOfAnotherClass(line, intact, broken)
       ? [`says that it is about the ${line.about}, which stays right`]
       : []),
   ]
@@ -108,6 +108,13 @@ function changedParts(intact: Ran, broken: Ran, rows: readonly string[]): readon
     ...[...broken.wrong].filter(([place]) => !intact.wrong.has(place)),
     ...moved.map(([place, { digit }]) => [`${place} (${digit}xx)`, 'status'] as const),
   ]
+}
+
+/** Whether a line about the status changes the class of one, at a place of its own rows too. */
+function isOfAnotherClass({ about }: DetectionLine, intact: Ran, broken: Ran): boolean {
+  const differs = ([place, { digit }]: [string, { readonly digit: string }]) =>
+    (intact.classes.get(place)?.digit ?? digit) !== digit
+  return about === 'status' && [...broken.classes].some(differs)
 }
 
 /** Requirements with a check and rules of the twin that no line breaks. */

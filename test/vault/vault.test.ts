@@ -485,6 +485,22 @@ test.each([
   expect((await vault.ledger()).map(({ clientId, state }) => [clientId, state])).toEqual([['issued-1', 'deleted']])
 })
 
+test('a DELETE at the address of one client with the token of another, which a server took, is recorded for the address', async () => {
+  const vault = await inNew()
+  await issued(vault, 'issued-1')
+  await issued(vault, 'issued-2', 'token-2')
+
+  const how = { url: 'https://auth.example/issued-2', token: 'token-1' }
+  await using intent = await vault.begin({ ...call('delete'), ...OURS, ...how })
+  await intent.keep({ status: 204, body: '' })
+  await intent.close('answered')
+
+  expect((await vault.ledger()).map(({ clientId, state }) => [clientId, state])).toEqual([
+    ['issued-1', 'kept'],
+    ['issued-2', 'deleted'],
+  ])
+})
+
 test('of two clients of one application none is taken by chance: nothing is sent, and each can be named', async () => {
   const vault = await inNew()
   await issued(vault, 'issued-1')
