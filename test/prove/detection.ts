@@ -90,7 +90,9 @@ async function problemsOf(line: DetectionLine): Promise<readonly string[]> {
     ...excused
       .filter((at) => !parts.some(([place]) => place.startsWith(`${at} `)))
       .map((at) => `declares another answer at ${at}, where it stays as it is`),
-    ...(line.about !== undefined && !parts.some(([, part]) => part === line.about) && !isOfAnotherClass(line, intact, broken)
+    ...(line.about !== undefined &&
+    !parts.some(([, part]) => part === line.about) &&
+    !isOfAnotherClass(line, intact, broken)
       ? [`says that it is about the ${line.about}, which stays right`]
       : []),
   ]
