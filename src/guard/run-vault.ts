@@ -104,7 +104,7 @@ export class RunVault {
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
         if (outcome !== undefined) this.#note({ ...about, outcome, clientId: named, scopesAfter: scopes })
-        if (outcome === 'done') this.#changed(effect, named, kept?.registration)
+        if (outcome === 'done') await this.#changed(effect, named, kept?.registration)
         return this.#newsOf(kept, answer.status)
       },
       close: async (outcome) => {
@@ -117,7 +117,7 @@ export class RunVault {
   async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
     const { vault, runId, clientId, softwareId, onAnswer } = this.#options
     const kept = await vault.keep({ ...answer, runId, clientId, softwareId })
-    if (kept !== undefined) this.#changed('update', kept.registration.clientId, kept.registration)
+    if (kept !== undefined) await this.#changed('update', kept.registration.clientId, kept.registration)
     const content = decoded(answer.body, answer.coding)
     onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })
     return this.#newsOf(kept, answer.status)
@@ -151,11 +151,11 @@ export class RunVault {
     this.changes.push({ ...change, at: this.#options.now().toISOString() })
   }
 
-  /** This run itself has changed the client, or has seen that it is another. */
-  #changed(change: Change, clientId: string, registration: Registration | undefined): void {
+  /** This run itself has changed a client; of that which the run is about it knows how it is now. */
+  async #changed(change: Change, clientId: string, registration: Registration | undefined): Promise<void> {
     if (change === 'register' && this.#workflow !== undefined) this.#registeredBy.set(clientId, this.#workflow)
-    if (change === 'register' || this.#known === undefined || this.#known.clientId === clientId)
-      this.#known = registration
+    const ours = await this.#registration()
+    if (ours === undefined || ours.clientId === clientId) this.#known = registration
   }
 
   /** What the guard let pass, it let pass for the client as it was then. */

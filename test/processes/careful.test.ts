@@ -1,4 +1,5 @@
 /** What the flows that prove requirements may do to a client on hosts of class uat, and what ends them. */
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { faultsOf } from '../../mocks/index.ts'
 import { ROOT } from '../support/cli.ts'
@@ -59,6 +60,28 @@ test('a client that a server registers although it must refuse it is deleted bef
   expect(who.network.changes().filter((change) => change === 'POST 201').length).toBeGreaterThan(1)
   expect(who.network.twin.state.clients.has(CLIENT_ID)).toBe(false)
 })
+
+test('a takeover is tried with the client of a second application, and neither client stays', async () => {
+  const who = await person()
+  const ours = environmentOf(who)
+  await who.cli.write('.env.uat', ours.replaceAll(/^OTHER_.*$/gm, ''))
+  const alone = await who.thredd('run', 'takeover', ...CONFIRM)
+  expect([alone.code, who.network.changes()]).toEqual([2, []])
+  expect(alone.stderr).toContain('OTHER_CLIENT_ID')
+
+  await who.cli.write('.env.uat', `${ours}\n${OTHER}\n`)
+  const { code, stdout } = await who.thredd('run', 'takeover', ...CONFIRM)
+
+  expect(code, stdout).toBe(0)
+  expect(who.network.changes().filter((change) => change === 'DELETE 204')).toHaveLength(2)
+  expect(who.network.twin.state.clients.size).toBe(0)
+})
+
+/** The second application, as the offline environment has it. */
+const OTHER =
+  readFileSync(`${ROOT}.env.mock`, 'utf8')
+    .match(/^OTHER_.*$/gm)
+    ?.join('\n') ?? ''
 
 /** With the certificates that refusals need, and without pauses. */
 function environmentOf({ network }: Person): string {
