@@ -94,6 +94,10 @@ export const HINTS = {
     words: 'run <env>',
     when: 'a report is asked for, and there is no run yet',
   },
+  compareRuns: {
+    words: 'report --baseline <run> <env>',
+    when: 'the runs of an environment are joined, and no run is named to compare them with',
+  },
   runNamed: {
     words: 'run <flow> <env>',
     when: 'no flow is named, and each would change the client',

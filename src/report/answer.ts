@@ -36,6 +36,8 @@ export interface Grounds {
   readonly complete: boolean
   /** what is said of joined runs: none of them has tested it, not "this run" */
   readonly over?: 'runs'
+  /** of joined runs: the mandatory requirements that earlier ones tested, and that newer ones of the same flow do not */
+  readonly noLongerTested?: number
   /** worst first; at most a few hundred of each standing */
   readonly findings: readonly PlacedFinding[]
   readonly findingCounts: Readonly<Record<Finding['standing'], number>>
@@ -202,16 +204,14 @@ function unanswered(calls: number): Reason {
   }
 }
 
-function openRows({ unknown, untested, accepted, awaited, said }: Found, { over }: Grounds): readonly Reason[] {
+function openRows(
+  { unknown, untested, accepted, awaited, said }: Found,
+  { over, noLongerTested = 0 }: Grounds,
+): readonly Reason[] {
+  const gone = noLongerTested === 0 ? undefined : `${noLongerTested} of them no longer tested`
   const rows = [
     [unknown, 'no verdict', 'without a verdict', undefined, 'again'],
-    [
-      untested,
-      'not tested',
-      over === 'runs' ? 'that no run has tested' : 'never tested by this run',
-      undefined,
-      'yours',
-    ],
+    [untested, 'not tested', over === 'runs' ? 'not tested by these runs' : 'never tested by this run', gone, 'yours'],
     [accepted, 'accepted', 'accepted as they are', acceptedBy(accepted), undefined],
     [awaited, 'by Thredd', 'that only Thredd or a person can confirm', undefined, undefined],
     [said, 'by Thredd', 'confirmed by Thredd or reviewed by a person', undefined, undefined],

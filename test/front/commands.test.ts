@@ -41,6 +41,9 @@ const commands = [...fenced, ...spans, ...ofFlows].flatMap(({ place, line }) =>
 /** What is shown without `--env` because it is meant for the embedded twin, or for any environment. */
 const ON_TWIN: ReadonlySet<string> = new Set([
   'list',
+  'report --compare <run>',
+  'report --index',
+  'report --pack evidence.zip',
   'run register',
   'run lifecycle',
   'run lifecycle --dry-run',

@@ -232,6 +232,16 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     proof: async (who) => (await reportOf(who)).length > 0,
     expected: true,
   },
+  compareRuns: {
+    situation: async (who) => {
+      await who.thredd('run', 'discover')
+      return said(await who.thredd('report'))
+    },
+    // Every run id of our time begins like this.
+    placeholders: { '<run>': '01' },
+    proof: (_, ended) => said(ended).includes('nothing has changed'),
+    expected: true,
+  },
   runNamed: {
     situation: async (who) => said(await who.thredd('run', '--workflow', 'register')),
     about: { flow: 'register' },

@@ -3,8 +3,9 @@ import { beforeAll, expect, test } from 'vitest'
 import { changeField } from '../../mocks/index.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { REQUIREMENTS } from '../../src/record/requirements.ts'
-import { factsOf } from '../../src/report/history/facts.ts'
+import { contradictionIn, factsOf } from '../../src/report/history/facts.ts'
 import { type History, historyOf, type Joining } from '../../src/report/history/index.ts'
+import { historyPage } from '../../src/report/html/history.ts'
 import { type RunOnTwinOptions, runOnTwin } from '../support/run.ts'
 
 const DAY = 24 * 60 * 60 * 1000
@@ -19,6 +20,15 @@ const FLOWS = {
     faults: [changeField('registerClient', '/client_id', 'https://other.example/client')],
   },
 } satisfies Record<string, RunOnTwinOptions>
+
+const WEAKENED: Partial<RunRecord> = {
+  security: {
+    minTlsVersion: 'TLSv1.3',
+    ownAuthorities: true,
+    proxy: false,
+    weaknesses: [{ flag: 'CA_FILE', means: 'further authorities were trusted' }],
+  },
+}
 
 const records = new Map<string, RunRecord>()
 beforeAll(async () => {
@@ -159,6 +169,34 @@ test('a flow that was changed, other servers, another catalogue and an early sig
     expect.stringContaining('the catalogue has changed since the run of 2026-05-29'),
     '(name) signed on 2026-05-30, and 1 run came after that day',
   ])
+})
+
+test('a record whose verdicts do not follow from its checks is told', () => {
+  const record = run('spoiltLifecycle', 1)
+  const mended = record.workflows.map((workflow) => ({
+    ...workflow,
+    steps: workflow.steps.map((step) => ({
+      ...step,
+      checks: step.checks.map((check) => ({ ...check, status: 'pass' as const })),
+    })),
+  }))
+
+  expect(contradictionIn(record)).toBeUndefined()
+  expect(contradictionIn({ ...record, workflows: mended })).toBe(
+    'its record says that "register" of "lifecycle" failed, and its checks say otherwise: was it edited?',
+  )
+  expect(contradictionIn({ ...record, verdict: 'conformant', exitCode: 0 })).toContain(
+    'its steps make it non-conformant',
+  )
+})
+
+test('every link within the page leads somewhere, and those to runs lead to their reports', () => {
+  const page = [...historyPage(joined([run('spoiltLifecycle', 2), run('discover', 1, WEAKENED)]))].join('')
+  const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id))
+  const links = [...page.matchAll(/href="([^"]+)"/g)].map(([, href = '']) => href)
+
+  expect(links.filter((href) => href.startsWith('#') && !ids.has(href.slice(1)))).toEqual([])
+  expect(links).toContainEqual(expect.stringMatching(/^run-0\/report\.html#step-1-\d+$/))
 })
 
 test('a baseline that is not among the runs is said, and nothing is compared', () => {

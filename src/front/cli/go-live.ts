@@ -1,8 +1,9 @@
 /** `thredd report --env`: the stored runs of one environment joined to one answer. Sends nothing. */
 import { basename, join, relative, resolve } from 'node:path'
-import { loadEnvironment } from '../../environment/index.ts'
+import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { fail, nearest, ToolError } from '../../record/errors.ts'
 import { json, line } from '../../record/foreign.ts'
+import { commandsFor } from '../../record/hints.ts'
 import type { RecordHead } from '../../record/index.ts'
 import { type StoredRun, storedRuns } from '../../record/stored.ts'
 import { countsInWords } from '../../report/gate.ts'
@@ -41,12 +42,12 @@ export async function performGoLive(invocation: Invocation, program: Program, pl
   const decisions = decisionsOf({ decisions: await readDecisions(environment, place.now) })
   const stored = await factsIn(place.reports)
   const history = historyOf(stored, {
-    environment: { name, class: environment.class },
+    environment: { name, class: environment.class, flags: [...environment.flags] },
     now: place.now.toISOString(),
     decisions,
     baseline: baselineOf(invocation.text('baseline'), stored) ?? decisions?.baseline,
   })
-  if (history === undefined) return noRuns(name, stored, place)
+  if (history === undefined) return noRuns(environment, stored, place)
   const out = invocation.text('out')
   if (format !== 'html' && out === undefined) {
     for (const piece of FORMATS[format](history)) program.write(piece)
@@ -120,7 +121,7 @@ function baselineOf(typed: string | undefined, stored: readonly Stored[]): strin
   })
 }
 
-function noRuns(name: string, stored: readonly Stored[], { reports }: Place): never {
+function noRuns({ name, flags }: Environment, stored: readonly Stored[], { reports }: Place): never {
   const others = new Set(stored.flatMap((one) => ('facts' in one ? [one.facts.head.environment.name] : [])))
   const problems = stored.filter((one) => 'problem' in one).length
   return fail({
@@ -133,7 +134,7 @@ function noRuns(name: string, stored: readonly Stored[], { reports }: Place): ne
             ...(others.size === 0 ? [] : [`runs of ${[...others].join(', ')}`]),
             ...(problems === 0 ? [] : [`${count(problems, 'record')} that cannot be read`]),
           ].join(', '),
-    hint: `make one with thredd run --env ${name}; only what the servers of the environment answered is joined`,
+    hint: `make one with ${commandsFor(flags)('makeRecord')}; only what the servers of the environment answered is joined`,
   })
 }
 
@@ -152,7 +153,9 @@ function printHistory(history: History, out: Printer): void {
   out.line(`  ${'all'.padEnd(22)}${countsInWords(gate.all)}`, '')
   const gone = requirements.filter(({ noLongerTested }) => noLongerTested !== undefined)
   if (gone.length > 0) out.line(`no longer tested: ${gone.map(({ requirement }) => requirement.id).join(', ')}`)
-  if (baseline !== undefined) {
+  if (baseline === undefined)
+    out.line(`compare with an earlier run: ${commandsFor(environment.flags ?? [])('compareRuns')}`)
+  else {
     out.line(`since the baseline of ${baseline.run.head.startedAt.slice(0, 10)}:`)
     const { columns, others } = baseline.changes
     for (const { from, to, ids } of columns) out.line(`  ${from} -> ${to}: ${ids.join(', ')}`)
@@ -176,8 +179,8 @@ export async function historiesOf(
   for (const one of stored)
     if ('facts' in one && !newest.has(one.facts.head.environment.name))
       newest.set(one.facts.head.environment.name, one.facts.head.environment)
-  const histories = [...newest.values()].map(async ({ name, class: kind }) => {
-    const environment = { name, class: kind }
+  const histories = [...newest.values()].map(async ({ name, class: kind, flags }) => {
+    const environment = { name, class: kind, flags }
     const decisions = await readDecisions({ name, folder }, now).catch((error: unknown) => {
       if (error instanceof ToolError) return undefined
       throw error

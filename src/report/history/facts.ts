@@ -200,13 +200,25 @@ function partOf(proofs: Proofs, isHere: (proof: Proof) => boolean): Proofs | und
   return 'all' in proofs ? { all: parts } : { any: parts }
 }
 
-/** What is wrong with a record whose verdict does not follow from its steps; by another catalogue decisions cannot be judged again. */
+/**
+ * What is wrong with a record whose verdicts do not follow from its checks; by another catalogue decisions cannot be judged again.
+ */
 export function contradictionIn({ workflows, ...head }: RunRecord): string | undefined {
+  for (const { workflowId, steps } of workflows) {
+    const odd = steps.find((step) => !followsFromChecks(step))
+    if (odd !== undefined)
+      return `its record says that "${odd.stepId}" of "${workflowId}" ${odd.status}, and its checks say otherwise: was it edited?`
+  }
   if (head.decisions !== undefined && head.catalogue?.sha256 !== CATALOGUE.sha256) return undefined
   const { verdict, exitCode } = judge(head, workflows)
   return verdict === head.verdict && exitCode === head.exitCode
     ? undefined
     : `its record says ${head.verdict} with exit code ${head.exitCode}, and its steps make it ${verdict} with ${exitCode}: was it edited?`
+}
+
+function followsFromChecks({ status, checks }: StepRecord): boolean {
+  const isFailed = checks.some((check) => check.status === 'fail')
+  return status === 'failed' ? isFailed : status !== 'passed' || !isFailed
 }
 
 /** Whether the catalogue of the run is the present one. */

@@ -9,7 +9,7 @@ import { type Answer, answerOf, type Grounds } from '../answer.ts'
 import { type Cause, causesOf } from '../causes.ts'
 import { type End, endsOf, quotableUntil } from '../ends.ts'
 import type { PlacedFinding } from '../findings.ts'
-import { type Gate, gateOf } from '../gate.ts'
+import { columnOf, type Gate, gateOf } from '../gate.ts'
 import type { StepRef } from '../standing.ts'
 import { type Changes, changesBetween } from './changes.ts'
 import type { RunFacts } from './facts.ts'
@@ -19,7 +19,7 @@ import { COUNTS_FOR, type JoinedRequirement, joinRequirement, named } from './re
 import { Timeline } from './timeline.ts'
 
 export interface Joining {
-  readonly environment: { readonly name: string; readonly class: RecordHead['environment']['class'] }
+  readonly environment: Pick<RecordHead['environment'], 'name' | 'class' | 'flags'>
   /** UTC */
   readonly now: string
   /** those of the file as it is now */
@@ -93,6 +93,7 @@ function join(runs: readonly RunFacts[], { environment, now, decisions }: Joinin
   const grounds: Grounds = {
     complete: true,
     over: 'runs',
+    noLongerTested: requirements.filter((one) => one.noLongerTested && columnOf(one) === 'not tested').length,
     findings,
     findingCounts: { fail: numberOf(findings, 'fail'), inconclusive: numberOf(findings, 'inconclusive'), warn: 0 },
     requirements,

@@ -1,4 +1,5 @@
 /** The page of the joined runs of one environment: may we go live, by which runs, and what has changed since the baseline. */
+import { commandsFor } from '../../record/hints.ts'
 import type { Cause } from '../causes.ts'
 import { FEW_DAYS } from '../ends.ts'
 import { type RunFacts, verdictOfRun } from '../history/facts.ts'
@@ -162,7 +163,7 @@ function noLongerTested({ requirements }: History): Content {
 }
 
 function changes({ baseline, decisions, environment }: History): Markup {
-  const command = `thredd report --env ${environment.name} --baseline <run>`
+  const command = commandsFor(environment.flags ?? [])('compareRuns')
   if (baseline === undefined)
     return markup`<section id="changes"><div class="title"><h2>Changes</h2></div><p class="soft">Compared with no run: name a baseline in ${decisions?.file ?? `decisions.${environment.name}.yaml`}, or with <code>${command}</code>.</p></section>`
   const { run, changes: found } = baseline
@@ -179,7 +180,7 @@ const MOST_RUNS = 30
 function runTable({ runs, baseline, leftOut }: History): Markup {
   const more = runs.length - MOST_RUNS
   const titles = ['run', 'verdict', 'scope', 'workflows', 'took']
-  return markup`<section id="runs"><div class="title"><h2>Runs</h2></div><div class="scroll" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>${titles.map((title) => markup`<th scope="col">${title}</th>`)}<th scope="col" class="number">proven</th><th scope="col" class="number">failed</th></tr></thead><tbody>${runs
+  return markup`<section id="runs"><div class="title" id="made"><h2 id="clients">Runs</h2></div><div class="scroll" tabindex="0" role="region" aria-label="Runs"><table><thead><tr>${titles.map((title) => markup`<th scope="col">${title}</th>`)}<th scope="col" class="number">proven</th><th scope="col" class="number">failed</th></tr></thead><tbody>${runs
     .slice(0, MOST_RUNS)
     .map((run) => rowOf(run, run === baseline?.run))}</tbody></table></div>
 ${more > 0 && markup`<p>And ${count(more, 'earlier run')}.</p>`}
