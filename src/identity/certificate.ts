@@ -7,7 +7,18 @@ import { createSecureContext } from 'node:tls'
 import { attempt, fail, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { IdentityRecord } from '../record/index.ts'
 import { Secret } from '../secret/index.ts'
-import { chainOf, chainWarnings, expiryWarning, keyKind, nameOnOneLine, recordOf, sha256Of, validity } from './facts.ts'
+import {
+  chainOf,
+  chainWarnings,
+  expiryWarning,
+  hasDates,
+  isoOf,
+  keyKind,
+  nameOnOneLine,
+  recordOf,
+  sha256Of,
+  validity,
+} from './facts.ts'
 import { certificatesOf, type Fault, privateKeysOf } from './keys.ts'
 import { describe } from './material.ts'
 import { type Archive, readArchive } from './pkcs12.ts'
@@ -361,11 +372,18 @@ function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): 
     })
   }
   const { validFromDate, validToDate } = certificate
+  if (!hasDates(certificate)) {
+    problems.push({
+      code: 'IDENTITY_UNREADABLE',
+      message: `the certificate of identity "${spec.name}" has a date that cannot be read`,
+      hint: "take the certificate as Thredd's CA issued it: this one is damaged",
+    })
+  }
   if (spec.allowInvalidDates !== true && (now < validFromDate || now > validToDate)) {
     problems.push({
       code: 'IDENTITY_EXPIRED',
       message: `the certificate of identity "${spec.name}" ${now > validToDate ? '' : 'is '}${validity(certificate, now)}`,
-      expected: `${now.toISOString()} between ${validFromDate.toISOString()} and ${validToDate.toISOString()}`,
+      expected: `${now.toISOString()} between ${isoOf(validFromDate)} and ${isoOf(validToDate)}`,
       hint:
         now > validToDate
           ? `request a new certificate from Thredd's CA and name it in ${identitySetting(spec.name, (spec.pfxFile ?? spec.pfxText) === undefined ? 'CERT_FILE' : 'PFX_FILE')}`

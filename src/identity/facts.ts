@@ -12,6 +12,16 @@ export function validity(certificate: X509Certificate, now: Date): string {
   return `valid until ${day(certificate.validToDate)}`
 }
 
+/** By their texts: of a damaged one Node's dates may be any. */
+export function hasDates({ validFrom, validTo }: X509Certificate): boolean {
+  return [validFrom, validTo].every((date) => !Number.isNaN(Date.parse(date)))
+}
+
+/** A date of a certificate as a record has it. Of a damaged one it may be no date. */
+export function isoOf(date: Date): string {
+  return Number.isNaN(date.getTime()) ? 'no date' : date.toISOString()
+}
+
 /** SHA-256 of the certificate's DER form: lower-case hexadecimal without colons, as in every record. */
 export function sha256Of(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(':', '').toLowerCase()
@@ -23,8 +33,8 @@ export function factsOf(certificate: X509Certificate): CertificateFacts {
     subject: nameOnOneLine(certificate.subject),
     issuer: nameOnOneLine(certificate.issuer),
     sha256: sha256Of(certificate),
-    validFrom: certificate.validFromDate.toISOString(),
-    validTo: certificate.validToDate.toISOString(),
+    validFrom: isoOf(certificate.validFromDate),
+    validTo: isoOf(certificate.validToDate),
     key: publicKeyFacts(certificate.publicKey),
   }
 }
@@ -55,8 +65,8 @@ export function recordOf(name: string, certificate: X509Certificate, now: Date):
     issuer: nameOnOneLine(certificate.issuer),
     serial: certificate.serialNumber,
     sha256: sha256Of(certificate),
-    notBefore: certificate.validFromDate.toISOString(),
-    notAfter: certificate.validToDate.toISOString(),
+    notBefore: isoOf(certificate.validFromDate),
+    notAfter: isoOf(certificate.validToDate),
     daysLeft: Math.floor((certificate.validToDate.getTime() - now.getTime()) / 86_400_000),
     key: publicKeyFacts(certificate.publicKey),
   }

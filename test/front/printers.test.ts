@@ -18,6 +18,7 @@ import type { Invocation, Program } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import { performImport } from '../../src/front/cli/import.ts'
+import { performInit } from '../../src/front/cli/init.ts'
 import { performLint } from '../../src/front/cli/lint.ts'
 import { writeList } from '../../src/front/cli/list.ts'
 import { requestLine } from '../../src/front/cli/mock.ts'
@@ -150,6 +151,18 @@ async function imported(flags: Readonly<Record<string, true>>): Promise<string> 
     const streams = { stdin: {}, stdout: new PassThrough(), stderr: new PassThrough(), write, warn: write }
     const program = { here: folder, project: folder, root: ROOT, variables: {}, ...streams }
     return performImport(invocation(['postman', name, join(folder, 'e.json')], flags), program as unknown as Program)
+  })
+}
+
+/** In a folder with a hostile name. */
+async function initialised(flags: Readonly<Record<string, true>>): Promise<string> {
+  const folder = await temporaryFolder()
+  const project = join(folder, NAME.replaceAll('/', ''))
+  await mkdir(project)
+  return await screen((write) => {
+    const streams = { stdin: {}, stdout: new PassThrough(), stderr: new PassThrough(), write, warn: write }
+    const program = { here: folder, project, root: ROOT, variables: {}, ...streams }
+    return performInit(invocation([], flags), program as unknown as Program)
   })
 }
 
@@ -348,6 +361,8 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
     (await Promise.all(['list', 'show', 'history', 'check'].map((word) => vaultSays(word, '--json')))).join(''),
   cleanup: () => cleanUpSays({}),
   'cleanup --json': () => cleanUpSays({ json: true }),
+  init: () => initialised({}),
+  'init --dry-run': () => initialised({ 'dry-run': true }),
   import: () => imported({}),
   'import --dry-run': () => imported({ 'dry-run': true }),
   lint: () => lintedFlow({}),

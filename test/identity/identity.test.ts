@@ -44,6 +44,7 @@ beforeAll(async () => {
     '3des.pfx': makePfx({ ...pfx, cipher: '3des' }),
     'old.pfx': makePfx({ ...pfx, cipher: 'rc2' }),
     'mixed.pfx': makePfx({ ...pfx, certificate: made.pki.identities.other.certificate, cipher: 'aes' }),
+    'no-date.der': withoutDate(new X509Certificate(certificate).raw),
     'empty.pem': '',
     'page.pem': '<!DOCTYPE html><html>sign in</html>',
     'request.pem': '-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n',
@@ -55,6 +56,22 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await made[Symbol.asyncDispose]()
+})
+
+/** The validity, two UTCTimes of 13 characters (RFC 5280 section 4.1.2.5), with the first one no time. */
+function withoutDate(der: Buffer): Buffer {
+  const at = der.indexOf(Buffer.from([0x30, 0x1e, 0x17, 0x0d])) + 4
+  return Buffer.concat([der.subarray(0, at), Buffer.from('xxxxxxxxxxxxx'), der.subarray(at + 13)])
+}
+
+test('a certificate whose date is damaged is named, as a file and beside its key', async () => {
+  const problems = await problemsOf({ certificateFile: at('no-date.der'), keyFile: at('transport.key') })
+
+  expect(problems).toContainEqual({
+    code: 'IDENTITY_UNREADABLE',
+    message: 'the certificate of identity "transport" has a date that cannot be read',
+    hint: "take the certificate as Thredd's CA issued it: this one is damaged",
+  })
 })
 
 async function problemsOf(spec: Omit<IdentitySpec, 'name'>, now = new Date()) {

@@ -126,3 +126,24 @@ test('nothing is replaced and no registration is taken in before a person agrees
   expect([asked, agreed, again, listed].map(({ stdout, stderr }) => stdout + stderr).join('')).not.toContain('rat-Q9w8')
   expect(after).not.toContain('rat-Q9w8')
 })
+
+test('init writes what is given and a line for each value that is missing, once', async () => {
+  await using cli = await Cli.make({})
+  const command = ['init', '--env', 'uat', '--set', 'ORG_ID=o-1']
+
+  const first = await cli.run(command)
+  const text = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
+  const other = await cli.run(['init', '--env', 'uat', '--set', 'ORG_ID=o-2'])
+  const unknown = await cli.run(['init', '--env', 'uat', '--set', 'NO_SUCH=1'])
+  const after = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
+
+  expect(first).toMatchObject({ code: 0, stderr: '' })
+  expect(first.stdout).toContain('next: thredd run discover --env uat')
+  expect(text).toContain('\nORG_ID=o-1\n')
+  expect(text).toMatch(/^CLIENT_ID=$/m)
+  expect(other).toMatchObject({ code: 2 })
+  expect(other.stderr).toContain('nothing was written')
+  expect(unknown.stderr).toContain('names no setting')
+  expect(after).toBe(text)
+  expect((await stat(join(cli.folder, '.env.uat.local'))).mode & 0o777).toBe(0o600)
+})

@@ -292,6 +292,37 @@ export const COMMANDS = {
     ],
     handler: async () => (await import('./cleanup.ts')).performCleanup,
   },
+  init: {
+    usage: 'thredd init',
+    about:
+      'write your own environment file, with a line for each value that is missing; for UAT unless --env says otherwise',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      'allow-env': ALLOW_ENV,
+      set: { value: 'NAME=value', many: true, about: 'a setting to write, such as ORG_ID=…' },
+      'from-postman': {
+        value: 'file',
+        many: true,
+        about: 'a collection or environment of Postman, as thredd import takes it',
+      },
+      yes: { about: 'replace values that are there' },
+      confirm: {
+        value: 'client_id',
+        many: true,
+        about: 'the whole client id, where the vault takes in a registration',
+      },
+      'dry-run': { about: 'show which files would be written, and write nothing' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd init --env uat', '.env.uat.local with a line for each value to fill in'],
+      ['thredd init --env uat --set ORG_ID=… --set SOFTWARE_ID=…', 'with these values'],
+      ['thredd init --env uat --from-postman thredd.json --from-postman uat.json', 'from what stands in Postman'],
+    ],
+    handler: async () => (await import('./init.ts')).performInit,
+  },
   import: {
     usage: 'thredd import postman <collection.json> [environment.json …]',
     about:

@@ -228,7 +228,23 @@ async function demandPermission({ files, registration, environment, invocation, 
       hint: `read above what would be done, then repeat the command with ${flags.join(' ')}`,
     })
   }
-  if (!mustAsk) return
+  await demandReplacement(files, invocation, program)
+}
+
+/** @throws ToolError USAGE where something would be replaced, and nobody has agreed to that */
+export async function demandReplacement(
+  files: readonly FileToWrite[],
+  invocation: Invocation,
+  program: Program,
+): Promise<void> {
+  const replaced = files.filter(({ replaces }) => replaces !== undefined)
+  if (replaced.length === 0 || invocation.has('yes')) return
+  if (program.stdin.isTTY !== true)
+    fail({
+      code: 'USAGE',
+      message: `${count(replaced.length, 'file')} would be replaced; nothing was written`,
+      hint: 'read above what would be done, then repeat the command with --yes',
+    })
   program.warn(`${count(replaced.length, 'file')} would be replaced, as said above\n`)
   if ((await typedWord('Type yes to go on: ', program)) !== 'yes')
     fail({ code: 'USAGE', message: 'not agreed to; nothing was written' })
