@@ -45,24 +45,31 @@ export function criterionCheck(
 
 /**
  * Without what cannot be judged: of an answer whose status is of a class that the step does not presuppose, only the status
- * is judged. The rest would fail, or hold, for that reason alone.
+ * is judged, and of one whose body cannot be read, nothing that is about the body. It would fail, or hold, for that reason alone.
  */
 export function judgeable(
   step: CallStep,
   status: number,
   checks: readonly CheckRecord[],
 ): Pick<StepRecord, 'notJudged'> & { readonly checks: CheckRecord[] } {
-  if (!isOfOtherClass(step, status)) return { checks: [...checks] }
-  const ofStatus = new Set([
+  const isOther = isOfOtherClass(step, status)
+  const isUnread = checks.some((check) => check.status === 'fail' && OF_FORM.has(check.id))
+  if (!isOther && !isUnread) return { checks: [...checks] }
+  const mayBeJudged = ({ condition }: Criterion) => (isOther ? readsStatus(condition) : !readsBody(condition))
+  const judged = new Set([
     ...['status', 'success', 'refused', 'certificate-requested'],
-    ...step.criteria.flatMap(({ condition }, index) => (readsStatus(condition) ? [`criterion ${index + 1}`] : [])),
+    ...(isOther ? [] : OF_FORM),
+    ...step.criteria.flatMap((one, index) => (mayBeJudged(one) ? [`criterion ${index + 1}`] : [])),
   ])
-  const rest = checks.filter(({ id }) => !ofStatus.has(id))
+  const rest = checks.filter(({ id }) => !judged.has(id))
   return {
-    checks: checks.filter(({ id }) => ofStatus.has(id)),
+    checks: checks.filter(({ id }) => judged.has(id)),
     ...(rest.length === 0 ? {} : { notJudged: rest.map(({ id, title, clauses }) => ({ id, title, clauses })) }),
   }
 }
+
+/** Checks of the body as a whole: that of a member has its place in its id. */
+const OF_FORM: ReadonlySet<string> = new Set(['content-type', 'schema'])
 
 /** Whether no status of this one's class (RFC 9110 section 15) could be what the step waits for. */
 function isOfOtherClass({ criteria, operation, expectRefused }: CallStep, status: number): boolean {
@@ -73,6 +80,10 @@ function isOfOtherClass({ criteria, operation, expectRefused }: CallStep, status
   if (expectRefused) return status < 400 || status >= 500
   if (criteria.length === 0) return !isSuccess(status)
   return operation.description !== undefined && !ofClass.some((one) => documentedAnswer(operation, one) !== undefined)
+}
+
+function readsBody({ references }: Condition): boolean {
+  return references.some((one) => one.kind === 'response' && one.part === 'body')
 }
 
 function readsStatus({ references }: Condition, alone?: 'alone'): boolean {

@@ -5,6 +5,7 @@
  */
 
 import { inputsWithin, type Plan, type PlannedInput, type PlannedWorkflow, plannedWithin } from '../plan/index.ts'
+import type { Problem } from '../record/errors.ts'
 import type { WorkflowRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
@@ -78,6 +79,8 @@ async function* recorded(
   const start = clock()
   if (blocked === undefined) yield* workflowRun.run()
   else yield* workflowRun.skip(blocked)
+  const { error, steps } = workflowRun
+  const ranNothing = error === undefined && steps.length > 0 && steps.every(({ status }) => status === 'skipped')
   return {
     workflowId: workflow.workflowId,
     summary: workflow.summary,
@@ -86,7 +89,7 @@ async function* recorded(
     safety: workflow.safety,
     clauses: [...workflow.clauses],
     notice: workflow.notice,
-    status: blocked === undefined || workflowRun.error !== undefined ? workflowRun.status : 'skipped',
+    status: ranNothing ? 'skipped' : workflowRun.status,
     inputs: [...inputsWithin(planned, inputs)].map(([name, input]) => ({
       name,
       source: input.origin.label,
@@ -94,10 +97,16 @@ async function* recorded(
     })),
     steps: workflowRun.steps,
     outputs: redactor.value(withTexts(workflowRun.outputs)),
-    error: redactor.record(workflowRun.error),
+    error: redactor.record(ranNothing && blocked === undefined ? notTested(workflowRun) : workflowRun.error),
     startedAt,
     durationMs: round(clock() - start),
   }
+}
+
+/** It began, and each of its steps was skipped. */
+function notTested({ steps }: WorkflowRun): Problem {
+  const because = steps.find((step) => step.because !== undefined)?.because ?? 'no reason was given'
+  return { code: 'NOT_TESTED', message: `not tested: ${because}` }
 }
 
 /** The workflow, after those that it depends on and that have not run (Arazzo 1.1 Workflow Object dependsOn). */

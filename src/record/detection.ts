@@ -36,6 +36,9 @@ export type DetectionHashes = Readonly<Record<(typeof PARTS)[number], string>>
 /** With these files the proof has last held. */
 export const DETECTED_WITH: DetectionHashes = matrix.hashes
 
+/** SHA-256 in hexadecimal of each flow file that it has last held with, by its path. */
+export const DETECTED_FLOWS: Readonly<Record<string, string>> = matrix.flowFiles
+
 /** What has changed since the proof last held: of that the matrix is stale. */
 export function staleParts(now: Partial<DetectionHashes>): readonly (keyof DetectionHashes)[] {
   return PARTS.filter((part) => now[part] !== undefined && now[part] !== DETECTED_WITH[part])

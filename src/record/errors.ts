@@ -48,6 +48,7 @@ export const CODES = {
   },
   VALUE_UNDEFINED: { exit: 3, means: 'an expression has no value at the moment it is needed' },
   DNS: { exit: 3, means: 'a host name does not resolve' },
+  NOT_TESTED: { exit: 3, means: 'no step of the workflow was run, so that nothing is known' },
   CONNECT: { exit: 3, means: 'no connection to the host' },
   TIMEOUT: { exit: 3, means: 'the answer did not come in time' },
   TLS_SERVER_UNTRUSTED: { exit: 3, means: 'the server certificate was refused by us; nothing was sent' },

@@ -1,6 +1,6 @@
 /** Finds stored runs and reads their records. Writes nothing. */
 import { readdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fail, nearest, ToolError } from './errors.ts'
 import { ANY_ENVIRONMENT, commandsFor } from './hints.ts'
 import { FINISHED_FILE, RECORD_FILE, RECORD_VERSION, type RunRecord } from './index.ts'
@@ -19,6 +19,15 @@ export async function locateRun(run: string | undefined, reports: string): Promi
   const names = await runNames(reports)
   if (run === undefined) {
     const newest = names[0]
+    if (await isFolder(dirname(latest)))
+      fail({
+        code: 'RECORD_UNREADABLE',
+        message: `the newest run, "${dirname(latest)}", was killed before its record was written, or is still going on`,
+        hint:
+          newest === undefined
+            ? 'run again'
+            : `run again, or name an older run: the newest with a record is "${newest}"`,
+      })
     if (newest !== undefined) return join(reports, newest, RECORD_FILE)
     return fail({
       code: 'RECORD_UNREADABLE',
@@ -150,6 +159,13 @@ export function parseRecord(text: string, file: string): RunRecord {
     found: `${shaped.faults.length} ${shaped.faults.length === 1 ? 'fault' : 'faults'}, the first at ${first?.path === '' ? 'the root' : first?.path}: ${first?.message}`,
     hint: `was "${basename(file)}" edited? take it from a backup, or run again`,
   })
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  )
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -103,7 +103,8 @@ export function undecided(exitCodes: readonly number[]): Judged {
   return { ...verdictOf(exitCodes), rows: [], warnings: [] }
 }
 
-function rowsOf(head: Decided, workflows: Iterable<WorkflowRecord>): readonly JudgedRequirement[] {
+/** The rows of the catalogue as a run and what was decided leave them. */
+export function rowsOf(head: Decided, workflows: Iterable<WorkflowRecord>): readonly JudgedRequirement[] {
   const rows = new RowCollector()
   for (const workflow of workflows) rows.add(workflow)
   return rows.of(head)

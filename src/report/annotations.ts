@@ -3,10 +3,14 @@ import { createHash } from 'node:crypto'
 import { commandMessage, commandProperty } from '../record/foreign.ts'
 import { commandsFor } from '../record/hints.ts'
 import type { RecordHead, WorkflowRecord } from '../record/index.ts'
+import { rowsOf } from './accepted.ts'
+import { areAccepted } from './answer.ts'
 import { type Finding, findingOfWorkflow, findingsOf, textOf } from './findings.ts'
+import { decidedBy } from './proofs.ts'
 
 interface Annotation {
-  readonly level: 'error' | 'warning'
+  /** a notice for a failure that the users of the project accept */
+  readonly level: 'error' | 'warning' | 'notice'
   readonly file: string
   readonly line: number
   readonly title: string
@@ -36,7 +40,7 @@ export function* gitlabCodeQuality(head: RecordHead, workflows: Iterable<Workflo
     description: `${title}: ${message}`,
     check_name: title,
     fingerprint: createHash('sha256').update(`${file}:${line}:${title}`).digest('hex'),
-    severity: level === 'error' ? 'major' : 'minor',
+    severity: ({ error: 'major', warning: 'minor', notice: 'info' } as const)[level],
     location: { path: file, lines: { begin: line } },
   }))
   yield `${JSON.stringify(issues, null, 2)}\n`
@@ -44,20 +48,25 @@ export function* gitlabCodeQuality(head: RecordHead, workflows: Iterable<Workflo
 
 function* annotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): Generator<Annotation> {
   const command = commandsFor(head.environment.flags ?? [])
+  const rows = head.decisions === undefined ? [] : rowsOf(head, workflows)
   for (const workflow of workflows) {
     const { workflowId } = workflow
     for (const step of workflow.steps)
       for (const finding of findingsOf(step, command))
-        yield annotation({ ...finding, at: finding.at ?? step.at }, [workflowId, step.stepId])
+        yield annotation(
+          { ...finding, at: finding.at ?? step.at },
+          [workflowId, step.stepId],
+          areAccepted(decidedBy(workflowId, step, finding.checks), rows),
+        )
     const own = findingOfWorkflow(workflow)
     if (own !== undefined) yield annotation(own, [workflowId])
   }
 }
 
-function annotation(finding: Finding, where: readonly string[]): Annotation {
+function annotation(finding: Finding, where: readonly string[], isAccepted = false): Annotation {
   const { standing, about, at } = finding
   return {
-    level: standing === 'warn' ? 'warning' : 'error',
+    level: standing === 'warn' ? 'warning' : isAccepted ? 'notice' : 'error',
     file: at?.file ?? '',
     line: at?.line ?? 1,
     title: [...where, about].join(' / '),

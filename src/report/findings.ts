@@ -118,6 +118,16 @@ function byMember(checks: readonly CheckRecord[]): readonly (readonly CheckRecor
   return [...Map.groupBy(checks, (check) => check.member ?? check).values()]
 }
 
+/** What makes further checks pointless, beside another status. */
+const LEAVES_OPEN: ReadonlySet<string> = new Set(['refused', 'schema', 'content-type'])
+
+/** Why further checks were not judged, by the check that it is about. */
+export function whyNotJudged({ about }: Pick<Finding, 'about'>): string {
+  return about === 'schema' || about === 'content-type'
+    ? 'since the body cannot be read'
+    : 'since the status is another'
+}
+
 /** The answer has another status than the step waits for: nothing else of it counts. */
 function findingOfStatus(checks: readonly CheckRecord[], step: StepRecord, advice: Advice | undefined): Finding {
   const [first] = checks as [CheckRecord]
@@ -149,7 +159,7 @@ function findingOfMember(checks: readonly CheckRecord[], step: StepRecord, advic
     title: sentenceOf(check),
     ...(known ?? adviceOn(check)),
     clauses: clausesOf(checks, known),
-    notJudged: check.id === 'refused' ? (step.notJudged?.length ?? 0) : 0,
+    notJudged: check.status === 'fail' && LEAVES_OPEN.has(check.id) ? (step.notJudged?.length ?? 0) : 0,
   }
 }
 
@@ -320,7 +330,17 @@ const OF_FLOW: Plain = {
   turn: 'yours',
 }
 
-function adviceOn({ id, level, status, actual }: CheckRecord): Plain {
+/** An input of this kind holds what the environment expects a server to say. */
+const EXPECTATION = /\$inputs\.(expected_\w+)/
+
+function adviceOn({ id, level, status, actual, title, member }: CheckRecord): Plain {
+  const setting = EXPECTATION.exec(title)?.[1]?.toUpperCase()
+  if (setting !== undefined)
+    return {
+      means: `${member ?? 'the answer'} is another than ${setting} says, so that either the setting or the server is wrong`,
+      next: `find out from Thredd which is right; if the server is, set ${setting} in the environment file to what it says`,
+      turn: 'yours',
+    }
   if (id.startsWith('asked ') && actual === 'no such member') return NOT_SAID
   const known = ADVICE.find(([pattern]) => pattern.test(id))?.[1]
   if (known !== undefined) return known
@@ -337,7 +357,8 @@ export interface FindingLine {
 }
 
 /** A finding as every report in text prints it: the server's own words first. */
-export function linesOf({ said, title, means, next, turn, clauses, notJudged }: Finding): readonly FindingLine[] {
+export function linesOf(finding: Finding): readonly FindingLine[] {
+  const { said, title, means, next, turn, clauses, notJudged } = finding
   return [
     ...(said === undefined ? [] : [{ text: inOneLine(said) }]),
     { text: title },
@@ -349,7 +370,7 @@ export function linesOf({ said, title, means, next, turn, clauses, notJudged }: 
     }),
     ...(notJudged === 0
       ? []
-      : [{ label: 'not judged', text: `${count(notJudged, 'further check')}, since the status is another` }]),
+      : [{ label: 'not judged', text: `${count(notJudged, 'further check')}, ${whyNotJudged(finding)}` }]),
   ]
 }
 

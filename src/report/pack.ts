@@ -46,6 +46,8 @@ export async function writePack(
     ...Object.values(FORMATS).map(({ file, convert }): [string, string] => [file, [...convert(run)].join('')]),
     ['requirements.json', json(REQUIREMENTS)],
     ['judged.json', json(judged(run))],
+    ['detection.json', json(run.summary.detections)],
+    ...(record.decisions === undefined ? [] : [['decisions.json', json(record.decisions)] as [string, string]]),
     [SIGNER, json(signer.jwk)],
     ...evidence,
   ])

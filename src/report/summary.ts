@@ -10,6 +10,7 @@ import { withDecisions } from './accepted.ts'
 import { type Answer, answerOf, type Grounds, weaknessesOf } from './answer.ts'
 import { CallCollector } from './calls.ts'
 import { type Cause, causesOf } from './causes.ts'
+import { type Detection, detectionsOf } from './detection.ts'
 import { endsOf, quotableUntil } from './ends.ts'
 import { differencesOf, FindingCollector } from './findings.ts'
 import { type Gate, gateOf } from './gate.ts'
@@ -67,6 +68,8 @@ export interface Summary extends Grounds {
   readonly catalogueChanged: boolean
   /** how many requirements of each area stand in which column */
   readonly gate: Gate
+  /** which fault turns each requirement red */
+  readonly detections: readonly Detection[]
   /** the findings, those of one cause as one */
   readonly causes: readonly Cause[]
   readonly hosts: CallCollector['hosts']
@@ -122,6 +125,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     otherClauses,
     catalogueChanged: head.catalogue !== undefined && head.catalogue.sha256 !== CATALOGUE.sha256,
     gate: gateOf(requirements),
+    detections: detectionsOf(head, collected.flows),
     causes: causesOf(grounds.findings),
     hosts,
     mutualTls: collected.mutualTls.proven,
@@ -146,6 +150,8 @@ function nothingCollected(head: RecordHead) {
     steps: [] as StepSummary[],
     notices: [] as { workflowId: string; text: string }[],
     differences: [] as (StepRef & { texts: readonly string[] })[],
+    /** SHA-256 of each flow file, by its path */
+    flows: new Map<string, string>(),
     wasInterrupted: false,
     shared: sharedLists(),
   }
@@ -163,6 +169,7 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
     const position = [collected.workflows.length, number] as const
     return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
   })
+  for (const { file, sha256 } of [workflow.flow, ...(workflow.flow.parts ?? [])]) collected.flows.set(file, sha256)
   collected.proofs.addWorkflow(workflow)
   collected.mutualTls.add(workflow)
   collected.findings.addWorkflow(workflow)

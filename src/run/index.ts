@@ -46,6 +46,8 @@ export async function run(
   const late: string[] = []
   const warn = (text: string) => late.push(text)
   const artifacts = await openArtifacts(prepared, caller, { startedAt, runId, warn })
+  // A run that is killed leaves no record, and "latest" must not lead to an older one.
+  await artifacts.publish()
   const { redactor, environment, survey } = prepared
   redactor.exempt(ownNames(runId, prepared))
   const counterparty = kindOf(prepared.counterparty)

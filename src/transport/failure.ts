@@ -88,7 +88,10 @@ export function failureOf(error: unknown, situation: Situation): Failure {
   if (known !== undefined) return { sent, problem: known(host) }
   if (stage === 'answering' || interim > 0) {
     const when = stage === 'answering' ? 'in the middle of its answer' : 'after an interim answer (1xx)'
-    return { sent, problem: { code: 'PEER_CLOSED', message: `"${host}" closed the connection ${when}` } }
+    return {
+      sent,
+      problem: { code: 'PEER_CLOSED', message: `"${host}" closed the connection ${when}`, hint: CUT_HINT },
+    }
   }
   // With TLS 1.3 the server judges our certificate after the client's handshake has ended, so its alert arrives when the
   // request has been sent; the server has not read it. On a connection that was used before, an alert has another cause.
@@ -99,8 +102,15 @@ export function failureOf(error: unknown, situation: Situation): Failure {
   const message = situation.reused
     ? `"${host}" closed a connection that it had kept open, without an answer`
     : `"${host}" closed the connection without an answer; ${suspicion(situation)}`
-  return { sent, problem: { code: 'PEER_CLOSED', message } }
+  return { sent, problem: { code: 'PEER_CLOSED', message, hint: situation.reused ? CUT_HINT : CLOSED_HINT } }
 }
+
+const PROXY_HINT = 'check HTTPS_PROXY and NO_PROXY, and that the proxy may reach this host; then run again'
+const CONNECT_HINT =
+  'check host and port in SERVER_…, and that firewall, VPN and allow-list let this machine through; then run again'
+const CLOSED_HINT =
+  'run again; where it is closed each time, check that the certificate is the one that Thredd knows and that this machine is on the allow-list'
+const CUT_HINT = 'run again; where it is cut each time, send Thredd the time and the trace id of the call'
 
 /** undici's codes for a request that HTTP cannot express. */
 const NOT_EXPRESSIBLE = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH'])
@@ -121,6 +131,7 @@ const UNDICI_PROBLEMS: Readonly<Record<string, (host: string) => Problem>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: (host) => ({
     code: 'PEER_CLOSED',
     message: `the body of the answer of "${host}" is not as long as its content-length says`,
+    hint: CUT_HINT,
   }),
 }
 
@@ -141,7 +152,8 @@ function connectProblem(failure: ConnectFailure, situation: Situation): Problem 
   const { host } = situation
   const { cause } = failure
   const code = codeOf(cause)
-  if (failure.phase === 'proxy') return { code: 'CONNECT', message: `no connection to "${host}": ${wordsOf(cause)}` }
+  if (failure.phase === 'proxy')
+    return { code: 'CONNECT', message: `no connection to "${host}": ${wordsOf(cause)}`, hint: PROXY_HINT }
   if (failure.authorizationError !== undefined) return untrusted(failure, failure.authorizationError, situation)
   if (code === 'ETIMEDOUT') {
     return { code: 'TIMEOUT', message: `no TLS connection to "${host}": the attempt took too long`, hint: LATE_HINT }
@@ -154,6 +166,7 @@ function connectProblem(failure: ConnectFailure, situation: Situation): Problem 
     return {
       code: 'CONNECT',
       message: `no connection to "${host}": ${CONNECT_WORDS[code] ?? `the attempt failed (${code || 'no reason given'})`}`,
+      hint: CONNECT_HINT,
     }
   }
   const alert = alertOf(code)
@@ -167,7 +180,7 @@ function connectProblem(failure: ConnectFailure, situation: Situation): Problem 
   }
   if (CLOSE_CODES.has(code)) {
     const message = `"${host}" closed the connection during the TLS handshake; ${suspicion(situation)}`
-    return { code: 'PEER_CLOSED', message }
+    return { code: 'PEER_CLOSED', message, hint: CLOSED_HINT }
   }
   const reason = reasonOf(cause)
   if (NOT_TLS.has(code)) return { code: 'TLS_HANDSHAKE', message: `"${host}" does not speak TLS`, found: reason }

@@ -230,5 +230,13 @@ function renew(): void {
     (all, [part, hash]) => all.replace(new RegExp(`("${part}": ")[0-9a-f]*(")`), `$1${hash}$2`),
     text,
   )
-  writeFileSync(FILE, changed)
+  const files = globSync('flows/**/*.arazzo.yaml', { cwd: ROOT })
+    .sort()
+    .map((file) => [file, sha256(readFileSync(join(ROOT, file), 'utf8'))] as const)
+  const list = files.map(([file, hash]) => `    "${file}": "${hash}"`).join(',\n')
+  writeFileSync(FILE, changed.replace(/("flowFiles": \{)[^}]*\}/, `$1\n${list}\n  }`))
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }

@@ -10,6 +10,7 @@ import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { performReport } from '../../src/front/cli/report.ts'
 import { performVerify } from '../../src/front/cli/verify.ts'
+import type { Detection } from '../../src/report/detection.ts'
 import { reportKey, verifyPack, writePack } from '../../src/report/pack.ts'
 import { unzip, zip } from '../../src/report/zip.ts'
 import { Cli } from '../support/cli.ts'
@@ -43,6 +44,7 @@ afterAll(async () => await rm(root, { recursive: true, force: true }))
 test('a pack holds the record, every report, each exchange, the catalogue and the public key', async () => {
   expect(await filesOf(pack)).toEqual([
     'ctrf.json',
+    'detection.json',
     'evidence/1-register-register.json',
     'judged.json',
     'junit.xml',
@@ -57,6 +59,30 @@ test('a pack holds the record, every report, each exchange, the catalogue and th
   ])
   expect(JSON.parse(await text('signer.jwk.json'))).not.toHaveProperty('d')
   expect(JSON.parse(await text('record.json'))).toEqual(sampleRecord())
+})
+
+test('a pack says which fault turns each requirement red, and with which files that was not shown', async () => {
+  const rows: Detection[] = JSON.parse(await text('detection.json'))
+
+  expect(rows.length).toBeGreaterThan(100)
+  expect(rows.filter(({ faults }) => faults.length === 0)).toEqual([])
+  // The sample names another catalogue than the shipped one, and another file of the flow "register".
+  const row = (met: boolean) => rows.find(({ flows }) => flows.includes('register') === met)?.stale
+  expect(row(true)).toEqual(['catalogue', 'flows/register.arazzo.yaml'])
+  expect(row(false)).toEqual(['catalogue'])
+})
+
+test('a pack has what was accepted, confirmed and reviewed', async () => {
+  const reviews = [{ requirement: 'X', reviewer: 'R', date: '2026-01-01', note: 'N' }]
+  const decisions = {
+    ...{ file: 'decisions.uat.yaml', sha256: '00'.repeat(32), accepted: [], confirmations: [], reviews },
+    ...{ signOff: [], rows: [] },
+  }
+  const reviewed = join(root, 'reviewed')
+  await writePack(sampleRecord({ decisions }), { pack: reviewed, key: KEY, now: NOW })
+
+  expect(JSON.parse(await readFile(join(reviewed, 'decisions.json'), 'utf8'))).toEqual(decisions)
+  expect((await verifyPack(reviewed)).problems).toEqual([])
 })
 
 test('the manifest can be checked without this tool: hashes of files, and a JWS with its payload put back', async () => {
@@ -329,7 +355,7 @@ test('a pack is verified by a process that has nothing but the pack: no folder, 
       code: 3,
       stderr: '',
       stdout: expect.stringMatching(
-        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 10 files\nrun 019a0000`,
+        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 11 files\nrun 019a0000`,
       ),
     })
   }
@@ -395,7 +421,7 @@ test('thredd report --pack makes a pack, and thredd verify tells a whole one fro
     ),
   })
   const whole =
-    /^signed by (.{43}) \(ES256\)\npack is whole and unchanged: 10 files\nrun 019a0000-.*, conformant, packed .*\n/
+    /^signed by (.{43}) \(ES256\)\npack is whole and unchanged: 11 files\nrun 019a0000-.*, conformant, packed .*\n/
   const unasked = await perform('verify', 'pack')
   expect(unasked).toEqual({ code: 3, shown: expect.stringMatching(whole) })
   const made = whole.exec(unasked.shown)?.[1] ?? ''

@@ -1,8 +1,10 @@
 /** `thredd run`: a run on this terminal, or as one JSON object a line. */
-import { relative } from 'node:path'
+import { readlink } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import type { RunEvent } from '../../execute/index.ts'
 import { ToolError } from '../../record/errors.ts'
+import { line } from '../../record/foreign.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
 import { jsonLine, type StreamEvent } from '../../report/stream.ts'
 import { summarise } from '../../report/summary.ts'
@@ -17,10 +19,23 @@ export async function performRun(invocation: Invocation, program: Program): Prom
   keepMemoryFlat()
   return await untilStopped(async (signal) => {
     const caller = { ...callerOf(invocation, program, signal), formats: formatsOf(invocation) }
-    return invocation.has('json')
-      ? await runAsJson(invocation, caller, program)
-      : await runOnScreen(invocation, caller, program)
+    const latest = await latestIn(caller)
+    try {
+      return invocation.has('json')
+        ? await runAsJson(invocation, caller, program)
+        : await runOnScreen(invocation, caller, program)
+    } catch (error) {
+      // Whoever reads reports/latest next would take the older run for this one.
+      if (latest !== undefined && !invocation.has('dry-run') && (await latestIn(caller)) === latest)
+        program.warn(line`note: this run wrote no record; "latest" of the reports is still ${latest}\n`)
+      throw error
+    }
   })
+}
+
+/** The name of the run that "latest" points at. */
+async function latestIn({ out = '' }: Pick<Caller, 'out'>): Promise<string | undefined> {
+  return await readlink(join(out, 'latest')).catch(() => undefined)
 }
 
 async function runOnScreen(invocation: Invocation, caller: Caller, program: Program): Promise<number> {

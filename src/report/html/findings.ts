@@ -3,6 +3,7 @@ import { clauseOf } from '../../record/clauses.ts'
 import type { RecordHead, StepRecord, WorkflowRecord } from '../../record/index.ts'
 import { areAccepted } from '../answer.ts'
 import type { Cause } from '../causes.ts'
+import { whyNotJudged } from '../findings.ts'
 import type { StepRef } from '../standing.ts'
 import type { Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
@@ -89,7 +90,7 @@ export function advice(cause: Cause, seenIn: Content): Markup {
   const { means, next, turn, notJudged, requirements, clauses } = cause
   return markup`<dl class="advice"><dt>What it means</dt><dd>${sentence(means)}</dd>
 ${next !== '' && markup`<dt>${turn === 'again' ? 'Run again' : 'What to do'}</dt><dd class="wrap">${sentence(next)}</dd>`}
-<dt>Seen in</dt><dd class="small">${seenIn}${notJudged > 0 && markup` <span class="faint">${count(notJudged, 'further check')} not judged, since the status is another</span>`}</dd>
+<dt>Seen in</dt><dd class="small">${seenIn}${notJudged > 0 && markup` <span class="faint">${count(notJudged, 'further check')} not judged, ${whyNotJudged(cause)}</span>`}</dd>
 ${requirements.length > 0 && markup`<dt>Decides</dt><dd class="small">${requirements.map(({ id, text }, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}" title="${text}">${id}</a>`)}</dd>`}
 ${clauses.length > 0 && markup`<dt>Clause</dt><dd class="small">${clauses.map((id, index) => markup`${index > 0 && markup`<br>`}${clauseOf(id).title} ${clauseLink(id)}`)}</dd>`}</dl>`
 }

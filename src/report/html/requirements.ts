@@ -4,6 +4,7 @@ import { COLUMNS, type Column, columnOf, type Gate, type GateRow, wordOf } from 
 import type { JudgedRequirement, ProvingSteps } from '../proofs.ts'
 import type { Summary } from '../summary.ts'
 import { count } from '../words.ts'
+import { detection } from './detection.ts'
 import { mark } from './marks.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { badge, COLUMN_LOOKS, chip, clauseLink, clauses, markOf, slug, stepLink } from './parts.ts'
@@ -21,7 +22,8 @@ ${areasOf(summary, { why: decidedBy })}
   }<div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
     (one) =>
       markup`<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`,
-  )}</tbody></table></div></details></section>`
+  )}</tbody></table></div></details>
+${detection(summary.detections)}</section>`
 }
 
 const LEVELS = ['must', 'should', 'may', 'policy'] as const

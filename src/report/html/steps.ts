@@ -2,6 +2,7 @@
 import { render } from '../../record/errors.ts'
 import { type CheckRecord, type Exchange, peerOf, type RecordHead, type StepRecord } from '../../record/index.ts'
 import { curl } from '../curl.ts'
+import { whyNotJudged } from '../findings.ts'
 import { type StepRef, standingOf } from '../standing.ts'
 import { type Token, type Tokens, textsOf } from '../tokens.ts'
 import { type Content, type Markup, markup } from './markup.ts'
@@ -53,10 +54,11 @@ function check({ status, title, expected, actual, level, clauses: ids, at }: Che
   return markup`<li${status === 'pass' && markup` class="quiet"`}>${badge(status)} <span class="name">${title}</span> <span class="soft small">${level}${at !== undefined && ` · ${at.file}:${at.line}`}</span> ${clauses(ids)}${expectedAndActual(expected, actual, status)}</li>`
 }
 
-function notJudged({ notJudged = [] }: StepRecord): Content {
+function notJudged({ notJudged = [], checks }: StepRecord): Content {
+  const about = checks.find(({ status, member }) => status === 'fail' && member !== 'status')?.id ?? 'status'
   return (
     notJudged.length > 0 &&
-    markup`<h5>Not judged, since the status is another</h5><ul class="soft">${notJudged.map(({ title }) => markup`<li class="wrap">${title}</li>`)}</ul>`
+    markup`<h5>Not judged, ${whyNotJudged({ about })}</h5><ul class="soft">${notJudged.map(({ title }) => markup`<li class="wrap">${title}</li>`)}</ul>`
   )
 }
 
