@@ -1,6 +1,7 @@
 /** A certificate authority: makes keys, and issues X.509 certificates laid out like those of Thredd's CA. */
 import { randomBytes, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
+import type { PublicKeyType } from '@peculiar/x509'
 
 const CERTIFICATE_POLICY = '1.3.6.1.4.1.56623.113.1.2'
 
@@ -30,6 +31,11 @@ interface CertificateRequest {
 
 export interface Authority extends CertifiedKey {
   issue(request: CertificateRequest): Promise<CertifiedKey>
+  /**
+   * The certificate (PEM) for a certificate signing request (PEM, RFC 2986), with the subject and the key that it asks for.
+   * Throws where its signature is not by that key.
+   */
+  certify(request: string, dates: Pick<CertificateRequest, 'use' | 'notBefore' | 'notAfter'>): Promise<string>
 }
 
 /** A new root CA: for `ensurePki`, and for tests that need certificates with faults. */
@@ -53,37 +59,45 @@ export async function createAuthority(name: string, notBefore: Date, notAfter: D
     x509.KeyUsageFlags.keyEncipherment |
     x509.KeyUsageFlags.dataEncipherment |
     x509.KeyUsageFlags.keyAgreement
+  const sign = async (request: CertificateRequest, publicKey: PublicKeyType): Promise<string> => {
+    // No OCSP or CRL address, though the documented certificate has both: nothing would answer offline, and a client
+    // that checks them must not call the real ones. No key identifiers, so that "clone" differs in its key only.
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: request.serial ?? newSerial(),
+      subject: request.subject,
+      issuer: request.issuer ?? name,
+      notBefore: request.notBefore,
+      notAfter: request.notAfter,
+      signingAlgorithm: RSA,
+      publicKey,
+      signingKey: keys.privateKey,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(usage, true),
+        new x509.CertificatePolicyExtension([CERTIFICATE_POLICY]),
+        ...(request.use === 'any' ? [] : [new x509.ExtendedKeyUsageExtension([EXTENDED_KEY_USAGE[request.use]])]),
+        ...(request.hosts === undefined
+          ? []
+          : [
+              new x509.SubjectAlternativeNameExtension(
+                request.hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
+              ),
+            ]),
+      ],
+    })
+    return `${certificate.toString('pem')}\n`
+  }
   return {
     certificate: `${root.toString('pem')}\n`,
     key: await toPem(keys.privateKey),
     async issue(request) {
       const own = await newKeys()
-      // No OCSP or CRL address, though the documented certificate has both: nothing would answer offline, and a client
-      // that checks them must not call the real ones. No key identifiers, so that "clone" differs in its key only.
-      const certificate = await x509.X509CertificateGenerator.create({
-        serialNumber: request.serial ?? newSerial(),
-        subject: request.subject,
-        issuer: request.issuer ?? name,
-        notBefore: request.notBefore,
-        notAfter: request.notAfter,
-        signingAlgorithm: RSA,
-        publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        extensions: [
-          new x509.BasicConstraintsExtension(false, undefined, true),
-          new x509.KeyUsagesExtension(usage, true),
-          new x509.CertificatePolicyExtension([CERTIFICATE_POLICY]),
-          ...(request.use === 'any' ? [] : [new x509.ExtendedKeyUsageExtension([EXTENDED_KEY_USAGE[request.use]])]),
-          ...(request.hosts === undefined
-            ? []
-            : [
-                new x509.SubjectAlternativeNameExtension(
-                  request.hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
-                ),
-              ]),
-        ],
-      })
-      return { certificate: `${certificate.toString('pem')}\n`, key: await toPem(own.privateKey) }
+      return { certificate: await sign(request, own.publicKey), key: await toPem(own.privateKey) }
+    },
+    async certify(request, dates) {
+      const asked = new x509.Pkcs10CertificateRequest(request)
+      if (!(await asked.verify())) throw new Error('the request is not signed by the key in it')
+      return await sign({ ...dates, subject: asked.subject }, asked.publicKey)
     },
   }
 }

@@ -8,7 +8,7 @@ import { cyclesOf, floorsOf, importsOf, pathOf, reachedFrom } from './support/im
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   record: ['fixtures', 'zod'],
   secret: [],
-  identity: ['jose', 'record', 'secret'],
+  identity: ['@peculiar/asn1-csr', '@peculiar/asn1-schema', '@peculiar/asn1-x509', 'jose', 'record', 'secret'],
   flow: ['json-p3', 're2js', 'record', 'yaml'],
   environment: ['dotenv', 'identity', 'record', 'secret'],
   transport: ['identity', 'record', 'secret', 'undici'],

@@ -102,6 +102,22 @@ export const HINTS = {
     words: 'run <flow> <env>',
     when: 'no flow is named, and each would change the client',
   },
+  takeCertificate: {
+    words: 'csr <kind> --certificate <file> <env>',
+    when: 'a certificate signing request was made, and Thredd CA will issue its certificate',
+  },
+  csr: {
+    words: 'csr <kind> <env>',
+    when: 'a certificate is missing or ends soon',
+  },
+  list: {
+    words: 'list <env>',
+    when: 'not every flow is ready',
+  },
+  doctor: {
+    words: 'doctor <env>',
+    when: 'certificates or settings of an environment were changed',
+  },
   runOnTwin: {
     words: 'run <flow> --env mock',
     when: 'a flow is for the offline twin alone',
@@ -116,6 +132,7 @@ interface About {
   readonly flow?: string
   readonly file?: string
   readonly environment?: string
+  readonly kind?: string
 }
 
 /** The whole command of a hint, ready for a POSIX shell. */

@@ -9,7 +9,7 @@ import type { Identity } from '../identity/certificate.ts'
 import { LIMITS } from '../record/limits.ts'
 import { type ConnectionOptions, Connections, type Session } from './connections.ts'
 import { exchange } from './exchange.ts'
-import { greet } from './greeting.ts'
+import { greet, reach } from './greeting.ts'
 import { type Gate, targetOf } from './target.ts'
 import type { Delivery, Handshakes, Transport } from './transport.ts'
 
@@ -72,6 +72,11 @@ export function createTransport(options: TransportOptions): Transport {
 
   return {
     handshakes,
+    async reach(url, { identity, timeoutMs, signal }) {
+      const target = targetOf({ url }, identity, options)
+      const context = secureContext(options, target.identity)
+      return await reach(connections, target, { context, timeoutMs, signal, now: now() })
+    },
     async send(request, sendOptions) {
       const target = targetOf(request, sendOptions.identity, options)
       const agent = agentFor(target.identity)

@@ -70,6 +70,11 @@ export type Greeting =
   | { readonly kind: 'refused'; readonly by: string }
   | { readonly kind: 'unknown'; readonly problem: Problem }
 
+/** What a connection without a request showed of the server. */
+export type Reached =
+  | { readonly kind: 'reached'; readonly tls: NonNullable<Exchange['tls']> }
+  | { readonly kind: 'failed'; readonly problem: Problem }
+
 /** What only a transport with connections can do; rejects as `send` does. */
 export interface Handshakes {
   greet(url: string, offer: Offer, options: SendOptions): Promise<Greeting>
@@ -83,6 +88,8 @@ export interface Handshakes {
 export interface Transport extends AsyncDisposable {
   /** absent in process */
   readonly handshakes?: Handshakes | undefined
+  /** Opens a connection as `send` would, and ends it; rejects as `send` does. Absent in process. */
+  reach?(url: string, options: SendOptions): Promise<Reached>
   /** Rejects only with HOST_NOT_ALLOWED or IDENTITY_MISSING (nothing was sent); every other outcome is a Delivery. */
   send(request: Outgoing, options: SendOptions): Promise<Delivery>
 }

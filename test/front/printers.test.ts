@@ -17,6 +17,8 @@ import { cleanUp } from '../../src/front/cli/cleanup.ts'
 import type { Invocation, Program } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
 import { Console } from '../../src/front/cli/console.ts'
+import { performCsr } from '../../src/front/cli/csr.ts'
+import { writeRows } from '../../src/front/cli/doctor.ts'
 import { performImport } from '../../src/front/cli/import.ts'
 import { performInit } from '../../src/front/cli/init.ts'
 import { performLint } from '../../src/front/cli/lint.ts'
@@ -47,6 +49,7 @@ import { FORMATS } from '../../src/report/index.ts'
 import { requestedMessage } from '../../src/report/message.ts'
 import { writePack } from '../../src/report/pack.ts'
 import { jsonLine } from '../../src/report/stream.ts'
+import { examine } from '../../src/run/examine.ts'
 import { rehearse, resolve } from '../../src/run/index.ts'
 import { detailsOf, overviewOf } from '../../src/run/overview.ts'
 import { Secret } from '../../src/secret/index.ts'
@@ -100,6 +103,15 @@ const selection = { flows: ['register'], folders: [ROOT] }
 const environment = async () => await loadEnvironment({ env: 'mock', folder: ROOT, here: ROOT, variables: {} })
 const surveyed = async () => ({ environment: await environment(), inputs: new Map(), selection })
 const on = (write: (text: string) => void) => ({ stream: new PassThrough(), write })
+
+const SPOILT = { name: HOSTILE, class: 'mock' } as const
+const examined = async () =>
+  (await examine({ ...(await surveyed()), minDays: 9999 })).map((row) => ({
+    ...row,
+    what: HOSTILE,
+    sentence: HOSTILE,
+    remedy: HOSTILE,
+  }))
 
 async function dryRun() {
   const request = await resolve({
@@ -325,6 +337,18 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
       writeDetails(spoilt(await detailsOf(await surveyed()), HOSTILE) as Parameters<typeof writeDetails>[0], on(write)),
     ),
   'show --json': async () => json(spoilt(await detailsOf(await surveyed()), HOSTILE)),
+  doctor: () => screen(async (write) => writeRows(await examined(), SPOILT, { screen: on(write), online: false })),
+  'doctor --json': async () => json({ ...SPOILT, rows: await examined() }),
+  csr: () =>
+    screen((write) => {
+      const program = { root: ROOT, here: root, project: root, variables: {}, stdout: new PassThrough(), write }
+      const flags = {
+        out: `csr ${NAME}`,
+        name: 'a',
+        subject: `/O=${HOSTILE.replaceAll(/[\p{Cc}/\\]/gu, '').slice(0, 60)}/CN=a`,
+      }
+      return performCsr(invocation(['transport'], flags), program as unknown as Program)
+    }),
   token: () => tokenSays({}),
   'token --reveal': () => tokenSays({ reveal: true }),
   'token --json': () => tokenSays({ json: true, reveal: true }),

@@ -5,6 +5,7 @@
 import { readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { createAuthority } from '../../mocks/authority.ts'
 import { faultsOf, loseAnswer, performHook, type Switches } from '../../mocks/index.ts'
 import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId } from '../../src/record/hints.ts'
 import { type Ended, ROOT } from '../support/cli.ts'
@@ -248,6 +249,41 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     proof: changes,
     expected: ['POST 201'],
   },
+  csr: {
+    situation: async (who) => {
+      await withoutCertificates(who)
+      return said(await who.cli.run(['doctor', '--env', 'uat']))
+    },
+    about: { kind: 'transport' },
+    proof: async ({ cli }) => (await readdir(join(cli.folder, 'certificates'))).sort(),
+    expected: ['.gitignore', 'uat-rtstransport.csr', 'uat-rtstransport.key'],
+  },
+  takeCertificate: {
+    situation: async (who) => {
+      const made = await who.thredd('csr', 'transport')
+      await certify(who)
+      return said(made)
+    },
+    about: { kind: 'transport' },
+    placeholders: { '<file>': 'downloaded.pem' },
+    proof: (_, { stdout }) => /^fits .*uat-rtstransport\.key$/m.test(stdout),
+    expected: true,
+  },
+  list: {
+    situation: async ({ cli }) => said(await cli.run(['doctor', '--env', 'uat'])),
+    proof: (_, { stdout }) => /^environment uat . ready for \d+ of \d+ workflows/m.test(stdout),
+    expected: true,
+  },
+  doctor: {
+    situation: async (who) => {
+      await withoutCertificates(who)
+      await who.cli.run(['csr', 'transport', '--env', 'uat'])
+      await certify(who)
+      return said(await who.cli.run(['csr', 'transport', '--certificate', 'downloaded.pem', '--env', 'uat']))
+    },
+    proof: (_, { stdout }) => /^environment uat . class uat\s+settings/m.test(stdout),
+    expected: true,
+  },
   runOnTwin: {
     situation: async (who) => {
       const flows = join(ROOT, 'flows')
@@ -281,6 +317,18 @@ test('every hint says when it is printed', () => {
     expect(words).toMatch(/ <env>$|--env mock$/)
   }
 })
+
+async function withoutCertificates({ cli, network }: Person): Promise<void> {
+  await cli.write('.env.uat', network.environment.replaceAll(/^(?:TRANSPORT_|IDENTITY_).*$/gm, ''))
+}
+
+/** The certificate that Thredd CA would issue for the request "uat-rtstransport". */
+async function certify({ cli }: Person): Promise<void> {
+  const request = await readFile(join(cli.folder, 'certificates', 'uat-rtstransport.csr'), 'utf8')
+  const dates = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000) }
+  const authority = await createAuthority('CN=Some CA', dates.notBefore, dates.notAfter)
+  await cli.write('downloaded.pem', await authority.certify(request, { use: 'any', ...dates }))
+}
 
 function lastCall({ network }: Person): string {
   const { method, status } = network.twin.log.at(-1) ?? { method: 'none', status: 0 }

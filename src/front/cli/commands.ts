@@ -200,6 +200,54 @@ export const COMMANDS = {
     ],
     handler: async () => (await import('./verify.ts')).performVerify,
   },
+  doctor: {
+    usage: 'thredd doctor',
+    about:
+      'settings, certificates, keys, vault and flows of an environment, a line each with its remedy; with --online its servers too',
+    words: 'none',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      'allow-env': ALLOW_ENV,
+      online: { about: 'also ask the servers: hosts, clock, discovery, keystore, what is registered; changes nothing' },
+      'min-days': { value: 'number', about: 'exit code 1 where a certificate has fewer days left' },
+      out: { value: 'folder', about: 'where the reports of --online go (default: reports)' },
+      json: { about: 'one JSON object instead of text' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd doctor --env uat', 'what is missing, and what to do about each'],
+      ['thredd doctor --env uat --online', 'whether the servers agree with it'],
+      ['thredd doctor --env prod --min-days 30', 'for a nightly CI job'],
+    ],
+    handler: async () => (await import('./doctor.ts')).performDoctor,
+  },
+  csr: {
+    usage: 'thredd csr transport|signing',
+    about:
+      'a private key and a certificate signing request for Thredd CA; with --certificate: whether the certificate issued for it fits',
+    words: 'any',
+    flags: {
+      env: ENV,
+      subject: {
+        value: 'text',
+        about: 'subject, or the whole openssl command that Thredd CA shows (default: of ORG_ID and SOFTWARE_ID)',
+      },
+      bits: { value: 'number', about: 'size of the RSA key: 2048 (default) or 3072' },
+      encrypt: { about: 'encrypt the key with a passphrase, which is asked for' },
+      'passphrase-file': { value: 'file', about: 'file whose first line is the passphrase of the key' },
+      certificate: { value: 'file', about: 'the certificate that was downloaded: compare it with the key and keep it' },
+      name: { value: 'word', about: 'beginning of the file names (default: the name of the environment)' },
+      out: { value: 'folder', about: 'where the files go (default: certificates, beside the environment file)' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd csr transport --env uat', 'key and request, and what to click in Thredd CA'],
+      ['thredd csr transport --env uat --certificate ~/Downloads/rtstransport.pem', 'does it fit; what to set'],
+      ['thredd csr signing --env uat --name uat-2', 'a second one, to replace the first before it expires'],
+    ],
+    handler: async () => (await import('./csr.ts')).performCsr,
+  },
   mock: {
     usage: 'thredd mock [compare <run>]',
     about:

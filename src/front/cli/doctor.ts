@@ -1,0 +1,109 @@
+/**
+ * `thredd doctor`: everything that a run on an environment depends on, a line each with its remedy; with --online its servers
+ * too. Exit code: 0 nothing in the way, 1 something has to be mended, 3 something could not be found out.
+ */
+import { loadEnvironment } from '../../environment/index.ts'
+import { fail, ToolError } from '../../record/errors.ts'
+import { json } from '../../record/foreign.ts'
+import { AREAS, type Examined, examine, problemRow } from '../../run/examine.ts'
+import { clockRow, driftRows, examineByFlow, examineHosts } from '../../run/examine-servers.ts'
+import { type Caller, resolve } from '../../run/index.ts'
+import type { Invocation, Program } from './command.ts'
+import { labelled, screenOf } from './list.ts'
+import { Printer, type Screen } from './printer.ts'
+import { callerOf, environmentOptions, flowOfPackage, selectionOf, twinFolder, untilStopped } from './run-options.ts'
+
+export async function performDoctor(invocation: Invocation, program: Program): Promise<number> {
+  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  const selection = selectionOf(invocation, program)
+  const offline = await examine({
+    environment,
+    inputs: new Map(),
+    twinFolder: twinFolder(program),
+    selection,
+    minDays: minDaysOf(invocation),
+  })
+  const online = invocation.has('online')
+    ? await untilStopped((signal) => examineOnline(invocation, program, callerOf(invocation, program, signal)))
+    : []
+  const rows = [...offline, ...online]
+  if (invocation.has('json'))
+    program.write(
+      `${json({ environment: environment.name, class: environment.class, online: invocation.has('online'), rows })}\n`,
+    )
+  else writeRows(rows, environment, { screen: screenOf(program), online: invocation.has('online') })
+  if (rows.some(({ state }) => state === 'wrong')) return 1
+  return rows.some(({ state }) => state === 'unknown') ? 3 : 0
+}
+
+function minDaysOf(invocation: Invocation): number | undefined {
+  const text = invocation.text('min-days')
+  if (text === undefined || /^\d{1,4}$/.test(text)) return text === undefined ? undefined : Number(text)
+  return fail({ code: 'USAGE', message: '--min-days is a number of days', expected: '0 to 9999', found: text })
+}
+
+/** Hosts first; then what the two reading flows see, each where its settings are there. */
+async function examineOnline(invocation: Invocation, program: Program, caller: Caller): Promise<readonly Examined[]> {
+  const options = environmentOptions(invocation, program)
+  const environment = await loadEnvironment(options)
+  const hosts = await examineHosts(environment, caller)
+  const flow = async (name: string, area: 'servers' | 'registration', withAnswer: Partial<Caller> = {}) => {
+    try {
+      const request = await resolve({ environment: options, selection: flowOfPackage(name, program) })
+      return await examineByFlow(request, { ...caller, ...withAnswer }, area)
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error
+      const rows = error.problems.map((one) => ({ ...problemRow(area, name, one), state: 'unknown' as const }))
+      return { rows, exchanges: [] }
+    }
+  }
+  const discovered = await flow('discover', 'servers')
+  let client: unknown
+  const read = await flow('read-registration', 'registration', {
+    onAnswer: ({ step, body }) => {
+      if (step === 'read') client = jsonIn(body)
+    },
+  })
+  const drift =
+    typeof client === 'object' && client !== null
+      ? await driftRows(
+          client as Readonly<Record<string, unknown>>,
+          environment,
+          selectionOf(invocation, program).folders,
+        )
+      : []
+  return [...hosts, clockRow([...discovered.exchanges, ...read.exchanges]), ...discovered.rows, ...read.rows, ...drift]
+}
+
+function jsonIn(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body))
+  } catch {
+    return undefined
+  }
+}
+
+const MARKS = { good: ['✓', 'green'], remark: ['!', 'yellow'], wrong: ['✗', 'red'], unknown: ['?', 'yellow'] } as const
+
+export function writeRows(
+  rows: readonly Examined[],
+  { name, class: environmentClass }: { readonly name: string; readonly class: string },
+  { screen, online }: { readonly screen: Screen; readonly online: boolean },
+): void {
+  const out = new Printer(screen)
+  out.line(`environment ${out.paint('bold', out.plain(name))} · class ${environmentClass}`)
+  const width = Math.max(...rows.map(({ what }) => what.length)) + 2
+  for (const area of AREAS) {
+    const own = rows.filter((row) => row.area === area)
+    if (own.length > 0) out.line('', out.paint('bold', area))
+    for (const { what, state, sentence, remedy } of own) {
+      const [mark, colour] = MARKS[state]
+      const [first = '', ...rest] = labelled(what, out.plain(sentence), 4, width)
+      out.line(`  ${out.paint(colour, mark)} ${first.slice(4)}`, ...rest)
+      if (remedy !== undefined && remedy !== '') out.line(...labelled('', `→ ${out.plain(remedy)}`, 4, width))
+    }
+  }
+  const number = (state: Examined['state']) => rows.filter((row) => row.state === state).length
+  const asked = online ? '' : '; no server was asked: --online asks them'
+  out.line('', `${number('wrong')} to mend, ${number('remark')} to know, ${number('unknown')} not found out${asked}`)
+}
