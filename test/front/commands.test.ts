@@ -73,7 +73,8 @@ test.each(commands)('$title: it names its environment', ({ args: [name = '', ...
   const { flags } = COMMANDS[name as CommandName]
   // A command by its name alone is spoken of, not shown.
   const isMention = rest.every((word) => /^[a-z-]+\|?[a-z|-]*$/.test(word) && !word.startsWith('-')) && name !== 'run'
-  const isShown = 'env' in flags && rest.length > 0 && !isMention && !rest.includes('--env')
+  // Without --env a report is of a stored run, whatever its environment was.
+  const isShown = 'env' in flags && name !== 'report' && rest.length > 0 && !isMention && !rest.includes('--env')
   expect(isShown && !ON_TWIN.has([name, ...rest].join(' ')) && rest[0] !== '[flow…]' && !isUsage(rest)).toBe(false)
 })
 
@@ -97,6 +98,7 @@ test.each(Object.entries(HINTS))('the hint "%s" can be typed', (_, { words }) =>
 /** Commands that messages compose by themselves: of files that no environment is about. */
 const COMPOSED: Readonly<Record<string, string>> = {
   'src/front/cli/report.ts': 'verify evidence.zip --signer abc',
+  'src/front/cli/prune.ts': 'report --prune --older 90d',
   'src/front/cli/verify.ts': 'verify evidence.zip --signer abc',
   'src/front/cli/arguments.ts': 'run register --env uat',
 }
