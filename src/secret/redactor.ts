@@ -32,6 +32,7 @@ const BEFORE_MASK = new RegExp(
   `^(?:(?:${SCHEMES.join('|')}) )?(?:eyJ[\\w-]+\\.(?:[\\w-]+|\\[[\\w-]+(?:#[0-9a-f]{8})?\\])\\.)?`,
   'i',
 )
+const UNESCAPED_QUOTE = /(?<!\\)"/
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_LONG = '[not shown: too much in one value]'
 const TOO_ENCODED = '[encoded too deeply to be searched]'
@@ -53,8 +54,8 @@ export class Redactor {
   readonly #ordinary = new Map<string, string>()
   /** texts that no rule changes that goes by shape */
   readonly #withoutShape = new RememberedTexts()
-  /** lines of files without a secret that is known; most lines of a record come more than once */
-  readonly #cleanLines = new RememberedTexts()
+  /** lines and values without a secret that is known; most of those of a record come more than once */
+  readonly #cleanParts = new RememberedTexts()
   /** the normal forms of all texts in `#exempt`, one a line */
   #exemptForms = ''
   /** texts that are ours and never hidden, even if a server sends them in a slot */
@@ -133,7 +134,7 @@ export class Redactor {
     const secret = whole.slice(0, LONGEST_SECRET)
     if (this.#secrets.has(secret)) return true
     this.#secrets.add(secret)
-    this.#cleanLines.clear()
+    this.#cleanParts.clear()
     const found = { mask: this.#masks.fingerprint(secret, name), name: shownName(name) }
     const key = /-----BEGIN [^-]+-----([\s\S]+)-----END/.exec(secret)?.[1]?.replace(/\s/g, '')
     if (key !== undefined) this.#finder.add(key, found)
@@ -367,7 +368,7 @@ export class Redactor {
    * has been redacted before. `structure` tells where the file may hold a secret; without it, anywhere.
    */
   cleanFile(text: string, structure?: Structure): { readonly text: string; readonly found: readonly string[] } {
-    if (structure?.byLine === true && this.#hasCleanLines(text)) return { text, found: [] }
+    if (structure?.byLine === true && this.#areClean(text.split('\n'))) return { text, found: [] }
     const shapes = shapesOfSecrets(text)
     const known = this.#finder.find(text).found
     if (known.length === 0 && shapes.length === 0) return { text, found: [] }
@@ -386,12 +387,18 @@ export class Redactor {
     return { text: shaped.join('\n'), found: [...namesOf(found), ...(this.replacements === before ? [] : shapes)] }
   }
 
-  #hasCleanLines(text: string): boolean {
-    const lines = text.split('\n').filter((line) => !this.#cleanLines.has(line))
-    const rest = lines.join('\n')
+  /** Whether JSON holds a known secret, in any encoding, or one that is found by its shape. No value goes on in another. */
+  holdsSecret(json: string): boolean {
+    return !this.#areClean(json.split(UNESCAPED_QUOTE)) && this.find(json).length > 0
+  }
+
+  /** Whether no part of a text holds a secret, where none may go on in another part. */
+  #areClean(parts: readonly string[]): boolean {
+    const fresh = parts.filter((part) => !this.#cleanParts.has(part))
+    const rest = fresh.join('\n')
     const { found, isPartial } = this.#finder.find(rest)
     if (found.length > 0 || isPartial || shapesOfSecrets(rest).length > 0) return false
-    for (const line of lines) this.#cleanLines.add(line)
+    for (const part of fresh) this.#cleanParts.add(part)
     return true
   }
 
