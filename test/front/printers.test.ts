@@ -16,6 +16,7 @@ import { loadEnvironment } from '../../src/environment/index.ts'
 import { cleanUp } from '../../src/front/cli/cleanup.ts'
 import type { Invocation, Program } from '../../src/front/cli/command.ts'
 import { COMMANDS } from '../../src/front/cli/commands.ts'
+import { completionOf } from '../../src/front/cli/completion.ts'
 import { Console } from '../../src/front/cli/console.ts'
 import { performCsr } from '../../src/front/cli/csr.ts'
 import { writeRows } from '../../src/front/cli/doctor.ts'
@@ -349,6 +350,8 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
       }
       return performCsr(invocation(['transport'], flags), program as unknown as Program)
     }),
+  completion: () =>
+    screen((write) => completionOf(COMMANDS)(invocation([HOSTILE]), { root: ROOT, write } as unknown as Program)),
   token: () => tokenSays({}),
   'token --reveal': () => tokenSays({ reveal: true }),
   'token --json': () => tokenSays({ json: true, reveal: true }),

@@ -1,5 +1,5 @@
 /** The table of commands and flags; parser, --help and docs/cli.md are made from it. A new command is a row here and a file. */
-import type { Command, Flag } from './command.ts'
+import type { Command, Flag, Handler } from './command.ts'
 
 const HELP: Flag = { short: 'h', about: 'explain the command' }
 
@@ -247,6 +247,17 @@ export const COMMANDS = {
       ['thredd csr signing --env uat --name uat-2', 'a second one, to replace the first before it expires'],
     ],
     handler: async () => (await import('./csr.ts')).performCsr,
+  },
+  completion: {
+    usage: 'thredd completion bash|zsh|fish',
+    about: 'a script that completes commands, flags and flows in a shell',
+    words: 'any',
+    flags: { help: HELP },
+    examples: [
+      ['eval "$(thredd completion bash)"', 'in ~/.bashrc; with zsh in ~/.zshrc, after compinit'],
+      ['thredd completion fish | source', 'in ~/.config/fish/config.fish'],
+    ],
+    handler: async (): Promise<Handler> => (await import('./completion.ts')).completionOf(COMMANDS),
   },
   mock: {
     usage: 'thredd mock [compare <run>]',
