@@ -34,7 +34,14 @@ const ofFlows: readonly Shown[] = flows.flatMap((file) =>
     ([, quoted, alone]) => linesOf(quoted ?? alone ?? '', file),
   ),
 )
-const commands = [...fenced, ...spans, ...ofFlows].flatMap(({ place, line }) =>
+/** Of the recipes for CI systems and of the container: each line that has a command. */
+const ofRecipes: readonly Shown[] = [...globSync('docs/ci/*.yml', { cwd: ROOT }), 'Containerfile'].flatMap((file) =>
+  text(file)
+    .split('\n')
+    .flatMap((line) => /(?:npx thredd|docker run .*thredd-dcr) ([a-z].*)$/.exec(line)?.[1] ?? [])
+    .map((line) => ({ place: file, line: `thredd ${line.replaceAll('$', '')}` })),
+)
+const commands = [...fenced, ...spans, ...ofFlows, ...ofRecipes].flatMap(({ place, line }) =>
   threddIn(line).map((args) => ({ place, line, args, title: `${place}: ${line}` })),
 )
 
