@@ -61,6 +61,7 @@ const ON_TWIN: ReadonlySet<string> = new Set([
   'run --dry-run',
   'run --help',
   'show register',
+  'export har --run latest',
   // For UAT unless another environment is named.
   'import postman <collection> <environment>',
   'import postman <collection.json> [environment.json …]',

@@ -32,11 +32,13 @@ import { writeDetails } from '../../src/front/cli/show.ts'
 import { printToken } from '../../src/front/cli/token.ts'
 import { performVault } from '../../src/front/cli/vault.ts'
 import { performVerify } from '../../src/front/cli/verify.ts'
+import { curlScript, harArchive, postmanCollection } from '../../src/front/export/formats.ts'
+import { requestsOfPreview } from '../../src/front/export/requests.ts'
 import { embeddedTwin } from '../../src/front/twin.ts'
 import { report } from '../../src/front/vitest/reporter.ts'
 import { errorOf } from '../../src/front/vitest/tests.ts'
 import { ToolError } from '../../src/record/errors.ts'
-import { json } from '../../src/record/foreign.ts'
+import { json, lines } from '../../src/record/foreign.ts'
 import { commandsFor } from '../../src/record/hints.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { githubAnnotations, gitlabCodeQuality } from '../../src/report/annotations.ts'
@@ -388,6 +390,12 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
     (await Promise.all(['list', 'show', 'history', 'check'].map((word) => vaultSays(word, '--json')))).join(''),
   cleanup: () => cleanUpSays({}),
   'cleanup --json': () => cleanUpSays({ json: true }),
+  export: async () => {
+    const exported = requestsOfPreview((await dryRun()).workflows)
+    const named = { title: HOSTILE, toSet: [HOSTILE] }
+    const collection = postmanCollection(exported, named, () => ({ status: 200, captures: [] }))
+    return `${collection}${harArchive(exported, HOSTILE)}${lines(curlScript(exported, named))}`
+  },
   init: () => initialised({}),
   'init --dry-run': () => initialised({ 'dry-run': true }),
   import: () => imported({}),

@@ -1,6 +1,6 @@
 /**
- * Other people's clients against `thredd mock`: oauth4webapi, newman with the documented Postman requests, and curl, each in
- * a process of its own, with both forms of registration_client_uri. `npm ci --prefix test/outside` comes first.
+ * Other people's clients against `thredd mock`: oauth4webapi, newman with the documented Postman requests and with an exported
+ * flow, and curl, each in a process of its own, with both forms of registration_client_uri. `npm ci --prefix test/outside` comes first.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { serveMock } from '../../src/front/cli/mock.ts'
 
 const OUTSIDE = fileURLToPath(new URL('../outside', import.meta.url))
+const EXPORTED = 'register.postman_collection.json'
 const FORMS = [
   ['raw', 'custom'],
   ['encoded', 'old'],
@@ -43,6 +44,7 @@ async function prove(): Promise<number> {
         },
       )
       await Promise.race([ready.promise, served])
+      await exported(folder)
       for (const [name, command, args] of clients(folder)) {
         const missing = ['curl', 'openssl'].filter((tool) => name === 'curl' && !isInstalled(tool))
         if (missing.length > 0) {
@@ -75,7 +77,25 @@ function clients(folder: string): readonly (readonly [name: string, command: str
     ['oauth4webapi', process.execPath, [at('oauth4webapi.js'), folder]],
     ['newman', process.execPath, [at('newman.js'), folder]],
     ['curl', join(folder, 'curl.sh'), []],
+    // The last one, since it leaves its client registered.
+    ['newman with the exported flow', process.execPath, [at('newman.js'), folder, join(folder, EXPORTED)]],
   ]
+}
+
+/** The flow register as a collection of Postman, for the twin that listens. */
+async function exported(folder: string): Promise<void> {
+  const thredd = fileURLToPath(new URL('../../bin/thredd.js', import.meta.url))
+  const args = [
+    'export',
+    'postman',
+    'register',
+    '--env',
+    join(folder, '.env.twin'),
+    '--out',
+    join(folder, EXPORTED),
+    '--yes',
+  ]
+  await promisify(execFile)(process.execPath, [thredd, ...args], { timeout: 60_000 })
 }
 
 function isInstalled(tool: string): boolean {

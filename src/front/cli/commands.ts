@@ -414,6 +414,30 @@ export const COMMANDS = {
     ],
     handler: async () => (await import('./import.ts')).performImport,
   },
+  export: {
+    usage: 'thredd export curl|postman|har [flow…]',
+    about:
+      'the requests of a flow, of one step, or of a stored run, for other tools; secrets and values of answers are variables; sends nothing',
+    words: 'any',
+    flags: {
+      env: ENV,
+      server: SERVER,
+      'allow-env': ALLOW_ENV,
+      input: { short: 'i', value: 'name=value', many: true, about: 'value of a workflow input, as with run' },
+      workflow: { value: 'id', about: 'only this workflow of the flows' },
+      step: { value: 'id', about: 'only this step, with just the steps it needs' },
+      run: { value: 'run', about: 'a stored run, or latest, instead of what a run would send' },
+      out: { value: 'file', about: 'write to this file instead of the screen' },
+      yes: { about: 'replace the file' },
+      help: HELP,
+    },
+    examples: [
+      ['thredd export postman register --env uat --out register.json', 'a collection that Postman and newman run'],
+      ['thredd export curl register --env uat --step api-token', 'one step, with those that it needs'],
+      ['thredd export har --run latest', 'what the newest run sent'],
+    ],
+    handler: async () => (await import('./export.ts')).performExport,
+  },
   lint: {
     usage: 'thredd lint [file|folder|flow…]',
     about: 'find every mistake in flow files before anything is sent; without names in the folder flows',

@@ -1,18 +1,22 @@
-// Runs the Postman collection of the documented requests with newman: `node newman.js <folder written by thredd mock>`.
-// An assertion is minted before the run, as Postman's own sandbox has no RSA-PSS.
+// Runs a Postman collection with newman: `node newman.js <folder written by thredd mock> [collection]`, by default that of the
+// documented requests. Assertions are minted before the run, as Postman's own sandbox has no RSA-PSS: one for each variable of
+// the collection that begins with client_assertion.
 import { constants, createPrivateKey, randomUUID, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import newman from 'newman'
 
-const [folder = '.twin'] = process.argv.slice(2)
+const [folder = '.twin', file = new URL('thredd.postman_collection.json', import.meta.url)] = process.argv.slice(2)
+const collection = JSON.parse(readFileSync(file, 'utf8'))
 const environment = JSON.parse(readFileSync(join(folder, 'twin.postman_environment.json'), 'utf8'))
 const setting = Object.fromEntries(environment.values.map(({ key, value }) => [key, value]))
-environment.values.push({ key: 'client_assertion', value: assertion(), enabled: true })
+const minted = (collection.variable ?? []).map(({ key }) => key).filter((key) => key.startsWith('client_assertion'))
+for (const key of minted.length === 0 ? ['client_assertion'] : minted)
+  environment.values.push({ key, value: assertion(), enabled: true })
 
 newman.run(
   {
-    collection: JSON.parse(readFileSync(new URL('thredd.postman_collection.json', import.meta.url), 'utf8')),
+    collection,
     environment,
     sslClientCert: join(folder, 'pki/transport.crt'),
     sslClientKey: join(folder, 'pki/transport.key'),

@@ -1,0 +1,164 @@
+/** Exported requests as a collection of Postman, as curl commands, and as a HAR archive. Pure. */
+
+import { identitySetting } from '../../identity/settings.ts'
+import { json, oneLine } from '../../record/foreign.ts'
+import type { Exported, ExportedRequest } from './requests.ts'
+
+/** What a test script of Postman does after a request. */
+export interface After {
+  readonly status: number | undefined
+  readonly captures: readonly { readonly variable: string; readonly expression: string }[]
+}
+
+interface Named {
+  readonly title: string
+  /** variables that a person sets */
+  readonly toSet: readonly string[]
+}
+
+/** Version 2.1: a folder for each workflow. */
+export function postmanCollection(
+  { requests, wanted }: Exported,
+  { title, toSet }: Named,
+  afterOf: (request: ExportedRequest) => After,
+): string {
+  const folders = [...Map.groupBy(requests, ({ workflowId }) => workflowId)].map(([name, all]) => ({
+    name,
+    item: all.map((request) => item(request, afterOf(request))),
+  }))
+  const variables = [...toSet, ...wanted.map(({ variable }) => variable)]
+  return json({
+    info: {
+      name: title,
+      description:
+        'Exported by thredd. The client certificate is set in Postman, or with newman --ssl-client-cert and --ssl-client-key.',
+      schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json',
+    },
+    item: folders,
+    variable: variables.map((key) => ({ key, value: '' })),
+  })
+}
+
+function item({ name, method, url, headers, form, body }: ExportedRequest, { status, captures }: After) {
+  const lines = [
+    ...(status === undefined ? [] : [`pm.test('status ${status}', () => pm.response.to.have.status(${status}))`]),
+    ...captures.flatMap(({ variable, expression }) => {
+      const value = scriptOf(expression)
+      return value === undefined ? [] : [`pm.environment.set('${variable}', ${value})`]
+    }),
+  ]
+  return {
+    name,
+    request: {
+      method,
+      header: headers
+        .filter(([key]) => form === undefined || !/^content-type$/i.test(key))
+        .map(([key, value]) => ({ key, value })),
+      url,
+      ...(form === undefined
+        ? {}
+        : { body: { mode: 'urlencoded', urlencoded: form.map(([key, value]) => ({ key, value })) } }),
+      ...(body === undefined ? {} : { body: { mode: 'raw', raw: body } }),
+    },
+    ...(lines.length === 0 ? {} : { event: [{ listen: 'test', script: { type: 'text/javascript', exec: lines } }] }),
+  }
+}
+
+/** An expression on an answer as Postman's scripts read it. */
+function scriptOf(expression: string): string | undefined {
+  if (expression === '$response.body') return 'pm.response.text()'
+  const header = /^\$response\.header\.([\w-]+)$/.exec(expression)?.[1]
+  if (header !== undefined) return `pm.response.headers.get('${header}')`
+  const pointer = /^\$response\.body#((?:\/[\w.-]+)+)$/.exec(expression)?.[1]
+  return (
+    pointer &&
+    `pm.response.json()${pointer
+      .split('/')
+      .slice(1)
+      .map((part) => `['${part}']`)
+      .join('')}`
+  )
+}
+
+/** For a POSIX shell; each variable is one of the shell, in upper case. */
+export function curlScript({ requests }: Exported, { toSet }: Named): string {
+  const head = toSet.length === 0 ? '' : `# to be set: ${toSet.map((name) => name.toUpperCase()).join(', ')}\n`
+  return `#!/bin/sh\n${head}${requests.map(curlCommand).join('\n')}`
+}
+
+function curlCommand({ name, workflowId, identity, method, url, headers, form, body }: ExportedRequest): string {
+  const sent = headers.filter(([key]) => form === undefined || !/^content-type$/i.test(key))
+  const lines = [
+    `curl --request ${word(method)} ${quoted(url)}`,
+    ...(identity === 'none'
+      ? []
+      : [`--cert "$${identitySetting(identity, 'CERT_FILE')}" --key "$${identitySetting(identity, 'KEY_FILE')}"`]),
+    ...sent.map(([key, value]) => `--header ${quoted(`${key}: ${value}`)}`),
+    ...(form ?? []).map(([key, value]) => `--data-urlencode ${quoted(`${key}=${value}`)}`),
+    ...(body === undefined ? [] : [`--data-raw ${quoted(body)}`]),
+  ]
+  return `# ${oneLine(`${workflowId}: ${name}`)}\n${lines.join(' \\\n  ')}\n`
+}
+
+function word(text: string): string {
+  return /^[A-Z]+$/.test(text) ? text : quoted(text)
+}
+
+/** In single quotes, within which a shell expands nothing; variables in double quotes. */
+function quoted(text: string): string {
+  return text
+    .split(/(\{\{\w+\}\})/)
+    .filter((part) => part !== '')
+    .map((part) => {
+      const name = /^\{\{(\w+)\}\}$/.exec(part)?.[1]
+      return name === undefined
+        ? `'${part.replaceAll("'", `'\\''`)}'`
+        : `"$${name.toUpperCase().replace(/^(?=\d)/, '_')}"`
+    })
+    .join('')
+}
+
+/** Requests without answers: status 0, as browsers write a request that got none. */
+export function harArchive({ requests }: Exported, version: string): string {
+  return json({
+    log: {
+      version: '1.2',
+      creator: { name: 'thredd-dcr', version },
+      entries: requests.map(({ name, method, url, headers, form, body }) => ({
+        startedDateTime: '1970-01-01T00:00:00.000Z',
+        time: 0,
+        request: {
+          method,
+          url,
+          httpVersion: 'HTTP/1.1',
+          cookies: [],
+          headers: headers.map(([key, value]) => ({ name: key, value })),
+          queryString: [...(URL.parse(url)?.searchParams ?? [])].map(([key, value]) => ({ name: key, value })),
+          ...(form === undefined && body === undefined ? {} : { postData: postData(headers, form, body) }),
+          headersSize: -1,
+          bodySize: -1,
+        },
+        response: {
+          status: 0,
+          statusText: '',
+          httpVersion: 'HTTP/1.1',
+          cookies: [],
+          headers: [],
+          content: { size: 0, mimeType: 'x-unknown' },
+          redirectURL: '',
+          headersSize: -1,
+          bodySize: -1,
+        },
+        cache: {},
+        timings: { send: 0, wait: 0, receive: 0 },
+        comment: `step ${name}; secrets are variables`,
+      })),
+    },
+  })
+}
+
+function postData(headers: ExportedRequest['headers'], form: ExportedRequest['form'], body: string | undefined) {
+  const mimeType = headers.find(([name]) => /^content-type$/i.test(name))?.[1] ?? ''
+  if (form === undefined) return { mimeType, params: [], text: body ?? '' }
+  return { mimeType, params: form.map(([name, value]) => ({ name, value })), text: '' }
+}

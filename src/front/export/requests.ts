@@ -1,0 +1,139 @@
+/** The requests of a dry run or of a stored run in one form, with each secret and each value of an answer as a variable. Pure. */
+import type { RunRecord } from '../../record/index.ts'
+import { readJson } from '../../record/json.ts'
+import type { Rehearsal } from '../../run/index.ts'
+
+/** A request of which a text may hold variables as `{{name}}`. */
+export interface ExportedRequest {
+  readonly name: string
+  readonly workflowId: string
+  readonly identity: string
+  readonly method: string
+  readonly url: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly form: readonly (readonly [name: string, value: string])[] | undefined
+  readonly body: string | undefined
+}
+
+/** An output of a step that another request reads, by the step's path in the run. */
+export interface Wanted {
+  readonly variable: string
+  readonly stepId: string
+  readonly output: string
+}
+
+export interface Exported {
+  readonly requests: readonly ExportedRequest[]
+  readonly wanted: readonly Wanted[]
+}
+
+const LEFT_OUT = /^(?:user-agent|content-length|host|connection|accept-encoding)$/i
+
+type Workflow = Rehearsal['workflows'][number]
+
+export function requestsOfPreview(workflows: readonly Workflow[]): Exported {
+  const wanted = new Map<string, Wanted>()
+  const requests = workflows.flatMap(({ workflowId, inputs, steps }) => {
+    const minted = new Set(inputs.filter(({ source }) => source === 'minted').map(({ name }) => name))
+    const names = new Set(inputs.map(({ name }) => name))
+    return steps.map((step) => {
+      const within = step.stepId.includes('/') ? step.stepId.slice(0, step.stepId.lastIndexOf('/') + 1) : ''
+      const text = (one: string) =>
+        one
+          .replaceAll(
+            /\{?\$steps\.([\w-]+)\.outputs\.([\w-]+)(?:#[^}\s"]*)?\}?/g,
+            (_, stepId: string, output: string) => {
+              const variable = wordOf(`${within}${stepId} ${output}`)
+              wanted.set(variable, { variable, stepId: `${within}${stepId}`, output })
+              return `{{${variable}}}`
+            },
+          )
+          .replaceAll(/\{\$inputs\.([\w-]+)\}/g, (_, name: string) => `{{${name}}}`)
+          // Each step has a fresh one.
+          .replaceAll(/\[([\w-]+)\]/g, (whole, name: string) =>
+            !names.has(name) ? whole : `{{${minted.has(name) ? wordOf(`${name} ${step.stepId}`) : name}}}`,
+          )
+      return requestOf({ ...step, name: step.stepId, workflowId }, text)
+    })
+  })
+  return { requests, wanted: [...wanted.values()] }
+}
+
+/** Secrets are masks in a record: the name with a fingerprint, by which equal ones are equal. */
+const MASK = /(?:eyJ[\w-]*\.[\w-]*\.)?\[([\w-]+)(?:#([0-9a-f]{8})|: \w+)\]/g
+
+export function requestsOfRun({ workflows }: RunRecord): Exported {
+  const text = (one: string) =>
+    one.replaceAll(MASK, (_, name: string, print = '') => `{{${wordOf(`${name} ${print}`)}}}`)
+  const requests = workflows.flatMap(({ workflowId, steps }) =>
+    steps.flatMap(({ stepId, identity = 'none', exchanges }) =>
+      exchanges.map(({ request }) => {
+        const { method, url, headers, body } = request
+        const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? ''
+        const isForm = type.startsWith('application/x-www-form-urlencoded')
+        const fields = isForm ? fieldsOf(body.text ?? '') : undefined
+        const made = requestOf(
+          { name: stepId, workflowId, identity, method, url, headers, body: isForm ? undefined : body.text },
+          text,
+        )
+        return fields === undefined
+          ? made
+          : { ...made, form: fields.map(([name, value]) => [name, text(value)] as const) }
+      }),
+    ),
+  )
+  return { requests, wanted: [] }
+}
+
+interface Written {
+  readonly name: string
+  readonly workflowId: string
+  readonly identity: string
+  readonly method: string
+  readonly url: string
+  readonly headers: readonly (readonly [string, string])[]
+  /** of a form in a dry run, lines of name=value */
+  readonly body: string | undefined
+}
+
+function requestOf({ body, headers, url, ...more }: Written, text: (one: string) => string): ExportedRequest {
+  const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? ''
+  const isForm = type.startsWith('application/x-www-form-urlencoded') && body !== undefined
+  const lines = isForm ? body.split('\n').filter((line) => line !== '') : []
+  return {
+    ...more,
+    url: text(url),
+    headers: headers.filter(([name]) => !LEFT_OUT.test(name)).map(([name, value]) => [name, text(value)] as const),
+    form: isForm
+      ? lines.map((line) => [line.slice(0, line.indexOf('=')), text(line.slice(line.indexOf('=') + 1))] as const)
+      : undefined,
+    body: isForm || body === undefined ? undefined : text(body),
+  }
+}
+
+/** The record has a form as JSON. */
+function fieldsOf(text: string): readonly (readonly [string, string])[] {
+  const json = readJson(text)
+  if (!json.ok || typeof json.value !== 'object' || json.value === null) return []
+  return Object.entries(json.value).flatMap(([name, value]) =>
+    [value].flat().map((one) => [name, String(one)] as const),
+  )
+}
+
+/** A name that Postman and a shell both allow. */
+function wordOf(text: string): string {
+  return text
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+}
+
+/** The variables that nothing sets: a person does. */
+export function variablesToSet({ requests, wanted }: Exported): readonly string[] {
+  const all = requests.flatMap(({ url, headers, form, body }) =>
+    [url, ...headers.map(([, value]) => value), ...(form ?? []).map(([, value]) => value), body ?? ''].flatMap((text) =>
+      [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name = '']) => name),
+    ),
+  )
+  return [...new Set(all)].filter((name) => !wanted.some(({ variable }) => variable === name)).toSorted()
+}

@@ -1,0 +1,108 @@
+/** Requests for other tools: no secret in them, and each value of an answer set by the request that gets it. */
+import { execFileSync } from 'node:child_process'
+import { describe, expect, test } from 'vitest'
+import { curlScript, harArchive, postmanCollection } from '../../src/front/export/formats.ts'
+import { type Exported, requestsOfPreview, requestsOfRun, variablesToSet } from '../../src/front/export/requests.ts'
+import type { RunRecord } from '../../src/record/index.ts'
+
+type Workflows = Parameters<typeof requestsOfPreview>[0]
+
+const step = (stepId: string, more: Partial<Workflows[number]['steps'][number]> = {}) => ({
+  ...{ stepId, identity: 'transport', method: 'GET', url: 'https://api.example.com/x', headers: [], body: undefined },
+  unknown: undefined,
+  ...more,
+})
+const FORM = [['content-type', 'application/x-www-form-urlencoded']] as const
+const workflows: Workflows = [
+  {
+    workflowId: 'w',
+    summary: undefined,
+    effect: 'read',
+    inputs: [
+      { name: 'assertion', source: 'minted', value: '[assertion]' },
+      { name: 'pin', source: 'env', value: '[pin]' },
+    ],
+    steps: [
+      step('part/token', {
+        method: 'POST',
+        headers: FORM,
+        body: 'grant_type=client_credentials\nassertion=[assertion]',
+      }),
+      step('part/statement', { headers: [['authorization', 'Bearer {$steps.token.outputs.access_token}']] }),
+      step('send', {
+        method: 'POST',
+        body: '{"pin": "[pin]", "list": "[other]", "it\'s": "{$steps.part.outputs.statement}"}',
+      }),
+    ],
+  },
+]
+const exported = requestsOfPreview(workflows)
+const named = { title: 'sample', toSet: variablesToSet(exported) }
+
+test('secrets and minted inputs are variables to set; values of answers are not', () => {
+  expect(named.toSet).toEqual(['assertion_part_token', 'pin'])
+  expect(exported.wanted).toEqual([
+    { variable: 'part_token_access_token', stepId: 'part/token', output: 'access_token' },
+    { variable: 'part_statement', stepId: 'part', output: 'statement' },
+  ])
+  expect(exported.requests.map(({ form, body }) => form ?? body)).toEqual([
+    [
+      ['grant_type', 'client_credentials'],
+      ['assertion', '{{assertion_part_token}}'],
+    ],
+    undefined,
+    '{"pin": "{{pin}}", "list": "[other]", "it\'s": "{{part_statement}}"}',
+  ])
+})
+
+test('a collection captures what the expression names', () => {
+  const after = {
+    status: 200,
+    captures: [
+      { variable: 'v', expression: '$response.body#/a/b' },
+      { variable: 'h', expression: '$response.header.X-Id' },
+    ],
+  }
+  const { item } = JSON.parse(postmanCollection(exported, named, () => after))
+
+  expect(item[0].item[0].event[0].script.exec).toEqual([
+    "pm.test('status 200', () => pm.response.to.have.status(200))",
+    "pm.environment.set('v', pm.response.json()['a']['b'])",
+    "pm.environment.set('h', pm.response.headers.get('X-Id'))",
+  ])
+})
+
+describe('curl', () => {
+  test('a shell reads each word as it was', () => {
+    const script = curlScript(exported, named).replaceAll(/^curl /gm, 'printf "<%s>" ')
+    const said = execFileSync('/bin/sh', ['-c', script], {
+      env: { PIN: 'p i$n', PART_STATEMENT: 's', TRANSPORT_CERT_FILE: 'c' },
+    }).toString()
+
+    expect(said).toContain(`<{"pin": "p i$n", "list": "[other]", "it's": "s"}>`)
+    expect(said).toContain('<--cert><c>')
+  })
+})
+
+test('of a stored run the masks are variables', () => {
+  const request = {
+    method: 'POST',
+    url: 'https://api.example.com/x?t=[token#0a0b0c0d]',
+    headers: FORM,
+    body: { text: '{"assertion":"eyJh.eyJi.[signature#01020304]","n":["1","2"]}', bytes: 1 },
+  }
+  const record = {
+    workflows: [{ workflowId: 'w', steps: [{ stepId: 's', exchanges: [{ request }] }] }],
+  } as unknown as RunRecord
+  const ofRun: Exported = requestsOfRun(record)
+
+  expect(ofRun.requests[0]).toMatchObject({
+    url: 'https://api.example.com/x?t={{token_0a0b0c0d}}',
+    form: [
+      ['assertion', '{{signature_01020304}}'],
+      ['n', '1'],
+      ['n', '2'],
+    ],
+  })
+  expect(JSON.parse(harArchive(ofRun, '0')).log.entries).toHaveLength(1)
+})
