@@ -39,6 +39,8 @@ export interface GateRow {
   readonly byTool: number
   /** of those by Thredd or a person: nobody has confirmed or reviewed them yet */
   readonly awaited: number
+  /** of the proven ones: by an earlier run than the newest, where runs are joined */
+  readonly earlier: number
 }
 
 export interface Gate {
@@ -46,17 +48,19 @@ export interface Gate {
   readonly all: GateRow
 }
 
-export function gateOf(requirements: readonly JudgedRequirement[]): Gate {
-  return {
-    areas: AREAS.map((area) => ({
-      area,
-      ...rowOf(requirements.filter(({ requirement }) => requirement.area === area)),
-    })),
-    all: rowOf(requirements),
+export function gateOf<T extends JudgedRequirement>(
+  requirements: readonly T[],
+  isEarlier: (row: T) => boolean = () => false,
+): Gate {
+  const row = (rows: readonly T[]) => {
+    const earlier = rows.filter((one) => columnOf(one) === 'proven' && isEarlier(one)).length
+    return { ...rowOf(rows), earlier }
   }
+  const areas = AREAS.map((area) => ({ area, ...row(requirements.filter((one) => one.requirement.area === area)) }))
+  return { areas, all: row(requirements) }
 }
 
-function rowOf(requirements: readonly JudgedRequirement[]): GateRow {
+function rowOf(requirements: readonly JudgedRequirement[]): Omit<GateRow, 'earlier'> {
   const by = (wanted: RequirementStanding) => requirements.filter(({ standing }) => standing === wanted).length
   const counts = COLUMNS.map(
     (column) => [column, requirements.filter((one) => columnOf(one) === column).length] as const,

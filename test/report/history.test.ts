@@ -1,6 +1,6 @@
 /** The joined runs of an environment, from runs on the twin read as if Thredd's own servers had answered. */
 import { beforeAll, expect, test } from 'vitest'
-import { changeField } from '../../mocks/index.ts'
+import { changeField, changeStatus } from '../../mocks/index.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { REQUIREMENTS } from '../../src/record/requirements.ts'
 import { contradictionIn, factsOf } from '../../src/report/history/facts.ts'
@@ -15,6 +15,7 @@ const FLOWS = {
   discover: { flows: ['discover'] },
   metadata: { flows: ['metadata'] },
   register: { flows: ['register'] },
+  silent: { flows: ['discover'], faults: [changeStatus('authorizationDiscovery', 503)] },
   spoiltLifecycle: {
     flows: ['lifecycle'],
     faults: [changeField('registerClient', '/client_id', 'https://other.example/client')],
@@ -120,6 +121,18 @@ test('a failure counts until the same check has passed, also by another flow', (
   const mended = joined([failed, run('register', 1)])
   expect([standing(mended, 'THREDD-DCR-3.3.3-05'), mended.answer.headline]).toEqual(['pass', 'Not yet'])
   expect(standing(joined([failed, run('register', 3)]), 'THREDD-DCR-3.3.3-05')).toBe('fail')
+})
+
+test('a call without a verdict leaves a requirement without one where no run has judged it, and takes none away', () => {
+  const alone = joined([run('silent', 1)])
+  expect([standing(alone, 'DISC-01'), alone.answer.headline, alone.exitCode]).toEqual(['inconclusive', 'Not known', 3])
+  expect(alone.causes.map(({ title }) => title)).toContainEqual(expect.stringContaining('503'))
+
+  const { requirements, gate } = joined([run('discover', 2), run('silent', 1)])
+  const row = requirements.find(({ requirement }) => requirement.id === 'DISC-01')
+  expect(row).toMatchObject({ standing: 'pass', unansweredIn: { folder: 'run-1' } })
+  expect(new Set(row?.decidedIn.map(({ run }) => run.folder))).toEqual(new Set(['run-0']))
+  expect(gate.all.earlier).toBeGreaterThan(0)
 })
 
 test('two runs of one time are in the order of their ids, whatever the order of their folders', () => {

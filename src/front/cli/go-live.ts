@@ -181,12 +181,15 @@ export async function historiesOf(
       newest.set(one.facts.head.environment.name, one.facts.head.environment)
   const histories = [...newest.values()].map(async ({ name, class: kind, flags }) => {
     const environment = { name, class: kind, flags }
+    const remarks: string[] = []
     const decisions = await readDecisions({ name, folder }, now).catch((error: unknown) => {
-      if (error instanceof ToolError) return undefined
-      throw error
+      if (!(error instanceof ToolError)) throw error
+      remarks.push(`nothing of decisions.${name}.yaml counts, since it cannot be used: ${error.message}`)
+      return undefined
     })
     const decided = decisionsOf({ decisions })
-    return historyOf(stored, { environment, now: now.toISOString(), decisions: decided, baseline: decided?.baseline })
+    const joining = { environment, now: now.toISOString(), decisions: decided, baseline: decided?.baseline, remarks }
+    return historyOf(stored, joining)
   })
   return (await Promise.all(histories)).flatMap((one) => one ?? [])
 }

@@ -24,6 +24,8 @@ export interface Joining {
   readonly now: string
   /** those of the file as it is now */
   readonly decisions: RecordHead['decisions']
+  /** what is to be known beside them */
+  readonly remarks?: readonly string[]
   /** the id of the run to compare with */
   readonly baseline?: string | undefined
 }
@@ -61,6 +63,7 @@ export function historyOf(stored: readonly Stored[], joining: Joining): History 
   const history = join(runs, joining)
   const run = runs.find(({ head }) => head.runId === joining.baseline)
   const notes = [
+    ...(joining.remarks ?? []),
     ...(joining.baseline !== undefined && run === undefined
       ? [`the baseline ${joining.baseline} is not among the joined runs, so nothing is compared with it`]
       : []),
@@ -105,7 +108,7 @@ function join(runs: readonly RunFacts[], { environment, now, decisions }: Joinin
   return {
     ...{ environment, now, decisions, runs, answer, requirements, runOf },
     exitCode: { good: 0, bad: 1, caution: 3, unknown: 3 }[answer.tone],
-    gate: gateOf(requirements),
+    gate: gateOf(requirements, ({ decidedIn: [first] }) => first !== undefined && first.run !== runs[0]),
     causes: causesOf(findings),
     ends: grounds.ends,
     validUntil: quotableUntil(grounds.ends, now),

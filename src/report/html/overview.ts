@@ -55,6 +55,7 @@ function cell(column: Column, row: GateRow, area?: string): Markup {
   const notes = [
     ...(column === 'proven' && row.withRemark > 0 ? [`${row.withRemark} with remark`] : []),
     ...(column === 'proven' && row.byTool > 0 ? [`${row.byTool} by the tool’s tests`] : []),
+    ...(column === 'proven' && row.earlier > 0 ? [`${row.earlier} earlier`] : []),
     ...(column === 'by Thredd' && row.awaited > 0 && row.awaited < number ? [`${row.awaited} awaited`] : []),
   ]
   const of = area !== undefined && markup` data-area="${area}"`
