@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from 'vitest'
 import { changeField, changeStatus } from '../../mocks/index.ts'
 import type { RunRecord } from '../../src/record/index.ts'
-import { REQUIREMENTS } from '../../src/record/requirements.ts'
+import { proofsIn, REQUIREMENTS } from '../../src/record/requirements.ts'
 import { contradictionIn, factsOf } from '../../src/report/history/facts.ts'
 import { type History, historyOf, type Joining } from '../../src/report/history/index.ts'
 import { historyPage } from '../../src/report/html/history.ts'
@@ -15,6 +15,7 @@ const FLOWS = {
   discover: { flows: ['discover'] },
   metadata: { flows: ['metadata'] },
   register: { flows: ['register'] },
+  boundTokens: { flows: ['bound-tokens'] },
   silent: { flows: ['discover'], faults: [changeStatus('authorizationDiscovery', 503)] },
   spoiltLifecycle: {
     flows: ['lifecycle'],
@@ -135,6 +136,26 @@ test('a call without a verdict leaves a requirement without one where no run has
   expect(gate.all.earlier).toBeGreaterThan(0)
 })
 
+test('a refusal counts only with the good call that was sent beside it in the same run', () => {
+  const good = run('boundTokens', 2)
+  const withoutControl = good.workflows.map((workflow) => ({
+    ...workflow,
+    steps: workflow.steps.map((step) =>
+      step.case?.control === true ? { ...step, status: 'errored' as const, checks: [] } : step,
+    ),
+  }))
+
+  const { requirements } = joined([good, run('boundTokens', 1, { workflows: withoutControl })])
+
+  const refusals = requirements.filter(
+    ({ requirement: { proof }, standing }) =>
+      standing === 'pass' && proofsIn(proof).some(({ control }) => control === true),
+  )
+  expect(refusals.length).toBeGreaterThan(0)
+  for (const { decidedIn } of refusals)
+    expect(new Set(decidedIn.map(({ run }) => run.folder))).toEqual(new Set(['run-0']))
+})
+
 test('two runs of one time are in the order of their ids, whatever the order of their folders', () => {
   const [one, other] = [run('spoiltLifecycle', 1, { runId: 'a' }), run('register', 1, { runId: 'b' })]
 
@@ -152,7 +173,8 @@ test('an acceptance that has expired since the run counts no longer', () => {
   if (accepted === undefined) throw new Error('nothing was accepted')
   const expired = { ...decisions, accepted: [{ ...accepted, until: '2026-05-31' }] }
 
-  expect(joined(runs, { decisions: expired }).answer.headline).toBe('Not yet')
+  const { answer, gate } = joined(runs, { decisions: expired })
+  expect([answer.headline, gate.all.counts.accepted]).toEqual(['Not yet', 0])
 })
 
 test('a flow that was changed, other servers, another catalogue and an early signature are said', () => {
