@@ -7,6 +7,11 @@ if (major < 24) {
       'In a clone of the repository "npm ci" brings Node 24 along: use "npm start", "npx thredd …" or "npm exec thredd -- …".\n',
   )
   process.exitCode = 2
+} else if (process.argv.length === 3 && process.argv[2] === '--version') {
+  // Scripts ask often: nothing is loaded for it, not even what an import of node:fs brings along.
+  const { readFileSync } = process.getBuiltinModule('node:fs')
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  process.stdout.write(`${version}\n`)
 } else {
   const { fileURLToPath } = await import('node:url')
   await useCompileCache()

@@ -34,7 +34,7 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
     const redacted = redactedWorkflow(workflow, redactor, (exchange) => exchange)
     // What a step showed to be a secret may stand in an exchange before it.
     const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
-    this.#lines.add(this.#lineOf(redactor.holdsSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
+    this.#lines.add(this.#lineOf(redactor.mayHoldSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
     this.#searchedFor.push(redactor.secretsKnown)
   }
 
@@ -45,7 +45,7 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
     const redacted = new Lines(file && `${file}.redacted`, write)
     let index = 0
     for (const line of this.#lines) {
-      const isKnown = this.#searchedFor[index++] === redactor.secretsKnown || !redactor.holdsSecret(line)
+      const isKnown = this.#searchedFor[index++] === redactor.secretsKnown || !redactor.mayHoldSecret(line)
       redacted.add(isKnown ? line : this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)))
     }
     this.#lines[Symbol.dispose]()

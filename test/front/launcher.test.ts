@@ -19,7 +19,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 /** Starts it, and returns what lies in the folder then. */
 async function started(...kept: readonly string[]): Promise<readonly string[]> {
   const env = { PATH: process.env.PATH, HOME: join(folder, 'home'), TMPDIR: join(folder, 'temporary') }
-  await promisify(execFile)(process.execPath, [LAUNCHER, '--version'], { env })
+  await promisify(execFile)(process.execPath, [LAUNCHER, 'version'], { env })
   expect(await readdir(join(folder, 'temporary'))).toEqual([])
   return await readdir(join(folder, ...kept))
 }
