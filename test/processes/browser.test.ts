@@ -48,13 +48,14 @@ const ONE_OF_EACH_KIND = `{
 }`
 
 /** Real runs, each on a twin of its own. */
-const RUNS: Readonly<Record<'green' | 'failed' | 'inconclusive', RunOnTwinOptions>> = {
+const RUNS: Readonly<Record<'green' | 'failed' | 'inconclusive' | 'partial', RunOnTwinOptions>> = {
   green: { flows: [], kind: 'tls' },
   failed: {
     flows: ['register', 'lifecycle'],
     faults: [changeField('registerClient', '/token_endpoint_auth_method', 'client_secret_basic')],
   },
   inconclusive: { flows: ['register', 'lifecycle'], faults: [changeStatus('cardsSmoke', 503)] },
+  partial: { flows: ['discover'] },
 }
 
 let browser: Browser
@@ -124,7 +125,8 @@ const VIEWS: readonly (readonly [page: string, look: keyof typeof LOOKS, axe: bo
   ['green', 'phone', false],
   ['failed', 'light', false],
   ['failed', 'dark', true],
-  ['failed', 'phone', false],
+  ['failed', 'phone', true],
+  ['partial', 'phone', false],
   ['inconclusive', 'light', false],
   ['inconclusive', 'phone', false],
   ['outcomes', 'light', true],
@@ -164,6 +166,7 @@ inBrowser.for(VIEWS)(
 
 inBrowser.for([
   ['green', 'Not yet'],
+  ['partial', 'Not yet'],
   ['failed', 'No'],
   ['inconclusive', 'Not known'],
   ['twin', 'Not from this run'],
@@ -203,6 +206,46 @@ inBrowser('one click leads to what was not tested, and to the exchange of a find
   expect(await finding.locator('pre').nth(1).innerText()).toContain('client_secret_basic')
 })
 
+inBrowser('what a run left out is said on the first screen', async () => {
+  await using opened = await open('partial', WIDE)
+  const { page } = opened
+
+  expect(await textOnScreen(page.locator('.reasons > li', { hasText: 'PARTIAL' }))).toContain('not all flows ran')
+  expect(await textOnScreen(page.locator('.reasons > li', { hasText: 'never tested' }))).toMatch(/your turn/i)
+  expect(await page.locator('.facts .stamp').innerText()).toBe('PARTIAL')
+})
+
+inBrowser(
+  'of what failed, its own rows and the first step of each cause stand open; the rest is a click away',
+  async () => {
+    await using opened = await open('failed', WIDE)
+    const { page } = opened
+    const { gate, causes } = summaryOf(recordOf('failed'))
+    const rows = page.locator('#requirements tr[data-k]:visible')
+
+    expect(await rows.evaluateAll((all) => all.map((row) => row.getAttribute('data-k')))).toEqual(
+      Array(gate.all.counts.failed).fill('failed'),
+    )
+    const failures = causes.filter(({ standing }) => standing === 'fail')
+    expect(await page.locator('#workflows .step[open]').count()).toBe(failures.length)
+    expect(failures.some(({ steps }) => steps.length > 1)).toBe(true)
+    expect(await page.evaluate('document.documentElement.scrollHeight')).toBeLessThanOrEqual(7 * 900)
+
+    await page.locator('.rest > summary').first().click()
+    expect(await rows.count()).toBeGreaterThan(gate.all.counts.failed)
+  },
+)
+
+inBrowser('the detection matrix says which fault turned a requirement red', async () => {
+  await using opened = await open('green', WIDE)
+  const { page } = opened
+  const row = page.locator('#detection-DISC-04')
+
+  expect(await row.isVisible()).toBe(false)
+  await page.locator('#detection > summary').click()
+  expect(await row.innerText()).toMatch(/DISC-04.*member:authorizationDiscovery=\/registration_endpoint/s)
+})
+
 inBrowser('every number of the gate leads to its rows, and they add up', async () => {
   await using opened = await open('green', WIDE)
   const { page } = opened
@@ -212,7 +255,7 @@ inBrowser('every number of the gate leads to its rows, and they add up', async (
     await cell.click()
     const number = Number(await cell.locator('u').innerText())
     await expect.poll(() => rows.count()).toBe(number)
-    expect(await rows.first().evaluate((row) => row.closest('details')?.getAttribute('data-area'))).toBe(
+    expect(await rows.first().evaluate((row) => row.closest('.area')?.getAttribute('data-area'))).toBe(
       await cell.getAttribute('data-area'),
     )
   }

@@ -8,8 +8,8 @@ export const PRINT = `
   .layout { display: block; padding: 0; max-width: none; }
   main > section { padding: 10pt 0 0; } main > section + section { margin: 10pt 0 0; }
   h2, h3, .title { break-after: avoid; } .finding header, .said, .rows tr, .ends tr, .reasons > li, .gate tr, .columns > div { break-inside: avoid; }
-  :is(.area, .finding, #fingerprints)::details-content { content-visibility: visible; block-size: auto; }
-  .area > summary { padding: 6pt 0 2pt; break-after: avoid; } summary::before { display: none; }
+  :is(.area, .rest, .finding, #fingerprints)::details-content { content-visibility: visible; block-size: auto; }
+  .area > summary { padding: 6pt 0 2pt; break-after: avoid; } .rest > summary { display: none; } summary::before { display: none; }
   .gate tr > * { height: auto; } .gate td a { min-height: 0; padding: 2.5pt 4pt; }
   .reasons > li { padding: 3pt 0; } .lede { margin-top: 3pt; }
   .rows { font-size: 7.4pt; line-height: 1.3; } .rows td { padding: 1.6pt 5pt 1.6pt 0; } .rows .id, .rows .why, .rows .level { font-size: 6.4pt; }

@@ -39,7 +39,7 @@ export function filter({ requirements, gate }: Judged): Markup {
   const levels = LEVELS.map(
     (level) => [level, requirements.filter(({ requirement }) => levelOf(requirement) === level).length] as const,
   )
-  return markup`<form class="filter" id="filter" hidden role="search" aria-label="Filter requirements" data-rows="#requirements tr[data-k]" data-groups="#requirements .area" data-what="requirements"><fieldset><legend>Show</legend>${columns.map(
+  return markup`<form class="filter" id="filter" hidden role="search" aria-label="Filter requirements" data-rows="#requirements tr[data-k]" data-groups="#requirements .area, #requirements .rest" data-what="requirements"><fieldset><legend>Show</legend>${columns.map(
     (column) => {
       const { title, tone, mark: name } = COLUMN_LOOKS[column]
       return chip({ name: 'k', value: column, tone }, markup`${mark(name)}${title} <b>${gate.all.counts[column]}</b>`)
@@ -72,7 +72,7 @@ export function areasOf<T extends JudgedRequirement>({ requirements, gate }: Jud
   })
 }
 
-/** Open where something in it failed or has no verdict. */
+/** Open where something in it failed or has no verdict: that stands there alone, and the other rows a click away. */
 function areaOf<T extends JudgedRequirement>(
   area: Area,
   {
@@ -81,11 +81,22 @@ function areaOf<T extends JudgedRequirement>(
     cells,
   }: { readonly rows: readonly T[]; readonly numbers: GateRow | undefined; readonly cells: Cells<T> },
 ): Markup {
-  const isHot = rows.some(({ standing }) => standing === 'fail' || standing === 'inconclusive')
+  const { hot = [], rest = [] } = Object.groupBy(rows, ({ standing }) =>
+    standing === 'fail' || standing === 'inconclusive' ? 'hot' : 'rest',
+  )
   const shown = COLUMNS.filter((column) => (numbers?.counts[column] ?? 0) > 0)
+  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${hot.length > 0 && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${shown.map((column, index) => markup`${index > 0 && ', '}${numbers?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
+${hot.length > 0 && tableOf(hot, cells)}${
+  rest.length > 0 &&
+  (hot.length === 0
+    ? tableOf(rest, cells)
+    : markup`<details class="more rest"><summary>${count(rest.length, 'other requirement')} of this area</summary>${tableOf(rest, cells)}</details>`)
+}</details>`
+}
+
+function tableOf<T extends JudgedRequirement>(rows: readonly T[], cells: Cells<T>): Markup {
   const { last } = cells
-  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${isHot && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${shown.map((column, index) => markup`${index > 0 && ', '}${numbers?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
-<table class="rows"><colgroup><col class="verdict"><col><col class="level">${last && markup`<col class="last">`}<col class="why"></colgroup><thead class="unseen"><tr><th scope="col">verdict</th><th scope="col">requirement</th><th scope="col">level</th>${last && markup`<th scope="col">last runs</th>`}<th scope="col">decided by</th></tr></thead><tbody>${rows.map((row) => rowOf(row, cells))}</tbody></table></details>`
+  return markup`<table class="rows"><colgroup><col class="verdict"><col><col class="level">${last && markup`<col class="last">`}<col class="why"></colgroup><thead class="unseen"><tr><th scope="col">verdict</th><th scope="col">requirement</th><th scope="col">level</th>${last && markup`<th scope="col">last runs</th>`}<th scope="col">decided by</th></tr></thead><tbody>${rows.map((row) => rowOf(row, cells))}</tbody></table>`
 }
 
 function markOfRow(one: JudgedRequirement) {

@@ -95,6 +95,6 @@ document.addEventListener('keydown', (event) => {
 })
 for (const button of all('[data-copy], [data-print], [data-toggle]')) button.hidden = false
 let closed = []
-addEventListener('beforeprint', () => { closed = all('.area:not([open]), .finding:not([open]), #fingerprints:not([open])'); for (const one of closed) one.open = true })
+addEventListener('beforeprint', () => { closed = all('.area:not([open]), .rest:not([open]), .finding:not([open]), #fingerprints:not([open])'); for (const one of closed) one.open = true })
 addEventListener('afterprint', () => { for (const one of closed) one.open = false })
 `

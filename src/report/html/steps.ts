@@ -5,16 +5,21 @@ import { curl } from '../curl.ts'
 import { whyNotJudged } from '../findings.ts'
 import { type StepRef, standingOf } from '../standing.ts'
 import { type Token, type Tokens, textsOf } from '../tokens.ts'
+import { count } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { badge, clauses, code, duration, expectedAndActual, readable, stepId } from './parts.ts'
 
 /** Characters of a body that the page shows; the record and the HAR file have more. */
 const LONGEST_SHOWN = 16_000
 
-export function stepDetails(step: StepRecord, position: StepRef['position'], context: Context): Markup {
+export function stepDetails(
+  step: StepRecord,
+  position: StepRef['position'],
+  { isFirst, ...context }: Context & { readonly isFirst: (position: StepRef['position']) => boolean },
+): Markup {
   const standing = standingOf(step)
   const last = step.exchanges.at(-1)
-  const isOpen = standing === 'fail' || standing === 'inconclusive'
+  const isOpen = (standing === 'fail' || standing === 'inconclusive') && isFirst(position)
   return markup`<details class="step" id="${stepId(position)}" data-k="${standing}"${isOpen && markup` open`}>
 <summary>${badge(standing)}<h4 class="title">${step.stepId}${step.description !== undefined && markup` <span>${step.description}</span>`}</h4><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
 <span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
@@ -47,7 +52,14 @@ function checks({ checks, stepId: name }: StepRecord): Content {
   if (checks.length === 0) return undefined
   const rank = { fail: 0, warn: 1, pass: 2 } as const
   const sorted = checks.toSorted((a, b) => rank[a.status] - rank[b.status])
-  return markup`<h5>${checks.length === 1 ? 'Check' : `${checks.length} checks`}</h5><ul class="checks" aria-label="checks of ${name}">${sorted.map(check)}</ul>`
+  const passed = sorted.filter(({ status }) => status === 'pass')
+  const list = (shown: readonly CheckRecord[], about: string) =>
+    markup`<ul class="checks" aria-label="${about} of ${name}">${shown.map(check)}</ul>`
+  const title = markup`<h5>${checks.length === 1 ? 'Check' : `${checks.length} checks`}</h5>`
+  if (!checks.some(({ status }) => status === 'fail') || passed.length === 0)
+    return markup`${title}${list(sorted, 'checks')}`
+  // Beside what failed they would be most of the page.
+  return markup`${title}${list(sorted.slice(0, -passed.length), 'checks')}<details class="more"><summary>${count(passed.length, 'check')} passed</summary>${list(passed, 'passed checks')}</details>`
 }
 
 function check({ status, title, expected, actual, level, clauses: ids, at }: CheckRecord): Markup {
@@ -79,12 +91,17 @@ function scopes({ scopes }: StepRecord): Content {
   const { requested, granted, missing, unrequested } = scopes
   const list = (names: readonly string[], tone: string, sign: string) =>
     names.map((name) => markup`<li class="${tone}">${sign} ${name}</li>`)
-  return markup`<h5>Scopes: ${requested.length} requested, ${granted.length} granted</h5><ul class="scopes">
+  const isAsAsked = missing.length + unrequested.length === 0
+  const title = `Scopes: ${requested.length} requested, ${granted.length} granted`
+  const all = markup`<ul class="scopes">
 ${list(missing, 'fail', '✗ not granted:')}${list(unrequested, 'warn', '! not requested:')}${list(
   granted.filter((scope) => !unrequested.includes(scope)),
   'pass',
   '✓',
 )}</ul>`
+  return isAsAsked
+    ? markup`<details class="more"><summary>${title}</summary>${all}</details>`
+    : markup`<h5>${title}</h5>${all}`
 }
 
 interface Context {

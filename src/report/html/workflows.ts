@@ -1,6 +1,6 @@
 /** The workflows, one line each; what did not pass stands open. */
 import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
-import { checkCountsOf, STANDINGS } from '../standing.ts'
+import { checkCountsOf, STANDINGS, type StepRef } from '../standing.ts'
 import type { Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
 import { count } from '../words.ts'
@@ -11,7 +11,8 @@ import { chip, clauses, duration, markOf, toneOf, wordOf } from './parts.ts'
 import { stepDetails } from './steps.ts'
 
 export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summary: Summary): Generator<Markup> {
-  const { workflows: lines, tokens, stepCounts } = summary
+  const { workflows: lines, tokens, stepCounts, causes } = summary
+  const firsts = new Set(causes.flatMap(({ step }) => step?.position.join() ?? []))
   const passed = lines.filter(({ status }) => status === 'passed').length
   yield markup`<section id="workflows" class="noprint"><div class="title"><h2>Workflows</h2><p class="soft small">${passed} of ${lines.length} passed.</p><button type="button" data-toggle="#workflows .workflow" hidden>Open all</button></div>
 <form class="filter" hidden role="search" aria-label="Filter steps" data-rows="#workflows details.step" data-groups="#workflows .workflow" data-what="steps"><fieldset><legend>Steps</legend>${STANDINGS.filter(
@@ -25,7 +26,7 @@ export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summ
 `
   let index = 0
   for (const workflow of all) {
-    yield one(workflow, index, { head, tokens })
+    yield one(workflow, index, { head, tokens, isFirst: (position) => firsts.has(position.join()) })
     index += 1
   }
   yield markup`</section>`
@@ -34,6 +35,8 @@ export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summ
 interface Context {
   readonly head: RecordHead
   readonly tokens: Tokens
+  /** the first step with a cause: it stands open, and what only repeats it is a line */
+  readonly isFirst: (position: StepRef['position']) => boolean
 }
 
 function one(workflow: WorkflowRecord, index: number, context: Context): Markup {
@@ -46,7 +49,7 @@ function one(workflow: WorkflowRecord, index: number, context: Context): Markup 
   return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${workflowId}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(pass + warn + fail, 'check')} · ${duration(workflow.durationMs)}</span></summary>
 <div class="inner"><p class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} ${clauses(ids)}</p>
 ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
-<h4>Who called whom</h4>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}
+<details class="more"${!isOpen && markup` open`}><summary>Who called whom</summary>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}</details>
 <details class="more"><summary>Timing</summary>${waterfall(workflow, index)}</details>
 <details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${workflowId}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
     ({ name, source, value }) =>
