@@ -12,9 +12,9 @@ const DAY = 24 * 60 * 60 * 1000
 const NOW = Date.parse('2026-06-01T12:00:00.000Z')
 
 const FLOWS = {
-  discover: { flows: ['discover'] },
+  discover: { flows: ['discover'], kind: 'tls' },
   metadata: { flows: ['metadata'] },
-  register: { flows: ['register'] },
+  register: { flows: ['register'], kind: 'tls' },
   boundTokens: { flows: ['bound-tokens'] },
   silent: { flows: ['discover'], faults: [changeStatus('authorizationDiscovery', 503)] },
   spoiltLifecycle: {
@@ -154,6 +154,14 @@ test('a refusal counts only with the good call that was sent beside it in the sa
   expect(refusals.length).toBeGreaterThan(0)
   for (const { decidedIn } of refusals)
     expect(new Set(decidedIn.map(({ run }) => run.folder))).toEqual(new Set(['run-0']))
+})
+
+test('a certificate that servers have shown in several runs ends once', () => {
+  const runs = [run('discover', 2), run('register', 1)]
+  const shown = runs.flatMap((one) => factsOf('run', one).certificates.map(({ certificate }) => certificate.sha256))
+
+  expect(shown.length).toBeGreaterThan(new Set(shown).size)
+  expect(joined(runs).ends.filter(({ kind }) => kind === 'server')).toHaveLength(new Set(shown).size)
 })
 
 test('two runs of one time are in the order of their ids, whatever the order of their folders', () => {

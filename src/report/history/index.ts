@@ -6,6 +6,7 @@ import type { RecordHead } from '../../record/index.ts'
 import { REQUIREMENTS } from '../../record/requirements.ts'
 import { withDecisions } from '../accepted.ts'
 import { type Answer, answerOf, type Grounds } from '../answer.ts'
+import type { ServerCertificate } from '../calls.ts'
 import { type Cause, causesOf } from '../causes.ts'
 import { type End, endsOf, quotableUntil } from '../ends.ts'
 import type { PlacedFinding } from '../findings.ts'
@@ -188,15 +189,24 @@ function weaknessesOf(runs: readonly RunFacts[]): Grounds['weaknesses'] {
   return [...new Map(runs.flatMap(({ weaknesses }) => weaknesses.map((one) => [one.flag, one] as const))).values()]
 }
 
+/** Of each host the one that it showed last. */
+function certificatesOf(runs: readonly RunFacts[]): readonly ServerCertificate[] {
+  const shown = runs
+    .toReversed()
+    .flatMap(({ certificates }) => certificates.flatMap((one) => one.hosts.map((host) => [host, one] as const)))
+  const byCertificate = Map.groupBy(new Map(shown), ([, { certificate }]) => certificate.sha256)
+  return [...byCertificate.values()].flatMap((group) => {
+    const [first] = group
+    return first === undefined ? [] : [{ ...first[1], hosts: group.map(([host]) => host) }]
+  })
+}
+
 /** Our certificates as the newest run has them, each server's as the newest that met it, decisions, and the oldest verdict. */
 function endsOfRuns(
   runs: readonly RunFacts[],
   { now, requirements, deciding }: Pick<Joined, 'now' | 'requirements'> & { readonly deciding: ReadonlySet<RunFacts> },
 ): readonly End[] {
   const [newest] = runs as [RunFacts]
-  const servers = new Map(
-    runs.toReversed().flatMap(({ certificates }) => certificates.map((one) => [one.hosts.join(), one] as const)),
-  )
   const oldest = runs.findLast((run) => deciding.has(run))
   const verdicts = oldest && {
     kind: 'report' as const,
@@ -205,7 +215,7 @@ function endsOfRuns(
     at: new Date(Date.parse(oldest.head.startedAt) + COUNTS_FOR * 24 * 60 * 60 * 1000).toISOString(),
   }
   return endsOf(newest.head, {
-    certificates: [...servers.values()],
+    certificates: certificatesOf(runs),
     requirements,
     endedAt: now,
     others: verdicts === undefined ? [] : [verdicts],

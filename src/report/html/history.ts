@@ -92,7 +92,7 @@ function facts({ environment, runs, leftOut, validUntil, decisions }: History): 
 
 function notes({ notes: all }: History): Content {
   if (all.length === 0) return undefined
-  return markup`<details class="fold" open><summary>${mark('remark')} ${count(all.length, 'thing')} to know about these runs</summary><ul class="plain">${all.map((one) => markup`<li>${one.charAt(0).toUpperCase()}${one.slice(1)}.</li>`)}</ul></details>`
+  return markup`<details class="fold" open><summary>${mark('remark')} ${count(all.length, 'thing')} to know about these runs</summary><ul class="plain">${all.map((one) => markup`<li>${one}</li>`)}</ul></details>`
 }
 
 function findings(history: History): Markup {
@@ -171,7 +171,7 @@ function changes({ baseline, decisions, environment }: History): Markup {
   return markup`<section id="changes"><div class="title"><h2>Changes since ${day(run)}</h2><p class="soft small">Compared with how things stood after ${runLink(run)}.</p></div>
 ${nothing && markup`<p class="soft">None.</p>`}
 <ul class="plain">${found.columns.map(({ from, to, ids }) => markup`<li>${mark(COLUMN_LOOKS[from].mark)} ${from} → ${mark(COLUMN_LOOKS[to].mark)} <strong>${to}</strong>, ${ids.length}: ${ids.map((id, index) => markup`${index > 0 && ', '}<a href="#requirement-${id}">${id}</a>`)}</li>`)}
-${found.others.map((text) => markup`<li>${text.charAt(0).toUpperCase()}${text.slice(1)}.</li>`)}</ul></section>`
+${found.others.map((text) => markup`<li>${text}</li>`)}</ul></section>`
 }
 
 /** So many runs are listed; all are counted. */
