@@ -1,6 +1,6 @@
 /** The detection matrix as it is shipped; `prove:detection` shows that it is true. */
 import { expect, test } from 'vitest'
-import { RULES } from '../../mocks/index.ts'
+import { OF_THE_CLIENT, RULES } from '../../mocks/index.ts'
 import { DETECTED_WITH, DETECTION, staleParts } from '../../src/record/detection.ts'
 import { REQUIREMENTS } from '../../src/record/requirements.ts'
 
@@ -14,6 +14,15 @@ test('each requirement with a check has a fault that breaks it, and each rule of
   expect(Object.keys(RULES).filter((rule) => !rules.has(rule))).toEqual([])
 })
 
+test('each requirement on the client has a fault of the client that breaks it', () => {
+  const ofClient = DETECTION.filter(({ fault = '' }) => OF_THE_CLIENT.some((kind) => fault.startsWith(`${kind}:`)))
+  const broken = new Set(ofClient.flatMap(({ breaks }) => breaks))
+  const onClient = REQUIREMENTS.flatMap(({ id, subject }) => (subject === 'client' ? [id] : []))
+
+  expect(onClient).toEqual(['MGT-02', 'CLI-01', 'CLI-02', 'CLI-03', 'CLI-04'])
+  expect(onClient.filter((id) => !broken.has(id))).toEqual([])
+})
+
 test('lines name requirements that there are, each once, and give a reason for the others', () => {
   const named = DETECTION.flatMap(({ breaks, also = [] }) => [
     [...breaks, ...also.flatMap(({ requirements }) => requirements)],
@@ -21,7 +30,8 @@ test('lines name requirements that there are, each once, and give a reason for t
 
   expect(named.flat().filter((id) => !known.has(id))).toEqual([])
   expect(named.filter((ids) => new Set(ids).size < ids.length)).toEqual([])
-  expect(DETECTION.flatMap(({ also = [] }) => also).filter(({ because }) => because.length < 10)).toEqual([])
+  const reasons = DETECTION.flatMap(({ also = [], answers = [] }) => [...also, ...answers])
+  expect(reasons.filter(({ because }) => because.length < 10)).toEqual([])
 })
 
 test('only what has changed since the proof held is stale', () => {
