@@ -31,9 +31,13 @@ export interface Network extends AsyncDisposable {
   passedOn(): number
 }
 
-export async function startNetwork(switches: Partial<Switches> = {}): Promise<Network> {
+/** `authorities`: further ones that the twin trusts to issue certificates of clients, PEM. */
+export async function startNetwork(switches: Partial<Switches> = {}, authorities = ''): Promise<Network> {
   const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
-  const running = await startTwin({ pki, switches: { metadataSet: 'at-once', ...switches } })
+  const running = await startTwin({
+    pki: { ...pki, ca: `${pki.ca}${authorities}` },
+    switches: { metadataSet: 'at-once', ...switches },
+  })
   const { twin, port } = running
   const down = new Set<string>()
   const open = new Set<Socket>()

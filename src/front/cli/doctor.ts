@@ -24,7 +24,12 @@ export async function performDoctor(invocation: Invocation, program: Program): P
     minDays: minDaysOf(invocation),
   })
   const online = invocation.has('online')
-    ? await untilStopped((signal) => examineOnline(invocation, program, callerOf(invocation, program, signal)))
+    ? await untilStopped((signal) =>
+        examineOnline(
+          { invocation, program, isRegistered: isRegistered(offline) },
+          callerOf(invocation, program, signal),
+        ),
+      )
     : []
   const rows = [...offline, ...online]
   if (invocation.has('json'))
@@ -42,8 +47,15 @@ function minDaysOf(invocation: Invocation): number | undefined {
   return fail({ code: 'USAGE', message: '--min-days is a number of days', expected: '0 to 9999', found: text })
 }
 
-/** Hosts first; then what the two reading flows see, each where its settings are there. */
-async function examineOnline(invocation: Invocation, program: Program, caller: Caller): Promise<readonly Examined[]> {
+/** Hosts first; then what the two reading flows see. */
+async function examineOnline(
+  {
+    invocation,
+    program,
+    isRegistered,
+  }: { readonly invocation: Invocation; readonly program: Program; readonly isRegistered: boolean },
+  caller: Caller,
+): Promise<readonly Examined[]> {
   const options = environmentOptions(invocation, program)
   const environment = await loadEnvironment(options)
   const hosts = await examineHosts(environment, caller)
@@ -59,11 +71,12 @@ async function examineOnline(invocation: Invocation, program: Program, caller: C
   }
   const discovered = await flow('discover', 'servers')
   let client: unknown
-  const read = await flow('read-registration', 'registration', {
-    onAnswer: ({ step, body }) => {
+  const reading = {
+    onAnswer: ({ step, body }: Parameters<NonNullable<Caller['onAnswer']>>[0]) => {
       if (step === 'read') client = jsonIn(body)
     },
-  })
+  }
+  const read = isRegistered ? await flow('read-registration', 'registration', reading) : { rows: [], exchanges: [] }
   const drift =
     typeof client === 'object' && client !== null
       ? await driftRows(
@@ -73,6 +86,11 @@ async function examineOnline(invocation: Invocation, program: Program, caller: C
         )
       : []
   return [...hosts, clockRow([...discovered.exchanges, ...read.exchanges]), ...discovered.rows, ...read.rows, ...drift]
+}
+
+/** Where the vault holds no registration, the row that says so is enough. */
+function isRegistered(rows: readonly Examined[]): boolean {
+  return rows.some(({ area, what, state }) => area === 'vault' && what === 'registration' && state === 'good')
 }
 
 function jsonIn(body: Uint8Array): unknown {
