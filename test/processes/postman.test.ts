@@ -13,6 +13,47 @@ const PAGE = readFileSync(join(ROOT, 'docs/how-to/leave-postman.md'), 'utf8')
 const COMMANDS = [...PAGE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) => block.trim().split('\n'))
 const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
 
+const tests = (...exec: string[]) => [{ listen: 'test', script: { exec } }]
+
+/** Calls that no flow makes: with the token of a documented one, and a value that one hands to the other. */
+const OWN_CALLS = JSON.stringify({
+  info: { name: 'Own', schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json' },
+  item: [
+    {
+      name: 'Get Access Token',
+      request: {
+        method: 'POST',
+        url: '{{cloudentity_url}}/oauth2/token',
+        body: {
+          mode: 'urlencoded',
+          urlencoded: [
+            { key: 'grant_type', value: 'client_credentials' },
+            { key: 'client_assertion', value: '{{client_assertion}}' },
+          ],
+        },
+      },
+      event: tests("pm.environment.set('access_token', pm.response.json().access_token);"),
+    },
+    {
+      name: 'Keys',
+      request: { method: 'GET', url: '{{cloudentity_url}}/.well-known/jwks.json' },
+      event: tests(
+        'tests["keys"] = responseCode.code === 200;',
+        "pm.environment.set('kid_1', pm.response.json().keys[0].kid);",
+      ),
+    },
+    {
+      name: 'Key again',
+      request: {
+        method: 'GET',
+        url: '{{cloudentity_url}}/.well-known/jwks.json?kid={{kid_1}}',
+        auth: { type: 'bearer', bearer: [{ key: 'token', value: '{{access_token}}' }] },
+      },
+      event: tests("pm.test('there', function () { pm.response.to.have.status(200); });"),
+    },
+  ],
+})
+
 /** A machine that may be emptied, such as this one, needs it. */
 const variables = { THREDD_VAULT_KEY: randomBytes(32).toString('base64url') }
 
@@ -70,6 +111,9 @@ test('the page is typed command by command, and every command ends well', { time
     const { code, stdout, stderr } = await cli.run(command.split(' ').slice(1), { variables })
     ended.push({ command, code, said: `${stdout}${stderr}` })
   }
+  await cli.write('own.json', OWN_CALLS)
+  const own = await cli.run(['import', 'postman', 'own.json', 'uat.postman_environment.json', '--env', 'uat'])
+  const ran = await cli.run(['run', 'flows/imported/own.arazzo.yaml', '--env', 'uat'], { variables })
   const local = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
   const key = await readFile(join(cli.folder, 'keys/uat-signing.key'), 'utf8')
   const deleted = await cli.run(['run', 'delete-registration', '--env', 'uat', '--confirm', CLIENT_ID], { variables })
@@ -78,6 +122,9 @@ test('the page is typed command by command, and every command ends well', { time
 
   expect(COMMANDS).toHaveLength(6)
   expect(ended.filter(({ command, code }) => code !== (command.includes('run register') ? 4 : 0))).toEqual([])
+  expect(own).toMatchObject({ code: 0, stderr: '' })
+  expect(`${ran.stdout}${ran.stderr}`).toContain('✓ key-again')
+  expect(ran).toMatchObject({ code: 0 })
   expect(deleted).toMatchObject({ code: 0 })
   expect(local).toContain(rest)
   expect(local).toContain('SIGNING_KEY_FILE=keys/uat-signing.key\n')

@@ -32,11 +32,12 @@ export function ordinaryFile(file: string, text: string, mode = 0o644): readonly
 }
 
 /** The environment file of a person with the settings added; lines of the same names are replaced, all others stay. */
-export function environmentFile(file: string, settings: readonly Setting[]): readonly FileToWrite[] {
-  if (settings.length === 0) return []
+export function environmentFile(file: string, all: readonly Setting[]): readonly FileToWrite[] {
   const before = existsSync(file) ? readTextFile(file) : undefined
-  const names = settings.map(({ name }) => name)
   const there = variablesOf(before ?? '')
+  const settings = all.filter(({ name, value }) => there[name] !== value)
+  if (settings.length === 0) return []
+  const names = settings.map(({ name }) => name)
   const lost = names.filter((name) => (there[name] ?? '') !== '')
   const kept =
     before === undefined
