@@ -109,7 +109,7 @@ const PROXY_HINT = 'check HTTPS_PROXY and NO_PROXY, and that the proxy may reach
 const CONNECT_HINT =
   'check host and port in SERVER_…, and that firewall, VPN and allow-list let this machine through; then run again'
 const CLOSED_HINT =
-  'run again; where it is closed each time, check that the certificate is the one that Thredd knows and that this machine is on the allow-list'
+  'where it is closed each time, check that the certificate is the one that Thredd knows and that this machine is on the allow-list'
 const CUT_HINT = 'run again; where it is cut each time, send Thredd the time and the trace id of the call'
 
 /** undici's codes for a request that HTTP cannot express. */

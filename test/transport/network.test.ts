@@ -92,7 +92,7 @@ const FAULTS: readonly Row[] = [
     step: STATUS,
     talk: (_, tcp) => tcp.resetAndDestroy(),
     outcome: `PEER_CLOSED: "<host>" closed the connection without an answer; ${SUSPICION}`,
-    hint: 'run again; where it is closed each time, check that the certificate is the one that Thredd knows and that this machine is on the allow-list',
+    hint: 'where it is closed each time, check that the certificate is the one that Thredd knows and that this machine is on the allow-list',
     exitCode: 3,
     sent: 'unknown',
   },
