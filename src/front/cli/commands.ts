@@ -40,6 +40,7 @@ export const COMMANDS = {
       conformance: {
         about: 'all flows, those of flows/conformance too; on UAT and production what only reads, of class A',
       },
+      requirements: { about: 'print the verdict on each requirement of the catalogue' },
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
       confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
       'register-again': { about: 'register although the vault holds a registration of the client' },

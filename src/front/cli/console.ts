@@ -125,9 +125,9 @@ export class Console {
     this.#messages(head, file)
   }
 
-  /** What a run of the whole catalogue shows of each requirement. */
-  requirements(rows: readonly JudgedRequirement[]): void {
-    printRequirements(rows, this.#out, this.#verbose)
+  /** The requirements that are not proven; with `all` every one of them. */
+  requirements(rows: readonly JudgedRequirement[], all: boolean): void {
+    printRequirements(rows, this.#out, all || this.#verbose)
   }
 
   /** How much the verdict is about. */

@@ -1,6 +1,6 @@
 /** What a run of the whole catalogue shows of each requirement: how many of how many are proven, and each that is not. */
 import { AREAS } from '../../record/requirements.ts'
-import { wordOf } from '../../report/gate.ts'
+import { columnOf, wordOf } from '../../report/gate.ts'
 import type { JudgedRequirement, RequirementStanding } from '../../report/proofs.ts'
 import type { Printer } from './printer.ts'
 
@@ -33,8 +33,10 @@ export function printRequirements(rows: readonly JudgedRequirement[], out: Print
     for (const { requirement, because, ...row } of rows) {
       if (row.standing !== standing) continue
       const why = standing === 'pass' || because === '' ? '' : ` (${because})`
+      // Beside the reports, in whose columns all rows stand.
+      const word = all ? columnOf({ requirement, standing }) : wordOf(standing)
       out.line(
-        `  ${out.paint(style, wordOf(standing).padEnd(12))}  ${requirement.id.padEnd(width)}  ${out.plain(`${requirement.text}${why}`)}`,
+        `  ${out.paint(style, word.padEnd(12))}  ${requirement.id.padEnd(width)}  ${out.plain(`${requirement.text}${why}`)}`,
       )
     }
   out.line(`  ${inNumbers(rows)}`)

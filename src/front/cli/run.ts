@@ -55,10 +55,10 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
     onEvent: (event) => out.show(event),
     onFinished: (head, workflows) => {
       annotations = annotate(head, workflows)
-      if (invocation.has('conformance')) requirements = summarise(head, workflows).requirements
+      if (wantsRequirements(invocation)) requirements = summarise(head, workflows).requirements
     },
   })
-  if (requirements.length > 0) out.requirements(requirements)
+  if (requirements.length > 0) out.requirements(requirements, invocation.has('requirements'))
   out.summary(head, relative(here, file))
   for (const line of annotations) write(`${line}\n`)
   return head.exitCode
@@ -77,7 +77,7 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
       ...caller,
       onEvent: (event) => stream(streamed(event)),
       onFinished: (head, workflows) => {
-        if (invocation.has('conformance')) stream(requirementsOf(summarise(head, workflows).requirements))
+        if (wantsRequirements(invocation)) stream(requirementsOf(summarise(head, workflows).requirements))
       },
     })
     const { verdict, exitCode, decisions, messagesToThredd = [] } = head
@@ -91,6 +91,10 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
     }
     throw error
   }
+}
+
+function wantsRequirements(invocation: Invocation): boolean {
+  return invocation.has('conformance') || invocation.has('requirements')
 }
 
 function requirementsOf(requirements: readonly JudgedRequirement[]): StreamEvent {
