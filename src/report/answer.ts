@@ -248,7 +248,7 @@ function doubts(head: AnsweredHead, { weaknesses, complete }: Grounds): readonly
       ? [
           {
             text: `weakened evidence: ${weaker.map(({ flag }) => flag).join(', ')}`,
-            detail: weaker.map(({ means }) => means).join('; '),
+            detail: [...new Set(weaker.map(({ means }) => means))].join('; '),
           },
         ]
       : []),
