@@ -82,6 +82,18 @@ export const FILE_LIMITS = {
     ...{ value: 200, unit: 'files', of: 'a folder that is searched for a document by its `$self`' },
     beyond: 'those after them are not looked at',
   },
+  importBytes: {
+    ...{ value: 64 * 1024 * 1024, unit: 'bytes', of: 'a collection or environment of Postman' },
+    beyond: 'it is refused; nothing is written',
+  },
+  importDepth: {
+    ...{ value: 100, unit: 'levels', of: 'a collection of Postman: objects and lists within each other' },
+    beyond: 'it is refused; nothing is written',
+  },
+  importValues: {
+    ...{ value: 200_000, unit: 'values', of: 'a collection of Postman' },
+    beyond: 'it is refused; nothing is written',
+  },
   references: {
     ...{ value: 16, unit: 'references', of: 'a `$ref` of an API description that leads to another one' },
     beyond: 'the operation is refused with its place; nothing is sent',

@@ -9,6 +9,7 @@ import { plannedEffect } from '../../plan/effect.ts'
 import { fail } from '../../record/errors.ts'
 import { dotenv, line } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
+import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 import { count } from '../../report/words.ts'
 import { registrationsIn, vaultOf } from '../../vault/index.ts'
@@ -23,8 +24,6 @@ import { consoleOn } from './console.ts'
 import { clientIdOf, environmentOptions, foldersOf, typedClientId, typedWord } from './run-options.ts'
 import { performVault } from './vault.ts'
 
-/** In bytes; a file of Postman with all its saved answers is smaller. */
-const LARGEST_BYTES = 64 * 1024 * 1024
 const LIST = 'postman-import.md'
 
 export async function performImport(invocation: Invocation, program: Program): Promise<number> {
@@ -83,7 +82,7 @@ export function environmentName(invocation: Invocation, { variables }: Program):
 
 function readText(name: string, { here }: Program): string {
   try {
-    return readTextFile(resolve(here, name), LARGEST_BYTES)
+    return readTextFile(resolve(here, name), FILE_LIMITS.importBytes.value)
   } catch (cause) {
     return fail({ code: 'IMPORT', message: `file "${name}" cannot be read: ${whyUnread(cause)}` }, cause)
   }

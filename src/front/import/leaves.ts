@@ -2,6 +2,7 @@
  * The account of an import: each value of a JSON file is carried over to something, or listed with the reason why it is not. A
  * value is a text, a number, true, false, null, or an empty object or list, by its JSON Pointer.
  */
+import { FILE_LIMITS } from '../../record/limits.ts'
 
 /** What becomes of a value. */
 export interface Fate {
@@ -20,9 +21,9 @@ export function pointerTo(parent: string, member: string | number): string {
 }
 
 /** Deeper objects and lists than these stand in no file of Postman. */
-export const DEEPEST = 100
+export const DEEPEST = FILE_LIMITS.importDepth.value
 /** In one file. */
-export const MOST_VALUES = 200_000
+export const MOST_VALUES = FILE_LIMITS.importValues.value
 
 /** The pointers of all values, in the order of the file; undefined where it is deeper or has more values than the limits. */
 export function leavesOf(root: unknown): readonly string[] | undefined {
