@@ -76,8 +76,11 @@ export function answerOf(head: AnsweredHead, grounds: Grounds): Answer {
     ...(cardNumbersIn(head) > 0 ? ['numbers with the shape of a card number were found'] : []),
     ...(isOver(grounds.ends) ? ['a certificate has expired'] : []),
   ]
-  if (open.length > 0)
-    return { tone: 'caution', headline: 'Not yet', lede: `What ran has passed. Open: ${open.join(', ')}.`, reasons }
+  if (open.length > 0) {
+    // Of joined runs, and of one with accepted failures, some have failed.
+    const passed = grounds.over === 'runs' || found.accepted.length > 0 ? 'No failure counts.' : 'What ran has passed.'
+    return { tone: 'caution', headline: 'Not yet', lede: `${passed} Open: ${open.join(', ')}.`, reasons }
+  }
   return { tone: 'good', ...yes(grounds), reasons }
 }
 
@@ -116,7 +119,9 @@ function ledeOfUnknown({ unknown, unanswered, without }: Found): string {
   const requirements =
     unknown.length > 0
       ? `${count(unknown.length, 'mandatory requirement')} got no verdict.`
-      : `${count(without.length, 'cause')} left calls without a verdict.`
+      : without.length > 0
+        ? `${count(without.length, 'cause')} left calls without a verdict.`
+        : `${count(unanswered, 'call')} got no answer.`
   return `Nothing failed, but ${requirements}${unanswered > 0 ? ' The client may have been changed.' : ''}`
 }
 

@@ -20,7 +20,7 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** The first to end comes first. Times that cannot be read are left out. */
 export function endsOf(
-  { identities, signingKeys = [] }: Pick<RecordHead, 'identities' | 'signingKeys'>,
+  { identities, signingKeys = [], startedAt }: Pick<RecordHead, 'identities' | 'signingKeys' | 'startedAt'>,
   {
     certificates,
     requirements,
@@ -35,12 +35,15 @@ export function endsOf(
 ): readonly End[] {
   const daysUntil = (at: string) => Math.floor((Date.parse(at) - Date.parse(endedAt)) / DAY)
   const ends = [
-    ...identities.map(({ name, notAfter, key }) => ({
-      kind: 'ours' as const,
-      what: `certificate "${name}"`,
-      detail: `ours, for TLS${key === undefined ? '' : `, ${key.kind}`}`,
-      at: notAfter,
-    })),
+    // One that had expired before the run was presented to be refused: any other use of it is refused before a call.
+    ...identities
+      .filter(({ notAfter }) => notAfter > startedAt)
+      .map(({ name, notAfter, key }) => ({
+        kind: 'ours' as const,
+        what: `certificate "${name}"`,
+        detail: `ours, for TLS${key === undefined ? '' : `, ${key.kind}`}`,
+        at: notAfter,
+      })),
     ...signingKeys.flatMap(({ kid, certificate }) =>
       certificate === undefined
         ? []
@@ -85,11 +88,12 @@ function decisions(requirements: readonly JudgedRequirement[]): readonly Omit<En
   )
 }
 
-/** Until when the result may be quoted: three months after the run, or until the first of the ends. UTC. */
+/** In days; a verdict of joined runs counts as long. */
+export const COUNTS_FOR = 90
+
+/** Until when the result may be quoted: for some months after the run, or until the first of the ends. UTC. */
 export function quotableUntil(ends: readonly End[], endedAt: string): string {
-  const threeMonths = new Date(endedAt)
-  threeMonths.setUTCMonth(threeMonths.getUTCMonth() + 3)
-  const latest = threeMonths.toISOString()
+  const latest = new Date(Date.parse(endedAt) + COUNTS_FOR * DAY).toISOString()
   const [first] = ends
   return first !== undefined && first.at < latest ? first.at : latest
 }

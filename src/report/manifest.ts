@@ -7,6 +7,7 @@ import { z } from '../record/shape.ts'
 import { parseRecord } from '../record/stored.ts'
 import { judge } from './accepted.ts'
 import { columnOf, columnsById } from './gate.ts'
+import { oddStepIn } from './history/facts.ts'
 import { checkCountsOf, countOf, isComplete, STANDINGS, standingOf, wasInterrupted } from './standing.ts'
 import { type ReportedRun, reportedRun } from './summary.ts'
 
@@ -63,6 +64,7 @@ export function contradictions({ runId, verdict, counts, accepted, ...said }: Ma
     return [`${RECORD_FILE} cannot be read: ${error.message}`]
   }
   const facts = factsOf(record)
+  const odd = oddStepIn(record)
   // Which requirements a check decides is a matter of the catalogue: by another one they cannot be judged again.
   const sameCatalogue = record.catalogue?.sha256 === CATALOGUE.sha256
   const isRecomputable = record.decisions === undefined || sameCatalogue
@@ -81,10 +83,11 @@ export function contradictions({ runId, verdict, counts, accepted, ...said }: Ma
         ] as const)
       : []),
   ]
-  return pairs
+  const differing = pairs
     .map(([what, said, found]) => [what, JSON.stringify(said), JSON.stringify(found)])
     .filter(([, said, found]) => said !== found)
     .map(([what, said, found]) => `the ${what} is said to be ${said}; the steps of ${RECORD_FILE} make it ${found}`)
+  return [...(odd === undefined ? [] : [odd]), ...differing]
 }
 
 function standingsAgainst({ goLive, requirements }: Pick<Manifest, 'goLive' | 'requirements'>, record: RunRecord) {

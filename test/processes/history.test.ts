@@ -66,7 +66,7 @@ test('flows that ran at different times are one answer: the newest verdict on ea
   await who.cli.write('decisions.uat.yaml', everythingElse(after, failed.runId))
   const decided = await who.joined()
   // What answers on this machine is not Thredd, and that alone is left.
-  expect(decided.answer.lede).toBe('What ran has passed. Open: the evidence is weakened.')
+  expect(decided.answer.lede).toBe('No failure counts. Open: the evidence is weakened.')
   expect([decided.exitCode, decided.notes]).toEqual([3, []])
   expect(decided.baseline?.changes.columns).toContainEqual({ from: 'failed', to: 'proven', ids: ['DISC-09'] })
   expect(decided.baseline?.changes.others).toEqual(['decisions.uat.yaml is new'])
@@ -137,6 +137,13 @@ test('what a flow no longer checks is a group of its own, and never counts as pr
     expect.objectContaining({ from: 'proven', to: 'not tested', ids: expect.arrayContaining(['DISC-02']) }),
   )
   expect((await who.thredd('report', '--out', 'joined.html')).stdout).toMatch(/no longer tested: .*DISC-02/)
+  // An earlier answer may be replaced, and nothing else.
+  expect((await who.thredd('report', '--out', 'joined.html')).stdout).toContain('joined.html')
+  await who.cli.write('precious.yaml', 'kept: true')
+  expect(await who.thredd('report', '--out', 'precious.yaml')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('"precious.yaml" is there and holds no joined report; nothing was written'),
+  })
   expect(await readFile(join(who.cli.folder, 'joined.html'), 'utf8')).toContain('id="no-longer-tested"')
 })
 

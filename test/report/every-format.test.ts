@@ -114,6 +114,10 @@ test('a verdict that is edited in record.json changes every format made from it,
   await writeFile(join(pack, RECORD_FILE), JSON.stringify(edited))
   const { problems } = await verifyPack(pack)
   expect(problems.join('\n')).toMatch(/"record\.json" .*\n.*the verdicts on requirements is said to be/s)
+  // Also where the record was edited before the pack was made of it.
+  const late = join(folder, 'edited before')
+  await writePack(edited, { pack: late, key, now: new Date() })
+  expect((await verifyPack(late)).problems.join('\n')).toMatch(/its checks say otherwise: was it edited\?/)
 })
 
 function filled(counts: Readonly<Partial<Record<string, number>>>): Said['counts'] {

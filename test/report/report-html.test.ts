@@ -529,9 +529,11 @@ test('the clients names each client and how it was left', () => {
   ])
   expect(outcomes(manage('delete', 'DELETE', 204))).toEqual([['deleted', ['deleted']]])
   const { response: _, ...lost } = exchange()
-  expect(outcomes(registration({ exchanges: [{ ...lost, sent: 'unknown' }] }))).toEqual([
+  expect(outcomes(registration({ status: 'errored', exchanges: [{ ...lost, sent: 'unknown' }] }))).toEqual([
     ['unknown', ['asked for, no answer']],
   ])
+  // A refusal that was expected, as of a call with another's certificate.
+  expect(outcomes(registration({ exchanges: [{ ...lost, sent: 'unknown' }] }))).toEqual([])
   expect(outcomes(registration({ exchanges: [{ ...lost, sent: 'no' }] }))).toEqual([])
 })
 
@@ -548,6 +550,9 @@ test('a report may be quoted for three months, or until a certificate expires', 
 
   expect(summaryOf(sampleRecord()).validUntil).toBe('2026-04-02T03:04:06.000Z')
   expect(summaryOf(sampleRecord({ identities: soon })).validUntil).toBe('2026-02-01T00:00:00.000Z')
+  // It had expired before the run, which presented it to be refused.
+  const past = identity === undefined ? [] : [{ ...identity, name: 'expired', notAfter: '2025-12-01T00:00:00.000Z' }]
+  expect(summaryOf(sampleRecord({ identities: past })).validUntil).toBe('2026-04-02T03:04:06.000Z')
 })
 
 /** How a requirement stands in a report of one run. */

@@ -1,10 +1,12 @@
 /** `thredd report --env`: the stored runs of one environment joined to one answer. Sends nothing. */
+import { existsSync } from 'node:fs'
 import { basename, join, relative, resolve } from 'node:path'
 import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { fail, nearest, ToolError } from '../../record/errors.ts'
 import { json, line } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import type { RecordHead } from '../../record/index.ts'
+import { textIfReadable } from '../../record/regular-file.ts'
 import { type StoredRun, storedRuns } from '../../record/stored.ts'
 import { countsInWords } from '../../report/gate.ts'
 import { contradictionIn, factsOf, type RunFacts } from '../../report/history/facts.ts'
@@ -54,11 +56,30 @@ export async function performGoLive(invocation: Invocation, program: Program, pl
     return history.exitCode
   }
   const file = out === undefined ? join(place.reports, pageOf(history.environment)) : resolve(program.here, out)
+  if (out !== undefined) demandOwn(file, out)
   const written = await place.writeFile(file, FORMATS[format](history))
   printHistory(history, new Printer({ write: program.write, stream: program.stdout, here: program.here }))
   program.write(line`report  ${relative(program.here, written)}\n`)
   return history.exitCode
 }
+
+/** A file that is there is replaced only where an earlier answer stands in it. */
+function demandOwn(file: string, named: string): void {
+  if (!existsSync(file)) return
+  const start = textIfReadable(file)
+  if (OWN.some((form) => form.test(start))) return
+  fail({
+    code: 'USAGE',
+    message: `"${named}" is there and holds no joined report; nothing was written`,
+    hint: 'name another file',
+  })
+}
+
+const OWN: readonly RegExp[] = [
+  /^<!doctype html>[\s\S]*<span>Conformance over time<\/span>/i,
+  /^## \S+ May we go live on /,
+  /^\{\s*"environment": \{/,
+]
 
 function formatOf(invocation: Invocation): Format {
   for (const flag of ['compare', 'pack', 'index', 'key'])

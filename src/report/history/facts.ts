@@ -204,16 +204,23 @@ function partOf(proofs: Proofs, isHere: (proof: Proof) => boolean): Proofs | und
  * What is wrong with a record whose verdicts do not follow from its checks; by another catalogue decisions cannot be judged again.
  */
 export function contradictionIn({ workflows, ...head }: RunRecord): string | undefined {
-  for (const { workflowId, steps } of workflows) {
-    const odd = steps.find((step) => !followsFromChecks(step))
-    if (odd !== undefined)
-      return `its record says that "${odd.stepId}" of "${workflowId}" ${odd.status}, and its checks say otherwise: was it edited?`
-  }
+  const odd = oddStepIn({ workflows })
+  if (odd !== undefined) return odd
   if (head.decisions !== undefined && head.catalogue?.sha256 !== CATALOGUE.sha256) return undefined
   const { verdict, exitCode } = judge(head, workflows)
   return verdict === head.verdict && exitCode === head.exitCode
     ? undefined
     : `its record says ${head.verdict} with exit code ${head.exitCode}, and its steps make it ${verdict} with ${exitCode}: was it edited?`
+}
+
+/** The first step whose status does not follow from its checks. */
+export function oddStepIn({ workflows }: Pick<RunRecord, 'workflows'>): string | undefined {
+  for (const { workflowId, steps } of workflows) {
+    const odd = steps.find((step) => !followsFromChecks(step))
+    if (odd !== undefined)
+      return `its record says that "${odd.stepId}" of "${workflowId}" ${odd.status}, and its checks say otherwise: was it edited?`
+  }
+  return undefined
 }
 
 function followsFromChecks({ status, checks }: StepRecord): boolean {

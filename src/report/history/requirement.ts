@@ -2,8 +2,10 @@
  * One requirement over many runs: of every check that decides it, the newest verdict counts, for 90 days. A call without a verdict
  * takes no earlier verdict away. Pure.
  */
+
 import { clauseOf } from '../../record/clauses.ts'
 import { type Decision, type Proof, proofsIn, type Requirement } from '../../record/requirements.ts'
+import { COUNTS_FOR } from '../ends.ts'
 import { type Column, columnOf } from '../gate.ts'
 import { type JudgedRequirement, judgedBy } from '../proofs.ts'
 import type { StepRef } from '../standing.ts'
@@ -21,8 +23,6 @@ export interface JoinedRequirement extends JudgedRequirement {
   readonly noLongerTested?: { readonly run: RunFacts; readonly column: Column } | undefined
 }
 
-/** So many days a verdict counts. */
-export const COUNTS_FOR = 90
 /** So many of the last runs are shown for each requirement. */
 const LAST = 10
 

@@ -1,11 +1,10 @@
 /** The page of the joined runs of one environment: may we go live, by which runs, and what has changed since the baseline. */
 import { commandsFor } from '../../record/hints.ts'
 import type { Cause } from '../causes.ts'
-import { FEW_DAYS } from '../ends.ts'
+import { COUNTS_FOR, FEW_DAYS } from '../ends.ts'
 import { type RunFacts, verdictOfRun } from '../history/facts.ts'
 import type { History } from '../history/index.ts'
 import type { JoinedRequirement } from '../history/requirement.ts'
-import { COUNTS_FOR } from '../history/requirement.ts'
 import type { StepRef } from '../standing.ts'
 import { count } from '../words.ts'
 import { timeline } from './certificates.ts'
