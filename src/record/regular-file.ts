@@ -55,6 +55,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   EISDIR: 'it is a folder',
   EACCES: 'access is denied',
+  EEXIST: 'a file is in the way',
+  ENOTDIR: 'a file is in the way',
+  EROFS: 'the disk is read-only',
+  ENOSPC: 'the disk is full',
 }
 
 /** Where a folder is to be made: not where the operating system makes up what is there. @throws the same */

@@ -3,6 +3,7 @@
  * "discover" and "read-registration" find, and whether what is registered is what the configuration asks for.
  */
 import type { Environment } from '../environment/index.ts'
+import { keyId } from '../plan/index.ts'
 import { readRoles, rolesIn, scopesOf } from '../plan/roles.ts'
 import { enumerated, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
@@ -17,6 +18,7 @@ import { connect, proxyOf, usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
 import { type Examined, problemRow } from './examine.ts'
 import { type RunRequest, run } from './index.ts'
+import { askKeystore, userAgentOf } from './keystore.ts'
 
 /** A server's certificate that ends within this many days is remarked on. */
 const SERVER_NOTICE_DAYS = 14
@@ -83,6 +85,40 @@ function shown(
   return days !== undefined && days <= SERVER_NOTICE_DAYS
     ? { state: 'remark', sentence, remedy: `its certificate ends in ${count(days, 'day')}: tell Thredd` }
     : { state: 'good', sentence }
+}
+
+/** Whether the keystore lists the signing key: its kid and, unlike the flow "discover", the key itself. */
+export async function examineKeystore(
+  environment: Environment,
+  { proxy, version, signal = new AbortController().signal }: Pick<Caller, 'proxy' | 'version' | 'signal'>,
+): Promise<readonly Examined[]> {
+  if (usesTwin(environment)) return []
+  const credentials = new Credentials(environment)
+  const alg = String(environment.setting('signing_alg')?.value)
+  const { value: key } = await credentials.signingKey({ key: 'current', alg })
+  const { value: authorities = [] } = await credentials.authorities()
+  const softwareId = environment.setting('software_id')?.value
+  if (key === undefined || typeof softwareId !== 'string') return []
+  await using transport = connect(environment, {
+    ...{ identities: new Map(), authorities, proxy: proxyOf(proxy), counterparty: undefined },
+  })
+  const listing = await askKeystore({
+    ...{ environment, softwareId, which: 'current', transport, signal },
+    survey: { signing: { keys: new Map([[keyId({ key: 'current', alg }), key]]) }, identities: new Map() },
+    userAgent: userAgentOf(version),
+  })
+  if (listing === undefined) return []
+  const row = { area: 'servers', what: 'keystore' } as const
+  if (listing.is === 'listed')
+    return [{ ...row, state: 'good', sentence: `lists the signing key, under kid ${key.kid}` }]
+  return [
+    {
+      ...row,
+      state: listing.is === 'missing' ? 'wrong' : 'unknown',
+      sentence: listing.because,
+      remedy: `set SIGNING_KID and SIGNING_KEY_FILE in ${environment.localFile} to those of one certificate in Thredd CA > App Certificates`,
+    },
+  ]
 }
 
 /** What a later attempt may find otherwise: it says nothing about the configuration. */

@@ -72,6 +72,7 @@ export async function examine(options: ExamineOptions): Promise<readonly Examine
   }
   const rows = [
     ...settingRows(environment),
+    ...clientRows(environment),
     ...(await certificateRows(around)),
     ...(await signingRows(around)),
     ...(await vaultRows(around)),
@@ -101,6 +102,24 @@ function settingRows({ class: environmentClass, files, folder, servers, warnings
     },
     ...warnings.map((sentence): Examined => ({ area: 'settings', what: 'files', state: 'remark', sentence })),
   ]
+}
+
+/** Documented: the client id ends with the id of the application. */
+function clientRows({ setting, localFile }: Environment): readonly Examined[] {
+  const [client, software] = ['client_id', 'software_id'].map((name) => setting(name)?.value)
+  if (typeof client !== 'string' || typeof software !== 'string') return []
+  const sentence = `CLIENT_ID ${client} and SOFTWARE_ID ${software}`
+  return client.split('/').at(-1) === software
+    ? [{ area: 'settings', what: 'client', state: 'good', sentence: `${sentence} are of one application` }]
+    : [
+        {
+          area: 'settings',
+          what: 'client',
+          state: 'remark',
+          sentence: `${sentence} may be of two applications: a client id ends with the id of its application`,
+          remedy: `copy both from Thredd CA > Applications > (application) > Details into ${localFile}`,
+        },
+      ]
 }
 
 async function certificateRows(around: Around): Promise<readonly Examined[]> {
@@ -178,7 +197,7 @@ function strangers(subject: string, { environment, isOnTwin }: Around): readonly
   if (isOnTwin) return []
   return (['org_id', 'software_id'] as const).flatMap((input) => {
     const id = environment.setting(input)?.value
-    return typeof id !== 'string' || subject.includes(id)
+    return typeof id !== 'string' || subject.split(', ').some((part) => part.endsWith(`=${id}`))
       ? []
       : [`its subject, ${subject}, does not hold ${input.toUpperCase()} ${id}: it may be of another application`]
   })
@@ -253,6 +272,11 @@ async function vaultRows({ environment, command, isOnTwin }: Around): Promise<re
           state: 'good',
           sentence: `holds ${registration.clientId}, answer of ${registration.keptAt}`,
         },
+  )
+  const checked = await vault.check()
+  rows.push(
+    ...checked.problems.map((problem) => problemRow(area, 'log', problem)),
+    ...checked.warnings.map((sentence): Examined => ({ area, what: 'log', state: 'remark', sentence })),
   )
   const open = await vault.unsettled()
   if (open.length > 0)

@@ -102,6 +102,22 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     says: /another-kid/,
     code: 1,
   },
+  'the keystore lists another key under the kid': {
+    variables: ({ network: { pki } }) => ({
+      THREDD_SIGNING_KEY_FILE: pki.identities['renewed-signing'].keyFile,
+      THREDD_SIGNING_CERT_FILE: undefined,
+    }),
+    args: ['--online'],
+    row: { area: 'servers', what: 'keystore', state: 'wrong' },
+    says: /with another public key/,
+    code: 1,
+  },
+  'client id and application do not belong together': {
+    variables: () => ({ THREDD_SOFTWARE_ID: '99999999-2222-4333-8444-555555555555' }),
+    row: { area: 'settings', what: 'client', state: 'remark' },
+    says: /two applications/,
+    code: 0,
+  },
   'a host is down': {
     before: async ({ network }) => {
       for (const url of network.environment.matchAll(/^SERVER_KEYSTORE=https:\/\/([^/\s]+)/gm))

@@ -10,6 +10,7 @@ import { KEY_SIZES, type KeySize, makeSigningRequest, parseSubject, type Subject
 import { identitySetting } from '../../identity/settings.ts'
 import { fail } from '../../record/errors.ts'
 import { type Command, commandsFor, shellWord } from '../../record/hints.ts'
+import { readRegularFile, whyUnread } from '../../record/regular-file.ts'
 import type { Secret } from '../../secret/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { readPassphrase } from './passphrase.ts'
@@ -167,7 +168,7 @@ function passphraseOf(kind: Kind, isRenewal: boolean): string {
 
 /** A folder that is made here is ignored by git, whatever the project's own rules are. */
 async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause) => unwritable(folder, cause))
   if (made !== undefined) await writeFile(join(folder, '.gitignore'), '*\n', { flag: 'wx' })
 }
 
@@ -175,7 +176,7 @@ async function writeNew(file: string, text: string, mode: number, { invocation, 
   try {
     await writeFile(file, text, { flag: 'wx', mode })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') unwritable(file, error)
     const instead = invocation.text('certificate') === undefined ? '--name <other>' : 'move it away'
     fail({
       code: 'USAGE',
@@ -188,9 +189,21 @@ async function writeNew(file: string, text: string, mode: number, { invocation, 
   }
 }
 
+function unwritable(path: string, cause: unknown): never {
+  fail(
+    {
+      code: 'USAGE',
+      message: `"${path}" cannot be written: ${whyUnread(cause)}`,
+      hint: 'name another folder with --out',
+    },
+    cause,
+  )
+}
+
 /** The certificate that was downloaded: whether it is that of the key, and what to set. */
 async function take(work: Work, downloaded: string): Promise<void> {
   const { kind, stem, environment, out, invocation, program } = work
+  readable(downloaded)
   const file = invocation.text('passphrase-file')
   const passphrase = file === undefined ? configuredPassphrase(work) : await readPassphrase('', file, program)
   const spec = { name: kind, certificateFile: downloaded, keyFile: `${stem}.key`, passphrase }
@@ -223,6 +236,14 @@ async function take(work: Work, downloaded: string): Promise<void> {
       ? `${settings[0]} names another certificate now, which this one is to replace: ${work.command('runNamed', { flow: rotate })}`
       : `then:  ${work.command('doctor')}`,
   )
+}
+
+function readable(downloaded: string): void {
+  try {
+    readRegularFile(downloaded)
+  } catch (cause) {
+    fail({ code: 'USAGE', message: `--certificate "${downloaded}" cannot be read: ${whyUnread(cause)}` }, cause)
+  }
 }
 
 function configuredPassphrase({ kind, environment: { identities, signing } }: Work): Secret | undefined {

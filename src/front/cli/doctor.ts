@@ -6,7 +6,7 @@ import { loadEnvironment } from '../../environment/index.ts'
 import { fail, ToolError } from '../../record/errors.ts'
 import { json } from '../../record/foreign.ts'
 import { AREAS, type Examined, examine, problemRow } from '../../run/examine.ts'
-import { clockRow, driftRows, examineByFlow, examineHosts } from '../../run/examine-servers.ts'
+import { clockRow, driftRows, examineByFlow, examineHosts, examineKeystore } from '../../run/examine-servers.ts'
 import { type Caller, resolve } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { labelled, screenOf } from './list.ts'
@@ -70,6 +70,7 @@ async function examineOnline(
     }
   }
   const discovered = await flow('discover', 'servers')
+  const keystore = await examineKeystore(environment, caller)
   let client: unknown
   const reading = {
     onAnswer: ({ step, body }: Parameters<NonNullable<Caller['onAnswer']>>[0]) => {
@@ -85,7 +86,14 @@ async function examineOnline(
           selectionOf(invocation, program).folders,
         )
       : []
-  return [...hosts, clockRow([...discovered.exchanges, ...read.exchanges]), ...discovered.rows, ...read.rows, ...drift]
+  return [
+    ...hosts,
+    clockRow([...discovered.exchanges, ...read.exchanges]),
+    ...discovered.rows,
+    ...keystore,
+    ...read.rows,
+    ...drift,
+  ]
 }
 
 /** Where the vault holds no registration, the row that says so is enough. */
@@ -118,7 +126,7 @@ export function writeRows(
       const [mark, colour] = MARKS[state]
       const [first = '', ...rest] = labelled(what, out.plain(sentence), 4, width)
       out.line(`  ${out.paint(colour, mark)} ${first.slice(4)}`, ...rest)
-      if (remedy !== undefined && remedy !== '') out.line(...labelled('', `→ ${out.plain(remedy)}`, 4, width))
+      if (remedy !== undefined && remedy !== '') out.line(`${' '.repeat(4 + width)}→ ${out.plain(remedy)}`)
     }
   }
   const number = (state: Examined['state']) => rows.filter((row) => row.state === state).length

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join, relative, resolve as resolvePath } from 'node:path'
 import { fail } from '../../record/errors.ts'
 import { line, lines } from '../../record/foreign.ts'
+import { whyUnread } from '../../record/regular-file.ts'
 import { replaceFile } from '../../record/replace-file.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
 import { rehearse, resolve } from '../../run/index.ts'
@@ -86,6 +87,11 @@ async function put(text: string, invocation: Invocation, { here, write, warn }: 
   const file = resolvePath(here, out)
   if (existsSync(file) && !invocation.has('yes'))
     fail({ code: 'USAGE', message: `"${out}" is there; nothing was written`, hint: 'name another file, or add --yes' })
-  await replaceFile(file, text, 0o644)
+  await replaceFile(file, text, 0o644).catch((cause) =>
+    fail(
+      { code: 'USAGE', message: `"${out}" cannot be written: ${whyUnread(cause)}`, hint: 'name another file' },
+      cause,
+    ),
+  )
   warn(line`${relative(here, file)}\n`)
 }

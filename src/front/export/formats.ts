@@ -80,9 +80,9 @@ function scriptOf(expression: string): string | undefined {
   )
 }
 
-/** For a POSIX shell; each variable is one of the shell, in upper case. */
+/** For a POSIX shell; each variable is one of the shell, in upper case behind DCR_. */
 export function curlScript({ requests }: Exported, { toSet }: Named): string {
-  const head = toSet.length === 0 ? '' : `# to be set: ${toSet.map((name) => name.toUpperCase()).join(', ')}\n`
+  const head = toSet.length === 0 ? '' : `# to be set: ${toSet.map(shellVariable).join(', ')}\n`
   return `#!/bin/sh\n${head}${requests.map(curlCommand).join('\n')}`
 }
 
@@ -104,6 +104,11 @@ function word(text: string): string {
   return /^[A-Z]+$/.test(text) ? text : quoted(text)
 }
 
+/** With a prefix, so that no name in a file reads another variable of whoever runs the script, such as PATH. */
+function shellVariable(name: string): string {
+  return `DCR_${name.toUpperCase()}`
+}
+
 /** In single quotes, within which a shell expands nothing; variables in double quotes. */
 function quoted(text: string): string {
   return text
@@ -111,9 +116,7 @@ function quoted(text: string): string {
     .filter((part) => part !== '')
     .map((part) => {
       const name = /^\{\{(\w+)\}\}$/.exec(part)?.[1]
-      return name === undefined
-        ? `'${part.replaceAll("'", `'\\''`)}'`
-        : `"$${name.toUpperCase().replace(/^(?=\d)/, '_')}"`
+      return name === undefined ? `'${part.replaceAll("'", `'\\''`)}'` : `"$${shellVariable(name)}"`
     })
     .join('')
 }

@@ -5,7 +5,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { variablesOf } from '../../environment/index.ts'
 import { fail } from '../../record/errors.ts'
 import { dotenv } from '../../record/foreign.ts'
-import { readTextFile, textIfReadable } from '../../record/regular-file.ts'
+import { readTextFile, textIfReadable, whyUnread } from '../../record/regular-file.ts'
 import { replaceFile } from '../../record/replace-file.ts'
 import type { Setting } from './settings.ts'
 
@@ -19,8 +19,19 @@ export interface FileToWrite {
 
 export async function writeFiles(files: readonly FileToWrite[]): Promise<void> {
   for (const { file, text, mode } of files) {
-    await mkdir(dirname(file), { recursive: true })
-    await replaceFile(file, text, mode)
+    try {
+      await mkdir(dirname(file), { recursive: true })
+      await replaceFile(file, text, mode)
+    } catch (cause) {
+      fail(
+        {
+          code: 'USAGE',
+          message: `"${file}" cannot be written: ${whyUnread(cause)}`,
+          hint: 'make room for it, then repeat the command: what is written already stays as it is',
+        },
+        cause,
+      )
+    }
   }
 }
 

@@ -20,8 +20,12 @@ const redactor = new Redactor(new Uint8Array(32))
 
 /** Whether a text has the shape of a secret, or a name that says so. */
 export function isSecret(name: string, value: string): boolean {
-  return (slots.of(name) === 'any' && value !== '') || redactor.text(value) !== value
+  if (value === '') return false
+  return slots.of(name) === 'any' || OFTEN_SECRET.test(name) || redactor.text(value) !== value
 }
+
+/** Names of headers and parameters under which gateways take keys; one that is none becomes an input all the same. */
+const OFTEN_SECRET = /(?:^|[-_.])(?:key|auth|token|secret|sig|signature|session|code|password|pwd)$/i
 
 /** A word for identifiers: letters, digits and one kind of separator. */
 export function slug(text: string, separator: '-' | '_'): string {
