@@ -70,6 +70,15 @@ async function namesWith(file: string, reports: string): Promise<readonly string
   return found.flat().toSorted().reverse()
 }
 
+/** A run makes its folder before its first call, under a name that begins with the time (`runFolder`). */
+const OF_A_RUN = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-/
+
+async function unfinishedNames(reports: string): Promise<readonly string[]> {
+  const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
+  const named = entries.filter((entry) => entry.isDirectory() && OF_A_RUN.test(entry.name)).map(({ name }) => name)
+  return [...new Set([...named, ...(await namesWith(FINISHED_FILE, reports))])].toSorted().reverse()
+}
+
 /** A folder of the reports: its record, or why there is none to be read. */
 export interface StoredRun {
   readonly folder: string
@@ -81,7 +90,7 @@ const MOST_RUNS = 1000
 
 /** The stored runs, newest first by the names of their folders, one record at a time. One that cannot be read hides no other. */
 export async function* storedRuns(reports: string): AsyncGenerator<StoredRun> {
-  const [names, unfinished] = await Promise.all([runNames(reports), namesWith(FINISHED_FILE, reports)])
+  const [names, unfinished] = await Promise.all([runNames(reports), unfinishedNames(reports)])
   const known = new Set(names)
   for (const folder of names.slice(0, MOST_RUNS))
     yield { folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) }

@@ -86,7 +86,7 @@ export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judge
     ...verdictOf(exitCodes),
     rows: judged.filter((row) => row.standing === 'accepted').map(({ requirement }) => requirement.id),
     warnings: [
-      ...warningsOf(head, standing).map((text) => `${decisions.file}: ${text}`),
+      ...staleAcceptances(head, standing).map((text) => `${decisions.file}: ${text}`),
       ...verdicts.flatMap(({ workflow, missed }) =>
         missed.length === 0
           ? []
@@ -166,17 +166,16 @@ function isCovered(step: StepRecord, workflowId: string, standings: Standings): 
   return !verdicts.includes('refused') && verdicts.includes('accepted')
 }
 
-function warningsOf({ decisions, startedAt }: Decided, standings: Standings): readonly string[] {
+/** Acceptances that are out of date, and those of what does not fail any more. `startedAt`: of the run, or now for joined runs. */
+export function staleAcceptances({ decisions, startedAt }: Decided, standings: Standings): readonly string[] {
   const counting = valid(decisions, startedAt)
   return (decisions?.accepted ?? []).flatMap((one) => {
     const ids = enumerated(one.requirements)
     if (!counting.includes(one)) return [`${ids} was accepted until ${one.until}, and is not any more (${one.owner})`]
     return (['pass', 'warn'] as const).flatMap((standing) => {
       const found = one.requirements.filter((id) => standings.get(id) === standing)
-      const what = { pass: 'has proven it', warn: 'has found no more than a warning' }[standing]
-      return found.length === 0
-        ? []
-        : [`${enumerated(found)} is accepted and did not fail: this run ${what}, so take it out`]
+      const what = { pass: 'it is proven', warn: 'no more than a warning is found' }[standing]
+      return found.length === 0 ? [] : [`${enumerated(found)} is accepted and did not fail: ${what}, so take it out`]
     })
   })
 }

@@ -95,19 +95,22 @@ test('runs that cannot be joined are named with the reason, and take nothing fro
   await cp(join(reports, folder), join(reports, 'f-copy'), { recursive: true })
   await mkdir(join(reports, 'g-killed'))
   await writeFile(join(reports, 'g-killed', 'workflows.jsonl'), '')
+  // Killed before its first workflow had ended.
+  const early = '2026-01-01T00-00-00Z-discover-abcdef'
+  await mkdir(join(reports, early))
 
   const joined = await who.joined()
 
   expect(joined.runs.map(({ runId }) => runId)).toEqual([JSON.parse(record).runId])
   const reasons = new Map(joined.leftOut.map((one) => [one.folder, one.because]))
-  expect([...reasons.keys()].toSorted()).toHaveLength(7)
+  expect([...reasons.keys()].toSorted()).toHaveLength(8)
   expect(reasons.get('a-cut')).toBe('"record.json" is cut: it ends before the record does')
   expect(reasons.get('b-old')).toBe('"record.json" is a record of another version')
   expect(reasons.get('c-edited')).toContain('was it edited?')
   expect(reasons.get('d-future')).toBe('its time lies in the future')
   expect(reasons.get('e-twin')).toBe('it ran on the offline twin')
   expect(reasons.get(folder) ?? reasons.get('f-copy')).toBe('it is a copy of another')
-  expect(reasons.get('g-killed')).toContain('it was killed')
+  for (const killed of ['g-killed', early]) expect(reasons.get(killed)).toContain('it was killed')
   expect(await who.thredd('report', '--baseline', 'nothing')).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('there is no run "nothing" to compare with'),

@@ -212,6 +212,11 @@ test('a flow that was changed, other servers, another catalogue and an early sig
     expect.stringContaining('the catalogue has changed since the run of 2026-05-29'),
     '(name) signed on 2026-05-30, and 1 run came after that day',
   ])
+
+  const accepted = [{ requirements: ['DISC-01'], reason: 'r', owner: 'o', until: '2026-05-30' }]
+  expect(joined([old], { decisions: { ...decisions, accepted } }).notes).toContain(
+    'DISC-01 was accepted until 2026-05-30, and is not any more (o)',
+  )
 })
 
 test('a record whose verdicts do not follow from its checks is told', () => {

@@ -118,7 +118,7 @@ test('an acceptance of what the run has proven is told, and changes nothing', as
 
   expect(ran.record).toMatchObject({ exitCode: 0, decisions: { rows: [] } })
   expect(ran.record.warnings).toContain(
-    'decisions.mock.yaml: DISC-09 is accepted and did not fail: this run has proven it, so take it out',
+    'decisions.mock.yaml: DISC-09 is accepted and did not fail: it is proven, so take it out',
   )
 })
 

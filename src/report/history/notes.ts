@@ -1,6 +1,7 @@
 /** What makes joined runs less alike than they look. Pure. */
 import { enumerated } from '../../record/errors.ts'
 import type { RecordHead } from '../../record/index.ts'
+import { staleAcceptances } from '../accepted.ts'
 import { count } from '../words.ts'
 import { isOfPresentCatalogue, type RunFacts } from './facts.ts'
 import { type JoinedRequirement, named } from './requirement.ts'
@@ -9,9 +10,11 @@ interface Joined {
   readonly runs: readonly RunFacts[]
   readonly requirements: readonly JoinedRequirement[]
   readonly decisions: RecordHead['decisions']
+  /** RFC 3339 */
+  readonly now: string
 }
 
-export function notesOf({ runs, requirements, decisions }: Joined): readonly string[] {
+export function notesOf({ runs, requirements, decisions, now }: Joined): readonly string[] {
   const deciding = new Set(requirements.flatMap(({ decidedIn }) => decidedIn.map(({ run }) => run)))
   const older = runs.filter((run) => deciding.has(run))
   return [
@@ -19,6 +22,10 @@ export function notesOf({ runs, requirements, decisions }: Joined): readonly str
     ...otherServers(runs, older),
     ...otherCatalogues(older),
     ...signedBefore(runs, decisions),
+    ...staleAcceptances(
+      { decisions, startedAt: now },
+      new Map(requirements.map(({ requirement, standing }) => [requirement.id, standing])),
+    ),
   ]
 }
 
