@@ -1,5 +1,5 @@
 /** What a collection of Postman becomes: settings, flows, and an account of every value. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -253,6 +253,86 @@ test('a secret in a request goes into the environment file and not into the flow
 
 const SEEDS = Array.from({ length: 200 }, (_, index) => `${process.env.SEED ?? 'postman'}/${index}`)
 
+test.each([
+  ['header', { url: 'https://a.example.com/x', header: [{ key: 'Ocp-Apim-Subscription-Key', value: 'plain words' }] }],
+  ['header', { url: 'https://a.example.com/x', header: [{ key: 'X-Auth', value: 'plain words' }] }],
+  ['query', { url: 'https://a.example.com/x?sig=plainwords' }],
+  ['query', { url: 'https://a.example.com/x?code=plainwords' }],
+])('what a %s under a name of gateways holds is no text of the flow', (_, more) => {
+  const plan = planned([collection([request('Get', more)])])
+
+  expect(JSON.stringify(plan.imported.flow)).not.toMatch(/plain ?words/)
+  expect(plan.settings.map(({ value }) => value)).toContainEqual(expect.stringMatching(/^plain ?words$/))
+})
+
+test('each of two secrets has a name of its own, so that none goes to the other host', () => {
+  const asking = (host: string, key: string) =>
+    request('List', { url: `https://${host}/items`, header: [{ key: 'X-Api-Key', value: key }] })
+  const plan = planned([
+    collection([
+      { name: 'A', item: [asking('a.example.com', 'first-key-of-a-6f1d')] },
+      { name: 'B', item: [asking('b.example.com', 'other-key-of-b-93c2')] },
+    ]),
+  ])
+
+  const named = new Map(plan.settings.map(({ name, value }) => [value, name]))
+  const [first, other] = ['first-key-of-a-6f1d', 'other-key-of-b-93c2'].map((value) => named.get(value) ?? '')
+  expect([first, other].map((name) => name?.startsWith('LIST_X_API_KEY'))).toEqual([true, true])
+  expect(first).not.toBe(other)
+  const text = JSON.stringify(plan.imported.flow)
+  for (const name of [first, other]) expect(text).toContain(`$inputs.${name?.toLowerCase()}`)
+})
+
+test('two variables whose names differ in their punctuation alone keep their values', () => {
+  const plan = planned([
+    collection([request('Get', { url: 'https://a.example.com/x?a={{foo-x}}&b={{foo_x}}' })], {
+      variable: [
+        { key: 'foo-x', value: 'one' },
+        { key: 'foo_x', value: 'two' },
+      ],
+    }),
+  ])
+
+  const text = JSON.stringify(plan.imported.flow)
+  for (const value of ['one', 'two']) expect(text).toContain(`"default":"${value}"`)
+})
+
+test('a number of a body that JavaScript cannot hold stays as it is, and a body that is nested too deeply stays a text', () => {
+  const sending = (raw: string) =>
+    planned([
+      collection([request('Send', { method: 'POST', url: 'https://a.example.com/x', body: { mode: 'raw', raw } })]),
+    ])
+
+  const { flow } = sending('{"number": 4111111111111111112}').imported
+  expect(writeDocument(flow)).toContain('number: 4111111111111111112')
+  expect(sending('['.repeat(5000)).imported.left).toEqual([])
+})
+
+test('each line of a script that is one text is judged by itself', () => {
+  const exec = 'pm.response.to.have.status(200);\npm.sendRequest("https://a.example.com/other");'
+  const { accounts } = planned([
+    collection([
+      { ...request('Get', { url: 'https://a.example.com/x' }), event: [{ listen: 'test', script: { exec } }] },
+    ]),
+  ])
+
+  const script = accounts.flatMap(({ leaves }) => leaves).find(({ pointer }) => pointer.endsWith('/script/exec'))
+  expect(script).toMatchObject({ is: 'listed' })
+})
+
+test('a key that a variable refers to is written, not the reference; an empty value takes nothing from another file', () => {
+  const pem = `-----BEGIN PRIVATE KEY-----\n${'A'.repeat(64)}\n-----END PRIVATE KEY-----\n`
+  const plan = planned([
+    collection([]),
+    environment({ pem, transport_key: '{{pem}}', org_id: 'abc', 'ssa_id ': 'with-a-space' }),
+    environment({ org_id: '' }, 'Second'),
+  ])
+
+  expect(plan.carried.files.map(({ value }) => value)).not.toContain('{{pem}}')
+  expect(settingOf(plan, 'ORG_ID')).toBe('abc')
+  expect(settingOf(plan, 'SOFTWARE_ID')).toBe('with-a-space')
+})
+
 test(`every value of 200 generated collections is carried over or listed (SEED=${process.env.SEED ?? 'postman'})`, () => {
   let carriedInAll = 0
   for (const seed of SEEDS) {
@@ -322,6 +402,20 @@ test('what generated collections become is valid by the own lint', async () => {
         .filter(({ level }) => level !== 'hint')
         .map(({ rule, message, at }) => `${rule} ${message} ${at?.file}:${at?.line}`),
     ).toEqual([])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test('a file in the place of a folder is named', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-import-'))
+  try {
+    await writeFile(join(folder, 'keys'), '')
+    const file = join(folder, 'keys', 'a.key')
+
+    await expect(writeFiles([{ file, text: 'x', mode: 0o600 }])).rejects.toThrow(
+      'cannot be written: a file is in the way',
+    )
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

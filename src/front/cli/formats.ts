@@ -1,4 +1,4 @@
-/** The report files that somebody asks for with --format. */
+/** Reads --format: which report files to write. */
 import { fail, nearest } from '../../record/errors.ts'
 import { FORMATS, type FormatName } from '../../report/index.ts'
 import type { Invocation } from './command.ts'

@@ -51,10 +51,7 @@ export function account(sources: readonly Source[], { requests, imported, bodies
     if (is === 'carried') ledger.carry(at, words)
     else ledger.list(at, words)
   }
-  for (const { variable, to } of imported.carried) {
-    variable.source.account.carry(variable.at, to)
-    listNameless(variable.source, variable.at)
-  }
+  for (const { variable, to } of imported.carried) variable.source.account.carry(variable.at, to)
   for (const { kind, at, account: ledger } of sources)
     if (kind === 'collection' && imported.flow !== undefined) ledger.carry(`${at}/info/name`, 'the title of the flow')
   return sources.map(({ name, leaves, account: ledger }) => ({ file: name, leaves: ledger.settle(leaves, reasonFor) }))
@@ -80,11 +77,4 @@ function listScripts({ request }: ReadRequest): void {
     for (const { text, at } of lines)
       if (text.trim() !== '')
         request.source.account.list(at, 'a script of a folder or the collection: write what it does into the steps')
-}
-
-/** The kind of a variable and whether it counts stay behind, as its value has gone elsewhere. */
-function listNameless({ leaves, account: ledger }: Source, at: string): void {
-  for (const leaf of leaves)
-    if (leaf.startsWith(`${at}/description`))
-      ledger.list(leaf, 'a description: it may hold anything, and a run does not read it')
 }

@@ -241,9 +241,10 @@ function scriptsOf(source: Source, { event }: Fields, at: string): readonly Scri
     }
     const { exec } = one.script
     const execAt = `${place}/script/exec`
-    const lines = Array.isArray(exec)
+    const texts = Array.isArray(exec)
       ? exec.map((line, number) => ({ text: String(line), at: pointerTo(execAt, number) }))
       : [{ text: textOf(exec) ?? '', at: execAt }]
+    const lines = texts.flatMap(({ text, at }) => text.split('\n').map((line) => ({ text: line, at })))
     return [{ when: one.listen === 'prerequest' ? 'prerequest' : 'test', lines }]
   })
 }

@@ -8,7 +8,7 @@ import { type Canned, cannedFor } from './canned.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Setting } from './settings.ts'
 import { type Call, type Fate, translated } from './translate.ts'
-import { free, slug, Untranslatable, Values } from './values.ts'
+import { free, InputNames, slug, Untranslatable, Values } from './values.ts'
 import { referencesIn } from './variables.ts'
 
 export interface Imported {
@@ -54,7 +54,8 @@ export function importedFlow(all: readonly ReadRequest[], around: Surroundings):
   const wanted = all.filter(({ documented }) => documented === undefined)
   const left: { request: ReadRequest; reason: string }[] = []
   const ids = new Set<string>()
-  const workflows = groupsOf(wanted).flatMap((group) => workflowOf(group, { all, around, ids, left }) ?? [])
+  const names = new InputNames()
+  const workflows = groupsOf(wanted).flatMap((group) => workflowOf(group, { all, around, ids, names, left }) ?? [])
   const sources = sourcesOf(workflows, around)
   const { files, paths } = descriptionsOf(workflows, sources)
   const base = slug(around.name, '-')
@@ -119,20 +120,21 @@ interface Making {
   readonly all: readonly ReadRequest[]
   readonly around: Surroundings
   readonly ids: Set<string>
+  readonly names: InputNames
   readonly left: { request: ReadRequest; reason: string }[]
 }
 
-function workflowOf(group: readonly ReadRequest[], { all, around, ids, left }: Making): Workflow | undefined {
+function workflowOf(group: readonly ReadRequest[], { all, around, ids, names, left }: Making): Workflow | undefined {
   const [first] = group
   if (first === undefined) return undefined
   const stepIds = new Set<string>()
   const outputs = new Map<string, string>()
   const canned = new Map<string, Canned>()
   const captured = (name: string) => outputs.get(name) ?? cannedValue(name, all, canned)
-  const values = new Values(first.request.variables, captured, first.request.name)
+  const values = new Values(first.request.variables, captured, { from: first.request.name, names })
   const steps = group.flatMap((read): Step[] => {
     try {
-      const own = new Values(read.request.variables, captured, read.request.name)
+      const own = new Values(read.request.variables, captured, { from: read.request.name, names })
       const call = translated(read, own, around.known)
       values.take(own)
       const stepId = free(slug(read.request.name, '-'), stepIds)

@@ -26,7 +26,7 @@ const OF_THREDD =
   /(?:^|\.)(?:threddid\.com|threddpay\.com|thredd\.com|thredd\.net|globalprocessing\.net|authz\.cloudentity\.io)$/
 const FOR_TESTS = /(?:^|[.-])(?:uat|sandbox|test)|uat/
 
-/** The server whose host stands in the address, as its host or, on the twin, as the start of its path. */
+/** The server that an address belongs to, by its host; an address of the twin has that host as the start of its path. */
 export function serverOf(url: string): ServerName | undefined {
   for (const name of namesIn(url)) {
     const found = SERVERS.find(([pattern]) => pattern.test(name))
@@ -42,7 +42,7 @@ export function classOf(url: string): 'uat' | 'prod' | undefined {
   return FOR_TESTS.test(host) ? 'uat' : 'prod'
 }
 
-/** Whether an address is of Thredd, of this machine, or known only when the collection runs: the documented calls go nowhere else. */
+/** Whether a documented call may go to this address: a host of Thredd, this machine, or a variable without a value yet. */
 export function mayBeThredd(url: string): boolean {
   if (/^\{\{/.test(url)) return true
   const host = URL.parse(url)?.hostname ?? ''

@@ -76,7 +76,7 @@ function nameOf({ data, name }: Source): string {
   return textOf(info?.name) ?? name
 }
 
-/** Servers of which a flow of ours may call another operation beside the imported ones keep a name of their own. */
+/** Imported calls to these servers use the names that our flows use; calls to any other server get a source description of their own. */
 const SHARED = ['SERVER_CARDS', 'SERVER_API_HUB', 'SERVER_KEYSTORE', 'SERVER_DIRECTORY', 'SERVER_DIRECTORY_API']
 
 function surroundingsOf(name: string, { settings }: Carried, target: Target): Surroundings {

@@ -23,7 +23,7 @@ export interface ReadRequest {
   readonly documented: Documented | undefined
 }
 
-/** What a row goes by. */
+/** The parts of a request that the table of documented calls looks at. */
 interface Facts {
   readonly method: string
   readonly url: string

@@ -133,7 +133,7 @@ function ofVariable(
   const member = MEMBER_OF.get(plain)
   if (isEmpty(value)) account.list(at, 'has no value')
   else if (key !== undefined) {
-    files.set(key.name, { ...key, value: variable.value, from })
+    files.set(key.name, { ...key, value: variables.resolved(variable.value), from })
     account.carry(at, `the file of ${key.name}`)
   } else if (setting !== undefined) {
     const expected = unusable(setting, value)

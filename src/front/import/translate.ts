@@ -1,4 +1,5 @@
 /** A request that no flow makes yet, as a step and the operation that it calls. */
+import { readJson } from '../../record/json.ts'
 import type { Auth, Body, Entry } from './collection.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Demand } from './script.ts'
@@ -275,11 +276,8 @@ function templateOf(text: string): { readonly data: unknown; readonly bare: Read
       return JSON.stringify(mark)
     },
   )
-  try {
-    return { data: JSON.parse(quoted), bare }
-  } catch {
-    return undefined
-  }
+  const read = readJson(quoted)
+  return read.ok ? { data: read.value, bare } : undefined
 }
 
 function dataOf(value: unknown, name: string, values: Values, bare: ReadonlyMap<string, string>): unknown {

@@ -48,6 +48,19 @@ export function free(name: string, taken: Set<string>): string {
   return one
 }
 
+/** The names of the inputs of an import: one name stands for one thing, since settings of all flows lie in one file. */
+export class InputNames {
+  readonly #things = new Map<string, string>()
+
+  /** `thing`: what the input stands for; the same thing has the same name again, another one name2, name3, … */
+  of(name: string, thing: string): string {
+    let one = name
+    for (let number = 2; (this.#things.get(one) ?? thing) !== thing; number++) one = `${name}_${number}`
+    this.#things.set(one, thing)
+    return one
+  }
+}
+
 /** What the values of one workflow read. */
 export class Values {
   readonly inputs = new Map<string, Input>()
@@ -61,11 +74,17 @@ export class Values {
   /** the expression of a variable that a step has captured */
   readonly #captured: (name: string) => string | undefined
   readonly #from: string
+  readonly #names: InputNames
 
-  constructor(variables: Variables, captured: (name: string) => string | undefined, from: string) {
+  constructor(
+    variables: Variables,
+    captured: (name: string) => string | undefined,
+    { from, names }: { readonly from: string; readonly names: InputNames },
+  ) {
     this.#variables = variables
     this.#captured = captured
     this.#from = from
+    this.#names = names
   }
 
   /** What others read, too. */
@@ -115,8 +134,9 @@ export class Values {
   #variable(name: string, isText: boolean): string {
     const word = slug(name, '_')
     // Not under the name of a setting that means something else.
-    const input = isSetting(word.toUpperCase()) ? `postman_${word}` : word
     const variable = this.#variables.get(name)
+    const thing = variable === undefined ? `variable ${name}` : `variable ${variable.source.name} ${variable.at}`
+    const input = this.#names.of(isSetting(word.toUpperCase()) ? `postman_${word}` : word, thing)
     const value = variable === undefined ? '' : this.#variables.resolved(variable.value)
     const isHidden = variable !== undefined && isSecretVariable(variable)
     const secret = isHidden || isSecret(name, isEmpty(value) ? 'x' : value)
@@ -143,7 +163,8 @@ export class Values {
   #secret(name: string, text: string): string {
     const input = slug(`${this.#from} ${name}`, '_')
     if (variableParts(text).length > 1) throw new Untranslatable(`"${name}" mixes a secret with variables`)
-    const secret = /secret|token|password|key$/.test(input) ? input : `${input}_secret`
+    const word = /secret|token|password|key$/.test(input) ? input : `${input}_secret`
+    const secret = this.#names.of(word, `text ${text}`)
     demandWritable(text, name)
     this.settings.push({ name: secret.toUpperCase(), value: text, from: `"${name}" of "${this.#from}"` })
     this.#add({ name: secret, schema: { type: 'string', format: 'password' }, isRequired: true })
@@ -151,7 +172,7 @@ export class Values {
   }
 
   #literal(name: string, text: string): string {
-    const input = slug(`${this.#from} ${name}`, '_')
+    const input = this.#names.of(slug(`${this.#from} ${name}`, '_'), `text ${text}`)
     this.#add({ name: input, schema: { type: 'string', default: text }, isRequired: false })
     return `$inputs.${input}`
   }

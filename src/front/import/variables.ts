@@ -22,7 +22,7 @@ export function variablesIn(source: Source, list: unknown, at: string): readonly
   return listOf(list).flatMap((entry, index) => {
     const place = pointerTo(at, index)
     if (!isObject(entry)) return []
-    const name = textOf(entry.key) ?? textOf(entry.id) ?? ''
+    const name = (textOf(entry.key) ?? textOf(entry.id) ?? '').trim()
     if (entry.enabled === false || entry.disabled === true) {
       source.account.list(place, 'disabled in Postman')
       return []
@@ -81,14 +81,15 @@ export class Variables {
   }
 }
 
-/** Of a name that is set twice the last one counts. */
+/** Of a name that is set twice the last one counts; one without a value takes nothing away from another file. */
 function byName(list: readonly Variable[]): ReadonlyMap<string, Variable> {
   const names = new Map<string, Variable>()
   for (const variable of list) {
     const before = names.get(variable.name)
     if (before !== undefined && before.source === variable.source)
       before.source.account.list(before.at, `"${variable.name}" is set again further down, and that one counts`)
-    names.set(variable.name, variable)
+    const isEmptyBeside = variable.value === '' && before !== undefined && before.source !== variable.source
+    if (!isEmptyBeside) names.set(variable.name, variable)
   }
   return names
 }
@@ -108,18 +109,19 @@ export function variablesOf(sources: readonly Source[]): Variables {
 function demandAgreement(sources: readonly Source[], maps: readonly ReadonlyMap<string, Variable>[]): void {
   const [first, ...others] = maps
   if (first === undefined) return
-  const names = others.flatMap((map) =>
+  const differing = others.flatMap((map) =>
     [...map].flatMap(([name, { value }]) => {
       const one = maps.find((each) => each !== map && (each.get(name)?.value ?? '') !== '')?.get(name)?.value
       return value !== '' && one !== undefined && one !== value ? [name] : []
     }),
   )
+  const names = [...new Set(differing)]
   if (names.length === 0) return
   fail({
     code: 'IMPORT',
     message: `${enumerated(sources.map(({ name }) => `"${name}"`))} contradict each other: ${names.length} variable(s) have different values`,
     found: enumerated(
-      [...new Set(names)].map((name) => `"${name}"`),
+      names.map((name) => `"${name}"`),
       10,
     ),
     hint: 'give the one environment that is meant',
