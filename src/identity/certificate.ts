@@ -40,6 +40,8 @@ export interface IdentitySpec {
   /** which of several keys of the PKCS#12 file: the name that the file gives it, or the start of its certificate's SHA-256 */
   readonly pfxAlias?: string | undefined
   readonly passphrase?: Secret | undefined
+  /** no server is shown it, as that of a signing key: whether a TLS client may use it does not matter */
+  readonly isForSigning?: boolean | undefined
   /** for tests of refusal: an expired or not yet valid certificate is then no problem */
   readonly allowInvalidDates?: boolean | undefined
 }
@@ -343,14 +345,19 @@ function extendedUsesOf({ keyUsage }: X509Certificate): readonly string[] | unde
 }
 
 /** Every documented signing certificate is without an extended usage, so TLS servers may take it, and Thredd's should not. */
-function useWarnings({ name }: IdentitySpec, certificate: X509Certificate): readonly string[] {
-  if (extendedUsesOf(certificate) !== undefined) return []
+function useWarnings({ name, isForSigning }: IdentitySpec, certificate: X509Certificate): readonly string[] {
+  if (isForSigning === true || extendedUsesOf(certificate) !== undefined) return []
   return [
     `the certificate of identity "${name}" has no extended key usage clientAuth, like a signing certificate (rtssigning); if the server refuses it, take the transport certificate (rtstransport)`,
   ]
 }
 
-function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): Problem[] {
+function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): readonly Problem[] {
+  const ofTls = spec.isForSigning === true ? [] : checkClientUse(spec, certificate)
+  return [...ofTls, ...checkDates(spec, certificate, now)]
+}
+
+function checkClientUse(spec: IdentitySpec, certificate: X509Certificate): readonly Problem[] {
   const problems: Problem[] = []
   // Both usages may be absent, then everything is allowed; the documented signing certificates have no extended one.
   const extended = extendedUsesOf(certificate)
@@ -371,6 +378,11 @@ function checkUse(spec: IdentitySpec, certificate: X509Certificate, now: Date): 
       hint: 'take the transport certificate',
     })
   }
+  return problems
+}
+
+function checkDates(spec: IdentitySpec, certificate: X509Certificate, now: Date): readonly Problem[] {
+  const problems: Problem[] = []
   const { validFromDate, validToDate } = certificate
   if (!hasDates(certificate)) {
     problems.push({

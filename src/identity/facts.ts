@@ -3,7 +3,7 @@ import { createHash, type KeyObject, type X509Certificate } from 'node:crypto'
 import type { CertificateFacts, IdentityRecord, PublicKeyFacts } from '../record/index.ts'
 
 /** At this many days left or fewer every run warns; Thredd's CA writes to the owner at the same mark. */
-const WARN_DAYS = 60
+export const WARN_DAYS = 60
 
 /** The dates of a certificate as part of a sentence, in UTC: "expired on 2026-01-31". */
 export function validity(certificate: X509Certificate, now: Date): string {
@@ -56,6 +56,11 @@ function keyKindAndSize(key: KeyObject): string {
 /** A distinguished name on one line: `C=GB, O=thredd, CN=…`. */
 export function nameOnOneLine(name: string): string {
   return name.split('\n').join(', ')
+}
+
+/** Whether a distinguished name on one line has an attribute with this value: Thredd CA writes ids into subjects. */
+export function nameHolds(name: string, value: string): boolean {
+  return name.split(', ').some((part) => part.endsWith(`=${value}`))
 }
 
 export function recordOf(name: string, certificate: X509Certificate, now: Date): IdentityRecord {

@@ -4,6 +4,7 @@
  */
 import { relative } from 'node:path'
 import type { Environment } from '../environment/index.ts'
+import { expiryWarning, nameHolds, WARN_DAYS } from '../identity/facts.ts'
 import type { SigningAlg } from '../identity/signing.ts'
 import { signingNeeds } from '../plan/index.ts'
 import { enumerated, type Problem } from '../record/errors.ts'
@@ -56,9 +57,6 @@ interface Around {
 
 /** The certificates of the running business; others may have expired on purpose, for tests of refusal. */
 const IN_USE: readonly string[] = ['transport', 'renewed', 'signing']
-
-/** Thredd's certificate authority writes to the owner at this many days left. */
-const NOTICE_DAYS = 60
 
 export async function examine(options: ExamineOptions): Promise<readonly Examined[]> {
   const { environment, minDays, twinFolder } = options
@@ -158,8 +156,9 @@ function rowsOfCertificate(
   const { name, subject, key } = record
   const area = kind === 'signing' ? 'signing key' : 'certificates'
   const isOurs = name === 'transport' || kind === 'signing'
+  const said = expiryWarning(record)
   const remarks = [
-    ...warnings.filter((one) => !/ expires (?:today|in )|certificate expired on/.test(one)),
+    ...warnings.filter((one) => !said.includes(one) && !one.startsWith('the signing certificate expired on ')),
     ...(isOurs ? strangers(subject, around) : []),
   ]
   return [
@@ -189,7 +188,7 @@ function lifeOf(
   const sentence = `valid until ${until}, ${count(daysLeft, 'day')} left`
   if (minDays !== undefined && daysLeft < minDays)
     return { state: 'wrong', sentence: `${sentence}, fewer than ${minDays}`, remedy }
-  return daysLeft <= NOTICE_DAYS ? { state: 'remark', sentence, remedy } : { state: 'good', sentence }
+  return daysLeft <= WARN_DAYS ? { state: 'remark', sentence, remedy } : { state: 'good', sentence }
 }
 
 /** Thredd CA writes organisation and application into the subject of the certificates that it issues. */
@@ -197,7 +196,7 @@ function strangers(subject: string, { environment, isOnTwin }: Around): readonly
   if (isOnTwin) return []
   return (['org_id', 'software_id'] as const).flatMap((input) => {
     const id = environment.setting(input)?.value
-    return typeof id !== 'string' || subject.split(', ').some((part) => part.endsWith(`=${id}`))
+    return typeof id !== 'string' || nameHolds(subject, id)
       ? []
       : [`its subject, ${subject}, does not hold ${input.toUpperCase()} ${id}: it may be of another application`]
   })

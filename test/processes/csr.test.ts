@@ -17,11 +17,11 @@ const csr = async (cli: Cli, ...args: string[]) => await cli.run(['csr', ...args
 const read = async (cli: Cli, name: string) => await readFile(join(cli.folder, name), 'utf8')
 
 /** The certificate that the authority issues for a request; it refuses one that is not signed by its own key. */
-async function certified(cli: Cli, name: string, days = 350): Promise<void> {
+async function certified(cli: Cli, name: string, days = 350, use: 'any' | 'server' = 'any'): Promise<void> {
   const now = Date.now()
   const authority = await createAuthority('CN=Some CA', new Date(now - DAY_MS), new Date(now + 400 * DAY_MS))
   const dates = {
-    use: 'any',
+    use,
     notBefore: new Date(now - 1000),
     notAfter: new Date(now + days * DAY_MS + 60_000),
   } as const
@@ -102,6 +102,19 @@ test('the subject comes from the command that Thredd CA shows; a second one is f
   expect(taken.stdout + made.stdout).not.toContain('correct horse')
 })
 
+test('what a TLS client may do with it matters for a transport certificate, and not for a signing one', async () => {
+  await using cli = await home()
+  await csr(cli, 'signing')
+  await certified(cli, 'certificates/uat-rtssigning.csr', 350, 'server')
+  const signing = await csr(cli, 'signing', '--certificate', 'downloaded.pem')
+  await csr(cli, 'transport')
+  await certified(cli, 'certificates/uat-rtstransport.csr', 350, 'server')
+  const transport = await csr(cli, 'transport', '--certificate', 'downloaded.pem')
+
+  expect(signing).toMatchObject({ code: 0, stderr: '' })
+  expect(transport).toMatchObject({ code: 2, stderr: expect.stringContaining('IDENTITY_USAGE') })
+})
+
 test('nothing is overwritten, and a certificate of another key is refused', async () => {
   await using cli = await home()
   await csr(cli, 'transport')
@@ -129,6 +142,7 @@ test.each([
   [['csr', 'transport', '--subject', 'just words'], 'no attribute that is known'],
   [['csr', 'transport', '--certificate', 'none.pem'], 'none.pem'],
   [['csr', 'transport', '--passphrase-file', 'none'], 'cannot be read'],
+  [['csr', 'transport', '--out', 'pass'], 'cannot be written: a file is in the way'],
 ])('%j is refused in a sentence', async (args, said) => {
   await using cli = await home()
 

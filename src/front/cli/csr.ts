@@ -7,6 +7,7 @@ import { join, relative, resolve } from 'node:path'
 import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { loadIdentity } from '../../identity/certificate.ts'
 import { KEY_SIZES, type KeySize, makeSigningRequest, parseSubject, type SubjectPart } from '../../identity/csr.ts'
+import { nameHolds } from '../../identity/facts.ts'
 import { identitySetting } from '../../identity/settings.ts'
 import { fail } from '../../record/errors.ts'
 import { type Command, commandsFor, shellWord } from '../../record/hints.ts'
@@ -23,14 +24,18 @@ const KINDS = {
     suffix: 'rtstransport',
     type: 'RESOURCE SERVER TRANSPORT',
     settings: ['TRANSPORT_CERT_FILE', 'TRANSPORT_KEY_FILE'],
+    passphrase: 'TRANSPORT_PASSPHRASE',
     renewed: [identitySetting('renewed', 'CERT_FILE'), identitySetting('renewed', 'KEY_FILE')],
+    renewedPassphrase: identitySetting('renewed', 'PASSPHRASE'),
     rotate: 'rotate-transport-certificate',
   },
   signing: {
     suffix: 'rtssigning',
     type: 'RESOURCE SERVER SIGNING',
     settings: ['SIGNING_CERT_FILE', 'SIGNING_KEY_FILE'],
+    passphrase: 'SIGNING_PASSPHRASE',
     renewed: ['RENEWED_SIGNING_CERT_FILE', 'RENEWED_SIGNING_KEY_FILE'],
+    renewedPassphrase: 'RENEWED_SIGNING_PASSPHRASE',
     rotate: 'rotate-signing-key',
   },
 } as const
@@ -161,11 +166,6 @@ async function newPassphrase({ invocation, program }: Work): Promise<Secret | un
   return passphrase
 }
 
-function passphraseOf(kind: Kind, isRenewal: boolean): string {
-  if (kind === 'signing') return isRenewal ? 'RENEWED_SIGNING_PASSPHRASE' : 'SIGNING_PASSPHRASE'
-  return identitySetting(isRenewal ? 'renewed' : 'transport', 'PASSPHRASE')
-}
-
 /** A folder that is made here is ignored by git, whatever the project's own rules are. */
 async function makeFolder(folder: string): Promise<void> {
   const made = await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause) => unwritable(folder, cause))
@@ -177,14 +177,13 @@ async function writeNew(file: string, text: string, mode: number, { invocation, 
     await writeFile(file, text, { flag: 'wx', mode })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') unwritable(file, error)
-    const instead = invocation.text('certificate') === undefined ? '--name <other>' : 'move it away'
     fail({
       code: 'USAGE',
       message: `"${out.relative(file)}" is there already, and is not overwritten`,
       hint:
-        instead === 'move it away'
-          ? 'compare it with the downloaded one; move it away to take the other'
-          : 'for a further certificate, as when one is being replaced: --name <other>',
+        invocation.text('certificate') === undefined
+          ? 'for a further certificate, as when one is being replaced: --name <other>'
+          : 'compare it with the downloaded one; move it away to take the other',
     })
   }
 }
@@ -206,10 +205,10 @@ async function take(work: Work, downloaded: string): Promise<void> {
   readable(downloaded)
   const file = invocation.text('passphrase-file')
   const passphrase = file === undefined ? configuredPassphrase(work) : await readPassphrase('', file, program)
-  const spec = { name: kind, certificateFile: downloaded, keyFile: `${stem}.key`, passphrase }
-  const { identity, warnings } = await loadIdentity(spec, new Date())
-  // A signing certificate is presented to no server, so its use in TLS does not matter.
-  out.warnings(kind === 'signing' ? warnings.filter((one) => !one.includes('clientAuth')) : warnings)
+  const files = { certificateFile: downloaded, keyFile: `${stem}.key` }
+  const isForSigning = kind === 'signing'
+  const { identity, warnings } = await loadIdentity({ name: kind, ...files, passphrase, isForSigning }, new Date())
+  out.warnings(warnings)
   const { subject, issuer, notAfter, daysLeft } = identity.record
   out.line(
     `fits     the certificate belongs to ${out.plain(`${stem}.key`)}`,
@@ -219,17 +218,19 @@ async function take(work: Work, downloaded: string): Promise<void> {
   )
   out.warnings(strangers(work, subject))
   await writeNew(`${stem}.pem`, identity.credentials.chain, 0o644, work)
-  const { settings, renewed, rotate } = KINDS[kind]
+  const { settings, renewed, rotate, ...one } = KINDS[kind]
   const isRenewal = isConfigured(environment, kind)
   const names = isRenewal ? renewed : settings
-  const files = [`${stem}.pem`, `${stem}.key`].map((file) => relative(environment.folder, file))
+  const named = [`${stem}.pem`, `${stem}.key`].map((path) => relative(environment.folder, path))
   out.line(
     `written  ${out.plain(`${stem}.pem`)}`,
     '',
     `into ${out.plain(environment.localFile)}:`,
-    ...names.map((name, index) => `  ${name}=${out.plain(files[index] ?? '')}`),
-    ...(passphrase === undefined ? [] : [`  ${passphraseOf(kind, isRenewal)}=<the passphrase of the key>`]),
-    ...(kind === 'signing'
+    ...names.map((name, index) => `  ${name}=${out.plain(named[index] ?? '')}`),
+    ...(passphrase === undefined
+      ? []
+      : [`  ${isRenewal ? one.renewedPassphrase : one.passphrase}=<the passphrase of the key>`]),
+    ...(isForSigning
       ? [`  ${isRenewal ? 'RENEWED_' : ''}SIGNING_KID=<the KID beside the certificate in App Certificates>`]
       : []),
     isRenewal
@@ -254,11 +255,11 @@ function isConfigured({ identities, signing }: Environment, kind: Kind): boolean
   return kind === 'transport' ? identities.has('transport') : signing.key !== undefined
 }
 
-/** The subject of Thredd CA's certificates holds both ids; where neither stands in it, it may be another application's. */
+/** Thredd CA writes both ids into the subject: a certificate without one of them may be another application's. */
 function strangers({ environment }: Work, subject: string): readonly string[] {
   return (['org_id', 'software_id'] as const).flatMap((name) => {
     const id = environment.setting(name)?.value
-    return typeof id !== 'string' || subject.includes(id)
+    return typeof id !== 'string' || nameHolds(subject, id)
       ? []
       : [`the subject does not hold ${name.toUpperCase()} "${id}": is it the certificate of this application?`]
   })
