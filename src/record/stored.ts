@@ -58,26 +58,24 @@ export async function locateRun(run: string | undefined, reports: string): Promi
 
 /** Names of the folders in `reports` that hold a record, newest first; the names begin with the time. */
 export async function runNames(reports: string): Promise<readonly string[]> {
-  return await namesWith(RECORD_FILE, reports)
+  return await holding(RECORD_FILE, reports, await foldersIn(reports))
 }
 
-async function namesWith(file: string, reports: string): Promise<readonly string[]> {
+/** Newest first. */
+async function foldersIn(reports: string): Promise<readonly string[]> {
   const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
-  const found = await Promise.all(
-    folders.map(async (name) => ((await isFile(join(reports, name, file))) ? [name] : [])),
-  )
-  return found.flat().toSorted().reverse()
+  return folders.toSorted().reverse()
+}
+
+/** Those of the folders that hold the file. */
+async function holding(file: string, reports: string, folders: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(folders.map(async (name) => await isFile(join(reports, name, file))))
+  return folders.filter((_, index) => found[index])
 }
 
 /** A run makes its folder before its first call, under a name that begins with the time (`runFolder`). */
 const OF_A_RUN = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-/
-
-async function unfinishedNames(reports: string): Promise<readonly string[]> {
-  const entries = await readdir(reports, { withFileTypes: true }).catch(() => [])
-  const named = entries.filter((entry) => entry.isDirectory() && OF_A_RUN.test(entry.name)).map(({ name }) => name)
-  return [...new Set([...named, ...(await namesWith(FINISHED_FILE, reports))])].toSorted().reverse()
-}
 
 /** A folder of the reports: its record, or why there is none to be read. */
 export interface StoredRun {
@@ -90,14 +88,16 @@ const MOST_RUNS = 1000
 
 /** The stored runs, newest first by the names of their folders, one record at a time. One that cannot be read hides no other. */
 export async function* storedRuns(reports: string): AsyncGenerator<StoredRun> {
-  const [names, unfinished] = await Promise.all([runNames(reports), unfinishedNames(reports)])
-  const known = new Set(names)
+  const folders = await foldersIn(reports)
+  const names = await holding(RECORD_FILE, reports, folders)
+  const others = folders.filter((folder) => !names.includes(folder))
+  const begun = await holding(FINISHED_FILE, reports, others)
   for (const folder of names.slice(0, MOST_RUNS))
     yield { folder, run: await readOrSay(join(reports, folder, RECORD_FILE)) }
   for (const folder of names.slice(MOST_RUNS))
     yield { folder, run: { problem: `only the newest ${MOST_RUNS} runs are read` } }
-  for (const folder of unfinished)
-    if (!known.has(folder))
+  for (const folder of others)
+    if (OF_A_RUN.test(folder) || begun.includes(folder))
       yield { folder, run: { problem: 'it was killed before its record was written, or is still going on' } }
 }
 

@@ -1,5 +1,6 @@
 /** Everything that a run depends on, looked at before it: each mistake of a set-up is named, with its remedy and an exit code. */
-import { readdir } from 'node:fs/promises'
+import { readdir, stat, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loseAnswer, performHook } from '../../mocks/index.ts'
 import type { Examined } from '../../src/run/examine.ts'
@@ -149,6 +150,16 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     row: { area: 'clock', state: 'wrong' },
     says: /seconds (?:ahead of|behind) a server/,
     code: 1,
+  },
+  'the last line of the vault is cut': {
+    before: async ({ cli, thredd }) => {
+      await thredd('run', 'register')
+      const log = join(cli.folder, 'vault', 'uat.log')
+      await truncate(log, (await stat(log)).size - 20)
+    },
+    row: { area: 'vault', what: 'log', state: 'remark' },
+    says: /not finished/,
+    code: 0,
   },
   'a call has no answer': {
     before: async (who) => {

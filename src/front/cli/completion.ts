@@ -44,6 +44,12 @@ function flowsIn({ root }: Program): readonly string[] {
   return files.map((file) => file.replace('.arazzo.yaml', '')).sort()
 }
 
+/** Flags after which a file or a folder is completed, for a `case` of a shell. */
+function fileFlags(commands: readonly Completed[]): string {
+  const all = commands.flatMap(({ flags }) => flags.filter(([, { value = '' }]) => /^(?:file|folder)\b/.test(value)))
+  return [...new Set(all.map(([flag]) => `--${flag}`))].join('|')
+}
+
 const SCRIPTS = { bash, zsh, fish } as const
 
 /** What completes the word that follows: names of flows and files, or the words of the command. */
@@ -62,7 +68,7 @@ _thredd() {
   fi
   case \${COMP_WORDS[COMP_CWORD-1]} in
     --env) COMPREPLY=($(compgen -W "mock uat prod" -- "$word")); return ;;
-    --out|--certificate|--passphrase-file|--key|--reports|--seed|--state|--switches) _thredd_files "$word"; return ;;
+    ${fileFlags(commands)}) _thredd_files "$word"; return ;;
   esac
   case \${COMP_WORDS[1]} in
 ${rows.join('\n')}
@@ -102,7 +108,7 @@ _thredd() {
   fi
   case $words[CURRENT-1] in
     --env) compadd mock uat prod; return ;;
-    --out|--certificate|--passphrase-file|--key|--reports|--seed|--state|--switches) _files; return ;;
+    ${fileFlags(commands)}) _files; return ;;
   esac
   case $words[2] in
 ${rows.join('\n').replaceAll(' words=(', ' words_of=(')}

@@ -2,9 +2,10 @@
  * `thredd doctor`: everything that a run on an environment depends on, a line each with its remedy; with --online its servers
  * too. Exit code: 0 nothing in the way, 1 something has to be mended, 3 something could not be found out.
  */
-import { loadEnvironment } from '../../environment/index.ts'
+import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { fail, ToolError } from '../../record/errors.ts'
 import { json } from '../../record/foreign.ts'
+import { readJson } from '../../record/json.ts'
 import { AREAS, type Examined, examine, problemRow } from '../../run/examine.ts'
 import { clockRow, driftRows, examineByFlow, examineHosts, examineKeystore } from '../../run/examine-servers.ts'
 import { type Caller, resolve } from '../../run/index.ts'
@@ -26,7 +27,7 @@ export async function performDoctor(invocation: Invocation, program: Program): P
   const online = invocation.has('online')
     ? await untilStopped((signal) =>
         examineOnline(
-          { invocation, program, isRegistered: isRegistered(offline) },
+          { invocation, program, environment, isRegistered: isRegistered(offline) },
           callerOf(invocation, program, signal),
         ),
       )
@@ -52,12 +53,17 @@ async function examineOnline(
   {
     invocation,
     program,
+    environment,
     isRegistered,
-  }: { readonly invocation: Invocation; readonly program: Program; readonly isRegistered: boolean },
+  }: {
+    readonly invocation: Invocation
+    readonly program: Program
+    readonly environment: Environment
+    readonly isRegistered: boolean
+  },
   caller: Caller,
 ): Promise<readonly Examined[]> {
   const options = environmentOptions(invocation, program)
-  const environment = await loadEnvironment(options)
   const hosts = await examineHosts(environment, caller)
   const flow = async (name: string, area: 'servers' | 'registration', withAnswer: Partial<Caller> = {}) => {
     try {
@@ -71,21 +77,16 @@ async function examineOnline(
   }
   const discovered = await flow('discover', 'servers')
   const keystore = await examineKeystore(environment, caller)
-  let client: unknown
+  let client: Readonly<Record<string, unknown>> | undefined
   const reading = {
     onAnswer: ({ step, body }: Parameters<NonNullable<Caller['onAnswer']>>[0]) => {
-      if (step === 'read') client = jsonIn(body)
+      const answer = step === 'read' ? readJson(new TextDecoder().decode(body)) : undefined
+      if (answer?.ok === true && isObject(answer.value)) client = answer.value
     },
   }
   const read = isRegistered ? await flow('read-registration', 'registration', reading) : { rows: [], exchanges: [] }
   const drift =
-    typeof client === 'object' && client !== null
-      ? await driftRows(
-          client as Readonly<Record<string, unknown>>,
-          environment,
-          selectionOf(invocation, program).folders,
-        )
-      : []
+    client === undefined ? [] : await driftRows(client, environment, selectionOf(invocation, program).folders)
   return [
     ...hosts,
     clockRow([...discovered.exchanges, ...read.exchanges]),
@@ -101,12 +102,8 @@ function isRegistered(rows: readonly Examined[]): boolean {
   return rows.some(({ area, what, state }) => area === 'vault' && what === 'registration' && state === 'good')
 }
 
-function jsonIn(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(body))
-  } catch {
-    return undefined
-  }
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 const MARKS = { good: ['✓', 'green'], remark: ['!', 'yellow'], wrong: ['✗', 'red'], unknown: ['?', 'yellow'] } as const

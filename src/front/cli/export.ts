@@ -11,7 +11,7 @@ import { type After, curlScript, harArchive, postmanCollection } from '../export
 import { type Outline, originOf, outlineOf, statusOf } from '../export/outputs.ts'
 import { type Exported, requestsOfPreview, requestsOfRun, variablesToSet } from '../export/requests.ts'
 import type { Invocation, Program } from './command.ts'
-import { callerOf, typed, untilStopped } from './run-options.ts'
+import { callerOf, runNamed, typed, untilStopped } from './run-options.ts'
 
 const FORMATS = ['curl', 'postman', 'har'] as const
 
@@ -43,9 +43,9 @@ interface Found {
 async function requestsFor(names: readonly string[], invocation: Invocation, program: Program): Promise<Found> {
   const run = invocation.text('run')
   if (run !== undefined) {
-    const { here, project } = program
-    const path = existsSync(resolvePath(here, run)) ? resolvePath(here, run) : run
-    const record = await readRecord(await locateRun(path === 'latest' ? undefined : path, join(project, 'reports')))
+    const path = runNamed(run, program)
+    const reports = join(program.project, 'reports')
+    const record = await readRecord(await locateRun(path === 'latest' ? undefined : path, reports))
     const workflows = record.workflows.filter(({ workflowId }) => names.length === 0 || names.includes(workflowId))
     return {
       exported: requestsOfRun({ ...record, workflows }),
@@ -82,7 +82,7 @@ function afterOf(
 
 async function put(text: string, invocation: Invocation, { here, write, warn }: Program): Promise<void> {
   const out = invocation.text('out')
-  // What steers a terminal is escaped on it, and stands in a file as it is.
+  // Control characters are escaped on a terminal; a file gets the text unchanged.
   if (out === undefined) return write(lines(text))
   const file = resolvePath(here, out)
   if (existsSync(file) && !invocation.has('yes'))

@@ -63,11 +63,11 @@ export async function performGoLive(invocation: Invocation, program: Program, pl
   return history.exitCode
 }
 
-/** A file that is there is replaced only where an earlier answer stands in it. */
+/** Refuses to overwrite a file that is not an earlier joined report. */
 function demandOwn(file: string, named: string): void {
   if (!existsSync(file)) return
-  const start = textIfReadable(file)
-  if (OWN.some((form) => form.test(start))) return
+  const text = textIfReadable(file)
+  if (OWN.some((form) => form.test(text))) return
   fail({
     code: 'USAGE',
     message: `"${named}" is there and holds no joined report; nothing was written`,

@@ -12,7 +12,7 @@ import { commandsFor } from '../../record/hints.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 import { count } from '../../report/words.ts'
-import { registrationsIn, vaultOf } from '../../vault/index.ts'
+import { registrationsIn } from '../../vault/index.ts'
 import { environmentFile, type FileToWrite, ignoreFile, ordinaryFile, pathFrom, writeFiles } from '../import/files.ts'
 import { shortList, wholeList } from '../import/list.ts'
 import { type ImportPlan, planImport, type Target } from '../import/plan.ts'
@@ -23,6 +23,7 @@ import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
 import { clientIdOf, environmentOptions, foldersOf, typedClientId, typedWord } from './run-options.ts'
 import { performVault } from './vault.ts'
+import { vaultIo } from './vault-command.ts'
 
 const LIST = 'postman-import.md'
 
@@ -230,7 +231,7 @@ async function demandPermission({ files, registration, environment, invocation, 
   await demandReplacement(files, invocation, program)
 }
 
-/** @throws ToolError USAGE where something would be replaced, and nobody has agreed to that */
+/** @throws ToolError USAGE where a file would be replaced, and neither --yes nor a typed yes allows it */
 export async function demandReplacement(
   files: readonly FileToWrite[],
   invocation: Invocation,
@@ -258,27 +259,16 @@ function clientIdIn(registration: string | undefined, files: readonly FileToWrit
 }
 
 async function intoVault(text: string, invocation: Invocation, program: Program): Promise<number> {
-  const { here, write, warn, stdin, stdout } = program
   const environment = await loadEnvironment({
     ...environmentOptions(invocation, program),
     env: environmentName(invocation, program),
   })
   return await performVault(['import', 'Postman'], invocation, {
-    write,
-    warn,
-    isTerminal: stdout.isTTY === true,
-    folder: here,
-    now: () => new Date(),
+    ...vaultIo(environment, program),
     runId: 'import',
     given: text,
-    open: async () => ({
-      vault: vaultOf(environment, { now: () => new Date() }),
-      environment: environment.name,
-      class: environment.class,
-      clientId: clientIdOf(environment),
-    }),
     passphrase: async () => fail({ code: 'USAGE', message: 'an export of this tool is not imported from Postman' }),
-    ask: stdin.isTTY ? () => typedClientId(program) : undefined,
+    ask: program.stdin.isTTY ? () => typedClientId(program) : undefined,
   })
 }
 
@@ -294,23 +284,23 @@ async function lintImported(files: readonly FileToWrite[], program: Program): Pr
   return exitCode(report, { strict: false })
 }
 
-/** What Postman's files do not hold. */
-const NOT_IN_FILES = [
-  'TRANSPORT_CERT_FILE',
-  'TRANSPORT_KEY_FILE',
-  'SIGNING_KID',
-  'SIGNING_KEY_FILE',
-  'CLIENT_ID',
-  'ORG_ID',
-  'SOFTWARE_ID',
-  'ROLES',
+/** What every customer has to say for UAT or production, and where it is found. */
+export const ASKED: readonly (readonly [name: string, where: string])[] = [
+  ['CLIENT_ID', 'Thredd CA > Applications > (your application) > Details: the client id, whole'],
+  ['ORG_ID', 'the id of the organisation in Thredd CA'],
+  ['SOFTWARE_ID', 'the id of the application in Thredd CA'],
+  ['ROLES', 'its roles, separated by spaces'],
+  ['TRANSPORT_CERT_FILE', 'the transport certificate (…-rtstransport): Thredd CA > Certificates'],
+  ['TRANSPORT_KEY_FILE', 'its private key'],
+  ['SIGNING_KID', 'Thredd CA > App Certificates, key type rtssigning'],
+  ['SIGNING_KEY_FILE', 'the private key of the signing certificate'],
 ]
 
 function nextWords(plan: ImportPlan, { environment, program }: Omit<Around, 'given'>): string {
   const text = existsSync(environment.localFile) ? readTextFile(environment.localFile) : ''
   const isSet = (name: string) =>
     new RegExp(`^${name}=.`, 'm').test(text) || environment.setting(name.toLowerCase()) !== undefined
-  const missing = NOT_IN_FILES.filter((name) => !isSet(name))
+  const missing = ASKED.map(([name]) => name).filter((name) => !isSet(name))
   const flows = [...new Set(plan.requests.flatMap(({ documented }) => documented?.flow ?? []))]
   const asked = [...new Set(plan.imported.workflows.flatMap((one) => one.asked))]
   return [

@@ -1,6 +1,6 @@
 /** `thredd report --prune --older 90d`: deletes old runs, after a list of what would go and what stays. */
 import { lstat, readdir, readlink, rmdir, unlink } from 'node:fs/promises'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { loadEnvironment } from '../../environment/index.ts'
 import { fail, ToolError } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
@@ -13,7 +13,7 @@ import { count } from '../../report/words.ts'
 import { readDecisions } from '../../run/decisions.ts'
 import { vaultOf } from '../../vault/index.ts'
 import type { Invocation, Program } from './command.ts'
-import { environmentOptions, typedWord } from './run-options.ts'
+import { environmentOptions, reportsFolder, typedWord } from './run-options.ts'
 
 /** What a run may have written into its folder; the record goes last, so that what is cut short can be pruned again. */
 const OWN_FILES = [
@@ -30,12 +30,11 @@ interface OldRun {
   readonly stays?: string | undefined
 }
 
-/** Exit code: 0, also where nothing is deleted since nobody has said yes. Throws USAGE before anything is read. */
+/** Exit code 0, also where nothing is deleted because nobody agreed to it. Throws USAGE before anything is read. */
 export async function performPrune(invocation: Invocation, program: Program): Promise<number> {
-  const { here, project, write } = program
+  const { here, write } = program
   const before = Date.now() - olderThan(invocation.text('older'))
-  const named = invocation.text('reports')
-  const reports = named === undefined ? resolve(project, 'reports') : resolve(here, named)
+  const reports = reportsFolder(invocation, program)
   const old = await oldRuns(reports, { before, only: invocation.text('env') }, program)
   const going = old.filter(({ stays }) => stays === undefined)
   for (const { name } of going) write(line`would go  ${name}\n`)

@@ -19,6 +19,7 @@ import { Redactor } from '../../secret/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { formatsOf } from './formats.ts'
 import { factsIn, historiesOf, performGoLive } from './go-live.ts'
+import { reportsFolder, runNamed } from './run-options.ts'
 
 interface Surroundings {
   readonly here: string
@@ -40,10 +41,9 @@ export async function performReports(invocation: Invocation, program: Program): 
       fail({ code: 'USAGE', message: '--baseline is of joined runs', hint: 'name their environment with --env' })
     return await performReport(invocation, program)
   }
-  const named = invocation.text('reports')
-  const { here, project, write } = program
+  const { write } = program
   return await performGoLive(invocation, program, {
-    reports: named === undefined ? resolve(project, 'reports') : resolve(here, named),
+    reports: reportsFolder(invocation, program),
     now: new Date(),
     writeFile: async (file, pieces) => await (await artifactsIn(dirname(file), write)).write(basename(file), pieces),
   })
@@ -51,19 +51,18 @@ export async function performReports(invocation: Invocation, program: Program): 
 
 /** Resolves to 1 where a comparison finds a new failure, else to 0. Everything is read before anything is written. */
 export async function performReport(invocation: Invocation, surroundings: Surroundings): Promise<number> {
-  const { here, write } = surroundings
-  const named = invocation.text('reports')
-  const reports = named === undefined ? resolve(surroundings.project ?? here, 'reports') : resolve(here, named)
+  const { here, write, project = here } = surroundings
+  const reports = reportsFolder(invocation, { here, project })
   if (invocation.words.length > 1)
     fail({ code: 'USAGE', message: 'thredd report takes one run', hint: 'compare two with --compare <run>' })
   if (invocation.has('index')) return await writeIndex(reports, surroundings)
 
   const formats = formatsOf(invocation)
-  const file = await locateRun(located(invocation.words[0], here), reports)
+  const file = await locateRun(runNamed(invocation.words[0], { here }), reports)
   const record = await readRecord(file)
   const other = invocation.text('compare')
   if (other !== undefined) {
-    const before = await readRecord(await locateRun(located(other, here), reports))
+    const before = await readRecord(await locateRun(runNamed(other, { here }), reports))
     const comparison = compare(before, record)
     write(line`${before.runId} -> ${record.runId}\n` + comparisonText(comparison))
     return comparison.failing.length > 0 ? 1 : 0
@@ -78,11 +77,6 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   ))
     write(line`${relative(here, path)}\n`)
   return 0
-}
-
-/** A path as it was typed is one from here; a bare name is looked for among the reports too. */
-function located(run: string | undefined, here: string): string | undefined {
-  return run !== undefined && existsSync(resolve(here, run)) ? resolve(here, run) : run
 }
 
 /** The secrets of the run are gone with it; its record holds none. */

@@ -1,4 +1,5 @@
 /** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
 import { line } from '../../record/foreign.ts'
@@ -72,6 +73,20 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
     ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
     signal,
   }
+}
+
+/** Where runs are stored: `--reports`, else the folder of the project. */
+export function reportsFolder(
+  invocation: Pick<Invocation, 'text'>,
+  { here, project }: Pick<Program, 'here' | 'project'>,
+): string {
+  const named = invocation.text('reports')
+  return named === undefined ? resolve(project, 'reports') : resolve(here, named)
+}
+
+/** A run as it was typed: a path is one from here; a bare name is looked for among the reports. */
+export function runNamed<T extends string | undefined>(run: T, { here }: Pick<Program, 'here'>): T | string {
+  return run !== undefined && existsSync(resolve(here, run)) ? resolve(here, run) : run
 }
 
 /** Where the embedded twin makes its certificates. */

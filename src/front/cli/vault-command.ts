@@ -1,5 +1,5 @@
 /** Opens the vault of an environment for `thredd vault`. */
-import { loadEnvironment } from '../../environment/index.ts'
+import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { oneLine } from '../../record/foreign.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
@@ -7,9 +7,10 @@ import type { Invocation, Program } from './command.ts'
 import { readPassphrase } from './passphrase.ts'
 import { clientIdOf, environmentOptions, typedClientId } from './run-options.ts'
 import { performVault } from './vault.ts'
+import type { VaultIo } from './vault-call.ts'
 
 export async function performVaultCommand(invocation: Invocation, program: Program): Promise<number> {
-  const { version, here, variables, write, warn, stdout } = program
+  const { version, variables } = program
   const environment = await loadEnvironment(environmentOptions(invocation, program))
   await using stack = new AsyncDisposableStack()
   const reader = !invocation.has('online')
@@ -18,22 +19,29 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
         await (await import('../../run/reader.ts')).openReader(environment, { version, proxy: proxyOf(variables) }),
       )
   return await performVault(invocation.words, invocation, {
-    write,
-    warn,
-    isTerminal: stdout.isTTY === true,
-    folder: here,
-    now: () => new Date(),
+    ...vaultIo(environment, program),
     runId: 'vault',
-    open: async () => ({
-      vault: vaultOf(environment, { now: () => new Date() }),
-      environment: environment.name,
-      class: environment.class,
-      clientId: clientIdOf(environment),
-    }),
     passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file'), program),
     ask: program.stdin.isTTY ? (clientId) => askForClient(clientId, program) : undefined,
     probe: reader?.probe,
   })
+}
+
+/** What every command on a vault needs of the process. */
+export function vaultIo(
+  environment: Environment,
+  { here, write, warn, stdout }: Program,
+): Pick<VaultIo, 'write' | 'warn' | 'isTerminal' | 'folder' | 'now' | 'open'> {
+  const now = () => new Date()
+  return {
+    ...{ write, warn, now, isTerminal: stdout.isTTY === true, folder: here },
+    open: async () => ({
+      vault: vaultOf(environment, { now }),
+      environment: environment.name,
+      class: environment.class,
+      clientId: clientIdOf(environment),
+    }),
+  }
 }
 
 async function askForClient(clientId: string, program: Program): Promise<string | undefined> {

@@ -1,7 +1,6 @@
 /** Exported requests as a collection of Postman, as curl commands, and as a HAR archive. Pure. */
-
-import { identitySetting } from '../../identity/settings.ts'
 import { json, oneLine } from '../../record/foreign.ts'
+import { certificate, single, word } from '../../report/curl.ts'
 import type { Exported, ExportedRequest } from './requests.ts'
 
 /** What a test script of Postman does after a request. */
@@ -51,9 +50,7 @@ function item({ name, method, url, headers, form, body }: ExportedRequest, { sta
     name,
     request: {
       method,
-      header: headers
-        .filter(([key]) => form === undefined || !/^content-type$/i.test(key))
-        .map(([key, value]) => ({ key, value })),
+      header: ownHeaders({ headers, form }).map(([key, value]) => ({ key, value })),
       url,
       ...(form === undefined
         ? {}
@@ -87,24 +84,22 @@ export function curlScript({ requests }: Exported, { toSet }: Named): string {
 }
 
 function curlCommand({ name, workflowId, identity, method, url, headers, form, body }: ExportedRequest): string {
-  const sent = headers.filter(([key]) => form === undefined || !/^content-type$/i.test(key))
   const lines = [
     `curl --request ${word(method)} ${quoted(url)}`,
-    ...(identity === 'none'
-      ? []
-      : [`--cert "$${identitySetting(identity, 'CERT_FILE')}" --key "$${identitySetting(identity, 'KEY_FILE')}"`]),
-    ...sent.map(([key, value]) => `--header ${quoted(`${key}: ${value}`)}`),
+    ...certificate(identity),
+    ...ownHeaders({ headers, form }).map(([key, value]) => `--header ${quoted(`${key}: ${value}`)}`),
     ...(form ?? []).map(([key, value]) => `--data-urlencode ${quoted(`${key}=${value}`)}`),
     ...(body === undefined ? [] : [`--data-raw ${quoted(body)}`]),
   ]
   return `# ${oneLine(`${workflowId}: ${name}`)}\n${lines.join(' \\\n  ')}\n`
 }
 
-function word(text: string): string {
-  return /^[A-Z]+$/.test(text) ? text : quoted(text)
+/** Without the type of a form, which Postman and curl set themselves. */
+function ownHeaders({ headers, form }: Pick<ExportedRequest, 'headers' | 'form'>): ExportedRequest['headers'] {
+  return headers.filter(([name]) => form === undefined || !/^content-type$/i.test(name))
 }
 
-/** With a prefix, so that no name in a file reads another variable of whoever runs the script, such as PATH. */
+/** The prefix keeps a variable of the export apart from those of the shell, such as PATH. */
 function shellVariable(name: string): string {
   return `DCR_${name.toUpperCase()}`
 }
@@ -116,7 +111,7 @@ function quoted(text: string): string {
     .filter((part) => part !== '')
     .map((part) => {
       const name = /^\{\{(\w+)\}\}$/.exec(part)?.[1]
-      return name === undefined ? `'${part.replaceAll("'", `'\\''`)}'` : `"$${shellVariable(name)}"`
+      return name === undefined ? single(part) : `"$${shellVariable(name)}"`
     })
     .join('')
 }

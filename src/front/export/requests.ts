@@ -53,7 +53,7 @@ export function requestsOfPreview(workflows: readonly Workflow[]): Exported {
           .replaceAll(/\[([\w-]+)\]/g, (whole, name: string) =>
             !names.has(name) ? whole : `{{${minted.has(name) ? wordOf(`${name} ${step.stepId}`) : name}}}`,
           )
-      return requestOf({ ...step, name: step.stepId, workflowId }, text)
+      return requestOf({ ...step, name: step.stepId, workflowId }, text, fieldsOfPreview)
     })
   })
   return { requests, wanted: [...wanted.values()] }
@@ -67,19 +67,9 @@ export function requestsOfRun({ workflows }: RunRecord): Exported {
     one.replaceAll(MASK, (_, name: string, print = '') => `{{${wordOf(`${name} ${print}`)}}}`)
   const requests = workflows.flatMap(({ workflowId, steps }) =>
     steps.flatMap(({ stepId, identity = 'none', exchanges }) =>
-      exchanges.map(({ request }) => {
-        const { method, url, headers, body } = request
-        const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? ''
-        const isForm = type.startsWith('application/x-www-form-urlencoded')
-        const fields = isForm ? fieldsOf(body.text ?? '') : undefined
-        const made = requestOf(
-          { name: stepId, workflowId, identity, method, url, headers, body: isForm ? undefined : body.text },
-          text,
-        )
-        return fields === undefined
-          ? made
-          : { ...made, form: fields.map(([name, value]) => [name, text(value)] as const) }
-      }),
+      exchanges.map(({ request: { method, url, headers, body } }) =>
+        requestOf({ name: stepId, workflowId, identity, method, url, headers, body: body.text }, text, fieldsOfRecord),
+      ),
     ),
   )
   return { requests, wanted: [] }
@@ -92,27 +82,37 @@ interface Written {
   readonly method: string
   readonly url: string
   readonly headers: readonly (readonly [string, string])[]
-  /** of a form in a dry run, lines of name=value */
   readonly body: string | undefined
 }
 
-function requestOf({ body, headers, url, ...more }: Written, text: (one: string) => string): ExportedRequest {
+type FormFields = readonly (readonly [name: string, value: string])[]
+
+/** `text` puts variables into a text; `fieldsOf` reads a form as it was written. */
+function requestOf(
+  { body, headers, url, ...more }: Written,
+  text: (one: string) => string,
+  fieldsOf: (body: string) => FormFields,
+): ExportedRequest {
   const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? ''
-  const isForm = type.startsWith('application/x-www-form-urlencoded') && body !== undefined
-  const lines = isForm ? body.split('\n').filter((line) => line !== '') : []
+  const isForm = type.startsWith('application/x-www-form-urlencoded')
   return {
     ...more,
     url: text(url),
     headers: headers.filter(([name]) => !LEFT_OUT.test(name)).map(([name, value]) => [name, text(value)] as const),
-    form: isForm
-      ? lines.map((line) => [line.slice(0, line.indexOf('=')), text(line.slice(line.indexOf('=') + 1))] as const)
-      : undefined,
+    form:
+      isForm && body !== undefined ? fieldsOf(body).map(([name, value]) => [name, text(value)] as const) : undefined,
     body: isForm || body === undefined ? undefined : text(body),
   }
 }
 
+/** A dry run has a form as lines of name=value. */
+function fieldsOfPreview(text: string): FormFields {
+  const lines = text.split('\n').filter((line) => line !== '')
+  return lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const)
+}
+
 /** The record has a form as JSON. */
-function fieldsOf(text: string): readonly (readonly [string, string])[] {
+function fieldsOfRecord(text: string): FormFields {
   const json = readJson(text)
   if (!json.ok || typeof json.value !== 'object' || json.value === null) return []
   return Object.entries(json.value).flatMap(([name, value]) =>
