@@ -154,16 +154,31 @@ function coverageOf(workflow: WorkflowRecord, standings: Standings): Coverage {
 const SUMS: ReadonlySet<string> = new Set(['cases', 'workflow'])
 
 function isCovered(step: StepRecord, workflowId: string, standings: Standings): boolean {
-  const failed = step.checks.filter(({ id, status }) => status === 'fail' && !SUMS.has(id))
-  const verdicts = failed.map((check) => {
-    const rows = decidedBy(workflowId, step, [check])
-    if (rows.some(({ id }) => standings.get(id) !== 'accepted')) return 'refused'
-    if (rows.length > 0) return 'accepted'
+  const failed = step.checks.filter(({ status }) => status === 'fail')
+  const rows = failed.map((check) => ({
+    id: check.id,
+    requirements: decidedBy(workflowId, step, [check]).map(({ id }) => id),
+  }))
+  return isExplained(rows, (id) => standings.get(id) !== 'accepted')
+}
+
+/** A check that failed, and the ids of the requirements that it decides. */
+export interface FailedCheck {
+  readonly id: string
+  readonly requirements: readonly string[]
+}
+
+/** Whether the failed checks of a step decide requirements, and none that `stands` against them. */
+export function isExplained(failed: readonly FailedCheck[], stands: (id: string) => boolean): boolean {
+  const own = failed.filter(({ id }) => !SUMS.has(id))
+  if (own.length === 0) return failed.length > 0
+  const verdicts = own.map(({ id, requirements }) => {
+    if (requirements.some(stands)) return 'refused'
+    if (requirements.length > 0) return 'explained'
     // That no description documents the status follows from the status, which another check is about.
-    return check.id === 'status' ? 'follows' : 'refused'
+    return id === 'status' ? 'follows' : 'refused'
   })
-  if (failed.length === 0) return step.checks.some(({ id, status }) => status === 'fail' && SUMS.has(id))
-  return !verdicts.includes('refused') && verdicts.includes('accepted')
+  return !verdicts.includes('refused') && verdicts.includes('explained')
 }
 
 /** Acceptances that are out of date, and those of what does not fail any more. `startedAt`: of the run, or now for joined runs. */

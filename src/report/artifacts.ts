@@ -13,7 +13,7 @@ export interface Artifacts {
   readonly folder: string | undefined
   /** Returns the file's path. What should not be in the file is hidden there. Throws REPORT_UNWRITABLE. */
   write(name: string, pieces: Iterable<string>): Promise<string>
-  /** Points `latest` at this run, from before its first call on, and again when it has ended: others may have run meanwhile. */
+  /** Points `latest` at this run. Called before its first call and again at its end, since another run may have moved it. */
   publish(): Promise<void>
 }
 

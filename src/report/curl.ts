@@ -29,7 +29,8 @@ export function curl(
 
 const LEFT_TO_CURL = new Set(['connection', 'content-length', 'host', 'transfer-encoding', 'user-agent'])
 
-function certificate(identity: string): string[] {
+/** The options for the certificate of an identity; none for "none". */
+export function certificate(identity: string): string[] {
   if (identity === 'none') return []
   return [`--cert "$${identitySetting(identity, 'CERT_FILE')}" --key "$${identitySetting(identity, 'KEY_FILE')}"`]
 }
@@ -70,7 +71,8 @@ function quoted(text: string, context?: string): string {
   return result === '' ? "''" : result
 }
 
-function single(text: string): string {
+/** In single quotes, within which a shell expands nothing. */
+export function single(text: string): string {
   return text === '' ? '' : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
@@ -81,7 +83,8 @@ function variable(name: string): string {
     .replace(/^(?=\d)/, '_')
 }
 
-function word(text: string): string {
+/** A method: quoted unless it consists of capital letters. */
+export function word(text: string): string {
   return /^[A-Z]+$/.test(text) ? text : single(text)
 }
 

@@ -1,6 +1,6 @@
 /** Which fault of the twin turns each requirement red, and whether that was shown with the flows and the catalogue of this run. Pure. */
 import { basename } from 'node:path'
-import { DETECTED_FLOWS, DETECTED_WITH, DETECTION, type DetectionLine } from '../record/detection.ts'
+import { DETECTED_FLOWS, DETECTED_WITH, DETECTION } from '../record/detection.ts'
 import type { RecordHead } from '../record/index.ts'
 import { REQUIREMENTS } from '../record/requirements.ts'
 
@@ -20,9 +20,12 @@ const FILES: ReadonlyMap<string, string> = new Map(
   Object.keys(DETECTED_FLOWS).map((file) => [basename(file, '.arazzo.yaml'), file]),
 )
 
-const LINES: readonly (readonly [id: string, lines: readonly DetectionLine[]])[] = REQUIREMENTS.flatMap(({ id }) => {
+/** What is the same for every run, with the flow files of each. */
+const ROWS = REQUIREMENTS.flatMap(({ id }) => {
   const lines = DETECTION.filter(({ breaks }) => breaks.includes(id))
-  return lines.length === 0 ? [] : [[id, lines] as const]
+  const flows = [...new Set(lines.flatMap((line) => line.flows))]
+  const faults = lines.map(({ fault, switch: name = '' }) => fault ?? name)
+  return lines.length === 0 ? [] : [{ id, faults, flows, files: flows.flatMap((name) => FILES.get(name) ?? []) }]
 })
 
 /** The requirements with a fault, in the order of the catalogue. `flows`: SHA-256 by path of the files that the run was made of. */
@@ -30,20 +33,13 @@ export function detectionsOf(
   { catalogue }: Pick<RecordHead, 'catalogue'>,
   flows: ReadonlyMap<string, string>,
 ): readonly Detection[] {
-  const isSame = (file: string | undefined) => {
-    const now = file && flows.get(file)
-    return now === undefined || now === DETECTED_FLOWS[file ?? '']
+  const isSame = (file: string) => {
+    const now = flows.get(file)
+    return now === undefined || now === DETECTED_FLOWS[file]
   }
-  return LINES.map(([id, lines]) => {
-    const names = [...new Set(lines.flatMap((line) => line.flows))]
-    return {
-      id,
-      faults: lines.map(({ fault, switch: name = '' }) => fault ?? name),
-      flows: names,
-      stale: [
-        ...(catalogue?.sha256 === DETECTED_WITH.catalogue ? [] : ['catalogue']),
-        ...names.flatMap((name) => FILES.get(name) ?? []).filter((file) => !isSame(file)),
-      ],
-    }
-  })
+  const ofCatalogue = catalogue?.sha256 === DETECTED_WITH.catalogue ? [] : ['catalogue']
+  return ROWS.map(({ files, ...row }) => ({
+    ...row,
+    stale: [...ofCatalogue, ...files.filter((file) => !isSame(file))],
+  }))
 }

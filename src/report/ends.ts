@@ -16,7 +16,8 @@ export interface End {
 /** Fewer days left than this are told: getting a new certificate from Thredd takes weeks, not hours. */
 export const FEW_DAYS = 30
 
-const DAY = 24 * 60 * 60 * 1000
+/** In milliseconds. */
+export const DAY = 24 * 60 * 60 * 1000
 
 /** The first to end comes first. Times that cannot be read are left out. */
 export function endsOf(
@@ -88,12 +89,16 @@ function decisions(requirements: readonly JudgedRequirement[]): readonly Omit<En
   )
 }
 
-/** In days; a verdict of joined runs counts as long. */
+/** For so many days a result may be quoted, and a verdict of joined runs counts. */
 export const COUNTS_FOR = 90
+
+export function countsUntil(at: string): string {
+  return new Date(Date.parse(at) + COUNTS_FOR * DAY).toISOString()
+}
 
 /** Until when the result may be quoted: for some months after the run, or until the first of the ends. UTC. */
 export function quotableUntil(ends: readonly End[], endedAt: string): string {
-  const latest = new Date(Date.parse(endedAt) + COUNTS_FOR * DAY).toISOString()
+  const latest = countsUntil(endedAt)
   const [first] = ends
   return first !== undefined && first.at < latest ? first.at : latest
 }

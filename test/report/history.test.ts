@@ -121,6 +121,7 @@ test('a failure counts until the same check has passed, also by another flow', (
 
   const mended = joined([failed, run('register', 1)])
   expect([standing(mended, 'THREDD-DCR-3.3.3-05'), mended.answer.headline]).toEqual(['pass', 'Not yet'])
+  expect(mended.answer.lede).toMatch(/^No failure counts\. Open: /)
   expect(standing(joined([failed, run('register', 3)]), 'THREDD-DCR-3.3.3-05')).toBe('fail')
 })
 

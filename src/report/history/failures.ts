@@ -1,6 +1,7 @@
-/** What failed, or had no verdict, when each step was last judged, as far as nothing has made up for it since. Pure. */
+/** The failures and the calls without a verdict that still count: those of the newest verdict on each step. Pure. */
+import { isExplained } from '../accepted.ts'
 import type { PlacedFinding } from '../findings.ts'
-import type { FailedStep, RunFacts } from './facts.ts'
+import type { RunFacts } from './facts.ts'
 import type { JoinedRequirement } from './requirement.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -13,10 +14,15 @@ export interface FoundIn {
  * The failures that count: those of the newest verdict on their step, unless all that they decide is accepted, or was proven by
  * another step since.
  */
-export function failuresOf(timeline: Timeline, requirements: readonly JoinedRequirement[]): readonly FoundIn[] {
+export function failuresOf(
+  newest: ReturnType<typeof newestVerdicts>,
+  timeline: Timeline,
+  requirements: readonly JoinedRequirement[],
+): readonly FoundIn[] {
   const standings = new Map(requirements.map(({ requirement, standing }) => [requirement.id, standing]))
-  return newestVerdicts(timeline).flatMap(({ run, failed }) => {
-    const counting = failed.filter((one) => !timeline.isGone(run, one) && isOpen(one, standings))
+  const stands = (id: string) => standings.get(id) === 'fail'
+  return newest.flatMap(({ run, failed }) => {
+    const counting = failed.filter((one) => !timeline.isGone(run, one) && !isExplained(one.checks, stands))
     if (counting.length === 0) return []
     const places = new Set(counting.map(placeOf))
     const findings = run.findings.filter((one) => one.standing === 'fail' && places.has(placeOfFinding(one)))
@@ -25,8 +31,11 @@ export function failuresOf(timeline: Timeline, requirements: readonly JoinedRequ
 }
 
 /** Calls without a verdict in the runs that leave a requirement without one. */
-export function unansweredOf(timeline: Timeline, requirements: readonly JoinedRequirement[]): readonly FoundIn[] {
-  const judged = new Set(newestVerdicts(timeline).flatMap(({ places }) => places))
+export function unansweredOf(
+  newest: ReturnType<typeof newestVerdicts>,
+  requirements: readonly JoinedRequirement[],
+): readonly FoundIn[] {
+  const judged = new Set(newest.flatMap(({ places }) => places))
   const runs = new Set(
     requirements.flatMap(({ standing, unansweredIn }) =>
       standing === 'inconclusive' && unansweredIn !== undefined ? [unansweredIn] : [],
@@ -39,7 +48,7 @@ export function unansweredOf(timeline: Timeline, requirements: readonly JoinedRe
 }
 
 /** By run, the steps whose newest verdict it holds. */
-function newestVerdicts(timeline: Timeline) {
+export function newestVerdicts(timeline: Timeline) {
   const seen = new Set<string>()
   return timeline.runs
     .filter((run) => timeline.counts(run))
@@ -53,22 +62,6 @@ function newestVerdicts(timeline: Timeline) {
       for (const place of places) seen.add(place)
       return { run, places: [...newest], failed: run.failed.filter((one) => newest.has(placeOf(one))) }
     })
-}
-
-/** Checks that add up others, which count themselves. */
-const SUMS: ReadonlySet<string> = new Set(['cases', 'workflow'])
-
-function isOpen({ checks }: FailedStep, standings: ReadonlyMap<string, JoinedRequirement['standing']>): boolean {
-  const verdicts = checks
-    .filter(({ id }) => !SUMS.has(id))
-    .map(({ id, requirements }) => {
-      if (requirements.some((one) => standings.get(one) === 'fail')) return 'open'
-      if (requirements.length > 0) return 'made up for'
-      // That no description documents the status follows from the status, which another check is about.
-      return id === 'status' ? 'follows' : 'open'
-    })
-  if (verdicts.includes('open')) return true
-  return verdicts.includes('follows') && !verdicts.includes('made up for')
 }
 
 function placeOf({ workflowId, stepId }: { readonly workflowId: string; readonly stepId: string }): string {

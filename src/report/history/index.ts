@@ -8,13 +8,13 @@ import { withDecisions } from '../accepted.ts'
 import { type Answer, answerOf, type Grounds } from '../answer.ts'
 import type { ServerCertificate } from '../calls.ts'
 import { type Cause, causesOf } from '../causes.ts'
-import { COUNTS_FOR, type End, endsOf, quotableUntil } from '../ends.ts'
+import { COUNTS_FOR, countsUntil, type End, endsOf, quotableUntil } from '../ends.ts'
 import type { PlacedFinding } from '../findings.ts'
 import { columnOf, type Gate, gateOf } from '../gate.ts'
 import type { StepRef } from '../standing.ts'
 import { type Changes, changesBetween } from './changes.ts'
 import type { RunFacts } from './facts.ts'
-import { failuresOf, unansweredOf } from './failures.ts'
+import { failuresOf, newestVerdicts, unansweredOf } from './failures.ts'
 import { notesOf } from './notes.ts'
 import { type JoinedRequirement, joinRequirement, named } from './requirement.ts'
 import { Timeline } from './timeline.ts'
@@ -79,18 +79,19 @@ export function historyOf(stored: readonly Stored[], joining: Joining): History 
 
 type Joined = Omit<History, 'leftOut' | 'notes' | 'baseline'>
 
-/** How things stood when the run had ended, with what was decided then. */
+/** How things stood as of the start of the run, that run included, with what was decided then. */
 function stateAt(run: RunFacts, runs: readonly RunFacts[], { environment }: Joining): Joined {
   const { startedAt, decisions } = run.head
   return join(runs.slice(runs.indexOf(run)), { environment, now: startedAt, decisions })
 }
 
 function join(runs: readonly RunFacts[], { environment, now, decisions }: Joining): Joined {
-  const timeline = new Timeline(runs, { now, days: COUNTS_FOR })
+  const timeline = new Timeline(runs, now)
   const rows = REQUIREMENTS.map((requirement) => joinRequirement(requirement, timeline))
   const requirements = withDecisions(rows, { decisions, startedAt: now })
-  const failures = failuresOf(timeline, requirements)
-  const found = [...failures, ...unansweredOf(timeline, requirements)]
+  const newest = newestVerdicts(timeline)
+  const failures = failuresOf(newest, timeline, requirements)
+  const found = [...failures, ...unansweredOf(newest, requirements)]
   const findings = found.flatMap((one) => one.findings)
   const runOf = runsBySteps(requirements, found)
   const deciding = new Set(requirements.flatMap(({ decidedIn }) => decidedIn.map(({ run }) => run)))
@@ -212,7 +213,7 @@ function endsOfRuns(
     kind: 'report' as const,
     what: 'the oldest verdict that counts here',
     detail: `that of ${named(oldest)}; a verdict counts for ${COUNTS_FOR} days`,
-    at: new Date(Date.parse(oldest.head.startedAt) + COUNTS_FOR * 24 * 60 * 60 * 1000).toISOString(),
+    at: countsUntil(oldest.head.startedAt),
   }
   return endsOf(newest.head, {
     certificates: certificatesOf(runs),

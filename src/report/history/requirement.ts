@@ -24,7 +24,7 @@ export interface JoinedRequirement extends JudgedRequirement {
 }
 
 /** So many of the last runs are shown for each requirement. */
-const LAST = 10
+export const LAST = 10
 
 interface Newest {
   readonly run: RunFacts

@@ -1,10 +1,9 @@
 /** The runs of one environment in their order: which of them still count, and what newer ones no longer check. Pure. */
 import { basename } from 'node:path'
 import type { Proof } from '../../record/requirements.ts'
+import { COUNTS_FOR, DAY } from '../ends.ts'
 import type { StepRef } from '../standing.ts'
 import type { RunFacts, WorkflowFacts } from './facts.ts'
-
-const DAY = 24 * 60 * 60 * 1000
 
 export class Timeline {
   /** the newest first */
@@ -18,10 +17,11 @@ export class Timeline {
   /** the newest run that says what it left out */
   readonly #listing: number
 
-  constructor(runs: readonly RunFacts[], { now, days }: { readonly now: string; readonly days: number }) {
+  /** `now`: RFC 3339 */
+  constructor(runs: readonly RunFacts[], now: string) {
     this.runs = runs
     this.#index = new Map(runs.map((run, index) => [run, index]))
-    this.#countsFrom = new Date(Date.parse(now) - days * DAY).toISOString()
+    this.#countsFrom = new Date(Date.parse(now) - COUNTS_FOR * DAY).toISOString()
     for (const [index, { workflows }] of runs.entries())
       for (const workflow of workflows) {
         if (!this.#newest.has(workflow.workflowId)) this.#newest.set(workflow.workflowId, index)

@@ -2,7 +2,7 @@
 import type { CertificateFacts, IdentityRecord, RecordHead, SigningKeyRecord } from '../../record/index.ts'
 import { momentOf } from '../../record/time.ts'
 import type { ServerCertificate } from '../calls.ts'
-import { type End, FEW_DAYS } from '../ends.ts'
+import { DAY, type End, FEW_DAYS } from '../ends.ts'
 import type { Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
 import { count } from '../words.ts'
@@ -34,7 +34,6 @@ ${softwareStatements(tokens)}</div></details>
   }</details></section>`
 }
 
-const DAY = 24 * 60 * 60 * 1000
 /** Later ends are drawn to the edge. In days. */
 const LONGEST_DRAWN = 3 * 366
 

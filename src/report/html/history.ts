@@ -4,7 +4,7 @@ import type { Cause } from '../causes.ts'
 import { COUNTS_FOR, FEW_DAYS } from '../ends.ts'
 import { type RunFacts, verdictOfRun } from '../history/facts.ts'
 import type { History } from '../history/index.ts'
-import type { JoinedRequirement } from '../history/requirement.ts'
+import { type JoinedRequirement, LAST } from '../history/requirement.ts'
 import type { StepRef } from '../standing.ts'
 import { count } from '../words.ts'
 import { timeline } from './certificates.ts'
@@ -42,7 +42,7 @@ ${gateTable(gate)}
 ${facts(history)}
 ${notes(history)}</section>
 ${findings(history)}
-<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue; the newest verdict on each, by the run that is named, and the last ${dotsOf(history)} runs.</p></div>
+<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue; the newest verdict on each, by the run that is named, and the last ${count(Math.min(runs.length, LAST), 'run')}.</p></div>
 ${noLongerTested(history)}
 ${filter({ requirements, gate })}
 ${areasOf({ requirements, gate }, { why: (row) => decidedBy(row, history), last })}
@@ -53,10 +53,6 @@ ${runTable(history)}
 ${signOff(history, history)}
 <footer>Joined from the records of ${count(runs.length, 'run')} on ${readable(now)}. A stored record carries no signature; in an evidence pack it does. This page loads nothing and sends nothing; links lead to the reports of the runs and to the standards.</footer>
 </main></div>`
-}
-
-function dotsOf({ runs }: History): number {
-  return Math.min(runs.length, 10)
 }
 
 function rail({ causes, requirements, baseline, runs, ends }: History): Markup {

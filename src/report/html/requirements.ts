@@ -1,5 +1,5 @@
 /** The requirements by area, each in one row, with filters; and the same by step. */
-import { AREAS, type Area, isMandatory, type Requirement } from '../../record/requirements.ts'
+import { type Area, isMandatory, type Requirement } from '../../record/requirements.ts'
 import { COLUMNS, type Column, columnOf, type Gate, type GateRow, wordOf } from '../gate.ts'
 import type { JudgedRequirement, ProvingSteps } from '../proofs.ts'
 import type { Summary } from '../summary.ts'
@@ -65,11 +65,9 @@ interface Cells<T> {
 }
 
 export function areasOf<T extends JudgedRequirement>({ requirements, gate }: Judged<T>, cells: Cells<T>): Content {
-  return AREAS.map((area) => {
-    const rows = requirements.filter(({ requirement }) => requirement.area === area)
-    const numbers = gate.areas.find((one) => one.area === area)
-    return areaOf(area, { rows, numbers, cells })
-  })
+  return gate.areas.map(({ area, counts }) =>
+    areaOf(area, { rows: requirements.filter(({ requirement }) => requirement.area === area), counts, cells }),
+  )
 }
 
 /** Open where something in it failed or has no verdict: that stands there alone, and the other rows a click away. */
@@ -77,15 +75,15 @@ function areaOf<T extends JudgedRequirement>(
   area: Area,
   {
     rows,
-    numbers,
+    counts,
     cells,
-  }: { readonly rows: readonly T[]; readonly numbers: GateRow | undefined; readonly cells: Cells<T> },
+  }: { readonly rows: readonly T[]; readonly counts: GateRow['counts']; readonly cells: Cells<T> },
 ): Markup {
   const { hot = [], rest = [] } = Object.groupBy(rows, ({ standing }) =>
     standing === 'fail' || standing === 'inconclusive' ? 'hot' : 'rest',
   )
-  const shown = COLUMNS.filter((column) => (numbers?.counts[column] ?? 0) > 0)
-  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${hot.length > 0 && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${shown.map((column, index) => markup`${index > 0 && ', '}${numbers?.counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
+  const shown = COLUMNS.filter((column) => counts[column] > 0)
+  return markup`<details class="area" id="area-${slug(area)}" data-area="${area}"${hot.length > 0 && markup` open data-hot`}><summary><h3>${area}</h3><span class="strip" aria-hidden="true">${rows.map((one) => mark(markOfRow(one)))}</span><span class="numbers">${shown.map((column, index) => markup`${index > 0 && ', '}${counts[column]} ${COLUMN_LOOKS[column].title}`)}</span></summary>
 ${hot.length > 0 && tableOf(hot, cells)}${
   rest.length > 0 &&
   (hot.length === 0

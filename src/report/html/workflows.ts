@@ -35,7 +35,7 @@ export function* workflows(head: RecordHead, all: Iterable<WorkflowRecord>, summ
 interface Context {
   readonly head: RecordHead
   readonly tokens: Tokens
-  /** the first step with a cause: it stands open, and what only repeats it is a line */
+  /** whether a cause was first seen at this step: only such steps stand open */
   readonly isFirst: (position: StepRef['position']) => boolean
 }
 
