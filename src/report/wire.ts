@@ -1,7 +1,22 @@
-/** An exchange as `--verbose` prints it, redacted: `>` marks the request, `<` the answer, `*` facts about both. */
+/** An exchange as text, redacted: `>` marks the request, `<` the answer, `*` facts about both. */
 import { render } from '../record/errors.ts'
 import { type Exchange, peerOf } from '../record/index.ts'
 
+/** As `--verbose` prints it: method, path, status, time and the bodies. */
+export function bodyLog({ request, response, sent, error, timing }: Exchange): string[] {
+  const { pathname = request.url, search = '' } = URL.parse(request.url) ?? {}
+  return [
+    `> ${request.method} ${pathname}${search}`,
+    ...bodyLines('>', request),
+    ...(sent === 'yes' ? [] : [`* sent: ${sent}`]),
+    ...errorLines(error),
+    ...(response === undefined
+      ? [`* no answer, after ${milliseconds(timing)}`]
+      : [`< ${response.status} in ${milliseconds(timing)}`, ...bodyLines('<', response)]),
+  ]
+}
+
+/** As `--wire` prints it: with every header, TLS, and the certificates. */
 export function wireLog({ request, response, tls, sent, error, timing }: Exchange): string[] {
   return [
     `* ${timing.startedAt}`,
@@ -10,13 +25,20 @@ export function wireLog({ request, response, tls, sent, error, timing }: Exchang
     ...message('>', request),
     ...(sent === 'yes' ? [] : [`* sent: ${sent}`]),
     ...(response === undefined ? [] : [`< ${response.status}`, ...message('<', response)]),
-    ...(error === undefined
-      ? []
-      : render(error)
-          .split('\n')
-          .map((line) => `* ${line}`)),
-    `* ${Math.round(timing.totalMs)} ms`,
+    ...errorLines(error),
+    `* ${milliseconds(timing)}`,
   ]
+}
+
+function milliseconds({ totalMs }: Exchange['timing']): string {
+  return `${Math.round(totalMs)} ms`
+}
+
+function errorLines(error: Exchange['error']): string[] {
+  if (error === undefined) return []
+  return render(error)
+    .split('\n')
+    .map((line) => `* ${line}`)
 }
 
 function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
@@ -38,10 +60,18 @@ function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {
   ]
 }
 
-function message(mark: '>' | '<', { headers, body }: Pick<Exchange['request'], 'headers' | 'body'>): string[] {
-  const text = body.text === undefined ? [] : ['', ...body.text.split('\n')]
+type Message = Pick<Exchange['request'], 'headers' | 'body'>
+
+function message(mark: '>' | '<', { headers, body }: Message): string[] {
+  return [
+    ...headers.map(([name, value]) => `${mark} ${name}: ${value}`.trimEnd()),
+    ...(body.text === undefined ? [] : [mark]),
+    ...bodyLines(mark, { body }),
+  ]
+}
+
+function bodyLines(mark: '>' | '<', { body }: Pick<Message, 'body'>): string[] {
+  const text = body.text === undefined ? [] : body.text.split('\n')
   const rest = body.truncated ? [`[cut; ${body.bytes} bytes, sha256 ${body.sha256 ?? 'not kept'}]`] : []
-  return [...headers.map(([name, value]) => `${name}: ${value}`), ...text, ...rest].map((line) =>
-    `${mark} ${line}`.trimEnd(),
-  )
+  return [...text, ...rest].map((line) => `${mark} ${line}`.trimEnd())
 }

@@ -91,7 +91,7 @@ async function screen(print: (write: (text: string) => void, out: Console) => un
   const write = (part: string) => {
     text += part
   }
-  const out = new Console({ stream: new PassThrough(), write, verbose: true })
+  const out = new Console({ stream: new PassThrough(), write, detail: 'wire' })
   try {
     await print(write, out)
   } catch (error) {

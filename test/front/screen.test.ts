@@ -19,7 +19,7 @@ function terminal(columns: number | undefined) {
 /** What the events of a run print on such a screen, without colours. */
 function replayed(columns: number | undefined, { events, finished }: Awaited<ReturnType<typeof runOnTwin>>): string[] {
   const screen = terminal(columns)
-  const console = new Console({ ...screen, verbose: true })
+  const console = new Console({ ...screen, detail: 'wire' })
   for (const event of events) console.show(event)
   console.summary(
     { ...finished.head, warnings: [...finished.head.warnings, WARNING] },

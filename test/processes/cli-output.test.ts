@@ -192,22 +192,25 @@ test('--json with --dry-run is one line with the whole plan', async () => {
   expect(plan?.workflows?.[0]?.steps).toHaveLength(9)
 })
 
-test('--verbose shows each exchange as it was on the wire, redacted', async () => {
+test.each([
+  ['--verbose', 'bodies'],
+  ['--wire', 'wire'],
+])('%s shows each exchange, redacted: %s', async (flag, golden) => {
   await using server = await registrar()
   await using cli = await localCli(server, [REGISTER, READ, TEAPOT])
 
-  const { stdout, stderr, code } = await cli.run(['run', 'own', '--verbose'])
+  const { stdout, stderr, code } = await cli.run(['run', 'own', flag])
 
   expect([stderr, code]).toEqual(['', 1])
   expect(stdout).not.toContain('canary')
-  expectGolden(onTheWire(stable(withoutFirstUse(stdout), { folder: cli.folder })), 'cli/verbose.txt')
+  expectGolden(onTheWire(stable(withoutFirstUse(stdout), { folder: cli.folder })), `cli/${golden}.txt`)
 })
 
 test('the same secret is recognisable in the wire log without being readable', async () => {
   await using server = await registrar()
   await using cli = await localCli(server, [REGISTER, READ])
 
-  const { stdout } = await cli.run(['run', 'own', '-v'])
+  const { stdout } = await cli.run(['run', 'own', '-vv'])
 
   const issued = /"registration_access_token": "(\[[^\]]+\])"/.exec(stdout)?.[1]
   expect(issued).toMatch(/^\[registration_access_token#[0-9a-f]{8}\]$/)

@@ -26,7 +26,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 test.for(['HTTPS_PROXY', 'https_proxy'])('%s is asked for a tunnel with its credentials', async (variable) => {
   await using proxy = await startProxy()
 
-  const { ended, requests, texts } = await run({ [variable]: `http://${USER}@localhost:${proxy.port}` }, ['--verbose'])
+  const { ended, requests, texts } = await run({ [variable]: `http://${USER}@localhost:${proxy.port}` }, ['--wire'])
 
   expect([ended.stderr, ended.code]).toEqual(['', 0])
   expect(requests.map(({ path, client }) => [path, client])).toEqual([['/mutual', 'client']])

@@ -25,7 +25,10 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
     allowPositionals: true,
     tokens: true,
   })
-  for (const token of tokens) if (token.kind === 'option') checkFlag(name, flags, token)
+  const options = tokens.filter((token) => token.kind === 'option')
+  for (const option of options) checkFlag(name, flags, option)
+  for (const [flag, { twice }] of Object.entries(flags))
+    if (twice !== undefined && options.filter((option) => option.name === flag).length > 1) values[twice] = true
   if (values.help === true) return { kind: 'help', topic: name }
   if (words === 'none' && positionals.length > 0)
     fail({ code: 'USAGE', message: `"thredd ${name}" takes no "${positionals[0]}"` })

@@ -5,6 +5,8 @@ export interface Flag {
   /** the value's name in help; absent for a switch */
   readonly value?: string
   readonly many?: true
+  /** of a switch: the one that it stands for where it is given twice */
+  readonly twice?: string
   readonly about: string
 }
 

@@ -55,7 +55,12 @@ export const COMMANDS = {
         about: 'write these too, beside record.json, report.html and junit.xml: md, ctrf, har; several with commas',
       },
       'dry-run': { about: 'show every request that would be sent, secrets as names, and send nothing' },
-      verbose: { short: 'v', about: 'show each exchange as it was on the wire, redacted' },
+      verbose: {
+        short: 'v',
+        twice: 'wire',
+        about: 'show method, path, status, time and bodies of each call, redacted',
+      },
+      wire: { about: 'show each call as it was on the wire, with headers and TLS, redacted; also -vv' },
       json: { about: 'one JSON object a line for each event, instead of text' },
       help: HELP,
     },

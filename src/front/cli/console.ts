@@ -17,7 +17,7 @@ import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
 import { noticeOf } from '../../report/notice.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
 import { checkCountsOf, isComplete, wasInterrupted } from '../../report/standing.ts'
-import { wireLog } from '../../report/wire.ts'
+import { bodyLog, wireLog } from '../../report/wire.ts'
 import { count, whoRan } from '../../report/words.ts'
 import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
 import type { Program } from './command.ts'
@@ -27,15 +27,18 @@ import { printRequirements } from './requirements.ts'
 import { REAL_TICKER, SignOfLife, type Ticker } from './sign-of-life.ts'
 import { columnsOf } from './wrap.ts'
 
+/** How much of each exchange is shown. */
+export type Detail = 'none' | 'bodies' | 'wire'
+
 interface ConsoleOptions extends Screen {
-  /** show each exchange */
-  readonly verbose?: boolean
+  /** default: none */
+  readonly detail?: Detail
   /** what a step that takes long is timed with */
   readonly ticker?: Ticker
 }
 
-export function consoleOn(stream: NodeJS.WriteStream, { here }: Pick<Program, 'here'>, verbose = false): Console {
-  return new Console({ stream, write: (text) => void stream.write(text), here, verbose })
+export function consoleOn(stream: NodeJS.WriteStream, { here }: Pick<Program, 'here'>, detail?: Detail): Console {
+  return new Console({ stream, write: (text) => void stream.write(text), here, ...(detail && { detail }) })
 }
 
 /** How wide columns of the table of steps are, with the gap before them. */
@@ -47,7 +50,7 @@ const NO_COUNTS = { workflows: 0, steps: 0, checks: 0, fail: 0, warn: 0 } as con
 
 export class Console {
   readonly #out: Printer
-  readonly #verbose: boolean
+  readonly #detail: Detail
   #stepWidth = 0
   #hostWidth = 0
   /** columns of the table of steps that the screen has room for */
@@ -68,7 +71,7 @@ export class Console {
   /** of the step that was skipped before */
   #waitsFor: string | undefined
 
-  constructor({ verbose = false, ticker = REAL_TICKER, ...screen }: ConsoleOptions) {
+  constructor({ detail = 'none', ticker = REAL_TICKER, ...screen }: ConsoleOptions) {
     const { write, stream } = screen
     const columns = columnsOf(stream)
     this.#signOfLife = new SignOfLife({ ...ticker, write, columns: Number.isFinite(columns) ? columns : undefined })
@@ -79,7 +82,7 @@ export class Console {
         write(text)
       },
     })
-    this.#verbose = verbose
+    this.#detail = detail
   }
 
   /** Nothing more is printed. */
@@ -127,7 +130,7 @@ export class Console {
 
   /** The requirements that are not proven; with `all` every one of them. */
   requirements(rows: readonly JudgedRequirement[], all: boolean): void {
-    printRequirements(rows, this.#out, all || this.#verbose)
+    printRequirements(rows, this.#out, all || this.#detail !== 'none')
   }
 
   /** How much the verdict is about. */
@@ -224,9 +227,10 @@ export class Console {
     for (const text of differencesOf(step))
       this.#out.line(`      ${this.#out.paint('yellow', 'registered otherwise')} ${this.#out.plain(text)}`)
     for (const finding of findingsOf(step, this.#command)) this.#finding(finding, 6)
-    if (this.#verbose) {
+    if (this.#detail !== 'none') {
+      const logOf = { bodies: bodyLog, wire: wireLog }[this.#detail]
       for (const one of step.exchanges)
-        this.#out.line('', ...wireLog(one).map((line) => `      ${this.#out.plain(line)}`.trimEnd()))
+        this.#out.line('', ...logOf(one).map((line) => `      ${this.#out.plain(line)}`.trimEnd()))
       this.#out.line('')
     }
   }

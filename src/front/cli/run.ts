@@ -10,7 +10,7 @@ import { jsonLine, type StreamEvent } from '../../report/stream.ts'
 import { summarise } from '../../report/summary.ts'
 import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
-import { consoleOn } from './console.ts'
+import { consoleOn, type Detail } from './console.ts'
 import { formatsOf } from './formats.ts'
 import { inNumbers } from './requirements.ts'
 import { callerOf, typed, untilStopped } from './run-options.ts'
@@ -38,9 +38,13 @@ async function latestIn({ out = '' }: Pick<Caller, 'out'>): Promise<string | und
   return await readlink(join(out, 'latest')).catch(() => undefined)
 }
 
+function detailOf(invocation: Invocation): Detail {
+  return invocation.has('wire') ? 'wire' : invocation.has('verbose') ? 'bodies' : 'none'
+}
+
 async function runOnScreen(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
   const { stdout, here, variables, write } = program
-  using out = consoleOn(stdout, program, invocation.has('verbose'))
+  using out = consoleOn(stdout, program, detailOf(invocation))
   const request = await resolve(typed(invocation, program))
   if (invocation.has('dry-run')) {
     out.preview(await rehearse(request, caller))
