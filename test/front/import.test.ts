@@ -8,6 +8,7 @@ import { writeDocument } from '../../src/flow/document/write.ts'
 import { lint } from '../../src/flow/lint/index.ts'
 import { writeFiles } from '../../src/front/import/files.ts'
 import { leavesOf } from '../../src/front/import/leaves.ts'
+import { shortList, wholeList } from '../../src/front/import/list.ts'
 import { type ImportPlan, planImport, type Target } from '../../src/front/import/plan.ts'
 import { readSource } from '../../src/front/import/source.ts'
 import { plannedEffect } from '../../src/plan/effect.ts'
@@ -249,6 +250,163 @@ test('a secret in a request goes into the environment file and not into the flow
   expect(JSON.stringify([plan.imported.flow, [...plan.imported.descriptions]])).not.toContain(secret)
   expect(plan.settings).toContainEqual(expect.objectContaining({ name: 'OWN_X_API_KEY', value: secret }))
   expect(JSON.stringify(plan.accounts)).not.toContain(secret)
+})
+
+/** Each by itself: a JWT, tokens of the usual forms, and a password that only the text around it names. */
+const SECRETS = {
+  jwt: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U',
+  opaque: 'sk9Qw7ErTy3UiOp5AsDf1GhJk',
+  hex: '9f86d081884c7d659a2feaa0c55ad015',
+  base64: 'q1W2e3R4t5Y6/u7I8o9P0+aZsXdCfVgB==',
+  letters: 'KdWqPzLmXrTgBnVcJhYs',
+} as const
+
+type Sent = Readonly<Record<string, unknown>>
+const sent = (more: Sent) => collection([request('Send', { method: 'POST', url: 'https://a.example.com/x', ...more })])
+const raw = (text: string, language = 'text') =>
+  sent({ body: { mode: 'raw', raw: text, options: { raw: { language } } } })
+const form = (mode: string, key: string, value: string) => sent({ body: { mode, [mode]: [{ key, value }] } })
+const called = (name: string) => ({ ...request(name, { url: 'https://a.example.com/x' }) })
+
+/** Places from which a secret goes into the environment file. */
+const MOVED: Readonly<Record<string, (secret: string) => unknown>> = {
+  'raw text': (secret) => raw(`please take ${secret} and go`),
+  'raw text under a name': (secret) => raw(`password: ${secret}\nname: x`),
+  XML: (secret) => raw(`<a><field>${secret}</field><other>plain</other></a>`, 'xml'),
+  'a member of JSON': (secret) => raw(JSON.stringify({ remark: secret, list: ['plain'] }), 'json'),
+  'JSON within JSON': (secret) => raw(JSON.stringify({ inner: `{'note': '${secret}'}` }), 'json'),
+  'a GraphQL query': (secret) =>
+    sent({ body: { mode: 'graphql', graphql: { query: `{ card(id: '${secret}') { state } }`, variables: '' } } }),
+  'a form field': (secret) => form('urlencoded', 'remark', secret),
+  'a part of a multipart body': (secret) => form('formdata', 'remark', secret),
+  'a query value': (secret) => sent({ url: `https://a.example.com/x?remark=${encodeURIComponent(secret)}` }),
+  'a path segment': (secret) => sent({ url: `https://a.example.com/x/${encodeURIComponent(secret)}/y` }),
+  'a header': (secret) => sent({ header: [{ key: 'X-Remark', value: secret }] }),
+  'a header beside words': (secret) => sent({ header: [{ key: 'X-Remark', value: `use ${secret} now` }] }),
+  'a header beside a variable': (secret) =>
+    sent({
+      header: [
+        { key: 'X-Remark', value: `${secret} {{nowhere}}` },
+        { key: 'X-Api-Key', value: `x-${secret}{{nowhere}}` },
+      ],
+    }),
+  'a variable of any name': (secret) => ({
+    ...sent({ header: [{ key: 'X-Remark', value: '{{remark}}' }] }),
+    variable: [{ key: 'remark', value: secret }],
+  }),
+}
+
+/** Places from which a secret goes nowhere. */
+const LEFT_OUT: Readonly<Record<string, (secret: string) => unknown>> = {
+  'the name of a query parameter': (secret) => sent({ url: `https://a.example.com/x?${encodeURIComponent(secret)}` }),
+  'the name of a member': (secret) => raw(JSON.stringify({ [secret]: 1 }), 'json'),
+  'the name of a form field': (secret) => form('urlencoded', secret, 'x'),
+  'the name of a request': (secret) => collection([called(`Call ${secret}`)]),
+  'the name of a folder': (secret) => collection([{ name: `Folder ${secret}`, item: [called('One')] }]),
+  'the name of the collection': (secret) => ({
+    ...collection([called('One')]),
+    info: { name: secret, schema: 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json' },
+  }),
+  'the path of a server': (secret) => ({
+    ...collection([request('One', { url: '{{base}}/x' })]),
+    variable: [{ key: 'base', value: `https://a.example.com/${encodeURIComponent(secret)}` }],
+  }),
+  'a content type': (secret) =>
+    sent({
+      header: [{ key: 'Content-Type', value: `text/plain; x=${secret}` }],
+      body: { mode: 'raw', raw: 'plain', options: {} },
+    }),
+  'a comparison of a test': (secret) =>
+    collection([
+      request('One', { url: 'https://a.example.com/x' }, [`pm.expect(pm.response.json().a).to.eql("${secret}");`]),
+    ]),
+  'a literal of a script': (secret) =>
+    collection([request('One', { url: 'https://a.example.com/x' }, [`pm.environment.set("mine", "${secret}");`])]),
+  'descriptions and saved answers': (secret) => ({
+    ...collection([
+      {
+        name: 'Folder',
+        description: secret,
+        item: [
+          {
+            ...request('One', { url: 'https://a.example.com/x', description: { content: secret, type: 'text/plain' } }),
+            response: [{ name: secret, code: 200, body: secret, header: [{ key: 'X-One', value: secret }] }],
+          },
+        ],
+      },
+    ]),
+  }),
+}
+
+const outside = ({ imported, accounts, requests }: ImportPlan) =>
+  `${JSON.stringify([imported.flow, [...imported.descriptions], imported.workflows])}${shortList({ accounts, imported })}${wholeList({ accounts, imported, requests })}`
+
+describe.each(Object.entries(SECRETS))('a secret that nobody named, %s', (_, secret) => {
+  test.each(Object.entries(MOVED))('%s: it goes into the environment file', (_place, made) => {
+    const plan = planned([made(secret)])
+
+    expect(outside(plan)).not.toContain(secret)
+    expect(outside(plan)).not.toContain(encodeURIComponent(secret))
+    expect(plan.imported.left.map(({ reason }) => reason)).toEqual([])
+    expect(plan.settings.map(({ value }) => value).join('\n')).toContain(secret)
+  })
+
+  test.each(Object.entries(LEFT_OUT))('%s: it stands in no file that is committed', (_place, made) => {
+    const plan = planned([made(secret)])
+
+    expect(outside(plan)).not.toContain(secret)
+    expect(outside(plan).toLowerCase()).not.toContain(secret.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'))
+    expect(outside(plan)).not.toContain(encodeURIComponent(secret))
+  })
+})
+
+test.each([
+  'get-all-the-customers-of-programme-manager',
+  'createCustomerRegistrationRequestPayload',
+  'client_assertion_type_jwt_bearer_value',
+  '7b0c2f6e-53f1-4a54-9d57-0d1f3a0f6c11',
+  '2026-11-30T10:11:12.123Z',
+  'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+  'application/vnd.api+json;version=1.2',
+  '{ card(id: $id) { publicToken state { name } } }',
+  'https://api.example.com/v1/cards?page=1&size=20&sort=asc',
+  '1234567890123',
+  'Main Street 12, 1234 Anytown',
+])('a plain text stays where it is: %s', (text) => {
+  const plan = planned([raw(JSON.stringify({ remark: text }), 'json')])
+
+  expect(plan.settings.map(({ name }) => name)).toEqual(['SERVER_A_EXAMPLE_COM'])
+  expect(plan.imported.flow).toMatchObject({ workflows: [{ steps: [{ requestBody: { payload: { remark: text } } }] }] })
+})
+
+test('a number under the name of a secret is one', () => {
+  const plan = planned([raw('{"pin": 4711, "card": 4111111111111111, "amount": 12}', 'json')])
+
+  expect(plan.settings).toContainEqual(expect.objectContaining({ name: 'SEND_PIN_SECRET', value: '4711' }))
+  expect(plan.imported.flow).toMatchObject({
+    workflows: [
+      {
+        steps: [
+          {
+            requestBody: { payload: { pin: '$inputs.send_pin_secret', card: '$inputs.send_card_secret', amount: 12 } },
+          },
+        ],
+      },
+    ],
+  })
+})
+
+test('the variables of a GraphQL query are sent as an object, as Postman sends them', () => {
+  const graphql = (variables: string) => ({ mode: 'graphql', graphql: { query: 'query($id: ID) { x }', variables } })
+  const payloadOf = (variables: string) => {
+    const { flow } = planned([sent({ body: graphql(variables) })]).imported
+    return (flow as { workflows: readonly unknown[] }).workflows[0]
+  }
+
+  expect(payloadOf('{"id": {{id}}, "name": "x"}')).toMatchObject({
+    steps: [{ requestBody: { payload: { variables: { id: '$inputs.id', name: 'x' } } } }],
+  })
+  expect(payloadOf('')).toMatchObject({ steps: [{ requestBody: { payload: { variables: {} } } }] })
 })
 
 const SEEDS = Array.from({ length: 200 }, (_, index) => `${process.env.SEED ?? 'postman'}/${index}`)

@@ -67,7 +67,7 @@ function listWhole({ request }: ReadRequest, reason: string): void {
 
 function translatedFates({ request, scripts }: ReadRequest): void {
   const { account: ledger } = request.source
-  ledger.carry(`${request.at}/name`, 'the description of the step')
+  if (ledger.isOpen(`${request.at}/name`)) ledger.carry(`${request.at}/name`, 'the description of the step')
   for (const [at, words] of scripts.carried) ledger.carry(at, words)
   for (const [at, words] of scripts.left) ledger.list(at, words)
 }

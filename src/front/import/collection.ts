@@ -1,5 +1,6 @@
 /** The requests of a collection (v2.0, v2.1) as a list, each with its folders, its authorization and its scripts. Pure. */
 import { pointerTo } from './leaves.ts'
+import { isSecret } from './secrets.ts'
 import { type Fields, isObject, listOf, type Source, textOf } from './source.ts'
 import { type Variables, variablesIn } from './variables.ts'
 
@@ -73,7 +74,7 @@ function inItems(source: Source, items: unknown, at: string, around: Around): re
   return listOf(items).flatMap((item, index): readonly Request[] => {
     const place = pointerTo(at, index)
     if (!isObject(item)) return []
-    const name = textOf(item.name) ?? 'without a name'
+    const name = nameOf(source, item, place, index)
     if (!('item' in item)) return [requestOf(source, item, place, name, around) ?? []].flat()
     const own = variablesIn(source, item.variable, `${place}/variable`)
     return inItems(source, item.item, `${place}/item`, {
@@ -83,6 +84,14 @@ function inItems(source: Source, items: unknown, at: string, around: Around): re
       variables: around.variables.within(own),
     })
   })
+}
+
+/** A name stands in the flow, in names of settings and on the console: one that holds a secret is replaced. */
+function nameOf({ account }: Source, { name }: Fields, at: string, index: number): string {
+  const text = textOf(name) ?? 'without a name'
+  if (!isSecret('', text)) return text
+  account.list(`${at}/name`, 'it holds what looks like a secret')
+  return `Request ${index + 1}`
 }
 
 function requestOf(source: Source, item: Fields, at: string, name: string, around: Around): Request | undefined {
@@ -179,7 +188,7 @@ function fromText(raw: string, at: string): Address {
   return { text: before.trim(), query }
 }
 
-function decoded(text: string): string {
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

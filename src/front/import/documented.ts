@@ -1,5 +1,6 @@
 /** What becomes of the parts of a documented request: its flow sends them too, or the account says what it sends instead. */
 import type { CallName, ReadRequest } from './recognise.ts'
+import { concealed } from './secrets.ts'
 import { jsonOf, registeredScopes } from './settings.ts'
 import { isObject } from './source.ts'
 
@@ -26,7 +27,7 @@ export function readRequestFates(read: ReadRequest, bodies: Bodies): void {
   if (documented === undefined) return
   const { account: ledger } = request.source
   const flow = `flow ${documented.flow}`
-  ledger.carry(`${request.at}/name`, flow)
+  if (ledger.isOpen(`${request.at}/name`)) ledger.carry(`${request.at}/name`, flow)
   ledger.carry(`${request.at}/request/method`, flow)
   if (documented.call === 'cards' && /\/cards\/?$/.test(url))
     ledger.list(
@@ -35,7 +36,7 @@ export function readRequestFates(read: ReadRequest, bodies: Bodies): void {
     )
   else ledger.carry(request.urlAt, flow)
   for (const { name, at } of request.query)
-    if (at !== request.urlAt) ledger.list(at, `${flow} does not send the parameter "${name.slice(0, 40)}"`)
+    if (at !== request.urlAt) ledger.list(at, `${flow} does not send the parameter "${concealed(name).slice(0, 40)}"`)
   for (const { name, at } of request.headers) {
     if (HEADERS.test(name)) ledger.carry(at, flow)
     else ledger.list(at, `${flow} does not send this header`)
@@ -57,7 +58,7 @@ function bodyFates({ request, documented }: ReadRequest, bodies: Bodies, flow: s
       if (sent.includes(name)) source.account.carry(at, flow)
       else if (documented.call === 'api-token' && name === 'scope')
         source.account.list(at, 'thredd token gets a token of one scope by its flag scope')
-      else source.account.list(at, `${flow} does not send the field "${name.slice(0, 40)}"`)
+      else source.account.list(at, `${flow} does not send the field "${concealed(name).slice(0, 40)}"`)
     }
     return
   }
@@ -74,7 +75,7 @@ function differences(request: ReadRequest['request'], call: CallName, { register
     if (/^(?:scopes?|software_statement|client_id)$/.test(name)) return []
     return JSON.stringify(register[name]) === JSON.stringify(value)
       ? []
-      : [`"${name.slice(0, 40)}" is ${name in register ? 'another' : 'not sent'}`]
+      : [`"${concealed(name).slice(0, 40)}" is ${name in register ? 'another' : 'not sent'}`]
   })
   const own = registeredScopes(request)
   const isOther = own !== undefined && scopes !== undefined && own.join(',') !== scopes

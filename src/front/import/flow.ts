@@ -7,7 +7,7 @@
 import { type Canned, cannedFor } from './canned.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Setting } from './settings.ts'
-import { type Call, type Fate, translated } from './translate.ts'
+import { type Call, type Fate, originOf, translated } from './translate.ts'
 import { free, InputNames, slug, Untranslatable, Values } from './values.ts'
 import { referencesIn } from './variables.ts'
 
@@ -276,7 +276,7 @@ function descriptionOf(server: string, operations: ReadonlyMap<string, Operation
   return {
     openapi: '3.1.1',
     info: { title: 'Calls imported from Postman', version: '1.0.0' },
-    servers: [{ url: server }],
+    servers: [{ url: originOf(server) }],
     paths,
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
   }

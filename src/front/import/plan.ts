@@ -7,6 +7,7 @@ import { requestsIn } from './collection.ts'
 import { type Imported, importedFlow, type Surroundings } from './flow.ts'
 import { classOf } from './hosts.ts'
 import { type ReadRequest, recognised } from './recognise.ts'
+import { isSecret } from './secrets.ts'
 import { type Carried, type Setting, settingsIn, type Unusable } from './settings.ts'
 import { type Source, textOf } from './source.ts'
 import { variablesOf } from './variables.ts'
@@ -73,7 +74,8 @@ export function planImport(sources: readonly Source[], target: Target): ImportPl
 
 function nameOf({ data, name }: Source): string {
   const info = data.info as Readonly<Record<string, unknown>> | undefined
-  return textOf(info?.name) ?? name
+  const own = textOf(info?.name)
+  return own === undefined || isSecret('', own) ? name : own
 }
 
 /** Imported calls to these servers use the names that our flows use; calls to any other server get a source description of their own. */

@@ -1,10 +1,11 @@
 /** A request that no flow makes yet, as a step and the operation that it calls. */
 import { readJson } from '../../record/json.ts'
-import type { Auth, Body, Entry } from './collection.ts'
+import { type Auth, type Body, decoded, type Entry } from './collection.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Demand } from './script.ts'
+import { concealed, isSecret } from './secrets.ts'
 import { isObject } from './source.ts'
-import { isSecret, slug, Untranslatable, type Values } from './values.ts'
+import { slug, Untranslatable, type Values } from './values.ts'
 import { variableParts } from './variables.ts'
 
 export interface Parameter {
@@ -63,7 +64,7 @@ export function translated(
   const given = request.headers.findLast(({ name }) => name.toLowerCase() === 'content-type')?.value
   const body = bodyOf(request.body, given && request.variables.resolved(given), values, carry)
   const all = [...parameters, ...query, ...headers, ...auth]
-  return {
+  const call: Call = {
     method: request.method,
     server,
     source: known.get(server) ?? word,
@@ -74,6 +75,27 @@ export function translated(
     security: all.some(({ name }) => name === 'Authorization') ? 'bearer' : undefined,
     fates,
   }
+  demandNoSecret({ ...call, server: originOf(server), fates: [] })
+  return call
+}
+
+/** The flow and its descriptions are committed, so nothing secret stands in them, wherever it came from. @throws Untranslatable */
+function demandNoSecret(value: unknown): void {
+  if (typeof value === 'string') {
+    if (isSecret('', value.replaceAll(EXPRESSION, '{$x}')))
+      throw new Untranslatable('a secret stands where no variable can: in a name, a host, a content type or a test')
+  } else if (typeof value === 'object' && value !== null)
+    for (const [name, member] of Object.entries(value)) {
+      demandNoSecret(name)
+      demandNoSecret(member)
+    }
+}
+
+const EXPRESSION = /\{?\$(?:inputs|steps|response)\.[\w.-]+\}?/g
+
+/** The address of a server as a description may show it: a secret in its path stands in the SERVER_ setting alone. */
+export function originOf(server: string): string {
+  return isSecret('', server) ? (URL.parse(server)?.origin ?? '') : server
 }
 
 interface Tell {
@@ -95,7 +117,7 @@ function addressOf({ url: written, variables }: ReadRequest['request']) {
   const rest = written.slice(start.length)
   if (base.includes('{{') || base === '')
     throw new Untranslatable(
-      `its address ${JSON.stringify(written.slice(0, 80))} is known only when a script or another request has run`,
+      `its address ${JSON.stringify(concealed(written).slice(0, 80))} is known only when a script or another request has run`,
     )
   const server = base.replace(/\/+$/, '')
   const parsed = URL.parse(server)
@@ -115,13 +137,13 @@ function pathOf(rest: string, values: Values): { readonly path: string; readonly
     if (parts.every((part) => typeof part === 'string')) {
       if (/[{}]/.test(segment))
         throw new Untranslatable('its path has a brace, which a description reads as a parameter')
-      if (isSecret('', segment)) throw new Untranslatable('a secret stands in its path')
-      return segment.replace(/\s/g, encodeURIComponent)
+      if (!isSecret('', segment)) return segment.replace(/\s/g, encodeURIComponent)
     }
     const [only] = parts
     const name = parts.length === 1 && typeof only === 'object' ? slug(only.variable, '_') : `part_${index}`
     const own = parameters.some((one) => one.name === name) ? `${name}_${index}` : name
-    parameters.push({ name: own, in: 'path', value: values.of(segment, own) })
+    // What a description has as a parameter is encoded when it is sent.
+    parameters.push({ name: own, in: 'path', value: values.of(decoded(segment), own) })
     return `{${own}}`
   })
   return { path: segments.join('/'), parameters }
@@ -242,7 +264,7 @@ function bodyOf(
   if (given !== undefined && !/^[\w.+-]+\/[\w.+-]+(?:\s*;.*)?$/.test(given))
     throw new Untranslatable('its content type is no media type')
   if (mode === 'raw') return rawOf(text, given ?? LANGUAGES[language ?? ''], values)
-  if (mode === 'graphql') return rawOf(text, given ?? 'application/json', values)
+  if (mode === 'graphql') return rawOf(graphqlOf(text), given ?? 'application/json', values)
   throw new Untranslatable(`a body of mode ${JSON.stringify(mode.slice(0, 20))} is not known to flows`)
 }
 
@@ -262,6 +284,16 @@ function rawOf(text: string, given: string | undefined, values: Values): Payload
   if (parsed !== undefined && typeof parsed.data === 'object' && parsed.data !== null)
     return { contentType: given ?? 'application/json', payload: dataOf(parsed.data, '', values, parsed.bare) }
   return { contentType: given ?? 'text/plain', payload: values.of(text, 'body') }
+}
+
+/** Postman keeps the variables of a query as a text, and sends them as an object. */
+function graphqlOf(text: string): string {
+  const read = readJson(text)
+  if (!read.ok || !isObject(read.value)) return text
+  const { variables, ...others } = read.value
+  if (typeof variables !== 'string') return text
+  const own = variables.trim() === '' ? '{}' : variables
+  return templateOf(own) === undefined ? text : `${JSON.stringify(others).slice(0, -1)},"variables":${own}}`
 }
 
 /** JSON in which variables also stand outside of texts, as in `{"amount": {{amount}}}`. */
@@ -286,6 +318,7 @@ function dataOf(value: unknown, name: string, values: Values, bare: ReadonlyMap<
     return variable === undefined ? values.of(value, name) : values.reference(variable.trim(), false)
   }
   if (Array.isArray(value)) return value.map((one) => dataOf(one, name, values, bare))
+  if (typeof value === 'number' && isSecret(name, String(value))) return values.secretNumber(value, name)
   if (!isObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([member, one]) => [member, dataOf(one, member, values, bare)]))
 }
@@ -304,9 +337,9 @@ function criteriaOf(demands: readonly Demand[], values: Values): Call['criteria'
         .map((part) => (/^\d+$/.test(part) ? `[${part}]` : `['${part}']`))
       return { context: '$response.body', condition: `$${query.join('')}`, type: 'jsonpath' }
     }
-    if (typeof demand.value !== 'string') return { condition: `${of} == ${demand.value}` }
-    if (isSecret(demand.pointer.split('/').at(-1) ?? '', demand.value))
+    if (isSecret(demand.pointer.split('/').at(-1) ?? '', String(demand.value)))
       throw new Untranslatable('a test compares with a secret that stands in the script')
+    if (typeof demand.value !== 'string') return { condition: `${of} == ${demand.value}` }
     return { condition: `${of} == '${demand.value.replaceAll("'", "''")}'`, 'x-dcr': { exact: true } }
   })
   return [...new Map(criteria.map((one) => [JSON.stringify(one), one])).values()]

@@ -1,8 +1,7 @@
 /** Texts with Postman's variables as values of a flow, and the inputs that these values read. */
 import { isSetting } from '../../environment/index.ts'
 import { dotenv } from '../../record/foreign.ts'
-import { Redactor } from '../../secret/index.ts'
-import { Slots } from '../../secret/slots.ts'
+import { concealed, isSecret, isSecretName, type Piece, piecesOf } from './secrets.ts'
 import { isEmpty, plainName, type Setting, settingSpelt, vaultMember } from './settings.ts'
 import { type Variable, type Variables, variableParts } from './variables.ts'
 
@@ -14,18 +13,6 @@ export interface Input {
 
 /** Why a value cannot be carried over; ends the translation of its request. */
 export class Untranslatable extends Error {}
-
-const slots = new Slots()
-const redactor = new Redactor(new Uint8Array(32))
-
-/** Whether a text has the shape of a secret, or a name that says so. */
-export function isSecret(name: string, value: string): boolean {
-  if (value === '') return false
-  return slots.of(name) === 'any' || OFTEN_SECRET.test(name) || redactor.text(value) !== value
-}
-
-/** Names of headers and parameters under which gateways take keys; one that is none becomes an input all the same. */
-const OFTEN_SECRET = /(?:^|[-_.])(?:key|auth|token|secret|sig|signature|session|code|password|pwd)$/i
 
 /** A word for identifiers: letters, digits and one kind of separator. */
 export function slug(text: string, separator: '-' | '_'): string {
@@ -95,18 +82,27 @@ export class Values {
     this.asked.push(...others.asked)
   }
 
-  /** A text as a value of Arazzo. @throws Untranslatable */
+  /** A text as a value of Arazzo. What of it is secret is the value of an input, and stands in no flow. @throws Untranslatable */
   of(text: string, name: string): string {
     const parts = variableParts(text)
     const [only] = parts
     if (parts.length === 1 && typeof only === 'object') return this.reference(only.variable)
-    const literal = parts.filter((part) => typeof part === 'string').join('')
-    // What would be read as an expression, and what may be secret, is the value of an input.
-    if (isSecret(name, literal.trim())) return this.#secret(name, text)
-    if (parts.length <= 1) return /^\$|\{\$/.test(text) ? this.#literal(name, text) : text
+    const pieces = parts.flatMap((part): readonly (Piece | { readonly variable: string })[] =>
+      typeof part === 'object' ? [part] : literalPieces(part, name, parts.length),
+    )
+    const [first] = pieces
+    if (pieces.length === 1 && first !== undefined && 'isSecret' in first && first.isSecret)
+      return this.#secret(name, first.text)
+    const literal = pieces.map((one) => ('text' in one && !one.isSecret ? one.text : '')).join('')
+    if (pieces.length <= 1) return /^\$|\{\$/.test(text) ? this.#literal(name, text) : text
     if (/\{\$|^\$/.test(literal))
       throw new Untranslatable(`"${name}" mixes variables with the sign $, which begins an expression in a flow`)
-    return parts.map((part) => (typeof part === 'string' ? part : `{${this.reference(part.variable)}}`)).join('')
+    return pieces
+      .map((one) => {
+        if ('variable' in one) return `{${this.reference(one.variable)}}`
+        return one.isSecret ? `{${this.#secret(name, one.text)}}` : one.text
+      })
+      .join('')
   }
 
   /** The expression that stands for a variable. @throws Untranslatable */
@@ -114,7 +110,7 @@ export class Values {
     const captured = this.#captured(variable)
     if (captured !== undefined) return captured
     if (variable.startsWith('$'))
-      throw new Untranslatable(`"{{${variable}}}" makes a value anew in Postman; no flow does that`)
+      throw new Untranslatable(`"{{${concealed(variable)}}}" makes a value anew in Postman; no flow does that`)
     const plain = plainName(variable)
     const own = vaultMember(plain) ?? settingSpelt(plain)?.toLowerCase()
     if (own !== undefined) {
@@ -160,14 +156,18 @@ export class Values {
     return input
   }
 
-  #secret(name: string, text: string): string {
+  /** A number under the name of a secret, such as a PIN. */
+  secretNumber(value: number, name: string): string {
+    return this.#secret(name, String(value), 'number')
+  }
+
+  #secret(name: string, text: string, type: 'string' | 'number' = 'string'): string {
     const input = slug(`${this.#from} ${name}`, '_')
-    if (variableParts(text).length > 1) throw new Untranslatable(`"${name}" mixes a secret with variables`)
     const word = /secret|token|password|key$/.test(input) ? input : `${input}_secret`
     const secret = this.#names.of(word, `text ${text}`)
     demandWritable(text, name)
     this.settings.push({ name: secret.toUpperCase(), value: text, from: `"${name}" of "${this.#from}"` })
-    this.#add({ name: secret, schema: { type: 'string', format: 'password' }, isRequired: true })
+    this.#add({ name: secret, schema: { type, format: 'password' }, isRequired: true })
     return `$inputs.${secret}`
   }
 
@@ -180,6 +180,15 @@ export class Values {
   #add(input: Input): void {
     this.inputs.set(input.name, input)
   }
+}
+
+/** The name of a scheme, before a variable that holds the credentials. */
+const SCHEME = /^\s*[A-Za-z]{1,12}[\s:=]*$/
+
+/** All of a text under the name of a secret is one; a part of it beside a variable may be the name of a scheme. */
+function literalPieces(text: string, name: string, parts: number): readonly Piece[] {
+  if (!isSecretName(name)) return piecesOf(text)
+  return [{ text, isSecret: text.trim() !== '' && !(parts > 1 && SCHEME.test(text)) }]
 }
 
 /** @throws Untranslatable */
