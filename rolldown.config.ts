@@ -1,17 +1,18 @@
 import { globSync, readFileSync } from 'node:fs'
 import type { BuildOptions, Plugin } from 'rolldown'
 import { isolatedDeclarationSync } from 'rolldown/experimental'
+import { compile, compiledFile } from './src/flow/document/compiled.ts'
 import { readDocument } from './src/flow/document/document.ts'
 
 const VITEST = 'src/front/vitest/index.ts'
 
-/** The API descriptions of this package as data: to parse them takes longer than the calls that they describe. */
+/** The flows and API descriptions of this package as data. */
 const documents: Plugin = {
   name: 'documents',
   async generateBundle() {
-    for (const file of globSync('flows/apis/*.yaml')) {
-      const { sha256, data } = await readDocument(file, 'API description')
-      this.emitFile({ type: 'asset', fileName: `documents/${sha256}.json`, source: JSON.stringify(data) })
+    for (const file of globSync('flows/**/*.yaml')) {
+      const document = await readDocument(file, 'document', undefined, { exactNumbers: file.endsWith('.arazzo.yaml') })
+      this.emitFile({ type: 'asset', fileName: compiledFile(document.sha256), source: compile(document) })
     }
   },
 }

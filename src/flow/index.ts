@@ -10,8 +10,9 @@ import { expressionsIn, invocationsOf, withDependencies, workflowOf } from './ar
 import { awaitedBy, items, namedIn, textOf } from './arazzo/scope.ts'
 import type { Reader } from './arazzo/structure.ts'
 import { parseWorkflow } from './arazzo/workflow.ts'
-import { type Document, readFlowDocument } from './document/document.ts'
+import { readFlowDocument } from './document/document.ts'
 import { isRecord } from './document/fields.ts'
+import type { Document } from './document/model.ts'
 import { namesOf } from './document/order.ts'
 import type { ApiDescription } from './openapi/description.ts'
 

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment } from '../environment/index.ts'
-import { type Document, type Path, readDocument } from '../flow/document/document.ts'
+import { readDocument } from '../flow/document/document.ts'
+import type { Document, Path } from '../flow/document/model.ts'
 import {
   type Acceptance,
   acceptance,

@@ -3,8 +3,8 @@
  * runs. Executing them is src/execute's work.
  */
 
-import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { placed, writtenAt } from './components.ts'
 import type { Action, Invocation, Target, Value } from './model.ts'
 import { items, type Scope, type Shape, type Stage, textOf } from './scope.ts'

@@ -3,8 +3,8 @@
  * the change; src/execute makes it and signs changed JWTs again.
  */
 import { writeJson } from '../../record/json.ts'
-import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type {
   Alteration,
   CallStep,

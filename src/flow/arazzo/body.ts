@@ -1,6 +1,7 @@
 /** The body of a request as a flow describes it: media type, payload, and replacements within it. */
-import type { Path } from '../document/document.ts'
+
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { parseJsonPath } from '../expression/jsonpath.ts'
 import { type ExpressionType, selectorKind } from '../expression/selector.ts'
 import type { Operation } from '../openapi/description.ts'

@@ -1,7 +1,7 @@
 /** Reusable objects: finds the component of a document that a reference names. */
 import { suggestion } from '../../record/errors.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { ExpressionError, parseExpression } from '../expression/expression.ts'
 import { ARAZZO, type Reader } from './structure.ts'
 

@@ -3,8 +3,8 @@
  */
 import { type Problem, suggestion } from '../../record/errors.ts'
 import { writeJson } from '../../record/json.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { ExpressionError, resolvePointer } from '../expression/expression.ts'
 import { parseSchemaPattern } from '../expression/pattern.ts'
 import { KEYWORDS, keywordHint } from '../openapi/keywords.ts'

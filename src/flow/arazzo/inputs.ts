@@ -3,8 +3,8 @@
  * components resolved, and the x-dcr members of each. src/plan decides where a value comes from.
  */
 
-import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { parseCondition } from '../expression/criterion.ts'
 import type { Schema } from '../openapi/schema.ts'
 import { checkedSchema, referenced } from './input-schema.ts'

@@ -5,8 +5,8 @@
 
 import { nearest } from '../../record/errors.ts'
 import { writeJson } from '../../record/json.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type { Template } from '../expression/expression.ts'
 import type { Operation, OperationParameter } from '../openapi/description.ts'
 import { bodyKind } from '../openapi/media-type.ts'

@@ -4,8 +4,8 @@
  */
 import { suggestion } from '../../record/errors.ts'
 import { LEVELS } from '../../record/profile.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { inOrder } from '../document/order.ts'
 import { type Condition, type ConditionSource, exactCondition, parseCondition } from '../expression/criterion.ts'
 import {

@@ -3,8 +3,8 @@
  * members. Earlier steps are reached only through the scope.
  */
 
-import type { Path } from '../document/document.ts'
 import type { Fields } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type { Operation } from '../openapi/description.ts'
 import { parseActions, parseInvocation, retriedThrough } from './actions.ts'
 import { alterationsAt, casesAt } from './alteration.ts'

@@ -1,8 +1,9 @@
 /**
  * Reads what a step calls: an operation by its id or its place in a description, or a URL that is in no description.
  */
-import type { Path } from '../document/document.ts'
+
 import type { Fields } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type { Template } from '../expression/expression.ts'
 import { type ApiDescription, findOperation, type Operation, placeOf } from '../openapi/description.ts'
 import { unescaped } from '../openapi/reference.ts'

@@ -1,8 +1,8 @@
 /** Reads one workflow: its inputs, its steps in running order, the actions that all steps share, its outputs. */
 
 import { writeJson } from '../../record/json.ts'
-import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { inOrder, namesOf } from '../document/order.ts'
 import { merged, parseActions, retriedThrough } from './actions.ts'
 import { inputNames, parseInputs } from './inputs.ts'

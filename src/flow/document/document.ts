@@ -1,6 +1,5 @@
 /** Parses YAML or JSON into plain data and finds the line and column of each value. Beside write.ts the only file that imports yaml. */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import {
   isAlias,
   isCollection,
@@ -20,21 +19,9 @@ import { fail, isNonEmpty, type Problem, type SourceLocation, ToolError } from '
 import { exactNumber } from '../../record/json.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
+import { fromCompiled, readCompiled } from './compiled.ts'
+import type { Document, Path } from './model.ts'
 import { otherKindOf } from './others.ts'
-
-export type Path = readonly (string | number)[]
-
-export interface Document {
-  readonly file: string
-  readonly text: string
-  /** of the text, hex */
-  readonly sha256: string
-  readonly data: unknown
-  /** Line and column of the value at `path`, or of its nearest existing parent; `offset` counts characters into its text. */
-  at(path: Path, offset?: number): SourceLocation
-  /** Line and column of the last member name of `path`. */
-  keyAt(path: Path): SourceLocation
-}
 
 /** Larger than any hand-written flow or API description; limits hostile files. */
 const LARGEST = FILE_LIMITS.flowCharacters.value
@@ -124,34 +111,9 @@ function parseDocument(text: string, file: string, exactNumbers: boolean): Docum
     })
   }
   const sha256 = createHash('sha256').update(text).digest('hex')
-  const compiled = compiledData(sha256)
-  return compiled === undefined ? parsed(text, file, sha256, exactNumbers) : deferred(text, file, sha256, compiled)
-}
-
-/**
- * The data of an API description shipped with this package, parsed when the package was built. It is found by the hash of
- * the text, so a changed file is parsed again. Parsing one takes longer than a call.
- */
-function compiledData(sha256: string): unknown {
-  try {
-    return JSON.parse(readFileSync(new URL(`../documents/${sha256}.json`, import.meta.url), 'utf8'))
-  } catch {
-    return undefined
-  }
-}
-
-/** Computed on demand: only error messages need places. */
-function deferred(text: string, file: string, sha256: string, data: unknown): Document {
-  let whole: Document | undefined
-  const document = () => (whole ??= parsed(text, file, sha256, false))
-  return {
-    file,
-    text,
-    sha256,
-    data,
-    at: (path, offset) => document().at(path, offset),
-    keyAt: (path) => document().keyAt(path),
-  }
+  const parse = () => parsed(text, file, sha256, exactNumbers)
+  const compiled = readCompiled(sha256)
+  return compiled === undefined ? parse() : fromCompiled(compiled, { file, text, sha256 }, parse)
 }
 
 function parsed(text: string, file: string, sha256: string, exactNumbers: boolean): Document {

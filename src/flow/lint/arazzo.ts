@@ -6,8 +6,8 @@
 
 import { items } from '../arazzo/scope.ts'
 import { TARGETS } from '../arazzo/target.ts'
-import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { ExpressionError } from '../expression/expression.ts'
 import { selectorKind } from '../expression/selector.ts'
 import type { Findings } from './findings.ts'

@@ -1,8 +1,8 @@
 /** Rules about x-dcr: whether the effect matches the steps, and whether a notice names what a person must still do. */
 
 import { DECLARED_EFFECTS, EFFECTS, type Effect, isStronger } from '../../record/effect.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type { CallStep, Flow } from '../index.ts'
 import type { Findings } from './findings.ts'
 import { extensionOf, type View, type WorkflowView } from './view.ts'

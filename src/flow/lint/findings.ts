@@ -1,6 +1,6 @@
 /** Collects the findings of one file in the order they are added, up to a limit. */
 import type { SourceLocation } from '../../record/errors.ts'
-import type { Document, Path } from '../document/document.ts'
+import type { Document, Path } from '../document/model.ts'
 import { type Level, RULES, type RuleName } from './rules.ts'
 
 export interface Finding {

@@ -4,7 +4,8 @@
  */
 import { type Problem, ToolError } from '../../record/errors.ts'
 import { textIfReadable } from '../../record/regular-file.ts'
-import { type Document, readFlowDocument } from '../document/document.ts'
+import { readFlowDocument } from '../document/document.ts'
+import type { Document } from '../document/model.ts'
 import { parsedFlow } from '../index.ts'
 import { CHANNEL_MEMBERS, lintArazzo } from './arazzo.ts'
 import { lintCriteria } from './criteria.ts'

@@ -1,7 +1,7 @@
 /** Finds texts that look like secrets in a flow, and blots them out of the file's text. */
 import type { SourceLocation } from '../../record/errors.ts'
-import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Document, Path } from '../document/model.ts'
 import { wordsOf } from './criteria.ts'
 import { type Findings, MOST_FINDINGS } from './findings.ts'
 import { extensionOf, PROSE, type View } from './view.ts'

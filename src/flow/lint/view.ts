@@ -5,8 +5,8 @@
 
 import { items } from '../arazzo/scope.ts'
 import { MOST_INSTRUCTIONS } from '../arazzo/structure.ts'
-import type { Document, Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Document, Path } from '../document/model.ts'
 import { type Condition, type ConditionSource, exactCondition, parseCondition } from '../expression/criterion.ts'
 import { ExpressionError } from '../expression/expression.ts'
 

@@ -3,7 +3,8 @@
  * answers and whether they demand a client certificate. Reads any description; `used.ts` says what is wrong with an operation.
  */
 import { nearest, type Problem, type SourceLocation } from '../../record/errors.ts'
-import { type Document, readDocument } from '../document/document.ts'
+import { readDocument } from '../document/document.ts'
+import type { Document } from '../document/model.ts'
 import { type Encoding, encodingsOf } from './media-type.ts'
 import { resolve } from './reference.ts'
 import type { Schema } from './schema.ts'

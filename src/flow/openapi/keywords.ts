@@ -4,8 +4,8 @@
  * @see [JSON Schema Validation 2020-12](https://json-schema.org/draft/2020-12/json-schema-validation)
  */
 import { nearest } from '../../record/errors.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 
 /** Where the value of a keyword holds schemas: it is one, a list of them, or an object of them by names. */
 export type Holds = 'schema' | 'list' | 'names'

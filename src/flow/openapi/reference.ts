@@ -1,5 +1,5 @@
 /** Follows references of a document within its own file. */
-import type { Path } from '../document/document.ts'
+import type { Path } from '../document/model.ts'
 
 export interface Target {
   readonly value: unknown

@@ -5,8 +5,8 @@
  */
 
 import type { ErrorCode } from '../../record/errors.ts'
-import type { Path } from '../document/document.ts'
 import { isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import { ExpressionError } from '../expression/expression.ts'
 import { type Pattern, parseSchemaPattern } from '../expression/pattern.ts'
 import { type Holds, isSchema, KEYWORDS, keywordHint, UNREAD_KEYWORDS } from './keywords.ts'

@@ -4,8 +4,8 @@
  */
 import type { Problem } from '../../record/errors.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
-import type { Path } from '../document/document.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
+import type { Path } from '../document/model.ts'
 import type { ApiDescription, Operation } from './description.ts'
 import { resolve } from './reference.ts'
 import { type Fault, faultsWithin, type SchemaNode, schemasOf } from './schema.ts'
