@@ -4,7 +4,8 @@ const major = Number(process.versions.node.split('.')[0])
 if (major < 24) {
   process.stderr.write(
     `thredd needs Node 24 or newer; this is ${process.version}.\n` +
-      'In a clone of the repository "npm ci" brings Node 24 along: use "npm start", "npx thredd …" or "npm exec thredd -- …".\n',
+      'npm brings Node 24 along, and "npx thredd …" and "npm start" use it: repeat "npm ci", or in a project of your own ' +
+      '"npm install", with optional packages and install scripts.\n',
   )
   process.exitCode = 2
 } else if (process.argv.length === 3 && process.argv[2] === '--version') {

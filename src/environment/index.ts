@@ -14,6 +14,7 @@ import { Secret } from '../secret/index.ts'
 import { odditiesOf } from './characters.ts'
 import { isPath, locateEnvironmentFile, readEnvironmentFile, readOptionalFile } from './file.ts'
 import { identitiesBySource, identitiesOf } from './identities.ts'
+import { placeToWrite } from './project.ts'
 import {
   chosenOf,
   DEFAULT,
@@ -113,7 +114,7 @@ export async function loadEnvironment(options: EnvironmentOptions): Promise<Envi
     options.here,
   )
   // What the user adds lies in the user's project, also where the environment is that of the package.
-  const folder = isPath(options.env) || dirname(file) === options.folder ? dirname(file) : options.folder
+  const folder = isPath(options.env) ? placeToWrite(dirname(file), options.folder) : options.folder
   const localFile = resolve(folder, `${basename(file)}.local`)
   const local = await readOptionalFile(localFile)
   const main = await readEnvironmentFile(file)

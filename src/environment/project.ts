@@ -20,6 +20,11 @@ export function projectFolder(start: string, { home }: { readonly home: string }
   }
 }
 
+/** Where what belongs to `folder` may be written: there, or in the project where `folder` is of an installed package. */
+export function placeToWrite(folder: string, project: string): string {
+  return outsideModules(folder) === folder ? folder : project
+}
+
 function isProject(folder: string): boolean {
   if (basename(folder) !== '.vault' && existsSync(join(folder, '.vault'))) return true
   try {

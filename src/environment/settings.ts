@@ -7,6 +7,7 @@ import { identityPartOf } from '../identity/settings.ts'
 import type { Problem, SourceLocation } from '../record/errors.ts'
 import { Secret } from '../secret/index.ts'
 import type { EnvironmentFile } from './file.ts'
+import { placeToWrite } from './project.ts'
 import { FILES_FIRST, FILES_ONLY, SERVER, VARIABLES, type VariableName } from './variables.ts'
 
 export interface EnvironmentOptions {
@@ -83,7 +84,7 @@ export function settingsOf(
   }
   for (const { file, values } of files) {
     for (const [key, { text, line }] of values)
-      put(key, text, { label: basename(file), at: { file, line, column: 1 } }, dirname(file))
+      put(key, text, { label: basename(file), at: { file, line, column: 1 } }, placeToWrite(dirname(file), folder))
   }
   if (isLive && !allowEnv) problems.push(...contradictions(settings, env))
   for (const [key, variable] of Object.entries(VARIABLES)) {

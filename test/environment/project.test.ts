@@ -43,18 +43,22 @@ test.each<[what: string, files: Record<string, string>, start: string, project: 
   expect(projectFolder(join(folder, start), { home: join(folder, 'home') })).toBe(join(folder, project))
 })
 
-test('an environment of the package takes its secrets from the project and keeps its vault there', async () => {
-  const folder = join(base, 'installed')
+test.each([
+  ['by its name', 'uat'],
+  ['by its path', 'node_modules/thredd-dcr/.env.uat'],
+])('an environment of the package, named %s, has its secrets, files and vault in the project', async (_, env) => {
+  const folder = await mkdtemp(join(base, 'installed-'))
   const root = join(folder, 'node_modules/thredd-dcr')
   await mkdir(root, { recursive: true })
-  await writeFile(join(root, '.env.uat'), 'ENV_CLASS=uat\n')
+  await writeFile(join(root, '.env.uat'), 'ENV_CLASS=uat\nCA_FILE=pki/ca.crt\n')
   await writeFile(join(root, '.env.uat.local'), 'ORG_ID=of-the-package\n')
   await writeFile(join(folder, '.env.uat.local'), 'CLIENT_ID=of-the-project\n')
 
-  const environment = await loadEnvironment({ env: 'uat', folder, fallback: root, variables: {} })
+  const environment = await loadEnvironment({ env, folder, fallback: root, variables: {} })
 
   expect(environment.setting('client_id')?.value).toBe('of-the-project')
   expect(environment.setting('org_id')?.value).toBeUndefined()
+  expect(environment.ca).toBe(join(folder, 'pki/ca.crt'))
   expect(environment.vault.folder).toBe(join(folder, '.vault/uat'))
   expect(environment.localFile).toBe(join(folder, '.env.uat.local'))
 })

@@ -164,13 +164,12 @@ async function requestOf(
   vault: string,
   surroundings: Surroundings,
 ): Promise<RunRequest> {
-  const { root } = surroundings
+  const { root, project } = surroundings
   const key = randomBytes(32).toString('base64url')
   const request = await resolve({
     environment: {
-      env: 'mock',
-      folder: root,
-      here: root,
+      env: join(root, '.env.mock'),
+      folder: project,
       variables: { THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY: key },
     },
     selection: {
@@ -188,12 +187,12 @@ async function requestOf(
 async function answersTo(
   request: RunRequest,
   switches: Partial<Switches>,
-  { root, version }: Surroundings,
+  { version, ...surroundings }: Surroundings,
 ): Promise<readonly WorkflowRecord[]> {
   const answered: WorkflowRecord[] = []
   await run(request, {
     version,
-    twin: () => embeddedTwin(twinFolder({ root }), 'twin-in-process', switches),
+    twin: () => embeddedTwin(twinFolder(surroundings), 'twin-in-process', switches),
     onFinished: (_, finished) => answered.push(...finished),
   })
   return answered

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
+import { placeToWrite } from '../../environment/project.ts'
 import { line } from '../../record/foreign.ts'
 import type { Caller, Question, Typed } from '../../run/index.ts'
 import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
@@ -90,8 +91,8 @@ export function runNamed<T extends string | undefined>(run: T, { here }: Pick<Pr
 }
 
 /** Where the embedded twin makes its certificates. */
-export function twinFolder({ root }: Pick<Program, 'root'>): string {
-  return join(root, 'fixtures', 'pki')
+export function twinFolder({ root, project }: Pick<Program, 'root' | 'project'>): string {
+  return join(placeToWrite(root, project), 'fixtures', 'pki')
 }
 
 /** The values of a flag that may be repeated and may hold several values with commas. */

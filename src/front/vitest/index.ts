@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url'
 import type { Plugin, TestProjectInlineConfiguration } from 'vitest/config'
 import type { Reporter, Vitest } from 'vitest/node'
 import type { Problem } from '../../record/errors.ts'
-import type { FormatName } from '../../report/index.ts'
 import type { FlowTests, Settings } from './tests.ts'
 
 export interface FlowProjectsOptions {
@@ -51,7 +50,7 @@ export interface FlowReporterOptions {
   /** the reports folder (default: reports) */
   readonly out?: string
   /** files to write beside record, HTML and JUnit: "md", "ctrf", "har" */
-  readonly formats?: readonly FormatName[]
+  readonly formats?: readonly ('md' | 'ctrf' | 'har')[]
 }
 
 /** A vitest reporter that writes the same files as `thredd run`, a folder for each project. */

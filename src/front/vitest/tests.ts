@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import type { RunnerTestFile, RunnerTestSuite, TestContext } from 'vitest'
 import type { Environment } from '../../environment/index.ts'
+import { placeToWrite } from '../../environment/project.ts'
 import type { RunEvent } from '../../execute/index.ts'
 import { effectOf, type Selected } from '../../guard/confirmation.ts'
 import { CODES, type ErrorCode, type Problem, render, type SourceLocation, ToolError } from '../../record/errors.ts'
@@ -154,7 +155,8 @@ export class FlowTests {
         variables: process.env,
         machine: machineOf(process.env),
         proxy: proxyOf(process.env),
-        twin: async () => (await import('../twin.ts')).embeddedTwin(join(root, 'fixtures', 'pki'), twin),
+        twin: async () =>
+          (await import('../twin.ts')).embeddedTwin(join(placeToWrite(root, folder), 'fixtures', 'pki'), twin),
         signal: this.#stop.signal,
         onEvent: this.#follower(prepared),
         onFinished: (head, workflows) => {
