@@ -21,7 +21,8 @@ import {
 } from './changes.ts'
 import { leaveOut, repeatFirst, sendOther } from './client.ts'
 
-const PART = '"url", "header" and its name, or the JSON Pointer of a member of the body'
+const MEMBER = '"header" and its name, or the JSON Pointer of a member of the body'
+const PART = `"url", ${MEMBER}`
 
 /** Faults of the client, not of the servers. */
 export const OF_THE_CLIENT: readonly FaultName[] = ['sends', 'omits', 'repeats']
@@ -213,7 +214,7 @@ export const FAULTS = {
   },
   omits: {
     what: 'the client leaves a part of the request out',
-    value: { about: PART },
+    value: { about: MEMBER },
     red: 'the criterion on what the client asked for, or a step that is refused',
     make: (operation, value) => leaveOut(operation, partIn(value)),
   },

@@ -94,13 +94,23 @@ export function alter(
   operation: string,
   change: (response: Response) => Promise<Response>,
 ): Fault {
+  return atOperation(name, what, operation, async (request, twin) => await change(await twin.pass(request)))
+}
+
+/** A fault that answers an operation by itself; `twin.pass` lets the servers answer. */
+export function atOperation(
+  name: string,
+  what: string,
+  operation: string,
+  answer: (request: Request, twin: Twin) => Promise<Response>,
+): Fault {
   return {
     name,
     what,
     handlers: (twin) => [
       http.all(
         ({ request }) => twin.operationOf(request) === operation,
-        async ({ request }) => await change(await twin.pass(request)),
+        async ({ request }) => await answer(request, twin),
       ),
     ],
   }

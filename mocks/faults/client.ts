@@ -1,13 +1,13 @@
 /** Faults of the client: what it sends is changed on its way, as if it had sent that. The servers keep all their rules. */
-import { http } from 'msw'
-import type { Twin } from '../twin.ts'
-import { type Fault, replaced } from './changes.ts'
+import { atOperation, type Fault, replaced } from './changes.ts'
 
 /** `header <name>`, `url`, or the JSON Pointer of a member of the body; a form has its parameters as members. */
 type Part = string
 
 /** The client sends another value there. */
 export function sendOther(operation: string, part: Part, value: unknown): Fault {
+  if (part === 'url' && !URL.canParse(String(value)))
+    throw new Error(`fault "sends" needs a whole URL for url; found ${JSON.stringify(value)}`)
   const what = `the client sends ${part} as ${JSON.stringify(value)} to ${operation}`
   return alterRequest(`${operation} sent ${part} ${JSON.stringify(value)}`, what, operation, async (request) =>
     withPart(request, part, value),
@@ -16,6 +16,8 @@ export function sendOther(operation: string, part: Part, value: unknown): Fault 
 
 /** The client leaves it out. */
 export function leaveOut(operation: string, part: Part): Fault {
+  if (part === 'url')
+    throw new Error('fault "omits" needs a header or a member of the body: no request is without its url')
   const what = `the client leaves ${part} out of what it sends to ${operation}`
   return alterRequest(`${operation} sent without ${part}`, what, operation, async (request) =>
     withPart(request, part, undefined),
@@ -40,16 +42,7 @@ function alterRequest(
   operation: string,
   change: (request: Request) => Promise<Request>,
 ): Fault {
-  return {
-    name,
-    what,
-    handlers: (twin: Twin) => [
-      http.all(
-        ({ request }) => twin.operationOf(request) === operation,
-        async ({ request }) => await twin.pass(request, await change(request)),
-      ),
-    ],
-  }
+  return atOperation(name, what, operation, async (request, twin) => await twin.pass(request, await change(request)))
 }
 
 async function partOf(request: Request, part: Part): Promise<unknown> {

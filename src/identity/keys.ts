@@ -4,7 +4,7 @@ import { isNonEmpty, type Problem } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
 import { outdatedCipher, outdatedPemCipher } from './ciphers.ts'
 import { childrenOf, elementAt } from './der.ts'
-import { type Block, describe, labelOf, type Material } from './material.ts'
+import { type Block, describe, isEncrypted, labelOf, type Material } from './material.ts'
 
 /** `what` completes a sentence whose subject is the file or setting: "is encrypted and no passphrase is set". */
 export interface Fault extends Pick<Problem, 'expected' | 'found' | 'hint'> {
@@ -85,8 +85,8 @@ function certificateOf(block: Block): X509Certificate | undefined {
 function keyOf(block: Block, passphrase: Secret | undefined, setting: string): ReadKey | Fault {
   if ('jwk' in block) return jwkKey(block.jwk)
   if ('damage' in block) return damaged(block.damage)
-  const isEncrypted = block.encryption !== undefined || block.label === 'ENCRYPTED PRIVATE KEY'
-  const outdated = isEncrypted ? outdatedOf(block) : undefined
+  const isLocked = isEncrypted(block)
+  const outdated = isLocked ? outdatedOf(block) : undefined
   if (outdated !== undefined) {
     return {
       what: `is encrypted with an outdated cipher, ${outdated}`,
@@ -94,16 +94,16 @@ function keyOf(block: Block, passphrase: Secret | undefined, setting: string): R
       hint: `convert it: openssl pkcs8 -topk8 -provider legacy -provider default -in <key file> -out converted.key`,
     }
   }
-  if (isEncrypted && passphrase === undefined)
+  if (isLocked && passphrase === undefined)
     return { what: 'is encrypted and no passphrase is set', hint: `set ${setting}` }
   try {
     return {
-      key: createPrivateKey({ ...inputOf(block), ...(isEncrypted && { passphrase: passphrase?.reveal() }) }),
+      key: createPrivateKey({ ...inputOf(block), ...(isLocked && { passphrase: passphrase?.reveal() }) }),
       kid: undefined,
     }
   } catch {
     // Some hundredth wrong passphrase decrypts to bytes without an error, which are then no key.
-    if (isEncrypted) return { what: 'cannot be decrypted with the passphrase that is set', hint: `correct ${setting}` }
+    if (isLocked) return { what: 'cannot be decrypted with the passphrase that is set', hint: `correct ${setting}` }
     return damaged('its bytes are no key')
   }
 }

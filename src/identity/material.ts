@@ -19,6 +19,11 @@ interface PemEncryption {
   readonly start: string
 }
 
+/** Whether it can be read with its passphrase only. */
+export function isEncrypted({ label, encryption }: Extract<Block, { der: Buffer }>): boolean {
+  return encryption !== undefined || label === 'ENCRYPTED PRIVATE KEY'
+}
+
 export interface Material {
   readonly blocks: readonly Block[]
   /** what it is where there is no block: "an empty file", "a Java key store" */

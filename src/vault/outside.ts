@@ -115,6 +115,12 @@ function inVariables(variables: readonly unknown[], { file, place, clientId }: P
   return [{ place, clientId: value('clientId') ?? clientId, token, uri }]
 }
 
+/** The member of a registration, as RFC 7591 spells it, that people keep under this name. */
+export function registrationMember(name: string): string | undefined {
+  const member = memberOf(name)
+  return member && STANDARD[member]
+}
+
 function memberOf(name: string): Member | undefined {
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   return MEMBER_OF.get(plain) ?? MEMBER_OF.get(plain.replace(/^thredd/, ''))

@@ -1,9 +1,9 @@
 /** What a collection of Postman becomes: settings, flows, and an account of every value. */
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { whyUnusable } from '../../src/environment/index.ts'
 import { writeDocument } from '../../src/flow/document/write.ts'
 import { lint } from '../../src/flow/lint/index.ts'
 import { writeFiles } from '../../src/front/import/files.ts'
@@ -20,7 +20,6 @@ const UAT: Target = {
   name: 'uat',
   class: 'uat',
   valueOf: () => undefined,
-  unusable: whyUnusable,
   flows: join(ROOT, 'flows'),
   registerBody: {},
 }
@@ -56,6 +55,15 @@ function refusal(work: () => unknown): string {
   }
   throw new Error('it was not refused')
 }
+
+const { privateKey: PEM } = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+})
+const ENCRYPTED = createPrivateKey(PEM).export({
+  ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' },
+}) as string
 
 const settingOf = ({ settings }: ImportPlan, name: string) => settings.find((one) => one.name === name)?.value
 
@@ -409,6 +417,139 @@ test('the variables of a GraphQL query are sent as an object, as Postman sends t
   expect(payloadOf('')).toMatchObject({ steps: [{ requestBody: { payload: { variables: {} } } }] })
 })
 
+describe('a registration is taken over whole or not at all', () => {
+  const [token, uri] = ['rat-Q9w8E7r6T5y4U3i2O1p0', 'https://auth.uat.threddid.com/oauth2/register/1']
+  const TOKEN = 'registration_access_token'
+  const URI = 'registration_client_uri'
+
+  test.each([
+    [{ [TOKEN]: token }, URI],
+    [{ [URI]: uri }, TOKEN],
+  ])('%o', (values, lacking) => {
+    const plan = planned([environment(values)])
+    const leaf = plan.accounts[0]?.leaves.find(({ pointer }) => pointer === '/values/0/value')
+
+    expect(plan.carried.registration).toBeUndefined()
+    expect(leaf).toMatchObject({ is: 'listed', words: expect.stringContaining(`without ${lacking}`) })
+    expect(plan.warnings).toEqual([expect.stringContaining(`write ${lacking} into the environment in Postman`)])
+  })
+
+  test('both are carried over, each under one of its names', () => {
+    const plan = planned([environment({ RAT: token, regClientUrl: uri })])
+
+    expect(plan.carried.registration).toEqual({ [TOKEN]: token, [URI]: uri })
+    expect(plan.warnings).toEqual([])
+  })
+})
+
+describe('a key that cannot be read is named, and not written as a file', () => {
+  test.each<[string, string, string]>([
+    ['cut at the end', 'private_key', PEM.slice(0, 900)],
+    ['without its end', 'private_key', PEM.replace(/-----END[\s\S]*/, '')],
+    ['with other bytes', 'private_key', PEM.replace(/[A-Za-z0-9+/]{40}/, 'A'.repeat(40))],
+    ['cut within its first line', 'transport_key', PEM.slice(0, 20)],
+    ['a path', 'signingKey', '/home/me/signing.key'],
+    ['a certificate that is cut', 'transport_certificate', '-----BEGIN CERTIFICATE-----\nMIIB'],
+    ['encrypted and cut', 'private_key', ENCRYPTED.slice(0, 900)],
+  ])('%s', (_, name, value) => {
+    const plan = planned([environment({ [name]: value })])
+    const leaf = plan.accounts[0]?.leaves.find(({ pointer }) => pointer === '/values/0/value')
+
+    expect(plan.carried.files).toEqual([])
+    expect(leaf).toMatchObject({ is: 'listed', words: expect.stringContaining('cannot be made of it') })
+    expect(plan.warnings).toEqual([expect.stringMatching(new RegExp(`^"${name}" of file0.json .*--set [A-Z_]+_FILE=`))])
+    expect(plan.warnings.join('')).not.toMatch(/MII|\/home/)
+  })
+
+  test.each([
+    ['PEM', PEM],
+    ['in one line', PEM.replaceAll('\n', '\\n')],
+    ['encrypted', ENCRYPTED],
+    ['a JWK', JSON.stringify(createPrivateKey(PEM).export({ format: 'jwk' }))],
+  ])('%s: it is written', (_, value) => {
+    const plan = planned([environment({ private_key: value })])
+
+    expect(plan.carried.files).toMatchObject([{ name: 'SIGNING_KEY_FILE', value }])
+    expect(plan.warnings).toEqual([])
+  })
+})
+
+test('of two variables for one setting the nearest counts, and the other is listed', () => {
+  const plan = planned([
+    environment({ org_id: 'near' }),
+    { ...environment({ raidiam_org_id: 'far' }), _postman_variable_scope: 'globals' },
+  ])
+
+  expect(settingOf(plan, 'ORG_ID')).toBe('near')
+  expect(plan.accounts[1]?.leaves.find(({ pointer }) => pointer === '/values/0/value')).toMatchObject({
+    words: 'ORG_ID is taken from "org_id" of file0.json',
+  })
+})
+
+test('only an input that the vault holds makes a registration the condition of a flow', () => {
+  const conditionOf = (name: string) => {
+    const [workflow] = (
+      planned([collection([request('Get', { url: `https://a.example.com/x?a={{${name}}}` })])]).imported.flow as {
+        workflows: readonly { readonly 'x-dcr': unknown }[]
+      }
+    ).workflows
+    return workflow?.['x-dcr']
+  }
+
+  expect(conditionOf('registration_number')).toEqual({ effect: 'read' })
+  expect(conditionOf('registration_access_token')).toEqual({ effect: 'read', given: ['registration'] })
+})
+
+test.each([
+  ['a path that is a text', { host: 'https://a.example.com', path: '/cards/' }, '/cards/'],
+  ['a path of parts', { host: ['https://a.example.com'], path: ['cards', ''] }, '/cards/'],
+  ['a text', 'https://a.example.com/cards/', '/cards/'],
+  ['none', { host: ['https://a.example.com'], path: ['cards'] }, '/cards'],
+])('the slash at the end of an address stays: %s', (_, url, path) => {
+  const [description] = planned([collection([request('Get', { url })])]).imported.descriptions.values()
+
+  expect(Object.keys((description as { paths: object }).paths)).toEqual([path])
+})
+
+test('a query that stands in the text of an address alone is sent', () => {
+  const url = { raw: 'https://a.example.com/x?page=2', host: ['https://a.example.com'], path: ['x'] }
+
+  expect(planned([collection([request('Get', { url })])]).imported.flow).toMatchObject({
+    workflows: [{ steps: [{ parameters: [{ name: 'page', in: 'query', value: '2' }] }] }],
+  })
+})
+
+test('a step of ours is added for requests that are carried over alone', () => {
+  const token = request(
+    'Token',
+    {
+      method: 'POST',
+      url: 'https://auth.uat.threddid.com/oauth2/token',
+      body: {
+        mode: 'urlencoded',
+        urlencoded: [
+          { key: 'grant_type', value: 'client_credentials' },
+          { key: 'client_assertion', value: 'x' },
+        ],
+      },
+    },
+    ["pm.environment.set('access_token', pm.response.json().access_token);", "pm.environment.set('other', 1);"],
+  )
+  const using = (name: string, mode: string) =>
+    request(name, {
+      url: 'https://a.example.com/x?v={{shared}}',
+      header: [{ key: 'X-Token', value: mode === 'file' ? '{{access_token}}' : 'plain' }],
+      body: { mode, raw: 'x' },
+    })
+  const giver = request('Give', { url: 'https://a.example.com/g' }, [
+    "pm.environment.set('shared', pm.response.json().a);",
+  ])
+  const { imported } = planned([collection([token, giver, using('File', 'file'), using('Raw', 'raw')])])
+
+  expect(imported.left.map(({ request: { request: one } }) => one.name)).toEqual(['File'])
+  expect(imported.flow).toMatchObject({ workflows: [{ steps: [{ stepId: 'give' }, { stepId: 'raw' }] }] })
+})
+
 const SEEDS = Array.from({ length: 200 }, (_, index) => `${process.env.SEED ?? 'postman'}/${index}`)
 
 test.each([
@@ -479,10 +620,9 @@ test('each line of a script that is one text is judged by itself', () => {
 })
 
 test('a key that a variable refers to is written, not the reference; an empty value takes nothing from another file', () => {
-  const pem = `-----BEGIN PRIVATE KEY-----\n${'A'.repeat(64)}\n-----END PRIVATE KEY-----\n`
   const plan = planned([
     collection([]),
-    environment({ pem, transport_key: '{{pem}}', org_id: 'abc', 'ssa_id ': 'with-a-space' }),
+    environment({ pem: PEM, transport_key: '{{pem}}', org_id: 'abc', 'ssa_id ': 'with-a-space' }),
     environment({ org_id: '' }, 'Second'),
   ])
 

@@ -213,5 +213,7 @@ test('an error names what is wrong with a fault', () => {
   expect(wrong('status:token')).toThrow('fault "status" needs a value: status')
   expect(wrong('slow:token=soon')).toThrow('fault "slow" needs a whole number; found "soon"')
   expect(wrong('unavailable=200')).toThrow('fault "unavailable" needs a status from 500 to 599, not 200')
+  expect(wrong('omits:token=url')).toThrow('fault "omits" needs a header or a member of the body')
+  expect(wrong('sends:token=url=nowhere')).toThrow('fault "sends" needs a whole URL for url; found "nowhere"')
   expect(wrong('member:token=/a')).toThrow('fault "member" needs a value: /pointer=value; found "/a"')
 })

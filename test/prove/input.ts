@@ -10,7 +10,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { loadEnvironment, whyUnusable } from '../../src/environment/index.ts'
+import { loadEnvironment } from '../../src/environment/index.ts'
 import { writeDocument } from '../../src/flow/document/write.ts'
 import { shortList, wholeList } from '../../src/front/import/list.ts'
 import { planImport, type Target } from '../../src/front/import/plan.ts'
@@ -172,7 +172,6 @@ const UAT: Target = {
   name: 'uat',
   class: 'uat',
   valueOf: () => undefined,
-  unusable: whyUnusable,
   flows: '..',
   registerBody: {},
 }

@@ -1,13 +1,13 @@
 /** `thredd import postman`: shows what it would write, asks where something would be replaced, writes it, and says what comes next. */
 import { existsSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import { type Environment, isSetting, loadEnvironment, whyUnusable } from '../../environment/index.ts'
+import { type Environment, isSetting, loadEnvironment } from '../../environment/index.ts'
 import { readFlowDocument } from '../../flow/document/document.ts'
 import { writeDocument } from '../../flow/document/write.ts'
 import { exitCode, lint } from '../../flow/lint/index.ts'
 import { plannedEffect } from '../../plan/effect.ts'
 import { fail } from '../../record/errors.ts'
-import { dotenv, line } from '../../record/foreign.ts'
+import { line } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
@@ -16,7 +16,7 @@ import { registrationsIn } from '../../vault/index.ts'
 import { environmentFile, type FileToWrite, ignoreFile, ordinaryFile, pathFrom, writeFiles } from '../import/files.ts'
 import { shortList, wholeList } from '../import/list.ts'
 import { type ImportPlan, planImport, type Target } from '../import/plan.ts'
-import type { Setting } from '../import/settings.ts'
+import { type Setting, unusable } from '../import/settings.ts'
 import { readSource, type Source } from '../import/source.ts'
 import { slug } from '../import/values.ts'
 import type { Invocation, Program } from './command.ts'
@@ -102,7 +102,6 @@ async function targetOf(environment: Environment, { root, project }: Program): P
       const value = environment.setting(name.toLowerCase())?.value
       return typeof value === 'string' ? value : undefined
     },
-    unusable: whyUnusable,
     flows: relative(join(project, 'flows', 'imported'), join(root, 'flows')).replaceAll('\\', '/'),
     registerBody: body,
   }
@@ -118,8 +117,7 @@ export function settingsGiven(
     if (!isSetting(name))
       fail({ code: 'USAGE', message: `"--set ${name}" names no setting`, hint: 'docs/environment.md lists them' })
     const value = /_FILE$|_DIR$/.test(name) ? pathFrom(localFile, isAbsolute(text) ? text : resolve(here, text)) : text
-    const expected =
-      whyUnusable(name, value) ?? (dotenv(value) === undefined ? 'a value without quotes and line breaks' : undefined)
+    const expected = unusable(name, value)
     if (expected !== undefined) fail({ code: 'USAGE', message: `"--set ${name}" cannot have this value`, expected })
     return { name, value, from: 'given on the command line' }
   })

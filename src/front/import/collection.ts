@@ -2,15 +2,7 @@
 import { pointerTo } from './leaves.ts'
 import { isSecret } from './secrets.ts'
 import { type Fields, isObject, listOf, type Source, textOf } from './source.ts'
-import { type Variables, variablesIn } from './variables.ts'
-
-/** A name and a value that count in Postman, with the place of the whole entry. */
-export interface Entry {
-  readonly name: string
-  readonly value: string
-  readonly at: string
-  readonly fields: Fields
-}
+import { type Entry, entriesIn, type Variables } from './variables.ts'
 
 export interface Body {
   readonly mode: string
@@ -76,7 +68,7 @@ function inItems(source: Source, items: unknown, at: string, around: Around): re
     if (!isObject(item)) return []
     const name = nameOf(source, item, place, index)
     if (!('item' in item)) return [requestOf(source, item, place, name, around) ?? []].flat()
-    const own = variablesIn(source, item.variable, `${place}/variable`)
+    const own = entriesIn(source, item.variable, `${place}/variable`)
     return inItems(source, item.item, `${place}/item`, {
       folders: [...around.folders, name],
       auth: authOf(item.auth, `${place}/auth`) ?? around.auth,
@@ -100,7 +92,7 @@ function requestOf(source: Source, item: Fields, at: string, name: string, aroun
   if (!isObject(request)) return undefined
   const urlAt = typeof item.request === 'string' ? requestAt : `${requestAt}/url`
   const { text, query } = urlOf(source, request.url, urlAt)
-  const own = variablesIn(source, item.variable, `${at}/variable`)
+  const own = entriesIn(source, item.variable, `${at}/variable`)
   return {
     source,
     name,
@@ -121,27 +113,10 @@ function requestOf(source: Source, item: Fields, at: string, name: string, aroun
 
 /** Postman keeps headers as a list; older files have them as one text. */
 function headersOf(source: Source, header: unknown, at: string): readonly Entry[] {
-  if (typeof header !== 'string') return entriesOf(source, header, at)
+  if (typeof header !== 'string') return entriesIn(source, header, at)
   return header.split(/\r?\n/).flatMap((line) => {
     const [, name, value = ''] = /^\s*([^:\s]+)\s*:\s*(.*)$/.exec(line) ?? []
-    return name === undefined ? [] : [{ name, value, at, fields: {} }]
-  })
-}
-
-/** Disabled ones, and those without a name, are listed. */
-function entriesOf(source: Source, list: unknown, at: string): readonly Entry[] {
-  return listOf(list).flatMap((entry, index) => {
-    const place = pointerTo(at, index)
-    if (!isObject(entry)) return []
-    const name = textOf(entry.key) ?? ''
-    if (entry.disabled === true || name === '') {
-      source.account.list(place, entry.disabled === true ? 'disabled in Postman' : 'an entry without a name')
-      return []
-    }
-    const value = entry.value ?? ''
-    return [
-      { name, value: typeof value === 'object' ? JSON.stringify(value) : String(value), at: place, fields: entry },
-    ]
+    return name === undefined ? [] : [{ name, value, source, at, fields: {} }]
   })
 }
 
@@ -153,10 +128,10 @@ interface Address {
 
 /** An address is a text, or an object of its parts, which count before its text. */
 function urlOf(source: Source, url: unknown, at: string): Address {
-  if (!isObject(url)) return fromText(textOf(url) ?? '', at)
+  if (!isObject(url)) return fromText(textOf(url) ?? '', source, at)
   const host = Array.isArray(url.host) ? url.host.map(String).join('.') : (textOf(url.host) ?? '')
   if (host === '') {
-    const { text, query } = fromText(textOf(url.raw) ?? '', pointerTo(at, 'raw'))
+    const { text, query } = fromText(textOf(url.raw) ?? '', source, pointerTo(at, 'raw'))
     return { text: withPathVariables(text, source, url.variable, `${at}/variable`), query }
   }
   const parts = Array.isArray(url.path)
@@ -166,24 +141,18 @@ function urlOf(source: Source, url: unknown, at: string): Address {
   const protocol = textOf(url.protocol)
   const port = url.port === undefined || url.port === null || url.port === '' ? '' : `:${String(url.port)}`
   const start = protocol === undefined || host.startsWith('{{') ? host : `${protocol.replace(/:?\/*$/, '')}://${host}`
-  const text = `${start}${port}${path === '' && !Array.isArray(url.path) ? '' : `/${path}`}`
-  const query = entriesOf(source, url.query, `${at}/query`)
-  return {
-    text: withPathVariables(
-      text.replace(/\/$/, parts.length > 0 && parts.at(-1) === '' ? '/' : ''),
-      source,
-      url.variable,
-      `${at}/variable`,
-    ),
-    query,
-  }
+  const text = `${start}${port}${path === '' ? '' : `/${path}`}`
+  const query = Array.isArray(url.query)
+    ? entriesIn(source, url.query, `${at}/query`)
+    : fromText(textOf(url.raw) ?? '', source, pointerTo(at, 'raw')).query
+  return { text: withPathVariables(text, source, url.variable, `${at}/variable`), query }
 }
 
-function fromText(raw: string, at: string): Address {
+function fromText(raw: string, source: Source, at: string): Address {
   const [before = '', search] = raw.replace(/#.*$/s, '').split(/\?(.*)/s)
   const query = (search ?? '').split('&').flatMap((pair) => {
     const [name = '', value = ''] = pair.split(/=(.*)/s)
-    return name === '' ? [] : [{ name: decoded(name), value: decoded(value), at, fields: {} }]
+    return name === '' ? [] : [{ name: decoded(name), value: decoded(value), source, at, fields: {} }]
   })
   return { text: before.trim(), query }
 }
@@ -198,7 +167,7 @@ export function decoded(text: string): string {
 
 /** `:id` in the path, with the value that the file gives it. */
 function withPathVariables(text: string, source: Source, list: unknown, at: string): string {
-  const variables = variablesIn(source, list, at)
+  const variables = entriesIn(source, list, at)
   const values = new Map(variables.map(({ name, value }) => [name, value]))
   for (const one of variables)
     if (!text.split('/').includes(`:${one.name}`)) source.account.list(one.at, 'a variable that is not in the path')
@@ -223,7 +192,7 @@ function bodyOf(source: Source, body: unknown, at: string): Body | undefined {
     mode,
     at: place,
     text: typeof content === 'string' ? content : JSON.stringify(content ?? ''),
-    entries: mode === 'urlencoded' || mode === 'formdata' ? entriesOf(source, content, place) : [],
+    entries: mode === 'urlencoded' || mode === 'formdata' ? entriesIn(source, content, place) : [],
     language: textOf(options.language),
   }
 }

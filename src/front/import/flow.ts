@@ -6,7 +6,7 @@
 
 import { type Canned, cannedFor } from './canned.ts'
 import type { ReadRequest } from './recognise.ts'
-import type { Setting } from './settings.ts'
+import { isOfRegistration, type Setting } from './settings.ts'
 import { type Call, type Fate, originOf, translated } from './translate.ts'
 import { free, InputNames, slug, Untranslatable, Values } from './values.ts'
 import { referencesIn } from './variables.ts'
@@ -130,13 +130,18 @@ function workflowOf(group: readonly ReadRequest[], { all, around, ids, names, le
   const stepIds = new Set<string>()
   const outputs = new Map<string, string>()
   const canned = new Map<string, Canned>()
-  const captured = (name: string) => outputs.get(name) ?? cannedValue(name, all, canned)
-  const values = new Values(first.request.variables, captured, { from: first.request.name, names })
+  const valuesOf = ({ request }: ReadRequest, needed: Map<string, Canned>) => {
+    const captured = (name: string) => outputs.get(name) ?? cannedValue(name, all, needed)
+    return new Values(request.variables, captured, { from: request.name, names })
+  }
+  const values = valuesOf(first, canned)
   const steps = group.flatMap((read): Step[] => {
     try {
-      const own = new Values(read.request.variables, captured, { from: read.request.name, names })
+      const needed = new Map<string, Canned>()
+      const own = valuesOf(read, needed)
       const call = translated(read, own, around.known)
       values.take(own)
+      for (const [id, step] of needed) canned.set(id, step)
       const stepId = free(slug(read.request.name, '-'), stepIds)
       for (const { variable } of read.scripts.captures)
         outputs.set(variable, `$steps.${stepId}.outputs.${slug(variable, '_')}`)
@@ -313,7 +318,7 @@ function workflowData({ workflowId, steps, canned, values }: Workflow, places: P
   const inputs = [...values.inputs.values(), ...canned.flatMap((one) => one.inputs)]
   const required = inputs.filter(({ isRequired }) => isRequired).map(({ name }) => name)
   const effect = effectOf(steps)
-  const isGiven = inputs.some(({ name }) => name.startsWith('registration_'))
+  const isGiven = inputs.some(({ name }) => isOfRegistration(name))
   const outputs = steps.flatMap(({ stepId, read }) =>
     read.scripts.captures.map(({ variable }): [string, string] => [
       slug(variable, '_'),

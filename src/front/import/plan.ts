@@ -1,14 +1,13 @@
 /** What an import of Postman's files would write, before anything is written. Nothing in it is shown but names, places and addresses. */
 
 import { enumerated, fail } from '../../record/errors.ts'
-import { dotenv } from '../../record/foreign.ts'
 import { type Accounted, account } from './account.ts'
 import { requestsIn } from './collection.ts'
 import { type Imported, importedFlow, type Surroundings } from './flow.ts'
 import { classOf } from './hosts.ts'
 import { type ReadRequest, recognised } from './recognise.ts'
 import { isSecret } from './secrets.ts'
-import { type Carried, type Setting, settingsIn, type Unusable } from './settings.ts'
+import { type Carried, type Setting, settingsIn } from './settings.ts'
 import { type Source, textOf } from './source.ts'
 import { variablesOf } from './variables.ts'
 
@@ -18,7 +17,6 @@ export interface Target {
   readonly class: 'mock' | 'uat' | 'prod'
   /** the value that a setting has there now; undefined for a secret */
   readonly valueOf: (name: string) => string | undefined
-  readonly unusable: Unusable
   /** the path from flows/imported to the flows of the package */
   readonly flows: string
   /** the metadata that the flow register sends */
@@ -51,9 +49,7 @@ export function planImport(sources: readonly Source[], target: Target): ImportPl
     })
   const variables = variablesOf(sources)
   const requests = recognised(collections.flatMap((source) => requestsIn(source, variables)))
-  const unusable = (name: string, value: string) =>
-    target.unusable(name, value) ?? (dotenv(value) === undefined ? 'a value without quotes and line breaks' : undefined)
-  const carried = settingsIn(sources, variables, requests, unusable)
+  const carried = settingsIn(sources, variables, requests)
   const collection = collections[0] && nameOf(collections[0])
   const imported = importedFlow(requests, surroundingsOf(collection ?? 'Postman', carried, target))
   const all = distinct([...carried.settings, ...imported.settings])
@@ -67,7 +63,7 @@ export function planImport(sources: readonly Source[], target: Target): ImportPl
     same: all.filter(isSame),
     requests,
     accounts: account(sources, { requests, imported, bodies }),
-    warnings: sources.flatMap((source) => misnamed(source, target)),
+    warnings: [...carried.warnings, ...sources.flatMap((source) => misnamed(source, target))],
     collection,
   }
 }

@@ -173,24 +173,20 @@ export function recognised(requests: readonly Request[]): readonly ReadRequest[]
   const endpoints = new Map<string, string>()
   const seen = requests.map((request) => {
     const scripts = understood(request.scripts)
-    const documented = callOf(request, endpoints)
+    const url = request.variables.resolved(request.url)
+    const documented = callOf(request, url, endpoints)
     for (const { variable, from } of documented === undefined ? [] : scripts.captures) {
       const endpoint =
         typeof from === 'object' && 'pointer' in from && ENDPOINTS[documented?.call ?? '']?.[from.pointer]
       if (endpoint) endpoints.set(variable, endpoint)
     }
-    return { request, scripts }
+    return { request, scripts, url }
   })
-  return seen.map(({ request, scripts }) => ({
-    request,
-    scripts,
-    url: request.variables.resolved(request.url),
-    documented: callOf(request, endpoints),
-  }))
+  // Once more, since a discovery document may stand below the calls of its endpoints.
+  return seen.map((one) => ({ ...one, documented: callOf(one.request, one.url, endpoints) }))
 }
 
-function callOf(request: Request, endpoints: ReadonlyMap<string, string>): Documented | undefined {
-  const url = request.variables.resolved(request.url)
+function callOf(request: Request, url: string, endpoints: ReadonlyMap<string, string>): Documented | undefined {
   if (!mayBeThredd(url)) return undefined
   const facts = factsOf(request, url, endpoints)
   for (const [call, row] of Object.entries<Row>(CALLS)) {

@@ -1,4 +1,9 @@
 /** What everybody who leaves Postman needs first: hosts, ids, kid, keys and the registration, from variables into settings. Pure. */
+import { whyUnusable } from '../../environment/index.ts'
+import { certificatesOf, privateKeysOf } from '../../identity/keys.ts'
+import { isEncrypted, materialOf } from '../../identity/material.ts'
+import { dotenv } from '../../record/foreign.ts'
+import { registrationMember } from '../../vault/index.ts'
 import type { ServerName } from './hosts.ts'
 import type { CallName, ReadRequest } from './recognise.ts'
 import { isObject, type Source } from './source.ts'
@@ -22,6 +27,8 @@ export interface Carried {
   readonly files: readonly KeyFile[]
   /** as lines of NAME=value would have it; undefined without a registration access token or registration_client_uri */
   readonly registration: Readonly<Record<string, string>> | undefined
+  /** what a person has to mend before it can be carried over */
+  readonly warnings: readonly string[]
 }
 
 /** How people spell what a setting holds, without what separates the words. */
@@ -57,48 +64,50 @@ const NOT_NEEDED: readonly (readonly [RegExp, string])[] = [
   ],
 ]
 
-const REGISTRATION: Readonly<Record<string, readonly string[]>> = {
-  registration_access_token: [
-    'registrationaccesstoken',
-    'registrationtoken',
-    'regaccesstoken',
-    'dcraccesstoken',
-    'rat',
-  ],
-  registration_client_uri: [
-    'registrationclienturi',
-    'registrationclienturl',
-    'registrationuri',
-    'regclienturi',
-    'regclienturl',
-  ],
+/** What a setting of an environment file expects instead of this value; undefined where it can have it. */
+export function unusable(name: string, value: string): string | undefined {
+  return (
+    whyUnusable(name, value) ?? (dotenv(value) === undefined ? 'a value without quotes and line breaks' : undefined)
+  )
 }
-const MEMBER_OF = new Map(Object.entries(REGISTRATION).flatMap(([name, all]) => all.map((one) => [one, name] as const)))
-
-/** Why a setting cannot have a value: what is expected instead; undefined where it can. */
-export type Unusable = (name: string, value: string) => string | undefined
 
 export function settingsIn(
   sources: readonly Source[],
   variables: Variables,
   requests: readonly ReadRequest[],
-  unusable: Unusable,
 ): Carried {
-  const settings = new Map<string, Setting>()
-  const files = new Map<string, KeyFile>()
-  const registration = new Map<string, string>()
-  for (const variable of variables.all()) ofVariable(variable, variables, { settings, files, registration, unusable })
+  const found: Found = { settings: new Map(), files: new Map(), registration: new Map(), warnings: [] }
+  const { settings, files, registration, warnings } = found
+  for (const variable of variables.all()) ofVariable(variable, variables, found)
   for (const { name, value, from } of [...serversOf(requests), ...ofRequests(requests)])
     if (!settings.has(name) && unusable(name, value) === undefined) settings.set(name, { name, value, from })
   for (const source of sources) listDescriptions(source)
-  const members = Object.fromEntries(registration)
-  const clientId = settings.get('CLIENT_ID')?.value
   return {
     settings: [...settings.values()],
     files: [...files.values()],
-    registration:
-      registration.size === 0 ? undefined : { ...(clientId === undefined ? {} : { client_id: clientId }), ...members },
+    registration: registrationOf(registration, settings.get('CLIENT_ID')?.value, warnings),
+    warnings,
   }
+}
+
+/** Token and address of a registration are of use together only. */
+function registrationOf(
+  registration: Found['registration'],
+  clientId: string | undefined,
+  warnings: string[],
+): Carried['registration'] {
+  const lacking = REGISTRATION.filter((member) => !registration.has(member))
+  if (lacking.length === 0) {
+    const members = [...registration].map(([member, { value }]) => [member, value])
+    return { ...(clientId === undefined ? {} : { client_id: clientId }), ...Object.fromEntries(members) }
+  }
+  for (const [member, { variable }] of registration) {
+    variable.source.account.list(variable.at, `${member} cannot be used without ${lacking[0]}, which no file has`)
+    warnings.push(
+      `${member} is there and ${lacking[0]} is not, so no registration is taken over: write ${lacking[0]} into the environment in Postman (it stands beside it in the answer of the registration), and repeat the command`,
+    )
+  }
+  return undefined
 }
 
 /** The setting that a variable of this name holds. */
@@ -106,47 +115,69 @@ export function settingSpelt(plain: string): string | undefined {
   return SETTING_OF.get(plain)
 }
 
+/** As an answer to a registration has them. */
+const REGISTRATION = ['registration_access_token', 'registration_client_uri'] as const
+
 /** The member of a registration that a variable of this name holds. */
-export function vaultMember(plain: string): string | undefined {
-  return MEMBER_OF.get(plain)
+export function vaultMember(name: string): string | undefined {
+  return REGISTRATION.find((one) => one === registrationMember(name))
+}
+
+/** Whether an input is read from the vault. */
+export function isOfRegistration(input: string): boolean {
+  return REGISTRATION.some((one) => one === input)
 }
 
 interface Found {
   readonly settings: Map<string, Setting>
   readonly files: Map<string, KeyFile>
-  readonly registration: Map<string, string>
-  readonly unusable: Unusable
+  readonly registration: Map<string, { readonly value: string; readonly variable: Variable }>
+  readonly warnings: string[]
 }
 
-function ofVariable(
-  variable: Variable,
-  variables: Variables,
-  { settings, files, registration, unusable }: Found,
-): void {
+function ofVariable(variable: Variable, variables: Variables, found: Found): void {
+  const { account } = variable.source
+  const value = variables.resolved(variable.value)
+  if (isEmpty(value.trim())) account.list(variable.at, 'has no value')
+  else if (!ofKey(variable, value, found)) ofSetting(variable, value.trim(), found)
+}
+
+/** Of two variables for one thing the nearest counts, as in Postman. */
+function ofSetting(variable: Variable, value: string, { settings, registration }: Found): void {
   const { name, source, at } = variable
-  const { account } = source
-  const value = variables.resolved(variable.value).trim()
   const plain = plainName(name)
-  const from = `"${name}" of ${source.name}`
-  const key = keyFileOf(name, value)
   const setting = SETTING_OF.get(plain)
-  const member = MEMBER_OF.get(plain)
-  if (isEmpty(value)) account.list(at, 'has no value')
-  else if (key !== undefined) {
-    files.set(key.name, { ...key, value: variables.resolved(variable.value), from })
-    account.carry(at, `the file of ${key.name}`)
-  } else if (setting !== undefined) {
-    const expected = unusable(setting, value)
-    if (expected === undefined) settings.set(setting, { name: setting, value, from })
-    if (expected === undefined) account.carry(at, setting)
-    else account.list(at, `${setting} cannot have this value; expected: ${expected}`)
+  const member = vaultMember(name)
+  const already = settings.get(setting ?? '')?.from ?? registration.get(member ?? '')?.variable.name
+  const expected = setting === undefined ? undefined : unusable(setting, value)
+  const reason = NOT_NEEDED.find(([pattern]) => pattern.test(plain))?.[1]
+  if (already !== undefined) source.account.list(at, `${setting ?? member} is taken from ${already}`)
+  else if (expected !== undefined) source.account.list(at, `${setting} cannot have this value; expected: ${expected}`)
+  else if (setting !== undefined) {
+    settings.set(setting, { name: setting, value, from: `"${name}" of ${source.name}` })
+    source.account.carry(at, setting)
   } else if (member !== undefined) {
-    registration.set(member, value)
-    account.carry(at, 'the vault')
-  } else {
-    const reason = NOT_NEEDED.find(([pattern]) => pattern.test(plain))?.[1]
-    if (reason !== undefined) account.list(at, reason)
+    registration.set(member, { value, variable })
+    source.account.carry(at, 'the vault')
+  } else if (reason !== undefined) source.account.list(at, reason)
+}
+
+/** Whether it was a key or certificate; one that cannot be read is named and not written. */
+function ofKey({ name, source, at }: Variable, value: string, { files, warnings }: Found): boolean {
+  const key = keyFileOf(name, value)
+  if (key === undefined) return false
+  const from = `"${name}" of ${source.name}`
+  const already = files.get(key.name)?.from
+  const fault = whyUnread(key.name, value)
+  if (fault !== undefined) {
+    source.account.list(at, `${key.name} cannot be made of it: it ${fault}`)
+    warnings.push(`${from} ${fault}: export it again, or name the file by --set ${key.name}=<file>`)
+  } else if (already !== undefined) source.account.list(at, `${key.name} is taken from ${already}`)
+  else {
+    files.set(key.name, { ...key, value, from })
+    source.account.carry(at, `the file of ${key.name}`)
   }
+  return true
 }
 
 export function plainName(name: string): string {
@@ -161,29 +192,40 @@ export function isEmpty(value: string): boolean {
   return value === '' || /^\{\{[^{}]*\}\}$|^<[^<>]*>$|^(?:your|change|todo)[-_ ][\w -]*$|^x{3,}$/i.test(value)
 }
 
-const PRIVATE_KEY = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/
-const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----/
+/** Also cut: what begins as one is one that is broken. */
+const BEGINS = /-----BEGIN/
+const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERT/
+const NAMES_KEY = /(?:private|signing|transport|tls|ssl|mtls)key(?:pem)?$/
 
+/** A text that is no key counts as one by the name of its variable. */
 function keyFileOf(name: string, value: string): Pick<KeyFile, 'name' | 'file'> | undefined {
   const isTransport = /transport|tls|ssl|client_?cert/i.test(name)
-  if (PRIVATE_KEY.test(value) || isPrivateJwk(value))
-    return isTransport
-      ? { name: 'TRANSPORT_KEY_FILE', file: 'transport.key' }
-      : { name: 'SIGNING_KEY_FILE', file: 'signing.key' }
-  if (!CERTIFICATE.test(value)) return undefined
-  if (isTransport) return { name: 'TRANSPORT_CERT_FILE', file: 'transport.crt' }
-  if (/sign/i.test(name)) return { name: 'SIGNING_CERT_FILE', file: 'signing.crt' }
-  return /(?:^|_)ca(?:_|$)|root|authority/i.test(name) ? { name: 'CA_FILE', file: 'ca.crt' } : undefined
+  if (CERTIFICATE.test(value)) {
+    if (isTransport) return { name: 'TRANSPORT_CERT_FILE', file: 'transport.crt' }
+    if (/sign/i.test(name)) return { name: 'SIGNING_CERT_FILE', file: 'signing.crt' }
+    return /(?:^|_)ca(?:_|$)|root|authority/i.test(name) ? { name: 'CA_FILE', file: 'ca.crt' } : undefined
+  }
+  if (!BEGINS.test(value) && !isPrivateJwk(value) && !NAMES_KEY.test(plainName(name))) return undefined
+  return isTransport
+    ? { name: 'TRANSPORT_KEY_FILE', file: 'transport.key' }
+    : { name: 'SIGNING_KEY_FILE', file: 'signing.key' }
+}
+
+/** What is wrong with a key or certificate, as the end of a sentence; one that is encrypted is not looked into. */
+function whyUnread(setting: string, text: string): string | undefined {
+  const material = materialOf(Buffer.from(text))
+  if (material.blocks.some((block) => 'der' in block && isEncrypted(block))) return undefined
+  const read = setting.endsWith('KEY_FILE')
+    ? privateKeysOf(material, undefined, { own: setting, passphrase: '' })
+    : certificatesOf(material, setting)
+  if ('read' in read) return undefined
+  const { what, found } = read.fault
+  return `${what}${found === undefined ? '' : ` (${found})`}`
 }
 
 function isPrivateJwk(value: string): boolean {
-  if (!value.startsWith('{')) return false
-  try {
-    const parsed: unknown = JSON.parse(value)
-    return isObject(parsed) && typeof parsed.kty === 'string' && typeof parsed.d === 'string'
-  } catch {
-    return false
-  }
+  const parsed = value.startsWith('{') ? jsonOf(value) : undefined
+  return isObject(parsed) && typeof parsed.kty === 'string' && typeof parsed.d === 'string'
 }
 
 function serversOf(requests: readonly ReadRequest[]): readonly Setting[] {

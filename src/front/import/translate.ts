@@ -1,12 +1,12 @@
 /** A request that no flow makes yet, as a step and the operation that it calls. */
 import { readJson } from '../../record/json.ts'
-import { type Auth, type Body, decoded, type Entry } from './collection.ts'
+import { type Auth, type Body, decoded } from './collection.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Demand } from './script.ts'
 import { concealed, isSecret } from './secrets.ts'
 import { isObject } from './source.ts'
 import { slug, Untranslatable, type Values } from './values.ts'
-import { variableParts } from './variables.ts'
+import { type Entry, variableParts } from './variables.ts'
 
 export interface Parameter {
   readonly name: string

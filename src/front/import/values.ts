@@ -112,7 +112,7 @@ export class Values {
     if (variable.startsWith('$'))
       throw new Untranslatable(`"{{${concealed(variable)}}}" makes a value anew in Postman; no flow does that`)
     const plain = plainName(variable)
-    const own = vaultMember(plain) ?? settingSpelt(plain)?.toLowerCase()
+    const own = vaultMember(variable) ?? settingSpelt(plain)?.toLowerCase()
     if (own !== undefined) {
       const isToken = own === 'registration_access_token'
       if (own === 'x_region') this.#add({ name: own, schema: { type: 'string', default: '0' }, isRequired: false })
@@ -134,8 +134,7 @@ export class Values {
     const thing = variable === undefined ? `variable ${name}` : `variable ${variable.source.name} ${variable.at}`
     const input = this.#names.of(isSetting(word.toUpperCase()) ? `postman_${word}` : word, thing)
     const value = variable === undefined ? '' : this.#variables.resolved(variable.value)
-    const isHidden = variable !== undefined && isSecretVariable(variable)
-    const secret = isHidden || isSecret(name, isEmpty(value) ? 'x' : value)
+    const secret = variable?.fields.type === 'secret' || isSecret(name, isEmpty(value) ? 'x' : value)
     if (variable === undefined || isEmpty(value) || value.includes('{{')) {
       this.asked.push(input)
       this.#add({
@@ -197,15 +196,6 @@ function demandWritable(value: string, name: string): void {
     throw new Untranslatable(
       `no environment file can hold the secret of "${name}": it has a quote, a line break or a character that cannot be seen`,
     )
-}
-
-function isSecretVariable({ source, at }: Variable): boolean {
-  const entry = at
-    .slice(source.at.length)
-    .split('/')
-    .slice(1)
-    .reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], source.data)
-  return (entry as { type?: unknown } | undefined)?.type === 'secret'
 }
 
 function scalar(text: string): string | number | boolean {

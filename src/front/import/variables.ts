@@ -1,15 +1,19 @@
 /** Variables of Postman and what they stand for: an environment comes before a folder, a folder before the collection, that before globals. */
 import { enumerated, fail } from '../../record/errors.ts'
 import { pointerTo } from './leaves.ts'
-import { isObject, listOf, type Source, textOf } from './source.ts'
+import { type Fields, isObject, listOf, type Source, textOf } from './source.ts'
 
-export interface Variable {
+/** A name and a value that count in Postman: a variable, a header, a parameter, a field of a form. */
+export interface Entry {
   readonly name: string
   readonly value: string
   readonly source: Source
   /** the pointer of the whole entry */
   readonly at: string
+  readonly fields: Fields
 }
+
+export type Variable = Entry
 
 const REFERENCE = /\{\{([^{}]{1,256})\}\}/g
 /** References within references. */
@@ -17,23 +21,19 @@ const DEEPEST = 10
 /** Of a value with all that it refers to. */
 const LONGEST = 1024 * 1024
 
-/** Of an environment, globals, a collection or a folder; entries that count for nothing are listed. */
-export function variablesIn(source: Source, list: unknown, at: string): readonly Variable[] {
+/** Those that are disabled or have no name are listed. */
+export function entriesIn(source: Source, list: unknown, at: string): readonly Entry[] {
   return listOf(list).flatMap((entry, index) => {
     const place = pointerTo(at, index)
     if (!isObject(entry)) return []
     const name = (textOf(entry.key) ?? textOf(entry.id) ?? '').trim()
-    if (entry.enabled === false || entry.disabled === true) {
-      source.account.list(place, 'disabled in Postman')
+    if (entry.enabled === false || entry.disabled === true || name === '') {
+      source.account.list(place, name === '' ? 'an entry without a name' : 'disabled in Postman')
       return []
     }
-    const { value = '' } = entry
-    const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value ?? '')
-    if (name === '') {
-      source.account.list(place, 'a variable without a name')
-      return []
-    }
-    return [{ name, value: text, source, at: place }]
+    const value = entry.value ?? ''
+    const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    return [{ name, value: text, source, at: place, fields: entry }]
   })
 }
 
@@ -97,12 +97,12 @@ function byName(list: readonly Variable[]): ReadonlyMap<string, Variable> {
 /** @throws ToolError IMPORT where two environments contradict each other */
 export function variablesOf(sources: readonly Source[]): Variables {
   const environments = sources.filter(({ kind }) => kind === 'environment')
-  const lists = environments.map((source) => variablesIn(source, source.data.values, `${source.at}/values`))
+  const lists = environments.map((source) => entriesIn(source, source.data.values, `${source.at}/values`))
   demandAgreement(environments, lists.map(byName))
   const of = (kind: Source['kind'], member: string) =>
     sources
       .filter((source) => source.kind === kind)
-      .flatMap((source) => variablesIn(source, source.data[member], `${source.at}/${member}`))
+      .flatMap((source) => entriesIn(source, source.data[member], `${source.at}/${member}`))
   return new Variables([byName(lists.flat()), byName(of('collection', 'variable')), byName(of('globals', 'values'))])
 }
 
