@@ -76,7 +76,7 @@ describe('curl', () => {
   test('a shell reads each word as it was', () => {
     const script = curlScript(exported, named).replaceAll(/^curl /gm, 'printf "<%s>" ')
     const said = execFileSync('/bin/sh', ['-c', script], {
-      env: { DCR_PIN: 'p i$n', DCR_PART_STATEMENT: 's', TRANSPORT_CERT_FILE: 'c' },
+      env: { DCR_PIN: 'p i$n', DCR_PART_STATEMENT: 's', DCR_TRANSPORT_CERT_FILE: 'c' },
     }).toString()
 
     expect(said).toContain(`<{"pin": "p i$n", "list": "[other]", "it's": "s"}>`)

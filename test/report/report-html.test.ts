@@ -650,14 +650,14 @@ test('a clause that is not in the table still leads somewhere', () => {
 })
 
 const VARIABLES = {
-  SOFTWARE_STATEMENT: 'the statement',
-  ACCESS_TOKEN: 'the "token"',
-  CLIENT_ASSERTION: 'the assertion',
-  TRANSPORT_CERT_FILE: 'cert.pem',
-  TRANSPORT_KEY_FILE: 'key.pem',
-  IDENTITY_ROGUE_CERT_FILE: 'rogue.pem',
-  IDENTITY_ROGUE_KEY_FILE: 'rogue.key',
-  CA_FILE: 'ca.pem',
+  DCR_SOFTWARE_STATEMENT: 'the statement',
+  DCR_ACCESS_TOKEN: 'the "token"',
+  DCR_CLIENT_ASSERTION: 'the assertion',
+  DCR_TRANSPORT_CERT_FILE: 'cert.pem',
+  DCR_TRANSPORT_KEY_FILE: 'key.pem',
+  DCR_IDENTITY_ROGUE_CERT_FILE: 'rogue.pem',
+  DCR_IDENTITY_ROGUE_KEY_FILE: 'rogue.key',
+  DCR_CA_FILE: 'ca.pem',
 }
 
 test('a copied curl command says the same to a shell, with secrets as variables', () => {
@@ -726,10 +726,18 @@ test('a form is a form again, another identity has its own variables, and a quot
   ])
 })
 
+test('no variable of the shell of the reader gets into a command', () => {
+  const { request, ...rest } = exchange()
+  const body = { text: '{"path":"[path#00000000]","home":"[home#00000000]"}', bytes: 10 }
+  const command = curl({ ...rest, request: { ...request, body } }, { identity: 'none', ownAuthorities: false })
+
+  expect(argumentsOf(command).at(-1)).toBe('{"path":"","home":""}')
+})
+
 /** What a real shell makes of the command. */
 function argumentsOf(command: string): string[] {
   const shown = execFileSync('bash', ['-c', `curl() { printf '%s\\0' "$@"; }\n${command}`], {
-    env: { ...VARIABLES, PATH: process.env.PATH },
+    env: { ...VARIABLES, PATH: process.env.PATH, HOME: process.env.HOME },
   })
   return shown.toString().split('\0').slice(0, -1)
 }

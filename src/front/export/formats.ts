@@ -1,6 +1,6 @@
 /** Exported requests as a collection of Postman, as curl commands, and as a HAR archive. Pure. */
 import { json, oneLine } from '../../record/foreign.ts'
-import { certificate, single, word } from '../../report/curl.ts'
+import { certificateSettings, curlCommand, type Parts, shellVariable } from '../../report/curl.ts'
 import type { Exported, ExportedRequest } from './requests.ts'
 
 /** What a test script of Postman does after a request. */
@@ -77,43 +77,33 @@ function scriptOf(expression: string): string | undefined {
   )
 }
 
-/** For a POSIX shell; each variable is one of the shell, in upper case behind DCR_. */
+/** For a POSIX shell. */
 export function curlScript({ requests }: Exported, { toSet }: Named): string {
-  const head = toSet.length === 0 ? '' : `# to be set: ${toSet.map(shellVariable).join(', ')}\n`
-  return `#!/bin/sh\n${head}${requests.map(curlCommand).join('\n')}`
+  const all = [...new Set([...requests.flatMap(({ identity }) => certificateSettings(identity)), ...toSet])]
+  const head = all.length === 0 ? '' : `# to be set: ${all.map(shellVariable).join(', ')}\n`
+  return `#!/bin/sh\n${head}${requests.map(commandOf).join('\n')}`
 }
 
-function curlCommand({ name, workflowId, identity, method, url, headers, form, body }: ExportedRequest): string {
-  const lines = [
-    `curl --request ${word(method)} ${quoted(url)}`,
-    ...certificate(identity),
-    ...ownHeaders({ headers, form }).map(([key, value]) => `--header ${quoted(`${key}: ${value}`)}`),
-    ...(form ?? []).map(([key, value]) => `--data-urlencode ${quoted(`${key}=${value}`)}`),
-    ...(body === undefined ? [] : [`--data-raw ${quoted(body)}`]),
-  ]
-  return `# ${oneLine(`${workflowId}: ${name}`)}\n${lines.join(' \\\n  ')}\n`
+function commandOf({ name, workflowId, identity, method, url, headers, form, body }: ExportedRequest): string {
+  const command = curlCommand({
+    ...{ method, identity, ownAuthorities: false, url: partsOf(url) },
+    headers: ownHeaders({ headers, form }).map(([key, value]) => [key, partsOf(value)]),
+    fields: (form ?? []).map(([key, value]) => [key, partsOf(value)]),
+    body: body === undefined ? undefined : partsOf(body),
+  })
+  return `# ${oneLine(`${workflowId}: ${name}`)}\n${command}\n`
+}
+
+function partsOf(text: string): Parts {
+  return text.split(/(\{\{\w+\}\})/).map((part) => {
+    const variable = /^\{\{(\w+)\}\}$/.exec(part)?.[1]
+    return variable === undefined ? part : { variable }
+  })
 }
 
 /** Without the type of a form, which Postman and curl set themselves. */
 function ownHeaders({ headers, form }: Pick<ExportedRequest, 'headers' | 'form'>): ExportedRequest['headers'] {
   return headers.filter(([name]) => form === undefined || !/^content-type$/i.test(name))
-}
-
-/** The prefix keeps a variable of the export apart from those of the shell, such as PATH. */
-function shellVariable(name: string): string {
-  return `DCR_${name.toUpperCase()}`
-}
-
-/** In single quotes, within which a shell expands nothing; variables in double quotes. */
-function quoted(text: string): string {
-  return text
-    .split(/(\{\{\w+\}\})/)
-    .filter((part) => part !== '')
-    .map((part) => {
-      const name = /^\{\{(\w+)\}\}$/.exec(part)?.[1]
-      return name === undefined ? single(part) : `"$${shellVariable(name)}"`
-    })
-    .join('')
 }
 
 /** Requests without answers: status 0, as browsers write a request that got none. */
