@@ -6,6 +6,7 @@ import { parseCommandLine } from '../../src/front/cli/arguments.ts'
 import { COMMANDS, type CommandName } from '../../src/front/cli/commands.ts'
 import { HINTS } from '../../src/record/hints.ts'
 import { ROOT } from '../support/cli.ts'
+import { blocksOf } from '../support/typed-page.ts'
 
 interface Shown {
   readonly place: string
@@ -17,14 +18,13 @@ const pages = [...globSync('*.md', { cwd: ROOT }), ...globSync('docs/**/*.md', {
 const flows = globSync('flows/**/*.yaml', { cwd: ROOT }).sort()
 const text = (file: string) => readFileSync(join(ROOT, file), 'utf8')
 
-/** The lines of the fenced blocks of the pages. */
 const fenced: readonly Shown[] = pages.flatMap((file) =>
-  [...text(file).matchAll(/^```(?:sh)?\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) => linesOf(block, file)),
+  blocksOf(file).flatMap(({ commands }) => commands.flatMap(({ line }) => linesOf(line, file))),
 )
 const spans: readonly Shown[] = pages.flatMap((file) =>
   [
     ...text(file)
-      .replaceAll(/^```[\s\S]*?^```$/gm, '')
+      .replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
       .matchAll(/`([^`]+)`/g),
   ].flatMap(([, one = '']) => linesOf(one.replaceAll('\n', ' '), file)),
 )
@@ -95,7 +95,7 @@ test.each(npm)('$place: $line: the script exists', ({ line }) => {
   const [, what = '', script = ''] = line.split(' ')
   if (what === 'run') expect(scripts.filter((one) => matches(script, one))).not.toEqual([])
   else if (['start', 'test'].includes(what)) expect(scripts).toContain(what)
-  else expect(['ci', 'cit', 'install', 'pack', 'exec']).toContain(what)
+  else expect(['audit', 'ci', 'cit', 'config', 'install', 'pack', 'exec']).toContain(what)
 })
 
 test.each(Object.entries(HINTS))('the hint "%s" can be typed', (_, { words }) => {

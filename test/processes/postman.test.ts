@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Cli, ROOT, type Running } from '../support/cli.ts'
+import { commandsOf, installCommands, typeLine } from '../support/typed-page.ts'
 
 const COLLECTION = readFileSync(join(ROOT, 'fixtures/postman/thredd.postman_collection.json'), 'utf8')
-const PAGE = readFileSync(join(ROOT, 'docs/how-to/leave-postman.md'), 'utf8')
-const COMMANDS = [...PAGE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) => block.trim().split('\n'))
+const COMMANDS = commandsOf('docs/how-to/leave-postman.md')
 const CLIENT_ID = 'https://rp.directory.sandbox.threddid.com/openid_relying_party/b9f04639-cdeb-425b-a310-450d3d293fd4'
 
 const tests = (...exec: string[]) => [{ listen: 'test', script: { exec } }]
@@ -106,10 +106,16 @@ test('the page is typed command by command, and every command ends well', { time
   for (const part of ['crt', 'key'])
     await copyFile(join(cli.folder, `twin/pki/transport.${part}`), join(cli.folder, `transport.${part}`))
 
-  const ended: { readonly command: string; readonly code: number | null; readonly said: string }[] = []
-  for (const command of COMMANDS) {
-    const { code, stdout, stderr } = await cli.run(command.split(' ').slice(1), { variables })
-    ended.push({ command, code, said: `${stdout}${stderr}` })
+  await installCommands(cli)
+  const ended: {
+    readonly line: string
+    readonly exitCode: number
+    readonly code: number | null
+    readonly said: string
+  }[] = []
+  for (const { line, exitCode } of COMMANDS) {
+    const { code, said } = await typeLine(line, cli.folder, { ...variables, THREDD_VAULT_DIR: 'vault' })
+    ended.push({ line, exitCode, code, said })
   }
   await cli.write('own.json', OWN_CALLS)
   const own = await cli.run(['import', 'postman', 'own.json', 'uat.postman_environment.json', '--env', 'uat'])
@@ -121,7 +127,7 @@ test('the page is typed command by command, and every command ends well', { time
   await once(twin.process, 'close')
 
   expect(COMMANDS).toHaveLength(6)
-  expect(ended.filter(({ command, code }) => code !== (command.includes('run register') ? 4 : 0))).toEqual([])
+  expect(ended.filter(({ exitCode, code }) => code !== exitCode)).toEqual([])
   expect(own).toMatchObject({ code: 0, stderr: '' })
   expect(`${ran.stdout}${ran.stderr}`).toContain('✓ key-again')
   expect(ran).toMatchObject({ code: 0 })

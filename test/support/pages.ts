@@ -102,7 +102,7 @@ function environmentPage(): string {
       'folder of the file that names it, without a shell: what needs a pipe goes into a script. It has 30 seconds. Each ' +
       'signature is verified with the public key of `SIGNING_CERT_FILE` or `SIGNING_JWK` before it is used, and the ' +
       'program is tried before the first call of a run. With openssl, for PS256:',
-    '```\n' +
+    '```dotenv\n' +
       'SIGNING_COMMAND=openssl dgst -sha256 -sign signing.key -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest\n' +
       'SIGNING_CERT_FILE=signing.crt\n' +
       '```',
