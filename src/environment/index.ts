@@ -41,7 +41,8 @@ import {
 } from './variables.ts'
 
 export { variablesOf } from './file.ts'
-export type { EnvironmentOptions, ValueOrigin } from './settings.ts'
+export { type EnvironmentOptions, isSecret as isSecretSetting, type ValueOrigin } from './settings.ts'
+export { isGuardFact } from './variables.ts'
 
 /** A setting as it may be printed. */
 interface PrintedSetting {

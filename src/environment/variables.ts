@@ -182,7 +182,8 @@ export const VARIABLES = {
   },
   PAUSE_MS: {
     shape: integer(0, 60_000),
-    about: 'ms between two calls; default: on UAT and production 200 where flows of flows/conformance run, else none',
+    about:
+      'ms between two calls, of rows between two calls to a host; default: on UAT and production 200 where flows of flows/conformance or rows run, else none',
   },
   MOST_CALLS: {
     shape: integer(1, 1_000_000),
@@ -284,6 +285,15 @@ export const FILES_ONLY: readonly string[] = [
 
 /** On UAT and production a variable may set these, but not contradict a file without --allow-env. */
 export const FILES_FIRST: readonly string[] = ['VAULT_DIR', 'CLIENT_ID'] satisfies VariableName[]
+
+/** Whether the setting decides where calls go, whom they trust, or what may be done there: the same for all rows of a run. */
+export function isGuardFact(name: string): boolean {
+  return (
+    [SERVER, IDENTITY_FOR].some(({ pattern }) => pattern.test(name)) ||
+    [...FILES_ONLY, ...FILES_FIRST].includes(name) ||
+    /^(?:VAULT_KEY(?:_FILE)?|CA(?:_FILE)?|TLS_(?:MIN|MAX)_VERSION)$/.test(name)
+  )
+}
 
 /** The documented names of the authorization server; registration_client_uri may carry either. */
 export const AUTHORIZATION_HOSTS = {

@@ -2,9 +2,11 @@
 import {
   createTwin,
   ensurePki,
+  faultsOf,
   HOSTS,
   type Pki,
   performHook,
+  readSeed,
   SWITCHES,
   type Switches,
   startTwin,
@@ -23,10 +25,12 @@ export async function embeddedTwin(
   pkiFolder: string,
   kind: Counterparty['kind'] = 'twin',
   switches: Partial<Switches> = AS_THREDD,
+  further?: Application,
 ): Promise<Counterparty> {
   const pki = await ensurePki(pkiFolder, { hosts: HOSTS })
   if (kind === 'twin-in-process') {
     const twin = createTwin({ pki, switches })
+    addApplication(twin, pki, further)
     return {
       kind,
       answer: (request, certificate) => twin.answer(request, certificate),
@@ -35,6 +39,7 @@ export async function embeddedTwin(
     }
   }
   const running = await startTwin({ pki, switches })
+  addApplication(running.twin, pki, further)
   return {
     kind,
     connectTo: () => ({ host: '127.0.0.1', port: running.port }),
@@ -42,6 +47,32 @@ export async function embeddedTwin(
     [Symbol.asyncDispose]: () => running.close(),
   }
 }
+
+/** An application of a list, by the ids that the list has for it. */
+interface Application {
+  readonly clientId: string | undefined
+  readonly softwareId: string | undefined
+  readonly organisation: string | undefined
+}
+
+/** With the certificates of the documented application. The twin does not know one whose ids no Thredd CA would give. */
+function addApplication(twin: Twin, { identities, signingKid }: Pki, application: Application | undefined): void {
+  const { state } = twin
+  const { clientId, softwareId = '', organisation = '' } = application ?? {}
+  if (state.applications.has(softwareId) || ![softwareId, organisation].every((id) => UUID.test(id))) return
+  const client = clientId === undefined ? {} : { client_id: clientId }
+  const entry = { name: 'of-a-row', org_id: organisation, software_id: softwareId, ...client }
+  for (const { claims } of readSeed(JSON.stringify({ applications: [entry] })).applications) {
+    state.addApplication(claims)
+    state.listCertificate(softwareId, 'tls', identities.transport.certificate)
+    state.listCertificate(softwareId, 'sig', identities.signing.certificate, signingKid)
+  }
+  // Its subject names the documented application, and the directory is the one server that looks at it.
+  for (const fault of faultsOf('breaks:directoryToken=certificate-subject-is-checked', twin.operations))
+    twin.use(...fault.handlers(twin))
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * Each switch with each value that it does not have yet. Seconds are tried that were seen in an answer, and one more, since

@@ -102,7 +102,7 @@ export function objections(selection: readonly Selected[], guardFacts: GuardFact
   return [
     ...classObjections(selection, guardFacts),
     ...(guardFacts.environment.class === 'mock' ? [] : selection.flatMap(labelObjections)),
-    ...registerObjections(selection, guardFacts),
+    ...(registersOver(selection, guardFacts) ?? []),
     ...tokenObjections(selection, guardFacts),
     ...(mustConfirm(selection, guardFacts) ? [unconfirmed(selection, guardFacts)] : []),
   ]
@@ -136,6 +136,42 @@ export function mayDeleteClientOf({ flow, workflow }: Selected, by: Selected): b
   // Or `by` has transferred control to it.
   const within = withInvoked(by.flow, by.workflow)
   return workflow.given.includes('registration') || isIn(before, by.workflow) || isIn(within, workflow)
+}
+
+/** The list of a run of rows, as a person confirms it. */
+export interface ConfirmedList {
+  /** of the whole list */
+  readonly rows: number
+  /** the number of rows and the beginning of a hash of the list */
+  readonly confirmation: string
+  /** what a person has repeated */
+  readonly confirm: string | undefined
+}
+
+/** Whether the list must be confirmed: rows change clients elsewhere than on the twin, or one that is in use. */
+export function mustConfirmList(selection: readonly Selected[], rows: readonly GuardFacts[]): boolean {
+  return rows.some((facts) => {
+    const changes = facts.environment.class !== 'mock' && selection.some((one) => effectOf(one) !== 'read')
+    return changes || mustConfirm(selection, { ...facts, confirm: undefined })
+  })
+}
+
+/** Why a list was not confirmed that must be, or is not the one that was. */
+export function unconfirmedList(
+  selection: readonly Selected[],
+  { environment }: Pick<GuardFacts, 'environment'>,
+  { rows, confirmation, confirm }: ConfirmedList,
+): Problem {
+  const isOther = confirm !== undefined && /^\d+-[0-9a-f]{12}$/.test(confirm)
+  return {
+    code: 'USAGE',
+    message: `${inWords(selection)} would run for ${rows} rows on "${environment.name}"; nothing was sent`,
+    expected: `--confirm ${confirmation}: the number of rows, and a hash of flows, file and clients`,
+    found: confirm === undefined ? 'no --confirm' : isOther ? 'the confirmation of another list' : 'another text',
+    hint: isOther
+      ? 'the rows, their file or a flow has changed since: look at the list again (--dry-run)'
+      : 'look at the list first (--dry-run): each row is about a client that may be in use',
+  }
 }
 
 /** Throws the objections to the selection, if there are any. */
@@ -181,14 +217,14 @@ function unconfirmed(selection: readonly Selected[], { environment, confirm }: G
   }
 }
 
-/** The first change decides: a selection that deletes first does not register over a client. */
-function registerObjections(
+/** Why a client that the vault holds is not registered over. The first change decides: what deletes first does not. */
+export function registersOver(
   selection: readonly Selected[],
   { registration, registerAgain, onTwin, environment }: GuardFacts,
-): readonly Problem[] {
-  if (registration === undefined || registerAgain || onTwin) return []
+): readonly [Problem] | undefined {
+  if (registration === undefined || registerAgain || onTwin) return undefined
   const [first] = selection.flatMap((one) => changesOf(one).map((change) => ({ one, change })))
-  if (first?.change !== 'register') return []
+  if (first?.change !== 'register') return undefined
   const { clientId, keptAt, scopes } = registration
   const command = commandsFor(environment.flags)
   return [

@@ -17,6 +17,7 @@ import { hostNamedBy, ServerChoice, settingOf, sourcesOf } from './servers.ts'
 
 export { type AssertionPlan, keyId, signingNeeds } from './assertions.ts'
 export {
+  isSecretInput,
   OF_ROLES,
   type PlannedInput,
   type PlanOptions,

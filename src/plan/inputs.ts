@@ -61,7 +61,7 @@ export function planInputs(
   // Minted inputs and conditions use the values of other inputs, so inputs with a plain value come first.
   const later = (input: Input) => (input.mint === undefined ? 0 : 2) + (input.when === undefined ? 0 : 1)
   const slots = new Slots(environment.secretNames)
-  const inputs = workflow.inputs.map((input) => ({ ...input, secret: isSecret(input, slots) }))
+  const inputs = workflow.inputs.map((input) => ({ ...input, secret: isSecretInput(input, slots) }))
   for (const input of inputs.sort((a, b) => later(a) - later(b))) {
     planned.set(
       input.name,
@@ -74,7 +74,7 @@ export function planInputs(
 }
 
 /** The flow says so (`format: password`), or its name is that of a secret, which REDACT may add. Decided here alone. */
-function isSecret({ secret, name }: Input, slots: Slots): boolean {
+export function isSecretInput({ secret, name }: Input, slots: Slots): boolean {
   return secret || slots.of(name) === 'any'
 }
 

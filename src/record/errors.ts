@@ -20,6 +20,7 @@ export const CODES = {
   ENV_FILE: { exit: 2, means: 'an environment file is missing or cannot be read' },
   ENV_MISSING: { exit: 2, means: 'a setting the run needs is not set' },
   ENV_INVALID: { exit: 2, means: 'a setting has a value that cannot be used' },
+  ROWS: { exit: 2, means: 'the list of rows cannot be used, or a row of it; nothing was sent' },
   IMPORT: { exit: 2, means: 'a file of another tool cannot be imported; nothing was written' },
   DECISIONS: { exit: 2, means: 'the file decisions.<environment>.yaml cannot be read, or says what it may not' },
   IDENTITY_UNREADABLE: { exit: 2, means: 'a certificate, key or CA file is missing or cannot be parsed' },

@@ -94,6 +94,14 @@ export const FILE_LIMITS = {
     ...{ value: 200_000, unit: 'values', of: 'a collection of Postman' },
     beyond: 'it is refused; nothing is written',
   },
+  rowsBytes: {
+    ...{ value: 16 * 1024 * 1024, unit: 'bytes', of: 'a file of rows (`--data`)' },
+    beyond: 'it is refused; nothing is sent',
+  },
+  rows: {
+    ...{ value: 10_000, unit: 'rows', of: 'a run with `--data` or `--repeat`' },
+    beyond: 'it is refused; nothing is sent',
+  },
   references: {
     ...{ value: 16, unit: 'references', of: 'a `$ref` of an API description that leads to another one' },
     beyond: 'the operation is refused with its place; nothing is sent',

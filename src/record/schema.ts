@@ -148,6 +148,8 @@ const workflowRecord = z.object({
   clauses: z.array(z.string()),
   /** what a person must do afterwards */
   notice: optional(z.string()),
+  /** which row of the run's list it was run for, and the values that tell the row apart */
+  row: optional(z.object({ number: z.int(), values: z.array(z.object({ name: z.string(), value: z.string() })) })),
   status: z.enum(['passed', 'failed', 'errored', 'skipped']),
   inputs: z.array(z.object({ name: z.string(), source: z.string(), value: z.unknown() })),
   steps: z.array(stepRecord),
@@ -255,6 +257,25 @@ export const runRecord = z.object({
       authorities: optional(z.array(peerCertificate)),
       /** what makes the evidence weaker than it looks: the setting, and what it means */
       weaknesses: optional(z.array(z.object({ flag: z.string(), means: z.string() }))),
+    }),
+  ),
+  /** of a run of rows: the list, and which of its rows were not run */
+  rows: optional(
+    z.object({
+      /** the name of the file; absent where equal rows were asked for */
+      file: optional(z.string()),
+      /** SHA-256 of what the list says: environment, flows, file and clients */
+      list: z.string(),
+      /** of the whole list */
+      total: z.int(),
+      /** at the same time */
+      parallel: z.int(),
+      /** absent: all rows. The first has index 1 */
+      shard: optional(z.object({ index: z.int(), of: z.int() })),
+      /** rows for which nothing was sent, and why; they count for no verdict */
+      leftOut: z.array(z.object({ number: z.int(), because: z.string() })),
+      /** rows that the run did not come to before it was stopped */
+      notStarted: z.array(z.int()),
     }),
   ),
   /** flows and workflows that exist and were not part of the run; empty: the run is complete */

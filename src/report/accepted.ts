@@ -4,7 +4,7 @@
  * step changes. Pure.
  */
 import type { Acceptance } from '../record/decisions.ts'
-import { enumerated } from '../record/errors.ts'
+import { CODES, enumerated } from '../record/errors.ts'
 import {
   exitCodeOf,
   type RecordHead,
@@ -16,7 +16,7 @@ import {
 import { decidedBy, type JudgedRequirement, ProofCollector, rowsAt } from './proofs.ts'
 import { standingOf } from './standing.ts'
 
-type Decided = Pick<RecordHead, 'startedAt' | 'decisions'>
+type Decided = Pick<RecordHead, 'startedAt' | 'decisions' | 'rows'>
 
 /** What may be accepted. */
 const OPEN: ReadonlySet<string> = new Set(['fail', 'not tested'] satisfies JudgedRequirement['standing'][])
@@ -77,13 +77,13 @@ export interface Judged extends Pick<RunRecord, 'verdict' | 'exitCode'> {
  */
 export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judged {
   const { decisions } = head
-  if (decisions === undefined) return undecided(Array.from(workflows, exitCodeOf))
+  if (decisions === undefined) return undecided(Array.from(workflows, exitCodeOf), head)
   const judged = rowsOf(head, workflows)
   const standing = new Map(judged.map((row) => [row.requirement.id, row.standing]))
   const verdicts = Array.from(workflows, (workflow) => ({ workflow, ...coverageOf(workflow, standing) }))
   const exitCodes = verdicts.map(({ workflow, isCovered }) => (isCovered ? 0 : exitCodeOf(workflow)))
   return {
-    ...verdictOf(exitCodes),
+    ...undecided(exitCodes, head),
     rows: judged.filter((row) => row.standing === 'accepted').map(({ requirement }) => requirement.id),
     warnings: [
       ...staleAcceptances(head, standing).map((text) => `${decisions.file}: ${text}`),
@@ -98,9 +98,10 @@ export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judge
   }
 }
 
-/** The verdict on a run for which nothing was decided, by the exit codes of its workflows. */
-export function undecided(exitCodes: readonly number[]): Judged {
-  return { ...verdictOf(exitCodes), rows: [], warnings: [] }
+/** The verdict on a run for which nothing was decided, by the exit codes of its workflows; it did not come to each of its rows. */
+export function undecided(exitCodes: readonly number[], { rows }: Pick<RecordHead, 'rows'>): Judged {
+  const isCut = rows !== undefined && rows.notStarted.length > 0
+  return { ...verdictOf(isCut ? [...exitCodes, CODES.INTERRUPTED.exit] : exitCodes), rows: [], warnings: [] }
 }
 
 /** The rows of the catalogue as a run and what was decided leave them. */

@@ -7,6 +7,7 @@ import { rowsOf } from './accepted.ts'
 import { areAccepted } from './answer.ts'
 import { type Finding, findingOfWorkflow, findingsOf, textOf } from './findings.ts'
 import { decidedBy } from './proofs.ts'
+import { workflowInWords } from './words.ts'
 
 interface Annotation {
   /** a notice for a failure that the users of the project accept */
@@ -55,11 +56,11 @@ function* annotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): Ge
       for (const finding of findingsOf(step, command))
         yield annotation(
           { ...finding, at: finding.at ?? step.at },
-          [workflowId, step.stepId],
+          [workflowInWords(workflow), step.stepId],
           areAccepted(decidedBy(workflowId, step, finding.checks), rows),
         )
     const own = findingOfWorkflow(workflow)
-    if (own !== undefined) yield annotation(own, [workflowId])
+    if (own !== undefined) yield annotation(own, [workflowInWords(workflow)])
   }
 }
 

@@ -11,7 +11,7 @@ import { type Column, columnOf } from './gate.ts'
 import type { JudgedRequirement, RequirementStanding } from './proofs.ts'
 import { inOneLine } from './server-words.ts'
 import type { Turn } from './situations.ts'
-import { count } from './words.ts'
+import { count, stepInWords } from './words.ts'
 
 export interface Answer {
   readonly tone: 'good' | 'caution' | 'bad' | 'unknown'
@@ -182,10 +182,7 @@ function columnOfCause({ standing }: Cause): Column {
 function reasonOfCause(cause: Cause & { readonly number: number }): Reason {
   const { title, said, count: times, steps, requirements, turn, number } = cause
   const decides = requirements.filter(isMandatory).length
-  const places =
-    steps.length > 1
-      ? `in ${count(steps.length, 'step')}`
-      : steps.map(({ workflowId, stepId }) => `${workflowId} / ${stepId}`)[0]
+  const places = steps.length > 1 ? `in ${count(steps.length, 'step')}` : steps.map(stepInWords)[0]
   const detail = [
     said && inOneLine({ ...said, trace: undefined }),
     places ?? (times > 1 ? `${times} times` : cause.workflowId),

@@ -1,10 +1,12 @@
 /** Compares two runs: new failures, what was fixed, changed evidence, steps that were added or removed. */
 import { line } from '../record/foreign.ts'
-import type { RunRecord, StepRecord } from '../record/index.ts'
+import type { RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 import { type Standing, standingOf } from './standing.ts'
+import { stepInWords } from './words.ts'
 
 export interface Change {
   readonly workflowId: string
+  readonly row?: WorkflowRecord['row']
   readonly stepId: string
   /** undefined where the change is in the step as a whole */
   readonly check?: string | undefined
@@ -48,8 +50,8 @@ export function comparisonText(comparison: Comparison): string {
   ] as const
   return groups
     .map(([title, changes]) => {
-      const rows = changes.map(({ workflowId, stepId, check, before, after }) => {
-        const place = [[workflowId, stepId].join(' / '), ...(check === undefined ? [] : [check])].join(' · ')
+      const rows = changes.map(({ check, before, after, ...step }) => {
+        const place = [stepInWords(step), ...(check === undefined ? [] : [check])].join(' · ')
         return line`  ${place}: ${before} -> ${after}`
       })
       return [`${title}: ${changes.length}`, ...rows, ''].join('\n')
@@ -57,15 +59,16 @@ export function comparisonText(comparison: Comparison): string {
     .join('')
 }
 
-type At = Pick<Change, 'workflowId' | 'stepId'>
+type At = Pick<Change, 'workflowId' | 'row' | 'stepId'>
 type Steps = ReadonlyMap<string, readonly [At, StepRecord]>
 
 function stepsOf(record: RunRecord): Steps {
   return new Map(
-    record.workflows.flatMap(({ workflowId, steps }) =>
-      steps.map(
-        (step) => [`${workflowId}\n${step.stepId}`, [{ workflowId, stepId: step.stepId }, step] as const] as const,
-      ),
+    record.workflows.flatMap(({ workflowId, row, steps }) =>
+      steps.map((step) => {
+        const at = { workflowId, row, stepId: step.stepId }
+        return [`${workflowId}\n${row?.number}\n${step.stepId}`, [at, step] as const] as const
+      }),
     ),
   )
 }

@@ -10,6 +10,7 @@ import { columnsById } from './gate.ts'
 import { jsonWithList } from './json.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
 import { clausesOf, type ReportedRun, type Summary } from './summary.ts'
+import { workflowInWords } from './words.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {
   pass: 'passed',
@@ -100,7 +101,8 @@ function extra({ identities, recordVersion, runId }: RecordHead, { requirements 
 /** One for each step, then one for each workflow with an error of its own. */
 function* tests({ head, workflows, summary }: ReportedRun) {
   const command = commandsFor(head.environment.flags ?? [])
-  for (const { workflowId, steps } of workflows) for (const step of steps) yield test(step, workflowId, command)
+  for (const workflow of workflows)
+    for (const step of workflow.steps) yield test(step, workflowInWords(workflow), command)
   if (!summary.workflows.some(({ hasOwnError }) => hasOwnError)) return
   let index = 0
   for (const workflow of workflows) {
@@ -109,7 +111,7 @@ function* tests({ head, workflows, summary }: ReportedRun) {
   }
 }
 
-function test(step: StepRecord, workflowId: string, command: Command) {
+function test(step: StepRecord, suite: string, command: Command) {
   const standing = standingOf(step)
   const findings = findingsOf(step, command).filter(({ standing: one }) => one !== 'warn')
   const message = findings[0] === undefined ? step.because : headlineOf(findings[0])
@@ -122,7 +124,7 @@ function test(step: StepRecord, workflowId: string, command: Command) {
     status: STATUS[standing],
     duration: Math.round(step.durationMs),
     ...(start === undefined ? {} : { start, stop: start + Math.round(step.durationMs) }),
-    suite: [workflowId],
+    suite: [suite],
     ...(message === undefined ? {} : { message }),
     ...(trace === '' ? {} : { trace }),
     rawStatus: standing,
@@ -163,7 +165,7 @@ function workflowTest(workflow: WorkflowRecord) {
     name: '(the workflow)',
     status: 'other',
     duration: 0,
-    suite: [workflow.workflowId],
+    suite: [workflowInWords(workflow)],
     message: own && headlineOf(own),
     trace: own && textOf(own),
     rawStatus: 'inconclusive',

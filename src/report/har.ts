@@ -3,17 +3,18 @@ import { createRequire } from 'node:module'
 import type { Exchange, StepRecord } from '../record/index.ts'
 import { jsonWithList } from './json.ts'
 import type { ReportedRun } from './summary.ts'
+import { workflowInWords } from './words.ts'
 
 /** By `require`, since an import reads every export of node:http, and reading one of them loads a second copy of undici. */
 const { STATUS_CODES } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
 export function har({ head, summary, workflows }: ReportedRun): Iterable<string> {
   const creator = { name: head.tool.name, version: head.tool.version }
-  const pages = summary.workflows.map(({ workflowId, startedAt, durationMs, status }, index) => ({
-    startedDateTime: startedAt,
+  const pages = summary.workflows.map((workflow, index) => ({
+    startedDateTime: workflow.startedAt,
     id: pageId(index),
-    title: `${workflowId}: ${status}`,
-    pageTimings: { onContentLoad: -1, onLoad: durationMs },
+    title: `${workflowInWords(workflow)}: ${workflow.status}`,
+    pageTimings: { onContentLoad: -1, onLoad: workflow.durationMs },
   }))
   const comment = `run ${head.runId}; secrets are replaced by fingerprints, bodies are shown as parsed`
   return jsonWithList(

@@ -17,7 +17,7 @@ import {
 } from './findings.ts'
 import { columnsById } from './gate.ts'
 import type { ReportedRun, Summary } from './summary.ts'
-import { whoRan } from './words.ts'
+import { whoRan, workflowInWords } from './words.ts'
 
 export function* junit({ head, workflows, summary }: ReportedRun): Generator<string> {
   const ownErrors = summary.workflows.filter(({ hasOwnError }) => hasOwnError).length
@@ -57,14 +57,14 @@ function suite(workflow: WorkflowRecord, { head, summary }: Pick<ReportedRun, 'h
     ),
   ]
   return [
-    `  <testsuite${attributes({ name: workflow.workflowId, ...counts, time: seconds(workflow.durationMs), timestamp: workflow.startedAt.slice(0, 19) })}>`,
+    `  <testsuite${attributes({ name: workflowInWords(workflow), ...counts, time: seconds(workflow.durationMs), timestamp: workflow.startedAt.slice(0, 19) })}>`,
     ...propertiesOf(properties),
     ...workflow.steps.flatMap((step) => testcase(step, workflow, command)),
     // An error of the workflow itself belongs to no step: without a case of its own nothing would count it.
     ...(own === undefined
       ? []
       : [
-          `    <testcase${attributes({ name: WORKFLOW_CASE, classname: workflow.workflowId })}>`,
+          `    <testcase${attributes({ name: WORKFLOW_CASE, classname: workflowInWords(workflow) })}>`,
           elementOf('error', [own]),
           CASE_END,
         ]),
@@ -118,7 +118,7 @@ function cut(warning: string): string {
 }
 
 function testcase(step: StepRecord, workflow: WorkflowRecord, command: Command): string[] {
-  const open = `    <testcase${attributes({ name: step.stepId, classname: workflow.workflowId, time: seconds(step.durationMs) })}>`
+  const open = `    <testcase${attributes({ name: step.stepId, classname: workflowInWords(workflow), time: seconds(step.durationMs) })}>`
   const findings = findingsOf(step, command)
   const outcome = {
     passed: [],

@@ -10,6 +10,7 @@ import { columnOf, columnsById } from './gate.ts'
 import { oddStepIn } from './history/facts.ts'
 import { checkCountsOf, countOf, isComplete, STANDINGS, standingOf, wasInterrupted } from './standing.ts'
 import { type ReportedRun, reportedRun } from './summary.ts'
+import { workflowInWords } from './words.ts'
 
 export const manifestShape = z.object({
   manifestVersion: z.literal(4),
@@ -108,7 +109,7 @@ export function judged({ summary }: ReportedRun): unknown {
     verdict: columnOf(one),
     standing: one.standing,
     because: one.because,
-    steps: one.steps.first.map(({ workflowId, stepId }) => `${workflowId}/${stepId}`),
+    steps: one.steps.first.map((step) => `${workflowInWords(step)}/${step.stepId}`),
     ...(one.acceptance === undefined ? {} : { acceptance: one.acceptance }),
   }))
 }

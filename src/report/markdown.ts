@@ -5,7 +5,7 @@ import type { Reason } from './answer.ts'
 import { linesOf, type PlacedFinding, TURNS } from './findings.ts'
 import { COLUMNS, columnOf, countsInWords } from './gate.ts'
 import type { ReportedRun, Summary } from './summary.ts'
-import { count, whoRan } from './words.ts'
+import { count, stepInWords, whoRan, workflowInWords } from './words.ts'
 
 /** A comment on GitHub holds 65,536 characters. */
 const MOST_FINDINGS = 50
@@ -45,8 +45,8 @@ function who(head: ReportedRun['head']): string[] {
 function workflows({ workflows }: Summary): string[] {
   const rows = workflows
     .slice(0, MOST_WORKFLOWS)
-    .map(({ workflowId, status, durationMs, stepCounts, checkCounts }) => [
-      inCode(workflowId),
+    .map(({ status, durationMs, stepCounts, checkCounts, ...workflow }) => [
+      inCode(workflowInWords(workflow)),
       status,
       String(sum(stepCounts)),
       String(sum(checkCounts)),
@@ -91,7 +91,7 @@ function certificates({ identities }: ReportedRun['head']): string[] {
 
 function finding(finding: PlacedFinding): string {
   const { standing, workflowId, step, requirements } = finding
-  const where = step === undefined ? workflowId : `${workflowId} / ${step.stepId}`
+  const where = step === undefined ? workflowId : stepInWords(step)
   const word = { fail: '❌ **failed**', warn: '⚠️ warning', inconclusive: '❔ no verdict' }[standing]
   // What servers and flows say stands in code spans; what we say of it is prose.
   const lines = linesOf(finding).map(({ label, text }) =>

@@ -176,9 +176,9 @@ function unusable(file: string, cause: unknown): never {
 
 /** One file for each exchange, numbered in the order of the run. */
 function evidenceOf(record: RunRecord): [path: string, text: string][] {
-  const exchanges = record.workflows.flatMap(({ workflowId, steps }) =>
+  const exchanges = record.workflows.flatMap(({ workflowId, row, steps }) =>
     steps.flatMap(({ stepId, exchanges }) =>
-      exchanges.map((exchange, index) => ({ workflowId, stepId, attempt: index + 1, exchange })),
+      exchanges.map((exchange, index) => ({ workflowId, row: row?.number, stepId, attempt: index + 1, exchange })),
     ),
   )
   const width = String(exchanges.length).length
@@ -186,6 +186,7 @@ function evidenceOf(record: RunRecord): [path: string, text: string][] {
     const name = [
       String(index + 1).padStart(width, '0'),
       one.workflowId,
+      ...(one.row === undefined ? [] : [`row-${one.row}`]),
       one.stepId,
       ...(one.attempt > 1 ? [one.attempt] : []),
     ]

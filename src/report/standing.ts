@@ -8,6 +8,8 @@ export type Standing = (typeof STANDINGS)[number]
 /** Refers to a step of the record. */
 export interface StepRef {
   readonly workflowId: string
+  /** of a run of rows */
+  readonly row?: WorkflowRecord['row']
   readonly stepId: string
   /** indexes in the record, from 0 */
   readonly position: readonly [workflow: number, step: number]
@@ -53,6 +55,8 @@ export function wasInterrupted({ error, steps }: WorkflowRecord): boolean {
 }
 
 /** All flows ran to their end; false for a run whose record does not say. */
-export function isComplete({ leftOut }: Pick<RecordHead, 'leftOut'>, interrupted: boolean): boolean {
-  return leftOut?.length === 0 && !interrupted
+export function isComplete({ leftOut, rows }: Pick<RecordHead, 'leftOut' | 'rows'>, interrupted: boolean): boolean {
+  const hasAllRows =
+    rows === undefined || (rows.shard === undefined && rows.leftOut.length + rows.notStarted.length === 0)
+  return leftOut?.length === 0 && hasAllRows && !interrupted
 }

@@ -3,6 +3,8 @@ import type { Problem } from '../record/errors.ts'
 import { json } from '../record/foreign.ts'
 import type { GivenRecord, RunRecord, StepRecord, WorkflowRecord } from '../record/index.ts'
 
+type Row = NonNullable<WorkflowRecord['row']>
+
 export type StreamEvent =
   | { readonly type: 'dry-run'; readonly workflows: readonly unknown[] }
   | {
@@ -14,6 +16,15 @@ export type StreamEvent =
       /** what must be so before each workflow begins, and how that is ensured */
       readonly given: readonly Pick<GivenRecord, 'workflowId' | 'name' | 'means' | 'how'>[]
       readonly waiting: readonly NonNullable<RunRecord['waiting']>[number][]
+      /** of a run of rows */
+      readonly rows?: object | undefined
+    }
+  | { readonly type: 'row-started'; readonly row: Row }
+  | {
+      readonly type: 'row-finished'
+      readonly row: Row
+      readonly verdict: RunRecord['verdict']
+      readonly exitCode: number
     }
   | {
       readonly type: 'given'
@@ -51,6 +62,7 @@ export type StreamEvent =
       readonly warnings: readonly string[]
     }
 
-export function jsonLine(event: StreamEvent): string {
-  return `${json(event, 0)}\n`
+/** `rowNumber`: of the row that it is about, in a run of rows. */
+export function jsonLine(event: StreamEvent, rowNumber?: number): string {
+  return `${json({ ...event, rowNumber }, 0)}\n`
 }

@@ -45,6 +45,7 @@ export interface StepSummary extends StepRef {
 /** One row in a list of all workflows. */
 export interface WorkflowSummary {
   readonly workflowId: string
+  readonly row?: WorkflowRecord['row']
   readonly status: WorkflowRecord['status']
   readonly startedAt: string
   readonly durationMs: number
@@ -54,9 +55,21 @@ export interface WorkflowSummary {
   readonly hasOwnError: boolean
 }
 
+/** One line in a table of rows. */
+export interface RowSummary {
+  readonly row: NonNullable<WorkflowRecord['row']>
+  /** the worst of its workflows */
+  readonly status: WorkflowRecord['status']
+  readonly durationMs: number
+  /** indexes in the record, from 0 */
+  readonly workflows: readonly number[]
+}
+
 export interface Summary extends Grounds {
   readonly answer: Answer
   readonly workflows: readonly WorkflowSummary[]
+  /** of a run of rows */
+  readonly rows: readonly RowSummary[]
   readonly steps: readonly StepSummary[]
   readonly stepCounts: StepCounts
   readonly checkCounts: CheckCounts
@@ -114,6 +127,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     ...grounds,
     answer: answerOf(head, grounds),
     workflows: collected.workflows,
+    rows: rowsOf(collected.workflows),
     steps: collected.steps,
     stepCounts: sumOf(
       STANDINGS,
@@ -135,6 +149,22 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
     endedAt,
     validUntil: quotableUntil(grounds.ends, endedAt),
   }
+}
+
+/** From the worst on. */
+const STATUSES = ['failed', 'errored', 'skipped', 'passed'] as const
+
+function rowsOf(workflows: readonly WorkflowSummary[]): readonly RowSummary[] {
+  const ofRows = workflows.flatMap(({ row, ...one }, index) => (row === undefined ? [] : [{ ...one, row, index }]))
+  return [...Map.groupBy(ofRows, ({ row }) => row.number).values()].map((all) => {
+    const [{ row }] = all as [(typeof all)[number]]
+    return {
+      row,
+      status: STATUSES.find((status) => all.some((one) => one.status === status)) ?? 'passed',
+      durationMs: all.reduce((sum, one) => sum + one.durationMs, 0),
+      workflows: all.map(({ index }) => index),
+    }
+  })
 }
 
 type Collected = ReturnType<typeof nothingCollected>
@@ -164,10 +194,10 @@ function collect(head: RecordHead, workflows: Iterable<WorkflowRecord>): Collect
 }
 
 function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['environment'], collected: Collected): void {
-  const { workflowId, status, startedAt, durationMs } = workflow
+  const { workflowId, row, status, startedAt, durationMs } = workflow
   const refs = workflow.steps.map((step, number): StepRef => {
     const position = [collected.workflows.length, number] as const
-    return { workflowId, stepId: step.stepId, position, standing: standingOf(step) }
+    return { workflowId, row, stepId: step.stepId, position, standing: standingOf(step) }
   })
   for (const { file, sha256 } of [workflow.flow, ...(workflow.flow.parts ?? [])]) collected.flows.set(file, sha256)
   collected.proofs.addWorkflow(workflow)
@@ -180,6 +210,7 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
   }
   collected.workflows.push({
     workflowId,
+    row,
     status,
     startedAt,
     durationMs,
@@ -191,7 +222,9 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
     hasOwnError: errorBeyondSteps(workflow) !== undefined,
   })
   const notice = noticeOf(workflow, environment)
-  if (notice !== undefined) collected.notices.push({ workflowId, text: notice })
+  // What a person must do after each row is said once.
+  if (notice !== undefined && !collected.notices.some((one) => one.workflowId === workflowId && one.text === notice))
+    collected.notices.push({ workflowId, text: notice })
   if (wasInterrupted(workflow)) collected.wasInterrupted = true
 }
 

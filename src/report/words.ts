@@ -1,5 +1,5 @@
 /** Wording that screens and reports share. */
-import type { RecordHead } from '../record/index.ts'
+import type { RecordHead, WorkflowRecord } from '../record/index.ts'
 
 /** Who ran it, for what and where: each as a label and its value. */
 export function whoRan({
@@ -17,4 +17,26 @@ export function whoRan({
 /** "1 step", "2 steps" */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+type Row = NonNullable<WorkflowRecord['row']>
+
+/** The columns by which a row is called, the first that it has. */
+const CALLED_BY = ['IDENTITY', 'SOFTWARE_ID', 'CLIENT_ID']
+
+/** "row 3", "row 3 (b9f04639-…)" */
+export function rowInWords({ number, values }: Row): string {
+  const named = CALLED_BY.flatMap((column) => values.filter(({ name }) => name.toUpperCase() === column))
+  const [one] = [...named, ...values].filter(({ value }) => value !== '')
+  return one === undefined ? `row ${number}` : `row ${number} (${one.value})`
+}
+
+/** The step in its workflow, with the row that it was run for. */
+export function stepInWords(step: Pick<WorkflowRecord, 'workflowId' | 'row'> & { readonly stepId: string }): string {
+  return `${workflowInWords(step)} / ${step.stepId}`
+}
+
+/** The workflow, with the row that it was run for. */
+export function workflowInWords({ workflowId, row }: Pick<WorkflowRecord, 'workflowId' | 'row'>): string {
+  return row === undefined ? workflowId : `${workflowId}, ${rowInWords(row)}`
 }

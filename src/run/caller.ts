@@ -7,6 +7,7 @@ import type { Machine } from '../guard/lasting.ts'
 import type { GivenRecord, RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
 import type { FormatName } from '../report/index.ts'
 import type { VaultPorts } from '../vault/index.ts'
+import type { ClientNames } from './request.ts'
 import type { Waiting } from './survey.ts'
 
 export interface Caller {
@@ -28,11 +29,13 @@ export interface Caller {
   readonly machine?: Machine | undefined
   /** HTTPS_PROXY and NO_PROXY; the twin is called without a proxy */
   readonly proxy?: { readonly httpsProxy: string | undefined; readonly noProxy: string | undefined } | undefined
-  /** starts the embedded twin */
-  readonly twin?: ((environment: Environment) => Promise<Counterparty>) | undefined
+  /** starts the embedded twin; for a row it knows the application of the row, with the twin's own certificates */
+  readonly twin?: ((environment: Environment, ofRow?: ClientNames) => Promise<Counterparty>) | undefined
   /** asks the person at a terminal to type the client id, where it must be repeated and was not */
   readonly ask?: ((question: Question) => Promise<string | undefined>) | undefined
-  readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent) => void) | undefined
+  /** `row`: which row of a run of rows it is about; those of several come mixed */
+  readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent, row?: RowFacts) => void) | undefined
+  readonly onRow?: ((event: RowEvent) => void) | undefined
   /**
    * Called once the reports are written. The workflows are read from a file as they are iterated, and only during the call:
    * they may be too many to hold in memory.
@@ -66,6 +69,8 @@ export interface Question {
   readonly environment: string
   readonly clientId: string
   readonly changes: readonly { readonly workflowId: string; readonly effect: string }[]
+  /** a list of so many rows is confirmed in place of a client, by what stands in `clientId` */
+  readonly rows?: number
 }
 
 export interface Provenance {
@@ -84,7 +89,20 @@ export interface PreparedEvent {
   readonly reordered: readonly string[] | undefined
   /** what a run without names leaves out */
   readonly waiting: readonly Waiting[]
+  /** of a run of rows: how many it has, beside those that are left out */
+  readonly rows?: (Omit<NonNullable<RunRecord['rows']>, 'notStarted'> & { readonly running: number }) | undefined
 }
+
+/** A row begins, or has ended. */
+export type RowEvent =
+  | { readonly type: 'row-started'; readonly row: RowFacts }
+  | ({ readonly type: 'row-finished'; readonly row: RowFacts; readonly durationMs: number } & Pick<
+      RunRecord,
+      'verdict' | 'exitCode'
+    >)
+
+/** A row as the record and the reports show it. */
+export type RowFacts = NonNullable<WorkflowRecord['row']>
 
 /** Something that a workflow is given holds now, or could not be made so. */
 export interface GivenEvent {

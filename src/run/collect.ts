@@ -3,7 +3,6 @@ import { join, parse, sep } from 'node:path'
 import { RECORD_VERSION, type RecordHead, type RunRecord } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
 import type { Judged } from '../report/accepted.ts'
-import { applicationOf, type MessageToThredd, messagesToThredd } from '../report/message.ts'
 import { REDACTION_VERSION } from '../secret/index.ts'
 import type { Caller, Counterparty, Provenance } from './caller.ts'
 import { environmentRecord, securityRecord, signingKeyRecords } from './circumstances.ts'
@@ -35,7 +34,7 @@ export async function headOf(
   const counterparty = kindOf(prepared.counterparty)
   const clean = withoutFolders(request.folders)
   const relative = <T>(data: T) => JSON.parse(clean(JSON.stringify(data))) as T
-  const messages = messagesOf(prepared, performed)
+  const { messages } = performed
   const decided = decisionsOf(request)
   const redacted = redactor.record({
     recordVersion: RECORD_VERSION,
@@ -51,6 +50,7 @@ export async function headOf(
       proxy: counterparty === 'network' && prepared.proxy?.httpsProxy !== undefined,
       variables: caller.variables ?? {},
     }),
+    ...(performed.rows === undefined ? {} : { rows: performed.rows }),
     leftOut: await leftOut(prepared.selection, request),
     counterparty,
     startedAt: startedAt.toISOString(),
@@ -60,7 +60,7 @@ export async function headOf(
     warnings: relative([...about.warnings, ...performed.warnings, ...about.judged.warnings]),
     ...(prepared.waiting.length === 0 ? {} : { waiting: relative([...prepared.waiting]) }),
     ...(performed.given.length === 0 ? {} : { given: relative([...performed.given]) }),
-    messagesToThredd: messages.length === 0 ? undefined : messages,
+    messagesToThredd: messages.length === 0 ? undefined : [...messages],
     ...(decided === undefined ? {} : { decisions: { ...decided, rows: [...about.judged.rows] } }),
     verdict: about.judged.verdict,
     exitCode: about.judged.exitCode,
@@ -106,13 +106,6 @@ function toolRecord(version: string, provenance: Provenance | undefined): RunRec
     platform: `${platform}-${arch}`,
     ...provenance?.tool,
   }
-}
-
-/** Nothing that happens on the twin concerns Thredd. */
-function messagesOf({ environment, request }: Prepared, { changes }: Performed): MessageToThredd[] {
-  if (environment.class === 'mock') return []
-  const { organisation, softwareId } = request.client
-  return messagesToThredd(changes, applicationOf(environment, { organisation, softwareId }))
 }
 
 /**

@@ -10,6 +10,7 @@ import { createTransport } from '../transport/index.ts'
 import { proxyUrl } from '../transport/proxy.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Caller, Counterparty } from './caller.ts'
+import type { ClientNames } from './request.ts'
 
 /**
  * Whether the embedded twin answers. In class mock nothing leaves this machine: servers on loopback are called, and the twin
@@ -27,9 +28,10 @@ function isLoopback(url: string): boolean {
 export async function startCounterparty(
   environment: Environment,
   { twin }: Pick<Caller, 'twin'>,
+  ofRow?: ClientNames,
 ): Promise<Counterparty | undefined> {
   if (!usesTwin(environment)) return undefined
-  if (twin !== undefined) return twin(environment)
+  if (twin !== undefined) return twin(environment, ofRow)
   return fail({
     code: 'TWIN',
     message: `environment "${environment.name}" is of class mock, and there is no twin to answer for its servers`,

@@ -17,12 +17,17 @@ export interface FinishedOptions {
   readonly write?: typeof writeSync
 }
 
-/** Iterating reads the workflows from the file, from the first one each time. Disposing removes the file. */
+/**
+ * Iterating reads the workflows from the file, from the first one each time; those of rows in the order of the list, whatever
+ * ended first. Disposing removes the file.
+ */
 export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   readonly #options: FinishedOptions
   #lines: Lines
   /** of each line, how many secrets were known when it was last searched */
   #searchedFor: number[] = []
+  /** of each line, the row of the run's list that it is of */
+  readonly #rows: number[] = []
 
   constructor(options: FinishedOptions) {
     this.#options = options
@@ -36,6 +41,7 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
     const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
     this.#lines.add(this.#lineOf(redactor.mayHoldSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
     this.#searchedFor.push(redactor.secretsKnown)
+    this.#rows.push(workflow.row?.number ?? 0)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
@@ -55,7 +61,8 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   }
 
   *[Symbol.iterator](): Generator<WorkflowRecord> {
-    for (const line of this.#lines) yield JSON.parse(line) as WorkflowRecord
+    const inOrder = [...this.#rows.keys()].toSorted((one, other) => (this.#rows[one] ?? 0) - (this.#rows[other] ?? 0))
+    for (const index of inOrder) yield JSON.parse(this.#lines.at(index)) as WorkflowRecord
   }
 
   [Symbol.dispose](): void {
@@ -72,8 +79,8 @@ class Lines implements Iterable<string>, Disposable {
   readonly #write: typeof writeSync
   #file: string | undefined
   #fd: number | undefined
-  /** in bytes, of each line in the file with its line break */
-  readonly #lengths: number[] = []
+  /** of each line in the file: where it begins, and its length with its line break; in bytes */
+  readonly #places: { readonly start: number; readonly length: number }[] = []
   #end = 0
   readonly #inMemory: string[] = []
   /** used again for every line: fresh buffers would pile up until garbage is collected */
@@ -89,12 +96,12 @@ class Lines implements Iterable<string>, Disposable {
   }
 
   *[Symbol.iterator](): Generator<string> {
-    let start = 0
-    for (const length of this.#lengths) {
-      yield this.#read(start, length)
-      start += length
-    }
-    yield* this.#inMemory
+    for (let index = 0; index < this.#places.length + this.#inMemory.length; index++) yield this.at(index)
+  }
+
+  at(index: number): string {
+    const place = this.#places[index]
+    return place === undefined ? (this.#inMemory[index - this.#places.length] ?? '') : this.#read(place)
   }
 
   moveTo(file: string): void {
@@ -119,7 +126,7 @@ class Lines implements Iterable<string>, Disposable {
       const buffer = this.#bufferFor(length)
       buffer.write(text)
       for (let done = 0; done < length; ) done += this.#write(this.#fd, buffer, done, length - done, this.#end + done)
-      this.#lengths.push(length)
+      this.#places.push({ start: this.#end, length })
       this.#end += length
       return true
     } catch {
@@ -127,7 +134,7 @@ class Lines implements Iterable<string>, Disposable {
     }
   }
 
-  #read(start: number, length: number): string {
+  #read({ start, length }: { readonly start: number; readonly length: number }): string {
     if (this.#fd === undefined) throw new Error('the file of finished workflows is closed')
     const buffer = this.#bufferFor(length)
     for (let done = 0; done < length; ) {

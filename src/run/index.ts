@@ -10,21 +10,34 @@ import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
 import { judge, undecided } from '../report/accepted.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
 import { writeReports } from '../report/write.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, PreparedEvent, RowFacts } from './caller.ts'
 import { decisionsOf, headOf, kindOf, ownNames, withoutFolders } from './collect.ts'
 import { FinishedWorkflows } from './finished.ts'
 import { userAgentOf } from './keystore.ts'
 import { type Performed, perform } from './perform.ts'
-import { admit, type Prepared, prepare } from './prepare.ts'
+import { admit, open, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
+import type { RequestOfRows, Rows } from './rows.ts'
+import { admitRows, checkedRows, performRows, type RowMeans } from './run-rows.ts'
 import { folderName } from './selection.ts'
 import type { Waiting } from './survey.ts'
 import { withoutUnlisted } from './unlisted.ts'
 
-export type { Caller, Counterparty, GivenEvent, PreparedEvent, Provenance, Question } from './caller.ts'
+export type {
+  Caller,
+  Counterparty,
+  GivenEvent,
+  PreparedEvent,
+  Provenance,
+  Question,
+  RowEvent,
+  RowFacts,
+} from './caller.ts'
 export { usesTwin } from './connect.ts'
-export { type RunRequest, resolve, type Typed } from './request.ts'
+export type { RunRequest } from './request.ts'
+export { resolve, type Typed } from './resolve.ts'
+export { MOST_PARALLEL, rowCount, shardOf } from './rows.ts'
 
 /**
  * Returns the record without its workflows, and the path of the record (its name where there is no reports folder).
@@ -33,33 +46,23 @@ export { type RunRequest, resolve, type Typed } from './request.ts'
  *   error is thrown when the record is written
  */
 export async function run(
-  request: RunRequest,
+  request: RunRequest & { readonly rows?: Rows },
   caller: Caller,
 ): Promise<{ readonly head: RecordHead; readonly file: string }> {
   const [startedAt, start] = [new Date(), performance.now()]
   const { runId = randomUUIDv7() } = caller
   await using stack = new AsyncDisposableStack()
-  const checked = await prepare(request, caller, stack)
-  const { vault, admission, warnings } = await admit(checked, caller)
-  const prepared = await withoutUnlisted(checked, caller)
+  const ready = await readyFor(request, caller, stack)
+  const { prepared, warnings } = ready
   // Before the first call: a run whose record cannot be written should not change anything.
   const late: string[] = []
   const warn = (text: string) => late.push(text)
   const artifacts = await openArtifacts(prepared, caller, { startedAt, runId, warn })
   // A run that is killed leaves no record, and "latest" must not lead to an older one.
   await artifacts.publish()
-  const { redactor, environment, survey } = prepared
-  redactor.exempt(ownNames(runId, prepared))
-  const counterparty = kindOf(prepared.counterparty)
-  caller.onEvent?.({
-    type: 'prepared',
-    environment,
-    counterparty,
-    warnings,
-    given: survey.given,
-    reordered: reorderedOf(prepared),
-    waiting: prepared.waiting,
-  })
+  const { redactor } = prepared
+  redactor.exempt([ownNames(runId, prepared), ready.names])
+  caller.onEvent?.(preparedEvent(ready))
 
   using finished = new FinishedWorkflows({
     file: artifacts.folder && join(artifacts.folder, FINISHED_FILE),
@@ -68,33 +71,36 @@ export async function run(
   })
   const exitCodes: number[] = []
   const failures: unknown[] = []
-  const performed = await perform(prepared, {
-    vault,
-    admission,
-    runId,
-    caller,
-    onEvent: (event) => {
-      // Whoever watches a run does not stop it half-way.
-      try {
-        if (event.type === 'workflow-finished') {
-          exitCodes.push(exitCodeOf(event.workflow))
-          finished.add(event.workflow)
+  const performed = await ready
+    .perform({
+      ...{ runId, caller },
+      onFailure: (error) => failures.push(error),
+      onEvent: (event, row) => {
+        // Whoever watches a run does not stop it half-way.
+        try {
+          if (event.type === 'workflow-finished') {
+            exitCodes.push(exitCodeOf(event.workflow))
+            finished.add(event.workflow)
+          }
+          caller.onEvent?.(event, row)
+        } catch (error) {
+          failures.push(error)
         }
-        caller.onEvent?.(event)
-      } catch (error) {
-        failures.push(error)
-      }
-    },
-  }).catch((error: unknown): Performed => {
-    failures.push(error)
-    return { changes: [], warnings: [], given: [] }
-  })
+      },
+    })
+    .catch((error: unknown): Performed => {
+      failures.push(error)
+      return { changes: [], warnings: [], given: [], messages: [] }
+    })
   finished.redactAgain()
 
   const durationMs = performance.now() - start
   const decisions = decisionsOf(request)
+  const { rows } = performed
   const judged =
-    decisions === undefined ? undecided(exitCodes) : judge({ decisions, startedAt: startedAt.toISOString() }, finished)
+    decisions === undefined
+      ? undecided(exitCodes, { rows })
+      : judge({ decisions, startedAt: startedAt.toISOString(), rows }, finished)
   const about = { runId, startedAt, durationMs, warnings, judged }
   const head = await headOf(prepared, performed, { about, caller })
   const file = await writeReports(head, finished, {
@@ -106,6 +112,60 @@ export async function run(
   caller.onFinished?.(head, finished)
   if (failures.length > 0) throw failures[0]
   return { head, file }
+}
+
+/** A run that may begin. */
+interface Ready {
+  readonly prepared: Prepared
+  /** all that were said before the first call */
+  readonly warnings: readonly string[]
+  /** what else the run is called by */
+  readonly names: unknown
+  readonly rows: PreparedEvent['rows']
+  perform(means: RowMeans): Promise<Performed>
+}
+
+async function readyFor(
+  request: RunRequest & { readonly rows?: Rows },
+  caller: Caller,
+  stack: AsyncDisposableStack,
+): Promise<Ready> {
+  const { rows } = request
+  if (rows !== undefined) return await readyRows({ ...request, rows }, caller, stack)
+  const checked = await prepare(request, caller, await open(request, caller, stack))
+  const { vault, admission, warnings } = await admit(checked, caller)
+  const prepared = await withoutUnlisted(checked, caller)
+  return {
+    ...{ prepared, warnings, names: [], rows: undefined },
+    perform: async (means) => await perform(prepared, { ...means, vault, admission }),
+  }
+}
+
+async function readyRows(request: RequestOfRows, caller: Caller, stack: AsyncDisposableStack): Promise<Ready> {
+  const admitted = await admitRows(request, caller, stack)
+  const { rows } = request
+  const { prepared, warnings, leftOut } = admitted
+  return {
+    ...{ prepared, warnings, names: rows.rows.map(({ facts }) => facts) },
+    rows: { ...rows.record, leftOut, running: admitted.rows.length },
+    perform: async (means) => {
+      const { leftOut: left, notStarted, ...performed } = await performRows(admitted, rows, means)
+      return { ...performed, rows: { ...rows.record, leftOut: [...left], notStarted: [...notStarted] } }
+    },
+  }
+}
+
+function preparedEvent({ prepared, warnings, rows }: Ready): PreparedEvent {
+  return {
+    type: 'prepared',
+    environment: prepared.environment,
+    counterparty: kindOf(prepared.counterparty),
+    warnings,
+    given: prepared.survey.given,
+    reordered: reorderedOf(prepared),
+    waiting: prepared.waiting,
+    rows,
+  }
 }
 
 function reorderedOf({ isReordered, selection }: Prepared): readonly string[] | undefined {
@@ -139,15 +199,20 @@ export interface Rehearsal {
   readonly reordered: readonly string[] | undefined
   /** what a run without names leaves out */
   readonly waiting: readonly Waiting[]
+  /** of a run of rows: the first that would run, whose requests are shown, how many there are, and how the list is confirmed */
+  readonly rows?:
+    | { readonly first: RowFacts; readonly running: number; readonly leftOut: number; readonly confirmation: string }
+    | undefined
   readonly workflows: readonly PreviewedWorkflow[]
 }
 
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
-export async function rehearse(request: RunRequest, caller: Caller): Promise<Rehearsal> {
+export async function rehearse(request: RunRequest & { readonly rows?: Rows }, caller: Caller): Promise<Rehearsal> {
   await using stack = new AsyncDisposableStack()
-  const prepared = await prepare(request, caller, stack)
+  const { prepared, rows } = await rehearsed(request, caller, stack)
   const { environment, selection, guardFacts, survey, waiting, warnings } = prepared
-  const refused = objections(selection, guardFacts).map(
+  // What speaks against a row was thrown, and the list is confirmed as a whole.
+  const refused = (rows === undefined ? objections(selection, guardFacts) : []).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
   )
   return {
@@ -156,6 +221,25 @@ export async function rehearse(request: RunRequest, caller: Caller): Promise<Reh
     given: survey.given,
     reordered: reorderedOf(prepared),
     waiting,
+    rows,
     workflows: preview(survey.plan, userAgentOf(caller.version)),
+  }
+}
+
+async function rehearsed(
+  request: RunRequest & { readonly rows?: Rows },
+  caller: Caller,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly prepared: Prepared; readonly rows: Rehearsal['rows'] }> {
+  const { rows } = request
+  if (rows === undefined)
+    return { prepared: await prepare(request, caller, await open(request, caller, stack)), rows: undefined }
+  const { going, leftOut } = await checkedRows({ ...request, rows }, caller, stack)
+  const [first] = going
+  if (first === undefined) throw new TypeError('a list without rows')
+  const { confirmation } = rows
+  return {
+    prepared: first.prepared,
+    rows: { first: first.row.facts, running: going.length, leftOut: leftOut.length, confirmation },
   }
 }

@@ -11,7 +11,9 @@ import { keyId, type Plan, type PlannedWorkflow } from '../plan/index.ts'
 import type { ChangeMade } from '../record/effect.ts'
 import { ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
-import type { GivenRecord, WorkflowRecord } from '../record/index.ts'
+import type { GivenRecord, RunRecord, WorkflowRecord } from '../record/index.ts'
+import { applicationOf, type MessageToThredd, messagesToThredd } from '../report/message.ts'
+import type { Transport } from '../transport/transport.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
@@ -26,6 +28,9 @@ export interface Performed {
   readonly changes: readonly ChangeMade[]
   readonly warnings: readonly string[]
   readonly given: readonly GivenRecord[]
+  readonly messages: readonly MessageToThredd[]
+  /** of a run of rows */
+  readonly rows?: RunRecord['rows']
 }
 
 /** What a run is carried out with. */
@@ -37,21 +42,61 @@ export interface Means {
   readonly onEvent: (event: RunEvent | GivenEvent) => void
 }
 
+/** What rows that run at the same time share beyond that; a run without rows has its own. */
+export interface Company {
+  /** also of whoever ends the run for all */
+  readonly signal: AbortSignal
+  readonly careful: (transport: Transport) => Transport
+  /** the transport of rows that meet the same servers with the same certificates; undefined: each has its own */
+  readonly transport: Transport | undefined
+}
+
 export async function perform(prepared: Prepared, means: Means): Promise<Performed> {
+  const { caller, vault, runId } = means
+  const { signal, why, careful } = company(careOf(prepared), caller)
+  const performed = await performRow(prepared, means, { signal, careful, transport: undefined })
+  return { ...performed, warnings: [...performed.warnings, ...why(), ...(await openCalls(prepared, vault, runId))] }
+}
+
+/** One row with all its counterparties. `counterparty` of what was prepared is the first; else each row starts its own. */
+export async function performRow(
+  prepared: Prepared,
+  means: Means,
+  company: Company,
+  { startsAnew = false }: { readonly startsAnew?: boolean } = {},
+): Promise<Performed> {
   const performed: Performed[] = []
   for (const [index, workflows] of shares(prepared).entries()) {
     await using stack = new AsyncDisposableStack()
     // The first is there already: it was started to be asked for its certificates.
-    const counterparty =
-      index === 0 ? prepared.counterparty : await startCounterparty(prepared.environment, means.caller)
-    if (index > 0 && counterparty !== undefined) stack.use(counterparty)
-    performed.push(await performWith(counterparty, workflows, prepared, means))
+    const isThere = index === 0 && !startsAnew
+    const counterparty = isThere
+      ? prepared.counterparty
+      : await startCounterparty(prepared.environment, means.caller, startsAnew ? prepared.request.client : undefined)
+    if (!isThere && counterparty !== undefined) stack.use(counterparty)
+    performed.push(await performWith(counterparty, workflows, prepared, { ...means, ...company }))
   }
   return {
     changes: performed.flatMap(({ changes }) => changes),
     warnings: [...new Set(performed.flatMap(({ warnings }) => warnings))],
     given: performed.flatMap(({ given }) => given),
+    messages: performed.flatMap(({ messages }) => messages),
   }
+}
+
+/** What ends the calls of a run, and makes its transports careful. `why` says what ended it, if anything did. */
+export function company(care: Care, { signal }: Pick<Caller, 'signal'>) {
+  const stopped = stopper()
+  return {
+    signal: AbortSignal.any([stopped.signal, ...(signal === undefined ? [] : [signal])]),
+    careful: careful(care, { clock: now, wait, stop: stopped.stop }),
+    why: () => (stopped.signal.reason instanceof ToolError ? [stopped.signal.reason.message] : []),
+  }
+}
+
+/** On the embedded twin nothing is left to do; what has become unreadable meanwhile was said where a call met it. */
+export async function openCalls({ counterparty }: Prepared, vault: Vault, runId: string): Promise<readonly string[]> {
+  return counterparty === undefined ? await vault.warnings({ runId }).catch(() => []) : []
 }
 
 /** The workflows that meet the same counterparty. */
@@ -64,7 +109,7 @@ async function performWith(
   counterparty: Counterparty | undefined,
   workflows: readonly PlannedWorkflow[],
   prepared: Prepared,
-  { vault, admission, runId, caller, onEvent }: Means,
+  { vault, admission, runId, caller, onEvent, signal, careful, transport: shared }: Means & Company,
 ): Promise<Performed> {
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
@@ -74,16 +119,9 @@ async function performWith(
   const runVault = new RunVault({ ...options, admission, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)
-  const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))
-  const { authorities } = survey
   const ownEffects = effects(survey.signing.keys, caller.version)
-  const stopped = stopper()
-  const connected = stack.use(
-    connect(prepared.environment, { identities, authorities, proxy: prepared.proxy, counterparty }),
-  )
-  const transport = careful(connected, careOf(prepared), { ...ownEffects, stop: stopped.stop })
+  const transport = shared ?? careful(stack.use(connectionOf(prepared, counterparty)))
   const base = { transport, redactor, ...ownEffects }
-  const signal = AbortSignal.any([stopped.signal, ...(caller.signal === undefined ? [] : [caller.signal])])
   const given: GivenRecord[] = []
   const preconditions = new Preconditions({
     environment: prepared.environment,
@@ -110,21 +148,47 @@ async function performWith(
   const plan = { ...survey.plan, workflows }
   const ports = { ...base, given: establish, vault: runVault.port }
   for await (const event of entering(runVault, execute(plan, ports, signal))) onEvent(event)
-  // On the embedded twin nothing is left to do; what has become unreadable meanwhile was said where a call met it.
-  const { reason } = stopped.signal
-  const why = reason instanceof ToolError ? [reason.message] : []
-  const open = counterparty === undefined ? await vault.warnings({ runId }).catch(() => []) : []
-  return { changes: runVault.changes, warnings: [...setUpVault.warnings, ...runVault.warnings, ...why, ...open], given }
+  const { changes } = runVault
+  return {
+    changes,
+    warnings: [...setUpVault.warnings, ...runVault.warnings],
+    given,
+    messages: messagesOf(prepared, changes),
+  }
 }
 
+/** To that counterparty, or to the named hosts. */
+export function connectionOf(
+  { environment, survey, proxy }: Prepared,
+  counterparty: Counterparty | undefined,
+): Transport {
+  const identities = new Map([...survey.identities].map(([name, { identity }]) => [name, identity]))
+  return connect(environment, { identities, authorities: survey.authorities, proxy, counterparty })
+}
+
+/** Nothing that happens on the twin concerns Thredd. */
+function messagesOf({ environment, request }: Prepared, changes: readonly ChangeMade[]): readonly MessageToThredd[] {
+  if (environment.class === 'mock') return []
+  const { organisation, softwareId } = request.client
+  return messagesToThredd(changes, applicationOf(environment, { organisation, softwareId }))
+}
+
+/** Between two calls where others use the servers too, in ms. */
+const USUAL_PAUSE_MS = 200
+
 /** On the twin there is nobody to be careful of, unless the environment asks for it. */
-function careOf({ environment, selection }: Pick<Prepared, 'environment' | 'selection'>): Care {
+export function careOf(
+  { environment, selection }: Pick<Prepared, 'environment' | 'selection'>,
+  { ofRows = false }: { readonly ofRows?: boolean } = {},
+): Care {
   const { pauseMs, mostCalls, identityFor } = environment
-  const watches = environment.class !== 'mock' && selection.some(isConformanceFlow)
+  const isLive = environment.class !== 'mock'
+  const proves = isLive && selection.some(isConformanceFlow)
   return {
-    pauseMs: pauseMs ?? (watches ? 200 : 0),
-    mostCalls: mostCalls ?? (watches ? 1000 : Number.POSITIVE_INFINITY),
-    watches,
+    pauseMs: pauseMs ?? (proves || (isLive && ofRows) ? USUAL_PAUSE_MS : 0),
+    isByHost: ofRows,
+    mostCalls: mostCalls ?? (proves && !ofRows ? 1000 : Number.POSITIVE_INFINITY),
+    watches: proves ? 'all signs' : isLive && ofRows ? 'limits' : 'nothing',
     identities: new Set(['transport', ...identityFor.values()]),
   }
 }
@@ -161,7 +225,10 @@ function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
     alter: alterJwt,
     userAgent: userAgentOf(version),
     now: () => new Date(),
-    clock: () => performance.now(),
-    wait: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined),
+    clock: now,
+    wait,
   } satisfies Omit<Ports, 'transport' | 'redactor' | 'vault' | 'given'>
 }
+
+const now = () => performance.now()
+const wait: Ports['wait'] = (milliseconds, signal) => sleep(milliseconds, undefined, { signal }).catch(() => undefined)

@@ -51,12 +51,43 @@ export interface Admitted {
   readonly warnings: readonly string[]
 }
 
-/** `stack` closes what is opened. @throws ToolError with every problem at once, and the warnings that may explain them */
-export async function prepare(request: RunRequest, caller: Caller, stack: AsyncDisposableStack): Promise<Prepared> {
+/** What all rows of a run share; that of a run without rows is its own. */
+export interface Shared {
+  /** the embedded twin, started to be asked for its certificates */
+  readonly counterparty: Counterparty | undefined
+  readonly vault: VaultState
+  readonly credentials: Credentials
+  readonly proxy: ProxySettings | undefined
+  /** has every secret that was read */
+  readonly redactor: Redactor
+}
+
+/** Opens what a run needs; `stack` closes it. */
+export async function open(
+  { environment, client }: Pick<RunRequest, 'environment' | 'client'>,
+  caller: Caller,
+  stack: AsyncDisposableStack,
+): Promise<Shared> {
+  return await withWarnings(environment.warnings, async () => {
+    // First of all: the twin makes its certificates when it starts, and the survey reads them.
+    const counterparty = await startCounterparty(environment, caller)
+    if (counterparty !== undefined) stack.use(counterparty)
+    // A run on the embedded twin leaves this machine through no proxy.
+    const proxy = counterparty === undefined ? proxyOf(caller.proxy) : undefined
+    const redactor = new Redactor(randomBytes(32), environment.secretNames)
+    for (const secret of proxySecrets(proxy)) redactor.add(secret)
+    const vault = stack.use(await vaultState(environment, { client, ports: caller.vault }))
+    return { counterparty, vault, credentials: new Credentials(environment), proxy, redactor }
+  })
+}
+
+/** @throws ToolError with every problem at once, and the warnings that may explain them */
+export async function prepare(request: RunRequest, caller: Caller, shared: Shared): Promise<Prepared> {
   const { environment } = request
-  const facts = await withWarnings(environment.warnings, () => gather(request, caller, stack))
+  const { counterparty, proxy, redactor } = shared
+  const facts = await withWarnings(environment.warnings, () => gather(request, shared))
   const { selection } = facts
-  const onTwin = facts.counterparty !== undefined
+  const onTwin = counterparty !== undefined
   const weaknesses = onTwin ? [] : weaknessWarnings({ environment, variables: caller.variables ?? {} })
   const warnings = [...warningsOf(facts), ...weaknesses]
   const problems = [
@@ -67,11 +98,7 @@ export async function prepare(request: RunRequest, caller: Caller, stack: AsyncD
   const { client, permissions } = request
   const { confirm, registerAgain = false } = permissions
   const { registration } = facts.vault
-  // A run on the embedded twin leaves this machine through no proxy.
-  const proxy = facts.counterparty === undefined ? proxyOf(caller.proxy) : undefined
-  const redactor = new Redactor(randomBytes(32), environment.secretNames)
   for (const secret of secretsOf(facts)) redactor.add(secret)
-  for (const secret of proxySecrets(proxy)) redactor.add(secret)
   return {
     ...facts,
     request,
@@ -103,40 +130,46 @@ function isInTheWayOfAll(
 const TRIAL = Buffer.from('thredd-dcr: does this program sign?')
 
 /** Asks where it must and may be asked. The vault that a run needs is made only when nothing speaks against the run. */
-export async function admit(
-  { vault: { vault, registration }, redactor, ...prepared }: Prepared,
-  { ask }: Caller,
-): Promise<Admitted> {
+export async function admit(prepared: Prepared, { ask }: Caller): Promise<Admitted> {
   return await withWarnings(prepared.warnings, async () => {
     const confirmed = await demandConfirmation(prepared, ask)
-    // Found now, and not when a client is registered already.
-    for (const { sign, secret } of prepared.survey.signing.keys.values()) if (secret === undefined) await sign(TRIAL)
-    // Why it cannot be used was among the problems.
-    if (vault === undefined) throw new TypeError('a run was prepared without a vault')
+    const { vault, warnings } = await openVault(prepared)
     const onTwin = prepared.counterparty !== undefined
-    const warnings = await prepareVault(vault, onTwin)
-    for (const value of keysOf(vault)) redactor.add({ value, name: 'vault_key' })
-    const isMock = prepared.environment.class === 'mock'
+    const { registration } = prepared.vault
     return {
       vault,
-      admission: onTwin ? undefined : { registration, confirmed, deletesUnconfirmed: isMock },
+      admission: onTwin
+        ? undefined
+        : { registration, confirmed, deletesUnconfirmed: prepared.environment.class === 'mock' },
       warnings: [...new Set([...prepared.warnings, ...warnings])],
     }
   })
 }
 
-async function gather(request: RunRequest, caller: Caller, stack: AsyncDisposableStack) {
-  const { environment, client, permissions, inputs, folders } = request
-  // First of all: the twin makes its certificates when it starts, and the survey reads them.
-  const counterparty = await startCounterparty(environment, caller)
-  if (counterparty !== undefined) stack.use(counterparty)
-  const vault = stack.use(await vaultState(environment, { client, ports: caller.vault }))
+/** The last before the first call: proves that everything can be signed, and that answers can be kept. */
+export async function openVault({
+  vault: { vault },
+  redactor,
+  survey: { signing },
+  counterparty,
+}: Prepared): Promise<Pick<Admitted, 'vault' | 'warnings'>> {
+  // Found now, and not when a client is registered already.
+  for (const { sign, secret } of signing.keys.values()) if (secret === undefined) await sign(TRIAL)
+  // Why it cannot be used was among the problems.
+  if (vault === undefined) throw new TypeError('a run was prepared without a vault')
+  const warnings = await prepareVault(vault, counterparty !== undefined)
+  for (const value of keysOf(vault)) redactor.add({ value, name: 'vault_key' })
+  return { vault, warnings }
+}
+
+async function gather(request: RunRequest, { counterparty, vault, credentials }: Shared) {
+  const { environment, permissions, inputs, folders } = request
   const twinMakesGiven = counterparty?.fulfil !== undefined
   const situation = {
     environment,
     inputs,
     folders,
-    credentials: new Credentials(environment),
+    credentials,
     vault,
     twinMakesGiven,
     registeredElsewhere: permissions.registeredElsewhere === true,

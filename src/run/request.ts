@@ -1,17 +1,7 @@
-/** From what was typed to what is meant: each name, file and flag is looked up once, here. */
-import { type Environment, type EnvironmentOptions, loadEnvironment } from '../environment/index.ts'
-import { withWarnings } from '../record/errors.ts'
-import { type Decisions, readDecisions } from './decisions.ts'
-import { type Selection, type SelectionOptions, select, together } from './selection.ts'
-
-/** What was typed on a command line, or what a test module says in its place. */
-export interface Typed {
-  readonly environment: EnvironmentOptions
-  readonly selection: SelectionOptions
-  /** `--input name=value` */
-  readonly inputs?: ReadonlyMap<string, string> | undefined
-  readonly permissions?: Permissions | undefined
-}
+/** What a run is to do, once each name, file and flag that was typed is looked up. */
+import type { Environment } from '../environment/index.ts'
+import type { Decisions } from './decisions.ts'
+import type { Selection } from './selection.ts'
 
 /** What a person allows although the guard asks or refuses by itself. */
 export interface Permissions {
@@ -42,29 +32,6 @@ export interface ClientNames {
   readonly clientId: string | undefined
   readonly softwareId: string | undefined
   readonly organisation: string | undefined
-}
-
-/** @throws ToolError for an environment or a flow that cannot be read, and for a name that nothing has */
-export async function resolve({
-  environment: options,
-  selection: wanted,
-  inputs = new Map(),
-  permissions = {},
-}: Typed): Promise<RunRequest> {
-  const environment = await loadEnvironment(options)
-  const [selected, decisions] = await withWarnings(environment.warnings, () =>
-    together(select(wanted, environment), readDecisions(environment)),
-  )
-  return {
-    environment,
-    ...selected,
-    isNamed: wanted.isNamed ?? wanted.flows.length > 0,
-    inputs,
-    client: clientNames(environment, inputs),
-    permissions,
-    decisions,
-    folders: wanted.folders,
-  }
 }
 
 /** By the same precedence as the workflow inputs of these names. */

@@ -29,6 +29,14 @@ export async function vaultState(
   return { ...state, problems, [Symbol.asyncDispose]: async () => await state.vault?.close() }
 }
 
+/** The same vault, as it is for another client. */
+export async function stateFor(client: ClientNames, state: VaultState): Promise<VaultState> {
+  const { vault } = state
+  if (vault === undefined) return state
+  const { value, problems } = await attempt(() => vault.current(client))
+  return { ...state, registration: value, problems }
+}
+
 /** Makes it where there is none, and proves that an answer can be kept. Returns warnings. */
 export async function prepareVault(vault: Vault, isOnTwin: boolean): Promise<readonly string[]> {
   const warnings = await vault.prepare()

@@ -54,6 +54,7 @@ const ON_TWIN: ReadonlySet<string> = new Set([
   'run register',
   'run lifecycle',
   'run lifecycle --dry-run',
+  'run register --data clients.csv --parallel 8',
   'run register --input scopes=cards.read,pin.read',
   'run ./my-flow.arazzo.yaml',
   'run <name>',

@@ -5,7 +5,15 @@ import { type Care, careful, stopper } from '../../src/run/careful.ts'
 import type { Delivery, Transport } from '../../src/transport/transport.ts'
 
 const TIMING = { startedAt: '2026-01-02T03:04:05.000Z', totalMs: 1 }
-const CARE: Care = { pauseMs: 0, mostCalls: 100, watches: true, identities: new Set(['transport']) }
+const CARE: Care = {
+  pauseMs: 0,
+  isByHost: false,
+  mostCalls: 100,
+  watches: 'all signs',
+  identities: new Set(['transport']),
+}
+
+const SIGNAL = new AbortController().signal
 
 const closed: Delivery = {
   kind: 'failed',
@@ -64,12 +72,34 @@ test('what answers another certificate, or none, is no sign of trouble but for a
 })
 
 test('without a watch nothing stops a run but its most calls', async () => {
-  const { send, stops } = play([answered(503), answered(429)], { watches: false })
+  const { send, stops } = play([answered(503), answered(429)], { watches: 'nothing' })
 
   await send()
   await send()
 
   expect(stops).toEqual([])
+})
+
+test('a server that is unwell stops no other row, one that is about to lock the client out does', async () => {
+  const { send, stops } = play([answered(503), answered(500), answered(429)], { watches: 'limits' })
+
+  for (let calls = 0; calls < 2; calls++) await send()
+  expect(stops).toEqual([])
+  await send()
+  expect(stops).toHaveLength(1)
+})
+
+test('rows that call one host at the same time begin one pause apart, in the order in which they came', async () => {
+  const { together, begun } = play([], { pauseMs: 200, isByHost: true })
+
+  await together(['https://one.example/a', 'https://one.example/b', 'https://two.example/', 'https://one.example/c'])
+
+  expect(begun).toEqual([
+    ['https://one.example/a', 0],
+    ['https://one.example/b', 200],
+    ['https://two.example/', 0],
+    ['https://one.example/c', 400],
+  ])
 })
 
 test('a run is stopped with the reason', () => {
@@ -102,8 +132,8 @@ function play(deliveries: readonly Delivery[], care: Partial<Care> = {}) {
     },
     async [Symbol.asyncDispose]() {},
   }
+  const begun: [url: string, at: number][] = []
   const wrapped = careful(
-    transport,
     { ...CARE, ...care },
     {
       clock: () => now,
@@ -113,13 +143,28 @@ function play(deliveries: readonly Delivery[], care: Partial<Care> = {}) {
       },
       stop: (problem) => void stops.push(problem),
     },
-  )
+  )(transport)
   const request = { method: 'GET', url: 'https://auth.example/x', headers: [] }
   return {
     waits,
     stops,
+    begun,
+    /** At the same time: the clock of the test stands still, and only the waits are counted. */
+    together: async (urls: readonly string[]) => {
+      const still = careful(
+        { ...CARE, ...care },
+        { clock: () => 0, wait: async (milliseconds) => void waits.push(milliseconds), stop: () => undefined },
+      )({ ...transport, send: async () => answered(200) })
+      await Promise.all(
+        urls.map(async (url) => {
+          const sent = still.send({ ...request, url }, { identity: 'transport', timeoutMs: 1, signal: SIGNAL })
+          begun.push([url, waits.at(-1) ?? 0])
+          await sent
+        }),
+      )
+    },
     send: async (identity = 'transport') => {
-      const delivery = await wrapped.send(request, { identity, timeoutMs: 1, signal: new AbortController().signal })
+      const delivery = await wrapped.send(request, { identity, timeoutMs: 1, signal: SIGNAL })
       return delivery.kind === 'answered' ? delivery.answer.status : undefined
     },
   }

@@ -42,11 +42,23 @@ export const COMMANDS = {
       },
       requirements: { about: 'print the verdict on each requirement of the catalogue' },
       step: { value: 'id', about: 'run only this step, with just the steps it needs' },
-      confirm: { value: 'client_id', about: 'repeat the client id where a run changes a live client' },
+      confirm: {
+        value: 'client_id',
+        about:
+          'repeat the client id where a run changes a live client; of rows their number and hash, as --dry-run prints them',
+      },
       'register-again': { about: 'register although the vault holds a registration of the client' },
       ticket: {
         value: 'text',
         about: 'the ticket or change that the run belongs to, for the reports; wins over THREDD_REFERENCE',
+      },
+      data: { value: 'file', about: 'run the flows once for each row of a .csv, .json or .ndjson file' },
+      repeat: { value: 'number', about: 'run the flows so many times' },
+      parallel: { value: 'number', about: 'rows at the same time (default: 1; on UAT and production at most 10)' },
+      shard: {
+        value: 'i/n',
+        about:
+          'only the rows of shard i of n; auto: by CI_NODE_INDEX and CI_NODE_TOTAL, auto/n: by JOB_COMPLETION_INDEX',
       },
       out: { value: 'folder', about: 'where reports go (default: reports)' },
       format: {
@@ -70,6 +82,11 @@ export const COMMANDS = {
       ['thredd run register --input scopes=cards.read,pin.read', 'with other scopes'],
       ['thredd run lifecycle --dry-run', 'what would be sent'],
       ['thredd run ./my-flow.arazzo.yaml', 'a flow of your own'],
+      ['thredd run register --env uat --data clients.csv --dry-run', 'are all rows as they should be'],
+      [
+        'thredd run register --data clients.csv --parallel 8',
+        'the list on the offline twin, of which each row meets its own',
+      ],
     ],
     handler: async () => (await import('./run.ts')).performRun,
   },

@@ -18,10 +18,10 @@ import { noticeOf } from '../../report/notice.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
 import { checkCountsOf, isComplete, wasInterrupted } from '../../report/standing.ts'
 import { bodyLog, wireLog } from '../../report/wire.ts'
-import { count, whoRan } from '../../report/words.ts'
-import type { GivenEvent, PreparedEvent, Rehearsal } from '../../run/index.ts'
+import { count, rowInWords, whoRan } from '../../report/words.ts'
+import type { GivenEvent, PreparedEvent, Rehearsal, RowEvent } from '../../run/index.ts'
 import type { Program } from './command.ts'
-import { printGiven, printOrder, printPreview, printWaiting } from './preview.ts'
+import { printGiven, printOrder, printPreview, printRows, printWaiting } from './preview.ts'
 import { duration, indent, type Printable, Printer, type Screen } from './printer.ts'
 import { printRequirements } from './requirements.ts'
 import { REAL_TICKER, SignOfLife, type Ticker } from './sign-of-life.ts'
@@ -46,6 +46,11 @@ const METHOD_AND_STATUS = 2 + 'DELETE 204'.length
 const DURATION = 2 + '59.9 s'.length
 const CHECKS = 2 + '10 checks'.length
 
+const STYLES = { conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const
+const NO_ROWS = { conformant: 0, 'non-conformant': 0, inconclusive: 0 } as const
+/** Of so many rows that do not pass it is said why. */
+const MOST_EXPLAINED = 10
+
 const NO_COUNTS = { workflows: 0, steps: 0, checks: 0, fail: 0, warn: 0 } as const
 
 export class Console {
@@ -64,6 +69,7 @@ export class Console {
   #warningsShown = 0
   /** of the workflows that have ended */
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
+  #rowCounts: Readonly<Record<keyof typeof NO_ROWS, number>> = NO_ROWS
   #mutualTls = new MutualTls()
   #rows = new RowCollector()
   #interrupted = false
@@ -108,7 +114,7 @@ export class Console {
     const late = head.warnings.slice(this.#warningsShown)
     if (late.length > 0) this.#out.line('')
     this.#out.warnings(late)
-    const style = ({ conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const)[head.verdict]
+    const style = STYLES[head.verdict]
     this.#out.line(
       '',
       `${this.#out.paint(['bold', style], verdictInWords(head))}  ${[
@@ -120,6 +126,7 @@ export class Console {
         duration(head.durationMs),
       ].join(' · ')}`,
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
+      ...this.#rowsLine(head),
       ...this.#scope(head),
       `record  ${this.#out.plain(file)}`,
     )
@@ -155,18 +162,19 @@ export class Console {
   }
 
   /** The messages to Thredd in full; of a run on the twin, where nothing is sent to Thredd, only the path of their file. */
-  #messages({ messagesToThredd: messages = [], environment }: RecordHead, file: string): void {
+  #messages({ messagesToThredd: messages = [], environment, rows }: RecordHead, file: string): void {
     if (messages.length === 0) return
     this.#out.line(`message ${this.#out.plain(file.replace(/[^/\\]*$/, MESSAGE_FILE))}`)
-    if (environment.class === 'mock') return
+    if (environment.class === 'mock' || rows !== undefined) return
     for (const { text } of messages) {
       this.#out.line('', `${this.#out.paint('cyan', 'send this to Thredd')}`, '')
       this.#out.line(...indent(text.trimEnd(), 2).map((line) => this.#out.plain(line).trimEnd()))
     }
   }
 
-  #prepared({ environment, counterparty, warnings, given, reordered, waiting }: PreparedEvent): void {
+  #prepared({ environment, counterparty, warnings, given, reordered, waiting, rows }: PreparedEvent): void {
     this.#counts = NO_COUNTS
+    this.#rowCounts = NO_ROWS
     this.#mutualTls = new MutualTls()
     this.#rows = new RowCollector()
     this.#interrupted = false
@@ -179,6 +187,7 @@ export class Console {
     }
     this.#out.line(`environment ${this.#out.paint('bold', this.#out.plain(environment.name))} · ${where[counterparty]}`)
     this.#out.line(this.#out.paint('dim', `project     ${this.#out.plain(environment.folder)}`))
+    if (rows !== undefined) printRows(rows, this.#out)
     printOrder(reordered, this.#out)
     this.#out.warnings(warnings)
     this.#warningsShown = warnings.length
@@ -307,8 +316,43 @@ export class Console {
     }
   }
 
-  #workflow(workflow: WorkflowRecord): void {
-    this.#signOfLife.stop()
+  /** A row that has ended, and of one that did not pass the steps that did not. */
+  row(
+    event: Extract<RowEvent, { type: 'row-finished' }>,
+    workflows: readonly WorkflowRecord[],
+    showsAll: boolean,
+  ): void {
+    for (const workflow of workflows) this.#count(workflow)
+    const { row, verdict, durationMs } = event
+    this.#rowCounts = { ...this.#rowCounts, [verdict]: this.#rowCounts[verdict] + 1 }
+    const { 'non-conformant': failed, inconclusive } = this.#rowCounts
+    const passed = verdict === 'conformant'
+    if (passed && !showsAll) return
+    const style = STYLES[verdict]
+    this.#out.line(`${this.#out.plain(rowInWords(row))}  ${this.#out.paint(style, verdict)}  ${duration(durationMs)}`)
+    if (passed || failed + inconclusive > MOST_EXPLAINED) return
+    for (const workflow of workflows) {
+      const finding = findingOfWorkflow(workflow)
+      if (finding !== undefined) this.#finding(finding, 2)
+      for (const step of workflow.steps) if (step.status === 'failed' || step.status === 'errored') this.#step(step)
+    }
+    if (failed + inconclusive === MOST_EXPLAINED)
+      this.#out.line(this.#out.paint('dim', 'of further rows that do not pass, the report says why'))
+  }
+
+  /** How many rows came to which verdict, and which were not run. */
+  #rowsLine({ rows }: RecordHead): string[] {
+    if (rows === undefined) return []
+    const numbers = [
+      ...Object.entries(this.#rowCounts),
+      ['left out', rows.leftOut.length] as const,
+      ['not started', rows.notStarted.length] as const,
+    ]
+    const said = numbers.filter(([, number]) => number > 0).map(([word, number]) => `${number} ${word}`)
+    return [`rows    ${said.join(' · ')}`]
+  }
+
+  #count(workflow: WorkflowRecord): void {
     const { pass, warn, fail } = checkCountsOf(workflow.steps)
     this.#counts = {
       workflows: this.#counts.workflows + 1,
@@ -320,6 +364,11 @@ export class Console {
     this.#mutualTls.add(workflow)
     this.#rows.add(workflow)
     this.#interrupted ||= wasInterrupted(workflow)
+  }
+
+  #workflow(workflow: WorkflowRecord): void {
+    this.#signOfLife.stop()
+    this.#count(workflow)
     const finding = findingOfWorkflow(workflow)
     if (finding !== undefined) this.#finding(finding, 2)
     const notice = noticeOf(workflow, { class: this.#class })

@@ -1,10 +1,11 @@
 /** What a dry run and the beginning of a run print: the requests that would be sent, and what must be so before. */
-import type { Rehearsal } from '../../run/index.ts'
+import { count, rowInWords } from '../../report/words.ts'
+import type { PreparedEvent, Rehearsal } from '../../run/index.ts'
 import { indent, type Printer } from './printer.ts'
 
 /** Every request of a dry run, and the source of each input. */
 export function printPreview(
-  { environment, warnings, given, reordered, waiting, workflows }: Rehearsal,
+  { environment, warnings, given, reordered, waiting, rows, workflows }: Rehearsal,
   out: Printer,
 ): void {
   out.line(`environment ${out.paint('bold', out.plain(environment))} · dry run, nothing is sent`)
@@ -12,7 +13,31 @@ export function printPreview(
   printOrder(reordered, out)
   printGiven(given, out)
   printWaiting(waiting, out)
+  if (rows !== undefined) {
+    const left = rows.leftOut === 0 ? '' : `, ${rows.leftOut} left out`
+    out.line(
+      `rows        ${rows.running}${left}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
+      `to confirm  --confirm ${rows.confirmation}`,
+    )
+  }
   for (const workflow of workflows) printWorkflow(workflow, out)
+}
+
+/** So many rows that are left out are named. */
+const MOST_LEFT_OUT = 10
+
+/** How many rows there are, and which are left out. */
+export function printRows(
+  { file, total, shard, running, parallel, leftOut }: NonNullable<PreparedEvent['rows']>,
+  out: Printer,
+): void {
+  const list = file === undefined ? `${total} times the same` : `${count(total, 'row')} of ${out.plain(file)}`
+  const part = shard === undefined ? '' : `, shard ${shard.index} of ${shard.of}`
+  out.line(`rows        ${list}${part}: ${running} to run, ${parallel} at a time`)
+  for (const { number, because } of leftOut.slice(0, MOST_LEFT_OUT))
+    out.line(`${out.paint('yellow', 'left out')} row ${number}: ${out.plain(because)}`)
+  if (leftOut.length > MOST_LEFT_OUT)
+    out.line(`${out.paint('yellow', 'left out')} ${leftOut.length - MOST_LEFT_OUT} more rows for the same`)
 }
 
 /** The states that the workflows presuppose, each with what to do where this run does not bring it about itself. */

@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
 import { placeToWrite } from '../../environment/project.ts'
+import { fail } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
-import type { Caller, Question, Typed } from '../../run/index.ts'
+import { type Caller, MOST_PARALLEL, type Question, rowCount, shardOf, type Typed } from '../../run/index.ts'
 import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 
@@ -31,6 +32,34 @@ export function typed(invocation: Invocation, program: Program): Typed {
     selection: selectionOf(invocation, program),
     inputs: invocation.pairs('input'),
     permissions: { confirm: invocation.text('confirm'), registerAgain: invocation.has('register-again') },
+    rows: rowOptions(invocation, program),
+  }
+}
+
+/** Whether it is a run of rows. */
+export function hasRows(invocation: Pick<Invocation, 'has' | 'text'>): boolean {
+  return [invocation.text('data'), invocation.text('repeat')].some((text) => text !== undefined)
+}
+
+function rowOptions(invocation: Invocation, { here, variables }: Program): Typed['rows'] {
+  const [data, repeat, parallel, shard] = (['data', 'repeat', 'parallel', 'shard'] as const).map((flag) =>
+    invocation.text(flag),
+  )
+  if (data !== undefined && repeat !== undefined)
+    fail({ code: 'USAGE', message: '--data and --repeat exclude each other', hint: 'each row of the file is run once' })
+  if (!hasRows(invocation)) {
+    if ((parallel ?? shard) === undefined) return undefined
+    return fail({
+      code: 'USAGE',
+      message: '--parallel and --shard are about rows',
+      hint: 'add --data <file> or --repeat <number>',
+    })
+  }
+  return {
+    data: data && resolve(here, data),
+    repeat: repeat === undefined ? undefined : rowCount(repeat, '--repeat'),
+    parallel: parallel === undefined ? 1 : rowCount(parallel, '--parallel', MOST_PARALLEL),
+    shard: shard === undefined ? undefined : shardOf(shard, variables),
   }
 }
 
@@ -70,7 +99,8 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
     variables,
     machine: machineOf(variables),
     proxy: proxyOf(variables),
-    twin: async () => (await import('../twin.ts')).embeddedTwin(twinFolder(program)),
+    twin: async (_, ofRow) =>
+      (await import('../twin.ts')).embeddedTwin(twinFolder(program), undefined, undefined, ofRow),
     ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
     signal,
   }
@@ -121,11 +151,15 @@ export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>)
 
 /** Asks at the terminal for what a script says with --confirm. Ctrl-C and Ctrl-D give undefined. */
 async function askClientId(
-  { environment, clientId, changes }: Question,
+  { environment, clientId, changes, rows }: Question,
   program: Program,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const what = changes.map(({ workflowId, effect }) => `"${workflowId}" (${effect})`).join(', ')
+  if (rows !== undefined) {
+    program.warn(line`${what} would run for ${rows} rows on "${environment}":\n  ${clientId}\n`)
+    return await typedWord('Type the number and the hash of the list to go on: ', program, signal)
+  }
   program.warn(line`${what} would change a live client on "${environment}":\n  ${clientId}\n`)
   return await typedClientId(program, signal)
 }

@@ -13,7 +13,8 @@ import type { Invocation, Program } from './command.ts'
 import { consoleOn, type Detail } from './console.ts'
 import { formatsOf } from './formats.ts'
 import { inNumbers } from './requirements.ts'
-import { callerOf, typed, untilStopped } from './run-options.ts'
+import { RowScreen } from './row-screen.ts'
+import { callerOf, hasRows, typed, untilStopped } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
@@ -44,7 +45,8 @@ function detailOf(invocation: Invocation): Detail {
 
 async function runOnScreen(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
   const { stdout, here, variables, write } = program
-  using out = consoleOn(stdout, program, detailOf(invocation))
+  using rows = hasRows(invocation) ? new RowScreen(stdout, program, detailOf(invocation)) : undefined
+  using out = rows?.console ?? consoleOn(stdout, program, detailOf(invocation))
   const request = await resolve(typed(invocation, program))
   if (invocation.has('dry-run')) {
     out.preview(await rehearse(request, caller))
@@ -56,12 +58,14 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
   let requirements: readonly JudgedRequirement[] = []
   const { head, file } = await run(request, {
     ...caller,
-    onEvent: (event) => out.show(event),
+    onEvent: (event, row) => (rows === undefined ? out.show(event) : rows.event(event, row)),
+    onRow: (event) => rows?.row(event),
     onFinished: (head, workflows) => {
       annotations = annotate(head, workflows)
       if (wantsRequirements(invocation)) requirements = summarise(head, workflows).requirements
     },
   })
+  rows?.end()
   if (requirements.length > 0) out.requirements(requirements, invocation.has('requirements'))
   out.summary(head, relative(here, file))
   for (const line of annotations) write(`${line}\n`)
@@ -70,7 +74,7 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
 
 async function runAsJson(invocation: Invocation, caller: Caller, program: Program): Promise<number> {
   const { here, write } = program
-  const stream = (event: StreamEvent) => write(jsonLine(event))
+  const stream = (event: StreamEvent, rowNumber?: number) => write(jsonLine(event, rowNumber))
   try {
     const request = await resolve(typed(invocation, program))
     if (invocation.has('dry-run')) {
@@ -79,7 +83,8 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
     }
     const { head, file } = await run(request, {
       ...caller,
-      onEvent: (event) => stream(streamed(event)),
+      onEvent: (event, row) => stream(streamed(event), row?.number),
+      onRow: (event) => stream(event),
       onFinished: (head, workflows) => {
         if (wantsRequirements(invocation)) stream(requirementsOf(summarise(head, workflows).requirements))
       },
@@ -115,9 +120,9 @@ function keepMemoryFlat(): void {
 function streamed(event: RunEvent | PreparedEvent | GivenEvent): StreamEvent {
   switch (event.type) {
     case 'prepared': {
-      const { environment, counterparty, warnings, given, waiting } = event
+      const { environment, counterparty, warnings, given, waiting, rows } = event
       const { name, class: kind } = environment
-      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given, waiting }
+      return { type: 'run-started', environment: name, class: kind, counterparty, warnings, given, waiting, rows }
     }
     case 'given': {
       const { setUp, ...given } = event.given

@@ -1,6 +1,7 @@
 /** A sequence diagram and a timing table of one workflow. They show the calls of this client alone: no others are known. */
 import type { Exchange, StepRecord, WorkflowRecord } from '../../record/index.ts'
 import { type Standing, type StepRef, standingOf } from '../standing.ts'
+import { workflowInWords } from '../words.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { duration, signOf, stepId, toneOf } from './parts.ts'
 
@@ -46,9 +47,9 @@ export function sequence(workflow: WorkflowRecord, index: number): Content {
   const height = TOP + rows.length * ROW + 14
   const used = new Set(rows.map(laneOf))
   const id = `sequence-${index + 1}`
-  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Sequence diagram of ${workflow.workflowId}">
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Sequence diagram of ${workflowInWords(workflow)}">
 <svg class="sequence" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
-<title id="${id}-title">Calls of ${workflow.workflowId}</title>
+<title id="${id}-title">Calls of ${workflowInWords(workflow)}</title>
 <desc id="${id}-text">${rows.map(sentence).join(' ')}</desc>
 ${LANES.map((lane, number) => {
   const x = xOf(number)
@@ -112,7 +113,7 @@ export function waterfall(workflow: WorkflowRecord, index: number): Content {
   const zero = Math.min(...starts)
   const end = Math.max(...rows.map(({ exchange }, number) => (starts[number] ?? zero) + exchange.timing.totalMs))
   const scale = 1000 / Math.max(1, end - zero)
-  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Timing of ${workflow.workflowId}"><table class="timing"><caption>
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="Timing of ${workflowInWords(workflow)}"><table class="timing"><caption>
 <svg class="key" aria-hidden="true"><rect class="connect" width="10" height="10"/></svg>connect
 <svg class="key" aria-hidden="true"><rect class="wait" width="10" height="10"/></svg>wait for the first byte
 <svg class="key" aria-hidden="true"><rect class="receive" width="10" height="10"/></svg>receive</caption>

@@ -6,7 +6,7 @@ import { type RunFacts, verdictOfRun } from '../history/facts.ts'
 import type { History } from '../history/index.ts'
 import { type JoinedRequirement, LAST } from '../history/requirement.ts'
 import type { StepRef } from '../standing.ts'
-import { count } from '../words.ts'
+import { count, stepInWords } from '../words.ts'
 import { timeline } from './certificates.ts'
 import { signOff } from './decided.ts'
 import { advice, said } from './findings.ts'
@@ -117,7 +117,7 @@ function places(steps: readonly StepRef[], runOf: History['runOf']): Content {
 }
 
 function stepIn(run: RunFacts | undefined, step: StepRef): Markup {
-  const name = `${step.workflowId} / ${step.stepId}`
+  const name = stepInWords(step)
   return run === undefined
     ? markup`${name}`
     : markup`<a href="${reportOf(run)}#${stepId(step.position)}">${name}</a>, ${day(run)}`

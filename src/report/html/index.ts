@@ -3,6 +3,7 @@
  * by hash. What it says of the run as a whole is worked out in summary.ts.
  */
 import { createHash } from 'node:crypto'
+import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
 import { FEW_DAYS } from '../ends.ts'
 import type { ReportedRun, Summary } from '../summary.ts'
 import { certificates } from './certificates.ts'
@@ -15,6 +16,7 @@ import { overview } from './overview.ts'
 import { readable } from './parts.ts'
 import { PRINT, pageBoxes } from './print.ts'
 import { requirements } from './requirements.ts'
+import { rows } from './rows.ts'
 import { SCRIPT } from './script.ts'
 import { STYLE } from './style.ts'
 import { workflows } from './workflows.ts'
@@ -33,9 +35,10 @@ export function html(run: ReportedRun): Iterable<string> {
 
 function* page({ head, workflows: all, summary }: ReportedRun): Generator<Markup> {
   yield markup`<header class="top"><strong>${head.tool.name}</strong><span>Conformance report</span><span class="stamp">${head.environment.name}</span><span>${readable(head.startedAt)}</span><span class="push">run <span class="mono">${head.runId.slice(-6)}</span></span><button type="button" data-print hidden>Print</button></header>
-<div class="layout">${rail(summary)}<main id="main">
+<div class="layout">${rail(summary, head)}<main id="main">
 ${overview(head, summary)}
 ${findings(head, summary, all)}
+${rows(head, summary)}
 ${requirements(summary)}
 `
   yield* workflows(head, all, summary)
@@ -46,14 +49,19 @@ ${signOff(head, summary)}
 </main></div>`
 }
 
-function rail({ causes, requirements: rows, workflows: lines, gate, ends }: Summary): Markup {
-  const failed = lines.filter(({ status }) => status === 'failed' || status === 'errored').length
+function rail(
+  { causes, requirements: all, rows: ofRows, workflows: lines, gate, ends }: Summary,
+  { rows: list }: RecordHead,
+): Markup {
+  const failedOf = (some: readonly Pick<WorkflowRecord, 'status'>[]) =>
+    some.some(({ status }) => status === 'failed' || status === 'errored') && mark('failed')
   const soon = ends.filter(({ days }) => days < FEW_DAYS).length
   const items: readonly (readonly [id: string, title: string, note: Content])[] = [
     ['overview', 'Overview', undefined],
     ['findings', 'Findings', causes.length],
-    ['requirements', 'Requirements', markup`${gate.all.counts.failed > 0 && mark('failed')}${rows.length}`],
-    ['workflows', 'Workflows', markup`${failed > 0 && mark('failed')}${lines.length}`],
+    ...(list === undefined ? [] : ([['rows', 'Rows', markup`${failedOf(ofRows)}${ofRows.length}`]] as const)),
+    ['requirements', 'Requirements', markup`${gate.all.counts.failed > 0 && mark('failed')}${all.length}`],
+    ['workflows', 'Workflows', markup`${failedOf(lines)}${lines.length}`],
     ['certificates', 'What runs out', soon > 0 && mark('not-tested')],
     ['made', 'How this was made', undefined],
     ['sign-off', 'Deviations, sign-off', undefined],

@@ -2,6 +2,7 @@
 import { type Clause, clauseOf } from '../../record/clauses.ts'
 import type { Column } from '../gate.ts'
 import type { Standing, StepRef } from '../standing.ts'
+import { stepInWords } from '../words.ts'
 import { type Mark, mark } from './marks.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 
@@ -57,8 +58,8 @@ export function stepId([workflow, step]: StepRef['position']): string {
   return `step-${workflow + 1}-${step + 1}`
 }
 
-export function stepLink({ position, workflowId, stepId: name }: StepRef): Markup {
-  return markup`<a href="#${stepId(position)}">${workflowId} / ${name}</a>`
+export function stepLink(step: StepRef): Markup {
+  return markup`<a href="#${stepId(step.position)}">${stepInWords(step)}</a>`
 }
 
 export function clauseLink(id: string): Markup {

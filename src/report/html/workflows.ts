@@ -3,7 +3,7 @@ import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
 import { checkCountsOf, STANDINGS, type StepRef } from '../standing.ts'
 import type { Summary } from '../summary.ts'
 import type { Tokens } from '../tokens.ts'
-import { count } from '../words.ts'
+import { count, workflowInWords } from '../words.ts'
 import { sequence, waterfall } from './diagram.ts'
 import { mark } from './marks.ts'
 import { type Markup, markup } from './markup.ts'
@@ -40,18 +40,19 @@ interface Context {
 }
 
 function one(workflow: WorkflowRecord, index: number, context: Context): Markup {
-  const { workflowId, summary, status, flow, effect, safety, clauses: ids, error, inputs, steps } = workflow
+  const { summary, status, flow, effect, safety, clauses: ids, error, inputs, steps } = workflow
+  const name = workflowInWords(workflow)
   const verdict = ({ passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const)[status]
   const { pass, warn, fail } = checkCountsOf(steps)
   const shown = verdict === 'pass' && warn > 0 ? 'warn' : verdict
   const isOpen = status === 'failed' || status === 'errored'
   const calls = steps.reduce((sum, { exchanges }) => sum + exchanges.length, 0)
-  return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${workflowId}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(pass + warn + fail, 'check')} · ${duration(workflow.durationMs)}</span></summary>
+  return markup`<details class="workflow" id="workflow-${index + 1}"${isOpen && markup` open data-hot`}><summary>${mark(markOf(shown), wordOf(shown))}<h3>${name}</h3><span class="what">${summary}</span><span class="numbers">${count(calls, 'call')} · ${count(pass + warn + fail, 'check')} · ${duration(workflow.durationMs)}</span></summary>
 <div class="inner"><p class="soft small">effect ${effect}${safety !== undefined && `, safety class ${safety}`} ${clauses(ids)}</p>
 ${error !== undefined && markup`<p class="fail"><span class="mark">${error.code}</span> ${error.message}</p>`}
 <details class="more"${!isOpen && markup` open`}><summary>Who called whom</summary>${sequence(workflow, index) ?? markup`<p class="soft">Nothing was called.</p>`}</details>
 <details class="more"><summary>Timing</summary>${waterfall(workflow, index)}</details>
-<details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${workflowId}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
+<details class="more"><summary>${count(inputs.length, 'input')} and where each came from</summary><div class="scroll" tabindex="0" role="region" aria-label="Inputs of ${name}"><table><thead><tr><th scope="col">input</th><th scope="col">value</th><th scope="col">from</th></tr></thead><tbody>${inputs.map(
     ({ name, source, value }) =>
       markup`<tr><th scope="row">${name}</th><td class="mono wrap">${typeof value === 'string' ? value : JSON.stringify(value)}</td><td class="soft">${source}</td></tr>`,
   )}</tbody></table></div></details>

@@ -1,0 +1,335 @@
+/**
+ * The rows of a run: all of them are prepared and admitted before the first call, then they are carried out side by side. One
+ * that fails stops no other; a signal lets those that have begun end in good order, and no other begins.
+ */
+import type { RunEvent } from '../execute/index.ts'
+import {
+  type GuardFacts,
+  mustConfirmList,
+  objections,
+  registersOver,
+  type Selected,
+  unconfirmedList,
+} from '../guard/confirmation.ts'
+import type { Admission } from '../guard/run-vault.ts'
+import { attempt, type Problem, ToolError, withWarnings, worstExit } from '../record/errors.ts'
+import { exitCodeOf, type RunRecord, verdictOf } from '../record/index.ts'
+import type { Vault } from '../vault/index.ts'
+import type { Caller, GivenEvent, RowEvent, RowFacts } from './caller.ts'
+import { Credentials } from './credentials.ts'
+import {
+  type Company,
+  careOf,
+  company,
+  connectionOf,
+  type Means,
+  openCalls,
+  type Performed,
+  performRow,
+} from './perform.ts'
+import { open, openVault, type Prepared, prepare, type Shared } from './prepare.ts'
+import type { RunRequest } from './request.ts'
+import { demandNone } from './row-file.ts'
+import type { RequestOfRows, Row, Rows } from './rows.ts'
+import { stateFor } from './vault-state.ts'
+
+interface PreparedRow {
+  readonly row: Row
+  readonly prepared: Prepared
+}
+
+type LeftOut = NonNullable<RunRecord['rows']>['leftOut']
+
+/** Rows that may begin. */
+export interface AdmittedRows {
+  /** what the record says of them all */
+  readonly prepared: Prepared
+  readonly vault: Vault
+  readonly warnings: readonly string[]
+  readonly rows: readonly PreparedRow[]
+  /** whose client is registered already */
+  readonly leftOut: LeftOut
+  readonly confirmed: boolean
+}
+
+/** Rows that nothing speaks against but that the list may have to be confirmed. */
+export interface CheckedRows {
+  readonly going: readonly PreparedRow[]
+  readonly leftOut: LeftOut
+  readonly warnings: readonly string[]
+}
+
+/** @throws ToolError with what is wrong with any of them */
+export async function checkedRows(
+  { environment, client, rows }: RequestOfRows,
+  caller: Caller,
+  stack: AsyncDisposableStack,
+): Promise<CheckedRows> {
+  const none = { clientId: undefined, softwareId: undefined, organisation: undefined }
+  const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
+  const all = await prepareAll(rows.rows, caller, shared)
+  const warnings = [...new Set(all.flatMap(({ prepared }) => prepared.warnings))]
+  return { ...(await withWarnings(warnings, () => allowed(all))), warnings }
+}
+
+/** @throws ToolError with what speaks against any of them */
+export async function admitRows(
+  request: RequestOfRows,
+  caller: Caller,
+  stack: AsyncDisposableStack,
+): Promise<AdmittedRows> {
+  const { going, leftOut, warnings } = await checkedRows(request, caller, stack)
+  return await withWarnings(warnings, async () => {
+    const prepared = inOne(going, request)
+    const confirmed = await demandList(going, request, caller)
+    const { vault, warnings: ofVault } = await openVault(prepared)
+    return { prepared, vault, warnings: [...new Set([...warnings, ...ofVault])], rows: going, leftOut, confirmed }
+  })
+}
+
+/** Each row as a run of its own would be prepared; equal rows once. */
+async function prepareAll(rows: readonly Row[], caller: Caller, shared: Shared): Promise<readonly PreparedRow[]> {
+  const credentials = new Map([['', shared.credentials]])
+  const done = new Map<RunRequest, Prepared>()
+  const all: PreparedRow[] = []
+  const problems: { readonly row: Row; readonly problem: Problem }[] = []
+  for (const row of rows) {
+    const { request } = row
+    const own = credentials.get(row.credentials) ?? new Credentials(request.environment)
+    credentials.set(row.credentials, own)
+    const read = await attempt(
+      async () =>
+        done.get(request) ??
+        (await prepare(request, caller, {
+          ...shared,
+          credentials: own,
+          vault: row.place === undefined ? shared.vault : await stateFor(request.client, shared.vault),
+        })),
+    )
+    for (const problem of read.problems) problems.push({ row, problem })
+    if (read.value === undefined) continue
+    done.set(request, read.value)
+    all.push({ row, prepared: read.value })
+  }
+  demandNone(inRows(problems, rows.length))
+  return all
+}
+
+/** Each problem with its row; one that all rows have is said once. */
+function inRows(
+  problems: readonly { readonly row: Row; readonly problem: Problem }[],
+  count: number,
+): readonly Problem[] {
+  return [...Map.groupBy(problems, ({ problem }) => problem.message).values()].flatMap((same) => {
+    const [first] = same
+    if (first !== undefined && (same.length === count || first.row.place === undefined)) return [first.problem]
+    return same.map(({ row, problem }) => ({ ...problem, message: `${row.place}: ${problem.message}` }))
+  })
+}
+
+/** What guards each row, as if its client had been confirmed: the list is confirmed as a whole. */
+function guarded({ prepared: { selection, guardFacts } }: PreparedRow): readonly [readonly Selected[], GuardFacts] {
+  return [selection, { ...guardFacts, confirm: guardFacts.clientId }]
+}
+
+/**
+ * A row whose client the vault holds already is left out where it would register over it, so that a list can be run again after
+ * some of its rows were done. @throws ToolError where no row is left, and for any other objection
+ */
+function allowed(all: readonly PreparedRow[]): {
+  readonly going: readonly PreparedRow[]
+  readonly leftOut: LeftOut
+} {
+  const over = all.flatMap((one) => (registersOver(...guarded(one)) ?? []).map((problem) => ({ ...one, problem })))
+  const others = all.flatMap((one) => {
+    const isOver = over.some(({ row }) => row === one.row)
+    const own = isOver ? [] : objections(...guarded(one))
+    return own.map((problem) => ({ row: one.row, problem }))
+  })
+  demandNone(inRows(over.length === all.length ? over : others, all.length))
+  const leftOut = over.map(({ row, problem }) => ({
+    number: row.facts.number,
+    because: `${problem.message.replace(/; nothing was sent$/, '')}: ${problem.found}`,
+  }))
+  return { going: all.filter(({ row }) => over.every((one) => one.row !== row)), leftOut }
+}
+
+/** Whether a person has confirmed the list. @throws ToolError where that is needed and was not done, and where another list was */
+async function demandList(
+  going: readonly PreparedRow[],
+  { rows, permissions: { confirm }, selection, environment }: RequestOfRows,
+  { ask }: Caller,
+): Promise<boolean> {
+  const list = { rows: rows.total, confirmation: rows.confirmation }
+  const demand = (typed: string | undefined): true => {
+    if (typed === rows.confirmation) return true
+    throw new ToolError([unconfirmedList(selection, { environment }, { ...list, confirm: typed })])
+  }
+  if (confirm !== undefined) return demand(confirm)
+  const isNeeded = mustConfirmList(
+    selection,
+    going.map(({ prepared }) => prepared.guardFacts),
+  )
+  if (!isNeeded) return false
+  if (ask === undefined) return demand(undefined)
+  const changes = selection.map(({ workflow }) => ({ workflowId: workflow.workflowId, effect: workflow.effect }))
+  return demand(await ask({ environment: environment.name, clientId: rows.confirmation, changes, rows: rows.total }))
+}
+
+/** One that has the certificates and keys of all. */
+function inOne(all: readonly PreparedRow[], request: RunRequest): Prepared {
+  const [first] = all
+  if (first === undefined) throw new TypeError('a list without rows')
+  const surveys = [...new Set(all.map(({ prepared }) => prepared.survey))]
+  const identities = new Map(
+    surveys.flatMap(({ identities: own }) =>
+      [...own.values()].map((one) => [one.identity.record.sha256, one] as const),
+    ),
+  )
+  const keys = new Map(
+    surveys.flatMap(({ signing }) => [...signing.keys].map(([id, key]) => [`${id} ${key.kid}`, key] as const)),
+  )
+  const { prepared } = first
+  const { survey } = prepared
+  return {
+    ...prepared,
+    request,
+    environment: request.environment,
+    survey: { ...survey, identities, signing: { ...survey.signing, keys } },
+  }
+}
+
+/** What rows are carried out with beyond what a run has. */
+export interface RowMeans extends Pick<Means, 'runId' | 'caller'> {
+  readonly onEvent: (event: RunEvent | GivenEvent, row?: RowFacts) => void
+  readonly onFailure: (error: unknown) => void
+}
+
+export interface PerformedRows extends Performed {
+  readonly leftOut: LeftOut
+  readonly notStarted: readonly number[]
+}
+
+export async function performRows(admitted: AdmittedRows, { parallel }: Rows, means: RowMeans): Promise<PerformedRows> {
+  const { prepared, vault, rows } = admitted
+  const { why, ...shared } = company(careOf(prepared, { ofRows: true }), means.caller)
+  // Rows with the certificates of the environment share their connections; the embedded twin is another for each.
+  const usual = rows.find(({ row }) => row.credentials === '')?.prepared
+  await using transport =
+    usual === undefined || prepared.counterparty !== undefined
+      ? undefined
+      : shared.careful(connectionOf(usual, undefined))
+  const all: Performed[] = []
+  const leftOut = [...admitted.leftOut]
+  const notStarted: number[] = []
+  const groups = [...Map.groupBy(rows, ({ row }) => row.client ?? row.facts.number).values()]
+  await inLanes(groups, parallel, async (group) => {
+    for (const [index, one] of group.entries()) {
+      const { number } = one.row.facts
+      if (shared.signal.aborted) {
+        notStarted.push(number)
+        continue
+      }
+      const isAlone = index === 0
+      const again = isAlone ? { ...one, because: undefined } : await lookedAtAgain(one)
+      if (again.because !== undefined) {
+        leftOut.push({ number, because: again.because })
+        continue
+      }
+      const own = { ...shared, transport: one.row.credentials === '' ? transport : undefined }
+      const done = await performOne(again, { vault, confirmed: admitted.confirmed, company: own }, means)
+      if (done !== undefined) all.push(done)
+    }
+  })
+  return {
+    changes: all.flatMap(({ changes }) => changes),
+    warnings: [
+      ...new Set([
+        ...all.flatMap(({ warnings }) => warnings),
+        ...why(),
+        ...(await openCalls(prepared, vault, means.runId)),
+      ]),
+    ],
+    given: givenOnce(all),
+    messages: all.flatMap(({ messages }) => messages),
+    leftOut: leftOut.toSorted((one, other) => one.number - other.number),
+    notStarted: notStarted.toSorted((one, other) => one - other),
+  }
+}
+
+/** What rows were given alike is said once; what was run to make it so is not kept. */
+function givenOnce(all: readonly Performed[]): Performed['given'] {
+  const plain = all.flatMap(({ given }) => given.map(({ setUp: _, ...one }) => one))
+  return [...new Map(plain.map((one) => [JSON.stringify(one), one])).values()]
+}
+
+/** So many at a time, in their order. */
+async function inLanes<T>(all: readonly T[], lanes: number, work: (one: T) => Promise<void>): Promise<void> {
+  const left = all.values()
+  await Promise.all(
+    Array.from({ length: Math.min(lanes, all.length) }, async () => {
+      for (const one of left) await work(one)
+    }),
+  )
+}
+
+/** After another row about the same client: that client as it is now, and why the row cannot begin. */
+async function lookedAtAgain(one: PreparedRow): Promise<PreparedRow & { readonly because: string | undefined }> {
+  const { row, prepared } = one
+  const vault = await stateFor(row.request.client, prepared.vault)
+  const { registration } = vault
+  const clientId = registration?.clientId ?? row.request.client.clientId
+  const now = { ...prepared, vault, guardFacts: { ...prepared.guardFacts, registration, clientId } }
+  const [problem] = [...vault.problems, ...objections(...guarded({ row, prepared: now }))]
+  return { row, prepared: now, because: problem?.message.replace(/; nothing was sent$/, '') }
+}
+
+async function performOne(
+  { row, prepared }: PreparedRow,
+  { vault, confirmed, company: own }: { readonly vault: Vault; readonly confirmed: boolean; readonly company: Company },
+  { runId, caller, onEvent, onFailure }: RowMeans,
+): Promise<Performed | undefined> {
+  const { facts } = row
+  const start = performance.now()
+  const exitCodes: number[] = []
+  const isOnTwin = prepared.counterparty !== undefined
+  const { registration, clientId } = prepared.guardFacts
+  const admission: Admission = {
+    registration,
+    confirmed: confirmed ? clientId : undefined,
+    deletesUnconfirmed: prepared.environment.class === 'mock',
+  }
+  const tell = (event: RowEvent) => watched(() => caller.onRow?.(event), onFailure)
+  tell({ type: 'row-started', row: facts })
+  const performed = await performRow(
+    prepared,
+    {
+      ...{ vault, runId, caller, admission: isOnTwin ? undefined : admission },
+      onEvent: (event) => {
+        if (event.type === 'workflow-finished') exitCodes.push(exitCodeOf(event.workflow))
+        onEvent(
+          event.type === 'workflow-finished' ? { ...event, workflow: { ...event.workflow, row: facts } } : event,
+          facts,
+        )
+      },
+    },
+    own,
+    { startsAnew: isOnTwin },
+  ).catch((error: unknown) => {
+    onFailure(error)
+    exitCodes.push(70)
+    return undefined
+  })
+  const durationMs = Math.round(performance.now() - start)
+  tell({ type: 'row-finished', row: facts, ...verdictOf([worstExit(exitCodes)]), durationMs })
+  return performed
+}
+
+/** Whoever watches a run does not stop it half-way. */
+function watched(tell: () => void, onFailure: (error: unknown) => void): void {
+  try {
+    tell()
+  } catch (error) {
+    onFailure(error)
+  }
+}

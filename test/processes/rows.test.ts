@@ -1,0 +1,126 @@
+/** A list of applications on hosts of class uat: confirmed as a whole, each row by itself, stopped and run again. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { hold, person } from '../support/person.ts'
+import {
+  addApplications,
+  clientId,
+  csvOf,
+  numbers,
+  SHARED_CERTIFICATE,
+  SHARED_SETTING,
+  softwareId,
+} from '../support/rows.ts'
+
+/** A person with a list of so many applications. */
+async function fleet(count: number) {
+  const who = await person(SHARED_CERTIFICATE)
+  addApplications(who.network, numbers(count))
+  await who.cli.write('.env.uat', `${who.network.environment}${SHARED_SETTING}PAUSE_MS=0\n`)
+  await who.cli.write('clients.csv', csvOf(numbers(count)))
+  const confirmation = async (flow = 'register') => {
+    const { stdout } = await who.thredd('run', flow, '--data', 'clients.csv', '--dry-run')
+    return /--confirm (\S+)/.exec(stdout)?.[1] ?? ''
+  }
+  return {
+    ...who,
+    confirmation,
+    run: async (...more: string[]) =>
+      await who.thredd('run', 'register', '--data', 'clients.csv', '--confirm', await confirmation(), ...more),
+    clients: () => [...who.network.twin.state.clients.keys()].toSorted(),
+  }
+}
+
+test('a list is confirmed by its number of rows and its hash, and every client is kept by its own id', async () => {
+  const who = await fleet(5)
+
+  const unconfirmed = await who.thredd('run', 'register', '--data', 'clients.csv')
+  expect([unconfirmed.code, who.network.twin.log.length]).toEqual([2, 0])
+  expect(unconfirmed.stderr).toMatch(/"register" \(register\) would run for 5 rows on "uat".*\n.*expected --confirm 5-/)
+  const confirmation = await who.confirmation()
+  await who.cli.write('clients.csv', `${csvOf(numbers(5))}\r\n`)
+  const changed = await who.thredd('run', 'register', '--data', 'clients.csv', '--confirm', confirmation)
+  expect([changed.code, who.network.twin.log.length]).toEqual([2, 0])
+  expect(changed.stderr).toContain('got the confirmation of another list')
+
+  const { code, stdout } = await who.run('--parallel', '3', '--format', 'md,ctrf,har')
+  expect(code, stdout).toBe(0)
+  expect(stdout).toContain('rows    5 conformant')
+  expect(who.clients()).toEqual(numbers(5).map(clientId))
+  const held = (await who.vault().list()).registrations
+  expect(held.map((one) => one.clientId)).toEqual(numbers(5).map(clientId))
+  for (const { clientId: id, registrationAccessToken } of held)
+    expect(who.network.twin.state.clients.get(id)?.registrationToken.value).toBe(registrationAccessToken?.reveal())
+  const record = await who.cli.record()
+  expect(record.workflows.map(({ row }) => row?.number)).toEqual(numbers(5))
+  expect(record.rows).toMatchObject({ file: 'clients.csv', total: 5, parallel: 3, leftOut: [], notStarted: [] })
+  expect(record.messagesToThredd?.map((one) => one.clientId).toSorted()).toEqual(numbers(5).map(clientId))
+  const texts = new Map<string, string>()
+  for (const name of ['record.json', 'report.html', 'junit.xml', 'report.md', 'ctrf.json', 'run.har'])
+    texts.set(name, await readFile(join(who.cli.folder, 'reports', 'latest', name), 'utf8'))
+  expect(texts.get('junit.xml')?.match(/<testsuite name="register, row \d/g)).toHaveLength(5)
+  // Of one row and of all others.
+  const secrets = [...who.network.twin.state.clients.values()].map(({ registrationToken }) => registrationToken.value)
+  for (const secret of secrets) for (const [name, text] of texts) expect(text.includes(secret), name).toBe(false)
+})
+
+test('a row that fails stops no other; run again, the list leaves out what is registered', async () => {
+  const who = await fleet(4)
+  who.network.twin.state.setApplicationStatus(softwareId(2), 'Inactive')
+
+  const confirmation = await who.confirmation()
+  const first = await who.run('--parallel', '2')
+  expect(first.code, first.stdout).toBe(1)
+  expect(first.stdout).toMatch(/rows {4}3 conformant · 1 non-conformant/)
+  expect(who.clients()).toEqual([1, 3, 4].map(clientId))
+
+  who.network.twin.state.setApplicationStatus(softwareId(2), 'Active')
+  const second = await who.run()
+  expect(second.code, second.stdout).toBe(0)
+  expect(second.stdout).toContain('4 rows of clients.csv: 1 to run')
+  expect((await who.cli.record()).rows?.leftOut.map(({ number }) => number)).toEqual([1, 3, 4])
+  expect(who.clients()).toEqual(numbers(4).map(clientId))
+
+  const third = await who.thredd('run', 'register', '--data', 'clients.csv', '--confirm', confirmation)
+  expect(third.code).toBe(2)
+  expect(third.stderr).toContain('would register over the client that the vault of "uat" holds')
+})
+
+test('Ctrl-C begins no further row, and what the others have registered is deleted', async () => {
+  const who = await fleet(6)
+  const confirmation = await who.confirmation('lifecycle')
+  const held = hold(who.network, 'readClient')
+
+  const running = who.start('run', 'lifecycle', '--data', 'clients.csv', '--parallel', '2', '--confirm', confirmation)
+  await held.arrived
+  running.process.kill('SIGINT')
+  held.release()
+  const { code, stdout } = await running.ended
+
+  expect(code, stdout).toBe(3)
+  expect(who.clients()).toEqual([])
+  expect(who.network.changes().filter((change) => change === 'DELETE 204').length).toBeGreaterThan(0)
+  const record = await who.cli.record()
+  expect(record.rows?.notStarted).toEqual([3, 4, 5, 6])
+  expect(stdout).toContain('4 not started')
+  expect((await who.vault().list()).registrations.filter(({ deletedAt }) => deletedAt === undefined)).toEqual([])
+})
+
+test('rows about one client run one after the other, and the second does not register over the first', async () => {
+  const who = await fleet(1)
+  await who.cli.write('clients.csv', csvOf([1, 1, 1]))
+
+  const { code, stdout } = await who.run('--parallel', '3')
+
+  expect(code, stdout).toBe(0)
+  expect(who.network.changes()).toEqual(['POST 201'])
+  expect((await who.cli.record()).rows?.leftOut.map(({ number }) => number)).toEqual([2, 3])
+})
+
+test('on UAT no more rows are at once than one address may have connections', async () => {
+  const who = await fleet(1)
+  const { code, stderr } = await who.thredd('run', 'register', '--data', 'clients.csv', '--parallel', '11')
+  expect(code).toBe(2)
+  expect(stderr).toContain('expected at most 10')
+})

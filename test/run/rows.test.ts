@@ -1,0 +1,319 @@
+/** What a list of rows may set, how each form of it is read, what is refused before any call, and how shards divide it. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { ToolError } from '../../src/record/errors.ts'
+import { resolve, shardOf } from '../../src/run/index.ts'
+import { readRows } from '../../src/run/row-file.ts'
+import type { RowOptions } from '../../src/run/rows.ts'
+import { ROOT } from '../support/run.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'thredd-rows-'))
+afterAll(async () => await rm(folder, { recursive: true, force: true }))
+
+async function file(text: string | Uint8Array, name = 'clients.csv'): Promise<string> {
+  await writeFile(join(folder, name), text)
+  return join(folder, name)
+}
+
+interface Given {
+  readonly text?: string | Uint8Array
+  readonly name?: string
+  readonly variables?: Readonly<Record<string, string>>
+  readonly inputs?: Readonly<Record<string, string>>
+  readonly flows?: readonly string[]
+  readonly options?: Partial<RowOptions>
+}
+
+async function rowsOf({ text, name, variables = {}, inputs = {}, flows = ['register'], options = {} }: Given) {
+  const { rows } = await resolve({
+    environment: { env: 'mock', folder, fallback: ROOT, variables },
+    selection: { flows, folders: [ROOT] },
+    inputs: new Map(Object.entries(inputs)),
+    rows: { parallel: 1, ...(text === undefined ? {} : { data: await file(text, name) }), ...options },
+  })
+  if (rows === undefined) throw new Error('no rows')
+  return rows
+}
+
+async function refused(given: Given): Promise<readonly string[]> {
+  const error = await rowsOf(given).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (!(error instanceof ToolError)) throw new Error('not refused')
+  return error.problems.map(({ message, expected, found, hint }) =>
+    [message.replace(/; nothing was sent$/, ''), expected, found, hint]
+      .filter((part) => part !== undefined)
+      .join(' | '),
+  )
+}
+
+test.each<[string, string | Uint8Array, readonly (readonly string[])[]]>([
+  ['LF, no break at the end', 'a,b\n1,2', [['1', '2']]],
+  ['CRLF and a byte order mark', '\ufeffa,b\r\n1,2\r\n', [['1', '2']]],
+  ['quotes, commas and doubled quotes', 'a,b\n"x, ""y""",2\n', [['x, "y"', '2']]],
+  [
+    'a line break within a cell',
+    'a,b\n"1\r\n2",3\n4,5\n',
+    [
+      ['1\r\n2', '3'],
+      ['4', '5'],
+    ],
+  ],
+  [
+    'empty cells and an empty line',
+    'a,b\n,2\n\n1,\n',
+    [
+      ['', '2'],
+      ['1', ''],
+    ],
+  ],
+  ['letters beyond ASCII', 'a,b\nä€,😀\n', [['ä€', '😀']]],
+])('CSV: %s', async (_, text, expected) => {
+  const { rows, columns } = readRows(await file(text))
+  expect(columns).toEqual(['a', 'b'])
+  expect(rows.map(({ cells }) => [...cells.values()])).toEqual(expected)
+})
+
+test.each([
+  [
+    'JSON',
+    'x.json',
+    '[{"a":"1","b":["x","y"]},{"a":2,"b":null}]',
+    [
+      ['1', '["x","y"]'],
+      ['2', ''],
+    ],
+  ],
+  ['NDJSON', 'x.ndjson', '{"a":"1","b":true}\n\n{"b":"3"}\r\n', [['1', 'true'], ['3']]],
+  ['JSON lines', 'x.JSONL', '{"a":"1"}', [['1']]],
+])('%s', async (_, name, text, expected) => {
+  expect(readRows(await file(text, name)).rows.map(({ cells }) => [...cells.values()])).toEqual(expected)
+})
+
+test('where a row stands is said by its number and its line', async () => {
+  const { rows } = readRows(await file('a\n"1\n2"\n3\n'))
+  expect(rows.map(({ place }) => place)).toEqual(['row 1 (line 2) of "clients.csv"', 'row 2 (line 4) of "clients.csv"'])
+})
+
+test.each<[string, string | Uint8Array, string, string]>([
+  ['an open quote', 'a,b\n1,"2\n3,4\n', 'x.csv', 'line 2 of "x.csv" is not CSV'],
+  ['a quote within a cell', 'a,b\n1,2"3\n', 'x.csv', 'line 2 of "x.csv" is not CSV'],
+  ['text after a quote', 'a,b\n1,"2"3\n', 'x.csv', 'line 2 of "x.csv" is not CSV'],
+  ['a lone CR', 'a,b\r1,2', 'x.csv', 'line 1 of "x.csv" is not CSV'],
+  ['a short row', 'a,b\n1\n', 'x.csv', 'row 1 (line 2) of "x.csv" has another number of cells than there are columns'],
+  [
+    'a long row',
+    'a,b\n1,2,3\n',
+    'x.csv',
+    'row 1 (line 2) of "x.csv" has another number of cells than there are columns',
+  ],
+  ['no cell filled', 'a,b\n,\n', 'x.csv', 'row 1 (line 2) of "x.csv" is empty'],
+  ['one column twice', 'a,a\n1,2\n', 'x.csv', '"x.csv" has the column "a" twice'],
+  ['a column without a name', 'a,\n1,2\n', 'x.csv', 'column 2 of "x.csv" has no name'],
+  ['a name with blanks', 'a, b\n1,2\n', 'x.csv', 'the name of column 2 of "x.csv" has blanks around it'],
+  ['semicolons', 'a;b\n1;2\n', 'x.csv', 'the columns of "x.csv" are not separated by commas'],
+  ['nothing but names', 'a,b\n', 'x.csv', '"x.csv" holds no rows'],
+  ['nothing', '', 'x.csv', '"x.csv" holds no rows'],
+  ['UTF-16', Buffer.from('\ufeffa,b\n1,2', 'utf16le'), 'x.csv', '"x.csv" is not UTF-8 text'],
+  ['too many rows', `a\n${'1\n'.repeat(10_001)}`, 'x.csv', '"x.csv" holds too many rows'],
+  ['an object', '{"a":1}', 'x.json', '"x.json" is not a list of rows'],
+  ['a list of texts', '["a"]', 'x.json', 'row 1 of "x.json" is no JSON object'],
+  ['a cut line', '{"a":1}\n{"a"', 'x.ndjson', 'row 2 (line 2) of "x.ndjson" cannot be read'],
+  ['another ending', 'a', 'x.xlsx', '"x.xlsx" has no ending that says how its rows are written'],
+])('refused: %s', async (_, text, name, expected) => {
+  const path = await file(text, name)
+  let message = ''
+  try {
+    readRows(path)
+  } catch (error) {
+    message = error instanceof ToolError ? (error.problems[0].message ?? '') : String(error)
+  }
+  expect(message).toBe(`${expected}; nothing was sent`)
+})
+
+test('a megabyte of quotes that are never closed is refused in no time', async () => {
+  const path = await file(`a\n"${'""x'.repeat(300_000)}`)
+  expect(() => readRows(path)).toThrow('is not CSV')
+})
+
+test('each row has its own client, inputs and names, whatever the environment has', async () => {
+  const { rows } = await rowsOf({
+    text: 'SOFTWARE_ID,client_id,ORG_ID,scopes\ns-1,c-1,o-1,"cards.read,pin.read"\ns-2,c-2,o-2,\n',
+  })
+  expect(rows.map(({ request }) => request.client)).toEqual([
+    { clientId: 'c-1', softwareId: 's-1', organisation: 'o-1' },
+    { clientId: 'c-2', softwareId: 's-2', organisation: 'o-2' },
+  ])
+  const scopes = rows.map(({ request }) => request.environment.setting('scopes'))
+  expect(scopes[0]).toEqual({ value: 'cards.read,pin.read', origin: { label: 'row 1 (line 2) of "clients.csv"' } })
+  expect(scopes[1]).toBe(undefined)
+  expect(rows[1]?.facts).toEqual({
+    number: 2,
+    values: [
+      { name: 'SOFTWARE_ID', value: 's-2' },
+      { name: 'client_id', value: 'c-2' },
+      { name: 'ORG_ID', value: 'o-2' },
+    ],
+  })
+})
+
+test('a row has the certificate of an identity, or files of its own beside the list', async () => {
+  const named = await rowsOf({ text: 'IDENTITY\nother\nOTHER\n' })
+  const { identities } = named.rows[0]?.request.environment ?? {}
+  expect(identities?.get('transport')).toBe(identities?.get('other'))
+  const own = await rowsOf({
+    text: 'TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE,SIGNING_KEY_FILE,SIGNING_KID\na.crt,keys/a.key,a.key,kid-a\n',
+  })
+  const { environment } = own.rows[0]?.request ?? {}
+  expect(environment?.identities.get('transport')).toMatchObject({
+    certificateFile: join(folder, 'a.crt'),
+    keyFile: join(folder, 'keys', 'a.key'),
+  })
+  expect(environment?.signing).toMatchObject({ key: join(folder, 'a.key'), kid: 'kid-a' })
+})
+
+test('every problem of every row is said at once, with row and column', async () => {
+  const problems = await refused({ text: 'CLIENT_ID,SOFTWARE_ID,IDENTITY\nc 1,s-1,other\nc-2,,nobody\n' })
+  expect(problems).toEqual([
+    'row 1 (line 2) of "clients.csv", column "CLIENT_ID": it holds a blank | "c 1"',
+    'row 2 (line 3) of "clients.csv", column "SOFTWARE_ID": it is empty | the SOFTWARE_ID of the row | fill it in, or take the column out',
+    expect.stringMatching(
+      /^row 2 \(line 3\) of "clients.csv", column "IDENTITY": the environment has no identity of that name \| one of .*other.* \| "nobody" \| set IDENTITY_<NAME>_CERT_FILE/,
+    ),
+  ])
+})
+
+test.each([
+  'SERVER_CARDS',
+  'server_authorization',
+  'ENV_CLASS',
+  'ALLOWED_HOSTS',
+  'VAULT_DIR',
+  'VAULT_KEY_FILE',
+  'SACRIFICIAL_CLIENT',
+  'REDACT',
+  'SIGNING_COMMAND',
+  'CA_FILE',
+  'TLS_MIN_VERSION',
+  'IDENTITY_FOR_CARDS',
+  'registration_client_uri',
+  'registration_access_token',
+])('%s is no matter of a row', async (column) => {
+  const [problem] = await refused({ text: `${column}\nx\n` })
+  expect(problem).toContain(`column "${column}" of "clients.csv" decides where calls go, or what may be done there`)
+})
+
+test.each([
+  ['ROLES', 'is a setting that is the same for all rows'],
+  ['scope', 'is no input of the named flows | did you mean "scopes"?'],
+  ['CLIENT_ID', 'without SOFTWARE_ID, so that a row would be about two applications'],
+  ['SIGNING_KEY_FILE', 'without SIGNING_KID'],
+  ['TRANSPORT_KEY_FILE', 'without TRANSPORT_CERT_FILE'],
+  ['IDENTITY,TRANSPORT_PFX_FILE', 'the columns IDENTITY and TRANSPORT_PFX_FILE, which set the same'],
+  ['CLIENT_ID,client_id,SOFTWARE_ID', 'column "client_id" of "clients.csv" sets the same as column "CLIENT_ID"'],
+])('column %s: %s', async (columns, expected) => {
+  const [problem] = await refused({ text: `${columns}\n${columns.replaceAll(/[^,]+/g, 'x')}\n` })
+  expect(problem).toContain(expected)
+})
+
+const JWT = 'eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJlc2lnbmF0dXJlc2ln'
+
+test.each([
+  ['an assertion in its own column', 'client_assertion', 'hunter2'],
+  ['a passphrase', 'TRANSPORT_PASSPHRASE', 'hunter2'],
+  ['a JWT where scopes belong', 'scopes', JWT],
+  ['a private key', 'scopes', '-----BEGIN PRIVATE KEY-----MIIE'],
+  ['a card number', 'scopes', '4111 1111 1111 1111'],
+])('%s is refused and not shown', async (_, column, cell) => {
+  const problems = await refused({ text: `${column}\n"${cell}"\n` })
+  expect(problems).toHaveLength(1)
+  expect(problems[0]).toMatch(/secret, (?:and|which) is not shown here/)
+  expect(problems[0]).not.toContain(cell.slice(0, 7))
+})
+
+test('a secret is named by its variable, which must be set and has our prefix', async () => {
+  const text = 'TRANSPORT_PFX_FILE,TRANSPORT_PASSPHRASE\na.p12,$PASS_1\n'
+  const { rows } = await rowsOf({ text, variables: { THREDD_PASS_1: 'hunter2' } })
+  const { passphrase } = rows[0]?.request.environment.identities.get('transport') ?? {}
+  expect(passphrase?.reveal()).toBe('hunter2')
+  expect(await refused({ text, variables: { PASS_1: 'hunter2' } })).toEqual([
+    expect.stringContaining('column "TRANSPORT_PASSPHRASE": the variable THREDD_PASS_1 is not set'),
+  ])
+  expect((await refused({ text: 'scopes\n$PATH\n' }))[0]).toContain('$PATH is not replaced here')
+})
+
+test('what --input sets for all rows is no column', async () => {
+  const [problem] = await refused({ text: 'scopes\ncards.read\n', inputs: { scopes: 'pin.read' } })
+  expect(problem).toContain('is also given by --input scopes')
+})
+
+test('of many problems the first are said, and how many more there are', async () => {
+  const problems = await refused({ text: `scopes\n${'$X\n'.repeat(80)}` })
+  expect(problems).toHaveLength(51)
+  expect(problems.at(-1)).toBe('and 30 more problems of rows')
+})
+
+test('a run of rows names its flows', async () => {
+  expect((await refused({ flows: [], options: { repeat: 2 } }))[0]).toContain('needs the names of its flows')
+})
+
+const ids = (count: number) =>
+  `CLIENT_ID,SOFTWARE_ID\n${Array.from({ length: count }, (_, index) => `c-${index % 13},s-${index % 13}\n`).join('')}`
+
+test('shards have each row once, and all rows of a client together', async () => {
+  const text = ids(40)
+  const shards = await Promise.all(
+    [1, 2, 3].map(async (index) => await rowsOf({ text, name: `s${index}.csv`, options: { shard: { index, of: 3 } } })),
+  )
+  const all = shards.flatMap(({ rows }) => rows.map(({ facts }) => facts.number))
+  expect(all.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, index) => index + 1))
+  const clients = shards.map(({ rows }) => new Set(rows.map(({ client }) => client)))
+  for (const [index, mine] of clients.entries())
+    for (const other of clients.slice(index + 1)) expect([...mine].filter((one) => other.has(one))).toEqual([])
+  for (const { total } of shards) expect(total).toBe(40)
+})
+
+test('the confirmation names the number of rows, is the same for each shard, and another for another list', async () => {
+  const whole = await rowsOf({ text: ids(5) })
+  const part = await rowsOf({ text: ids(5), options: { shard: { index: 2, of: 3 } } })
+  const longer = await rowsOf({ text: ids(6) })
+  const spaced = await rowsOf({ text: ids(5).replace('c-0', '"c-0"') })
+  const flow = await rowsOf({ text: ids(5), flows: ['lifecycle'] })
+  expect(whole.confirmation).toMatch(/^5-[0-9a-f]{12}$/)
+  expect(part.confirmation).toBe(whole.confirmation)
+  expect(new Set([whole, longer, spaced, flow].map(({ confirmation }) => confirmation)).size).toBe(4)
+})
+
+test('equal rows are one client, which only rows that read may be at together', async () => {
+  const changing = await rowsOf({ flows: ['lifecycle'], options: { repeat: 3 } })
+  expect(new Set(changing.rows.map(({ client }) => client)).size).toBe(1)
+  const reading = await rowsOf({ flows: ['discover'], options: { repeat: 3 } })
+  expect(reading.rows.map(({ client }) => client)).toEqual([undefined, undefined, undefined])
+})
+
+test.each([
+  ['2/8', {}, { index: 2, of: 8 }],
+  ['auto', { CI_NODE_INDEX: '1', CI_NODE_TOTAL: '4' }, { index: 1, of: 4 }],
+  ['auto/8', { JOB_COMPLETION_INDEX: '0' }, { index: 1, of: 8 }],
+  ['auto/8', { JOB_COMPLETION_INDEX: '7' }, { index: 8, of: 8 }],
+])('--shard %s', (text, variables, expected) => {
+  expect(shardOf(text, variables)).toEqual(expected)
+})
+
+test.each([
+  ['0/8', {}],
+  ['9/8', {}],
+  ['1', {}],
+  ['1/0', {}],
+  ['-1/2', {}],
+  ['auto', {}],
+  ['auto', { JOB_COMPLETION_INDEX: '0' }],
+  ['auto/8', {}],
+  ['auto/8', { JOB_COMPLETION_INDEX: '8' }],
+  ['auto/8', { JOB_COMPLETION_INDEX: 'x' }],
+])('--shard %s with %j is refused', (text, variables) => {
+  expect(() => shardOf(text, variables)).toThrow('--shard cannot be used')
+})
