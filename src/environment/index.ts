@@ -361,7 +361,8 @@ function derived(
   return value === undefined ? undefined : { value, origin: DEFAULT }
 }
 
-function placeOf({ label, at }: ValueOrigin): string {
+/** File and line, or the process variable. */
+export function placeOf({ label, at }: ValueOrigin): string {
   return at === undefined ? label : `${label}:${at.line}`
 }
 

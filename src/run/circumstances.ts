@@ -4,7 +4,7 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { basename } from 'node:path'
-import { type Environment, hostsOf, type ValueOrigin } from '../environment/index.ts'
+import { type Environment, hostsOf, placeOf } from '../environment/index.ts'
 import { factsOf, publicKeyFacts } from '../identity/facts.ts'
 import { publicKeyOf } from '../identity/jwt.ts'
 import type { SigningKey } from '../identity/signing.ts'
@@ -25,10 +25,6 @@ export function environmentRecord(environment: Environment): RunRecord['environm
     settings,
     settingsSha256: createHash('sha256').update(JSON.stringify(settings)).digest('hex'),
   }
-}
-
-function placeOf({ label, at }: ValueOrigin): string {
-  return at === undefined ? label : `${basename(at.file)}:${at.line}`
 }
 
 /** `authorities` are the certificates of CA_FILE as PEM. */

@@ -1,9 +1,11 @@
 /** What a person should know before the first call, derived from the facts that were prepared. Pure. */
-import type { Environment } from '../environment/index.ts'
+import { type Environment, isSetting, placeOf } from '../environment/index.ts'
 import { rolesWith } from '../flow/arazzo/given.ts'
+import { withInvoked } from '../flow/arazzo/needs.ts'
 import { type Selected, updateWarnings } from '../guard/confirmation.ts'
 import type { Plan } from '../plan/index.ts'
 import { type Role, rolesIn, type ScopeRequest, scopeWarnings } from '../plan/roles.ts'
+import { nearest } from '../record/errors.ts'
 import { preview, scopesAskedBy } from './preview.ts'
 import type { Survey } from './survey.ts'
 import type { VaultState } from './vault-state.ts'
@@ -21,12 +23,24 @@ export interface Facts {
 export function warningsOf({ environment, selection, survey, vault, scopeRequests, roles }: Facts): readonly string[] {
   return [
     ...environment.warnings,
+    ...misspeltInputs(environment, selection),
     ...vault.warnings,
     ...[...survey.identities.values()].flatMap(({ warnings }) => warnings),
     ...(survey.signing.certificate?.warnings ?? []),
     ...updateWarnings(selection),
     ...(scopeRequests.length === 0 ? [] : scopeWarnings(scopeRequests, roles)),
   ]
+}
+
+/** Variables that set no input of the run, and are nearly the name of one that nothing sets. */
+function misspeltInputs({ settings, setting }: Environment, selection: readonly Selected[]): readonly string[] {
+  const all = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  const inputs = new Set(all.flatMap((one) => one.inputs.map(({ name }) => name.toUpperCase())))
+  const unset = [...inputs].filter((name) => setting(name) === undefined)
+  return settings.flatMap(({ name, origin }) => {
+    const meant = isSetting(name) || inputs.has(name) ? undefined : nearest(name, unset)
+    return meant === undefined ? [] : [`${placeOf(origin)}: ${name} sets no input of this run; did you mean ${meant}?`]
+  })
 }
 
 /** The scopes that each workflow would have registered, with the roles of the application. */

@@ -45,3 +45,16 @@ test('the help of the twin lists every switch and fault of its tables', async ()
   for (const name of [...Object.keys(SWITCHES), ...Object.keys(FAULTS)])
     expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'))
 })
+
+test.each([
+  ['--switch', 'scopemode=strict', 'scopeMode'],
+  ['--fault', 'answer-los', 'answer-lost'],
+  ['--fault', 'answer-lost:registerclient', 'registerClient'],
+])('%s %s is refused with the name that was meant', async (flag, value, meant) => {
+  await using cli = await Cli.make({})
+
+  const { code, stderr } = await cli.run(['mock', flag, value, '--port', '0'])
+
+  expect(code).toBe(2)
+  expect(stderr).toContain(`did you mean "${meant}"?`)
+})

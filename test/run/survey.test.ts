@@ -118,3 +118,18 @@ test('a dry run shows no input with the name of a secret, also one of REDACT, wh
   expect(shown).toContain('"name":"member_number","source":"default","value":"[member_number]"')
   expect(shown).not.toContain('Zq7Rt9LmW2pYk4a')
 })
+
+test('a variable that is nearly the name of an input which nothing sets is said, with that name', async () => {
+  const own = localFiles(pki, { port: 9, steps: STEPS })['flows/own.arazzo.yaml'] ?? ''
+  const inputs = '"member_number": { "type": "string" }, "country": { "type": "string" }, "extended"'
+  await files(
+    { 'flows/own.arazzo.yaml': own.replace('"extended"', inputs) },
+    { MEMBER_NUMER: '5', COUNTRY: 'x', COUNTRYS: 'y' },
+  )
+
+  const { warnings } = await rehearse(await request(), { version: '0' })
+
+  expect(warnings).toEqual([
+    expect.stringMatching(/^\.env\.mock:\d+: MEMBER_NUMER sets no input of this run; did you mean MEMBER_NUMBER\?$/),
+  ])
+})

@@ -24,7 +24,7 @@ import {
   startTwin,
   switchesOf,
 } from '../../../mocks/index.ts'
-import { fail } from '../../record/errors.ts'
+import { fail, nearest } from '../../record/errors.ts'
 import { oneLine } from '../../record/foreign.ts'
 import { commandsFor } from '../../record/hints.ts'
 import { readTextFile } from '../../record/regular-file.ts'
@@ -154,7 +154,9 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
     )
     return { running, pki }
   })
-  const faults = asUsage(() => (options.faults ?? []).flatMap((text) => faultsOf(text, running.twin.operations)))
+  const { operations } = running.twin
+  const named = [...Object.keys(FAULTS), ...operations.keys()]
+  const faults = asUsage(named, () => (options.faults ?? []).flatMap((text) => faultsOf(text, operations)))
   for (const fault of faults) running.twin.use(...fault.handlers(running.twin))
   const admin =
     adminPort === undefined
@@ -168,7 +170,10 @@ export async function serveMock(options: MockOptions, io: MockIo): Promise<numbe
 }
 
 function switchesIn(file: string | undefined, settings: readonly string[] = []): Partial<Switches> {
-  return { ...readFrom('--switches', file, readSwitches), ...asUsage(() => switchesOf(settings)) }
+  return {
+    ...readFrom('--switches', file, readSwitches),
+    ...asUsage(Object.keys(SWITCHES), () => switchesOf(settings)),
+  }
 }
 
 /** A request as one line: time, status, request, certificate and the twin's decision. A log entry holds no secret. */
@@ -236,12 +241,17 @@ function portOf(flag: string, text: string): number {
   })
 }
 
-/** Turns an error of the twin's readers into ToolError USAGE with the same message. */
-function asUsage<T>(read: () => T): T {
+/** Turns an error of the twin's readers into ToolError USAGE with the same message; `known` is what they may be given. */
+function asUsage<T>(known: readonly string[], read: () => T): T {
   try {
     return read()
   } catch (error) {
-    return fail({ code: 'USAGE', message: wordsOf(error), hint: 'see docs/twin.md' }, error)
+    const message = wordsOf(error)
+    const meant = nearest(/^unknown \w+ "(.*?)"/.exec(message)?.[1] ?? '', known)
+    return fail(
+      { code: 'USAGE', message, hint: meant === undefined ? 'see docs/twin.md' : `did you mean "${meant}"?` },
+      error,
+    )
   }
 }
 
