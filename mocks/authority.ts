@@ -127,7 +127,7 @@ export function newSerial(): string {
  * Importing the library fails without a metadata polyfill of Reflect, though nothing in it reads metadata. An empty polyfill is
  * present during the import and removed afterwards. Loaded on demand, since a run with an existing PKI does not need it.
  */
-async function loadX509(): Promise<typeof import('@peculiar/x509')> {
+export async function loadX509(): Promise<typeof import('@peculiar/x509')> {
   loading ??= (async () => {
     if ('getMetadata' in Reflect) return await import('@peculiar/x509')
     const nothing = () => undefined

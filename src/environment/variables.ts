@@ -27,7 +27,7 @@ const CONTENT: readonly RegExp[] = [
   /-----BEGIN|[\r\n]/,
   // JSON, or the start of a key, a certificate, PEM or JSON in base64.
   /^\s*\{/,
-  /^(?:MI[A-Z]|MH[a-z]|LS0tLS1|ewog|eyJ)[A-Za-z0-9+/_=-]{80,}$/,
+  /^(?:MI[A-Z]|MH[a-z]|LS0tLS1|ewog|eyJ)[A-Za-z0-9+/_=-]{56,}$/,
   // 32 bytes: the key of a vault.
   /^(?:[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?|[0-9a-fA-F]{64})$/,
 ]

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { enumerated, fail } from '../record/errors.ts'
+import { enumerated, fail, nearest } from '../record/errors.ts'
 import { readTextFile, whyUnread } from '../record/regular-file.ts'
 import { shapeOf, z } from '../record/shape.ts'
 
@@ -74,23 +74,30 @@ function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '')
 }
 
+/** A sentence for each role that the catalogue does not have. */
+export function unknownRoles(roles: readonly string[], catalogue: readonly Role[]): readonly string[] {
+  const unknown = new Set(roles.filter((name) => !catalogue.some((role) => role.name === name)))
+  return [...unknown].map((name) => {
+    const names = catalogue.map((role) => role.name)
+    const meant = names.find((one) => plain(one) === plain(name)) ?? nearest(name, names)
+    const words = `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`
+    return meant === undefined ? words : `${words}; did you mean "${meant}"?`
+  })
+}
+
 /** Warnings for a person who can still stop the run. */
 export function scopeWarnings(requests: readonly ScopeRequest[], catalogue: readonly Role[]): readonly string[] {
   const withoutRoles = requests.filter(({ roles }) => roles === undefined)
-  const unknown = new Set(
-    requests.flatMap(({ roles = [] }) => roles.filter((name) => !catalogue.some((role) => role.name === name))),
-  )
   return [
     ...(withoutRoles.length === 0
       ? []
       : [
           `ROLES is not set: the scopes of ${enumerated(withoutRoles.map(({ workflowId }) => `"${workflowId}"`))} were not compared with the roles of the application`,
         ]),
-    ...[...unknown].map((name) => {
-      const meant = catalogue.find((role) => plain(role.name) === plain(name))?.name
-      const words = `role "${name}" of ROLES is not in ${CATALOGUE}, so nothing is known of its scopes`
-      return meant === undefined ? words : `${words}; did you mean "${meant}"?`
-    }),
+    ...unknownRoles(
+      requests.flatMap(({ roles = [] }) => roles),
+      catalogue,
+    ),
     ...requests.flatMap(({ workflowId, scopes, roles }) => {
       const own = roles && catalogue.filter(({ name }) => roles.includes(name))
       const beyond = own === undefined ? [] : scopes.filter((scope) => !own.some((role) => role.scopes.includes(scope)))

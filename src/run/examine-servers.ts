@@ -7,16 +7,16 @@ import { keyId } from '../plan/index.ts'
 import { readRoles, rolesIn, scopesOf } from '../plan/roles.ts'
 import { enumerated, type Problem, ToolError } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
-import type { Exchange } from '../record/index.ts'
+import type { Exchange, WorkflowRecord } from '../record/index.ts'
 import { clockOffsetOf, MOST_OFFSET_SECONDS } from '../report/clock.ts'
-import { headlineOf } from '../report/findings.ts'
+import { headlineOf, type PlacedFinding } from '../report/findings.ts'
 import { type Summary, summarise } from '../report/summary.ts'
 import { count } from '../report/words.ts'
 import type { Reached } from '../transport/transport.ts'
 import type { Caller } from './caller.ts'
 import { connect, proxyOf, usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
-import { type Examined, problemRow } from './examine.ts'
+import { type Examined, problemRow } from './examined.ts'
 import { type RunRequest, run } from './index.ts'
 import { askKeystore, userAgentOf } from './keystore.ts'
 
@@ -116,9 +116,19 @@ export async function examineKeystore(
       ...row,
       state: listing.is === 'missing' ? 'wrong' : 'unknown',
       sentence: listing.because,
-      remedy: `set SIGNING_KID and SIGNING_KEY_FILE in ${environment.localFile} to those of one certificate in Thredd CA > App Certificates`,
+      remedy:
+        listing.is === 'missing'
+          ? `set SIGNING_KID and SIGNING_KEY_FILE in ${environment.localFile} to those of one certificate in Thredd CA > App Certificates`
+          : / answered /.test(listing.because)
+            ? `is SERVER_KEYSTORE the keystore? What answers there: ${answersOf('discover', environment)}`
+            : undefined,
     },
   ]
+}
+
+/** Prints each answer of a flow that changes nothing. */
+function answersOf(flow: string, { flags }: Pick<Environment, 'flags'>): string {
+  return `${commandsFor(flags)('runNamed', { flow })} -v`
 }
 
 /** What a later attempt may find otherwise: it says nothing about the configuration. */
@@ -130,32 +140,50 @@ function isOfNetwork({ code }: Problem): boolean {
 export async function examineByFlow(
   request: RunRequest,
   caller: Caller,
-  area: 'servers' | 'registration',
+  { area, environment }: { readonly area: 'servers' | 'registration'; readonly environment: Environment },
 ): Promise<{ readonly rows: readonly Examined[]; readonly exchanges: readonly Exchange[] }> {
   let summary: Summary | undefined
-  let exchanges: readonly Exchange[] = []
+  let workflows: readonly WorkflowRecord[] = []
   const { file } = await run(request, {
     ...caller,
-    onFinished: (head, workflows) => {
-      const all = [...workflows]
-      summary = summarise(head, all)
-      exchanges = all.flatMap(({ steps }) => steps.flatMap((step) => step.exchanges))
+    onFinished: (head, finished) => {
+      workflows = [...finished]
+      summary = summarise(head, workflows)
     },
   })
   const { causes = [], steps = [] } = summary ?? {}
   const flow = request.selection[0]?.workflow.workflowId ?? ''
   const good = steps.filter(({ standing }) => standing === 'pass' || standing === 'warn').length
+  const urlOf = ([workflow, step]: readonly [number, number] = [-1, -1]) =>
+    workflows[workflow]?.steps[step]?.exchanges[0]?.request.url
   const rows = causes.map(
     (finding): Examined => ({
       area,
       what: finding.step?.stepId ?? flow,
       state: ({ fail: 'wrong', warn: 'remark', inconclusive: 'unknown' } as const)[finding.standing],
       sentence: headlineOf(finding),
-      remedy: finding.next,
+      remedy: remedyIn(environment, finding, urlOf(finding.step?.position) ?? '', flow),
     }),
   )
   const sentence = `${good} of ${count(steps.length, 'step')} as configured; ${file}`
-  return { rows: [...(good === 0 ? [] : [{ area, what: flow, state: 'good', sentence } as const]), ...rows], exchanges }
+  return {
+    rows: [...(good === 0 ? [] : [{ area, what: flow, state: 'good', sentence } as const]), ...rows],
+    exchanges: workflows.flatMap(({ steps: all }) => all.flatMap((step) => step.exchanges)),
+  }
+}
+
+/** In place of a report, which a person at the console has not open: the setting that names the server, and its answer. */
+function remedyIn(environment: Environment, { next }: PlacedFinding, url: string, flow: string): string {
+  if (!next.includes('report.html')) return next
+  const fitting = [...environment.servers].filter(([, base]) => url.startsWith(base))
+  const longest = Math.max(...fitting.map(([, base]) => base.length))
+  const [first, ...others] = fitting.filter(([, base]) => base.length === longest)
+  const names = [first, ...others].map((one) => `SERVER_${one?.[0].toUpperCase()}`)
+  const subject =
+    first === undefined
+      ? ''
+      : `${others.length === 0 ? 'is' : 'are'} ${enumerated(names)} (${first[1]}) the right address? `
+  return `${subject}The whole answer: ${answersOf(flow, environment)}`
 }
 
 /** The clock of this machine against the Date of each answer; a difference makes assertions expired or of the future. */

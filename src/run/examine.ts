@@ -2,44 +2,23 @@
  * Looks at everything that a run on an environment depends on, without sending anything: files, certificates, keys, the vault and
  * which flows are ready. Each thing that was looked at is one row; what was not looked at has none, or says so.
  */
-import { relative } from 'node:path'
+import { X509Certificate } from 'node:crypto'
 import type { Environment } from '../environment/index.ts'
-import { expiryWarning, nameHolds, WARN_DAYS } from '../identity/facts.ts'
+import type { Identity } from '../identity/certificate.ts'
+import { chainOf, expiryWarning, nameHolds, nameOnOneLine, WARN_DAYS } from '../identity/facts.ts'
 import type { SigningAlg } from '../identity/signing.ts'
 import { signingNeeds } from '../plan/index.ts'
-import { enumerated, type Problem } from '../record/errors.ts'
+import { enumerated } from '../record/errors.ts'
 import { type Command, commandsFor } from '../record/hints.ts'
 import type { IdentityRecord } from '../record/index.ts'
 import { count } from '../report/words.ts'
 import { usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
+import { settingRows } from './examine-settings.ts'
+import { type Examined, problemRow } from './examined.ts'
 import { type Overview, type OverviewOptions, overviewOf } from './overview.ts'
 import { clientNames } from './request.ts'
 import { vaultState } from './vault-state.ts'
-
-export const AREAS = [
-  'settings',
-  'certificates',
-  'signing key',
-  'vault',
-  'flows',
-  'clock',
-  'hosts',
-  'servers',
-  'registration',
-] as const
-
-/** One thing that was looked at. */
-export interface Examined {
-  readonly area: (typeof AREAS)[number]
-  readonly what: string
-  /** remark: nothing has to be done today. unknown: it could not be found out, or was not asked */
-  readonly state: 'good' | 'remark' | 'wrong' | 'unknown'
-  /** one sentence, without its full stop */
-  readonly sentence: string
-  /** what to do */
-  readonly remedy?: string | undefined
-}
 
 export interface ExamineOptions extends OverviewOptions {
   /** a certificate with fewer days left is wrong; undefined: only one that has expired is */
@@ -69,55 +48,12 @@ export async function examine(options: ExamineOptions): Promise<readonly Examine
     minDays,
   }
   const rows = [
-    ...settingRows(environment),
-    ...clientRows(environment),
+    ...(await settingRows(environment, { folders: options.selection.folders, isOnTwin })),
     ...(await certificateRows(around)),
     ...(await signingRows(around)),
     ...(await vaultRows(around)),
   ]
   return [...rows, ...flowRows(await overviewOf(options), around, rows)]
-}
-
-/** A problem as a row. */
-export function problemRow(area: Examined['area'], what: string, problem: Problem): Examined {
-  const { message, expected, found, hint } = problem
-  const parts = [
-    message.replace(/; nothing was sent$/, ''),
-    expected && `expected ${expected}`,
-    found && `found ${found}`,
-  ]
-  return { area, what, state: 'wrong', sentence: parts.filter(Boolean).join('; '), remedy: hint }
-}
-
-function settingRows({ class: environmentClass, files, folder, servers, warnings }: Environment): readonly Examined[] {
-  const names = files.map((file) => relative(folder, file))
-  return [
-    {
-      area: 'settings',
-      what: 'files',
-      state: 'good',
-      sentence: `${names.join(' over ')}: class ${environmentClass}, ${count(servers.size, 'server')}`,
-    },
-    ...warnings.map((sentence): Examined => ({ area: 'settings', what: 'files', state: 'remark', sentence })),
-  ]
-}
-
-/** Documented: the client id ends with the id of the application. */
-function clientRows({ setting, localFile }: Environment): readonly Examined[] {
-  const [client, software] = ['client_id', 'software_id'].map((name) => setting(name)?.value)
-  if (typeof client !== 'string' || typeof software !== 'string') return []
-  const sentence = `CLIENT_ID ${client} and SOFTWARE_ID ${software}`
-  return client.split('/').at(-1) === software
-    ? [{ area: 'settings', what: 'client', state: 'good', sentence: `${sentence} are of one application` }]
-    : [
-        {
-          area: 'settings',
-          what: 'client',
-          state: 'remark',
-          sentence: `${sentence} may be of two applications: a client id ends with the id of its application`,
-          remedy: `copy both from Thredd CA > Applications > (application) > Details into ${localFile}`,
-        },
-      ]
 }
 
 async function certificateRows(around: Around): Promise<readonly Examined[]> {
@@ -131,13 +67,15 @@ async function certificateRows(around: Around): Promise<readonly Examined[]> {
       sentence: 'no certificate for mutual TLS is configured',
       remedy: `make key and request with ${command('csr', { kind: 'transport' })}, or set TRANSPORT_CERT_FILE and TRANSPORT_KEY_FILE`,
     })
+  const authorities = await credentials.authorities()
   for (const name of environment.identities.keys()) {
     const { value, problems } = await credentials.identity(name, true)
     rows.push(...problems.map((problem) => problemRow('certificates', name, problem)))
-    if (value !== undefined) rows.push(...rowsOfCertificate('transport', value.identity.record, value.warnings, around))
-    else if (problems.length === 0) rows.push(madeByTheTwin('certificates', name))
+    if (value !== undefined) {
+      rows.push(...rowsOfCertificate('transport', value.identity.record, value.warnings, around))
+      if (IN_USE.includes(name)) rows.push(chainRow(name, value.identity, authorities.value ?? [], around))
+    } else if (problems.length === 0) rows.push(madeByTheTwin('certificates', name))
   }
-  const authorities = await credentials.authorities()
   rows.push(...authorities.problems.map((problem) => problemRow('certificates', 'CA_FILE', problem)))
   return rows
 }
@@ -157,8 +95,9 @@ function rowsOfCertificate(
   const area = kind === 'signing' ? 'signing key' : 'certificates'
   const isOurs = name === 'transport' || kind === 'signing'
   const said = expiryWarning(record)
-  const remarks = [
-    ...warnings.filter((one) => !said.includes(one) && !one.startsWith('the signing certificate expired on ')),
+  const told = warnings.filter((one) => !said.includes(one) && !one.startsWith('the signing certificate expired on '))
+  const remarks: readonly Pick<Examined, 'sentence' | 'remedy'>[] = [
+    ...told.map((sentence) => ({ sentence })),
     ...(isOurs ? strangers(subject, around) : []),
   ]
   return [
@@ -166,8 +105,40 @@ function rowsOfCertificate(
     ...(remarks.length === 0 && isOurs
       ? [{ area, what: name, state: 'good', sentence: `${key?.kind ?? 'a key'} fits; ${subject}` } as const]
       : []),
-    ...remarks.map((sentence): Examined => ({ area, what: name, state: 'remark', sentence })),
+    ...remarks.map((remark): Examined => ({ area, what: name, state: 'remark', ...remark })),
   ]
+}
+
+const PEM = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g
+
+/** Who issued it, and whether that certificate is at hand; a server that has it itself needs no more. */
+function chainRow(
+  name: string,
+  { certificate, credentials }: Identity,
+  authorities: readonly string[],
+  { command, environment }: Around,
+): Examined {
+  const row = { area: 'certificates', what: name } as const
+  const issuer = nameOnOneLine(certificate.issuer)
+  if (certificate.checkIssued(certificate))
+    return {
+      ...row,
+      state: 'wrong',
+      sentence: 'signed by its own key, so that no server knows its issuer',
+      remedy: `let Thredd CA issue one: ${command('csr', { kind: 'transport' })}`,
+    }
+  const [, ...others] = [...credentials.chain.matchAll(PEM)].map(([text]) => new X509Certificate(text))
+  const further = authorities.map((text) => new X509Certificate(text))
+  const isIn = (certificates: readonly X509Certificate[]) => chainOf(certificate, certificates).length > 0
+  const place = isIn(others) ? 'its own file' : isIn(further) ? 'CA_FILE' : undefined
+  return place === undefined
+    ? {
+        ...row,
+        state: 'remark',
+        sentence: `issued by ${issuer}, whose certificate is neither in its file nor in CA_FILE, so this was not checked`,
+        remedy: `where a server refuses it, append the certificate of that issuer to the file that TRANSPORT_CERT_FILE names in ${environment.localFile}`,
+      }
+    : { ...row, state: 'good', sentence: `issued by ${issuer}, whose certificate stands in ${place}` }
 }
 
 function lifeOf(
@@ -192,13 +163,21 @@ function lifeOf(
 }
 
 /** Thredd CA writes organisation and application into the subject of the certificates that it issues. */
-function strangers(subject: string, { environment, isOnTwin }: Around): readonly string[] {
+function strangers(
+  subject: string,
+  { environment, isOnTwin }: Around,
+): readonly Pick<Examined, 'sentence' | 'remedy'>[] {
   if (isOnTwin) return []
   return (['org_id', 'software_id'] as const).flatMap((input) => {
     const id = environment.setting(input)?.value
     return typeof id !== 'string' || nameHolds(subject, id)
       ? []
-      : [`its subject, ${subject}, does not hold ${input.toUpperCase()} ${id}: it may be of another application`]
+      : [
+          {
+            sentence: `its subject, ${subject}, does not hold ${input.toUpperCase()} ${id}: it may be of another application`,
+            remedy: `compare ${input.toUpperCase()} in ${environment.localFile} with Thredd CA > Applications > (application) > Details`,
+          },
+        ]
   })
 }
 
@@ -228,6 +207,15 @@ async function signingRows(around: Around): Promise<readonly Examined[]> {
     if (value === undefined && problems.length === 0) rows.push(madeByTheTwin(area, String(alg)))
     if (value === undefined) continue
     rows.push({ area, what: String(alg), state: 'good', sentence: `the key can sign with it; kid ${value.kid}` })
+    const transport = (await credentials.identity('transport', true)).value?.identity.certificate
+    if (transport?.publicKey.equals(value.publicKey) === true && !rows.some(({ what }) => what === 'key'))
+      rows.push({
+        area,
+        what: 'key',
+        state: 'wrong',
+        sentence: 'SIGNING_KEY_FILE holds the key of the transport certificate',
+        remedy: `name the key of the signing certificate (…-rtssigning) in ${environment.localFile}`,
+      })
     if (rows.some(({ what }) => what === 'certificate' || what === 'signing')) continue
     const certificate = await credentials.signingCertificate(value)
     if (certificate?.record !== undefined)
@@ -333,6 +321,8 @@ const SAID_BEFORE: Readonly<Record<string, (row: Examined) => boolean>> = {
   'certificate transport': ({ area, what }) => area === 'certificates' && what === 'transport',
   TRANSPORT_THUMBPRINT: ({ area, what }) => area === 'certificates' && what === 'transport',
   SIGNING_KEY_FILE: ({ area, what }) => area === 'signing key' && what === 'signing',
+  'signing key': ({ area, state }) => area === 'signing key' && state === 'wrong',
   SIGNING_KID: ({ area, what }) => area === 'signing key' && what === 'signing',
+  vault: ({ area, what }) => area === 'vault' && what === 'log and key',
   'a registration in the vault': ({ area, what }) => area === 'vault' && what === 'registration',
 }

@@ -151,9 +151,28 @@ function parseKeys(value: string, name: string): Keys {
     : [parseKey(value, name)]
 }
 
+/** Other forms in which people write a key: what it is, and how it becomes one. */
+const OTHER_FORMS: readonly (readonly [form: RegExp, found: string, hint: string])[] = [
+  [/^$/, 'nothing', MAKE_KEY],
+  [
+    /^[0-9a-f]{64}$/i,
+    '64 hexadecimal digits',
+    `turn them into base64url: node -p "Buffer.from('<digits>', 'hex').toString('base64url')"`,
+  ],
+  [
+    /^(?=.*[+/])[A-Za-z0-9+/]{43}$/,
+    'base64 with the signs + or /',
+    'base64url has - for + and _ for /: replace these two in the key, and nothing else',
+  ],
+  [/^["'].*["']$/s, 'a key within quotes', 'leave the quotes out'],
+  [/\s/, 'a text with blanks', 'a pass phrase is no key: copy the key itself again'],
+]
+const COPY_AGAIN = 'copy the key again, every character of it; a new key opens no vault that is there'
+
 function parseKey(value: string, name: string): Uint8Array {
   const trimmed = value.trim().replace(/=+$/, '')
-  if (trimmed === '') return unusable(name, 'nothing')
+  const [, found, hint] = OTHER_FORMS.find(([form]) => form.test(trimmed)) ?? []
+  if (found !== undefined) return unusable(name, found, hint)
   const bytes = canonical(trimmed)
   return bytes === undefined ? unusable(name, 'text that is not base64url') : usable(new Uint8Array(bytes), name)
 }
@@ -161,20 +180,20 @@ function parseKey(value: string, name: string): Uint8Array {
 /** The key, unless anyone could guess it. */
 function usable(key: Uint8Array, name: string): Uint8Array {
   if (key.byteLength !== KEY_BYTES) return unusable(name, `${key.byteLength} bytes`)
-  if (new Set(key).size < FEWEST_BYTES) return unusable(name, `only ${new Set(key).size} different bytes`)
+  if (new Set(key).size < FEWEST_BYTES) return unusable(name, `only ${new Set(key).size} different bytes`, MAKE_KEY)
   const [first = 0, second = 0] = key
   if (key.every((byte, index) => byte === ((first + index * (second - first)) & 0xff)))
-    return unusable(name, 'bytes that follow each other at one distance')
+    return unusable(name, 'bytes that follow each other at one distance', MAKE_KEY)
   return key
 }
 
-function unusable(name: string, found: string): never {
+function unusable(name: string, found: string, hint: string = COPY_AGAIN): never {
   return fail({
     code: 'VAULT_KEY',
     message: `vault key ${name} cannot be used`,
     expected: `${KEY_BYTES} random bytes as base64url (43 characters)`,
     found,
-    hint: MAKE_KEY,
+    hint,
   })
 }
 

@@ -3,7 +3,7 @@ import { readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loseAnswer, performHook } from '../../mocks/index.ts'
-import type { Examined } from '../../src/run/examine.ts'
+import type { Examined } from '../../src/run/examined.ts'
 import { Cli, type Ended } from '../support/cli.ts'
 import { type Person, person, spoil } from '../support/person.ts'
 
@@ -118,6 +118,47 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     row: { area: 'settings', what: 'client', state: 'remark' },
     says: /two applications/,
     code: 0,
+  },
+  'a server answers as another': {
+    before: async ({ cli, network: { environment } }) => {
+      const directory = /^SERVER_DIRECTORY=(.*)$/m.exec(environment)?.[1]
+      await cli.write(
+        '.env.uat',
+        environment.replace(/^SERVER_AUTHORIZATION=.*$/m, `SERVER_AUTHORIZATION=${directory}`),
+      )
+    },
+    args: ['--online'],
+    row: {
+      area: 'servers',
+      what: 'authorization-discovery',
+      state: 'wrong',
+      remedy: expect.stringMatching(
+        /^are SERVER_DIRECTORY, SERVER_AUTHORIZATION \(https:.*\) the right address\? The whole answer: thredd run discover --env uat -v$/,
+      ),
+    },
+    says: /token_endpoint: expected/,
+    code: 1,
+  },
+  'the proxy is of a scheme that is not spoken': {
+    variables: () => ({ HTTPS_PROXY: 'socks5://127.0.0.1:9' }),
+    args: ['--online'],
+    row: { area: 'hosts', what: 'all', state: 'wrong', remedy: expect.stringContaining('name an HTTP proxy') },
+    says: /HTTPS_PROXY names a proxy of scheme socks5/,
+    code: 1,
+  },
+  'the user of the proxy is one of a domain': {
+    variables: () => ({ HTTPS_PROXY: 'http://DOMAIN\\user:pw@127.0.0.1:9' }),
+    args: ['--online'],
+    row: { area: 'hosts', what: 'all', state: 'wrong', remedy: expect.stringContaining('%5C') },
+    says: /HTTPS_PROXY cannot be used/,
+    code: 1,
+  },
+  'a value is a variable of a shell': {
+    before: async ({ cli, network: { environment } }) =>
+      await cli.write('.env.uat', environment.replace(/^ENV_CLASS=.*$/m, '$&\nNOTE=“x”\nTIMEOUT_MS=$' + '{TIME}')),
+    row: { area: 'settings', what: 'files', state: 'wrong', remedy: expect.stringContaining('write the value itself') },
+    says: /^\.env\.uat:\d+: TIMEOUT_MS holds a placeholder of a shell/,
+    code: 1,
   },
   'a host is down': {
     before: async ({ network }) => {

@@ -88,23 +88,47 @@ test('VAULT_KEY comes first, then VAULT_KEY_FILE', async () => {
   expect(await eventsIn(logIn(vaultDir), filed)).toHaveLength(3)
 })
 
-test.each([
-  ['empty', ' ', 'nothing'],
-  ['too short', text(randomBytes(31)), '31 bytes'],
-  ['hexadecimal', randomBytes(32).toString('hex'), '48 bytes'],
-  ['a pass phrase', 'correct horse battery staple', 'text that is not base64url'],
-  ['mistyped in its last character', `${'A'.repeat(42)}B`, 'text that is not base64url'],
-  ['all zero', text(new Uint8Array(32)), 'only 1 different bytes'],
-  ['one byte again and again', text(new Uint8Array(32).fill(7)), 'only 1 different bytes'],
-  ['a few bytes again and again', text(new Uint8Array(32).map((_, at) => at % 5)), 'only 5 different bytes'],
-  ['bytes in a row', text(new Uint8Array(32).map((_, at) => at)), 'bytes that follow each other at one distance'],
-])('a vault key that is %s is refused without being shown', async (_, value, found) => {
+const COPY_AGAIN = 'copy the key again, every character of it; a new key opens no vault that is there'
+
+test.each<[string, string, string, string]>([
+  ['empty', ' ', 'nothing', MAKE_KEY],
+  ['too short', text(randomBytes(31)), '31 bytes', COPY_AGAIN],
+  [
+    'hexadecimal',
+    randomBytes(32).toString('hex'),
+    '64 hexadecimal digits',
+    `turn them into base64url: node -p "Buffer.from('<digits>', 'hex').toString('base64url')"`,
+  ],
+  [
+    'base64 of the other alphabet',
+    `${Buffer.alloc(33, 0xfb).toString('base64').slice(0, 43)}=`,
+    'base64 with the signs + or /',
+    'base64url has - for + and _ for /: replace these two in the key, and nothing else',
+  ],
+  ['within quotes', `"${text(randomBytes(32))}"`, 'a key within quotes', 'leave the quotes out'],
+  [
+    'a pass phrase',
+    'correct horse battery staple',
+    'a text with blanks',
+    'a pass phrase is no key: copy the key itself again',
+  ],
+  ['mistyped in its last character', `${'A'.repeat(42)}B`, 'text that is not base64url', COPY_AGAIN],
+  ['all zero', text(new Uint8Array(32)), 'only 1 different bytes', MAKE_KEY],
+  ['one byte again and again', text(new Uint8Array(32).fill(7)), 'only 1 different bytes', MAKE_KEY],
+  ['a few bytes again and again', text(new Uint8Array(32).map((_, at) => at % 5)), 'only 5 different bytes', MAKE_KEY],
+  [
+    'bytes in a row',
+    text(new Uint8Array(32).map((_, at) => at)),
+    'bytes that follow each other at one distance',
+    MAKE_KEY,
+  ],
+])('a vault key that is %s is refused without being shown', async (_, value, found, hint) => {
   expect((await problemWith({ key: new Secret(value, 'VAULT_KEY') })).problem).toEqual({
     code: 'VAULT_KEY',
     message: 'vault key "VAULT_KEY" cannot be used',
     expected: '32 random bytes as base64url (43 characters)',
     found,
-    hint: MAKE_KEY,
+    hint,
   })
 })
 

@@ -6,8 +6,9 @@ import { type Environment, loadEnvironment } from '../../environment/index.ts'
 import { fail, ToolError } from '../../record/errors.ts'
 import { json } from '../../record/foreign.ts'
 import { readJson } from '../../record/json.ts'
-import { AREAS, type Examined, examine, problemRow } from '../../run/examine.ts'
+import { examine } from '../../run/examine.ts'
 import { clockRow, driftRows, examineByFlow, examineHosts, examineKeystore } from '../../run/examine-servers.ts'
+import { AREAS, type Examined, problemRow, rowsOfRefusal } from '../../run/examined.ts'
 import { type Caller, resolve } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { labelled, screenOf } from './list.ts'
@@ -15,7 +16,13 @@ import { Printer, type Screen } from './printer.ts'
 import { callerOf, environmentOptions, flowOfPackage, selectionOf, twinFolder, untilStopped } from './run-options.ts'
 
 export async function performDoctor(invocation: Invocation, program: Program): Promise<number> {
-  const environment = await loadEnvironment(environmentOptions(invocation, program))
+  const options = environmentOptions(invocation, program)
+  const environment = await loadEnvironment(options).catch((error) => {
+    if (error instanceof ToolError) return error
+    throw error
+  })
+  if (environment instanceof ToolError)
+    return show(rowsOfRefusal(environment), { name: options.env, class: 'unknown' }, invocation, program)
   const selection = selectionOf(invocation, program)
   const offline = await examine({
     environment,
@@ -32,12 +39,20 @@ export async function performDoctor(invocation: Invocation, program: Program): P
         ),
       )
     : []
-  const rows = [...offline, ...online]
+  return show([...offline, ...online], environment, invocation, program)
+}
+
+/** Where its files cannot be used, the class of an environment is not known. Returns the exit code. */
+function show(
+  rows: readonly Examined[],
+  environment: { readonly name: string; readonly class: Environment['class'] | 'unknown' },
+  invocation: Invocation,
+  program: Program,
+): number {
+  const online = invocation.has('online')
   if (invocation.has('json'))
-    program.write(
-      `${json({ environment: environment.name, class: environment.class, online: invocation.has('online'), rows })}\n`,
-    )
-  else writeRows(rows, environment, { screen: screenOf(program), online: invocation.has('online') })
+    program.write(`${json({ environment: environment.name, class: environment.class, online, rows })}\n`)
+  else writeRows(rows, environment, { screen: screenOf(program), online })
   if (rows.some(({ state }) => state === 'wrong')) return 1
   return rows.some(({ state }) => state === 'unknown') ? 3 : 0
 }
@@ -64,19 +79,24 @@ async function examineOnline(
   caller: Caller,
 ): Promise<readonly Examined[]> {
   const options = environmentOptions(invocation, program)
-  const hosts = await examineHosts(environment, caller)
+  // Such as a proxy that cannot be used.
+  const refused = (area: Examined['area'], what: string, error: unknown, state: Examined['state']) => {
+    if (!(error instanceof ToolError)) throw error
+    return error.problems.map((one) => ({ ...problemRow(area, what, one), state }))
+  }
+  const hosts = await examineHosts(environment, caller).catch((error) => refused('hosts', 'all', error, 'wrong'))
   const flow = async (name: string, area: 'servers' | 'registration', withAnswer: Partial<Caller> = {}) => {
     try {
       const request = await resolve({ environment: options, selection: flowOfPackage(name, program) })
-      return await examineByFlow(request, { ...caller, ...withAnswer }, area)
+      return await examineByFlow(request, { ...caller, ...withAnswer }, { area, environment })
     } catch (error) {
-      if (!(error instanceof ToolError)) throw error
-      const rows = error.problems.map((one) => ({ ...problemRow(area, name, one), state: 'unknown' as const }))
-      return { rows, exchanges: [] }
+      return { rows: refused(area, name, error, 'unknown'), exchanges: [] }
     }
   }
   const discovered = await flow('discover', 'servers')
-  const keystore = await examineKeystore(environment, caller)
+  const keystore = await examineKeystore(environment, caller).catch((error) =>
+    refused('servers', 'keystore', error, 'unknown'),
+  )
   let client: Readonly<Record<string, unknown>> | undefined
   const reading = {
     onAnswer: ({ step, body }: Parameters<NonNullable<Caller['onAnswer']>>[0]) => {

@@ -1,10 +1,10 @@
 /** What an import of Postman's files would write, before anything is written. Nothing in it is shown but names, places and addresses. */
 
+import { classOf } from '../../environment/hosts.ts'
 import { enumerated, fail } from '../../record/errors.ts'
 import { type Accounted, account } from './account.ts'
 import { requestsIn } from './collection.ts'
 import { type Imported, importedFlow, type Surroundings } from './flow.ts'
-import { classOf } from './hosts.ts'
 import { type ReadRequest, recognised } from './recognise.ts'
 import { isSecret } from './secrets.ts'
 import { type Carried, type Setting, settingsIn } from './settings.ts'

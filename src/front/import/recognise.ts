@@ -2,8 +2,9 @@
  * Which requests of a collection are documented calls, by what they call: method, path, grant type and body. One table; each
  * row names the flow that makes the call.
  */
+
+import { mayBeThredd, type ServerName, serverOf } from '../../environment/hosts.ts'
 import type { Request } from './collection.ts'
-import { mayBeThredd, type ServerName, serverOf } from './hosts.ts'
 import { type Understood, understood } from './script.ts'
 import { referencesIn } from './variables.ts'
 

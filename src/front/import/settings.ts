@@ -1,10 +1,11 @@
 /** What everybody who leaves Postman needs first: hosts, ids, kid, keys and the registration, from variables into settings. Pure. */
+
+import type { ServerName } from '../../environment/hosts.ts'
 import { whyUnusable } from '../../environment/index.ts'
 import { certificatesOf, privateKeysOf } from '../../identity/keys.ts'
 import { isEncrypted, materialOf } from '../../identity/material.ts'
 import { dotenv } from '../../record/foreign.ts'
 import { registrationMember } from '../../vault/index.ts'
-import type { ServerName } from './hosts.ts'
 import type { CallName, ReadRequest } from './recognise.ts'
 import { isObject, type Source } from './source.ts'
 import { referencesIn, type Variable, type Variables } from './variables.ts'
