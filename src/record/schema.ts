@@ -276,6 +276,8 @@ export const runRecord = z.object({
       leftOut: z.array(z.object({ number: z.int(), because: z.string() })),
       /** rows that the run did not come to before it was stopped */
       notStarted: z.array(z.int()),
+      /** of a record that was merged: the runs of the shards */
+      merged: optional(z.array(z.object({ shard: z.int(), runId: z.string() }))),
     }),
   ),
   /** flows and workflows that exist and were not part of the run; empty: the run is complete */

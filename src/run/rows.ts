@@ -53,7 +53,7 @@ export interface Rows {
   /** what a person repeats to confirm it: the number of rows, and the beginning of a hash of all that they set */
   readonly confirmation: string
   readonly parallel: number
-  readonly record: Omit<NonNullable<RunRecord['rows']>, 'leftOut' | 'notStarted'>
+  readonly record: Omit<NonNullable<RunRecord['rows']>, 'leftOut' | 'notStarted' | 'merged'>
 }
 
 export type RequestOfRows = RunRequest & { readonly rows: Rows }

@@ -219,7 +219,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
     usual === undefined || prepared.counterparty !== undefined
       ? undefined
       : shared.careful(connectionOf(usual, undefined))
-  const all: Performed[] = []
+  const byRow: (Performed & { readonly number: number })[] = []
   const leftOut = [...admitted.leftOut]
   const notStarted: number[] = []
   const groups = [...Map.groupBy(rows, ({ row }) => row.client ?? row.facts.number).values()]
@@ -238,9 +238,10 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
       }
       const own = { ...shared, transport: one.row.credentials === '' ? transport : undefined }
       const done = await performOne(again, { vault, confirmed: admitted.confirmed, company: own }, means)
-      if (done !== undefined) all.push(done)
+      if (done !== undefined) byRow.push({ number, ...done })
     }
   })
+  const all = byRow.toSorted((one, other) => one.number - other.number)
   return {
     changes: all.flatMap(({ changes }) => changes),
     warnings: [
@@ -251,7 +252,9 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
       ]),
     ],
     given: givenOnce(all),
-    messages: all.flatMap(({ messages }) => messages),
+    messages: all
+      .flatMap(({ messages }) => messages)
+      .toSorted((one, other) => (one.clientId < other.clientId ? -1 : 1)),
     leftOut: leftOut.toSorted((one, other) => one.number - other.number),
     notStarted: notStarted.toSorted((one, other) => one - other),
   }

@@ -12,9 +12,10 @@ import { type AnnouncedCall, announce, type CallAbout, type KeptAnswer, keepAnsw
 import { fingerprint, type RawAnswer } from './answer.ts'
 import type { OpenCall } from './call.ts'
 import { type By, Client, type HeldToken, type HistoryEvent, type Registration } from './client.ts'
-import { byTime, type ClientEvent, clientEventSchema, inWords } from './event.ts'
+import { byTime, type ClientEvent, clientEventSchema, type Event, inWords } from './event.ts'
 import type { KeyRing } from './key.ts'
 import { type LedgerEntry, ledgerOf } from './ledger.ts'
+import { type Difference, difference } from './merge.ts'
 import type { About } from './state.ts'
 import { Store, type VaultOptions } from './store.ts'
 
@@ -221,6 +222,42 @@ export class Vault {
       for (const [index, event] of added.entries())
         this.#store.log.append(event, { durable: index === added.length - 1 })
       return added.length
+    })
+  }
+
+  /** Every event, for another vault to take in. @throws VAULT_UNREADABLE where there is none, USAGE while a call is on the way */
+  async events(): Promise<readonly Event[]> {
+    const state = this.#store.readable()
+    if (!this.#store.log.exists)
+      fail({
+        code: 'VAULT_UNREADABLE',
+        message: `"${this.#store.log.path}" does not exist: there is no vault to take in`,
+      })
+    const call = this.#store.onTheWay()
+    if (call !== undefined) {
+      fail({
+        code: 'USAGE',
+        message: `a call of client "${call.clientId}" is on the way in vault "${this.#store.log.path}"; nothing was taken in`,
+        hint: 'let the run end, and try again',
+      })
+    }
+    return state.without(undefined, this.#store.now())
+  }
+
+  /** What `merge` would add. */
+  async difference(events: readonly Event[]): Promise<Difference> {
+    return difference(this.#store.readable().without(undefined, this.#store.now()), events, this.#store.environment)
+  }
+
+  /** Takes in what is not there yet of the events of another vault, in their order; nothing is replaced. */
+  async merge(events: readonly Event[]): Promise<void> {
+    await this.#store.exclusively(() => {
+      this.#store.ensure()
+      this.#store.demandReadable()
+      const ours = this.#store.state.without(undefined, this.#store.now())
+      const { added } = difference(ours, events, this.#store.environment)
+      for (const [index, event] of added.entries())
+        this.#store.log.append(event, { durable: index === added.length - 1 })
     })
   }
 

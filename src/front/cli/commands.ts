@@ -176,7 +176,7 @@ export const COMMANDS = {
   report: {
     usage: 'thredd report [run]',
     about:
-      'render a stored run again, compare two, pack one as evidence, list all, join those of an environment, or delete old ones',
+      'render a stored run again, compare two, pack one as evidence, list all, join those of an environment, merge shards, or delete old ones',
     words: 'any',
     flags: {
       env: { value: 'name|path', about: 'join the stored runs of this environment: may we go live?' },
@@ -205,6 +205,10 @@ export const COMMANDS = {
       ['thredd report <run> --format md,ctrf,har', 'the other formats of a run'],
       ['thredd report --compare <run>', 'what has changed since'],
       ['thredd report --env uat', 'may we go live, by all stored runs on UAT'],
+      [
+        'thredd report merge shard-1 shard-2',
+        'one record of the shards of a list: of record.json files or folders of reports',
+      ],
       ['thredd report --pack evidence.zip', 'a file for an auditor; without .zip a folder'],
       ['thredd report --prune --older 90d', 'what would be deleted, and why what stays does'],
     ],
@@ -350,6 +354,7 @@ export const COMMANDS = {
       ['thredd vault recover --env uat --online', 'settle calls whose answer was lost'],
       ['thredd vault export --env uat --out backup.jwe', 'everything, under a passphrase'],
       ['thredd vault import --env uat postman.json', 'a file of Postman, a .env file, a saved answer or an export'],
+      ['thredd vault import --env uat --confirm uat shard-2/vault', 'all that the vault of another machine holds'],
     ],
     handler: async () => (await import('./vault-command.ts')).performVaultCommand,
   },

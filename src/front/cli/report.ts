@@ -1,5 +1,4 @@
 /** `thredd report`: stored runs again, in any format, compared, packed as evidence, or as a list. Sends nothing. */
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -8,14 +7,14 @@ import { line } from '../../record/foreign.ts'
 import { ANY_ENVIRONMENT, commandsFor } from '../../record/hints.ts'
 import { RECORD_FILE, type RunRecord } from '../../record/index.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
-import { type Artifacts, createArtifacts } from '../../report/artifacts.ts'
+import type { Artifacts } from '../../report/artifacts.ts'
 import { compare, comparisonText } from '../../report/compare.ts'
 import { historyPage, pageOf } from '../../report/html/history.ts'
 import { runsPage } from '../../report/html/runs.ts'
 import { FORMATS, type FormatName, USUAL_FORMATS } from '../../report/index.ts'
 import { reportKey, writePack } from '../../report/pack.ts'
 import { reportedRun } from '../../report/summary.ts'
-import { Redactor } from '../../secret/index.ts'
+import { artifactsIn } from './artifacts.ts'
 import type { Invocation, Program } from './command.ts'
 import { formatsOf } from './formats.ts'
 import { factsIn, historiesOf, performGoLive } from './go-live.ts'
@@ -33,6 +32,7 @@ interface Surroundings {
 
 /** One run, with `--env` the joined runs of an environment, or with `--prune` old runs to delete. */
 export async function performReports(invocation: Invocation, program: Program): Promise<number> {
+  if (invocation.words[0] === 'merge') return await (await import('./merge.ts')).performMerge(invocation, program)
   if (invocation.has('prune')) return await (await import('./prune.ts')).performPrune(invocation, program)
   if (invocation.text('older') !== undefined || invocation.has('yes'))
     fail({ code: 'USAGE', message: '--older and --yes belong to --prune' })
@@ -77,13 +77,6 @@ export async function performReport(invocation: Invocation, surroundings: Surrou
   ))
     write(line`${relative(here, path)}\n`)
   return 0
-}
-
-/** The secrets of the run are gone with it; its record holds none. */
-async function artifactsIn(folder: string, write: Surroundings['write']): Promise<Artifacts> {
-  const redactor = new Redactor(randomBytes(32))
-  const warn = (text: string) => write(line`warning ${text}\n`)
-  return await createArtifacts(dirname(folder), basename(folder), { redactor, warn })
 }
 
 async function render(

@@ -20,6 +20,8 @@ export interface VaultIo {
     /** CLIENT_ID of the environment: meant where no client is named */
     readonly clientId?: string | undefined
   }>
+  /** import: the vault of the same environment in another folder */
+  readonly openFolder?: ((folder: string) => Vault) | undefined
   /** asks the person at a terminal to type the client id; absent where there is none */
   readonly ask?: ((clientId: string) => Promise<string | undefined>) | undefined
   /** asks without echo, or reads the file of --passphrase-file */

@@ -31,10 +31,11 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
 export function vaultIo(
   environment: Environment,
   { here, write, warn, stdout }: Program,
-): Pick<VaultIo, 'write' | 'warn' | 'isTerminal' | 'folder' | 'now' | 'open'> {
+): Pick<VaultIo, 'write' | 'warn' | 'isTerminal' | 'folder' | 'now' | 'open' | 'openFolder'> {
   const now = () => new Date()
   return {
     ...{ write, warn, now, isTerminal: stdout.isTTY === true, folder: here },
+    openFolder: (folder) => vaultOf({ ...environment, vault: { ...environment.vault, folder } }, { now }),
     open: async () => ({
       vault: vaultOf(environment, { now }),
       environment: environment.name,

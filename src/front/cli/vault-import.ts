@@ -9,6 +9,7 @@ import { line } from '../../record/foreign.ts'
 import { readTextFile, whyUnread } from '../../record/regular-file.ts'
 import { type Found, fingerprint, isExport, openExport, registrationsIn } from '../../vault/index.ts'
 import type { VaultCall } from './vault-call.ts'
+import { importFolder, isFolder } from './vault-merge.ts'
 
 /** What is to be put into the vault of one client. */
 interface Parcel {
@@ -23,6 +24,9 @@ export async function importClients(call: VaultCall): Promise<number> {
   const { vault, write, environment } = call
   const [name = fail({ code: 'USAGE', message: 'the import needs a file', expected: vault.command('import') })] =
     call.words
+  const { openFolder } = call
+  if (call.given === undefined && openFolder !== undefined && isFolder(resolve(call.folder, name)))
+    return await importFolder(name, { ...call, openFolder })
   const text = call.given ?? readText(resolve(call.folder, name), name)
   const parcels = isExport(text) ? await exported(text, name, call) : await kept(text, name, call)
   const wanted: Parcel[] = []
