@@ -10,7 +10,7 @@ import { readGreeting } from './client-hello.ts'
 import { contentOf } from './content.ts'
 import { documentedAddress, loopbackAddress } from './loopback.ts'
 import { openStore, type Store } from './store.ts'
-import { createServers, type Peer, peerOf, serverFor } from './tls.ts'
+import { createServers, type Given, type Peer, peerOf, serverFor } from './tls.ts'
 import { createTwin, type ReceivedRequest, type Twin, type TwinOptions } from './twin.ts'
 
 interface ServerLimits {
@@ -43,7 +43,10 @@ export interface RunningTwin extends AsyncDisposable {
   readonly port: number
   /** the address for clients on this machine: https://localhost:PORT */
   readonly origin: string
+  /** the one that answers now */
   readonly twin: Twin
+  /** Another twin answers from now on, as at the start: without clients, and without faults. Connections stay open. */
+  startOver(): void
   /** A documented URL as the address under which the twin is reached. */
   publish(url: string): string
   /** Resolves when the state file, if there is one, holds the servers' state of now. */
@@ -63,10 +66,17 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
   const store = stateFile === undefined ? undefined : await openStore(stateFile)
   let origin = ''
   const publish = urls === 'loopback' ? (url: string) => loopbackAddress(url, origin) : (options.publish ?? String)
-  const twin = createTwin({ ...options, publish, snapshot: store?.kept ?? options.snapshot })
-  const context: Context = { twin, limits, store, isLoopback: urls === 'loopback' }
+  const fresh = () => createTwin({ ...options, publish, snapshot: store?.kept ?? options.snapshot })
+  let twin = fresh()
   const { pki, maxTlsVersion = 'TLSv1.3' } = options
-  const servers = createServers(twin, { pki, maxTlsVersion, timeoutMs: limits.timeoutMs }, (incoming, outgoing) => {
+  const given = {
+    pki,
+    maxTlsVersion,
+    timeoutMs: limits.timeoutMs,
+    record: (entry) => twin.record(entry),
+  } satisfies Given
+  const servers = createServers(given, (incoming, outgoing) => {
+    const context: Context = { twin, limits, store, isLoopback: urls === 'loopback' }
     serve(incoming, outgoing, context).catch(() => incoming.socket.destroy())
   })
   const sockets = new Set<Socket>()
@@ -100,7 +110,20 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
     await closed
     await keep()
   }
-  return { port: address.port, origin, twin, publish, keep, close, [Symbol.asyncDispose]: close }
+  return {
+    port: address.port,
+    origin,
+    get twin() {
+      return twin
+    },
+    startOver: () => {
+      twin = fresh()
+    },
+    publish,
+    keep,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
 }
 
 /** Passes on the socket with its bytes unread, and the server name of its ClientHello. */

@@ -23,15 +23,15 @@ export interface Servers {
   readonly weak: HttpsServer
 }
 
-export function createServers(
-  twin: Twin,
-  {
-    pki,
-    maxTlsVersion,
-    timeoutMs,
-  }: { readonly pki: Pki; readonly maxTlsVersion: 'TLSv1.2' | 'TLSv1.3'; readonly timeoutMs: number },
-  answer: RequestListener,
-): Servers {
+export interface Given {
+  readonly pki: Pki
+  readonly maxTlsVersion: 'TLSv1.2' | 'TLSv1.3'
+  readonly timeoutMs: number
+  /** of a refused handshake */
+  readonly record: Twin['record']
+}
+
+export function createServers({ pki, maxTlsVersion, timeoutMs, record }: Given, answer: RequestListener): Servers {
   const base: ServerOptions = {
     cert: pki.server.certificate,
     key: pki.server.key,
@@ -51,7 +51,7 @@ export function createServers(
     const server = createHttpsServer({ ...base, ...demand }, answer)
     server.on('secureConnection', (socket) => endUnread(socket, timeoutMs))
     server.on('tlsClientError', (error, socket) => {
-      twin.record({
+      record({
         method: '-',
         url: `https://${serverNameOf(socket) ?? 'unnamed'}`,
         certificate: peerOf(socket).certificate?.subject.split('\n').join(', ') ?? 'none',

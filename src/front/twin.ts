@@ -29,21 +29,28 @@ export async function embeddedTwin(
 ): Promise<Counterparty> {
   const pki = await ensurePki(pkiFolder, { hosts: HOSTS })
   if (kind === 'twin-in-process') {
-    const twin = createTwin({ pki, switches })
-    addApplication(twin, pki, further)
+    const fresh = () => withApplication(createTwin({ pki, switches }), pki, further)
+    let twin = fresh()
     return {
       kind,
       answer: (request, certificate) => twin.answer(request, certificate),
-      fulfil: fulfilOn(twin, pki),
+      fulfil: (name, about) => fulfilOn(twin, pki)(name, about),
+      startOver: () => {
+        twin = fresh()
+      },
       async [Symbol.asyncDispose]() {},
     }
   }
   const running = await startTwin({ pki, switches })
-  addApplication(running.twin, pki, further)
+  withApplication(running.twin, pki, further)
   return {
     kind,
     connectTo: () => ({ host: '127.0.0.1', port: running.port }),
-    fulfil: fulfilOn(running.twin, pki),
+    fulfil: (name, about) => fulfilOn(running.twin, pki)(name, about),
+    startOver: () => {
+      running.startOver()
+      withApplication(running.twin, pki, further)
+    },
     [Symbol.asyncDispose]: () => running.close(),
   }
 }
@@ -56,10 +63,10 @@ interface Application {
 }
 
 /** With the certificates of the documented application. The twin does not know one whose ids no Thredd CA would give. */
-function addApplication(twin: Twin, { identities, signingKid }: Pki, application: Application | undefined): void {
+function withApplication(twin: Twin, { identities, signingKid }: Pki, application: Application | undefined): Twin {
   const { state } = twin
   const { clientId, softwareId = '', organisation = '' } = application ?? {}
-  if (state.applications.has(softwareId) || ![softwareId, organisation].every((id) => UUID.test(id))) return
+  if (state.applications.has(softwareId) || ![softwareId, organisation].every((id) => UUID.test(id))) return twin
   const client = clientId === undefined ? {} : { client_id: clientId }
   const entry = { name: 'of-a-row', org_id: organisation, software_id: softwareId, ...client }
   for (const { claims } of readSeed(JSON.stringify({ applications: [entry] })).applications) {
@@ -70,6 +77,7 @@ function addApplication(twin: Twin, { identities, signingKid }: Pki, application
   // Its subject names the documented application, and the directory is the one server that looks at it.
   for (const fault of faultsOf('breaks:directoryToken=certificate-subject-is-checked', twin.operations))
     twin.use(...fault.handlers(twin))
+  return twin
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

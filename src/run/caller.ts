@@ -53,6 +53,8 @@ export interface Caller {
 export type Counterparty = AsyncDisposable & {
   /** makes on the twin what workflows are given; without it the twin is treated as any server is */
   readonly fulfil?: Fulfil
+  /** from now on it has no clients, as at its start; without it another one is started */
+  readonly startOver?: () => void
 } & (
     | {
         readonly kind: 'twin'

@@ -65,16 +65,24 @@ export async function performRow(
   company: Company,
   { startsAnew = false }: { readonly startsAnew?: boolean } = {},
 ): Promise<Performed> {
+  const { environment, request } = prepared
+  await using stack = new AsyncDisposableStack()
+  const start = async () => {
+    const started = await startCounterparty(environment, means.caller, startsAnew ? request.client : undefined)
+    return started && stack.use(started)
+  }
+  const meet = (counterparty: Counterparty | undefined): Meeting => ({
+    counterparty,
+    transport: company.transport ?? company.careful(stack.use(connectionOf(prepared, counterparty))),
+  })
+  // The first is there already: it was started to be asked for its certificates.
+  let meeting = meet(startsAnew ? await start() : prepared.counterparty)
   const performed: Performed[] = []
   for (const [index, workflows] of shares(prepared).entries()) {
-    await using stack = new AsyncDisposableStack()
-    // The first is there already: it was started to be asked for its certificates.
-    const isThere = index === 0 && !startsAnew
-    const counterparty = isThere
-      ? prepared.counterparty
-      : await startCounterparty(prepared.environment, means.caller, startsAnew ? prepared.request.client : undefined)
-    if (!isThere && counterparty !== undefined) stack.use(counterparty)
-    performed.push(await performWith(counterparty, workflows, prepared, { ...means, ...company }))
+    const startOver = meeting.counterparty?.startOver
+    if (index > 0 && startOver === undefined) meeting = meet(await start())
+    else if (index > 0) startOver?.()
+    performed.push(await performWith(meeting, workflows, prepared, { ...means, ...company }))
   }
   return {
     changes: performed.flatMap(({ changes }) => changes),
@@ -105,22 +113,26 @@ function shares({ request, survey, counterparty }: Prepared): readonly (readonly
   return counterparty?.fulfil === undefined ? [workflows] : sharesOf(workflows, request)
 }
 
+/** Who answers, and the connections to it. */
+interface Meeting {
+  readonly counterparty: Counterparty | undefined
+  readonly transport: Transport
+}
+
 async function performWith(
-  counterparty: Counterparty | undefined,
+  { counterparty, transport }: Meeting,
   workflows: readonly PlannedWorkflow[],
   prepared: Prepared,
-  { vault, admission, runId, caller, onEvent, signal, careful, transport: shared }: Means & Company,
+  { vault, admission, runId, caller, onEvent, signal }: Means & Omit<Company, 'transport'>,
 ): Promise<Performed> {
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
-  await using stack = new AsyncDisposableStack()
   const command = commandsFor(prepared.environment.flags)
   const options = { vault, runId, clientId, softwareId, command, now: () => new Date() }
   const runVault = new RunVault({ ...options, admission, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)
   const ownEffects = effects(survey.signing.keys, caller.version)
-  const transport = shared ?? careful(stack.use(connectionOf(prepared, counterparty)))
   const base = { transport, redactor, ...ownEffects }
   const given: GivenRecord[] = []
   const preconditions = new Preconditions({
