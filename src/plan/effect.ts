@@ -243,13 +243,20 @@ export interface ChangingStep {
  * In the order in which they run, those of the workflows that steps run, and of what these depend on, in their place. Of steps
  * that make the same change and of which only one runs, the first stands for all.
  */
-export function changingSteps(flow: Flow, workflow: Workflow): ChangingStep[] {
+export function changingSteps(flow: Flow, workflow: Workflow): readonly ChangingStep[] {
+  const known = changingStepsOf.get(workflow)
+  if (known !== undefined) return known
   const all = allChangingSteps(flow, workflow)
-  return all.filter(
+  const steps = all.filter(
     ({ step, change }, index) =>
       !all.slice(0, index).some((one) => one.change === change && areAlternatives(workflow, one.step, step)),
   )
+  changingStepsOf.set(workflow, steps)
+  return steps
 }
+
+/** Of a workflow in its flow, which are asked for before each of its calls. */
+const changingStepsOf = new WeakMap<Workflow, readonly ChangingStep[]>()
 
 function allChangingSteps(flow: Flow, workflow: Workflow, within: readonly Workflow[] = []): ChangingStep[] {
   if (within.includes(workflow)) return []

@@ -24,8 +24,8 @@ export interface FinishedOptions {
 export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   readonly #options: FinishedOptions
   #lines: Lines
-  /** of each line, how many secrets were known when it was last searched */
-  #searchedFor: number[] = []
+  /** of each line, the redactor's revision when it was last searched */
+  #searchedAt: number[] = []
   /** of each line, the row of the run's list that it is of */
   readonly #rows: number[] = []
 
@@ -36,28 +36,28 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
 
   add(workflow: WorkflowRecord): void {
     const { redactor } = this.#options
-    const redacted = redactedWorkflow(workflow, redactor, (exchange) => exchange)
+    const redacted = redactedWorkflow(workflow, redactor)
     // What a step showed to be a secret may stand in an exchange before it.
     const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
     this.#lines.add(this.#lineOf(redactor.mayHoldSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
-    this.#searchedFor.push(redactor.secretsKnown)
+    this.#searchedAt.push(redactor.revision)
     this.#rows.push(workflow.row?.number ?? 0)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
   redactAgain(): void {
     const { redactor, file, write } = this.#options
-    if (this.#searchedFor.every((known) => known === redactor.secretsKnown)) return
+    if (this.#searchedAt.every((revision) => revision === redactor.revision)) return
     const redacted = new Lines(file && `${file}.redacted`, write)
     let index = 0
     for (const line of this.#lines) {
-      const isKnown = this.#searchedFor[index++] === redactor.secretsKnown || !redactor.mayHoldSecret(line)
+      const isKnown = this.#searchedAt[index++] === redactor.revision || !redactor.mayHoldSecret(line)
       redacted.add(isKnown ? line : this.#lineOf(redactedAgain(JSON.parse(line) as WorkflowRecord, redactor)))
     }
     this.#lines[Symbol.dispose]()
     if (file !== undefined) redacted.moveTo(file)
     this.#lines = redacted
-    this.#searchedFor = this.#searchedFor.map(() => redactor.secretsKnown)
+    this.#searchedAt = this.#searchedAt.map(() => redactor.revision)
   }
 
   *[Symbol.iterator](): Generator<WorkflowRecord> {
@@ -152,10 +152,10 @@ class Lines implements Iterable<string>, Disposable {
 }
 
 /** Names, verdicts, numbers and times stay; what servers and files gave is data. Exchanges were redacted when they closed. */
-function redactedWorkflow(
+export function redactedWorkflow(
   workflow: WorkflowRecord,
   redactor: Redactor,
-  exchanged: (exchange: Exchange) => Exchange,
+  exchanged = (exchange: Exchange) => exchange,
 ): WorkflowRecord {
   const { inputs, outputs, steps } = workflow
   return {

@@ -18,6 +18,7 @@ import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
+import { redactedWorkflow } from './finished.ts'
 import { askKeystore, userAgentOf } from './keystore.ts'
 import { sharesOf } from './order.ts'
 import type { Prepared } from './prepare.ts'
@@ -151,9 +152,13 @@ async function performWith(
     },
     setUp: async () =>
       await runSetUp(survey.setUp, { ...base, given: establish, vault: setUpVault.port }, setUpVault, signal),
-    onGiven: (one) => {
-      given.push(one)
-      onEvent({ type: 'given', given: redactor.record(one) })
+    onGiven: ({ setUp, ...one }) => {
+      const redacted = {
+        ...redactor.record(one),
+        ...(setUp === undefined ? {} : { setUp: setUp.map((workflow) => redactedWorkflow(workflow, redactor)) }),
+      }
+      given.push(redacted)
+      onEvent({ type: 'given', given: redacted })
     },
   })
   const establish: Ports['given'] = (workflow) => preconditions.establish(workflow)

@@ -42,19 +42,33 @@ export class Finder<T> {
   readonly #emptyRuns = new Set<string>()
   /** texts that hold none of the values, in any encoding */
   readonly #emptyTexts = new RememberedTexts()
+  #revision = 0
 
   /** `isExempt`: whether a text in normal form is never reported, even if it is a value or a piece of one. */
   constructor(isExempt: (form: string) => boolean) {
     this.#isExempt = isExempt
   }
 
+  /** Changes when a value is added that a text which was searched before may hold. */
+  get revision(): number {
+    return this.#revision
+  }
+
   /** Returns false if the value has too few characters to be searched for in either normal form. */
   add(text: string, label: T): boolean {
     freeMemory()
+    const plain = unescaped(bytesOf(text)).bytes
+    const isSearched = this.#loose.add(plain, label) || this.#strict.add(plain, label)
+    if (this.#loose.mayHaveMet || this.#strict.mayHaveMet) this.#forget()
+    return isSearched
+  }
+
+  #forget(): void {
+    this.#revision += 1
     this.#emptyRuns.clear()
     this.#emptyTexts.clear()
-    const plain = unescaped(bytesOf(text)).bytes
-    return this.#loose.add(plain, label) || this.#strict.add(plain, label)
+    this.#loose.forget()
+    this.#strict.forget()
   }
 
   find(text: string): Findings<T> {

@@ -93,6 +93,11 @@ export class Redactor {
     return Object.values(this.#replaced).reduce((sum, number) => sum + number, 0)
   }
 
+  /** Changes when a secret is learned that may stand in a text which was searched before. */
+  get revision(): number {
+    return this.#finder.revision
+  }
+
   /** How many different secrets are searched for. */
   get secretsKnown(): number {
     return this.#secrets.size
@@ -134,11 +139,13 @@ export class Redactor {
     const secret = whole.slice(0, LONGEST_SECRET)
     if (this.#secrets.has(secret)) return true
     this.#secrets.add(secret)
-    this.#cleanParts.clear()
+    const { revision } = this.#finder
     const found = { mask: this.#masks.fingerprint(secret, name), name: shownName(name) }
     const key = /-----BEGIN [^-]+-----([\s\S]+)-----END/.exec(secret)?.[1]?.replace(/\s/g, '')
     if (key !== undefined) this.#finder.add(key, found)
-    return this.#finder.add(secret, found)
+    const isSearched = this.#finder.add(secret, found)
+    if (this.#finder.revision !== revision) this.#cleanParts.clear()
+    return isSearched
   }
 
   /**
@@ -394,8 +401,8 @@ export class Redactor {
 
   /** Whether no part of a text holds a secret, where none may go on in another part. */
   #areClean(parts: readonly string[]): boolean {
-    const fresh = parts.filter((part) => !this.#cleanParts.has(part))
-    const rest = fresh.join('\n')
+    const fresh = new Set(parts.filter((part) => !this.#cleanParts.has(part)))
+    const rest = [...fresh].join('\n')
     const { found, isPartial } = this.#finder.find(rest)
     if (found.length > 0 || isPartial || shapesOfSecrets(rest).length > 0) return false
     for (const part of fresh) this.#cleanParts.add(part)

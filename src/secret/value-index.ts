@@ -105,9 +105,19 @@ const NOTHING = new Uint8Array(0)
 
 /** The filter of an empty index. */
 const NO_SEEDS: SeedFilter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(0) }
+/** Takes the hashes of a text that nobody asks for: a bit beyond its end is dropped. */
+const UNNOTED = new Uint32Array(0)
 
-/** Writes the normal form of `bytes` into `normal`, and its places that `filter` does not rule out into `candidates`. */
-function normalise(bytes: Uint8Array, table: Uint8Array, filter = NO_SEEDS): { length: number; count: number } {
+/**
+ * Writes the normal form of `bytes` into `normal`, and its places that `filter` does not rule out into `candidates`. Notes the
+ * hash of each place in `met`.
+ */
+function normalise(
+  bytes: Uint8Array,
+  table: Uint8Array,
+  filter = NO_SEEDS,
+  met = UNNOTED,
+): { length: number; count: number } {
   if (normal.form.length < bytes.length)
     normal = { form: new Uint8Array(bytes.length * 2), places: new Uint32Array(bytes.length * 2) }
   if (candidates.length < bytes.length) candidates = new Uint32Array(bytes.length * 2)
@@ -129,6 +139,7 @@ function normalise(bytes: Uint8Array, table: Uint8Array, filter = NO_SEEDS): { l
     form[length] = code
     places[length++] = at
     hash = ((hash << 4) ^ code) & (HASHES - 1)
+    setBit(met, hash)
     if (hasBit(small, smallHash(hash)) && hasBit(full, hash) && length >= SEED) candidates[count++] = length - SEED
   }
   return { length, count }
@@ -138,6 +149,9 @@ export class ValueIndex<T> {
   readonly #table: Uint8Array
   #filter = NO_SEEDS
   readonly #seeds = new Map<number, Seed<T>[]>()
+  /** the hashes in the texts that were searched since `forget` */
+  #met = UNNOTED
+  #mayHaveMet = false
 
   constructor(table: Uint8Array) {
     this.#table = table
@@ -145,6 +159,17 @@ export class ValueIndex<T> {
 
   get isEmpty(): boolean {
     return this.#seeds.size === 0
+  }
+
+  /** Whether a value was added that may stand in a text that was searched before; if false, none of them does. */
+  get mayHaveMet(): boolean {
+    return this.#mayHaveMet
+  }
+
+  /** What was searched until now is searched again where it matters. */
+  forget(): void {
+    this.#met.fill(0)
+    this.#mayHaveMet = false
   }
 
   /** Returns false if too little of the value is left in this normal form. */
@@ -186,7 +211,12 @@ export class ValueIndex<T> {
   }
 
   #addSeed(seed: Seed<T>): void {
-    if (this.isEmpty) this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
+    if (this.isEmpty) {
+      this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
+      this.#met = new Uint32Array(HASHES / 32)
+      // An empty index notes nothing.
+      this.#mayHaveMet = true
+    }
     const { form } = seed.value
     const key = keyAt(form, seed.at)
     const others = this.#seeds.get(key)
@@ -196,13 +226,14 @@ export class ValueIndex<T> {
     for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HASHES - 1)
     setBit(this.#filter.small, smallHash(hash))
     setBit(this.#filter.full, hash)
+    this.#mayHaveMet ||= hasBit(this.#met, hash)
   }
 
   /** Finds the values in `bytes`. The ranges are in bytes and may overlap. */
   find(bytes: Uint8Array, isExempt: (form: string) => boolean): Found<T>[] {
     const found: Found<T>[] = []
     if (this.isEmpty) return found
-    const { length, count } = normalise(bytes, this.#table, this.#filter)
+    const { length, count } = normalise(bytes, this.#table, this.#filter, this.#met)
     const { places } = normal
     const form = normal.form.subarray(0, length)
     let last = 0

@@ -44,6 +44,9 @@ const FILES = {
   unlink: (path: string): void => fs.unlinkSync(path),
 }
 
+/** The same without waiting for the disk: for clients that are gone when the process is, such as those of the embedded twin. */
+export const UNSYNCED: FilePort = { ...FILES, fsync: () => {} }
+
 const IS_WINDOWS = platform() === 'win32'
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDONLY, O_WRONLY } = fs.constants
 /** every right of anyone but the owner */
