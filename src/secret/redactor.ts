@@ -47,8 +47,8 @@ interface Known {
 export class Redactor {
   readonly #masks: Masks
   readonly #slots: Slots
-  /** the secrets that are searched for */
-  readonly #secrets = new Set<string>()
+  /** the secrets that are searched for, each with its mask */
+  readonly #secrets = new Map<string, string>()
   readonly #finder: Finder<Known>
   /** secrets too ordinary to be searched for, each with its name: hidden where they are a whole leaf or quoted */
   readonly #ordinary = new Map<string, string>()
@@ -138,9 +138,9 @@ export class Redactor {
     if (whole.length > LONGEST_SECRET) this.hideRandomTexts()
     const secret = whole.slice(0, LONGEST_SECRET)
     if (this.#secrets.has(secret)) return true
-    this.#secrets.add(secret)
-    const { revision } = this.#finder
     const found = { mask: this.#masks.fingerprint(secret, name), name: shownName(name) }
+    this.#secrets.set(secret, found.mask)
+    const { revision } = this.#finder
     const key = /-----BEGIN [^-]+-----([\s\S]+)-----END/.exec(secret)?.[1]?.replace(/\s/g, '')
     if (key !== undefined) this.#finder.add(key, found)
     const isSearched = this.#finder.add(secret, found)
@@ -357,6 +357,8 @@ export class Redactor {
   }
 
   #withoutKnown(text: string): string {
+    const mask = this.#secrets.get(text)
+    if (mask !== undefined && !this.#exemptForms.includes(formOf(text))) return this.#count('known', mask)
     const { found, isPartial } = this.#finder.find(text)
     if (isPartial) return this.#count('partial', TOO_ENCODED)
     return this.#masked(text, found)

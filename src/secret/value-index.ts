@@ -25,6 +25,8 @@ const LONG_PREFIX = 64
 const MOST_MISSING = 3
 /** How many hashes there are. Each byte shifts the hash by four bits, so that it depends on the last six bytes only. */
 const HASHES = 2 ** (4 * SEED)
+/** Bits of what is noted of the texts that were searched: fits into the processor's second cache. */
+const NOTES = 2 ** 20
 /** Bits of the small filter. It is tested first: it fits into the processor's cache and rules out nearly every place. */
 const SMALL_FILTER = 2 ** 16
 
@@ -36,6 +38,10 @@ interface SeedFilter {
 
 function smallHash(hash: number): number {
   return (hash ^ (hash >>> 9)) & (SMALL_FILTER - 1)
+}
+
+function noteOf(hash: number): number {
+  return (hash ^ (hash >>> 11)) & (NOTES - 1)
 }
 
 function hasBit(bits: Uint32Array, at: number): boolean {
@@ -96,17 +102,19 @@ export function formOf(text: string): string {
   return latin1(normal.form.subarray(0, length))
 }
 
+/** Bytes. Room for nearly all texts: whenever it grows, V8 compiles the loop below anew. */
+const USUAL = 2 ** 20
 /** Reused for each text: its normal form, and the place of each byte of the form in the text. */
-let normal = { form: new Uint8Array(1 << 16), places: new Uint32Array(1 << 16) }
+let normal = { form: new Uint8Array(USUAL), places: new Uint32Array(USUAL) }
 /** Reused for each text: places of the form whose hash is that of a seed. */
-let candidates = new Uint32Array(1 << 12)
+let candidates = new Uint32Array(USUAL)
 
 const NOTHING = new Uint8Array(0)
 
 /** The filter of an empty index. */
 const NO_SEEDS: SeedFilter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(0) }
-/** Takes the hashes of a text that nobody asks for: a bit beyond its end is dropped. */
-const UNNOTED = new Uint32Array(0)
+/** Takes the hashes of a text that nobody asks for. */
+const UNNOTED = new Uint32Array(NOTES / 32)
 
 /**
  * Writes the normal form of `bytes` into `normal`, and its places that `filter` does not rule out into `candidates`. Notes the
@@ -139,7 +147,7 @@ function normalise(
     form[length] = code
     places[length++] = at
     hash = ((hash << 4) ^ code) & (HASHES - 1)
-    setBit(met, hash)
+    setBit(met, noteOf(hash))
     if (hasBit(small, smallHash(hash)) && hasBit(full, hash) && length >= SEED) candidates[count++] = length - SEED
   }
   return { length, count }
@@ -168,7 +176,7 @@ export class ValueIndex<T> {
 
   /** What was searched until now is searched again where it matters. */
   forget(): void {
-    this.#met.fill(0)
+    if (!this.isEmpty) this.#met.fill(0)
     this.#mayHaveMet = false
   }
 
@@ -213,7 +221,7 @@ export class ValueIndex<T> {
   #addSeed(seed: Seed<T>): void {
     if (this.isEmpty) {
       this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
-      this.#met = new Uint32Array(HASHES / 32)
+      this.#met = new Uint32Array(NOTES / 32)
       // An empty index notes nothing.
       this.#mayHaveMet = true
     }
@@ -226,7 +234,7 @@ export class ValueIndex<T> {
     for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HASHES - 1)
     setBit(this.#filter.small, smallHash(hash))
     setBit(this.#filter.full, hash)
-    this.#mayHaveMet ||= hasBit(this.#met, hash)
+    this.#mayHaveMet ||= hasBit(this.#met, noteOf(hash))
   }
 
   /** Finds the values in `bytes`. The ranges are in bytes and may overlap. */

@@ -728,3 +728,38 @@ test('a text that held no secret is searched again when it has become one', () =
   expect(cleaned.text.match(/\[registration_access_token#/g)).toHaveLength(texts.length)
   expect(cleaned.text).toContain('"a line that comes twice"\n"a line that comes twice"\n')
 })
+
+test.each(Object.entries(SPELLINGS))('a secret learned later is found in a text searched before: %s', (_, spelled) => {
+  for (let time = 0; time < 20; time += 1) {
+    const secret = randomBytes(32).toString('base64url').replace(/[_-]/g, 'x')
+    const redactor = new Redactor(KEY)
+    redactor.learn({ access_token: randomBytes(32).toString('base64url') })
+    const text = `said ${spelled(secret)}.`
+    const before = redactor.text(text)
+    expect(before).toBe(text)
+    expect(redactor.mayHoldSecret(JSON.stringify([text]))).toBe(false)
+
+    redactor.learn({ registration_access_token: secret })
+    expect(redactor.text(text)).not.toBe(text)
+    expect(redactor.mayHoldSecret(JSON.stringify([text]))).toBe(true)
+  }
+})
+
+test('what was searched is not searched again for a secret that cannot stand there', () => {
+  const redactor = new Redactor(KEY)
+  redactor.learn({ access_token: randomBytes(32).toString('base64url') })
+  const { revision } = redactor
+  expect(redactor.text('a header of every answer')).toBe('a header of every answer')
+  redactor.learn({ access_token: 'Kq83-vLs0_tZp14_mYw7-xRb25_cNh96' })
+  expect(redactor.revision).toBe(revision)
+  redactor.learn({ access_token: 'Zx7-header-of-every-answer-81Qw' })
+  expect(redactor.revision).toBeGreaterThan(revision)
+})
+
+test('a secret that is an id of ours is shown', () => {
+  const redactor = new Redactor(KEY)
+  const id = 'b9f04639-cdeb-425b-a310-450d3d293fd4'
+  redactor.exempt([id])
+  redactor.learn({ access_token: id })
+  expect(redactor.text(id)).toBe(id)
+})
