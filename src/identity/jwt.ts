@@ -283,13 +283,19 @@ function damaged(signature: Uint8Array): Uint8Array {
   return signature.map((byte, index) => (index === signature.length >> 1 ? byte ^ 0x55 : byte))
 }
 
-/** A new key of the same kind, which no server has listed. */
+/** A key of the same kind, which no server has listed. Made once: an RSA key takes longer than ten calls. */
 async function unlistedKey(alg: SigningAlg): Promise<KeyObject> {
-  const { privateKey } =
-    alg === 'ES256'
-      ? await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
-      : await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
-  return privateKey
+  const kind = alg === 'ES256' ? 'ec' : 'rsa'
+  const keys = UNLISTED.get(kind) ?? newKeys(kind)
+  UNLISTED.set(kind, keys)
+  return (await keys).privateKey
+}
+
+const UNLISTED = new Map<'ec' | 'rsa', ReturnType<typeof newKeys>>()
+
+async function newKeys(kind: 'ec' | 'rsa') {
+  const generate = promisify(generateKeyPair)
+  return await (kind === 'ec' ? generate('ec', { namedCurve: 'P-256' }) : generate('rsa', { modulusLength: 2048 }))
 }
 
 function isSigningAlg(alg: string): alg is SigningAlg {

@@ -8,10 +8,10 @@ import { unknownNames } from '../plan/index.ts'
 import { readRoles } from '../plan/roles.ts'
 import { isNonEmpty, type Problem, ToolError, withWarnings } from '../record/errors.ts'
 import { Redactor } from '../secret/index.ts'
-import type { Vault } from '../vault/index.ts'
+import { UNSYNCED, type Vault } from '../vault/index.ts'
 import type { Caller, Counterparty } from './caller.ts'
 import { weaknessWarnings } from './circumstances.ts'
-import { type ProxySettings, proxyOf, proxySecrets, startCounterparty } from './connect.ts'
+import { type ProxySettings, proxyOf, proxySecrets, startCounterparty, usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
 import { byEffect } from './order.ts'
 import type { RunRequest } from './request.ts'
@@ -76,7 +76,8 @@ export async function open(
     const proxy = counterparty === undefined ? proxyOf(caller.proxy) : undefined
     const redactor = new Redactor(randomBytes(32), environment.secretNames)
     for (const secret of proxySecrets(proxy)) redactor.add(secret)
-    const vault = stack.use(await vaultState(environment, { client, ports: caller.vault }))
+    const ports = caller.vault ?? (usesTwin(environment) ? { files: UNSYNCED } : undefined)
+    const vault = stack.use(await vaultState(environment, { client, ports }))
     return { counterparty, vault, credentials: new Credentials(environment), proxy, redactor }
   })
 }

@@ -1,8 +1,7 @@
 /** What the vault of an environment holds of a client before a run, and whether it can be used. Nothing is written yet. */
 import type { Environment } from '../environment/index.ts'
 import { attempt, type Problem } from '../record/errors.ts'
-import { type Registration, UNSYNCED, type Vault, type VaultPorts, vaultOf } from '../vault/index.ts'
-import { usesTwin } from './connect.ts'
+import { type Registration, type Vault, type VaultPorts, vaultOf } from '../vault/index.ts'
 import type { ClientNames } from './request.ts'
 
 export interface VaultState extends AsyncDisposable {
@@ -20,10 +19,7 @@ const LARGEST_ON_TWIN = 1024 * 1024
 /** None is made where there is none: a run that is refused leaves no vault and no key behind. */
 export async function vaultState(
   environment: Environment,
-  {
-    client,
-    ports = usesTwin(environment) ? { files: UNSYNCED } : undefined,
-  }: { readonly client: ClientNames; readonly ports?: VaultPorts | undefined },
+  { client, ports }: { readonly client: ClientNames; readonly ports?: VaultPorts | undefined },
 ): Promise<VaultState> {
   const { value, problems } = await attempt(async () => {
     const vault = vaultOf(environment, { now: () => new Date(), ports })
