@@ -15,6 +15,7 @@ import { plannedEffect } from '../../src/plan/effect.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { ROOT } from '../support/cli.ts'
 import { generated } from '../support/postman.ts'
+import { ODD } from '../support/postman-odd.ts'
 
 const UAT: Target = {
   name: 'uat',
@@ -607,6 +608,26 @@ test('a number of a body that JavaScript cannot hold stays as it is, and a body 
   expect(sending('['.repeat(5000)).imported.left).toEqual([])
 })
 
+test('what an authorization sends is secret, whatever its names are', () => {
+  const by = (type: string, values: Readonly<Record<string, string>>) =>
+    planned([
+      collection([
+        request('Get', {
+          url: 'https://a.example.com/x',
+          auth: { type, [type]: Object.entries(values).map(([key, value]) => ({ key, value })) },
+        }),
+      ]),
+    ])
+  const basic = by('basic', { username: 'me', password: 'plain' })
+  const key = by('apikey', { key: 'k', value: 'plain', in: 'query' })
+  const open = by('basic', { username: 'me', password: '{{nowhere}}' })
+
+  expect(basic.settings).toContainEqual(expect.objectContaining({ value: 'bWU6cGxhaW4=' }))
+  expect(key.settings).toContainEqual(expect.objectContaining({ name: 'GET_K_KEY', value: 'plain' }))
+  for (const { imported } of [basic, key]) expect(JSON.stringify(imported.flow)).not.toMatch(/plain|bWU6/)
+  expect(open.imported.workflows[0]?.asked).toEqual(['basic_credentials'])
+})
+
 test('each line of a script that is one text is judged by itself', () => {
   const exec = 'pm.response.to.have.status(200);\npm.sendRequest("https://a.example.com/other");'
   const { accounts } = planned([
@@ -657,7 +678,9 @@ test(`every value of 200 generated collections is carried over or listed (SEED=$
 
 /** All that would be written. */
 function outputOf({ imported, settings, carried }: ImportPlan): string {
-  return JSON.stringify([imported.flow, [...imported.descriptions], settings, carried])
+  // User and password of basic authorization stand in base64.
+  const decoded = settings.map(({ value }) => Buffer.from(value, 'base64').toString())
+  return JSON.stringify([imported.flow, [...imported.descriptions], settings, carried, decoded])
 }
 
 /** Marks of values that are said to be carried over, and stand nowhere in what is written. */
@@ -675,11 +698,47 @@ function missedMarks(document: unknown, leaves: ImportPlan['accounts'][number]['
   })
 }
 
+const inFolders = (...types: readonly string[]) => types.flatMap((type) => [`In ${type}`, `Deep ${type}`])
+
+/** Requests of each that no flow can make. */
+const LEFT: Readonly<Record<keyof typeof ODD, readonly string[]>> = {
+  'every type of authorization, in nested folders': inFolders(
+    ...['digest', 'hawk', 'awsv4', 'ntlm', 'oauth1', 'edgegrid', 'jwt', 'asap'],
+  ),
+  'bodies of every kind': ['File', 'File content', 'Form file', 'Guid'],
+  'scripts and events at all levels': [],
+  'names that are no names of files, or differ in case alone': [],
+  'addresses, certificates, cookies, saved answers, and things that are disabled': [
+    ...['User', 'Http', 'Ws', 'No proto', 'Curly', 'Link'],
+  ],
+}
+
+describe.each(Object.entries(ODD))('a collection written by hand: %s', (name, document) => {
+  test('every value is carried over or listed with its reason, and no secret is shown', () => {
+    const plan = planned([document])
+    const [{ leaves } = { leaves: [] }] = plan.accounts
+
+    expect(leaves.map(({ pointer }) => pointer)).toEqual(leavesOf(document))
+    expect(leaves.filter(({ words }) => words === '')).toEqual([])
+    expect(outside(plan)).not.toMatch(/hidden|aGlkZGV/)
+    expect(plan.imported.left.map(({ request: { request: one } }) => one.name)).toEqual(LEFT[name])
+  })
+
+  test('what it becomes is valid by the own lint', async () => expect(await lintOf([planned([document])])).toEqual([]))
+})
+
 test('what generated collections become is valid by the own lint', async () => {
+  const plans = SEEDS.slice(0, 40).map((seed) => planned(Object.values(generated(seed))))
+
+  expect(plans.filter(({ imported }) => imported.flow !== undefined).length).toBeGreaterThan(20)
+  expect(await lintOf(plans)).toEqual([])
+})
+
+/** Errors and warnings, each with its place. */
+async function lintOf(plans: readonly ImportPlan[]): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-import-'))
   try {
-    const files = SEEDS.slice(0, 40).flatMap((seed, index) => {
-      const { imported } = planned(Object.values(generated(seed)))
+    const files = plans.flatMap(({ imported }, index) => {
       if (imported.flow === undefined) return []
       const file = (name: string, data: unknown) => ({
         file: join(folder, `${index}`, name),
@@ -694,16 +753,13 @@ test('what generated collections become is valid by the own lint', async () => {
     await writeFiles(files)
     const { findings } = await lint({ paths: [folder], folders: [folder], effectOf: plannedEffect })
 
-    expect(files.length).toBeGreaterThan(40)
-    expect(
-      findings
-        .filter(({ level }) => level !== 'hint')
-        .map(({ rule, message, at }) => `${rule} ${message} ${at?.file}:${at?.line}`),
-    ).toEqual([])
+    return findings
+      .filter(({ level }) => level !== 'hint')
+      .map(({ rule, message, at }) => `${rule} ${message} ${at?.file}:${at?.line}`)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-})
+}
 
 test('a file in the place of a folder is named', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-import-'))

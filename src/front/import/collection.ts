@@ -201,6 +201,7 @@ function bodyOf(source: Source, body: unknown, at: string): Body | undefined {
 function authOf(auth: unknown, at: string): Auth | undefined {
   if (!isObject(auth)) return undefined
   const type = textOf(auth.type) ?? 'noauth'
+  if (type === 'inherit') return undefined
   const written = auth[type]
   const pairs = Array.isArray(written)
     ? written.filter(isObject).map((one): [string, unknown] => [String(one.key ?? ''), one.value])

@@ -3,7 +3,7 @@ import { readJson } from '../../record/json.ts'
 import { type Auth, type Body, decoded } from './collection.ts'
 import type { ReadRequest } from './recognise.ts'
 import type { Demand } from './script.ts'
-import { concealed, isSecret } from './secrets.ts'
+import { concealed, isSecret, isSecretName } from './secrets.ts'
 import { isObject } from './source.ts'
 import { slug, Untranslatable, type Values } from './values.ts'
 import { type Entry, variableParts } from './variables.ts'
@@ -57,12 +57,13 @@ export function translated(
   const list = (at: string, words: string) => fates.push({ at, is: 'listed', words })
   carry(`${request.at}/request/method`, 'the operation')
   carry(request.urlAt, 'the path and the SERVER_ setting')
+  list(`${request.urlAt}/hash`, 'a fragment, which no request sends')
   const query = queryOf(request.query, values)
   for (const { at } of request.query) if (at !== request.urlAt) carry(at, 'a parameter of the step')
   const headers = headersOf(request, values, { carry, list })
   const auth = authOf(request.auth, values, { carry, list })
   const given = request.headers.findLast(({ name }) => name.toLowerCase() === 'content-type')?.value
-  const body = bodyOf(request.body, given && request.variables.resolved(given), values, carry)
+  const body = bodyOf(request.body, given && request.variables.resolved(given), values, { carry, list })
   const all = [...parameters, ...query, ...headers, ...auth]
   const call: Call = {
     method: request.method,
@@ -72,7 +73,9 @@ export function translated(
     parameters: distinct(all),
     body,
     criteria: criteriaOf(scripts.demands, values),
-    security: all.some(({ name }) => name === 'Authorization') ? 'bearer' : undefined,
+    security: all.some(({ name, value }) => name === 'Authorization' && /^Bearer /.test(String(value)))
+      ? 'bearer'
+      : undefined,
     fates,
   }
   demandNoSecret({ ...call, server: originOf(server), fates: [] })
@@ -188,10 +191,10 @@ function headersOf(
 }
 
 /** The scheme stays readable; what follows it is a secret. */
-function authorization(value: string, values: Values): string {
+function authorization(value: string, values: Values, name = 'bearer_token'): string {
   const [, scheme = '', credential] = /^(\w+)\s+(.+)$/.exec(value.trim()) ?? []
   if (credential === undefined) return values.of(value, 'authorization')
-  const expression = values.of(credential, 'bearer_token')
+  const expression = values.of(credential, name)
   return expression.startsWith('$') ? `${scheme} {${expression}}` : `${scheme} ${expression}`
 }
 
@@ -219,8 +222,20 @@ function authOf(auth: Auth | undefined, values: Values, { carry, list }: Tell): 
       {
         name: value('key'),
         in: value('in') === 'query' ? 'query' : 'header',
-        value: values.of(value('value'), value('key')),
+        // A secret, whatever the parameter is called.
+        value: values.of(value('value'), isSecretName(value('key')) ? value('key') : `${value('key')}_key`),
       },
+    ]
+  }
+  if (type === 'basic') {
+    carry(at, 'the header Authorization of the step')
+    const credentials = values.taken(`${value('username')}:${value('password')}`, 'the header Authorization of a step')
+    const isWhole = !credentials.includes('{{')
+    if (!isWhole)
+      list(at, 'a part of it has no value: the flow asks for input basic_credentials, user:password in base64')
+    const encoded = isWhole ? Buffer.from(credentials).toString('base64') : '{{basic_credentials}}'
+    return [
+      { name: 'Authorization', in: 'header', value: authorization(`Basic ${encoded}`, values, 'basic_credentials') },
     ]
   }
   if (type === 'oauth2') {
@@ -242,24 +257,20 @@ const LANGUAGES: Readonly<Record<string, string>> = {
   javascript: 'application/javascript',
 }
 
-function bodyOf(
-  body: Body | undefined,
-  given: string | undefined,
-  values: Values,
-  carry: Tell['carry'],
-): Payload | undefined {
+function bodyOf(body: Body | undefined, given: string | undefined, values: Values, tell: Tell): Payload | undefined {
   if (body === undefined) return undefined
   const { mode, at, text, entries, language } = body
+  const { carry } = tell
   const whole = at.slice(0, at.lastIndexOf('/'))
   carry(`${whole}/mode`, 'the content type')
   carry(`${whole}/options`, 'the content type')
   carry(at, 'the body of the step')
   if (mode === 'urlencoded')
-    return { contentType: 'application/x-www-form-urlencoded', payload: formOf(entries, values, carry) }
+    return { contentType: 'application/x-www-form-urlencoded', payload: formOf(entries, values, tell) }
   if (mode === 'formdata') {
     if (entries.some(({ fields }) => fields.type === 'file'))
       throw new Untranslatable('it sends a file, whose content is not in the collection')
-    return { contentType: 'multipart/form-data', payload: formOf(entries, values, carry) }
+    return { contentType: 'multipart/form-data', payload: formOf(entries, values, tell) }
   }
   if (given !== undefined && !/^[\w.+-]+\/[\w.+-]+(?:\s*;.*)?$/.test(given))
     throw new Untranslatable('its content type is no media type')
@@ -268,11 +279,12 @@ function bodyOf(
   throw new Untranslatable(`a body of mode ${JSON.stringify(mode.slice(0, 20))} is not known to flows`)
 }
 
-function formOf(entries: readonly Entry[], values: Values, carry: Tell['carry']): Readonly<Record<string, unknown>> {
+function formOf(entries: readonly Entry[], values: Values, { carry, list }: Tell): Readonly<Record<string, unknown>> {
   const fields = new Map<string, string[]>()
   for (const { name, value, at } of entries) {
     fields.set(name, [...(fields.get(name) ?? []), values.of(value, name)])
     carry(at, 'a field of the body')
+    list(`${at}/contentType`, 'a part of a body has no content type of its own here')
   }
   return Object.fromEntries([...fields].map(([name, all]) => [name, all.length === 1 ? all[0] : all]))
 }

@@ -3,7 +3,7 @@ import { isSetting } from '../../environment/index.ts'
 import { dotenv } from '../../record/foreign.ts'
 import { concealed, isSecret, isSecretName, type Piece, piecesOf } from './secrets.ts'
 import { isEmpty, plainName, type Setting, settingSpelt, vaultMember } from './settings.ts'
-import { type Variable, type Variables, variableParts } from './variables.ts'
+import { referencesIn, type Variable, type Variables, variableParts } from './variables.ts'
 
 export interface Input {
   readonly name: string
@@ -105,6 +105,13 @@ export class Values {
       .join('')
   }
 
+  /** A text with its variables as they stand, since what is made of it holds them in another form. */
+  taken(text: string, to: string): string {
+    for (const variable of referencesIn(text).flatMap((name) => this.#variables.get(name) ?? []))
+      this.carried.push({ variable, to })
+    return this.#variables.resolved(text)
+  }
+
   /** The expression that stands for a variable. @throws Untranslatable */
   reference(variable: string, isText = true): string {
     const captured = this.#captured(variable)
@@ -134,7 +141,8 @@ export class Values {
     const thing = variable === undefined ? `variable ${name}` : `variable ${variable.source.name} ${variable.at}`
     const input = this.#names.of(isSetting(word.toUpperCase()) ? `postman_${word}` : word, thing)
     const value = variable === undefined ? '' : this.#variables.resolved(variable.value)
-    const secret = variable?.fields.type === 'secret' || isSecret(name, isEmpty(value) ? 'x' : value)
+    const isKept = variable?.fields.type === 'secret' || /^vault:/.test(name)
+    const secret = isKept || isSecret(name, isEmpty(value) ? 'x' : value)
     if (variable === undefined || isEmpty(value) || value.includes('{{')) {
       this.asked.push(input)
       this.#add({
