@@ -141,3 +141,26 @@ test.each(['docs/architecture.md', 'CONTRIBUTING.md'])('each file that %s names 
   expect(named.length).toBeGreaterThan(0)
   expect(named.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
 })
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (page: string) =>
+  [...readFileSync(page, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+
+test.each([...globSync('*.md', { cwd: ROOT }), ...globSync('docs/**/*.md', { cwd: ROOT })])(
+  'each link of %s within the repository leads somewhere',
+  (page) => {
+    const links = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g)]
+    const broken = links.flatMap(([, link = '']) => {
+      const [file = '', anchor] = link.split('#')
+      const target = file === '' ? join(ROOT, page) : join(ROOT, dirname(page), file)
+      return existsSync(target) && (anchor === undefined || anchorsOf(target).includes(anchor)) ? [] : [link]
+    })
+
+    expect(broken).toEqual([])
+  },
+)

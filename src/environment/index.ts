@@ -266,9 +266,14 @@ function misspelling(key: string, settings: Settings): readonly string[] {
       : 'names of settings are in upper case'
     return [`${key} sets nothing: ${why}; write ${plain}`]
   }
-  const meant = nearest(key, [...Object.keys(VARIABLES), ...kindred(key)])
+  const meant = nearestSetting(key)
   if (meant !== undefined && isDefault(settings.get(meant))) return [`${key} is not a setting; did you mean ${meant}?`]
   return key === key.toUpperCase() ? [] : [`${key} sets nothing: inputs are set by their names in upper case`]
+}
+
+/** The setting that a name was probably meant for. */
+export function nearestSetting(name: string): string | undefined {
+  return nearest(name, [...Object.keys(VARIABLES), ...kindred(name)])
 }
 
 /** An identity for a source that has no server, so that nothing is called with it. */

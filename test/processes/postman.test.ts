@@ -187,6 +187,7 @@ test('init writes what is given and a line for each value that is missing, once'
   const first = await cli.run(command)
   const text = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
   const other = await cli.run(['init', '--env', 'uat', '--set', 'ORG_ID=o-2'])
+  const misspelt = await cli.run(['init', '--env', 'uat', '--set', 'ORGID=1'])
   const unknown = await cli.run(['init', '--env', 'uat', '--set', 'NO_SUCH=1'])
   const after = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
 
@@ -197,6 +198,7 @@ test('init writes what is given and a line for each value that is missing, once'
   expect(other).toMatchObject({ code: 2 })
   expect(other.stderr).toContain('nothing was written')
   expect(unknown.stderr).toContain('names no setting')
+  expect(misspelt.stderr).toContain('did you mean "--set ORG_ID=…"?')
   expect(after).toBe(text)
   expect((await stat(join(cli.folder, '.env.uat.local'))).mode & 0o777).toBe(0o600)
 })

@@ -1,7 +1,7 @@
 /** `thredd import postman`: shows what it would write, asks where something would be replaced, writes it, and says what comes next. */
 import { existsSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import { type Environment, isSetting, loadEnvironment } from '../../environment/index.ts'
+import { type Environment, isSetting, loadEnvironment, nearestSetting } from '../../environment/index.ts'
 import { readFlowDocument } from '../../flow/document/document.ts'
 import { writeDocument } from '../../flow/document/write.ts'
 import { exitCode, lint } from '../../flow/lint/index.ts'
@@ -114,8 +114,14 @@ export function settingsGiven(
   { here }: Program,
 ): readonly Setting[] {
   return [...invocation.pairs('set')].map(([name, text]) => {
-    if (!isSetting(name))
-      fail({ code: 'USAGE', message: `"--set ${name}" names no setting`, hint: 'docs/environment.md lists them' })
+    if (!isSetting(name)) {
+      const meant = nearestSetting(name)
+      fail({
+        code: 'USAGE',
+        message: `"--set ${name}" names no setting`,
+        hint: meant === undefined ? 'docs/environment.md lists them' : `did you mean "--set ${meant}=…"?`,
+      })
+    }
     const value = /_FILE$|_DIR$/.test(name) ? pathFrom(localFile, isAbsolute(text) ? text : resolve(here, text)) : text
     const expected = unusable(name, value)
     if (expected !== undefined) fail({ code: 'USAGE', message: `"--set ${name}" cannot have this value`, expected })
