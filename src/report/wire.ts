@@ -2,14 +2,13 @@
 import { render } from '../record/errors.ts'
 import { type Exchange, peerOf } from '../record/index.ts'
 
-/** As `--verbose` prints it: method, path, status, time and the bodies. */
-export function bodyLog({ request, response, sent, error, timing }: Exchange): string[] {
+/** As `--verbose` prints it: method, path, status, time and the bodies. Why no answer came is a finding of the step. */
+export function bodyLog({ request, response, sent, timing }: Exchange): string[] {
   const { pathname = request.url, search = '' } = URL.parse(request.url) ?? {}
   return [
     `> ${request.method} ${pathname}${search}`,
     ...bodyLines('>', request),
     ...(sent === 'yes' ? [] : [`* sent: ${sent}`]),
-    ...errorLines(error),
     ...(response === undefined
       ? [`* no answer, after ${milliseconds(timing)}`]
       : [`< ${response.status} in ${milliseconds(timing)}`, ...bodyLines('<', response)]),
@@ -25,20 +24,17 @@ export function wireLog({ request, response, tls, sent, error, timing }: Exchang
     ...message('>', request),
     ...(sent === 'yes' ? [] : [`* sent: ${sent}`]),
     ...(response === undefined ? [] : [`< ${response.status}`, ...message('<', response)]),
-    ...errorLines(error),
+    ...(error === undefined
+      ? []
+      : render(error)
+          .split('\n')
+          .map((line) => `* ${line}`)),
     `* ${milliseconds(timing)}`,
   ]
 }
 
 function milliseconds({ totalMs }: Exchange['timing']): string {
   return `${Math.round(totalMs)} ms`
-}
-
-function errorLines(error: Exchange['error']): string[] {
-  if (error === undefined) return []
-  return render(error)
-    .split('\n')
-    .map((line) => `* ${line}`)
 }
 
 function tlsLines(tls: NonNullable<Exchange['tls']>): string[] {

@@ -236,7 +236,7 @@ export class Console {
     for (const text of differencesOf(step))
       this.#out.line(`      ${this.#out.paint('yellow', 'registered otherwise')} ${this.#out.plain(text)}`)
     for (const finding of findingsOf(step, this.#command)) this.#finding(finding, 6)
-    if (this.#detail !== 'none') {
+    if (this.#detail !== 'none' && step.exchanges.length > 0) {
       const logOf = { bodies: bodyLog, wire: wireLog }[this.#detail]
       for (const one of step.exchanges)
         this.#out.line('', ...logOf(one).map((line) => `      ${this.#out.plain(line)}`.trimEnd()))
