@@ -53,8 +53,15 @@ function certificate(identity: string): string[] {
 
 /** In single quotes, within which a shell expands nothing; variables in double quotes. */
 function quoted(parts: Parts): string {
-  const words = parts.map((part) => (typeof part === 'string' ? single(part) : `"$${shellVariable(part.variable)}"`))
-  return words.join('') || "''"
+  let [words, text] = ['', '']
+  for (const part of parts) {
+    if (typeof part === 'string') text += part
+    else {
+      words += `${single(text)}"$${shellVariable(part.variable)}"`
+      text = ''
+    }
+  }
+  return `${words}${single(text)}` || "''"
 }
 
 function single(text: string): string {

@@ -74,7 +74,10 @@ test('a collection captures what the expression names', () => {
 
 describe('curl', () => {
   test('a shell reads each word as it was', () => {
-    const script = curlScript(exported, named).replaceAll(/^curl /gm, 'printf "<%s>" ')
+    const script = curlScript(exported, named, () => ({ status: undefined, captures: [] })).replaceAll(
+      /^curl /gm,
+      'printf "<%s>" ',
+    )
     const said = execFileSync('/bin/sh', ['-c', script], {
       env: { DCR_PIN: 'p i$n', DCR_PART_STATEMENT: 's', DCR_TRANSPORT_CERT_FILE: 'c' },
     }).toString()
@@ -84,25 +87,98 @@ describe('curl', () => {
   })
 })
 
-test('of a stored run the masks are variables', () => {
-  const request = {
-    method: 'POST',
-    url: 'https://api.example.com/x?t=[token#0a0b0c0d]',
-    headers: FORM,
-    body: { text: '{"assertion":"eyJh.eyJi.[signature#01020304]","n":["1","2"]}', bytes: 1 },
-  }
-  const record = {
-    workflows: [{ workflowId: 'w', steps: [{ stepId: 's', exchanges: [{ request }] }] }],
-  } as unknown as RunRecord
-  const ofRun: Exported = requestsOfRun(record)
+const JWT = 'eyJh.eyJi.[signature#01020304]'
+const GET = { method: 'GET', headers: [], body: { bytes: 0 } }
+const RECORD = {
+  security: { ownAuthorities: true },
+  workflows: [
+    {
+      workflowId: 'w',
+      steps: [
+        {
+          stepId: 'token',
+          exchanges: [
+            {
+              request: {
+                method: 'POST',
+                url: 'https://api.example.com/x?t=[token#0a0b0c0d]',
+                headers: FORM,
+                body: { text: `{"assertion":"${JWT}","n":["1","2"]}`, bytes: 1 },
+              },
+              response: {
+                status: 201,
+                body: { text: '{"a":{"t":"[access_token#11111111]"},"other":"[pin#22222222]"}' },
+              },
+            },
+          ],
+        },
+        {
+          stepId: 'statement',
+          exchanges: [
+            {
+              request: {
+                ...GET,
+                url: 'https://api.example.com/s',
+                headers: [['authorization', 'Bearer [access_token#11111111]']],
+              },
+              response: { status: 200, body: { text: 'eyJh.eyJi.[software_statement#33333333]' } },
+            },
+          ],
+        },
+        {
+          stepId: 'use',
+          exchanges: [{ request: { ...GET, url: 'https://api.example.com/u?s=[software_statement#33333333]' } }],
+        },
+      ],
+    },
+  ],
+} as unknown as RunRecord
 
-  expect(ofRun.requests[0]).toMatchObject({
-    url: 'https://api.example.com/x?t={{token_0a0b0c0d}}',
-    form: [
-      ['assertion', '{{signature_01020304}}'],
-      ['n', '1'],
-      ['n', '2'],
-    ],
+describe('of a stored run', () => {
+  const ofRun: Exported = requestsOfRun(RECORD)
+  const ofIt = { title: 'run', toSet: variablesToSet(ofRun) }
+  const afterOf = ({ after }: Exported['requests'][number]) => after ?? { status: undefined, captures: [] }
+
+  test('the masks are variables', () => {
+    expect(ofRun.requests[0]).toMatchObject({
+      url: 'https://api.example.com/x?t={{token_0a0b0c0d}}',
+      form: [
+        ['assertion', '{{signature_01020304}}'],
+        ['n', '1'],
+        ['n', '2'],
+      ],
+    })
+    expect(JSON.parse(harArchive(ofRun, '0')).log.entries).toHaveLength(3)
   })
-  expect(JSON.parse(harArchive(ofRun, '0')).log.entries).toHaveLength(1)
+
+  test('what an answer gave to a later request is taken from the answer again; a person sets the rest', () => {
+    const { item } = JSON.parse(postmanCollection(ofRun, ofIt, afterOf))
+
+    expect(ofIt.toSet).toEqual(['signature_01020304', 'token_0a0b0c0d'])
+    expect(
+      item[0].item.map(({ event }: { event?: [{ script: { exec: string[] } }] }) => event?.[0].script.exec),
+    ).toEqual([
+      [
+        "pm.test('status 201', () => pm.response.to.have.status(201))",
+        "pm.environment.set('access_token_11111111', pm.response.json()['a']['t'])",
+      ],
+      [
+        "pm.test('status 200', () => pm.response.to.have.status(200))",
+        "pm.environment.set('software_statement_33333333', pm.response.text())",
+      ],
+      undefined,
+    ])
+  })
+
+  test('a shell hands the values on as well, and trusts the servers that the run trusted', () => {
+    const script = curlScript(ofRun, ofIt, afterOf)
+    const said = execFileSync('/bin/sh', ['-c', `curl() { printf '{"a":{"t":"TOK"},"args":"%s"}' "$*"; }\n${script}`], {
+      env: { PATH: process.env.PATH, DCR_CA_FILE: 'ca.pem', DCR_TOKEN_0A0B0C0D: 'T', DCR_SIGNATURE_01020304: 'J' },
+    }).toString()
+
+    expect(script).toContain('# to be set: DCR_CA_FILE, DCR_SIGNATURE_01020304, DCR_TOKEN_0A0B0C0D\n')
+    expect(said).toContain('https://api.example.com/x?t=T --cacert ca.pem')
+    expect(said).toContain('authorization: Bearer TOK')
+    expect(said).toMatch(/u\?s=\{"a":\{"t":"TOK"\}/)
+  })
 })

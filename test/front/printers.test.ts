@@ -393,8 +393,9 @@ const PRINTERS: Readonly<Record<string, () => Promise<string>>> = {
   export: async () => {
     const exported = requestsOfPreview((await dryRun()).workflows)
     const named = { title: HOSTILE, toSet: [HOSTILE] }
-    const collection = postmanCollection(exported, named, () => ({ status: 200, captures: [] }))
-    return `${collection}${harArchive(exported, HOSTILE)}${lines(curlScript(exported, named))}`
+    const after = { status: 200, captures: [{ variable: 'v', expression: HOSTILE }] }
+    const collection = postmanCollection(exported, named, () => after)
+    return `${collection}${harArchive(exported, HOSTILE)}${lines(curlScript(exported, named, () => after))}`
   },
   init: () => initialised({}),
   'init --dry-run': () => initialised({ 'dry-run': true }),

@@ -7,9 +7,9 @@ import { whyUnread } from '../../record/regular-file.ts'
 import { replaceFile } from '../../record/replace-file.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
 import { rehearse, resolve } from '../../run/index.ts'
-import { type After, curlScript, harArchive, postmanCollection } from '../export/formats.ts'
+import { curlScript, harArchive, postmanCollection } from '../export/formats.ts'
 import { type Outline, originOf, outlineOf, statusOf } from '../export/outputs.ts'
-import { type Exported, requestsOfPreview, requestsOfRun, variablesToSet } from '../export/requests.ts'
+import { type After, type Exported, requestsOfPreview, requestsOfRun, variablesToSet } from '../export/requests.ts'
 import type { Invocation, Program } from './command.ts'
 import { callerOf, runNamed, typed, untilStopped } from './run-options.ts'
 
@@ -23,7 +23,7 @@ export async function performExport(invocation: Invocation, program: Program): P
   const { exported, title, outline } = await requestsFor(names, invocation, program)
   const toSet = variablesToSet(exported)
   const text = {
-    curl: () => curlScript(exported, { title, toSet }),
+    curl: () => curlScript(exported, { title, toSet }, (request) => afterOf(request, exported, outline)),
     har: () => `${harArchive(exported, program.version)}\n`,
     postman: () =>
       `${postmanCollection(exported, { title, toSet }, (request) => afterOf(request, exported, outline))}\n`,
@@ -62,17 +62,21 @@ async function requestsFor(names: readonly string[], invocation: Invocation, pro
     const outlines = await Promise.all(
       request.selection.map(async ({ flow, workflow }) => [workflow.workflowId, await outlineOf(flow.file)] as const),
     )
-    return { exported: requestsOfPreview(workflows), title: `thredd ${names.join(', ')}`, outline: new Map(outlines) }
+    return {
+      exported: requestsOfPreview(workflows, request.environment.ca !== undefined),
+      title: `thredd ${names.join(', ')}`,
+      outline: new Map(outlines),
+    }
   })
 }
 
 function afterOf(
-  { workflowId, name }: Exported['requests'][number],
+  { workflowId, name, after }: Exported['requests'][number],
   { wanted }: Exported,
   outlines: Found['outline'],
 ): After {
   const outline = outlines.get(workflowId)
-  if (outline === undefined) return { status: undefined, captures: [] }
+  if (outline === undefined) return after ?? { status: undefined, captures: [] }
   const captures = wanted.flatMap(({ variable, stepId, output }) => {
     const origin = originOf(outline, workflowId, stepId, output)
     return origin?.stepId === name ? [{ variable, expression: origin.expression }] : []

@@ -1,13 +1,7 @@
 /** Exported requests as a collection of Postman, as curl commands, and as a HAR archive. Pure. */
 import { json, oneLine } from '../../record/foreign.ts'
 import { certificateSettings, curlCommand, type Parts, shellVariable } from '../../report/curl.ts'
-import type { Exported, ExportedRequest } from './requests.ts'
-
-/** What a test script of Postman does after a request. */
-export interface After {
-  readonly status: number | undefined
-  readonly captures: readonly { readonly variable: string; readonly expression: string }[]
-}
+import type { After, Exported, ExportedRequest } from './requests.ts'
 
 interface Named {
   readonly title: string
@@ -66,32 +60,55 @@ function scriptOf(expression: string): string | undefined {
   if (expression === '$response.body') return 'pm.response.text()'
   const header = /^\$response\.header\.([\w-]+)$/.exec(expression)?.[1]
   if (header !== undefined) return `pm.response.headers.get('${header}')`
+  const path = pathOf(expression)
+  return path === undefined ? undefined : `pm.response.json()${path}`
+}
+
+/** The members that lead to a part of a body, as JavaScript has them. */
+function pathOf(expression: string): string | undefined {
   const pointer = /^\$response\.body#((?:\/[\w.-]+)+)$/.exec(expression)?.[1]
-  return (
-    pointer &&
-    `pm.response.json()${pointer
-      .split('/')
-      .slice(1)
-      .map((part) => `['${part}']`)
-      .join('')}`
-  )
+  return pointer
+    ?.split('/')
+    .slice(1)
+    .map((part) => `['${part}']`)
+    .join('')
 }
 
-/** For a POSIX shell. */
-export function curlScript({ requests }: Exported, { toSet }: Named): string {
-  const all = [...new Set([...requests.flatMap(({ identity }) => certificateSettings(identity)), ...toSet])]
+/** For a POSIX shell; Node.js takes out of an answer what later requests need. */
+export function curlScript(
+  { requests, ownAuthorities }: Exported,
+  { toSet }: Named,
+  afterOf: (request: ExportedRequest) => After,
+): string {
+  const certificates = requests.flatMap(({ identity }) => certificateSettings(identity))
+  const all = [...new Set([...certificates, ...(ownAuthorities ? ['CA_FILE'] : []), ...toSet])]
   const head = all.length === 0 ? '' : `# to be set: ${all.map(shellVariable).join(', ')}\n`
-  return `#!/bin/sh\n${head}${requests.map(commandOf).join('\n')}`
+  return `#!/bin/sh\n${head}${requests.map((one) => commandOf(one, ownAuthorities, afterOf(one))).join('\n')}`
 }
 
-function commandOf({ name, workflowId, identity, method, url, headers, form, body }: ExportedRequest): string {
+function commandOf(
+  { name, workflowId, identity, method, url, headers, form, body }: ExportedRequest,
+  ownAuthorities: boolean,
+  { captures }: After,
+): string {
   const command = curlCommand({
-    ...{ method, identity, ownAuthorities: false, url: partsOf(url) },
+    ...{ method, identity, ownAuthorities, url: partsOf(url) },
     headers: ownHeaders({ headers, form }).map(([key, value]) => [key, partsOf(value)]),
     fields: (form ?? []).map(([key, value]) => [key, partsOf(value)]),
     body: body === undefined ? undefined : partsOf(body),
   })
-  return `# ${oneLine(`${workflowId}: ${name}`)}\n${command}\n`
+  const taken = captures.flatMap(({ variable, expression }) => {
+    const path = expression === '$response.body' ? undefined : pathOf(expression)
+    if (path === undefined && expression !== '$response.body')
+      return [`# ${shellVariable(variable)} is ${oneLine(expression)} of this answer: set it by hand`]
+    const value =
+      path === undefined
+        ? '"$answer"'
+        : `$(printf %s "$answer" | node -p "JSON.parse(fs.readFileSync(0, 'utf8'))${path}")`
+    return [`${shellVariable(variable)}=${value}`]
+  })
+  const lines = captures.length === 0 ? [command] : [`answer=$(${command})`, `printf '%s\\n' "$answer"`, ...taken]
+  return `# ${oneLine(`${workflowId}: ${name}`)}\n${lines.join('\n')}\n`
 }
 
 function partsOf(text: string): Parts {

@@ -13,6 +13,15 @@ export interface ExportedRequest {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly form: readonly (readonly [name: string, value: string])[] | undefined
   readonly body: string | undefined
+  /** what later requests take from its answer, and the status that it has; of a dry run the flow says so */
+  readonly after?: After | undefined
+}
+
+/** What is done with an answer. */
+export interface After {
+  readonly status: number | undefined
+  /** expressions of the flow on the answer */
+  readonly captures: readonly { readonly variable: string; readonly expression: string }[]
 }
 
 /** An output of a step that another request reads, by the step's path in the run. */
@@ -25,13 +34,15 @@ export interface Wanted {
 export interface Exported {
   readonly requests: readonly ExportedRequest[]
   readonly wanted: readonly Wanted[]
+  /** whether servers are trusted by certificates of one's own */
+  readonly ownAuthorities: boolean
 }
 
 const LEFT_OUT = /^(?:user-agent|content-length|host|connection|accept-encoding)$/i
 
 type Workflow = Rehearsal['workflows'][number]
 
-export function requestsOfPreview(workflows: readonly Workflow[]): Exported {
+export function requestsOfPreview(workflows: readonly Workflow[], ownAuthorities = false): Exported {
   const wanted = new Map<string, Wanted>()
   const requests = workflows.flatMap(({ workflowId, inputs, steps }) => {
     const minted = new Set(inputs.filter(({ source }) => source === 'minted').map(({ name }) => name))
@@ -56,23 +67,53 @@ export function requestsOfPreview(workflows: readonly Workflow[]): Exported {
       return requestOf({ ...step, name: step.stepId, workflowId }, text, fieldsOfPreview)
     })
   })
-  return { requests, wanted: [...wanted.values()] }
+  return { requests, wanted: [...wanted.values()], ownAuthorities }
 }
 
 /** Secrets are masks in a record: the name with a fingerprint, by which equal ones are equal. */
 const MASK = /(?:eyJ[\w-]*\.[\w-]*\.)?\[([\w-]+)(?:#([0-9a-f]{8})|: \w+)\]/g
 
-export function requestsOfRun({ workflows }: RunRecord): Exported {
+export function requestsOfRun({ workflows, security }: RunRecord): Exported {
   const text = (one: string) =>
     one.replaceAll(MASK, (_, name: string, print = '') => `{{${wordOf(`${name} ${print}`)}}}`)
-  const requests = workflows.flatMap(({ workflowId, steps }) =>
+  const all = workflows.flatMap(({ workflowId, steps }) =>
     steps.flatMap(({ stepId, identity = 'none', exchanges }) =>
-      exchanges.map(({ request: { method, url, headers, body } }) =>
-        requestOf({ name: stepId, workflowId, identity, method, url, headers, body: body.text }, text, fieldsOfRecord),
-      ),
+      exchanges.map(({ request: { method, url, headers, body }, response }) => ({
+        request: requestOf(
+          { name: stepId, workflowId, identity, method, url, headers, body: body.text },
+          text,
+          fieldsOfRecord,
+        ),
+        status: response?.status,
+        held: heldIn(response?.body.text ?? '', text),
+      })),
     ),
   )
-  return { requests, wanted: [] }
+  const wanted: Wanted[] = []
+  const requests = all.map(({ request, status, held }, index): ExportedRequest => {
+    const [before, later] = [all.slice(0, index + 1), all.slice(index + 1)].map(
+      (some) => new Set(some.flatMap((one) => variablesOf(one.request))),
+    )
+    const captures = held.filter(({ variable }) => later?.has(variable) && !before?.has(variable))
+    wanted.push(...captures.map(({ variable, expression }) => ({ variable, stepId: request.name, output: expression })))
+    return { ...request, after: { status, captures } }
+  })
+  return { requests, wanted, ownAuthorities: security?.ownAuthorities === true }
+}
+
+/** The secrets of an answer, each with the place that holds it alone. */
+function heldIn(body: string, text: (one: string) => string): After['captures'] {
+  const found: { variable: string; expression: string }[] = []
+  const look = (value: unknown, pointer: string) => {
+    const variable = typeof value === 'string' ? /^\{\{(\w+)\}\}$/.exec(text(value.trim()))?.[1] : undefined
+    if (variable !== undefined)
+      found.push({ variable, expression: `$response.body${pointer === '' ? '' : `#${pointer}`}` })
+    else if (typeof value === 'object' && value !== null)
+      for (const [name, member] of Object.entries(value)) if (/^[\w.-]+$/.test(name)) look(member, `${pointer}/${name}`)
+  }
+  const json = readJson(body)
+  look(json.ok ? json.value : body, '')
+  return found
 }
 
 interface Written {
@@ -130,10 +171,11 @@ function wordOf(text: string): string {
 
 /** The variables that nothing sets: a person does. */
 export function variablesToSet({ requests, wanted }: Exported): readonly string[] {
-  const all = requests.flatMap(({ url, headers, form, body }) =>
-    [url, ...headers.map(([, value]) => value), ...(form ?? []).map(([, value]) => value), body ?? ''].flatMap((text) =>
-      [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name = '']) => name),
-    ),
-  )
+  const all = requests.flatMap(variablesOf)
   return [...new Set(all)].filter((name) => !wanted.some(({ variable }) => variable === name)).toSorted()
+}
+
+function variablesOf({ url, headers, form, body }: ExportedRequest): readonly string[] {
+  const texts = [url, ...headers.map(([, value]) => value), ...(form ?? []).map(([, value]) => value), body ?? '']
+  return texts.flatMap((text) => [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name = '']) => name))
 }
