@@ -20,6 +20,15 @@ export function projectFolder(start: string, { home }: { readonly home: string }
   }
 }
 
+/** The folder of this package as a project reaches it: a link or a folder in node_modules, of the project or above it. */
+export function installedFolder(project: string): string | undefined {
+  for (let folder = project; ; folder = dirname(folder)) {
+    const installed = join(folder, 'node_modules', PACKAGE)
+    if (existsSync(join(installed, 'package.json'))) return installed
+    if (dirname(folder) === folder) return undefined
+  }
+}
+
 /** Where what belongs to `folder` may be written: there, or in the project where `folder` is of an installed package. */
 export function placeToWrite(folder: string, project: string): string {
   return outsideModules(folder) === folder ? folder : project

@@ -90,7 +90,7 @@ export interface OverviewOptions {
 /** Throws ToolError for a flow that cannot be read, and for names that nothing has. */
 export async function overviewOf(options: OverviewOptions): Promise<Overview> {
   const { name, class: environmentClass } = options.environment
-  const [chosen, shared] = [await choose(options.selection), await sharedBy(options)]
+  const [chosen, shared] = [await choose({ ...options.selection, everywhere: true }), await sharedBy(options)]
   const workflows = await Promise.all(chosen.map(async (one) => (await lookAt(one, shared)).overview))
   return { environment: name, class: environmentClass, workflows }
 }
@@ -98,7 +98,7 @@ export async function overviewOf(options: OverviewOptions): Promise<Overview> {
 /** The same with all that stands in the files. */
 export async function detailsOf(options: OverviewOptions): Promise<readonly WorkflowDetails[]> {
   const { environment } = options
-  const [chosen, shared] = [await choose(options.selection), await sharedBy(options)]
+  const [chosen, shared] = [await choose({ ...options.selection, everywhere: true }), await sharedBy(options)]
   return await Promise.all(
     chosen.map(async (one) => {
       const { flow, workflow } = one

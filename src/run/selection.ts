@@ -31,6 +31,8 @@ export interface SelectionOptions {
   readonly conformance?: boolean | undefined
   /** folders that hold `flows/`, first match wins */
   readonly folders: readonly string[]
+  /** where no flow is named: what a name may mean, so the flows of all folders, and not only those of the first that has any */
+  readonly everywhere?: boolean | undefined
 }
 
 export interface Selection {
@@ -71,6 +73,7 @@ export async function choose({
   flows: names,
   workflow,
   conformance = false,
+  everywhere = false,
   folders,
   tags = [],
   safety = [],
@@ -79,7 +82,7 @@ export async function choose({
   const files =
     names.length > 0
       ? await together(...names.map((name) => locate(name, folders)))
-      : [...(await allFlows(folders)), ...(conformance ? await flowsIn(folders, CONFORMANCE) : [])]
+      : [...(await allFlows(folders, everywhere)), ...(conformance ? await flowsIn(folders, CONFORMANCE) : [])]
   const flows = (await together(...files.map((file) => readFlow(file)))) as Flow[]
   const all = flows.flatMap((flow) => flow.workflows.map((one) => ({ flow, workflow: one })))
   const filters: readonly Filter[] = [
@@ -194,7 +197,7 @@ async function locate(name: string, folders: readonly string[]): Promise<string>
     const file = places.map((place) => join(place, `${name}${ENDING}`)).find((one) => existsSync(one))
     if (file !== undefined) return file
   }
-  const known = [...(await allFlows(folders)), ...(await flowsIn(folders, CONFORMANCE))].map((file) =>
+  const known = [...(await allFlows(folders, true)), ...(await flowsIn(folders, CONFORMANCE))].map((file) =>
     basename(file, ENDING),
   )
   const meant = nearest(name, known)
@@ -227,19 +230,21 @@ async function refuseSharedPart(file: string, folders: readonly string[]): Promi
 /** Flows that prove refusals: run only by name, or together by `--conformance`. */
 const CONFORMANCE = join('flows', 'conformance')
 
-/** The flow files in the first of the folders that has any there. */
-async function flowsIn(folders: readonly string[], place: string): Promise<string[]> {
+/** The flow files in the first of the folders that has any there, or in all of them: of one name the first. */
+async function flowsIn(folders: readonly string[], place: string, everywhere = false): Promise<string[]> {
+  const found = new Map<string, string>()
   for (const folder of folders) {
     const flows = join(folder, place)
     if (!existsSync(flows)) continue
-    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING)).sort()
-    if (names.length > 0) return names.map((name) => join(flows, name))
+    const names = (await readdir(flows)).filter((name) => name.endsWith(ENDING) && !found.has(name)).sort()
+    for (const name of names) found.set(name, join(flows, name))
+    if (found.size > 0 && !everywhere) break
   }
-  return []
+  return [...found.values()]
 }
 
-async function allFlows(folders: readonly string[]): Promise<string[]> {
-  const found = await flowsIn(folders, 'flows')
+async function allFlows(folders: readonly string[], everywhere = false): Promise<string[]> {
+  const found = await flowsIn(folders, 'flows', everywhere)
   if (found.length > 0) return found
   return fail({
     code: 'FLOW_FILE',

@@ -105,6 +105,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     ],
   },
   'docs/how-to/proxy.md': {},
+  'docs/how-to/as-a-dependency.md': {},
   'docs/how-to/decide-over-several-runs.md': { before: registered },
   'docs/testing.md': {
     before: async ({ cli }) => {

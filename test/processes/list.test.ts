@@ -19,7 +19,7 @@ import { temporaryFolder } from '../support/vault.ts'
 const GOLDEN = join(ROOT, 'test/golden')
 const UAT = 'ENV_CLASS=uat\nSERVER_CLIENTS=https://clients.example\nCLIENT_ID=https://rp.example/ours\n'
 
-/** A folder with two workflows of its own, and none of the repository's. */
+/** A folder with two workflows of its own. */
 async function house(more: Readonly<Record<string, string>> = {}): Promise<Cli> {
   return await Cli.make({
     'flows/house.arazzo.yaml': await readFile(join(GOLDEN, 'list/house.arazzo.yaml'), 'utf8'),
@@ -39,9 +39,9 @@ test('list and show are exactly this, and leave nothing behind', async () => {
   await using cli = await house()
   const before = await readdir(cli.folder)
 
-  expectGolden(await said(cli, 'list', '--env', 'uat'), 'list/list-uat.txt')
+  expectGolden(await said(cli, 'list', 'house', '--env', 'uat'), 'list/list-uat.txt')
   expectGolden(await said(cli, 'show', 'house', '--env', 'uat', '--workflow', 'house'), 'list/show.txt')
-  expectGolden(await said(cli, 'list', '--env', 'uat', '--json'), 'list/list-uat.json')
+  expectGolden(await said(cli, 'list', 'house', '--env', 'uat', '--json'), 'list/list-uat.json')
 
   expect(await readdir(cli.folder)).toEqual(before)
 })

@@ -192,7 +192,7 @@ test('init writes what is given and a line for each value that is missing, once'
   const after = await readFile(join(cli.folder, '.env.uat.local'), 'utf8')
 
   expect(first).toMatchObject({ code: 0, stderr: '' })
-  expect(first.stdout).toContain('next: thredd run discover --env uat')
+  expect(first.stdout).toContain('next: npx thredd doctor --env uat')
   expect(text).toContain('\nORG_ID=o-1\n')
   expect(text).toMatch(/^CLIENT_ID=$/m)
   expect(other).toMatchObject({ code: 2 })

@@ -1,13 +1,14 @@
 /** Flow files as test files, in projects of their own as a customer has them: real processes of vitest. */
-import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { cpSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { RunRecord } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
-import { Cli, type Ended, ROOT, type Running, type Situation } from '../support/cli.ts'
+import { type Cli, type Ended, ROOT, type Running, type Situation } from '../support/cli.ts'
 import { expectFile } from '../support/golden.ts'
 import { localFiles, makeLocalPki, writeLocalFiles } from '../support/local.ts'
 import { startNetwork } from '../support/network.ts'
+import { installPacked, projectWith } from '../support/project.ts'
 import { startHttps } from '../support/servers.ts'
 
 const PAGE = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8')
@@ -33,7 +34,7 @@ test('a flow dropped into a project of one’s own is a regression test, just as
 
 test('what is wrong is said at its line in the flow file', async () => {
   await using project = await projectWith({
-    'vitest.config.ts': FILES['vitest.config.ts'] ?? '',
+    'vitest.config.mts': FILES['vitest.config.mts'] ?? '',
     'flows/wrong.arazzo.yaml': OWN.replace('$statusCode == 200', '$statusCode == 201').concat(
       '      - { stepId: next, operationId: $sourceDescriptions.directory.directoryDiscovery }\n',
     ),
@@ -127,7 +128,7 @@ test('a signal ends a run after the steps that always run', async () => {
     if (path === '/status') asked.resolve()
     else response.writeHead(200).end()
   })
-  await using project = await projectWith({ 'vitest.config.ts': FILES['vitest.config.ts'] ?? '' })
+  await using project = await projectWith({ 'vitest.config.mts': FILES['vitest.config.mts'] ?? '' })
   const steps = [
     { stepId: 'wait', operationId: 'status', successCriteria: [{ condition: '$statusCode == 200' }] },
     { stepId: 'tidy', operationId: 'mutual', 'x-dcr': { finally: true } },
@@ -150,26 +151,6 @@ const KEY = { THREDD_VAULT_KEY: Buffer.from('a key of tests, 32 bytes of text').
 
 function flowFile(name: string): string {
   return join(ROOT, 'flows', ['apis', 'parts'].includes(name) ? name : `${name}.arazzo.yaml`)
-}
-
-async function projectWith(files: Readonly<Record<string, string>>, install = installLinked): Promise<Cli> {
-  const project = await Cli.make({ 'package.json': '{ "type": "module" }', ...files })
-  const modules = join(project.folder, 'node_modules')
-  mkdirSync(modules)
-  install(join(modules, 'thredd-dcr'))
-  symlinkSync(join(ROOT, 'node_modules', 'vitest'), join(modules, 'vitest'))
-  return project
-}
-
-/** As npm installs a folder. */
-function installLinked(folder: string): void {
-  symlinkSync(ROOT, folder)
-}
-
-/** As npm installs a tarball: nothing but what is packed, and here without any dependency. */
-function installPacked(folder: string): void {
-  const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { files: readonly string[] }
-  for (const name of ['package.json', ...files]) cpSync(join(ROOT, name), join(folder, name), { recursive: true })
 }
 
 function start(project: Cli, args: readonly string[], { variables }: Situation = {}): Running {

@@ -382,7 +382,7 @@ export const COMMANDS = {
   init: {
     usage: 'thredd init',
     about:
-      'write your own environment file, with a line for each value that is missing; for UAT unless --env says otherwise',
+      'write your own environment file, with a line for each value that is missing, and in a project that depends on this package a first flow and a vitest configuration; for UAT unless --env says otherwise',
     words: 'any',
     flags: {
       env: ENV,

@@ -22,6 +22,7 @@ import { slug } from '../import/values.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
 import { clientIdOf, environmentOptions, foldersOf, typedClientId, typedWord } from './run-options.ts'
+import { pathOfFlows } from './scaffold.ts'
 import { performVault } from './vault.ts'
 import { vaultIo } from './vault-command.ts'
 
@@ -102,7 +103,7 @@ async function targetOf(environment: Environment, { root, project }: Program): P
       const value = environment.setting(name.toLowerCase())?.value
       return typeof value === 'string' ? value : undefined
     },
-    flows: relative(join(project, 'flows', 'imported'), join(root, 'flows')).replaceAll('\\', '/'),
+    flows: pathOfFlows(join(project, 'flows', 'imported'), { root, project }),
     registerBody: body,
   }
 }

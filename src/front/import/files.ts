@@ -90,11 +90,11 @@ function without(text: string, names: readonly string[], file: string): string {
 const IGNORED = ['.env*.local', 'keys/', '.vault/']
 
 /** Keeps what is secret out of version control. */
-export function ignoreFile(folder: string): readonly FileToWrite[] {
+export function ignoreFile(folder: string, more: readonly string[] = []): readonly FileToWrite[] {
   const file = join(folder, '.gitignore')
   const before = textIfReadable(file)
   const there = before.split(/\r?\n/).map((line) => line.trim())
-  const missing = IGNORED.filter((one) => !there.includes(one))
+  const missing = [...IGNORED, ...more].filter((one) => !there.includes(one))
   if (missing.length === 0) return []
   const text = `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${missing.join('\n')}\n`
   return [{ file, text, mode: 0o644 }]
