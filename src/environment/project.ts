@@ -20,10 +20,10 @@ export function projectFolder(start: string, { home }: { readonly home: string }
   }
 }
 
-/** The folder of this package as a project reaches it: a link or a folder in node_modules, of the project or above it. */
-export function installedFolder(project: string): string | undefined {
+/** The folder of a package, of this one by default, as a project reaches it: a link or a folder in node_modules, of the project or above it. */
+export function installedFolder(project: string, name = PACKAGE): string | undefined {
   for (let folder = project; ; folder = dirname(folder)) {
-    const installed = join(folder, 'node_modules', PACKAGE)
+    const installed = join(folder, 'node_modules', name)
     if (existsSync(join(installed, 'package.json'))) return installed
     if (dirname(folder) === folder) return undefined
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadEnvironment } from '../../src/environment/index.ts'
-import { projectFolder } from '../../src/environment/project.ts'
+import { installedFolder, projectFolder } from '../../src/environment/project.ts'
 
 let base: string
 beforeAll(async () => {
@@ -61,4 +61,17 @@ test.each([
   expect(environment.ca).toBe(join(folder, 'pki/ca.crt'))
   expect(environment.vault.folder).toBe(join(folder, '.vault/uat'))
   expect(environment.localFile).toBe(join(folder, '.env.uat.local'))
+})
+
+test('a package is found in the project and, as a workspace has it, above', async () => {
+  const folder = join(base, 'workspace')
+  for (const name of ['node_modules/vitest', 'node_modules/thredd-dcr', 'packages/a/node_modules/vitest']) {
+    await mkdir(join(folder, name), { recursive: true })
+    await writeFile(join(folder, name, 'package.json'), '{}')
+  }
+
+  expect(installedFolder(join(folder, 'packages/a'))).toBe(join(folder, 'node_modules/thredd-dcr'))
+  expect(installedFolder(join(folder, 'packages/a'), 'vitest')).toBe(join(folder, 'packages/a/node_modules/vitest'))
+  expect(installedFolder(join(folder, 'packages/b'), 'vitest')).toBe(join(folder, 'node_modules/vitest'))
+  expect(installedFolder(join(folder, 'packages/a'), 'no-such-package')).toBeUndefined()
 })

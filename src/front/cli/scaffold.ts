@@ -40,7 +40,7 @@ export function scaffoldOf({ project }: Pick<Program, 'project'>): Scaffold | un
             `  import { flowProjects, flowReporter } from '${ENTRY}'`,
             "  test: { projects: [...flowProjects()], reporters: ['default', flowReporter()] }",
           ],
-    test: `${there('node_modules/vitest').length > 0 ? '' : 'npm install --save-dev vitest && '}npx vitest run`,
+    test: `${installedFolder(project, 'vitest') === undefined ? 'npm install --save-dev vitest && ' : ''}npx vitest run`,
   }
 }
 
