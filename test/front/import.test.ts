@@ -10,6 +10,7 @@ import { writeFiles } from '../../src/front/import/files.ts'
 import { leavesOf } from '../../src/front/import/leaves.ts'
 import { shortList, wholeList } from '../../src/front/import/list.ts'
 import { type ImportPlan, planImport, type Target } from '../../src/front/import/plan.ts'
+import { piecesOf } from '../../src/front/import/secrets.ts'
 import { readSource } from '../../src/front/import/source.ts'
 import { plannedEffect } from '../../src/plan/effect.ts'
 import { ToolError } from '../../src/record/errors.ts'
@@ -386,6 +387,19 @@ test.each([
 
   expect(plan.settings.map(({ name }) => name)).toEqual(['SERVER_A_EXAMPLE_COM'])
   expect(plan.imported.flow).toMatchObject({ workflows: [{ steps: [{ requestBody: { payload: { remark: text } } }] }] })
+})
+
+test.each([
+  ['one long token', 'aB3dE5fG7hJ9kL2m/'],
+  ['tokens', `${SECRETS.opaque} `],
+  ['JWTs', `${SECRETS.jwt},`],
+  ['keys between credentials', 'Bearer aB3dE5-----BEGIN PRIVATE KEY-----x-----END PRIVATE KEY-----fG7h '],
+  ['members', '"password": "x1y2", '],
+])('a body of a megabyte of secrets is divided in one pass: %s', (_, part) => {
+  const pieces = piecesOf(part.repeat(Math.ceil(1e6 / part.length)))
+
+  expect(pieces.map(({ text }) => text).join('')).toHaveLength(part.length * Math.ceil(1e6 / part.length))
+  expect(pieces.some(({ isSecret }) => isSecret)).toBe(true)
 })
 
 test('a number under the name of a secret is one', () => {

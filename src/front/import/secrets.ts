@@ -58,6 +58,9 @@ export function piecesOf(text: string): readonly Piece[] {
 
 type Range = readonly [start: number, end: number]
 
+/** In place of what was found, so that what stands before and after it does not become one token. */
+const BREAK = '\u0000'
+
 function rangesIn(text: string): readonly Range[] {
   const jwts = [...jwtsIn(text)].map(({ start, end }): Range => [start, end])
   const shaped: Range[] = []
@@ -65,15 +68,12 @@ function rangesIn(text: string): readonly Range[] {
   const from = new Map<string, number>()
   withoutShapes(text, slots, (rule, value) => {
     const start = text.indexOf(value, from.get(rule) ?? 0)
-    if (start === -1) return ''
+    if (start === -1) return BREAK
     shaped.push([start, start + value.length])
     from.set(rule, start + value.length)
-    return ''
+    return BREAK
   })
-  const random = [...text.matchAll(RUN)]
-    .filter(([run]) => isRandom(run))
-    .map(({ 0: run, index }) => whole(text, index, run))
-  return [...namedIn(text), ...jwts, ...shaped, ...random]
+  return [...namedIn(text), ...jwts, ...shaped, ...randomIn(text)]
 }
 
 /** The values behind names, whose places are in bytes of UTF-8. */
@@ -89,12 +89,19 @@ function namedIn(text: string): readonly Range[] {
   return slotsIn(text, slots).map(({ start, end }): Range => [placeOf(start), placeOf(end)])
 }
 
-/** The token that a random run is a part of. */
-function whole(text: string, index: number, run: string): Range {
-  let [start, end] = [index, index + run.length]
-  while (start > 0 && OF_TOKEN.test(text[start - 1] ?? '')) start -= 1
-  while (end < text.length && OF_TOKEN.test(text[end] ?? '')) end += 1
-  return [start, end]
+/** Each with the token that it is a part of. */
+function randomIn(text: string): readonly Range[] {
+  const found: Range[] = []
+  let last = 0
+  for (const { 0: run, index } of text.matchAll(RUN)) {
+    if (index < last || !isRandom(run)) continue
+    let [start, end] = [index, index + run.length]
+    while (start > last && OF_TOKEN.test(text[start - 1] ?? '')) start -= 1
+    while (end < text.length && OF_TOKEN.test(text[end] ?? '')) end += 1
+    found.push([start, end])
+    last = end
+  }
+  return found
 }
 
 function merged(ranges: readonly Range[]): readonly Range[] {
