@@ -14,7 +14,7 @@ import { type Command, commandsFor, shellWord } from '../../record/hints.ts'
 import { readRegularFile, whyUnread } from '../../record/regular-file.ts'
 import type { Secret } from '../../secret/index.ts'
 import type { Invocation, Program } from './command.ts'
-import { readPassphrase } from './passphrase.ts'
+import { readNewPassphrase, readPassphrase } from './passphrase.ts'
 import { Printer } from './printer.ts'
 import { environmentOptions } from './run-options.ts'
 
@@ -161,7 +161,7 @@ function sizeOf(invocation: Invocation): KeySize {
 async function newPassphrase({ invocation, program }: Work): Promise<Secret | undefined> {
   const file = invocation.text('passphrase-file')
   if (file === undefined && !invocation.has('encrypt')) return undefined
-  const passphrase = await readPassphrase('passphrase of the new key: ', file, program)
+  const passphrase = await readNewPassphrase('passphrase of the new key: ', file, program)
   if (passphrase.reveal() === '') fail({ code: 'USAGE', message: 'the passphrase of the new key is empty' })
   return passphrase
 }

@@ -9,11 +9,21 @@ import type { Program } from './command.ts'
 /** In bytes. */
 const LARGEST_PASSPHRASE = 1024 * 1024
 
+type Terminal = Pick<Program, 'stdin' | 'warn'>
+
+/** As `readPassphrase`, of what is to be encrypted: a person types it twice, since a slip would lock it for good. */
+export async function readNewPassphrase(question: string, file: string | undefined, at: Terminal): Promise<Secret> {
+  const passphrase = await readPassphrase(question, file, at)
+  if (file === undefined && (await readPassphrase('passphrase again: ', file, at)).reveal() !== passphrase.reveal())
+    fail({ code: 'USAGE', message: 'the two passphrases differ; nothing was written', hint: 'run it again' })
+  return passphrase
+}
+
 /** The first line of a file, or what a person types without echo. */
 export async function readPassphrase(
   question: string,
   file: string | undefined,
-  { stdin, warn }: Pick<Program, 'stdin' | 'warn'>,
+  { stdin, warn }: Terminal,
 ): Promise<Secret> {
   if (file !== undefined) return new Secret(passphraseIn(file), 'passphrase')
   if (!stdin.isTTY) {

@@ -24,8 +24,8 @@ export interface VaultIo {
   readonly openFolder?: ((folder: string) => Vault) | undefined
   /** asks the person at a terminal to type the client id; absent where there is none */
   readonly ask?: ((clientId: string) => Promise<string | undefined>) | undefined
-  /** asks without echo, or reads the file of --passphrase-file */
-  readonly passphrase: (question: string) => Promise<Secret>
+  /** asks without echo, of a new one twice, or reads the file of --passphrase-file */
+  readonly passphrase: (question: string, isNew?: boolean) => Promise<Secret>
   /** import: the text of the file, where it does not lie on disk as it is to be read */
   readonly given?: string | undefined
   /** present with --online */

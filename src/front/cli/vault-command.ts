@@ -4,7 +4,7 @@ import { oneLine } from '../../record/foreign.ts'
 import { vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
-import { readPassphrase } from './passphrase.ts'
+import { readNewPassphrase, readPassphrase } from './passphrase.ts'
 import { clientIdOf, environmentOptions, typedClientId } from './run-options.ts'
 import { performVault } from './vault.ts'
 import type { VaultIo } from './vault-call.ts'
@@ -21,7 +21,8 @@ export async function performVaultCommand(invocation: Invocation, program: Progr
   return await performVault(invocation.words, invocation, {
     ...vaultIo(environment, program),
     runId: 'vault',
-    passphrase: (question) => readPassphrase(question, invocation.text('passphrase-file'), program),
+    passphrase: (question, isNew = false) =>
+      (isNew ? readNewPassphrase : readPassphrase)(question, invocation.text('passphrase-file'), program),
     ask: program.stdin.isTTY ? (clientId) => askForClient(clientId, program) : undefined,
     probe: reader?.probe,
   })

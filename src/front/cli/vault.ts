@@ -170,7 +170,7 @@ async function exportClients(call: VaultCall): Promise<number> {
   if (out === undefined) fail({ code: 'USAGE', message: 'the export needs a file', expected: '--out <file>' })
   const clientIds = call.words.length === 0 ? undefined : [(await chosen(call)).clientId]
   const clients = await vault.export(clientIds)
-  const passphrase = await call.passphrase('passphrase of the export: ')
+  const passphrase = await call.passphrase('passphrase of the export: ', true)
   await writeNew(call, out, await sealExport({ environment, exportedAt: now().toISOString(), clients }, passphrase))
   call.write(line`${clients.length} client(s) exported to ${out}\n`)
   return 0
