@@ -3,8 +3,9 @@
  * requirements, servers, clients. It is worked out here once, so that every report says the same. One pass through the
  * workflows; no exchange is kept, so that the size of a run does not matter.
  */
+import { CODES } from '../record/errors.ts'
 import { commandsFor } from '../record/hints.ts'
-import { errorBeyondSteps, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
+import { errorBeyondSteps, exitCodeOf, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
 import { withDecisions } from './accepted.ts'
 import { type Answer, answerOf, type Grounds, weaknessesOf } from './answer.ts'
@@ -53,13 +54,15 @@ export interface WorkflowSummary {
   readonly checkCounts: CheckCounts
   /** it has an error that none of its steps has */
   readonly hasOwnError: boolean
+  /** it has done all it can, and Thredd has to do the rest */
+  readonly isWaiting: boolean
 }
 
 /** One line in a table of rows. */
 export interface RowSummary {
   readonly row: NonNullable<WorkflowRecord['row']>
   /** the worst of its workflows */
-  readonly status: WorkflowRecord['status']
+  readonly status: WorkflowRecord['status'] | 'waiting'
   readonly durationMs: number
   /** indexes in the record, from 0 */
   readonly workflows: readonly number[]
@@ -152,7 +155,7 @@ export function summarise(head: RecordHead, workflows: Iterable<WorkflowRecord>)
 }
 
 /** From the worst on. */
-const STATUSES = ['failed', 'errored', 'skipped', 'passed'] as const
+const STATUSES = ['failed', 'errored', 'waiting', 'skipped', 'passed'] as const
 
 function rowsOf(workflows: readonly WorkflowSummary[]): readonly RowSummary[] {
   const ofRows = workflows.flatMap(({ row, ...one }, index) => (row === undefined ? [] : [{ ...one, row, index }]))
@@ -160,7 +163,8 @@ function rowsOf(workflows: readonly WorkflowSummary[]): readonly RowSummary[] {
     const [{ row }] = all as [(typeof all)[number]]
     return {
       row,
-      status: STATUSES.find((status) => all.some((one) => one.status === status)) ?? 'passed',
+      status:
+        STATUSES.find((status) => all.some((one) => (one.isWaiting ? 'waiting' : one.status) === status)) ?? 'passed',
       durationMs: all.reduce((sum, one) => sum + one.durationMs, 0),
       workflows: all.map(({ index }) => index),
     }
@@ -220,6 +224,7 @@ function collectWorkflow(workflow: WorkflowRecord, environment: RecordHead['envi
     ),
     checkCounts: checkCountsOf(workflow.steps),
     hasOwnError: errorBeyondSteps(workflow) !== undefined,
+    isWaiting: exitCodeOf(workflow) === CODES.WAITING_FOR_THREDD.exit,
   })
   const notice = noticeOf(workflow, environment)
   // What a person must do after each row is said once.

@@ -10,6 +10,7 @@ import { type Authority, createAuthority } from '../../mocks/authority.ts'
 import { HOSTS, performHook, type Switches } from '../../mocks/index.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { type Network, startNetwork } from '../support/network.ts'
+import { addApplications, csvOf, numbers, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 import { type Block, blocksOf, commandsOf, installCommands, notPrinted, typeLine } from '../support/typed-page.ts'
 import { upload } from '../support/upload.ts'
@@ -102,6 +103,20 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     meanwhile: [
       [/^npx thredd init --env prod/, onProduction],
       [/wait-for-metadata/, setMetadata],
+    ],
+  },
+  'docs/how-to/many-clients.md': {
+    switches: SHARED_CERTIFICATE,
+    before: async ({ cli, network }) => {
+      addApplications(network, numbers(4))
+      await cli.write('clients.csv', csvOf(numbers(4)))
+      await appendFile(join(cli.folder, '.env.uat.local'), `${SHARED_SETTING}PAUSE_MS=0\n`)
+    },
+    meanwhile: [
+      [
+        /^npx thredd vault import/,
+        ({ cli }) => cpSync(join(cli.folder, 'vault'), join(cli.folder, 'shard-2', 'vault'), { recursive: true }),
+      ],
     ],
   },
   'docs/how-to/proxy.md': {},

@@ -108,7 +108,9 @@ const ENDLESS: readonly (readonly [command: RegExp, ready: RegExp, key: string])
 ]
 
 /** What a person answers, by what is asked. */
-const ANSWERS: readonly (readonly [question: RegExp, answer: string])[] = [
+const ANSWERS: readonly (readonly [question: RegExp, answer: string | RegExp])[] = [
+  // What is to be repeated stands above the question.
+  [/Type the number and the hash of the list/, /\d+-[0-9a-f]{12}/],
   [/Type its client id/, CLIENT_ID],
   [/[Pp]assphrase.*: ?$/, 'a passphrase of the tests'],
   [/Type yes/, 'yes'],
@@ -160,7 +162,7 @@ export async function typeLine(
       const [, answer] = ANSWERS.find(([question]) => question.test(news)) ?? []
       if (answer !== undefined) {
         answered = said.length
-        child.stdin.write(`${answer}\n`)
+        child.stdin.write(`${typeof answer === 'string' ? answer : answer.exec(news)?.[0]}\n`)
       }
       if (!ends && key !== undefined && ready?.test(said)) {
         ends = true

@@ -1,6 +1,7 @@
 /** What a person sees while a run goes on: each event of the run as lines of text, and a summary at its end. */
 import type { RunEvent } from '../../execute/index.ts'
 import { OF_ROLES, plainValue } from '../../plan/index.ts'
+import { CODES } from '../../record/errors.ts'
 import { type Command, commandsFor } from '../../record/hints.ts'
 import {
   type Exchange,
@@ -47,7 +48,8 @@ const DURATION = 2 + '59.9 s'.length
 const CHECKS = 2 + '10 checks'.length
 
 const STYLES = { conformant: 'green', 'non-conformant': 'red', inconclusive: 'yellow' } as const
-const NO_ROWS = { conformant: 0, 'non-conformant': 0, inconclusive: 0 } as const
+/** In the order in which their numbers are said. */
+const ROW_VERDICTS: readonly string[] = ['conformant', 'waiting for Thredd', 'non-conformant', 'inconclusive']
 /** Of so many rows that do not pass it is said why. */
 const MOST_EXPLAINED = 10
 
@@ -69,7 +71,10 @@ export class Console {
   #warningsShown = 0
   /** of the workflows that have ended */
   #counts: Readonly<Record<keyof typeof NO_COUNTS, number>> = NO_COUNTS
-  #rowCounts: Readonly<Record<keyof typeof NO_ROWS, number>> = NO_ROWS
+  /** of rows, by their verdict in words */
+  readonly #rowCounts = new Map<string, number>()
+  /** of how many rows it was said why they did not pass */
+  #explained = 0
   #mutualTls = new MutualTls()
   #rows = new RowCollector()
   #interrupted = false
@@ -174,7 +179,8 @@ export class Console {
 
   #prepared({ environment, counterparty, warnings, given, reordered, waiting, rows }: PreparedEvent): void {
     this.#counts = NO_COUNTS
-    this.#rowCounts = NO_ROWS
+    this.#rowCounts.clear()
+    this.#explained = 0
     this.#mutualTls = new MutualTls()
     this.#rows = new RowCollector()
     this.#interrupted = false
@@ -316,27 +322,23 @@ export class Console {
     }
   }
 
-  /** A row that has ended, and of one that did not pass the steps that did not. */
-  row(
-    event: Extract<RowEvent, { type: 'row-finished' }>,
-    workflows: readonly WorkflowRecord[],
-    showsAll: boolean,
-  ): void {
+  /** A row that has ended, and of one that did not pass the steps that did not. One that waits for Thredd has done all it can. */
+  row(event: RowFinished, workflows: readonly WorkflowRecord[], showsAll: boolean): void {
     for (const workflow of workflows) this.#count(workflow)
-    const { row, verdict, durationMs } = event
-    this.#rowCounts = { ...this.#rowCounts, [verdict]: this.#rowCounts[verdict] + 1 }
-    const { 'non-conformant': failed, inconclusive } = this.#rowCounts
-    const passed = verdict === 'conformant'
-    if (passed && !showsAll) return
-    const style = STYLES[verdict]
-    this.#out.line(`${this.#out.plain(rowInWords(row))}  ${this.#out.paint(style, verdict)}  ${duration(durationMs)}`)
-    if (passed || failed + inconclusive > MOST_EXPLAINED) return
+    const { row, verdict, exitCode, durationMs } = event
+    const words = verdictInWords({ verdict, exitCode })
+    this.#rowCounts.set(words, (this.#rowCounts.get(words) ?? 0) + 1)
+    const isDone = didPass(event)
+    if (isDone && !showsAll) return
+    const style = isDone ? 'green' : STYLES[verdict]
+    this.#out.line(`${this.#out.plain(rowInWords(row))}  ${this.#out.paint(style, words)}  ${duration(durationMs)}`)
+    if (isDone || this.#explained === MOST_EXPLAINED) return
     for (const workflow of workflows) {
       const finding = findingOfWorkflow(workflow)
       if (finding !== undefined) this.#finding(finding, 2)
       for (const step of workflow.steps) if (step.status === 'failed' || step.status === 'errored') this.#step(step)
     }
-    if (failed + inconclusive === MOST_EXPLAINED)
+    if (++this.#explained === MOST_EXPLAINED)
       this.#out.line(this.#out.paint('dim', 'of further rows that do not pass, the report says why'))
   }
 
@@ -344,7 +346,7 @@ export class Console {
   #rowsLine({ rows }: RecordHead): string[] {
     if (rows === undefined) return []
     const numbers = [
-      ...Object.entries(this.#rowCounts),
+      ...[...this.#rowCounts].sort(([one], [other]) => ROW_VERDICTS.indexOf(one) - ROW_VERDICTS.indexOf(other)),
       ['left out', rows.leftOut.length] as const,
       ['not started', rows.notStarted.length] as const,
     ]
@@ -374,6 +376,13 @@ export class Console {
     const notice = noticeOf(workflow, { class: this.#class })
     if (notice !== undefined) this.#out.line('', `  ${this.#out.paint('cyan', 'next')} ${this.#out.plain(notice)}`)
   }
+}
+
+type RowFinished = Extract<RowEvent, { type: 'row-finished' }>
+
+/** Whether a row needs nobody to look at it. */
+export function didPass({ exitCode }: Pick<RowFinished, 'exitCode'>): boolean {
+  return exitCode === 0 || exitCode === CODES.WAITING_FOR_THREDD.exit
 }
 
 type Planned = Extract<RunEvent, { type: 'workflow-started' }>['planned']

@@ -2,7 +2,7 @@
 import type { WorkflowRecord } from '../../record/index.ts'
 import type { Caller, RowEvent } from '../../run/index.ts'
 import type { Program } from './command.ts'
-import { Console, type Detail } from './console.ts'
+import { Console, type Detail, didPass } from './console.ts'
 import { Progress } from './progress.ts'
 import { REAL_TICKER, type Ticker } from './sign-of-life.ts'
 import { columnsOf } from './wrap.ts'
@@ -49,7 +49,7 @@ export class RowScreen implements Disposable {
     }
     this.console.row(event, this.#workflows.get(number) ?? [], this.#showsAll)
     this.#workflows.delete(number)
-    this.#progress?.finished(event.verdict === 'conformant')
+    this.#progress?.finished(didPass(event))
   }
 
   /** Before what is said at the end. */

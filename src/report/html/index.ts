@@ -3,7 +3,7 @@
  * by hash. What it says of the run as a whole is worked out in summary.ts.
  */
 import { createHash } from 'node:crypto'
-import type { RecordHead, WorkflowRecord } from '../../record/index.ts'
+import type { RecordHead } from '../../record/index.ts'
 import { FEW_DAYS } from '../ends.ts'
 import type { ReportedRun, Summary } from '../summary.ts'
 import { certificates } from './certificates.ts'
@@ -53,7 +53,7 @@ function rail(
   { causes, requirements: all, rows: ofRows, workflows: lines, gate, ends }: Summary,
   { rows: list }: RecordHead,
 ): Markup {
-  const failedOf = (some: readonly Pick<WorkflowRecord, 'status'>[]) =>
+  const failedOf = (some: readonly { readonly status: string }[]) =>
     some.some(({ status }) => status === 'failed' || status === 'errored') && mark('failed')
   const soon = ends.filter(({ days }) => days < FEW_DAYS).length
   const items: readonly (readonly [id: string, title: string, note: Content])[] = [
