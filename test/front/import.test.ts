@@ -499,6 +499,9 @@ test('of two variables for one setting the nearest counts, and the other is list
   expect(plan.accounts[1]?.leaves.find(({ pointer }) => pointer === '/values/0/value')).toMatchObject({
     words: 'ORG_ID is taken from "org_id" of file0.json',
   })
+  expect(plan.warnings).toEqual([
+    '"raidiam_org_id" of file1.json is another ORG_ID than "org_id" of file0.json, which counts',
+  ])
 })
 
 test('only an input that the vault holds makes a registration the condition of a flow', () => {

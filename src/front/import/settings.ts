@@ -132,7 +132,7 @@ export function isOfRegistration(input: string): boolean {
 interface Found {
   readonly settings: Map<string, Setting>
   readonly files: Map<string, KeyFile>
-  readonly registration: Map<string, { readonly value: string; readonly variable: Variable }>
+  readonly registration: Map<string, { readonly value: string; readonly variable: Variable; readonly from: string }>
   readonly warnings: string[]
 }
 
@@ -144,21 +144,25 @@ function ofVariable(variable: Variable, variables: Variables, found: Found): voi
 }
 
 /** Of two variables for one thing the nearest counts, as in Postman. */
-function ofSetting(variable: Variable, value: string, { settings, registration }: Found): void {
+function ofSetting(variable: Variable, value: string, { settings, registration, warnings }: Found): void {
   const { name, source, at } = variable
   const plain = plainName(name)
+  const from = `"${name}" of ${source.name}`
   const setting = SETTING_OF.get(plain)
   const member = vaultMember(name)
-  const already = settings.get(setting ?? '')?.from ?? registration.get(member ?? '')?.variable.name
+  const already = settings.get(setting ?? '') ?? registration.get(member ?? '')
   const expected = setting === undefined ? undefined : unusable(setting, value)
   const reason = NOT_NEEDED.find(([pattern]) => pattern.test(plain))?.[1]
-  if (already !== undefined) source.account.list(at, `${setting ?? member} is taken from ${already}`)
-  else if (expected !== undefined) source.account.list(at, `${setting} cannot have this value; expected: ${expected}`)
+  if (already !== undefined) {
+    source.account.list(at, `${setting ?? member} is taken from ${already.from}`)
+    if (already.value !== value)
+      warnings.push(`${from} is another ${setting ?? member} than ${already.from}, which counts`)
+  } else if (expected !== undefined) source.account.list(at, `${setting} cannot have this value; expected: ${expected}`)
   else if (setting !== undefined) {
-    settings.set(setting, { name: setting, value, from: `"${name}" of ${source.name}` })
+    settings.set(setting, { name: setting, value, from })
     source.account.carry(at, setting)
   } else if (member !== undefined) {
-    registration.set(member, { value, variable })
+    registration.set(member, { value, variable, from })
     source.account.carry(at, 'the vault')
   } else if (reason !== undefined) source.account.list(at, reason)
 }
@@ -168,13 +172,15 @@ function ofKey({ name, source, at }: Variable, value: string, { files, warnings 
   const key = keyFileOf(name, value)
   if (key === undefined) return false
   const from = `"${name}" of ${source.name}`
-  const already = files.get(key.name)?.from
+  const already = files.get(key.name)
   const fault = whyUnread(key.name, value)
   if (fault !== undefined) {
     source.account.list(at, `${key.name} cannot be made of it: it ${fault}`)
     warnings.push(`${from} ${fault}: export it again, or name the file by --set ${key.name}=<file>`)
-  } else if (already !== undefined) source.account.list(at, `${key.name} is taken from ${already}`)
-  else {
+  } else if (already !== undefined) {
+    source.account.list(at, `${key.name} is taken from ${already.from}`)
+    if (already.value !== value) warnings.push(`${from} is another ${key.name} than ${already.from}, which counts`)
+  } else {
     files.set(key.name, { ...key, value, from })
     source.account.carry(at, `the file of ${key.name}`)
   }
