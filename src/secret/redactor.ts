@@ -10,7 +10,16 @@ import { Masks, shownName } from './masks.ts'
 import { isSearchable } from './randomness.ts'
 import { RememberedTexts } from './remembered.ts'
 import { Secret } from './secret.ts'
-import { PAN_MASK, type Replace, RULES, type Rule, shapesOfSecrets, signatureOf, withoutShapes } from './shapes.ts'
+import {
+  isUnsigned,
+  PAN_MASK,
+  type Replace,
+  RULES,
+  type Rule,
+  shapesOfSecrets,
+  signatureOf,
+  withoutShapes,
+} from './shapes.ts'
 import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
 import { isInValue, type Structure } from './structure.ts'
 import { replaceRanges, slotsIn } from './texts.ts'
@@ -32,6 +41,11 @@ const BEFORE_MASK = new RegExp(
   `^(?:(?:${SCHEMES.join('|')}) )?(?:eyJ[\\w-]+\\.(?:[\\w-]+|\\[[\\w-]+(?:#[0-9a-f]{8})?\\])\\.)?`,
   'i',
 )
+/**
+ * Names of JWTs that say who somebody is. Without a signature they prove nothing and are no secret; their claims, which are those
+ * of every other such JWT, stay readable.
+ */
+const ASSERTIONS: ReadonlySet<string> = new Set(['client_assertion', 'assertion', 'software_statement', 'altered_jwt'])
 const UNESCAPED_QUOTE = /(?<!\\)"/
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_LONG = '[not shown: too much in one value]'
@@ -133,7 +147,7 @@ export class Redactor {
   /** Searches for this secret from now on. Returns false if it is too ordinary for that. */
   #addSearched(value: string, name: string): boolean {
     const whole = signatureOf(value) ?? value
-    if (this.#secrets.has(whole)) return true
+    if (this.#secrets.has(whole) || (ASSERTIONS.has(name) && isUnsigned(value))) return true
     if (!isSearchable(whole)) return false
     if (whole.length > LONGEST_SECRET) this.hideRandomTexts()
     const secret = whole.slice(0, LONGEST_SECRET)

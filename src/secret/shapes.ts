@@ -81,6 +81,12 @@ export function signatureOf(text: string): string | undefined {
   return jwt?.signature !== undefined && jwt.end === text.length ? text.slice(...jwt.signature) : undefined
 }
 
+/** Whether the whole text is one JWT that ends where its signature would begin (RFC 7519 section 6). */
+export function isUnsigned(text: string): boolean {
+  const [jwt] = jwtsIn(text.slice(0, 3) === 'eyJ' ? text : '')
+  return jwt?.signature === undefined && jwt?.end === text.length && text.endsWith('.')
+}
+
 /** Counts a replacement by `rule` and returns the mask for `value`; `name` is printed in the mask. */
 export type Replace = (rule: Rule, value: string, name: string) => string
 

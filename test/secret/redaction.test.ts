@@ -763,3 +763,21 @@ test('a secret that is an id of ours is shown', () => {
   redactor.learn({ access_token: id })
   expect(redactor.text(id)).toBe(id)
 })
+
+test('an assertion without a signature is no secret, and hides nothing of others with its claims', () => {
+  const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = encoded({ iss: 'https://client.example.com/a-long-name', jti: 'b9f04639-cdeb-425b-a310-450d3d293fd4' })
+  const unsigned = `${encoded({ alg: 'none', kid: 'offline-twin-signing' })}.${claims}.`
+  const signed = `${encoded({ alg: 'PS256', kid: 'offline-twin-signing' })}.${claims}.${randomBytes(64).toString('base64url')}`
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_assertion: unsigned })
+  redactor.add({ value: unsigned, name: 'client_assertion' })
+  expect(redactor.text(`said ${unsigned}`)).toBe(`said ${unsigned}`)
+  expect(redactor.text(`said ${signed}`)).toBe(
+    `said ${signed.replace(/[^.]*$/, '')}${redactor.text(signed).split('.')[2]}`,
+  )
+  expect(redactor.text(signed)).toMatch(new RegExp(`\\.${claims}\\.\\[signature#`))
+  // Whoever sends such a token is believed.
+  redactor.learn({ access_token: unsigned })
+  expect(redactor.text(`said ${unsigned}`)).not.toContain(claims)
+})
