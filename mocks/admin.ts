@@ -3,11 +3,14 @@
  * machine only and demands a bearer token.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { faultsOf } from './faults/catalogue.ts'
 import { HOOKS, performHook } from './hooks.ts'
 import { bearerOf } from './route.ts'
 import type { Twin } from './twin.ts'
+
+// An import of node:http would load the copy of undici that Node holds, which takes longer than a call.
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface RunningAdmin extends AsyncDisposable {
   /** http://127.0.0.1:PORT */

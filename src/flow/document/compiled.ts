@@ -6,8 +6,13 @@ import { readFileSync } from 'node:fs'
 import type { SourceLocation } from '../../record/errors.ts'
 import type { Document, Path } from './model.ts'
 
-/** Line and column of a value, and the places within it: by index or by name. */
-type Place = readonly [line: number, column: number, within?: readonly Place[] | Readonly<Record<string, Place>>]
+/** Line and column of a value; the places within it, by index or by name; and those of the names. */
+type Place = readonly [
+  line: number,
+  column: number,
+  within?: readonly Place[] | Readonly<Record<string, Place>>,
+  names?: Readonly<Record<string, Place>>,
+]
 
 interface Compiled {
   readonly data: unknown
@@ -19,13 +24,19 @@ export function compiledFile(sha256: string): string {
   return `documents/${sha256}.json`
 }
 
-export function compile({ data, at }: Document): string {
+export function compile(document: Document): string {
+  const { data } = document
   const placeOf = (value: unknown, path: Path): Place => {
-    const { line, column } = at(path)
+    const { line, column } = document.at(path)
     if (Array.isArray(value)) return [line, column, value.map((item, index) => placeOf(item, [...path, index]))]
     if (typeof value !== 'object' || value === null) return [line, column]
-    const members = Object.entries(value).map(([name, member]) => [name, placeOf(member, [...path, name])] as const)
-    return [line, column, Object.fromEntries(members)]
+    const members = Object.entries(value)
+    const within = members.map(([name, member]) => [name, placeOf(member, [...path, name])] as const)
+    const names = members.map(([name]): readonly [string, Place] => {
+      const key = document.keyAt([...path, name])
+      return [name, [key.line, key.column]]
+    })
+    return [line, column, Object.fromEntries(within), Object.fromEntries(names)]
   }
   return JSON.stringify({ data, place: placeOf(data, []) } satisfies Compiled)
 }
@@ -39,7 +50,7 @@ export function readCompiled(sha256: string): string | undefined {
   }
 }
 
-/** `parse` is asked for what the compiled form lacks: places within a text, and those of member names. Only errors need them. */
+/** `parse` is asked for what the compiled form lacks: places within a text. Only errors need them. */
 export function fromCompiled(
   json: string,
   { file, text, sha256 }: Pick<Document, 'file' | 'text' | 'sha256'>,
@@ -54,17 +65,35 @@ export function fromCompiled(
     sha256,
     data,
     at: (path, offset = 0) => (offset > 0 ? document().at(path, offset) : { file, ...locate(place, path) }),
-    keyAt: (path) => document().keyAt(path),
+    keyAt: (path) => {
+      const [key = '', parent] = [path.at(-1), found(place, path.slice(0, -1))]
+      const name = parent?.[3] !== undefined && Object.hasOwn(parent[3], key) ? parent[3][key] : undefined
+      return { file, ...(name === undefined ? locate(place, path) : { line: name[0], column: name[1] }) }
+    },
   }
+}
+
+/** The place of the value at `path`. */
+function found(root: Place, path: Path): Place | undefined {
+  let at: Place | undefined = root
+  for (const key of path) at = member(at, key)
+  return at
+}
+
+function member(place: Place | undefined, key: string | number): Place | undefined {
+  const within = place?.[2]
+  return within !== undefined && Object.hasOwn(within, key)
+    ? (within as Readonly<Record<string | number, Place>>)[key]
+    : undefined
 }
 
 /** Of the value at `path`, or of its nearest existing parent. */
 function locate(root: Place, path: Path): Pick<SourceLocation, 'line' | 'column'> {
   let nearest = root
   for (const key of path) {
-    const within = nearest[2]
-    if (within === undefined || !Object.hasOwn(within, key)) break
-    nearest = (within as Readonly<Record<string | number, Place>>)[key] as Place
+    const next = member(nearest, key)
+    if (next === undefined) break
+    nearest = next
   }
   return { line: nearest[0], column: nearest[1] }
 }
