@@ -26,11 +26,29 @@ const types: Plugin = {
   },
 }
 
+/**
+ * undici as far as it is used: loading all of it (mocks, caches, fetch, web sockets) takes longer than a call. The client is for
+ * proxies, and its `connect` one of the methods that the package gives its dispatchers.
+ */
+const undici: Plugin = {
+  name: 'undici',
+  load: (id) =>
+    /[\\/]undici[\\/]index\.js$/.test(id)
+      ? `exports.Agent = require('./lib/dispatcher/agent')
+         Object.defineProperty(exports, 'Client', {
+           get() {
+             Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'))
+             return require('./lib/dispatcher/client')
+           },
+         })`
+      : undefined,
+}
+
 /** Bundles with lazy parts: what a command does not use is not loaded. Sources stay readable; start-up is the reason. */
 export default {
   input: { cli: 'src/front/cli/main.ts', vitest: VITEST, mocks: 'mocks/index.ts' },
   platform: 'node',
-  plugins: [documents, types],
+  plugins: [documents, types, undici],
   output: {
     dir: 'dist',
     format: 'esm',
