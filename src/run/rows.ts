@@ -3,22 +3,25 @@
  * makes of the run's own; which rows a shard has; what a person confirms of them. Sends nothing.
  */
 import { hash } from 'node:crypto'
-import { dirname, resolve } from 'node:path'
-import { type Environment, isGuardFact, isSecretSetting, isSetting, whyUnusable } from '../environment/index.ts'
+import { dirname } from 'node:path'
 import { withInvoked } from '../flow/arazzo/needs.ts'
-import type { Input } from '../flow/index.ts'
 import { effectOf } from '../guard/confirmation.ts'
-import type { IdentitySpec } from '../identity/certificate.ts'
-import { isSecretInput } from '../plan/index.ts'
-import { fail, type Problem, suggestion } from '../record/errors.ts'
+import { fail } from '../record/errors.ts'
 import type { RunRecord } from '../record/index.ts'
 import { FILE_LIMITS } from '../record/limits.ts'
-import { Secret, shapesOfSecrets } from '../secret/index.ts'
-import { isSearchable } from '../secret/randomness.ts'
 import { Slots } from '../secret/slots.ts'
 import type { RowFacts } from './caller.ts'
 import { clientNames, type RunRequest } from './request.ts'
-import { demandNone, type RawRow, type RawRows, readRows } from './row-file.ts'
+import {
+  columnOf,
+  isOfCredentials,
+  missingColumns,
+  namingColumns,
+  type Variables,
+  valuesOf,
+  withRow,
+} from './row-cells.ts'
+import { demandNone, type RawRows, readRows } from './row-file.ts'
 
 /** What was typed about rows. */
 export interface RowOptions {
@@ -66,25 +69,6 @@ export const MOST_PARALLEL = 64
  */
 const MOST_PARALLEL_LIVE = 10
 
-const IDS = ['CLIENT_ID', 'ORG_ID', 'SOFTWARE_ID'] as const
-
-/** The settings of an environment that a row may set, beside the inputs of the workflows. */
-const SETTINGS: readonly string[] = [
-  ...IDS,
-  'IDENTITY',
-  'TRANSPORT_CERT_FILE',
-  'TRANSPORT_KEY_FILE',
-  'TRANSPORT_PFX_FILE',
-  'TRANSPORT_PASSPHRASE',
-  'SIGNING_KEY_FILE',
-  'SIGNING_PASSPHRASE',
-  'SIGNING_KID',
-  'SIGNING_CERT_FILE',
-]
-
-/** Inputs whose values only the vault has: a URL among them decides where a call goes. */
-const OF_VAULT: readonly string[] = ['registration_access_token', 'registration_client_uri']
-
 /** @throws ToolError with every problem of every row */
 export function rowsOf(request: RunRequest, options: RowOptions, variables: Variables): Rows {
   if (!request.isNamed)
@@ -119,8 +103,6 @@ export function rowsOf(request: RunRequest, options: RowOptions, variables: Vari
     },
   }
 }
-
-export type Variables = Readonly<Record<string, string | undefined>>
 
 function equalRows(request: RunRequest, count: number): readonly Row[] {
   const client = clientOf(request)
@@ -189,234 +171,6 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
       client: clientOf({ ...request, client }),
     }
   })
-}
-
-interface Column {
-  readonly name: string
-  /** the setting, or the input in capitals */
-  readonly setting: string
-  readonly isId: boolean
-  /** a cell names a variable */
-  readonly isSecret: boolean
-}
-
-function isOfCredentials({ setting }: Column): boolean {
-  return /^(?:IDENTITY|TRANSPORT_|SIGNING_)/.test(setting)
-}
-
-/** What a cell of the column sets, or why a row may not set it. */
-function columnOf(
-  name: string,
-  {
-    raw,
-    request,
-    inputs,
-    slots,
-  }: {
-    readonly raw: RawRows
-    readonly request: RunRequest
-    readonly inputs: ReadonlyMap<string, Input>
-    readonly slots: Slots
-  },
-): Column | Problem {
-  const problem = (is: string, rest: Partial<Problem>): Problem => ({
-    code: 'ROWS',
-    message: `column "${name}" of "${raw.name}" ${is}; nothing was sent`,
-    ...rest,
-  })
-  const setting = name.toUpperCase()
-  const isId = (IDS as readonly string[]).includes(setting)
-  const input = inputs.get(name)
-  if (!isId && !mayBeColumn(name))
-    return problem('decides where calls go, or what may be done there, and is no matter of a row', {
-      expected: 'inputs of the flows, ids, and the files of certificates and keys',
-      hint: 'take the column out; the environment sets it for all rows',
-    })
-  if (request.inputs.has(name) || (isId && request.inputs.has(name.toLowerCase())))
-    return problem(`is also given by --input ${name.toLowerCase()}`, { hint: 'leave one of the two out' })
-  const twice = raw.columns.filter((other) => other.toUpperCase() === setting)
-  if (twice.length > 1 && twice[0] !== name) return problem(`sets the same as column "${twice[0]}"`, {})
-  if (isId || SETTINGS.includes(name)) return { name, setting, isId, isSecret: isSecretSetting(setting) }
-  if (input !== undefined) return { name, setting, isId: false, isSecret: isSecretInput(input, slots) }
-  if (isSetting(name))
-    return problem('is a setting that is the same for all rows', {
-      expected: 'inputs of the flows, ids, and the files of certificates and keys',
-      hint: `write ${name} into ${request.environment.localFile}`,
-    })
-  return problem('is no input of the named flows', {
-    hint: suggestion(name, [...SETTINGS, ...[...inputs.keys()].filter(mayBeColumn)]),
-  })
-}
-
-function mayBeColumn(name: string): boolean {
-  return !isGuardFact(name.toUpperCase()) && !OF_VAULT.includes(name)
-}
-
-/** Settings that belong together: with one of them alone a row would be half of the application of the environment. */
-function missingColumns({ name, columns }: RawRows, environment: Environment): readonly Problem[] {
-  const has = (setting: string) => columns.some((column) => column.toUpperCase() === setting)
-  const lacks = (one: string, other: string, isSet: boolean): readonly Problem[] =>
-    !has(one) || has(other) || !isSet
-      ? []
-      : [
-          {
-            code: 'ROWS',
-            message: `"${name}" has the column ${one} without ${other}, so that a row would be about two applications; nothing was sent`,
-            expected: `a column ${other} too`,
-          },
-        ]
-  const isSet = (input: string) => environment.setting(input) !== undefined
-  const transport = ['TRANSPORT_CERT_FILE', 'TRANSPORT_KEY_FILE', 'TRANSPORT_PFX_FILE'].filter(has)
-  return [
-    ...lacks('CLIENT_ID', 'SOFTWARE_ID', isSet('software_id')),
-    ...lacks('SOFTWARE_ID', 'CLIENT_ID', isSet('client_id')),
-    ...lacks('SIGNING_KEY_FILE', 'SIGNING_KID', true),
-    ...lacks('TRANSPORT_CERT_FILE', 'TRANSPORT_KEY_FILE', true),
-    ...lacks('TRANSPORT_KEY_FILE', 'TRANSPORT_CERT_FILE', true),
-    ...(has('IDENTITY') && transport.length > 0
-      ? [
-          {
-            code: 'ROWS' as const,
-            message: `"${name}" has the columns IDENTITY and ${transport.join(', ')}, which set the same; nothing was sent`,
-          },
-        ]
-      : []),
-  ]
-}
-
-/** The columns that tell rows apart: their ids, else the first that holds no secret. */
-function namingColumns(columns: readonly Column[]): readonly Column[] {
-  const shown = columns.filter(({ isSecret, setting }) => !isSecret && !setting.endsWith('_FILE'))
-  const ids = shown.filter(({ isId, setting }) => isId || setting === 'IDENTITY')
-  return ids.length > 0 ? ids : shown.slice(0, 1)
-}
-
-type Values = ReadonlyMap<string, string | Secret>
-
-interface Means {
-  /** where the paths of a row start */
-  readonly folder: string
-  readonly environment: Environment
-  readonly variables: Variables
-  readonly slots: Slots
-}
-
-/** What a row sets, by setting; empty cells set nothing. */
-function valuesOf(
-  row: RawRow,
-  columns: readonly Column[],
-  means: Means,
-): { readonly values: Values; readonly problems: readonly Problem[] } {
-  const values = new Map<string, string | Secret>()
-  const problems: Problem[] = []
-  for (const column of columns) {
-    const cell = row.cells.get(column.name) ?? ''
-    const read = cell === '' && !column.isId ? undefined : cellValue(cell, column, means)
-    if (read === undefined) continue
-    if ('value' in read) values.set(column.setting, read.value)
-    else
-      problems.push({
-        code: 'ROWS',
-        ...read,
-        message: `${row.place}, column "${column.name}": ${read.message}; nothing was sent`,
-      })
-  }
-  return { values, problems }
-}
-
-/** No problem quotes the cell of a column that may hold a secret, nor one that looks like a secret. */
-function cellValue(
-  cell: string,
-  { name, setting, isId, isSecret }: Column,
-  { folder, environment, variables, slots }: Means,
-): { readonly value: string | Secret } | Omit<Problem, 'code'> {
-  if (isSecret) return secretIn(cell, setting, variables)
-  if (cell === '')
-    return { message: 'it is empty', expected: `the ${name} of the row`, hint: 'fill it in, or take the column out' }
-  if (
-    shapesOfSecrets(cell).length > 0 ||
-    (slots.of(name) === 'opaque' && !setting.endsWith('_FILE') && isSearchable(cell))
-  )
-    return {
-      message: 'it looks like a secret, which is not shown here',
-      expected: 'no secret in a list of rows: the name of a file, or $NAME for the variable THREDD_NAME',
-      hint: 'take it out of the file, and treat it as known to others',
-    }
-  const variable = VARIABLE.exec(cell)?.[1]
-  if (variable !== undefined)
-    return {
-      message: `$${variable} is not replaced here`,
-      expected: 'the value itself; a variable may stand for a secret alone',
-    }
-  if (isId && /\s/.test(cell)) return { message: 'it holds a blank', found: JSON.stringify(cell) }
-  if (setting === 'IDENTITY') return identityIn(cell, environment)
-  const expected = whyUnusable(setting, cell)
-  if (expected !== undefined) return { message: 'it cannot be used', expected }
-  return { value: setting.endsWith('_FILE') && SETTINGS.includes(setting) ? resolve(folder, cell) : cell }
-}
-
-const VARIABLE = /^\$(?:THREDD_)?([A-Z][A-Z0-9_]*)$/
-
-function secretIn(cell: string, setting: string, variables: Variables): { value: Secret } | Omit<Problem, 'code'> {
-  const name = VARIABLE.exec(cell)?.[1]
-  if (name === undefined)
-    return {
-      message: 'it is a secret, and is not shown here',
-      expected: '$NAME for the value of the variable THREDD_NAME',
-      hint: 'take it out of the file, and treat it as known to others',
-    }
-  const text = variables[`THREDD_${name}`] ?? ''
-  return text === ''
-    ? { message: `the variable THREDD_${name} is not set`, hint: `set THREDD_${name}` }
-    : { value: new Secret(text, setting.toLowerCase()) }
-}
-
-function identityIn(cell: string, { identities }: Environment): { value: string } | Omit<Problem, 'code'> {
-  const name = cell.toLowerCase().replaceAll('_', '-')
-  if (identities.has(name)) return { value: name }
-  return {
-    message: 'the environment has no identity of that name',
-    expected: `one of ${[...identities.keys()].join(', ')}`,
-    found: JSON.stringify(cell),
-    hint: 'set IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE',
-  }
-}
-
-/** The environment as it is for a row. */
-function withRow(environment: Environment, values: Values, { number, place }: RawRow): Environment {
-  const text = (name: string) => {
-    const value = values.get(name)
-    return value === undefined || typeof value === 'string' ? value : undefined
-  }
-  const secret = (name: string) => {
-    const value = values.get(name)
-    return value instanceof Secret ? value : undefined
-  }
-  const named = environment.identities.get(text('IDENTITY') ?? '')
-  const own: IdentitySpec = {
-    name: `row-${number}`,
-    certificateFile: text('TRANSPORT_CERT_FILE'),
-    keyFile: text('TRANSPORT_KEY_FILE'),
-    pfxFile: text('TRANSPORT_PFX_FILE'),
-    passphrase: secret('TRANSPORT_PASSPHRASE'),
-  }
-  const transport = named ?? (own.certificateFile === undefined && own.pfxFile === undefined ? undefined : own)
-  const key = text('SIGNING_KEY_FILE')
-  const certificateFile = text('SIGNING_CERT_FILE')
-  const origin = { label: place }
-  return {
-    ...environment,
-    setting: (name) => {
-      const value = values.get(name.toUpperCase())
-      return value === undefined ? environment.setting(name) : { value, origin }
-    },
-    identities:
-      transport === undefined ? environment.identities : new Map([...environment.identities, ['transport', transport]]),
-    signing:
-      key === undefined
-        ? environment.signing
-        : { key, kid: text('SIGNING_KID'), passphrase: secret('SIGNING_PASSPHRASE'), certificateFile },
-  }
 }
 
 /** `--repeat` and `--parallel` as numbers. @throws USAGE */

@@ -153,7 +153,10 @@ async function oneRecord(network: Network, machines: readonly Machine[]): Promis
   if (without.code !== 2 || !without.output.includes(`shard 1 of ${shards} is missing`))
     failures.push(`a missing shard is not named: ${without.output}`)
   const merged = await whole.start('report', 'merge', ...folders).ended
-  if (merged.code !== 0) failures.push(`merge: exit ${merged.code} ${merged.output}`)
+  if (merged.code !== 0) {
+    failures.push(`merge: exit ${merged.code} ${merged.output}`)
+    return
+  }
   const file = join(whole.folder, 'reports', 'latest', 'record.json')
   const { rows, workflows } = JSON.parse(await fs.readFile(file, 'utf8')) as RunRecord
   const ran = workflows.map(({ row }) => row?.number ?? 0)

@@ -256,6 +256,13 @@ test('of many problems the first are said, and how many more there are', async (
   expect(problems.at(-1)).toBe('and 30 more problems of rows')
 })
 
+test('a path that a shell would have to replace, and what is hidden in a cell, are refused with what to do', async () => {
+  const paths = await refused({ text: 'SIGNING_KEY_FILE,SIGNING_KID\n~/a.key,kid\n' })
+  expect(paths).toEqual([expect.stringContaining('column "SIGNING_KEY_FILE": it cannot be used | a path without ~')])
+  const hidden = await refused({ text: 'SOFTWARE_ID,CLIENT_ID\ns,c\u202ex\n' })
+  expect(hidden).toEqual([expect.stringContaining('it cannot be used | delete the value and type it again')])
+})
+
 test('a run of rows names its flows', async () => {
   expect((await refused({ flows: [], options: { repeat: 2 } }))[0]).toContain('needs the names of its flows')
 })
