@@ -7,7 +7,7 @@ import { appendFile, copyFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Authority, createAuthority } from '../../mocks/authority.ts'
-import { HOSTS, performHook, type Switches } from '../../mocks/index.ts'
+import { performHook, type Switches } from '../../mocks/index.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { type Network, startNetwork } from '../support/network.ts'
 import { addApplications, csvOf, numbers, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
@@ -149,12 +149,11 @@ async function keyInFile({ cli, variables }: Reader): Promise<void> {
   delete variables.THREDD_VAULT_KEY
 }
 
-/** The hosts of production are not here: its environment names those of the twin. */
+/** The hosts of production are not here: its environment names those of the twin, which are of class uat. */
 async function onProduction({ cli, variables, hook }: Reader): Promise<void> {
   const servers = readFileSync(join(ROOT, '.env.mock'), 'utf8').match(/^(?:SERVER_|EXPECTED_).*$/gm) ?? []
   const own = readFileSync(join(cli.folder, '.env.uat.local'), 'utf8')
-  const hosts = `ALLOWED_HOSTS=${HOSTS.join(' ')}`
-  await cli.write('.env.prod.local', [...servers, hosts, own].join('\n'))
+  await cli.write('.env.prod.local', ['ENV_CLASS=uat', ...servers, own].join('\n'))
   variables.THREDD_VAULT_DIR = join(cli.folder, 'vault-prod')
   hook('delete-client')
 }
