@@ -96,7 +96,7 @@ test.each(npm)('$place: $line: the script exists', ({ line }) => {
   const [, what = '', script = ''] = line.split(' ')
   if (what === 'run') expect(scripts.filter((one) => matches(script, one))).not.toEqual([])
   else if (['start', 'test'].includes(what)) expect(scripts).toContain(what)
-  else expect(['audit', 'ci', 'cit', 'config', 'install', 'pack', 'exec']).toContain(what)
+  else expect(['audit', 'ci', 'cit', 'config', 'install', 'install-scripts', 'pack', 'exec']).toContain(what)
 })
 
 test.each(Object.entries(HINTS))('the hint "%s" can be typed', (_, { words }) => {
@@ -108,6 +108,7 @@ test.each(Object.entries(HINTS))('the hint "%s" can be typed', (_, { words }) =>
 const COMPOSED: Readonly<Record<string, string>> = {
   'src/front/cli/report.ts': 'verify evidence.zip --signer abc',
   'src/front/cli/prune.ts': 'report --prune --older 90d',
+  'src/front/cli/init.ts': 'run register --env mock',
   'src/front/cli/verify.ts': 'verify evidence.zip --signer abc',
   'src/front/cli/arguments.ts': 'run register --env uat',
 }
