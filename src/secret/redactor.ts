@@ -391,7 +391,7 @@ export class Redactor {
    * has been redacted before. `structure` tells where the file may hold a secret; without it, anywhere.
    */
   cleanFile(text: string, structure?: Structure): { readonly text: string; readonly found: readonly string[] } {
-    if (structure?.byLine === true && this.#areClean(text.split('\n'))) return { text, found: [] }
+    if (structure !== undefined && this.#areClean(text.split(structure.end))) return { text, found: [] }
     const shapes = shapesOfSecrets(text)
     const known = this.#finder.find(text).found
     if (known.length === 0 && shapes.length === 0) return { text, found: [] }

@@ -689,6 +689,7 @@ test('in a finished file a secret is hidden in its sentence, and names and numbe
   )
   const structure: Structure = {
     between: /\n|"/,
+    end: '\n',
     isValue: (line, place) => place > line.indexOf(': "') && line.includes(': "'),
   }
 
@@ -705,7 +706,7 @@ test('a text that held no secret is searched again when it has become one', () =
   const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
   const redactor = new Redactor(KEY)
   redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
-  const structure: Structure = { between: /\n|"/, byLine: true, isValue: () => true }
+  const structure: Structure = { between: /\n|"/, end: '\n', isValue: () => true }
   const file = `${texts.map((text) => `"${text}"`).join('\n')}\n"a line that comes twice"\n"a line that comes twice"\n`
   for (const text of texts) {
     expect(redactor.find(text)).toEqual([])
