@@ -26,8 +26,7 @@ export function twinReference(examples: Readonly<Record<string, string>>): strin
     ...comparison(),
     '## As a library',
     '',
-    'In a project of your own, install this package from a clone of the repository (`npm install --save-dev ../thredd-dcr`) or as',
-    'the tarball that `npm pack` makes of it.',
+    'In a project of your own, install this package ([how](how-to/as-a-dependency.md)).',
     '',
     ...Object.entries(examples).flatMap(([title, text]) => [`### ${title}`, '', '```ts', text.trim(), '```', '']),
   ]
