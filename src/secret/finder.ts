@@ -81,10 +81,11 @@ export class Finder<T> {
   #findInAnyLetters(text: string): Findings<T> {
     const findings = this.#findExact(text)
     // A reader takes odd letters for the usual ones. Where these hide a secret, the whole text is reported.
-    const plain = findings.found.length === 0 && ODD_LETTERS.test(text) ? text.normalize('NFKC') : text
+    const plain = ODD_LETTERS.test(text) ? text.normalize('NFKC') : text
     if (plain === text) return findings
-    const [first] = this.#findExact(plain).found
-    return first === undefined
+    const { found } = this.#findExact(plain)
+    const [first] = found
+    return first === undefined || lengthOf(found) <= lengthOf(findings.found)
       ? findings
       : { ...findings, found: [{ ...first, start: 0, end: Buffer.byteLength(text) }] }
   }
@@ -160,6 +161,11 @@ function withoutMarkup(bytes: Uint8Array): { readonly bytes: Uint8Array; readonl
     }
   const toSource: ToSource = (start, to) => [places[start] as number, (places[to - 1] as number) + 1]
   return { bytes: visible.subarray(0, length), toSource }
+}
+
+/** In bytes. */
+function lengthOf(found: readonly Found<unknown>[]): number {
+  return found.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
 /** Sorts the ranges and merges those that overlap. A merged range has the label of the longest. */

@@ -46,6 +46,8 @@ const BEFORE_MASK = new RegExp(
  * of every other such JWT, stay readable.
  */
 const ASSERTIONS: ReadonlySet<string> = new Set(['client_assertion', 'assertion', 'software_statement', 'altered_jwt'])
+/** No encoding goes on beyond it: after a line break alone, the next part would be taken for more of the one before. */
+const BETWEEN_PARTS = '"\n'
 const UNESCAPED_QUOTE = /(?<!\\)"/
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_LONG = '[not shown: too much in one value]'
@@ -418,7 +420,7 @@ export class Redactor {
   /** Whether no part of a text holds a secret, where none may go on in another part. */
   #areClean(parts: readonly string[]): boolean {
     const fresh = new Set(parts.filter((part) => !this.#cleanParts.has(part)))
-    const rest = [...fresh].join('\n')
+    const rest = [...fresh].join(BETWEEN_PARTS)
     const { found, isPartial } = this.#finder.find(rest)
     if (found.length > 0 || isPartial || shapesOfSecrets(rest).length > 0) return false
     for (const part of fresh) this.#cleanParts.add(part)

@@ -1,5 +1,6 @@
 /** Finds secrets by their shape alone: signatures of JWTs, private keys, card numbers, credentials after a scheme. */
 import { hasPan, withoutPans } from './card-number.ts'
+import { parsedJson } from './learn.ts'
 import { isSearchable } from './randomness.ts'
 import { SCHEMES, type Slots } from './slots.ts'
 
@@ -84,7 +85,13 @@ export function signatureOf(text: string): string | undefined {
 /** Whether the whole text is one JWT that ends where its signature would begin (RFC 7519 section 6). */
 export function isUnsigned(text: string): boolean {
   const [jwt] = jwtsIn(text.slice(0, 3) === 'eyJ' ? text : '')
-  return jwt?.signature === undefined && jwt?.end === text.length && text.endsWith('.')
+  if (jwt?.start !== 0 || jwt.signature !== undefined || jwt.end !== text.length || !text.endsWith('.')) return false
+  return [text.slice(0, jwt.claims[0] - 1), text.slice(...jwt.claims)].every((part) => isObject(decoded(part)))
+}
+
+function isObject(json: string): boolean {
+  const value = parsedJson(json)
+  return value !== undefined && !Array.isArray(value)
 }
 
 /** Counts a replacement by `rule` and returns the mask for `value`; `name` is printed in the mask. */

@@ -782,3 +782,48 @@ test('an assertion without a signature is no secret, and hides nothing of others
   redactor.learn({ access_token: unsigned })
   expect(redactor.text(`said ${unsigned}`)).not.toContain(claims)
 })
+
+const HIDDEN = 'kT9vQz4mXw7LpR2hYc8BnJ3d'
+const SPELT = { hex: hex(HIDDEN), 'hex in upper case': hex(HIDDEN).toUpperCase(), base32: base32(HIDDEN) }
+
+test.each(Object.entries(SPELT))(
+  '%s beside words is found in the line of a workflow, in JSON and in pages',
+  (_, spelt) => {
+    const redactor = new Redactor(KEY)
+    redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
+    const json = JSON.stringify({ headers: [['etag', '"x"']], body: { token_type: 'mtls', next: spelt } })
+    expect(redactor.mayHoldSecret(json)).toBe(false)
+    redactor.learn({ client_secret: HIDDEN })
+    expect(redactor.mayHoldSecret(json)).toBe(true)
+    for (const [structure, file] of [
+      [
+        { between: /\n|"/, end: '\n', isValue: () => true },
+        JSON.stringify({ type: 'mtls', next: spelt }, undefined, 2),
+      ],
+      [{ between: /[<>"]/, end: '<', isValue: () => true }, `<b>id</b><span class="mono">id: ${spelt}</span>`],
+    ] as const)
+      expect(redactor.cleanFile(file, structure).text).not.toContain(spelt)
+  },
+)
+
+test('a secret in odd letters beside another secret is found, and one beside odd letters hides itself alone', () => {
+  const odd = HIDDEN.replace(/[!-~]/g, (one) => String.fromCodePoint((one.codePointAt(0) ?? 0) + 0xfee0))
+  const other = 'pQ7rT2vW9xZ4mN6bK8cJ3hG5'
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: other })
+  const { revision } = redactor
+  expect(redactor.text(`session ${other} for ${odd}`)).toMatch(/^session \[client_secret#\w+\] for /)
+  expect(redactor.text(`\u2460 ${other}`)).toMatch(/^\u2460 \[client_secret#\w+\]$/)
+  redactor.learn({ access_token: HIDDEN })
+  expect(redactor.revision).toBeGreaterThan(revision)
+  for (const text of [`session ${other} for ${odd}`, `${other}${odd}`]) expect(redactor.text(text)).not.toContain(odd)
+})
+
+test.each([`eyJ+/${HIDDEN}/+eyJhbGciOiJub25lIn0.eyJpc3MiOiJjIn0.`, `eyJhbGciOiJub25lIn0.${HIDDEN}.`])(
+  'what only looks like an assertion without a signature is a secret: %s',
+  (value) => {
+    const redactor = new Redactor(KEY)
+    redactor.learn({ client_assertion: value })
+    expect(redactor.text(`said ${value}`)).not.toContain(HIDDEN)
+  },
+)
