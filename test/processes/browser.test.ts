@@ -331,7 +331,7 @@ inBrowser('the curl command of a finding is copied as it stands', async () => {
   await expect.poll(() => finding.locator('button', { hasText: 'Copied' }).count()).toBe(1)
   const copied = await opened.page.evaluate('navigator.clipboard.readText()')
   expect(copied).toMatch(/^curl --request POST 'https:\/\/auth\.example/)
-  expect(copied).toContain('"$SOFTWARE_STATEMENT"')
+  expect(copied).toContain('"$DCR_SOFTWARE_STATEMENT"')
 })
 
 inBrowser('nothing that a hostile server answers runs, and the page keeps its shape', async () => {
