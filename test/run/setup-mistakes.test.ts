@@ -54,6 +54,28 @@ const whole = (pki: Pki): Settings => ({
 
 const file = { what: 'files' } as const
 
+const OUTDATED = `-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,0011223344556677\n\n${'A'.repeat(64)}\n-----END RSA PRIVATE KEY-----\n`
+
+const PASSPHRASE = 'right'
+const inPfx = (name: string): Settings => ({
+  TRANSPORT_CERT_FILE: undefined,
+  TRANSPORT_KEY_FILE: undefined,
+  TRANSPORT_PFX_FILE: name,
+  TRANSPORT_PASSPHRASE: PASSPHRASE,
+})
+
+async function pfxOf(
+  { identities }: Pki,
+  name: string,
+  folder: string,
+  options: Partial<Parameters<typeof makePfx>[0]>,
+): Promise<void> {
+  const { certificate, keyFile } = identities.transport
+  const key = await readFile(keyFile, 'utf8')
+  const made = makePfx({ certificate, key, passphrase: PASSPHRASE, cipher: 'aes', ...options })
+  await writeFile(join(folder, name), made, { mode: 0o600 })
+}
+
 const MISTAKES: Readonly<Record<string, Mistake>> = {
   'a quote that is not closed': {
     ...file,
@@ -258,22 +280,36 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     remedy: /the key of the signing certificate alone/,
   },
   'a PKCS#12 file with another passphrase': {
-    make: async (folder, pki) => {
-      const { certificate, keyFile } = pki.identities.transport
-      const key = await readFile(keyFile, 'utf8')
-      await writeFile(join(folder, 't.p12'), makePfx({ certificate, key, passphrase: 'right', cipher: 'aes' }), {
-        mode: 0o600,
-      })
-    },
-    settings: () => ({
-      TRANSPORT_CERT_FILE: undefined,
-      TRANSPORT_KEY_FILE: undefined,
-      TRANSPORT_PFX_FILE: 't.p12',
-      TRANSPORT_PASSPHRASE: 'wrong',
-    }),
+    make: (folder, pki) => pfxOf(pki, 't.p12', folder, {}),
+    settings: () => ({ ...inPfx('t.p12'), TRANSPORT_PASSPHRASE: 'wrong' }),
     what: 'transport',
     says: /cannot be opened with the passphrase/,
     remedy: /correct TRANSPORT_PASSPHRASE/,
+  },
+  'a key locked by an outdated cipher': {
+    make: (folder) => writeFile(join(folder, 'old.key'), OUTDATED, { mode: 0o600 }),
+    settings: () => ({ SIGNING_KEY_FILE: 'old.key' }),
+    what: 'PS256',
+    says: /is encrypted with an outdated cipher, DES/,
+    remedy: /openssl/,
+  },
+  'a PKCS#12 file locked by an outdated cipher': {
+    make: (folder, pki) => pfxOf(pki, 'old.p12', folder, { cipher: 'rc2' }),
+    settings: () => inPfx('old.p12'),
+    what: 'transport',
+    says: /is encrypted with an outdated cipher/,
+    remedy: /openssl/,
+  },
+  'a PKCS#12 file with two keys for the same use': {
+    make: async (folder, pki) => {
+      const { certificate, keyFile } = pki.identities.renewed
+      const more = [{ certificate, key: await readFile(keyFile, 'utf8') }]
+      await pfxOf(pki, 'two.p12', folder, { more })
+    },
+    settings: () => inPfx('two.p12'),
+    what: 'transport',
+    says: /none of them alone is for client authentication/,
+    remedy: /TRANSPORT_PFX_ALIAS/,
   },
 }
 
