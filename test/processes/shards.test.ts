@@ -1,5 +1,5 @@
 /** Shards of one list, on machines that share nothing, and the record that is made of theirs. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { RunRecord, WorkflowRecord } from '../../src/record/index.ts'
@@ -28,6 +28,16 @@ test('merged, the records of the shards are that of one run but for ids and time
   await run('other', 'other.csv', '--shard', '2/2')
   const other = await cli.run(['report', 'merge', 'shard-1', 'other'])
   expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('"other" has another list than "shard-1"')])
+  const second = await recordIn('shard-2')
+  const servers = second.environment.servers?.slice(1)
+  for (const [name, what, edited] of [
+    ['met', 'counterparty', { ...second, counterparty: 'network' }],
+    ['elsewhere', 'set of servers', { ...second, environment: { ...second.environment, servers } }],
+  ] as const) {
+    await writeFile(join(cli.folder, `${name}.json`), JSON.stringify(edited))
+    const { code, stderr } = await cli.run(['report', 'merge', 'shard-1', `${name}.json`])
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`"${name}.json" has another ${what} than "shard-1"`)])
+  }
 
   const merged = await cli.run(['report', 'merge', 'shard-2', 'shard-1', '--out', 'merged'])
   expect(merged.code, merged.stderr).toBe(0)
