@@ -166,10 +166,10 @@ export function unconfirmedList(
   return {
     code: 'USAGE',
     message: `${inWords(selection)} would run for ${rows} rows on "${environment.name}"; nothing was sent`,
-    expected: `--confirm ${confirmation}: the number of rows, and a hash of flows, file and clients`,
+    expected: `--confirm ${confirmation}: the number of rows, and a hash of flows, file, inputs, hosts and clients`,
     found: confirm === undefined ? 'no --confirm' : isOther ? 'the confirmation of another list' : 'another text',
     hint: isOther
-      ? 'the rows, their file or a flow has changed since: look at the list again (--dry-run)'
+      ? 'the rows, their file, a flow, an input, a host or a client in the vault has changed since: look at the list again (--dry-run)'
       : 'look at the list first (--dry-run): each row is about a client that may be in use',
   }
 }

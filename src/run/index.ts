@@ -18,7 +18,7 @@ import { type Performed, perform } from './perform.ts'
 import { admit, open, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
-import type { RequestOfRows, Rows } from './rows.ts'
+import type { RequestOfRows, Rows, VaultClient } from './rows.ts'
 import { admitRows, checkedRows, performRows, type RowMeans } from './run-rows.ts'
 import { folderName } from './selection.ts'
 import type { Waiting } from './survey.ts'
@@ -201,7 +201,13 @@ export interface Rehearsal {
   readonly waiting: readonly Waiting[]
   /** of a run of rows: the first that would run, whose requests are shown, how many there are, and how the list is confirmed */
   readonly rows?:
-    | { readonly first: RowFacts; readonly running: number; readonly leftOut: number; readonly confirmation: string }
+    | {
+        readonly first: RowFacts
+        readonly running: number
+        readonly leftOut: number
+        readonly fromVault: readonly VaultClient[]
+        readonly confirmation: string
+      }
     | undefined
   readonly workflows: readonly PreviewedWorkflow[]
 }
@@ -234,12 +240,11 @@ async function rehearsed(
   const { rows } = request
   if (rows === undefined)
     return { prepared: await prepare(request, caller, await open(request, caller, stack)), rows: undefined }
-  const { going, leftOut } = await checkedRows({ ...request, rows }, caller, stack)
+  const { going, leftOut, fromVault, confirmation } = await checkedRows({ ...request, rows }, caller, stack)
   const [first] = going
   if (first === undefined) throw new TypeError('a list without rows')
-  const { confirmation } = rows
   return {
     prepared: first.prepared,
-    rows: { first: first.row.facts, running: going.length, leftOut: leftOut.length, confirmation },
+    rows: { first: first.row.facts, running: going.length, leftOut: leftOut.length, fromVault, confirmation },
   }
 }

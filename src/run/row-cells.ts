@@ -129,6 +129,36 @@ export function missingColumns({ name, columns }: RawRows, environment: Environm
   ]
 }
 
+/** What a row may not fill without one of the others: what is missing would be that of the environment. */
+const BELONGS_TO: Readonly<Record<string, readonly string[]>> = {
+  TRANSPORT_CERT_FILE: ['TRANSPORT_KEY_FILE'],
+  TRANSPORT_KEY_FILE: ['TRANSPORT_CERT_FILE'],
+  TRANSPORT_PASSPHRASE: ['TRANSPORT_KEY_FILE', 'TRANSPORT_PFX_FILE'],
+  SIGNING_KEY_FILE: ['SIGNING_KID'],
+  SIGNING_KID: ['SIGNING_KEY_FILE'],
+  SIGNING_CERT_FILE: ['SIGNING_KEY_FILE'],
+  SIGNING_PASSPHRASE: ['SIGNING_KEY_FILE'],
+}
+
+/** Why a row that fills one part of a certificate or a key, but not the other, cannot be used. */
+export function halfFilled({ cells, place }: RawRow, columns: readonly Column[]): readonly Problem[] {
+  const isFilled = (setting: string) =>
+    columns.some((column) => column.setting === setting && (cells.get(column.name) ?? '') !== '')
+  return Object.entries(BELONGS_TO).flatMap(([setting, others]): readonly Problem[] => {
+    if (!isFilled(setting) || others.some(isFilled)) return []
+    const missing = others.join(' or ')
+    return [
+      {
+        code: 'ROWS',
+        message: `${place}, column "${others[0]}": it is empty, and ${setting} is not; nothing was sent`,
+        expected: `${missing} of the row, which belongs to its ${setting}`,
+        found: 'an empty cell',
+        hint: `fill in ${missing}, or leave ${setting} empty for the one of the environment`,
+      },
+    ]
+  })
+}
+
 /** The columns that tell rows apart: their ids, else the first that holds no secret. */
 export function namingColumns(columns: readonly Column[]): readonly Column[] {
   const shown = columns.filter(({ isSecret, setting }) => !isSecret && !setting.endsWith('_FILE'))

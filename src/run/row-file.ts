@@ -242,6 +242,7 @@ function readList(text: string, sheet: Sheet): void {
     })
     return
   }
+  refuseRepeated(text, sheet, (row) => `row ${row} of "${sheet.name}"`)
   for (const value of read.value) addObject(value, undefined, sheet)
 }
 
@@ -249,12 +250,33 @@ function readLines(text: string, sheet: Sheet): void {
   for (const [index, written] of text.split('\n').entries()) {
     if (written.trim() === '') continue
     const read = readJson(written)
-    if (read.ok) addObject(read.value, index + 1, sheet)
-    else
+    if (read.ok) {
+      refuseRepeated(`[${written}]`, sheet, () => sheet.placeOf(index + 1))
+      addObject(read.value, index + 1, sheet)
+    } else
       sheet.problem(`${sheet.placeOf(index + 1)} cannot be read`, {
         expected: 'a JSON object on one line',
         found: read.what,
       })
+  }
+}
+
+const NAMES = /"[^"\\]*(?:\\.[^"\\]*)*"(\s*:)?|[[\]{}]/g
+
+/** Members with one name in an object of a list in JSON: JSON.parse keeps the last of them. */
+function refuseRepeated(list: string, sheet: Sheet, placeOf: (row: number) => string): void {
+  const open: Set<string>[] = []
+  let row = 0
+  for (const [part, colon] of list.matchAll(NAMES)) {
+    if (part === '{' || part === '[') {
+      if (part === '{' && open.length === 1) row += 1
+      open.push(new Set())
+    } else if (part === '}' || part === ']') open.pop()
+    else if (colon !== undefined) {
+      const name = String(JSON.parse(part.slice(0, -colon.length)))
+      if (open.at(-1)?.has(name)) sheet.problem(`${placeOf(row)} has the member "${name}" twice`)
+      open.at(-1)?.add(name)
+    }
   }
 }
 

@@ -5,8 +5,9 @@
 import { hash } from 'node:crypto'
 import { dirname } from 'node:path'
 import { withInvoked } from '../flow/arazzo/needs.ts'
+import type { Input } from '../flow/index.ts'
 import { effectOf } from '../guard/confirmation.ts'
-import { fail } from '../record/errors.ts'
+import { fail, type Problem } from '../record/errors.ts'
 import type { RunRecord } from '../record/index.ts'
 import { FILE_LIMITS } from '../record/limits.ts'
 import { Slots } from '../secret/slots.ts'
@@ -14,6 +15,7 @@ import type { RowFacts } from './caller.ts'
 import { clientNames, type RunRequest } from './request.ts'
 import {
   columnOf,
+  halfFilled,
   isOfCredentials,
   missingColumns,
   namingColumns,
@@ -53,8 +55,6 @@ export interface Rows {
   readonly rows: readonly Row[]
   /** of the list, before a shard was taken of it */
   readonly total: number
-  /** what a person repeats to confirm it: the number of rows, and the beginning of a hash of all that they set */
-  readonly confirmation: string
   readonly parallel: number
   readonly record: Omit<NonNullable<RunRecord['rows']>, 'leftOut' | 'notStarted' | 'merged'>
 }
@@ -92,7 +92,6 @@ export function rowsOf(request: RunRequest, options: RowOptions, variables: Vari
   return {
     rows: mine,
     total: rows.length,
-    confirmation: confirmationOf(rows, raw, request),
     parallel: options.parallel,
     record: {
       ...(raw === undefined ? {} : { file: raw.name }),
@@ -131,23 +130,54 @@ function byNumber(one: Row, other: Row): number {
   return one.facts.number - other.facts.number
 }
 
-/** Of all that decides what the rows do: the environment, the flows, the file byte by byte, and the clients. */
-function listHash(rows: readonly Row[], raw: RawRows | undefined, { environment, selection }: RunRequest): string {
-  const flows = selection.map(({ flow, workflow }) => [flow.sha256, workflow.workflowId])
+/**
+ * Of all that decides what the rows do: the environment with its hosts, the flows with their steps, what is given for all rows,
+ * the file byte by byte, and the clients.
+ */
+function listHash(rows: readonly Row[], raw: RawRows | undefined, request: RunRequest): string {
+  const { environment, selection, inputs, permissions } = request
+  const flows = selection.map(({ flow, workflow }) => [
+    flow.sha256,
+    workflow.workflowId,
+    workflow.steps.map(({ stepId }) => stepId),
+  ])
+  const settings = [...inputsOf(request).keys()].toSorted().map((name) => {
+    const value = environment.setting(name)?.value
+    return [name, typeof value === 'string' ? value : undefined]
+  })
   const clients = rows.map(({ request: { client } }) => [client.clientId, client.softwareId, client.organisation])
-  return hash('sha256', JSON.stringify([environment.name, environment.class, flows, raw?.sha256, clients]))
+  const parts = [
+    ...[
+      environment.name,
+      environment.class,
+      [...environment.servers].toSorted(),
+      [...environment.allowedHosts].toSorted(),
+    ],
+    ...[flows, [...inputs].toSorted(), settings, permissions.registerAgain === true, raw?.sha256, clients],
+  ]
+  return hash('sha256', JSON.stringify(parts))
 }
 
-function confirmationOf(...list: Parameters<typeof listHash>): string {
-  return `${list[0].length}-${listHash(...list).slice(0, 12)}`
+/** A client that a row would change by an id which the list does not have, but the vault. */
+export interface VaultClient {
+  readonly row: number
+  readonly clientId: string
+}
+
+/** What a person repeats to confirm a list: the number of rows, and the beginning of a hash of it and of the clients in the vault. */
+export function confirmationOf({ total, record }: Rows, clients: readonly VaultClient[]): string {
+  const ids = clients.map(({ row, clientId }) => [row, clientId])
+  return `${total}-${hash('sha256', JSON.stringify([record.list, ids])).slice(0, 12)}`
+}
+
+/** All that the selected workflows take, by name. */
+function inputsOf({ selection }: RunRequest): ReadonlyMap<string, Input> {
+  const workflows = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
+  return new Map(workflows.flatMap(({ inputs }) => inputs.map((input) => [input.name, input] as const)))
 }
 
 function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, variables: Variables): readonly Row[] {
-  const inputs = new Map(
-    request.selection
-      .flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
-      .flatMap((workflow) => workflow.inputs.map((input) => [input.name, input] as const)),
-  )
+  const inputs = inputsOf(request)
   const { environment } = request
   const slots = new Slots(environment.secretNames)
   const columns = raw.columns.map((name) => columnOf(name, { raw, request, inputs, slots }))
@@ -155,9 +185,12 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
   const good = columns.flatMap((one) => ('code' in one ? [] : [one]))
   const folder = dirname(data)
   const read = raw.rows.map((row) => ({ row, ...valuesOf(row, good, { folder, environment, variables, slots }) }))
-  demandNone(read.flatMap((one) => one.problems))
+  demandNone([
+    ...read.flatMap((one) => one.problems),
+    ...read.flatMap(({ row, problems }) => (problems.length > 0 ? [] : halfFilled(row, good))),
+  ])
   const naming = namingColumns(good)
-  return read.map(({ row, values }) => {
+  const rows = read.map(({ row, values }) => {
     const own = withRow(environment, values, row)
     const client = clientNames(own, request.inputs)
     return {
@@ -170,6 +203,30 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
       request: { ...request, environment: own, client },
       client: clientOf({ ...request, client }),
     }
+  })
+  demandNone(clientsOfTwo(rows))
+  return rows
+}
+
+/** Rows that name one client for two applications: they would run at once, or in two shards, about the same client. */
+function clientsOfTwo(rows: readonly Row[]): readonly Problem[] {
+  const first = new Map<string, Row>()
+  return rows.flatMap((row): readonly Problem[] => {
+    const { clientId, softwareId } = row.request.client
+    if (clientId === undefined) return []
+    const other = first.get(clientId) ?? row
+    first.set(clientId, other)
+    const expected = other.request.client.softwareId
+    if (expected === softwareId) return []
+    return [
+      {
+        code: 'ROWS',
+        message: `${row.place}, column "SOFTWARE_ID": ${other.place} has the same CLIENT_ID with another SOFTWARE_ID; nothing was sent`,
+        expected: String(expected),
+        found: String(softwareId),
+        hint: 'one application has one client: correct one of the two rows',
+      },
+    ]
   })
 }
 

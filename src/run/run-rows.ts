@@ -30,7 +30,7 @@ import {
 import { open, openVault, type Prepared, prepare, type Shared } from './prepare.ts'
 import type { RunRequest } from './request.ts'
 import { demandNone } from './row-file.ts'
-import type { RequestOfRows, Row, Rows } from './rows.ts'
+import { confirmationOf, type RequestOfRows, type Row, type Rows, type VaultClient } from './rows.ts'
 import { stateFor } from './vault-state.ts'
 
 interface PreparedRow {
@@ -55,6 +55,9 @@ export interface AdmittedRows {
 /** Rows that nothing speaks against but that the list may have to be confirmed. */
 export interface CheckedRows {
   readonly going: readonly PreparedRow[]
+  readonly fromVault: readonly VaultClient[]
+  /** what a person repeats to confirm the list */
+  readonly confirmation: string
   readonly leftOut: LeftOut
   readonly warnings: readonly string[]
 }
@@ -69,7 +72,9 @@ export async function checkedRows(
   const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
   const all = await prepareAll(rows.rows, caller, shared)
   const warnings = [...new Set(all.flatMap(({ prepared }) => prepared.warnings))]
-  return { ...(await withWarnings(warnings, () => allowed(all))), warnings }
+  const { going, leftOut } = await withWarnings(warnings, () => allowed(all))
+  const fromVault = clientsFromVault(going)
+  return { going, leftOut, fromVault, confirmation: confirmationOf(rows, fromVault), warnings }
 }
 
 /** @throws ToolError with what speaks against any of them */
@@ -78,10 +83,10 @@ export async function admitRows(
   caller: Caller,
   stack: AsyncDisposableStack,
 ): Promise<AdmittedRows> {
-  const { going, leftOut, warnings } = await checkedRows(request, caller, stack)
+  const { going, leftOut, confirmation, warnings } = await checkedRows(request, caller, stack)
   return await withWarnings(warnings, async () => {
     const prepared = inOne(going, request)
-    const confirmed = await demandList(going, request, caller)
+    const confirmed = await demandList({ going, confirmation }, request, caller)
     const { vault, warnings: ofVault } = await openVault(prepared)
     return { prepared, vault, warnings: [...new Set([...warnings, ...ofVault])], rows: going, leftOut, confirmed }
   })
@@ -132,6 +137,32 @@ function guarded({ prepared: { selection, guardFacts } }: PreparedRow): readonly
   return [selection, { ...guardFacts, confirm: guardFacts.clientId }]
 }
 
+/** Equal rows are about the same client, which is named once. */
+function clientsFromVault(going: readonly PreparedRow[]): readonly VaultClient[] {
+  return going.flatMap(({ row, prepared: { guardFacts } }, index) => {
+    const { clientId, onTwin } = guardFacts
+    const isListed = clientId === undefined || clientId === row.request.client.clientId
+    const isRepeated = row.place === undefined && index > 0
+    return isListed || isRepeated || onTwin ? [] : [{ row: row.facts.number, clientId }]
+  })
+}
+
+/** Why a row that names a client may not change the one that the vault holds of its application. */
+function otherClient({ row, prepared: { guardFacts } }: PreparedRow): readonly Problem[] {
+  const { registration, onTwin } = guardFacts
+  const named = row.facts.values.find(({ name }) => name.toUpperCase() === 'CLIENT_ID')
+  if (named === undefined || registration === undefined || onTwin || named.value === registration.clientId) return []
+  return [
+    {
+      code: 'ROWS',
+      message: `column "${named.name}": the vault of "${guardFacts.environment.name}" holds another client for the SOFTWARE_ID of the row; nothing was sent`,
+      expected: registration.clientId,
+      found: named.value,
+      hint: 'correct CLIENT_ID or SOFTWARE_ID in the list',
+    },
+  ]
+}
+
 /**
  * A row whose client the vault holds already is left out where it would register over it, so that a list can be run again after
  * some of its rows were done. @throws ToolError where no row is left, and for any other objection
@@ -140,6 +171,12 @@ function allowed(all: readonly PreparedRow[]): {
   readonly going: readonly PreparedRow[]
   readonly leftOut: LeftOut
 } {
+  demandNone(
+    inRows(
+      all.flatMap((one) => otherClient(one).map((problem) => ({ row: one.row, problem }))),
+      Number.POSITIVE_INFINITY,
+    ),
+  )
   const over = all.flatMap((one) => (registersOver(...guarded(one)) ?? []).map((problem) => ({ ...one, problem })))
   const others = all.flatMap((one) => {
     const isOver = over.some(({ row }) => row === one.row)
@@ -156,13 +193,13 @@ function allowed(all: readonly PreparedRow[]): {
 
 /** Whether a person has confirmed the list. @throws ToolError where that is needed and was not done, and where another list was */
 async function demandList(
-  going: readonly PreparedRow[],
+  { going, confirmation }: Pick<CheckedRows, 'going' | 'confirmation'>,
   { rows, permissions: { confirm }, selection, environment }: RequestOfRows,
   { ask }: Caller,
 ): Promise<boolean> {
-  const list = { rows: rows.total, confirmation: rows.confirmation }
+  const list = { rows: rows.total, confirmation }
   const demand = (typed: string | undefined): true => {
-    if (typed === rows.confirmation) return true
+    if (typed === confirmation) return true
     throw new ToolError([unconfirmedList(selection, { environment }, { ...list, confirm: typed })])
   }
   if (confirm !== undefined) return demand(confirm)
@@ -173,7 +210,7 @@ async function demandList(
   if (!isNeeded) return false
   if (ask === undefined) return demand(undefined)
   const changes = selection.map(({ workflow }) => ({ workflowId: workflow.workflowId, effect: workflow.effect }))
-  return demand(await ask({ environment: environment.name, clientId: rows.confirmation, changes, rows: rows.total }))
+  return demand(await ask({ environment: environment.name, clientId: confirmation, changes, rows: rows.total }))
 }
 
 /** One that has the certificates and keys of all. */
@@ -283,7 +320,11 @@ async function lookedAtAgain(one: PreparedRow): Promise<PreparedRow & { readonly
   const { registration } = vault
   const clientId = registration?.clientId ?? row.request.client.clientId
   const now = { ...prepared, vault, guardFacts: { ...prepared.guardFacts, registration, clientId } }
-  const [problem] = [...vault.problems, ...objections(...guarded({ row, prepared: now }))]
+  const [problem] = [
+    ...vault.problems,
+    ...otherClient({ row, prepared: now }),
+    ...objections(...guarded({ row, prepared: now })),
+  ]
   return { row, prepared: now, because: problem?.message.replace(/; nothing was sent$/, '') }
 }
 

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest'
 import { ToolError } from '../../src/record/errors.ts'
 import { resolve, shardOf } from '../../src/run/index.ts'
 import { readRows } from '../../src/run/row-file.ts'
-import type { RowOptions } from '../../src/run/rows.ts'
+import { confirmationOf, type RowOptions } from '../../src/run/rows.ts'
 import { ROOT } from '../support/run.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'thredd-rows-'))
@@ -24,13 +24,17 @@ interface Given {
   readonly inputs?: Readonly<Record<string, string>>
   readonly flows?: readonly string[]
   readonly options?: Partial<RowOptions>
+  readonly step?: string
+  readonly registerAgain?: boolean
 }
 
-async function rowsOf({ text, name, variables = {}, inputs = {}, flows = ['register'], options = {} }: Given) {
+async function rowsOf({ text, name, variables = {}, inputs = {}, flows = ['register'], ...given }: Given) {
+  const { options = {}, step, registerAgain } = given
   const { rows } = await resolve({
     environment: { env: 'mock', folder, fallback: ROOT, variables },
-    selection: { flows, folders: [ROOT] },
+    selection: { flows, folders: [ROOT], step },
     inputs: new Map(Object.entries(inputs)),
+    permissions: { registerAgain },
     rows: { parallel: 1, ...(text === undefined ? {} : { data: await file(text, name) }), ...options },
   })
   if (rows === undefined) throw new Error('no rows')
@@ -122,6 +126,13 @@ test.each<[string, string | Uint8Array, string, string]>([
   ['an object', '{"a":1}', 'x.json', '"x.json" is not a list of rows'],
   ['a list of texts', '["a"]', 'x.json', 'row 1 of "x.json" is no JSON object'],
   ['a cut line', '{"a":1}\n{"a"', 'x.ndjson', 'row 2 (line 2) of "x.ndjson" cannot be read'],
+  ['a member twice', '[{"a":1},{"a":"{","\\u0061":2}]', 'x.json', 'row 2 of "x.json" has the member "a" twice'],
+  [
+    'a member twice on a line',
+    '{"a":1}\n{"a":1,"a":2}',
+    'x.ndjson',
+    'row 2 (line 2) of "x.ndjson" has the member "a" twice',
+  ],
   ['another ending', 'a', 'x.xlsx', '"x.xlsx" has no ending that says how its rows are written'],
 ])('refused: %s', async (_, text, name, expected) => {
   const path = await file(text, name)
@@ -283,15 +294,51 @@ test('shards have each row once, and all rows of a client together', async () =>
   for (const { total } of shards) expect(total).toBe(40)
 })
 
+const confirmation = async (given: Given) => confirmationOf(await rowsOf(given), [])
+
 test('the confirmation names the number of rows, is the same for each shard, and another for another list', async () => {
-  const whole = await rowsOf({ text: ids(5) })
-  const part = await rowsOf({ text: ids(5), options: { shard: { index: 2, of: 3 } } })
-  const longer = await rowsOf({ text: ids(6) })
-  const spaced = await rowsOf({ text: ids(5).replace('c-0', '"c-0"') })
-  const flow = await rowsOf({ text: ids(5), flows: ['lifecycle'] })
-  expect(whole.confirmation).toMatch(/^5-[0-9a-f]{12}$/)
-  expect(part.confirmation).toBe(whole.confirmation)
-  expect(new Set([whole, longer, spaced, flow].map(({ confirmation }) => confirmation)).size).toBe(4)
+  const whole = await confirmation({ text: ids(5) })
+  const part = await confirmation({ text: ids(5), options: { shard: { index: 2, of: 3 } } })
+  const longer = await confirmation({ text: ids(6) })
+  const spaced = await confirmation({ text: ids(5).replace('c-0', '"c-0"') })
+  const flow = await confirmation({ text: ids(5), flows: ['lifecycle'] })
+  expect(whole).toMatch(/^5-[0-9a-f]{12}$/)
+  expect(part).toBe(whole)
+  expect(new Set([whole, longer, spaced, flow]).size).toBe(4)
+})
+
+test.each<[string, Omit<Given, 'text'>]>([
+  ['an input', { inputs: { scopes: 'cards.read' } }],
+  ['an input that the environment sets', { variables: { THREDD_SCOPES: 'cards.read' } }],
+  ['one step', { step: 'authorization-discovery' }],
+  ['registering again', { registerAgain: true }],
+  ['a server', { variables: { THREDD_SERVER_CARDS: 'https://127.0.0.1:9999' } }],
+])('the confirmation changes with %s', async (_, given) => {
+  expect(await confirmation({ text: ids(2), ...given })).not.toBe(await confirmation({ text: ids(2) }))
+})
+
+test('the confirmation changes with the clients that the vault holds for rows', async () => {
+  const rows = await rowsOf({ text: 'scopes\ncards.read\n' })
+  const [one, other] = ['c-1', 'c-2'].map((clientId) => confirmationOf(rows, [{ row: 1, clientId }]))
+  expect(new Set([one, other, confirmationOf(rows, [])]).size).toBe(3)
+})
+
+test.each([
+  ['TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE', ',a.key', 'TRANSPORT_CERT_FILE', 'TRANSPORT_KEY_FILE'],
+  ['TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE', 'a.crt,', 'TRANSPORT_KEY_FILE', 'TRANSPORT_CERT_FILE'],
+  ['SIGNING_KEY_FILE,SIGNING_KID', ',kid-a', 'SIGNING_KEY_FILE', 'SIGNING_KID'],
+  ['SIGNING_KEY_FILE,SIGNING_KID', 'a.key,', 'SIGNING_KID', 'SIGNING_KEY_FILE'],
+])('a row of %s with %s is refused', async (columns, cells, empty, filled) => {
+  const problems = await refused({ text: `scopes,${columns}\ncards.read,${cells}\npin.read,,\n` })
+  expect(problems).toEqual([
+    expect.stringContaining(`row 1 (line 2) of "clients.csv", column "${empty}": it is empty, and ${filled} is not`),
+  ])
+})
+
+test('one CLIENT_ID with two SOFTWARE_IDs is refused', async () => {
+  expect(await refused({ text: 'CLIENT_ID,SOFTWARE_ID\nc-1,s-1\nc-2,s-2\nc-1,s-3\nc-1,s-1\n' })).toEqual([
+    'row 3 (line 4) of "clients.csv", column "SOFTWARE_ID": row 1 (line 2) of "clients.csv" has the same CLIENT_ID with another SOFTWARE_ID | s-1 | s-3 | one application has one client: correct one of the two rows',
+  ])
 })
 
 test('equal rows are one client, which only rows that read may be at together', async () => {

@@ -17,6 +17,7 @@ export function printPreview(
     const left = rows.leftOut === 0 ? '' : `, ${rows.leftOut} left out`
     out.line(
       `rows        ${rows.running}${left}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
+      ...rows.fromVault.map(({ row, clientId }) => `from vault  row ${row} is about client ${out.plain(clientId)}`),
       `to confirm  --confirm ${rows.confirmation}`,
     )
   }
