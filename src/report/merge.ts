@@ -83,7 +83,10 @@ const SAME: readonly (readonly [what: string, of: (record: Sharded['record']) =>
   ['number of shards', ({ rows }) => rows.shard.of],
   ['environment', ({ environment }) => `${environment.name} (${environment.class})`],
   ['counterparty', ({ counterparty }) => counterparty],
-  ['set of servers', ({ environment }) => (environment.servers ?? []).map(({ source, url }) => `${source} ${url}`).join(', ')],
+  [
+    'set of servers',
+    ({ environment }) => (environment.servers ?? []).map(({ source, url }) => `${source} ${url}`).join(', '),
+  ],
   ['version of the tool', ({ tool }) => [tool.version, tool.commit].filter(Boolean).join(' ')],
   ['requirement catalogue', ({ catalogue }) => catalogue?.sha256],
   ['file of decisions', ({ decisions }) => decisions?.sha256],

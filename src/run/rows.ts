@@ -145,6 +145,9 @@ function listHash(rows: readonly Row[], raw: RawRows | undefined, request: RunRe
     const value = environment.setting(name)?.value
     return [name, typeof value === 'string' ? value : undefined]
   })
+  const slots = new Slots(environment.secretNames)
+  // The hash is in the record: of a secret its name must do.
+  const given = [...inputs].toSorted().map(([name, value]) => (slots.of(name) === undefined ? [name, value] : [name]))
   const clients = rows.map(({ request: { client } }) => [client.clientId, client.softwareId, client.organisation])
   const parts = [
     ...[
@@ -153,7 +156,7 @@ function listHash(rows: readonly Row[], raw: RawRows | undefined, request: RunRe
       [...environment.servers].toSorted(),
       [...environment.allowedHosts].toSorted(),
     ],
-    ...[flows, [...inputs].toSorted(), settings, permissions.registerAgain === true, raw?.sha256, clients],
+    ...[flows, given, settings, permissions.registerAgain === true, raw?.sha256, clients],
   ]
   return hash('sha256', JSON.stringify(parts))
 }

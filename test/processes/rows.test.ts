@@ -103,29 +103,6 @@ test('a row that names a client other than the one in the vault changes nothing'
   expect([who.network.twin.log.length, who.clients()]).toEqual([sent, [1, 2].map(clientId)])
 })
 
-test('a list that names no client says which the vault holds, and its confirmation is of these', async () => {
-  const who = await fleet(2)
-  expect((await who.run()).code).toBe(0)
-  await who.cli.write('clients.csv', csvOf([1]).replaceAll(/^[^,]+,/gm, ''))
-  await who.cli.write(
-    '.env.uat',
-    `${who.network.environment.replaceAll(/^(CLIENT|SOFTWARE)_ID=.*$/gm, '')}${SHARED_SETTING}PAUSE_MS=0\n`,
-  )
-
-  const { stdout } = await who.thredd('run', 'delete-registration', '--data', 'clients.csv', '--dry-run')
-  expect(stdout).toContain(`from vault  row 1 is about client ${clientId(1)}`)
-  const done = await who.thredd(
-    'run',
-    'delete-registration',
-    '--data',
-    'clients.csv',
-    '--confirm',
-    await who.confirmation('delete-registration'),
-  )
-  expect(done.code, `${done.stdout}${done.stderr}`).toBe(0)
-  expect(who.clients()).toEqual([clientId(2)])
-})
-
 test('Ctrl-C begins no further row, and what the others have registered is deleted', async () => {
   const who = await fleet(6)
   const confirmation = await who.confirmation('lifecycle')
