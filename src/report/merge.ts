@@ -55,7 +55,7 @@ export function merged(
       ),
     }),
     messagesToThredd: messages.length === 0 ? undefined : messages.toSorted(byClient),
-    redaction: redactionOf(records),
+    redaction: redactionOf(records, first),
   }
   const { verdict, exitCode, rows } = judge(whole, workflows)
   const { decisions } = whole
@@ -157,19 +157,15 @@ function byClient(one: { readonly clientId: string }, other: { readonly clientId
   return one.clientId < other.clientId ? -1 : 1
 }
 
-/** What all of them have hidden. Secrets that several knew are counted by each. */
-function redactionOf(records: readonly RunRecord[]): RunRecord['redaction'] {
-  const [first] = records as [RunRecord]
-  const sum = (of: (one: RunRecord['redaction']) => number) => records.reduce((all, one) => all + of(one.redaction), 0)
-  const { replaced } = first.redaction
+/** What all of them have hidden, else as in the first. Secrets that several knew are counted by each. */
+export function redactionOf(records: readonly RunRecord[], first: RunRecord): RunRecord['redaction'] {
+  const sum = (count: (redaction: RunRecord['redaction']) => number | undefined) =>
+    records.reduce((total, { redaction }) => total + (count(redaction) ?? 0), 0)
+  const rules = new Set(records.flatMap(({ redaction }) => Object.keys(redaction.replaced ?? {})))
   return {
     ...first.redaction,
     secretsKnown: sum(({ secretsKnown }) => secretsKnown),
-    ...(replaced && {
-      replaced: Object.fromEntries(
-        Object.keys(replaced).map((name) => [name, sum(({ replaced: own }) => own?.[name] ?? 0)]),
-      ),
-    }),
-    cardNumbers: sum(({ cardNumbers = 0 }) => cardNumbers),
+    replaced: Object.fromEntries([...rules].map((rule) => [rule, sum(({ replaced }) => replaced?.[rule])])),
+    cardNumbers: sum(({ cardNumbers }) => cardNumbers),
   }
 }

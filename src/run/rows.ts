@@ -149,15 +149,10 @@ function listHash(rows: readonly Row[], raw: RawRows | undefined, request: RunRe
   // The hash is in the record: of a secret its name must do.
   const given = [...inputs].toSorted().map(([name, value]) => (slots.of(name) === undefined ? [name, value] : [name]))
   const clients = rows.map(({ request: { client } }) => [client.clientId, client.softwareId, client.organisation])
-  const parts = [
-    ...[
-      environment.name,
-      environment.class,
-      [...environment.servers].toSorted(),
-      [...environment.allowedHosts].toSorted(),
-    ],
-    ...[flows, given, settings, permissions.registerAgain === true, raw?.sha256, clients],
-  ]
+  const servers = [...environment.servers].toSorted()
+  const hosts = [...environment.allowedHosts].toSorted()
+  const place: readonly unknown[] = [environment.name, environment.class, servers, hosts]
+  const parts = [...place, flows, given, settings, permissions.registerAgain === true, raw?.sha256, clients]
   return hash('sha256', JSON.stringify(parts))
 }
 

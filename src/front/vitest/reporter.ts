@@ -9,6 +9,7 @@ import { line, oneLine } from '../../record/foreign.ts'
 import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
 import type { FormatName } from '../../report/index.ts'
+import { redactionOf } from '../../report/merge.ts'
 import { noticeOf } from '../../report/notice.ts'
 import { writeReports } from '../../report/write.ts'
 import { runFolder } from '../../run/index.ts'
@@ -70,18 +71,6 @@ function merged(records: readonly RunRecord[]): RunRecord | undefined {
     durationMs: Math.max(...ends) - start,
     redaction: redactionOf(records, first),
     ...verdictOf((joined.workflows ?? []).map(exitCodeOf)),
-  }
-}
-
-function redactionOf(records: readonly RunRecord[], first: RunRecord): RunRecord['redaction'] {
-  const sum = (count: (redaction: RunRecord['redaction']) => number | undefined) =>
-    records.reduce((total, { redaction }) => total + (count(redaction) ?? 0), 0)
-  const rules = new Set(records.flatMap(({ redaction }) => Object.keys(redaction.replaced ?? {})))
-  return {
-    ...first.redaction,
-    secretsKnown: sum(({ secretsKnown }) => secretsKnown),
-    replaced: Object.fromEntries([...rules].map((rule) => [rule, sum(({ replaced }) => replaced?.[rule])])),
-    cardNumbers: sum(({ cardNumbers }) => cardNumbers),
   }
 }
 
