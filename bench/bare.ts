@@ -2,6 +2,8 @@
  * The server of the bench: mutual TLS, answers each documented call at once with bytes made beforehand, and checks nothing, so that
  * nearly all of the measured time is the client's.
  */
+
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
@@ -26,8 +28,8 @@ export async function startBare({ ca, server: { certificate, key } }: Pki): Prom
         const path = incoming.url?.startsWith('/oauth2/register/')
           ? '/oauth2/register/:client'
           : incoming.url?.replace(/[\w-]{36}/g, ':id')
-        const { status, type, body, serials = [] } = answers.get(`${incoming.method} ${path}`) ?? NOT_FOUND
-        for (const at of serials) body.write(scattered(count), at)
+        const { status, type, body, tokenAt } = answers.get(`${incoming.method} ${path}`) ?? NOT_FOUND
+        if (tokenAt !== undefined) body.write(tokenOf(count), tokenAt)
         outgoing.writeHead(status, {
           'content-type': type,
           'cache-control': 'no-store',
@@ -49,12 +51,12 @@ interface Answer {
   readonly status: number
   readonly type: string
   readonly body: Buffer
-  /** offsets at which the number of the answer is written, so that tokens are new each time, like a real server's */
-  readonly serials?: readonly number[]
+  /** where the token stands, in bytes */
+  readonly tokenAt?: number | undefined
 }
 
-/** The part of a token that is replaced with the number of the answer. */
-const SERIAL = '########'
+/** Stands for a token, which is new in each answer. */
+const TOKEN = '#'.repeat(43)
 
 const NOT_FOUND: Answer = { status: 404, type: 'text/plain', body: Buffer.from('not part of the bench') }
 
@@ -64,7 +66,7 @@ function documented(origin: string): ReadonlyMap<string, Answer> {
   const { client_id: id } = client as { client_id: string }
   const registration = json({
     ...client,
-    registration_access_token: `${SERIAL}-registration-access-token-of-the-bench`,
+    registration_access_token: TOKEN,
     registration_client_uri: `${origin}/oauth2/register/${encodeURIComponent(id)}`,
   })
   const { software_statement: statement } = client as { software_statement: string }
@@ -73,7 +75,7 @@ function documented(origin: string): ReadonlyMap<string, Answer> {
       'POST /token',
       {
         status: 200,
-        ...json({ ...sample('directory-token-response.json'), access_token: `${SERIAL}-directory-token-of-the-bench` }),
+        ...json({ ...sample('directory-token-response.json'), access_token: TOKEN }),
       },
     ],
     [
@@ -87,9 +89,9 @@ function documented(origin: string): ReadonlyMap<string, Answer> {
   ])
 }
 
-/** Gives tokens different beginnings, like random ones; no two are the same, since the multiplier is odd. */
-function scattered(number: number): string {
-  return (Math.imul(number, 2_654_435_761) >>> 0).toString(16).padStart(SERIAL.length, '0')
+/** As random as the token of a real server, and new for each number. */
+function tokenOf(number: number): string {
+  return createHash('sha256').update(String(number)).digest('base64url')
 }
 
 function sample(file: string): object {
@@ -98,8 +100,7 @@ function sample(file: string): object {
 
 function json(value: object): Omit<Answer, 'status'> {
   const body = Buffer.from(JSON.stringify(value))
-  const serial = body.indexOf(SERIAL)
-  return { type: 'application/json', body, serials: serial < 0 ? [] : [serial] }
+  return { type: 'application/json', body, tokenAt: body.indexOf(TOKEN) }
 }
 
 async function closed(server: Server): Promise<void> {

@@ -36,6 +36,11 @@ interface SeedFilter {
   readonly full: Uint32Array
 }
 
+/** The hash of the six bytes up to this one. */
+function hashAfter(hash: number, byte: number): number {
+  return ((hash << 4) ^ byte) & (HASHES - 1)
+}
+
 function smallHash(hash: number): number {
   return (hash ^ (hash >>> 9)) & (SMALL_FILTER - 1)
 }
@@ -141,12 +146,12 @@ function normalise(
     if (dropped > MOST_DROPPED && length > 0) {
       form[length] = GAP
       places[length++] = at
-      hash = ((hash << 4) ^ GAP) & (HASHES - 1)
+      hash = hashAfter(hash, GAP)
     }
     dropped = 0
     form[length] = code
     places[length++] = at
-    hash = ((hash << 4) ^ code) & (HASHES - 1)
+    hash = hashAfter(hash, code)
     setBit(met, noteOf(hash))
     if (hasBit(small, smallHash(hash)) && hasBit(full, hash) && length >= SEED) candidates[count++] = length - SEED
   }
@@ -214,16 +219,15 @@ export class ValueIndex<T> {
   }
 
   #addSeeds(value: Value<T>, seeds: readonly number[]): void {
-    for (const at of new Set([0, MOST_MISSING, ...seeds]))
-      if (at + SEED <= value.form.length) this.#addSeed({ value, at })
+    const places = new Set([0, MOST_MISSING, ...seeds])
+    this.#mayHaveMet ||= this.isEmpty || mayHaveMet(this.#met, value, places)
+    for (const at of places) if (at + SEED <= value.form.length) this.#addSeed({ value, at })
   }
 
   #addSeed(seed: Seed<T>): void {
     if (this.isEmpty) {
       this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
       this.#met = new Uint32Array(NOTES / 32)
-      // An empty index notes nothing.
-      this.#mayHaveMet = true
     }
     const { form } = seed.value
     const key = keyAt(form, seed.at)
@@ -231,10 +235,9 @@ export class ValueIndex<T> {
     if (others === undefined) this.#seeds.set(key, [seed])
     else if (others.length < MOST_WITH_SEED) others.push(seed)
     let hash = 0
-    for (let at = seed.at; at < seed.at + SEED; at += 1) hash = ((hash << 4) ^ (form[at] as number)) & (HASHES - 1)
+    for (let at = seed.at; at < seed.at + SEED; at += 1) hash = hashAfter(hash, form[at] as number)
     setBit(this.#filter.small, smallHash(hash))
     setBit(this.#filter.full, hash)
-    this.#mayHaveMet ||= hasBit(this.#met, noteOf(hash))
   }
 
   /** Finds the values in `bytes`. The ranges are in bytes and may overlap. */
@@ -289,16 +292,38 @@ function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: numbe
   // A match neither begins nor ends with a gap, which stands for no byte of the text.
   if (form[start] === GAP) start += 1
   if (form[end - 1] === GAP) end -= 1
+  return isReported(value, first, [next - (end - start), next]) ? { value, start, end } : undefined
+}
+
+/** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
+function isReported(
+  { form, entropy }: Value<unknown>,
+  first: number,
+  [start, end]: readonly [number, number],
+): boolean {
   const length = end - start
-  const isWhole =
-    length === value.form.length ||
-    (length >= PIECE && length >= value.form.length - MOST_MISSING) ||
-    (length >= LONG_PREFIX && first <= MOST_MISSING)
-  const isPiece = () =>
-    value.entropy !== undefined &&
-    length >= PIECE &&
-    entropyBetween(value.entropy, next - length, next) >= ENOUGH_BITS_OF_PIECE
-  return isWhole || isPiece() ? { value, start, end } : undefined
+  return (
+    length === form.length ||
+    (length >= PIECE && length >= form.length - MOST_MISSING) ||
+    (length >= LONG_PREFIX && first <= MOST_MISSING) ||
+    (entropy !== undefined && length >= PIECE && entropyBetween(entropy, start, end) >= ENOUGH_BITS_OF_PIECE)
+  )
+}
+
+/** Whether a part of a value that would be reported may stand in a noted text: the hashes within it are all noted. */
+function mayHaveMet(met: Uint32Array, value: Value<unknown>, seeds: ReadonlySet<number>): boolean {
+  let [hash, start, hasSeed] = [0, 0, false]
+  for (const [at, byte] of value.form.entries()) {
+    hash = hashAfter(hash, byte)
+    const first = at - SEED + 1
+    if (first < 0) continue
+    if (!hasBit(met, noteOf(hash))) [start, hasSeed] = [first + 1, false]
+    else {
+      hasSeed ||= seeds.has(first)
+      if (hasSeed && isReported(value, start, [start, at + 1])) return true
+    }
+  }
+  return false
 }
 
 /** The range of a match. If the whole value matched, also the characters at its ends that the normal form lacks. */
