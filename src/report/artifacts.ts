@@ -117,13 +117,13 @@ const MEMBER = /^\s*"(?:[^"\\]|\\.)*"\s*:\s*/
 /** Indented as all of ours is. Numbers are no values: those of servers stand in texts. */
 const JSON_FILE: Structure = {
   between: /\n|(?<!\\)"/,
-  end: '\n',
+  end: /\n|(?<=[",[\]{}])\\n(?= *[\\[\]{}])/,
   isValue: (line, place) => {
     const value = MEMBER.exec(line)?.[0].length ?? 0
     return place >= value && (line[value] === '"' || (value === 0 && /^\s*"/.test(line)))
   },
 }
-const MARKUP_FILE: Structure = { between: /[<>"]/, end: '<', isValue: () => true }
+const MARKUP_FILE: Structure = { between: /[<>"]/, end: /<|(?<=[;,[\]{}])\n(?= *[&[\]{}])/, isValue: () => true }
 
 function structureOf(file: string): Structure | undefined {
   if (/\.(?:json|har)$/.test(file)) return JSON_FILE

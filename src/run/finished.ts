@@ -28,20 +28,28 @@ export class FinishedWorkflows implements Iterable<WorkflowRecord>, Disposable {
   #searchedAt: number[] = []
   /** of each line, the row of the run's list that it is of */
   readonly #rows: number[] = []
+  /** of each row, the redactor's revision when its workflow began; 0 is a run without rows */
+  readonly #begunAt = new Map<number, number>()
 
   constructor(options: FinishedOptions) {
     this.#options = options
     this.#lines = new Lines(options.file, options.write)
   }
 
+  /** Call it before the first exchange of a workflow. One row runs one workflow at a time. */
+  begin(row = 0): void {
+    this.#begunAt.set(row, this.#options.redactor.revision)
+  }
+
   add(workflow: WorkflowRecord): void {
     const { redactor } = this.#options
+    const row = workflow.row?.number ?? 0
     const redacted = redactedWorkflow(workflow, redactor)
     // What a step showed to be a secret may stand in an exchange before it.
-    const exchanges = JSON.stringify(workflow.steps.map((step) => step.exchanges))
-    this.#lines.add(this.#lineOf(redactor.mayHoldSecret(exchanges) ? redactedAgain(redacted, redactor) : redacted))
+    const isClean = this.#begunAt.get(row) === redactor.revision || !redactor.mayHoldSecret(exchangesOf(workflow))
+    this.#lines.add(this.#lineOf(isClean ? redacted : redactedAgain(redacted, redactor)))
     this.#searchedAt.push(redactor.revision)
-    this.#rows.push(workflow.row?.number ?? 0)
+    this.#rows.push(row)
   }
 
   /** Removes from earlier workflows what a later answer showed to be a secret. */
@@ -149,6 +157,10 @@ class Lines implements Iterable<string>, Disposable {
     if (this.#buffer.length < length) this.#buffer = Buffer.allocUnsafeSlow(2 * length)
     return this.#buffer
   }
+}
+
+function exchangesOf({ steps }: WorkflowRecord): string {
+  return JSON.stringify(steps.map(({ exchanges }) => exchanges))
 }
 
 /** Names, verdicts, numbers and times stay; what servers and files gave is data. Exchanges were redacted when they closed. */

@@ -78,6 +78,7 @@ export async function run(
       onEvent: (event, row) => {
         // Whoever watches a run does not stop it half-way.
         try {
+          if (event.type === 'workflow-started') finished.begin(row?.number)
           if (event.type === 'workflow-finished') {
             exitCodes.push(exitCodeOf(event.workflow))
             finished.add(event.workflow)

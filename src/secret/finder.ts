@@ -40,8 +40,8 @@ export class Finder<T> {
   readonly #isExempt: (form: string) => boolean
   /** long runs of base64 that were decoded and hold none of the values */
   readonly #emptyRuns = new Set<string>()
-  /** texts that hold none of the values, in any encoding */
-  readonly #emptyTexts = new RememberedTexts()
+  /** what was found in texts */
+  readonly #findings = new RememberedTexts<Findings<T>>()
   #revision = 0
 
   /** `isExempt`: whether a text in normal form is never reported, even if it is a value or a piece of one. */
@@ -66,28 +66,35 @@ export class Finder<T> {
   #forget(): void {
     this.#revision += 1
     this.#emptyRuns.clear()
-    this.#emptyTexts.clear()
+    this.#findings.clear()
     this.#loose.forget()
     this.#strict.forget()
   }
 
   find(text: string): Findings<T> {
-    if (text.length < SHORTEST_SEARCHABLE || this.#emptyTexts.has(text)) return NOTHING
+    if (text.length < SHORTEST_SEARCHABLE) return NOTHING
+    const known = this.#findings.get(text)
+    if (known !== undefined) return known
     const findings = this.#findInAnyLetters(text)
-    if (findings.found.length === 0 && !findings.isPartial) this.#emptyTexts.add(text)
+    this.#findings.set(text, findings.found.length === 0 && !findings.isPartial ? NOTHING : findings)
     return findings
+  }
+
+  /** Call it when other texts are exempt than before. */
+  exemptionsChanged(): void {
+    this.#findings.clear()
   }
 
   #findInAnyLetters(text: string): Findings<T> {
     const findings = this.#findExact(text)
-    // A reader takes odd letters for the usual ones. Where these hide a secret, the whole text is reported.
-    const plain = ODD_LETTERS.test(text) ? text.normalize('NFKC') : text
-    if (plain === text) return findings
-    const { found } = this.#findExact(plain)
-    const [first] = found
-    return first === undefined || lengthOf(found) <= lengthOf(findings.found)
-      ? findings
-      : { ...findings, found: [{ ...first, start: 0, end: Buffer.byteLength(text) }] }
+    if (!ODD_LETTERS.test(text)) return findings
+    const { plain, toSource } = inUsualLetters(text)
+    const { found, isPartial } = this.#findExact(plain)
+    const inText = found.map(({ start, end, label }) => {
+      const [from, to] = toSource(start, end)
+      return { start: from, end: to, label }
+    })
+    return { found: merged([...findings.found, ...inText]), isPartial: findings.isPartial || isPartial }
   }
 
   #findExact(text: string): Findings<T> {
@@ -163,9 +170,24 @@ function withoutMarkup(bytes: Uint8Array): { readonly bytes: Uint8Array; readonl
   return { bytes: visible.subarray(0, length), toSource }
 }
 
-/** In bytes. */
-function lengthOf(found: readonly Found<unknown>[]): number {
-  return found.reduce((sum, { start, end }) => sum + end - start, 0)
+/** A reader takes odd letters for the usual ones. The ranges are in bytes of UTF-8. */
+function inUsualLetters(text: string): { readonly plain: string; readonly toSource: ToSource } {
+  const [letters, places]: [string[], number[]] = [[], []]
+  let at = 0
+  for (const character of text) {
+    const letter = character.normalize('NFKC')
+    letters.push(letter)
+    for (let byte = Buffer.byteLength(letter); byte > 0; byte -= 1) places.push(at)
+    at += Buffer.byteLength(character)
+  }
+  places.push(at)
+  const toSource: ToSource = (start, end) => {
+    let after = end
+    // One character may become several letters, of which only some belong to the range.
+    while (places[after] === places[end - 1]) after += 1
+    return [places[start] as number, places[after] as number]
+  }
+  return { plain: letters.join(''), toSource }
 }
 
 /** Sorts the ranges and merges those that overlap. A merged range has the label of the longest. */

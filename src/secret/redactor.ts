@@ -127,7 +127,9 @@ export class Redactor {
       this.#exempt.add(leaf)
       forms.push(formOf(leaf))
     })
-    if (forms.length > 0) this.#exemptForms = [this.#exemptForms, ...forms].join('\n')
+    if (forms.length === 0) return
+    this.#exemptForms = [this.#exemptForms, ...forms].join('\n')
+    this.#finder.exemptionsChanged()
   }
 
   /** Adds a secret of ours: each leaf of it, if it is data. */
@@ -206,7 +208,7 @@ export class Redactor {
     const cleaned = this.#withoutKnown(text)
     if (this.#withoutShape.has(cleaned)) return cleaned
     const shown = withoutShapes(cleaned, this.#slots, this.#replace)
-    if (shown === cleaned) this.#withoutShape.add(cleaned)
+    if (shown === cleaned) this.#withoutShape.set(cleaned, true)
     return shown
   }
 
@@ -423,7 +425,7 @@ export class Redactor {
     const rest = [...fresh].join(BETWEEN_PARTS)
     const { found, isPartial } = this.#finder.find(rest)
     if (found.length > 0 || isPartial || shapesOfSecrets(rest).length > 0) return false
-    for (const part of fresh) this.#cleanParts.add(part)
+    for (const part of fresh) this.#cleanParts.set(part, true)
     return true
   }
 

@@ -1,23 +1,28 @@
-/** Texts in which nothing was found, so that they are not searched again: a run meets the same headers, ids and words again and again. */
+/** Texts that were searched, so that they are not searched again: a run meets the same headers, ids, words and statements again. */
 
 /** Characters of all of them. A text of a server is kept no longer than until then. */
 const MOST_CHARACTERS = 1024 * 1024
 /** Characters. A longer text rarely comes twice. */
-const LONGEST = 4096
+const LONGEST = 8192
 
-export class RememberedTexts {
-  readonly #texts = new Set<string>()
+/** `T` is what was found. */
+export class RememberedTexts<T = true> {
+  readonly #texts = new Map<string, T>()
   #characters = 0
 
   has(text: string): boolean {
-    return text.length <= LONGEST && this.#texts.has(text)
+    return this.get(text) !== undefined
   }
 
-  add(text: string): void {
+  get(text: string): T | undefined {
+    return text.length <= LONGEST ? this.#texts.get(text) : undefined
+  }
+
+  set(text: string, found: T): void {
     if (text.length > LONGEST || this.#texts.has(text)) return
     this.#characters += text.length
     if (this.#characters > MOST_CHARACTERS) this.clear()
-    this.#texts.add(text)
+    this.#texts.set(text, found)
   }
 
   clear(): void {

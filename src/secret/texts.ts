@@ -43,7 +43,7 @@ export function slotsIn(text: string, slots: Slots): readonly SlotInText[] {
     last = end
   }
   for (const { name, range } of rangesIn({ plain, isPercent }, slots)) put(name, range)
-  if (found.length === 0) slots.withoutSlot.add(text)
+  if (found.length === 0) slots.withoutSlot.set(text, true)
   return found
 }
 

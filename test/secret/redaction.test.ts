@@ -689,7 +689,7 @@ test('in a finished file a secret is hidden in its sentence, and names and numbe
   )
   const structure: Structure = {
     between: /\n|"/,
-    end: '\n',
+    end: /\n/,
     isValue: (line, place) => place > line.indexOf(': "') && line.includes(': "'),
   }
 
@@ -706,7 +706,7 @@ test('a text that held no secret is searched again when it has become one', () =
   const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
   const redactor = new Redactor(KEY)
   redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
-  const structure: Structure = { between: /\n|"/, end: '\n', isValue: () => true }
+  const structure: Structure = { between: /\n|"/, end: /\n/, isValue: () => true }
   const file = `${texts.map((text) => `"${text}"`).join('\n')}\n"a line that comes twice"\n"a line that comes twice"\n`
   for (const text of texts) {
     expect(redactor.find(text)).toEqual([])
@@ -823,10 +823,10 @@ test.each(Object.entries(SPELT))(
     expect(redactor.mayHoldSecret(json)).toBe(true)
     for (const [structure, file] of [
       [
-        { between: /\n|"/, end: '\n', isValue: () => true },
+        { between: /\n|"/, end: /\n/, isValue: () => true },
         JSON.stringify({ type: 'mtls', next: spelt }, undefined, 2),
       ],
-      [{ between: /[<>"]/, end: '<', isValue: () => true }, `<b>id</b><span class="mono">id: ${spelt}</span>`],
+      [{ between: /[<>"]/, end: /</, isValue: () => true }, `<b>id</b><span class="mono">id: ${spelt}</span>`],
     ] as const)
       expect(redactor.cleanFile(file, structure).text).not.toContain(spelt)
   },
@@ -843,6 +843,40 @@ test('a secret in odd letters beside another secret is found, and one beside odd
   redactor.learn({ access_token: HIDDEN })
   expect(redactor.revision).toBeGreaterThan(revision)
   for (const text of [`session ${other} for ${odd}`, `${other}${odd}`]) expect(redactor.text(text)).not.toContain(odd)
+  expect(redactor.text(`\u2460 session ${odd}.`)).toMatch(/^\u2460 session \[access_token#\w+\]\.$/)
+})
+
+test('a secret in a line of a body is hidden in the files', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-lines-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const redactor = new Redactor(KEY)
+  redactor.learn({ access_token: HIDDEN })
+  const artifacts = await createArtifacts(folder, 'run', { redactor, warn: () => {} })
+  const list =
+    Buffer.from(`said ${HIDDEN} twice`)
+      .toString('base64')
+      .match(/.{1,9}/g) ?? []
+  const body = JSON.stringify({ a: 1, said: `it is ${HIDDEN}.`, inLines: list.join('\n'), c: [] }, undefined, 2)
+  const path = await artifacts.write('a.json', [JSON.stringify({ body }, undefined, 2)])
+  const shown = JSON.parse(JSON.parse(await readFile(path, 'utf8')).body)
+  expect(shown).toMatchObject({ a: 1, said: `it is ${redactor.text(HIDDEN)}.`, c: [] })
+  expect(Buffer.from(shown.inLines, 'base64').toString()).not.toContain(HIDDEN.slice(0, 12))
+})
+
+test.each([
+  ['a.json', (text: string) => JSON.stringify({ first: '\u2460', said: [text] }, undefined, 2)],
+  ['a.html', (text: string) => `<p>\u2460</p><p>${text}</p>`],
+  ['a.xml', (text: string) => `<a first="\u2460"><b>${text}</b></a>`],
+])('a secret in odd letters is hidden in %s alone', async (name, file) => {
+  const folder = await mkdtemp(join(tmpdir(), 'thredd-letters-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const redactor = new Redactor(KEY)
+  redactor.learn({ access_token: HIDDEN })
+  const odd = HIDDEN.replace(/[!-~]/g, (one) => String.fromCodePoint((one.codePointAt(0) ?? 0) + 0xfee0))
+  const artifacts = await createArtifacts(folder, 'run', { redactor, warn: () => {} })
+  const path = await artifacts.write(name, [file(odd)])
+  const mask = redactor.text(HIDDEN)
+  expect(await readFile(path, 'utf8')).toBe(file(mask))
 })
 
 test.each([`eyJ+/${HIDDEN}/+eyJhbGciOiJub25lIn0.eyJpc3MiOiJjIn0.`, `eyJhbGciOiJub25lIn0.${HIDDEN}.`])(
