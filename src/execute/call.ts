@@ -109,6 +109,8 @@ export interface Ports {
   readonly clock: () => number
   /** Resolves after that time or, at once, when the signal is aborted. */
   readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  /** aborted: the calls that change a client end too although they have been sent, and so do the steps marked `finally` */
+  readonly cut: AbortSignal
 }
 
 /** What the expressions of a workflow can read at one moment. */
@@ -246,11 +248,14 @@ export class Call {
   }
 
   async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
+    const { transport, cut } = this.#ports
     try {
-      return await this.#ports.transport.send(request.outgoing, {
+      return await transport.send(request.outgoing, {
         identity: this.#step.identity,
         timeoutMs: this.#planned.timeoutMs,
         signal: this.#signal,
+        // Its answer may hold the only token of a client.
+        cut: intent && cut,
       })
     } catch (error) {
       // A ToolError of a transport means that nothing was sent; after any other error that is unknown.

@@ -20,10 +20,11 @@ export class Deadline implements Disposable {
     return deadline
   }
 
-  /** Ends that long after `outer`, for steps that run although the run was interrupted. */
-  static after(outer: AbortSignal, wait: Ports['wait'], milliseconds: number): Deadline {
+  /** Ends that long after `outer`, for steps that run although the run was interrupted, and at once with `cut`. */
+  static after(outer: AbortSignal, { wait, cut }: Pick<Ports, 'wait' | 'cut'>, milliseconds: number): Deadline {
     const deadline = new Deadline(wait)
     deadline.#onAbort(outer, () => deadline.#start(milliseconds))
+    deadline.#onAbort(cut, () => deadline.#stop.abort())
     return deadline
   }
 

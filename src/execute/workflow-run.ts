@@ -189,7 +189,7 @@ export class WorkflowRun {
     if (!this.#hasBegun && last.length > 0) yield* this.#skipRest(because, () => true)
     if (!this.#hasBegun || last.length === 0) return
     const { signal, ports } = this.#shared
-    using deadline = Deadline.after(signal, ports.wait, LAST_STEPS_MS)
+    using deadline = Deadline.after(signal, ports, LAST_STEPS_MS)
     for (const planned of last) yield* this.#step(planned, deadline.signal)
   }
 

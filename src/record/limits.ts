@@ -167,6 +167,6 @@ export const FILE_LIMITS = {
   },
   lastSteps: {
     ...{ value: 30_000, unit: 'ms', of: 'the steps marked `finally` together, once the run is interrupted' },
-    beyond: 'they end too',
+    beyond: 'they end too, but for a call that changes a client and has been sent',
   },
 } as const satisfies Readonly<Record<string, Limit>>

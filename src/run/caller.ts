@@ -43,8 +43,10 @@ export interface Caller {
   readonly onFinished?: ((head: RecordHead, workflows: Iterable<WorkflowRecord>) => void) | undefined
   /** called with each successful answer that changes no registration, unredacted: the caller must keep its secrets */
   readonly onAnswer?: ((answer: { readonly step: string; readonly body: Uint8Array }) => void) | undefined
-  /** aborted: the run ends early, after the steps that always run */
+  /** aborted: the run ends early, after the calls under way that change a client and after the steps that always run */
   readonly signal?: AbortSignal | undefined
+  /** aborted after `signal`: it ends at once, and says which of these calls are open */
+  readonly cut?: AbortSignal | undefined
   /** for tests of the vault: disks that fail, moments at which the process dies */
   readonly vault?: VaultPorts | undefined
 }

@@ -133,7 +133,7 @@ async function performWith(
   const runVault = new RunVault({ ...options, admission, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)
-  const ownEffects = effects(survey.signing.keys, caller.version)
+  const ownEffects = effects(survey.signing.keys, caller)
   const base = { transport, redactor, ...ownEffects }
   const given: GivenRecord[] = []
   const preconditions = new Preconditions({
@@ -232,7 +232,10 @@ async function* entering(vault: RunVault, events: AsyncIterable<RunEvent>): Asyn
 }
 
 /** What calls need of this machine: signatures, time, waiting. */
-function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
+function effects(
+  keys: ReadonlyMap<string, SigningKey>,
+  { version, cut = new AbortController().signal }: Pick<Caller, 'version' | 'cut'>,
+) {
   return {
     sign: (assertion, changes) => {
       const key = keys.get(keyId(assertion))
@@ -244,6 +247,7 @@ function effects(keys: ReadonlyMap<string, SigningKey>, version: string) {
     now: () => new Date(),
     clock: now,
     wait,
+    cut,
   } satisfies Omit<Ports, 'transport' | 'redactor' | 'vault' | 'given'>
 }
 

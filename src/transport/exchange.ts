@@ -46,7 +46,10 @@ class RunningExchange implements Dispatcher.DispatchHandler {
   readonly #startedAt: string
   readonly #start = performance.now()
   readonly #timer: NodeJS.Timeout
-  readonly #interrupt = () => this.giveUp('interrupted')
+  readonly #interrupt = () => {
+    const { cut } = this.#options
+    if (this.#stage === 'connecting' || cut === undefined || cut.aborted) this.giveUp('interrupted')
+  }
   #stage: Situation['stage'] = 'connecting'
   #connection: Connection | undefined
   #reused = false
@@ -71,7 +74,12 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     this.#options = options
     this.#startedAt = options.now().toISOString()
     this.#timer = setTimeout(() => this.giveUp('timeout'), options.timeoutMs)
-    options.signal.addEventListener('abort', this.#interrupt, { once: true })
+    for (const signal of this.#signals) signal.addEventListener('abort', this.#interrupt, { once: true })
+  }
+
+  get #signals(): readonly AbortSignal[] {
+    const { signal, cut } = this.#options
+    return cut === undefined ? [signal] : [signal, cut]
   }
 
   giveUp(reason: GaveUp['reason']): void {
@@ -126,7 +134,7 @@ class RunningExchange implements Dispatcher.DispatchHandler {
     if (this.#isSettled) return
     this.#isSettled = true
     clearTimeout(this.#timer)
-    this.#options.signal.removeEventListener('abort', this.#interrupt)
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.#interrupt)
     if (outcome === 'answered') {
       const { wire } = this.#connection ?? {}
       const beside = [...(wire?.interim ? interimHeaders(wire.received) : []), ...this.#trailers]

@@ -33,7 +33,7 @@ async function deliver(
   { answer, maxBodyBytes }: InProcessOptions,
   request: Outgoing,
   { host, identity }: Target,
-  { signal, timeoutMs }: SendOptions,
+  { signal, cut, timeoutMs }: SendOptions,
 ): Promise<Outcome> {
   const failed = (error: unknown, stage: Situation['stage']): Outcome => {
     const situation = { host, identity, stage, reused: false, now: new Date(), timeoutMs, maxBodyBytes }
@@ -53,9 +53,11 @@ async function deliver(
   }
   if (signal.aborted) return failed(new GaveUp('interrupted'), 'connecting')
 
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  // Here a request has been sent as soon as it is begun.
+  const stop = cut ?? signal
+  const bounded = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)])
   const ended = Promise.withResolvers<GaveUp>()
-  const end = () => ended.resolve(new GaveUp(signal.aborted ? 'interrupted' : 'timeout'))
+  const end = () => ended.resolve(new GaveUp(stop.aborted ? 'interrupted' : 'timeout'))
   bounded.addEventListener('abort', end, { once: true })
   try {
     const answered = answer(message, identity?.certificate)

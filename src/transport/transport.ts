@@ -58,6 +58,8 @@ export interface SendOptions {
   readonly identity: string
   readonly timeoutMs: number
   readonly signal: AbortSignal
+  /** for a call whose answer must not be lost: once it has been sent, this signal ends it, and no longer the other */
+  readonly cut?: AbortSignal | undefined
 }
 
 /** What a handshake offers, and nothing else. */

@@ -569,6 +569,34 @@ test('Ctrl-C while an answer is judged: the rest is not judged, and what it regi
   expect(steps.slice(0, 2)).toEqual(['one errored: the run was interrupted', '  register errored'])
 })
 
+test('Ctrl-C while a call is under way that changes a client: its answer is waited for, and what it registered is undone', async () => {
+  const { course: steps, sent } = await play(TIDY(''), {
+    replies: { 'POST /clients': [{ ...REGISTERED, interrupt: true }] },
+  })
+
+  expect(sent).toEqual(['POST /clients', 'GET /clients/c1', 'DELETE /clients/c1'])
+  expect(steps).toEqual([
+    'one errored: the run was interrupted',
+    '  register errored',
+    '  work skipped: the run was interrupted',
+    '  more skipped: the run was interrupted',
+    '  look passed',
+    '  delete passed',
+  ])
+})
+
+test('a second Ctrl-C cuts that call off too, and no final step is sent', async () => {
+  const { course: steps, sent } = await play(TIDY(''), {
+    replies: { 'POST /clients': [REGISTERED], 'DELETE /clients/c1': [{ interrupt: 'twice' }] },
+  })
+  const early = await play(TIDY(''), { replies: { 'POST /clients': [{ ...REGISTERED, interrupt: 'twice' }] } })
+
+  expect(sent.at(-1)).toBe('DELETE /clients/c1')
+  expect(steps.slice(-2)).toEqual(['  look passed', '  delete errored'])
+  expect(early.sent.filter((one) => one.startsWith('DELETE'))).toEqual([])
+  expect(early.course[0]).toBe('one errored: the run was interrupted')
+})
+
 test('on Ctrl-C the final steps have 30 seconds', async () => {
   const { course: steps } = await play(TIDY(''), {
     replies: {

@@ -1,5 +1,4 @@
 /** Nothing left unaccounted for: each client that a run makes is on the ledger, and what a run leaves behind is removed. */
-import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { changeStatus, loseAnswer } from '../../mocks/index.ts'
@@ -96,18 +95,14 @@ const OPERATIONS = [
   'deleteClient',
 ]
 
-test('Ctrl-C at each call of the lifecycle leaves nothing, or what the ledger names', async () => {
+test('Ctrl-C at each call of the lifecycle leaves nothing: a call that changes the client is waited for', async () => {
   const who = await person()
   const ends: Record<string, readonly string[]> = {}
   for (const operation of OPERATIONS) {
     const held = hold(who.network, operation)
     const running = who.start('run', 'lifecycle')
     await held.arrived
-    let seen = ''
-    running.process.stdout.on('data', (text: string) => (seen += text))
-    running.process.kill('SIGINT')
-    // The answer is lost for good, and not only late.
-    while (!seen.includes('INTERRUPTED')) await once(running.process.stdout, 'data')
+    await Cli.interrupt(running, 'stopping')
     held.release()
     const { code } = await running.ended
     who.network.twin.reset()
@@ -116,17 +111,37 @@ test('Ctrl-C at each call of the lifecycle leaves nothing, or what the ledger na
     await startAgain(who)
   }
 
+  const [first, second, ...others] = OPERATIONS
   expect(ends).toEqual({
-    directoryToken: ['gone'],
-    getSoftwareStatementAssertion: ['gone'],
+    ...Object.fromEntries([first, second].map((operation) => [operation, ['gone']])),
+    ...Object.fromEntries(others.map((operation) => [operation, ['deleted', 'gone']])),
+  })
+})
+
+test('a second Ctrl-C at a call that changes the client ends the run at once, and says that the call is open', async () => {
+  const who = await person()
+  const ends: Record<string, readonly string[]> = {}
+  for (const operation of ['registerClient', 'updateClient', 'deleteClient']) {
+    const held = hold(who.network, operation)
+    const running = who.start('run', 'lifecycle')
+    await held.arrived
+    await Cli.interrupt(running, 'stopping')
+    await Cli.interrupt(running, 'cutting off')
+    const { code, stdout } = await running.ended
+    held.release()
+    who.network.twin.reset()
+    expect([operation, code]).toEqual([operation, 3])
+    const open = /warning open (\w+) of client/.exec(stdout)?.[1] ?? 'none'
+    ends[operation] = [open, ...(await ledgerOf(who)), isLive(who) ? 'live' : 'gone']
+    await startAgain(who)
+  }
+
+  expect(ends).toEqual({
     // The answer with the only token was lost.
-    registerClient: ['unknown', 'live'],
-    token: ['deleted', 'gone'],
-    cardsSmoke: ['deleted', 'gone'],
-    readClient: ['deleted', 'gone'],
+    registerClient: ['register', 'unknown', 'live'],
     // The answer with the new token was lost; the old one no longer deletes.
-    updateClient: ['unknown', 'live'],
-    deleteClient: ['unknown', 'gone'],
+    updateClient: ['update', 'unknown', 'live'],
+    deleteClient: ['delete', 'unknown', 'gone'],
   })
 })
 

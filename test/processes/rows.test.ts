@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { Cli } from '../support/cli.ts'
 import { hold, person } from '../support/person.ts'
 import {
   addApplications,
@@ -121,6 +122,24 @@ test('Ctrl-C begins no further row, and what the others have registered is delet
   expect(record.rows?.notStarted).toEqual([3, 4, 5, 6])
   expect(stdout).toContain('4 not started')
   expect((await who.vault().list()).registrations.filter(({ deletedAt }) => deletedAt === undefined)).toEqual([])
+})
+
+test('Ctrl-C while rows register: what was sent is waited for, and every client that exists has its token in the vault', async () => {
+  const who = await fleet(6)
+  const held = hold(who.network, 'registerClient')
+  const confirmation = await who.confirmation()
+  const running = who.start('run', 'register', '--data', 'clients.csv', '--parallel', '3', '--confirm', confirmation)
+  await held.arrived
+
+  await Cli.interrupt(running, 'stopping')
+  held.release()
+  const { code, stdout } = await running.ended
+
+  expect(code, stdout).toBe(3)
+  expect(who.clients().length).toBeGreaterThan(0)
+  const vault = who.vault()
+  expect((await vault.list()).registrations.map((one) => one.clientId)).toEqual(who.clients())
+  expect(await vault.unsettled()).toEqual([])
 })
 
 test('rows about one client run one after the other, and the second does not register over the first', async () => {

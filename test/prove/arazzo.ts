@@ -220,6 +220,7 @@ async function perform(file: string, { names, inputs, answer }: Stage): Promise<
       userAgent: 'thredd-proof',
       now: () => new Date(),
       clock: () => performance.now(),
+      cut: new AbortController().signal,
       wait: async () => {},
     },
     new AbortController().signal,

@@ -55,6 +55,19 @@ export class Cli implements AsyncDisposable {
     return await this.start(args, situation).ended
   }
 
+  /** Presses Ctrl-C, and waits until the process says that it has noticed: the first time "stopping", the second "cutting off". */
+  static async interrupt({ process: child }: Running, word: 'stopping' | 'cutting off'): Promise<void> {
+    const noticed = new Promise<void>((resolve) => {
+      let said = ''
+      child.stderr.on('data', (text: string) => {
+        said += text
+        if (said.includes(`${word}: `)) resolve()
+      })
+    })
+    child.kill('SIGINT')
+    await noticed
+  }
+
   start(args: readonly string[], situation: Situation = {}): Running {
     const { variables = {}, node = process.execPath, launcher = join(ROOT, 'bin', 'thredd.js') } = situation
     const all: Record<string, string | undefined> = {

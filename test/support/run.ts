@@ -287,6 +287,7 @@ export async function setStage(name: string, options: StageOptions = {}): Promis
     now: () => new Date(),
     clock: () => performance.now(),
     wait: async (milliseconds) => wait?.(twin, milliseconds),
+    cut: new AbortController().signal,
   })
   const given = new Set(flow.workflows.flatMap((workflow) => workflow.given))
   const found = await foundBy(given)

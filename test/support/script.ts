@@ -26,8 +26,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>
   /** milliseconds until the answer; deadlines that end earlier pass */
   readonly takes?: number
-  /** the user presses Ctrl-C while the request is under way, or once the answer has come */
-  readonly interrupt?: true | 'answered'
+  /** the user presses Ctrl-C while the request is under way, once or twice, or once the answer has come */
+  readonly interrupt?: true | 'twice' | 'answered'
   readonly error?: Problem
 }
 
@@ -139,9 +139,9 @@ async function perform(
   const timeouts: number[] = []
   const signed: { assertion: AssertionPlan; changes: JwtChanges | undefined }[] = []
   const deadlines = new Set<{ readonly ms: number; readonly pass: () => void }>()
-  const stop = new AbortController()
+  const [stop, second] = [new AbortController(), new AbortController()]
   const counts = new Map<string, number>()
-  const send = async (request: Outgoing, { signal, timeoutMs }: SendOptions): Promise<Delivery> => {
+  const send = async (request: Outgoing, { signal, cut = signal, timeoutMs }: SendOptions): Promise<Delivery> => {
     requests.push(request)
     timeouts.push(timeoutMs)
     const key = named(request)
@@ -149,12 +149,14 @@ async function perform(
     const index = counts.get(key) ?? 0
     counts.set(key, index + 1)
     const reply = list[Math.min(index, list.length - 1)] ?? {}
-    if (reply.interrupt === true) stop.abort()
+    const isLate = signal.aborted
+    if (reply.interrupt === true || reply.interrupt === 'twice') stop.abort()
+    if (reply.interrupt === 'twice') second.abort()
     for (const deadline of deadlines) if (deadline.ms <= (reply.takes ?? 0)) deadline.pass()
     // What waits for a deadline comes first.
     await new Promise((resolve) => setImmediate(resolve))
     const timing = { startedAt: '2026-01-01T00:00:00.000Z', totalMs: 1 }
-    if (signal.aborted)
+    if (isLate || cut.aborted)
       return {
         kind: 'failed',
         sent: 'unknown',
@@ -194,6 +196,7 @@ async function perform(
       userAgent: 'test',
       now: () => new Date('2026-01-01T00:00:00Z'),
       clock: () => 0,
+      cut: second.signal,
       wait: async (ms, signal) => {
         if (!DEADLINES.includes(ms)) {
           waits.push(ms)

@@ -501,6 +501,26 @@ test('a request given up while connecting is never sent, even if the connection 
   expect(arrived).toEqual([])
 })
 
+test('a request with an answer that must not be lost is stopped before it was sent, and then by nothing but a cut', async () => {
+  for (const [when, end] of [
+    ['before it was sent', { code: 'INTERRUPTED', sent: 'no' }],
+    ['once it was sent', 'answered'],
+    ['cut', { code: 'INTERRUPTED', sent: 'unknown' }],
+  ] as const) {
+    const [stop, cut] = [new AbortController(), new AbortController()]
+    await using https = await startHttps(server(), (_, response) => {
+      stop.abort()
+      if (when === 'cut') cut.abort()
+      setImmediate(() => response.end('late'))
+    })
+    await using transport = transportTo(https.port)
+    if (when === 'before it was sent') stop.abort()
+    const delivery = await send(transport, {}, { signal: stop.signal, cut: cut.signal })
+    if (end === 'answered') expect(delivery.kind, when).toBe('answered')
+    else expect(failure(delivery), when).toMatchObject(end)
+  }
+})
+
 test('disposing the transport ends what is still running', async () => {
   const asked = Promise.withResolvers<void>()
   const reached = Promise.withResolvers<void>()

@@ -13,7 +13,7 @@ import { type LedgerEntry, type Probe, recover, type Vault, vaultOf } from '../.
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
-import { callerOf, environmentOptions, flowOfPackage, untilStopped } from './run-options.ts'
+import { callerOf, environmentOptions, flowOfPackage, untilCut } from './run-options.ts'
 
 interface CleanupIo {
   readonly write: (text: string) => void
@@ -30,9 +30,9 @@ export async function performCleanup(invocation: Invocation, program: Program): 
   const { version, here, variables, write, stdout } = program
   const environment = await loadEnvironment(environmentOptions(invocation, program))
   const out = invocation.has('json') ? undefined : consoleOn(stdout, program)
-  return await untilStopped(async (signal) => {
+  return await untilCut(program, async (stops) => {
     const options = environmentOptions(invocation, program)
-    const caller = callerOf(invocation, program, signal)
+    const caller = callerOf(invocation, program, stops)
     return await cleanUp(invocation, {
       write,
       environment: environment.name,

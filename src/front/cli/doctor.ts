@@ -35,7 +35,7 @@ export async function performDoctor(invocation: Invocation, program: Program): P
     ? await untilStopped((signal) =>
         examineOnline(
           { invocation, program, environment, isRegistered: isRegistered(offline) },
-          callerOf(invocation, program, signal),
+          callerOf(invocation, program, { signal }),
         ),
       )
     : []

@@ -58,7 +58,7 @@ async function requestsFor(names: readonly string[], invocation: Invocation, pro
   return await untilStopped(async (signal) => {
     const options = typed(invocation, program)
     const request = await resolve({ ...options, selection: { ...options.selection, flows: names } })
-    const { workflows } = await rehearse(request, callerOf(invocation, program, signal))
+    const { workflows } = await rehearse(request, callerOf(invocation, program, { signal }))
     const outlines = await Promise.all(
       request.selection.map(async ({ flow, workflow }) => [workflow.workflowId, await outlineOf(flow.file)] as const),
     )

@@ -87,7 +87,7 @@ export function flowOfPackage(name: string, program: Program): Typed['selection'
 }
 
 /** What this process brings along for a run. */
-export function callerOf(invocation: Invocation, program: Program, signal: AbortSignal): Caller {
+export function callerOf(invocation: Invocation, program: Program, stops: Stops): Caller {
   const { root, version, here, project, variables, stdin, stderr } = program
   const out = invocation.text('out')
   const canAsk = stdin.isTTY && stderr.isTTY && !invocation.has('json')
@@ -101,8 +101,8 @@ export function callerOf(invocation: Invocation, program: Program, signal: Abort
     proxy: proxyOf(variables),
     twin: async (_, ofRow) =>
       (await import('../twin.ts')).embeddedTwin(twinFolder(program), undefined, undefined, ofRow),
-    ask: canAsk ? (question) => askClientId(question, program, signal) : undefined,
-    signal,
+    ask: canAsk ? (question) => askClientId(question, program, stops.signal) : undefined,
+    ...stops,
   }
 }
 
@@ -139,15 +139,44 @@ export function clientIdOf(environment: Environment): string | undefined {
 /** The first Ctrl-C (or SIGTERM) aborts the signal, so that the work ends in good order; the second ends the process. */
 export async function untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const interrupt = () => stop.abort()
+  return await untilEnded([stop], async () => await work(stop.signal))
+}
+
+interface Stops {
+  readonly signal: AbortSignal
+  readonly cut?: AbortSignal | undefined
+}
+
+/** The same for work that changes clients: the second Ctrl-C aborts `cut`, and the third ends the process. */
+export async function untilCut<T>({ warn }: Program, work: (stops: Stops) => Promise<T>): Promise<T> {
+  const [stop, cut] = [new AbortController(), new AbortController()]
+  stop.signal.addEventListener('abort', () => warn(STOPPING))
+  cut.signal.addEventListener('abort', () => warn(CUTTING))
+  return await untilEnded([stop, cut], async () => await work({ signal: stop.signal, cut: cut.signal }))
+}
+
+/** Each signal to the process aborts the next of them; one after the last ends the process. */
+async function untilEnded<T>(controllers: readonly AbortController[], work: () => Promise<T>): Promise<T> {
+  const left = [...controllers]
   const signals = ['SIGINT', 'SIGTERM'] as const
-  for (const signal of signals) process.once(signal, interrupt)
+  const end = () => {
+    for (const signal of signals) process.off(signal, next)
+  }
+  const next = () => {
+    left.shift()?.abort()
+    if (left.length === 0) end()
+  }
+  for (const signal of signals) process.on(signal, next)
   try {
-    return await work(stop.signal)
+    return await work()
   } finally {
-    for (const signal of signals) process.off(signal, interrupt)
+    end()
   }
 }
+
+const STOPPING =
+  'stopping: calls under way that change a client are waited for, then the steps marked finally run; Ctrl-C again cuts them off\n'
+const CUTTING = 'cutting off: calls whose end nobody knows are named in the record and below\n'
 
 /** Asks at the terminal for what a script says with --confirm. Ctrl-C and Ctrl-D give undefined. */
 async function askClientId(

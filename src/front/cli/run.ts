@@ -14,12 +14,12 @@ import { consoleOn, type Detail } from './console.ts'
 import { formatsOf } from './formats.ts'
 import { inNumbers } from './requirements.ts'
 import { RowScreen } from './row-screen.ts'
-import { callerOf, hasRows, typed, untilStopped } from './run-options.ts'
+import { callerOf, hasRows, typed, untilCut } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
-  return await untilStopped(async (signal) => {
-    const caller = { ...callerOf(invocation, program, signal), formats: formatsOf(invocation) }
+  return await untilCut(program, async (stops) => {
+    const caller = { ...callerOf(invocation, program, stops), formats: formatsOf(invocation) }
     const latest = await latestIn(caller)
     try {
       return invocation.has('json')

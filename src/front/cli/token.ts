@@ -41,7 +41,7 @@ export async function performToken(invocation: Invocation, program: Program): Pr
   const isOnTwin = usesTwin(environment)
   return await untilStopped(async (signal) => {
     const options = environmentOptions(invocation, program)
-    const caller = callerOf(invocation, program, signal)
+    const caller = callerOf(invocation, program, { signal })
     return await printToken(invocation, {
       write,
       warn,
