@@ -69,8 +69,8 @@ interface RawAnswer {
 
 /** A call that the vault has written down, and that stays open until it is known how it ended. */
 export interface Intent {
-  /** Durable before anything looks at it. */
-  keep(answer: RawAnswer): Promise<Kept | undefined>
+  /** Durable when it resolves; `onWritten` is called before, as soon as it is written: then others may look at it. */
+  keep(answer: RawAnswer, onWritten?: () => void): Promise<Kept | undefined>
   close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
 }
 
@@ -95,7 +95,7 @@ export interface Ports {
       readonly mustBeRefused: boolean
     }): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: RawAnswer & { readonly step: string }): Promise<Kept | undefined>
+    keep(answer: RawAnswer & { readonly step: string }, onWritten?: () => void): Promise<Kept | undefined>
     /** A call with these credentials succeeded and brought no new ones. */
     worked(authorization: string, step: string): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
@@ -215,14 +215,9 @@ export class Call {
         news.value === undefined ? delivery : { ...delivery, problem: { ...delivery.problem, ...news.value } },
       )
     }
-    // Before it is parsed: what this answer registers must be kept whatever happens next.
-    const { status, body, headers: answered } = delivery.answer
-    const coding = codingOf(answered)
-    const [kept] = await Promise.allSettled([this.#keep({ status, body, coding, step }, intent)])
-    if (kept.status === 'fulfilled') this.#kept = kept.value
-    const answer = await this.#take(request.outgoing, delivery)
-    if (kept.status === 'rejected') throw kept.reason
-    if (isSuccess(status) && authorization !== undefined && kept.value === undefined)
+    const { status } = delivery.answer
+    const answer = await this.#takeOnceWritten(request.outgoing, delivery, intent)
+    if (isSuccess(status) && authorization !== undefined && this.#kept === undefined)
       await vault.worked(authorization, step)
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
     return await this.#judge(request, answer)
@@ -282,6 +277,28 @@ export class Call {
       : undefined
   }
 
+  /**
+   * Keeps the answer and takes it. What it registers must be kept whatever happens next: it is parsed only when it is written,
+   * and while the disk takes it; the call is not over before it is there.
+   */
+  async #takeOnceWritten(
+    outgoing: Outgoing,
+    delivery: Extract<Delivery, { kind: 'answered' }>,
+    intent: Intent | undefined,
+  ): Promise<ParsedAnswer> {
+    const { status, body, headers } = delivery.answer
+    const raw = { status, body, coding: codingOf(headers), step: this.#step.stepId }
+    const written = Promise.withResolvers<void>()
+    const keeping = Promise.allSettled([this.#keep(raw, intent, written.resolve)])
+    await Promise.race([written.promise, keeping])
+    const [taken] = await Promise.allSettled([this.#take(outgoing, delivery)])
+    const [kept] = await keeping
+    if (kept.status === 'fulfilled') this.#kept = kept.value
+    if (taken.status === 'rejected') throw taken.reason
+    if (kept.status === 'rejected') throw kept.reason
+    return taken.value
+  }
+
   /** Parses the answer, learns its secrets and records the exchange; where that fails, only what gives nothing away. */
   async #take(outgoing: Outgoing, delivery: Extract<Delivery, { kind: 'answered' }>): Promise<ParsedAnswer> {
     const { redactor } = this.#ports
@@ -322,10 +339,15 @@ export class Call {
     return Object.fromEntries(entries)
   }
 
-  async #keep(answer: RawAnswer & { readonly step: string }, intent: Intent | undefined): Promise<Kept | undefined> {
-    if (intent === undefined) return isSuccess(answer.status) ? await this.#ports.vault.keep(answer) : undefined
+  async #keep(
+    answer: RawAnswer & { readonly step: string },
+    intent: Intent | undefined,
+    onWritten?: () => void,
+  ): Promise<Kept | undefined> {
+    if (intent === undefined)
+      return isSuccess(answer.status) ? await this.#ports.vault.keep(answer, onWritten) : undefined
     try {
-      return await intent.keep(answer)
+      return await intent.keep(answer, onWritten)
     } finally {
       // Also where it could not be kept: the call then stays open, but no later one may wait for it.
       await intent.close('answered')

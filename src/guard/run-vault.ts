@@ -60,7 +60,7 @@ export class RunVault {
     this.port = {
       manages: (call) => this.#manages(call),
       begin: (call) => this.#begin(call),
-      keep: (answer) => this.#keep(answer),
+      keep: (answer, onWritten) => this.#keep(answer, onWritten),
       worked: (authorization, step) => this.#worked(authorization, step),
       read: (member) => this.#read(member),
     }
@@ -97,8 +97,8 @@ export class RunVault {
     }
     const about = { change: effect, clientId: intent.clientId, scopesBefore: before?.scopes }
     return {
-      keep: async (answer) => {
-        const kept = await intent.keep(answer)
+      keep: async (answer, onWritten) => {
+        const kept = await intent.keep(answer, onWritten)
         const outcome = outcomeOf(answer)
         if (effect === 'register' && !mustBeRefused && isDuplicate(answer))
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
@@ -114,9 +114,9 @@ export class RunVault {
     }
   }
 
-  async #keep(answer: Parameters<VaultPort['keep']>[0]): ReturnType<VaultPort['keep']> {
+  async #keep(...[answer, onWritten]: Parameters<VaultPort['keep']>): ReturnType<VaultPort['keep']> {
     const { vault, runId, clientId, softwareId, onAnswer } = this.#options
-    const kept = await vault.keep({ ...answer, runId, clientId, softwareId })
+    const kept = await vault.keep({ ...answer, runId, clientId, softwareId }, onWritten)
     if (kept !== undefined) await this.#changed('update', kept.registration.clientId, kept.registration)
     const content = decoded(answer.body, answer.coding)
     onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })

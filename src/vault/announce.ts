@@ -35,8 +35,11 @@ export interface AnnouncedCall extends AsyncDisposable {
   readonly id: string
   /** the client that it is about, as far as that was known when it left */
   readonly clientId: string
-  /** Durable before anything parses it; undefined where it registers nothing. @throws VAULT_UNWRITABLE; it stays open then */
-  keep(answer: RawAnswer): Promise<KeptAnswer | undefined>
+  /**
+   * Durable when it resolves; undefined where it registers nothing. `onWritten` is called before, as soon as it is written: then
+   * it may be parsed. @throws VAULT_UNWRITABLE; it stays open then
+   */
+  keep(answer: RawAnswer, onWritten?: () => void): Promise<KeptAnswer | undefined>
   /**
    * `answered`: settled by the answer that was kept, unless that does not say how the call ended (a 5xx, a registration
    * without its token). `not-sent`: only where the transport says that nothing left. `unknown`: stays open. The first counts.
@@ -52,7 +55,14 @@ export interface AnnouncedCall extends AsyncDisposable {
 export async function announce(store: Store, call: CallAbout): Promise<AnnouncedCall> {
   for (let waited = 0; ; waited += POLL_MS) {
     const result = await store.exclusively(() => tried(store, call))
-    if ('announced' in result) return result.announced
+    if ('announced' in result) {
+      const { announced } = result
+      await store.flush().catch(async (error: unknown) => {
+        await announced.close('not-sent')
+        throw error
+      })
+      return announced
+    }
     if (waited >= store.waitMs) {
       const { clientId, step, runId, at } = result.busy
       fail({
@@ -73,10 +83,11 @@ export async function announce(store: Store, call: CallAbout): Promise<Announced
 export async function keepAnswer(
   store: Store,
   { status, body, coding, message, runId, step, ...about }: RawAnswer & By & About,
+  onWritten?: () => void,
 ): Promise<KeptAnswer | undefined> {
   const raw = rawOf({ body, coding, message })
   if (!isRegistrationAnswer({ status, ...raw })) return undefined
-  return await store.exclusively(() => {
+  return await durably(store, onWritten, () => {
     store.ensure()
     const { clientId: askedAs, softwareId } = about
     const [found, ...others] = store.state.candidates(about)
@@ -87,9 +98,22 @@ export async function keepAnswer(
     const of = { clientId, askedAs, softwareId, runId, step, settles }
     const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...raw, ...of }
     // A server that is only read says the same each time; the log need not grow by it.
-    if (!client?.isLive || !isSame(client.newestAnswer, raw) || settles.length > 0) store.write(event)
-    return kept(store, event)
+    const isNews = !client?.isLive || !isSame(client.newestAnswer, raw) || settles.length > 0
+    if (isNews) store.write(event)
+    return { written: isNews ? event : undefined, kept: kept(store, event) }
   })
+}
+
+/** Waits for the disk while the rest of this process goes on. Where the disk fails, the answer is written again. */
+async function durably(
+  store: Store,
+  onWritten: (() => void) | undefined,
+  write: () => { readonly written: AnswerEvent | undefined; readonly kept: KeptAnswer | undefined },
+): Promise<KeptAnswer | undefined> {
+  const { written, kept } = await store.exclusively(write)
+  onWritten?.()
+  if (written !== undefined) await store.flush().catch(() => store.exclusively(() => store.writeAgain(written)))
+  return kept
 }
 
 function tried(store: Store, call: CallAbout): { readonly announced: AnnouncedCall } | { readonly busy: Call } {
@@ -121,14 +145,14 @@ function announced(
     const how = outcome === 'unknown' ? 'unanswered' : outcome
     if (how !== 'answered') await store.exclusively(() => store.end(id, how)).catch(() => undefined)
   }
-  const keep = async ({ status, ...answer }: RawAnswer) =>
-    await store.exclusively(() => {
+  const keep: AnnouncedCall['keep'] = async ({ status, ...answer }, onWritten) =>
+    await durably(store, onWritten, () => {
       store.ensure()
       // All that is needed of the call, should it be gone.
       const of = { call: id, clientId, askedAs, softwareId, effect, purpose, runId, step, writer }
       const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...rawOf(answer), ...of }
       store.write(event)
-      return isSuccess(status) ? kept(store, event) : undefined
+      return { written: event, kept: isSuccess(status) ? kept(store, event) : undefined }
     })
   return { id, clientId, keep, close, [Symbol.asyncDispose]: () => close('unknown') }
 }

@@ -1,11 +1,12 @@
 /**
  * Files as the vault needs them: regular ones, open to the owner alone, never through a symbolic link. Every operation goes
- * through one port, so that a test sees their order and can make each of them fail. They are synchronous, so that nothing of
- * this process comes between them. On Windows there are no modes and no fsync of folders: both are left out.
+ * through one port, so that a test sees their order and can make each of them fail. All but one are synchronous, so that nothing
+ * of this process comes between them. On Windows there are no modes and no fsync of folders: both are left out.
  */
 import * as fs from 'node:fs'
 import { platform } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { fail } from '../record/errors.ts'
 
 export type FileFacts = Pick<
@@ -34,6 +35,8 @@ const FILES = {
   /** all of it, at the end of the file where it was opened so */
   write: (file: number, content: Uint8Array): void => fs.writeFileSync(file, content),
   fsync: (file: number): void => fs.fsyncSync(file),
+  /** the same while this process goes on */
+  flush: promisify(fs.fsync) as (file: number) => Promise<void>,
   /** of the name itself, not of what a link leads to */
   lstat: (path: string): FileFacts => fs.lstatSync(path),
   realpath: (path: string): string => fs.realpathSync(path),
@@ -45,7 +48,7 @@ const FILES = {
 }
 
 /** The same without waiting for the disk: for clients that are gone when the process is, such as those of the embedded twin. */
-export const UNSYNCED: FilePort = { ...FILES, fsync: () => {} }
+export const UNSYNCED: FilePort = { ...FILES, fsync: () => {}, flush: async () => {} }
 
 const IS_WINDOWS = platform() === 'win32'
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW = 0, O_NONBLOCK = 0, O_RDONLY, O_WRONLY } = fs.constants
@@ -106,6 +109,16 @@ export class Files {
       if (durable) this.#port.fsync(file)
       return this.#port.facts(file)
     })
+  }
+
+  /** All that was written to a file until now is on disk when it resolves; this process goes on meanwhile. */
+  async flush(path: string): Promise<void> {
+    const file = this.#port.open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      await this.#port.flush(file)
+    } finally {
+      this.#port.close(file)
+    }
   }
 
   /** Fails where anything has that name. The name is not on disk yet when it returns. */

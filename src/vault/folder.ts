@@ -23,8 +23,8 @@ export class Folder {
   }
 
   /** One process at a time. The task is synchronous, so this process does nothing else meanwhile. @throws VAULT_UNWRITABLE */
-  async exclusively<T>(task: () => T): Promise<T> {
-    try {
+  exclusively<T>(task: () => T): Promise<T> {
+    return this.writing(async () => {
       for (let waited = 0; ; waited += POLL_MS) {
         const lock = this.#opened()
         if (lock.take()) {
@@ -44,6 +44,13 @@ export class Folder {
         }
         await sleep(POLL_MS)
       }
+    })
+  }
+
+  /** @throws VAULT_UNWRITABLE in place of an error of the file system */
+  async writing<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task()
     } catch (error) {
       if (!isFileError(error)) throw error
       const hint = 'make room or give access, or name another folder with VAULT_DIR'

@@ -39,6 +39,9 @@ export class Store {
   readonly #folder: Folder
   /** the log in the usual folder, where that is another one */
   readonly #usualLog: string | undefined
+  #flushing: Promise<void> | undefined
+  /** begins when the one before it has ended */
+  #nextFlush: Promise<void> | undefined
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
@@ -134,10 +137,10 @@ export class Store {
     return [...open, ...(mend ? [] : said), ...this.log.unfinished]
   }
 
-  /** Writes down a call that is about to leave; durable when it returns. */
+  /** Writes down a call that is about to leave. It may leave after `flush`. */
   begin(call: CallEvent): void {
     try {
-      this.log.append(call, { durable: true })
+      this.log.append(call, { durable: false })
     } catch (error) {
       // The line may stand there all the same.
       this.end(call.id, 'not-sent')
@@ -146,16 +149,36 @@ export class Store {
     this.#onTheWay.add(call.id)
   }
 
-  /** Durable when it returns. Where that fails, the room that was set aside is given back for a second attempt. */
+  /** It is on disk after `flush`. Where it cannot be written, the room that was set aside is given back for a second attempt. */
   write(answer: AnswerEvent): void {
     try {
-      this.log.append(answer, { durable: true })
+      this.log.append(answer, { durable: false })
     } catch (error) {
       if (!isFileError(error)) throw error
-      this.writer.giveRoomBack()
-      this.log.refresh()
-      this.log.append(answer, { durable: true })
+      this.writeAgain(answer)
     }
+  }
+
+  /** Durable when it returns. */
+  writeAgain(answer: AnswerEvent): void {
+    this.writer.giveRoomBack()
+    this.log.refresh()
+    this.log.append(answer, { durable: true })
+  }
+
+  /**
+   * All that this process has written until now is on disk when it resolves. Whoever asks while the disk is busy shares the next
+   * turn with all others that do. @throws VAULT_UNWRITABLE
+   */
+  flush(): Promise<void> {
+    const before = this.#flushing
+    this.#nextFlush ??= (async () => {
+      await Promise.allSettled([before])
+      this.#flushing = this.#nextFlush
+      this.#nextFlush = undefined
+      await this.#folder.writing(() => this.#files.flush(this.log.path))
+    })()
+    return this.#nextFlush
   }
 
   /** Where this cannot be written, the call stays open. */

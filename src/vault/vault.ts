@@ -88,8 +88,8 @@ export class Vault {
   }
 
   /** @see keepAnswer */
-  async keep(answer: RawAnswer & By & About): Promise<KeptAnswer | undefined> {
-    return await keepAnswer(this.#store, answer)
+  async keep(answer: RawAnswer & By & About, onWritten?: () => void): Promise<KeptAnswer | undefined> {
+    return await keepAnswer(this.#store, answer, onWritten)
   }
 
   /**

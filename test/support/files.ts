@@ -1,9 +1,10 @@
 /** The files of a vault as a test sees them: what is done with them in which order, and each of it failing. */
 import * as fs from 'node:fs'
 import { basename } from 'node:path'
+import { promisify } from 'node:util'
 import type { FilePort } from '../../src/vault/files.ts'
 
-type Operation = Exclude<keyof FilePort, 'close' | 'realpath'>
+type Operation = Exclude<keyof FilePort, 'close' | 'realpath' | 'flush'>
 
 type Told = (operation: Operation, file: string) => void
 
@@ -40,6 +41,11 @@ export function watched(before: Told, after: Told = () => {}): FilePort {
       fs.fsyncSync(file)
       after('fsync', of(file))
     },
+    async flush(file) {
+      before('fsync', of(file))
+      await promisify(fs.fsync)(file)
+      after('fsync', of(file))
+    },
     lstat(path) {
       before('lstat', name(path))
       return fs.lstatSync(path)
@@ -70,7 +76,7 @@ export function watched(before: Told, after: Told = () => {}): FilePort {
 
 /** The same without waiting for the disk: for what is done hundreds of times. */
 export function unsynced(before: Told): FilePort {
-  return { ...watched(before), fsync: () => before('fsync', '') }
+  return { ...watched(before), fsync: () => before('fsync', ''), flush: async () => before('fsync', '') }
 }
 
 /** As a file operation fails. */

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { chmod, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { RunVault } from '../../src/guard/run-vault.ts'
 import { commandsFor } from '../../src/record/hints.ts'
 import { Redactor } from '../../src/secret/index.ts'
@@ -30,17 +30,28 @@ const durable = (operation: string, file: string) =>
   ['write', 'fsync', 'rename', 'mkdir'].includes(operation) ? [`${operation} ${file.replace(/[0-9a-f]{16}/, '*')}`] : []
 
 test.skipIf(onWindows)(
-  'the call is written and synchronised before it is sent, and the answer before anything looks at it',
+  'a call is on disk before it is sent; an answer is written before anything looks at it, and on disk before the step ends',
   async () => {
     const folder = await temporaryFolder()
     const seen: string[] = []
-    const vault = vaultIn(folder, { files: watched((...what) => seen.push(...durable(...what))) })
+    const looked = Promise.withResolvers<void>()
+    const own = watched((...what) => seen.push(...durable(...what)))
+    const flush: typeof own.flush = async (file) => {
+      const isOfAnswer = seen.includes('sent')
+      // The disk is done with the answer only after it was looked at.
+      if (isOfAnswer) await looked.promise
+      await own.flush(file)
+      seen.push('on disk')
+    }
+    const vault = vaultIn(folder, { files: { ...own, flush } })
     await vault.prepare()
     seen.length = 0
     class Looking extends Redactor {
       override learn(value: unknown): void {
-        if (JSON.stringify(value)?.includes('registration_access_token')) seen.push('looked at')
         super.learn(value)
+        if (!JSON.stringify(value)?.includes('registration_access_token')) return
+        seen.push('looked at')
+        looked.resolve()
       }
     }
     const command = commandsFor([])
@@ -72,13 +83,15 @@ test.skipIf(onWindows)(
     })
 
     expect(course).toEqual(['one passed', '  register passed'])
-    expect(seen.slice(0, seen.indexOf('looked at') + 1)).toEqual([
+    expect(seen).toEqual([
       'write uat.log',
       'fsync uat.log',
+      'on disk',
       'sent',
       'write uat.log',
-      'fsync uat.log',
       'looked at',
+      'fsync uat.log',
+      'on disk',
     ])
   },
 )
@@ -108,6 +121,51 @@ test.skipIf(onWindows)(
     ])
   },
 )
+
+test('calls that wait for the disk share its next turn', async () => {
+  const own = watched(() => {})
+  const turns: PromiseWithResolvers<void>[] = []
+  const begun: Promise<void>[] = []
+  const flush: typeof own.flush = async (file) => {
+    const turn = Promise.withResolvers<void>()
+    turns.push(turn)
+    await turn.promise
+    await own.flush(file)
+  }
+  const vault = vaultIn(await temporaryFolder(), { files: { ...own, flush } })
+  await vault.prepare()
+  let onDisk = 0
+  const begin = async (clientId: string) => {
+    await vault.begin({ ...call('register'), clientId, softwareId: undefined })
+    onDisk += 1
+  }
+  begun.push(begin('first'))
+  await vi.waitFor(() => expect(turns).toHaveLength(1))
+  begun.push(...['second', 'third', 'fourth'].map(begin))
+  await vi.waitFor(async () => expect(await vault.unsettled()).toHaveLength(4))
+  expect([turns.length, onDisk]).toEqual([1, 0])
+
+  turns[0]?.resolve()
+  await vi.waitFor(() => expect(turns).toHaveLength(2))
+  expect(onDisk).toBe(1)
+  turns[1]?.resolve()
+  await Promise.all(begun)
+
+  expect([turns.length, onDisk]).toEqual([2, 4])
+})
+
+test('a call that the disk does not take does not leave, and is over', async () => {
+  let fails = false
+  const files = watched((operation) => {
+    if (fails && operation === 'fsync') throw fileError('EIO', 'fsync')
+  })
+  const vault = vaultIn(await temporaryFolder(), { files })
+  await vault.prepare()
+  fails = true
+  expect((await thrown(vault.begin(call('register')))).code).toBe('VAULT_UNWRITABLE')
+  fails = false
+  expect(await vault.unsettled()).toEqual([])
+})
 
 test('a call lists no folder and reads nothing that was stored', async () => {
   const folder = await temporaryFolder()
