@@ -131,7 +131,7 @@ function structureOf(file: string): Structure | undefined {
 }
 
 /** In characters. */
-const BLOCK = 256 * 1024
+const BLOCK = 64 * 1024
 
 /**
  * The pieces joined to blocks. A block ends at the end of a line, so that nothing in one line is searched in two parts: half

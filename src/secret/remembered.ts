@@ -22,7 +22,8 @@ export class RememberedTexts<T = true> {
     if (text.length > LONGEST || this.#texts.has(text)) return
     this.#characters += text.length
     if (this.#characters > MOST_CHARACTERS) this.clear()
-    this.#texts.set(text, found)
+    // A part of a longer text would keep all of that in memory; a copy doesn't.
+    this.#texts.set(Buffer.from(text).toString(), found)
   }
 
   clear(): void {
