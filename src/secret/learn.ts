@@ -45,6 +45,7 @@ export function secretsIn(value: unknown, search: SecretSearch, slot?: string, d
   const isList = Array.isArray(value)
   for (const [name, member] of Object.entries(value)) {
     const isSlot = slot === undefined && !isList && slotOf(name, value, slots) !== undefined
+    if (!isList && !isSlot) secretsInText(name, search)
     secretsIn(member, search, isSlot ? name : slot, depth + 1)
   }
 }

@@ -189,10 +189,11 @@ export class Redactor {
       charactersLeft: LIMITS.searchedCharacters.value,
     }
     secretsInHeaders(headers, search)
-    // If the text of parsed data is too long, only its members are searched.
+    // If the text of parsed data is too long, or says nothing else, only its members are searched.
     const isData = typeof value === 'object' && value !== null
     if (isData) secretsIn(value, search)
-    if (!isData || body.length < search.charactersLeft) secretsIn(body === '' ? value : body, search)
+    const isText = !isData || (body.length < search.charactersLeft && !isTextOf(body, value))
+    if (isText) secretsIn(body === '' ? value : body, search)
     if (search.charactersLeft < 0) this.hideRandomTexts()
   }
 
@@ -443,6 +444,16 @@ export class Redactor {
   #count(rule: Rule, replacement: string): string {
     this.#replaced[rule] += 1
     return replacement
+  }
+}
+
+/** Whether a text is that of parsed data, and holds nothing that parsing dropped. */
+function isTextOf(text: string, data: object): boolean {
+  try {
+    return text.trimEnd() === JSON.stringify(data)
+  } catch {
+    // A number that is a bigint.
+    return false
   }
 }
 

@@ -312,15 +312,18 @@ function isReported(
 
 /** Whether a part of a value that would be reported may stand in a noted text: the hashes within it are all noted. */
 function mayHaveMet(met: Uint32Array, value: Value<unknown>, seeds: ReadonlySet<number>): boolean {
+  const { form } = value
   let [hash, start, hasSeed] = [0, 0, false]
-  for (const [at, byte] of value.form.entries()) {
-    hash = hashAfter(hash, byte)
+  for (let at = 0; at < form.length; at += 1) {
+    hash = hashAfter(hash, form[at] as number)
     const first = at - SEED + 1
     if (first < 0) continue
-    if (!hasBit(met, noteOf(hash))) [start, hasSeed] = [first + 1, false]
-    else {
+    if (hasBit(met, noteOf(hash))) {
       hasSeed ||= seeds.has(first)
       if (hasSeed && isReported(value, start, [start, at + 1])) return true
+    } else {
+      start = first + 1
+      hasSeed = false
     }
   }
   return false
@@ -344,7 +347,7 @@ function isLongToken(raw: string): boolean {
 function entropyAt(raw: string, places: Uint32Array): Float64Array {
   const entropy = entropySums(raw, 'name')
   const sums = new Float64Array(places.length + 1)
-  for (const [index, place] of places.entries()) sums[index] = entropy[place] as number
+  for (let index = 0; index < places.length; index += 1) sums[index] = entropy[places[index] as number] as number
   sums[places.length] = entropy.at(-1) ?? 0
   return sums
 }

@@ -846,6 +846,26 @@ test('a secret in odd letters beside another secret is found, and one beside odd
   expect(redactor.text(`\u2460 session ${odd}.`)).toMatch(/^\u2460 session \[access_token#\w+\]\.$/)
 })
 
+test('of JSON each member counts by its own name, and a name may hold a secret itself', () => {
+  const next = randomBytes(18).toString('base64url')
+  for (const nothing of [null, true, 12, []]) {
+    const answer = { authorization: nothing, next }
+    const redactor = new Redactor(KEY)
+    redactor.learn(answer, [], `${JSON.stringify(answer)}\n`)
+    expect([redactor.secretsKnown, redactor.text(next)]).toEqual([0, next])
+  }
+  const named = { [`client_secret=${next}`]: 1 }
+  for (const body of [JSON.stringify(named), JSON.stringify(named, undefined, 2)]) {
+    const redactor = new Redactor(KEY)
+    redactor.learn(named, [], body)
+    expect(redactor.text(next)).not.toBe(next)
+  }
+  const twice = `{"access_token":"${next}","access_token":"${randomBytes(18).toString('base64url')}"}`
+  const redactor = new Redactor(KEY)
+  redactor.learn(JSON.parse(twice), [], twice)
+  expect(redactor.text(next)).not.toBe(next)
+})
+
 test('a secret in a line of a body is hidden in the files', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-lines-'))
   onTestFinished(() => rm(folder, { recursive: true }))

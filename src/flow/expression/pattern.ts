@@ -12,6 +12,11 @@ const MAX_PATTERN = FILE_LIMITS.patternCharacters.value
 /** Instructions of the compiled pattern times UTF-16 units of the text, about two seconds. */
 export const MAX_WORK = FILE_LIMITS.patternWork.value
 
+/** Texts whose answer is remembered: the same software statement stands in most answers, and costs a millisecond each time. */
+const MOST_ANSWERS = 16
+/** UTF-16 units. */
+const LONGEST_REMEMBERED = 16 * 1024
+
 export interface Pattern {
   /** Whether the pattern is found in the text. Throws ExpressionError where a limit is reached. */
   readonly test: (text: string) => boolean
@@ -31,12 +36,21 @@ export function parsePattern(source: string, { whole = false, dialect = 're2' }:
   if (source.length > MAX_PATTERN) throw tooLong('regular expression', source.length, MAX_PATTERN)
   const pattern = compile(source, TRANSLATIONS[dialect](source))
   const size = pattern.programSize()
+  const answers = new Map<string, boolean>()
+  const answered = (text: string): boolean => {
+    const known = answers.get(text)
+    if (known !== undefined) return known
+    const answer = whole ? pattern.testExact(text) : pattern.test(text)
+    if (answers.size >= MOST_ANSWERS) answers.clear()
+    if (text.length <= LONGEST_REMEMBERED) answers.set(text, answer)
+    return answer
+  }
   const test = (text: string): boolean => {
     if (size * text.length > MAX_WORK) {
       const message = 'the regular expression takes too long on this text'
       throw new ExpressionError({ offset: 0, message, expected: `at most ${Math.floor(MAX_WORK / size)} characters` })
     }
-    return whole ? pattern.testExact(text) : pattern.test(text)
+    return answered(text)
   }
   return { test, size }
 }
