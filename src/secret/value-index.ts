@@ -17,7 +17,7 @@ const ENOUGH_BITS_OF_PIECE = 28
  * Characters of a value that are looked up at each place of a text. Where they occur, the rest of the value is compared.
  */
 const SEED = 6
-/** Values that share a seed. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
+/** Seeds that share a hash. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
 const MOST_WITH_SEED = 16
 /** So many characters from the beginning of a value count as the value, whatever their entropy. */
 const LONG_PREFIX = 64
@@ -79,19 +79,18 @@ for (let byte = 0; byte < 256; byte += 1) {
 
 interface Value<T> {
   readonly form: Uint8Array
-  /** the entropy of the form up to each of its places; undefined if pieces of the value are not searched for */
+  /** the entropy of the value up to each place of its form; undefined if pieces of the value are not searched for */
   readonly entropy: Float64Array | undefined
+  /** the form is that of the value read from its end; the entropy is not */
+  readonly isReversed: boolean
   /** the bytes of the value that the form lacks at its start and end; they are replaced with it if they occur */
   readonly before: Uint8Array
   readonly after: Uint8Array
   readonly label: T
 }
 
-/** Six characters of a value, and where they begin in its form. */
-interface Seed<T> {
-  readonly value: Value<T>
-  readonly at: number
-}
+/** Six characters of a value in one number, since there are thousands: its place among the values, and where they begin. */
+const PLACES_OF_VALUE = 2 ** 16
 
 export interface Found<T> {
   readonly start: number
@@ -161,7 +160,9 @@ function normalise(
 export class ValueIndex<T> {
   readonly #table: Uint8Array
   #filter = NO_SEEDS
-  readonly #seeds = new Map<number, Seed<T>[]>()
+  readonly #values: Value<T>[] = []
+  /** by their hash */
+  readonly #seeds = new Map<number, number | number[]>()
   /** the hashes in the texts that were searched since `forget` */
   #met = UNNOTED
   #mayHaveMet = false
@@ -198,44 +199,38 @@ export class ValueIndex<T> {
     const value = {
       form,
       entropy: seeds.length > 0 ? entropy : undefined,
-      before: Uint8Array.from(bytes.subarray(0, places[0])),
-      after: Uint8Array.from(bytes.subarray((places.at(-1) ?? 0) + 1)),
+      isReversed: false,
+      before: copyOf(bytes.subarray(0, places[0])),
+      after: copyOf(bytes.subarray((places.at(-1) ?? 0) + 1)),
       label,
     }
-    this.#addSeeds(value, seeds)
+    this.#addValue(value, seeds)
     // Some loggers reverse a secret to hide it.
     const last = length - SEED
-    this.#addSeeds(
-      {
-        form: form.toReversed(),
-        entropy: value.entropy && reversed(value.entropy),
-        before: NOTHING,
-        after: NOTHING,
-        label,
-      },
+    this.#addValue(
+      { ...value, form: form.toReversed(), isReversed: true, before: NOTHING, after: NOTHING },
       seeds.map((at) => last - at),
     )
     return true
   }
 
-  #addSeeds(value: Value<T>, seeds: readonly number[]): void {
+  #addValue(value: Value<T>, seeds: readonly number[]): void {
+    const first = this.#values.length * PLACES_OF_VALUE
     const places = new Set([0, MOST_MISSING, ...seeds])
     this.#mayHaveMet ||= this.isEmpty || mayHaveMet(this.#met, value, places)
-    for (const at of places) if (at + SEED <= value.form.length) this.#addSeed({ value, at })
+    for (const at of places) if (at + SEED <= value.form.length) this.#addSeed(hashAt(value.form, at), first + at)
+    this.#values.push(value)
   }
 
-  #addSeed(seed: Seed<T>): void {
+  #addSeed(hash: number, seed: number): void {
     if (this.isEmpty) {
       this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
       this.#met = new Uint32Array(NOTES / 32)
     }
-    const { form } = seed.value
-    const key = keyAt(form, seed.at)
-    const others = this.#seeds.get(key)
-    if (others === undefined) this.#seeds.set(key, [seed])
+    const others = this.#seeds.get(hash)
+    if (others === undefined) this.#seeds.set(hash, seed)
+    else if (typeof others === 'number') this.#seeds.set(hash, [others, seed])
     else if (others.length < MOST_WITH_SEED) others.push(seed)
-    let hash = 0
-    for (let at = seed.at; at < seed.at + SEED; at += 1) hash = hashAfter(hash, form[at] as number)
     setBit(this.#filter.small, smallHash(hash))
     setBit(this.#filter.full, hash)
   }
@@ -263,8 +258,10 @@ export class ValueIndex<T> {
 
   #longestAt(form: Uint8Array, at: number): Match<T> | undefined {
     let best: Match<T> | undefined
-    for (const { value, at: within } of this.#seeds.get(keyAt(form, at)) ?? []) {
-      const match = matchOf(form, at, value, within)
+    const seeds = this.#seeds.get(hashAt(form, at)) ?? []
+    for (const seed of typeof seeds === 'number' ? [seeds] : seeds) {
+      const value = this.#values[Math.floor(seed / PLACES_OF_VALUE)] as Value<T>
+      const match = matchOf(form, at, value, seed % PLACES_OF_VALUE)
       if (match !== undefined && match.end - match.start > (best === undefined ? 0 : best.end - best.start))
         best = match
     }
@@ -297,16 +294,17 @@ function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: numbe
 
 /** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
 function isReported(
-  { form, entropy }: Value<unknown>,
+  { form, entropy, isReversed }: Value<unknown>,
   first: number,
   [start, end]: readonly [number, number],
 ): boolean {
   const length = end - start
+  const [from, to] = isReversed ? [form.length - end, form.length - start] : [start, end]
   return (
     length === form.length ||
     (length >= PIECE && length >= form.length - MOST_MISSING) ||
     (length >= LONG_PREFIX && first <= MOST_MISSING) ||
-    (entropy !== undefined && length >= PIECE && entropyBetween(entropy, start, end) >= ENOUGH_BITS_OF_PIECE)
+    (entropy !== undefined && length >= PIECE && entropyBetween(entropy, from, to) >= ENOUGH_BITS_OF_PIECE)
   )
 }
 
@@ -352,12 +350,6 @@ function entropyAt(raw: string, places: Uint32Array): Float64Array {
   return sums
 }
 
-/** The same for the reversed form. */
-function reversed(entropy: Float64Array): Float64Array {
-  const total = entropy.at(-1) ?? 0
-  return entropy.toReversed().map((sum) => total - sum)
-}
-
 function entropyBetween(sums: Float64Array, start: number, end: number): number {
   return (sums[end] as number) - (sums[start] as number)
 }
@@ -375,9 +367,13 @@ function seedsOf(entropy: Float64Array): readonly number[] {
   return seeds
 }
 
-/** The seed at `at` as a number. */
-function keyAt(form: Uint8Array, at: number): number {
-  let key = 0
-  for (let place = at; place < at + SEED; place += 1) key = key * 256 + (form[place] as number)
-  return key
+/** The hash of the seed at `at`. */
+function hashAt(form: Uint8Array, at: number): number {
+  let hash = 0
+  for (let place = at; place < at + SEED; place += 1) hash = hashAfter(hash, form[place] as number)
+  return hash
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return bytes.length === 0 ? NOTHING : Uint8Array.from(bytes)
 }
