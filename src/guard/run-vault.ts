@@ -162,10 +162,11 @@ export class RunVault {
   #demandAsKnown(now: Registration | undefined): void {
     if (this.#options.admission === undefined || now === undefined || isSame(now, this.#known)) return
     const { clientId, keptAt, runId } = now
+    const isOurs = runId === this.#options.runId
     fail({
       code: 'CLIENT_CHANGED',
-      message: `client "${clientId}" was registered or changed by another run since this one began; nothing was sent`,
-      found: `a registration kept at ${keptAt} by run ${runId}`,
+      message: `client "${clientId}" was registered or changed by another ${isOurs ? 'row of this run' : 'run'} since this one began; nothing was sent`,
+      found: `a registration kept at ${keptAt} by ${isOurs ? 'this run' : `run ${runId}`}`,
       hint: 'run it again: it is then judged by the client as it is now',
     })
   }

@@ -45,7 +45,7 @@ export const CODES = {
   },
   CLIENT_CHANGED: {
     exit: 3,
-    means: 'another run registered or changed the client after this one was let begin; nothing was sent',
+    means: 'another run or row registered or changed the client after this one was let begin; nothing was sent',
   },
   VALUE_UNDEFINED: { exit: 3, means: 'an expression has no value at the moment it is needed' },
   DNS: { exit: 3, means: 'a host name does not resolve' },

@@ -270,10 +270,10 @@ export const runRecord = z.object({
       total: z.int(),
       /** at the same time */
       parallel: z.int(),
-      /** absent: all rows. The first has index 1 */
-      shard: optional(z.object({ index: z.int(), of: z.int() })),
-      /** rows for which nothing was sent, and why; they count for no verdict */
-      leftOut: z.array(z.object({ number: z.int(), because: z.string() })),
+      /** absent: all rows. The first has index 1; `rows` is how many it has of the list */
+      shard: optional(z.object({ index: z.int(), of: z.int(), rows: optional(z.int()) })),
+      /** rows for which nothing was sent, and why; `registeredBy` is the row of this run that registered their client */
+      leftOut: z.array(z.object({ number: z.int(), because: z.string(), registeredBy: optional(z.int()) })),
       /** rows that the run did not come to before it was stopped */
       notStarted: z.array(z.int()),
       /** of a record that was merged: the runs of the shards */

@@ -98,10 +98,20 @@ export function judge(head: Decided, workflows: Iterable<WorkflowRecord>): Judge
   }
 }
 
-/** The verdict on a run for which nothing was decided, by the exit codes of its workflows; it did not come to each of its rows. */
+/** The verdict on a run for which nothing was decided, by the exit codes of its workflows, and by the rows that it did not run. */
 export function undecided(exitCodes: readonly number[], { rows }: Pick<RecordHead, 'rows'>): Judged {
-  const isCut = rows !== undefined && rows.notStarted.length > 0
-  return { ...verdictOf(isCut ? [...exitCodes, CODES.INTERRUPTED.exit] : exitCodes), rows: [], warnings: [] }
+  const ofRows = [
+    ...(rows === undefined || rows.notStarted.length === 0 ? [] : [CODES.INTERRUPTED.exit]),
+    ...(notProven(rows).length === 0 ? [] : [CODES.NOT_TESTED.exit]),
+  ]
+  return { ...verdictOf([...exitCodes, ...ofRows]), rows: [], warnings: [] }
+}
+
+/** Rows that were left out for what an earlier run did: this one has proven nothing about them. */
+export function notProven(
+  rows: Pick<NonNullable<RecordHead['rows']>, 'leftOut'> | undefined,
+): NonNullable<RecordHead['rows']>['leftOut'] {
+  return rows?.leftOut.filter(({ registeredBy }) => registeredBy === undefined) ?? []
 }
 
 /** The rows of the catalogue as a run and what was decided leave them. */

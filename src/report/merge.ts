@@ -5,6 +5,7 @@
 import { enumerated, isNonEmpty, type Problem, ToolError } from '../record/errors.ts'
 import type { RecordHead, RunRecord, WorkflowRecord } from '../record/index.ts'
 import { judge } from './accepted.ts'
+import { count } from './words.ts'
 
 /** A record, and what it is called in messages. */
 export interface ShardRecord {
@@ -73,6 +74,7 @@ function shardsOf(all: readonly ShardRecord[]): readonly Sharded[] {
   )
   const shards = all.filter((one): one is Sharded => one.record.rows?.shard !== undefined)
   problems.push(...differences(shards), ...gaps(shards))
+  if (problems.length === 0) problems.push(...lacking(shards))
   if (isNonEmpty(problems)) throw new ToolError(problems)
   return shards.toSorted((one, other) => one.record.rows.shard.index - other.record.rows.shard.index)
 }
@@ -132,6 +134,55 @@ function gaps(shards: readonly Sharded[]): readonly Problem[] {
       }),
     ),
   ]
+}
+
+/** Rows that no record accounts for, or two do: each was run, left out or not started. */
+function lacking(shards: readonly Sharded[]): readonly Problem[] {
+  const again = ({ record: { rows } }: Sharded) =>
+    `run the same command again with --shard ${rows.shard.index}/${rows.shard.of}`
+  const all = shards.map((shard) => ({ shard, numbers: accountedFor(shard.record) }))
+  const short = all.flatMap(({ shard, numbers }) => {
+    const { rows = numbers.size } = shard.record.rows.shard
+    if (numbers.size === rows) return []
+    const facts = { expected: `${rows} rows`, found: String(numbers.size), hint: again(shard) }
+    return [usage(`"${shard.name}" does not account for each of its rows`, facts)]
+  })
+  if (short.length > 0) return short
+  const { total } = shards[0]?.record.rows ?? { total: 0 }
+  const expected = Array.from({ length: total }, (_, index) => String(index + 1))
+  const found = all.flatMap(({ numbers }) => [...numbers]).toSorted((one, other) => one - other)
+  if (JSON.stringify(found.map(String)) === JSON.stringify(expected)) return []
+  const times = Map.groupBy(found, (number) => number)
+  const missing = expected.filter((number) => !times.has(Number(number)))
+  const twice = [...times].flatMap(([number, { length }]) => (length > 1 ? [String(number)] : []))
+  const beyond = [...times.keys()].filter((number) => number < 1 || number > total).map(String)
+  const parts = [
+    [missing, 'in none of the records'],
+    [twice, 'in more than one of them'],
+    [beyond, `not of a list of ${total}`],
+  ] as const
+  return parts.flatMap(([numbers, is]) =>
+    numbers.length === 0
+      ? []
+      : [
+          usage(`${count(numbers.length, 'row')} of the list ${numbers.length === 1 ? 'is' : 'are'} ${is}`, {
+            found: shortened(numbers),
+          }),
+        ],
+  )
+}
+
+const MOST_NUMBERS = 20
+
+function shortened(numbers: readonly string[]): string {
+  const more = numbers.length - MOST_NUMBERS
+  return more > 0 ? `${numbers.slice(0, MOST_NUMBERS).join(', ')} and ${more} more` : enumerated(numbers)
+}
+
+/** Numbers of the rows that a record has something to say of. */
+function accountedFor({ workflows, rows: { leftOut, notStarted } }: Sharded['record']): ReadonlySet<number> {
+  const ran = workflows.flatMap(({ row }) => (row === undefined ? [] : [row.number]))
+  return new Set([...ran, ...leftOut.map(({ number }) => number), ...notStarted])
 }
 
 function usage(message: string, rest: Partial<Problem> = {}): Problem {

@@ -93,8 +93,10 @@ export interface PreparedEvent {
   readonly reordered: readonly string[] | undefined
   /** what a run without names leaves out */
   readonly waiting: readonly Waiting[]
-  /** of a run of rows: how many it has, beside those that are left out */
-  readonly rows?: (Omit<NonNullable<RunRecord['rows']>, 'notStarted'> & { readonly running: number }) | undefined
+  /** of a run of rows: how many it has, beside those that are left out, and in how many lanes: rows about one client share one */
+  readonly rows?:
+    | (Omit<NonNullable<RunRecord['rows']>, 'notStarted'> & { readonly running: number; readonly lanes: number })
+    | undefined
 }
 
 /** A row begins, or has ended. */

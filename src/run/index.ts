@@ -15,11 +15,12 @@ import { decisionsOf, headOf, kindOf, ownNames, withoutFolders } from './collect
 import { FinishedWorkflows } from './finished.ts'
 import { userAgentOf } from './keystore.ts'
 import { type Performed, perform } from './perform.ts'
+import { lanes, performRows, type RowMeans } from './perform-rows.ts'
 import { admit, open, type Prepared, prepare } from './prepare.ts'
 import { type PreviewedWorkflow, preview } from './preview.ts'
 import type { RunRequest } from './request.ts'
 import type { RequestOfRows, Rows, VaultClient } from './rows.ts'
-import { admitRows, checkedRows, performRows, type RowMeans } from './run-rows.ts'
+import { admitRows, checkedRows } from './run-rows.ts'
 import { folderName } from './selection.ts'
 import type { Waiting } from './survey.ts'
 import { withoutUnlisted } from './unlisted.ts'
@@ -148,7 +149,7 @@ async function readyRows(request: RequestOfRows, caller: Caller, stack: AsyncDis
   const { prepared, warnings, leftOut } = admitted
   return {
     ...{ prepared, warnings, names: rows.rows.map(({ facts }) => facts) },
-    rows: { ...rows.record, leftOut, running: admitted.rows.length },
+    rows: { ...rows.record, leftOut, running: admitted.rows.length, lanes: lanes(admitted.rows).length },
     perform: async (means) => {
       const { leftOut: left, notStarted, ...performed } = await performRows(admitted, rows, means)
       return { ...performed, rows: { ...rows.record, leftOut: [...left], notStarted: [...notStarted] } }
@@ -205,6 +206,9 @@ export interface Rehearsal {
     | {
         readonly first: RowFacts
         readonly running: number
+        /** how many of them may run at the same time, and how many there are that are not about one client */
+        readonly parallel: number
+        readonly lanes: number
         readonly leftOut: number
         readonly fromVault: readonly VaultClient[]
         readonly confirmation: string
@@ -246,6 +250,9 @@ async function rehearsed(
   if (first === undefined) throw new TypeError('a list without rows')
   return {
     prepared: first.prepared,
-    rows: { first: first.row.facts, running: going.length, leftOut: leftOut.length, fromVault, confirmation },
+    rows: {
+      ...{ first: first.row.facts, running: going.length, leftOut: leftOut.length, fromVault, confirmation },
+      ...{ parallel: rows.parallel, lanes: lanes(going).length },
+    },
   }
 }

@@ -14,6 +14,7 @@ import { Slots } from '../secret/slots.ts'
 import type { RowFacts } from './caller.ts'
 import { clientNames, type RunRequest } from './request.ts'
 import {
+  type Column,
   columnOf,
   halfFilled,
   isOfCredentials,
@@ -23,7 +24,7 @@ import {
   valuesOf,
   withRow,
 } from './row-cells.ts'
-import { demandNone, type RawRows, readRows } from './row-file.ts'
+import { demandNone, type RawRow, type RawRows, readRows } from './row-file.ts'
 
 /** What was typed about rows. */
 export interface RowOptions {
@@ -38,7 +39,10 @@ export interface RowOptions {
 }
 
 /** The first shard has index 1. */
-export type Shard = NonNullable<NonNullable<RunRecord['rows']>['shard']>
+export interface Shard {
+  readonly index: number
+  readonly of: number
+}
 
 export interface Row {
   readonly facts: RowFacts
@@ -98,7 +102,7 @@ export function rowsOf(request: RunRequest, options: RowOptions, variables: Vari
       list: listHash(rows, raw, request),
       total: rows.length,
       parallel: options.parallel,
-      ...(shard === undefined ? {} : { shard }),
+      ...(shard === undefined ? {} : { shard: { ...shard, rows: mine.length } }),
     },
   }
 }
@@ -196,7 +200,7 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
         number: row.number,
         values: naming.map(({ name, setting }) => ({ name, value: String(values.get(setting) ?? '') })),
       },
-      credentials: JSON.stringify(good.flatMap((one) => (isOfCredentials(one) ? [row.cells.get(one.name)] : []))),
+      credentials: credentialsOf(row, good),
       place: row.place,
       request: { ...request, environment: own, client },
       client: clientOf({ ...request, client }),
@@ -204,6 +208,11 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
   })
   demandNone(clientsOfTwo(rows))
   return rows
+}
+
+function credentialsOf({ cells }: RawRow, columns: readonly Column[]): string {
+  const filled = columns.filter((one) => isOfCredentials(one) && (cells.get(one.name) ?? '') !== '')
+  return filled.length === 0 ? '' : JSON.stringify(filled.map(({ name }) => [name, cells.get(name)]))
 }
 
 /** Rows that name one client for two applications: they would run at once, or in two shards, about the same client. */

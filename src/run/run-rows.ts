@@ -1,8 +1,4 @@
-/**
- * The rows of a run: all of them are prepared and admitted before the first call, then they are carried out side by side. One
- * that fails stops no other; a signal lets those that have begun end in good order, and no other begins.
- */
-import type { RunEvent } from '../execute/index.ts'
+/** The rows of a run before the first call: all of them are prepared, checked and admitted. */
 import {
   type GuardFacts,
   mustConfirmList,
@@ -11,34 +7,23 @@ import {
   type Selected,
   unconfirmedList,
 } from '../guard/confirmation.ts'
-import type { Admission } from '../guard/run-vault.ts'
-import { attempt, type Problem, ToolError, withWarnings, worstExit } from '../record/errors.ts'
-import { exitCodeOf, type RunRecord, verdictOf } from '../record/index.ts'
+import { attempt, type Problem, ToolError, withWarnings } from '../record/errors.ts'
+import type { RunRecord } from '../record/index.ts'
 import type { Vault } from '../vault/index.ts'
-import type { Caller, GivenEvent, RowEvent, RowFacts } from './caller.ts'
+import type { Caller } from './caller.ts'
 import { Credentials } from './credentials.ts'
-import {
-  type Company,
-  careOf,
-  company,
-  connectionOf,
-  type Means,
-  openCalls,
-  type Performed,
-  performRow,
-} from './perform.ts'
 import { open, openVault, type Prepared, prepare, type Shared } from './prepare.ts'
 import type { RunRequest } from './request.ts'
 import { demandNone } from './row-file.ts'
-import { confirmationOf, type RequestOfRows, type Row, type Rows, type VaultClient } from './rows.ts'
+import { confirmationOf, type RequestOfRows, type Row, type VaultClient } from './rows.ts'
 import { stateFor } from './vault-state.ts'
 
-interface PreparedRow {
+export interface PreparedRow {
   readonly row: Row
   readonly prepared: Prepared
 }
 
-type LeftOut = NonNullable<RunRecord['rows']>['leftOut']
+export type LeftOut = NonNullable<RunRecord['rows']>['leftOut']
 
 /** Rows that may begin. */
 export interface AdmittedRows {
@@ -133,7 +118,9 @@ function inRows(
 }
 
 /** What guards each row, as if its client had been confirmed: the list is confirmed as a whole. */
-function guarded({ prepared: { selection, guardFacts } }: PreparedRow): readonly [readonly Selected[], GuardFacts] {
+export function guarded({
+  prepared: { selection, guardFacts },
+}: PreparedRow): readonly [readonly Selected[], GuardFacts] {
   return [selection, { ...guardFacts, confirm: guardFacts.clientId }]
 }
 
@@ -148,7 +135,7 @@ function clientsFromVault(going: readonly PreparedRow[]): readonly VaultClient[]
 }
 
 /** Why a row that names a client may not change the one that the vault holds of its application. */
-function otherClient({ row, prepared: { guardFacts } }: PreparedRow): readonly Problem[] {
+export function otherClient({ row, prepared: { guardFacts } }: PreparedRow): readonly Problem[] {
   const { registration, onTwin } = guardFacts
   const named = row.facts.values.find(({ name }) => name.toUpperCase() === 'CLIENT_ID')
   if (named === undefined || registration === undefined || onTwin || named.value === registration.clientId) return []
@@ -184,9 +171,9 @@ function allowed(all: readonly PreparedRow[]): {
     return own.map((problem) => ({ row: one.row, problem }))
   })
   demandNone(inRows(over.length === all.length ? over : others, all.length))
-  const leftOut = over.map(({ row, problem }) => ({
+  const leftOut = over.map(({ row, prepared: { guardFacts } }) => ({
     number: row.facts.number,
-    because: `${problem.message.replace(/; nothing was sent$/, '')}: ${problem.found}`,
+    because: registeredEarlier(guardFacts),
   }))
   return { going: all.filter(({ row }) => over.every((one) => one.row !== row)), leftOut }
 }
@@ -236,144 +223,7 @@ function inOne(all: readonly PreparedRow[], request: RunRequest): Prepared {
   }
 }
 
-/** What rows are carried out with beyond what a run has. */
-export interface RowMeans extends Pick<Means, 'runId' | 'caller'> {
-  readonly onEvent: (event: RunEvent | GivenEvent, row?: RowFacts) => void
-  readonly onFailure: (error: unknown) => void
-}
-
-export interface PerformedRows extends Performed {
-  readonly leftOut: LeftOut
-  readonly notStarted: readonly number[]
-}
-
-export async function performRows(admitted: AdmittedRows, { parallel }: Rows, means: RowMeans): Promise<PerformedRows> {
-  const { prepared, vault, rows } = admitted
-  const { why, ...shared } = company(careOf(prepared, { ofRows: true }), means.caller)
-  // Rows with the certificates of the environment share their connections; the embedded twin is another for each.
-  const usual = rows.find(({ row }) => row.credentials === '')?.prepared
-  await using transport =
-    usual === undefined || prepared.counterparty !== undefined
-      ? undefined
-      : shared.careful(connectionOf(usual, undefined))
-  const byRow: (Performed & { readonly number: number })[] = []
-  const leftOut = [...admitted.leftOut]
-  const notStarted: number[] = []
-  const groups = [...Map.groupBy(rows, ({ row }) => row.client ?? row.facts.number).values()]
-  await inLanes(groups, parallel, async (group) => {
-    for (const [index, one] of group.entries()) {
-      const { number } = one.row.facts
-      if (shared.signal.aborted) {
-        notStarted.push(number)
-        continue
-      }
-      const isAlone = index === 0
-      const again = isAlone ? { ...one, because: undefined } : await lookedAtAgain(one)
-      if (again.because !== undefined) {
-        leftOut.push({ number, because: again.because })
-        continue
-      }
-      const own = { ...shared, transport: one.row.credentials === '' ? transport : undefined }
-      const done = await performOne(again, { vault, confirmed: admitted.confirmed, company: own }, means)
-      if (done !== undefined) byRow.push({ number, ...done })
-    }
-  })
-  const all = byRow.toSorted((one, other) => one.number - other.number)
-  return {
-    changes: all.flatMap(({ changes }) => changes),
-    warnings: [
-      ...new Set([
-        ...all.flatMap(({ warnings }) => warnings),
-        ...why(),
-        ...(await openCalls(prepared, vault, means.runId)),
-      ]),
-    ],
-    given: givenOnce(all),
-    messages: all
-      .flatMap(({ messages }) => messages)
-      .toSorted((one, other) => (one.clientId < other.clientId ? -1 : 1)),
-    leftOut: leftOut.toSorted((one, other) => one.number - other.number),
-    notStarted: notStarted.toSorted((one, other) => one - other),
-  }
-}
-
-/** What rows were given alike is said once; what was run to make it so is not kept. */
-function givenOnce(all: readonly Performed[]): Performed['given'] {
-  const plain = all.flatMap(({ given }) => given.map(({ setUp: _, ...one }) => one))
-  return [...new Map(plain.map((one) => [JSON.stringify(one), one])).values()]
-}
-
-/** So many at a time, in their order. */
-async function inLanes<T>(all: readonly T[], lanes: number, work: (one: T) => Promise<void>): Promise<void> {
-  const left = all.values()
-  await Promise.all(
-    Array.from({ length: Math.min(lanes, all.length) }, async () => {
-      for (const one of left) await work(one)
-    }),
-  )
-}
-
-/** After another row about the same client: that client as it is now, and why the row cannot begin. */
-async function lookedAtAgain(one: PreparedRow): Promise<PreparedRow & { readonly because: string | undefined }> {
-  const { row, prepared } = one
-  const vault = await stateFor(row.request.client, prepared.vault)
-  const { registration } = vault
-  const clientId = registration?.clientId ?? row.request.client.clientId
-  const now = { ...prepared, vault, guardFacts: { ...prepared.guardFacts, registration, clientId } }
-  const [problem] = [
-    ...vault.problems,
-    ...otherClient({ row, prepared: now }),
-    ...objections(...guarded({ row, prepared: now })),
-  ]
-  return { row, prepared: now, because: problem?.message.replace(/; nothing was sent$/, '') }
-}
-
-async function performOne(
-  { row, prepared }: PreparedRow,
-  { vault, confirmed, company: own }: { readonly vault: Vault; readonly confirmed: boolean; readonly company: Company },
-  { runId, caller, onEvent, onFailure }: RowMeans,
-): Promise<Performed | undefined> {
-  const { facts } = row
-  const start = performance.now()
-  const exitCodes: number[] = []
-  const isOnTwin = prepared.counterparty !== undefined
-  const { registration, clientId } = prepared.guardFacts
-  const admission: Admission = {
-    registration,
-    confirmed: confirmed ? clientId : undefined,
-    deletesUnconfirmed: prepared.environment.class === 'mock',
-  }
-  const tell = (event: RowEvent) => watched(() => caller.onRow?.(event), onFailure)
-  tell({ type: 'row-started', row: facts })
-  const performed = await performRow(
-    prepared,
-    {
-      ...{ vault, runId, caller, admission: isOnTwin ? undefined : admission },
-      onEvent: (event) => {
-        if (event.type === 'workflow-finished') exitCodes.push(exitCodeOf(event.workflow))
-        onEvent(
-          event.type === 'workflow-finished' ? { ...event, workflow: { ...event.workflow, row: facts } } : event,
-          facts,
-        )
-      },
-    },
-    own,
-    { startsAnew: isOnTwin },
-  ).catch((error: unknown) => {
-    onFailure(error)
-    exitCodes.push(70)
-    return undefined
-  })
-  const durationMs = Math.round(performance.now() - start)
-  tell({ type: 'row-finished', row: facts, ...verdictOf([worstExit(exitCodes)]), durationMs })
-  return performed
-}
-
-/** Whoever watches a run does not stop it half-way. */
-function watched(tell: () => void, onFailure: (error: unknown) => void): void {
-  try {
-    tell()
-  } catch (error) {
-    onFailure(error)
-  }
+/** Why a row is left out of a registration. */
+export function registeredEarlier({ registration }: GuardFacts): string {
+  return `registered by an earlier run at ${registration?.keptAt}, not proven here`
 }

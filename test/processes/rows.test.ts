@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { Cli } from '../support/cli.ts'
+import { Cli, ROOT } from '../support/cli.ts'
 import { hold, person } from '../support/person.ts'
 import {
   addApplications,
@@ -78,9 +78,14 @@ test('a row that fails stops no other; run again, the list leaves out what is re
 
   who.network.twin.state.setApplicationStatus(softwareId(2), 'Active')
   const second = await who.run()
-  expect(second.code, second.stdout).toBe(0)
+  // What the first run came to is not said by the second.
+  expect(second.code, second.stdout).toBe(3)
   expect(second.stdout).toContain('4 rows of clients.csv: 1 to run')
-  expect((await who.cli.record()).rows?.leftOut.map(({ number }) => number)).toEqual([1, 3, 4])
+  expect(second.stdout).toMatch(/left out row 1: registered by an earlier run at \S+Z, not proven here/)
+  expect(second.stdout).toContain('rows    1 conformant · 3 left out, not proven here')
+  const again = await who.cli.record()
+  expect([again.verdict, again.rows?.leftOut.map(({ number }) => number)]).toEqual(['inconclusive', [1, 3, 4]])
+  expect(again.warnings.join()).toContain('3 rows left out, whose clients an earlier run has registered')
   expect(who.clients()).toEqual(numbers(4).map(clientId))
 
   const third = await who.thredd('run', 'register', '--data', 'clients.csv', '--confirm', confirmation)
@@ -148,9 +153,34 @@ test('rows about one client run one after the other, and the second does not reg
 
   const { code, stdout } = await who.run('--parallel', '3')
 
+  // This run has registered it, and says what came of that.
   expect(code, stdout).toBe(0)
+  expect(stdout).toContain('3 to run, one at a time, since those about one client run one after another')
   expect(who.network.changes()).toEqual(['POST 201'])
-  expect((await who.cli.record()).rows?.leftOut.map(({ number }) => number)).toEqual([2, 3])
+  expect((await who.cli.record()).rows?.leftOut).toEqual(
+    [2, 3].map((number) => ({ number, because: 'registered by row 1 of this run', registeredBy: 1 })),
+  )
+})
+
+test('rows share their connections to a host where they have the same certificate, and nowhere else', async () => {
+  const who = await fleet(4)
+  const own = who.network.environment.replaceAll('fixtures/pki', join(ROOT, 'fixtures', 'pki'))
+  await who.cli.write('.env.uat', `${own}${SHARED_SETTING}PAUSE_MS=0\n`)
+  const [, ...lines] = csvOf(numbers(4)).trim().split('\r\n')
+  const identities = ['transport', 'other', 'transport', 'other']
+  const cells = lines.map((line, index) => `${line},${identities[index]}`)
+  await who.cli.write('clients.csv', ['CLIENT_ID,ORG_ID,SOFTWARE_ID,IDENTITY', ...cells, ''].join('\n'))
+
+  await who.run('--parallel', '1')
+
+  const { log } = who.network.twin
+  const posted = log.filter(({ method, url }) => method === 'POST' && url.includes('/oauth2/register'))
+  const [first, second] = posted.map(({ certificate }) => certificate)
+  expect(first).not.toBe(second)
+  expect(posted.map(({ certificate }) => certificate)).toEqual([first, second, first, second])
+  // With each of the two certificates, and without one.
+  for (const [host, connections] of who.network.tunnels()) expect(connections, host).toBeLessThanOrEqual(3)
+  expect(log.length).toBeGreaterThan(3 * who.network.tunnels().size)
 })
 
 test('on UAT no more rows are at once than one address may have connections', async () => {

@@ -39,6 +39,32 @@ test('merged, the records of the shards are that of one run but for ids and time
     expect([code, stderr]).toEqual([2, expect.stringContaining(`"${name}.json" has another ${what} than "shard-1"`)])
   }
 
+  const { rows } = second
+  const [, ...others] = second.workflows
+  for (const [name, edited, said] of [
+    ['short', { ...second, workflows: others }, '"short.json" does not account for each of its rows'],
+    ['none', { ...second, workflows: [] }, '"none.json" does not account for each of its rows'],
+    [
+      'twice',
+      { ...second, rows: { ...rows, notStarted: [1], shard: { index: 2, of: 2 } } },
+      '1 row of the list is in more than one of them',
+    ],
+    [
+      'older',
+      { ...second, workflows: others, rows: { ...rows, shard: { index: 2, of: 2 } } },
+      '1 row of the list is in none of the records',
+    ],
+    [
+      'beyond',
+      { ...second, rows: { ...rows, notStarted: [ROWS + 1], shard: { index: 2, of: 2 } } },
+      `1 row of the list is not of a list of ${ROWS}`,
+    ],
+  ] as const) {
+    await writeFile(join(cli.folder, `${name}.json`), JSON.stringify(edited))
+    const { code, stderr } = await cli.run(['report', 'merge', 'shard-1', `${name}.json`])
+    expect([code, stderr]).toEqual([2, expect.stringContaining(said)])
+  }
+
   const merged = await cli.run(['report', 'merge', 'shard-2', 'shard-1', '--out', 'merged'])
   expect(merged.code, merged.stderr).toBe(0)
   expect(merged.stdout).toContain('2 shards · 5 rows')

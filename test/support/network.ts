@@ -29,6 +29,8 @@ export interface Network extends AsyncDisposable {
   changes(): readonly string[]
   /** bytes of the twin's answers, with those of TLS, that have been passed on to the process */
   passedOn(): number
+  /** how many connections there were to each host and port */
+  tunnels(): ReadonlyMap<string, number>
 }
 
 /** `authorities`: further ones that the twin trusts to issue certificates of clients, PEM. */
@@ -41,10 +43,12 @@ export async function startNetwork(switches: Partial<Switches> = {}, authorities
   const { twin, port } = running
   const down = new Set<string>()
   const open = new Set<Socket>()
+  const tunnels = new Map<string, number>()
   let passedOn = 0
   const proxy = createServer()
   proxy.on('connect', (request, near: Socket) => {
     near.on('error', () => near.destroy())
+    tunnels.set(request.url ?? '', (tunnels.get(request.url ?? '') ?? 0) + 1)
     if (down.has(request.url?.replace(/:\d+$/, '') ?? '')) {
       near.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
       return
@@ -92,6 +96,7 @@ export async function startNetwork(switches: Partial<Switches> = {}, authorities
         .filter(({ method, url }) => url.includes('/oauth2/register') && method !== 'GET')
         .map(({ method, status }) => `${method} ${status}`),
     passedOn: () => passedOn,
+    tunnels: () => tunnels,
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy()
       await new Promise((resolve) => proxy.close(resolve))

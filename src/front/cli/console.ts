@@ -11,7 +11,7 @@ import {
   verdictInWords,
   type WorkflowRecord,
 } from '../../record/index.ts'
-import { RowCollector } from '../../report/accepted.ts'
+import { notProven, RowCollector } from '../../report/accepted.ts'
 import { differencesOf, type Finding, findingOfWorkflow, findingsOf, linesOf } from '../../report/findings.ts'
 import { countsInWords, gateOf } from '../../report/gate.ts'
 import { MutualTls, provenInWords } from '../../report/mutual-tls.ts'
@@ -345,9 +345,11 @@ export class Console {
   /** How many rows came to which verdict, and which were not run. */
   #rowsLine({ rows }: RecordHead): string[] {
     if (rows === undefined) return []
+    const unproven = notProven(rows).length
     const numbers = [
       ...[...this.#rowCounts].sort(([one], [other]) => ROW_VERDICTS.indexOf(one) - ROW_VERDICTS.indexOf(other)),
-      ['left out', rows.leftOut.length] as const,
+      ['left out, not proven here', unproven] as const,
+      ['left out', rows.leftOut.length - unproven] as const,
       ['not started', rows.notStarted.length] as const,
     ]
     const said = numbers.filter(([, number]) => number > 0).map(([word, number]) => `${number} ${word}`)

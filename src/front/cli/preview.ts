@@ -16,7 +16,7 @@ export function printPreview(
   if (rows !== undefined) {
     const left = rows.leftOut === 0 ? '' : `, ${rows.leftOut} left out`
     out.line(
-      `rows        ${rows.running}${left}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
+      `rows        ${rows.running}${left}, ${pace(rows)}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
       ...rows.fromVault.map(({ row, clientId }) => `from vault  row ${row} is about client ${out.plain(clientId)}`),
       `to confirm  --confirm ${rows.confirmation}`,
     )
@@ -29,16 +29,30 @@ const MOST_LEFT_OUT = 10
 
 /** How many rows there are, and which are left out. */
 export function printRows(
-  { file, total, shard, running, parallel, leftOut }: NonNullable<PreparedEvent['rows']>,
+  { file, total, shard, running, leftOut, ...numbers }: NonNullable<PreparedEvent['rows']>,
   out: Printer,
 ): void {
   const list = file === undefined ? `${total} times the same` : `${count(total, 'row')} of ${out.plain(file)}`
   const part = shard === undefined ? '' : `, shard ${shard.index} of ${shard.of}`
-  out.line(`rows        ${list}${part}: ${running} to run, ${parallel} at a time`)
+  out.line(`rows        ${list}${part}: ${running} to run, ${pace({ running, ...numbers })}`)
   for (const { number, because } of leftOut.slice(0, MOST_LEFT_OUT))
     out.line(`${out.paint('yellow', 'left out')} row ${number}: ${out.plain(because)}`)
   if (leftOut.length > MOST_LEFT_OUT)
     out.line(`${out.paint('yellow', 'left out')} ${leftOut.length - MOST_LEFT_OUT} more rows for the same`)
+}
+
+/** How many rows run at a time; said where it is fewer than were asked for. */
+function pace({
+  running,
+  parallel,
+  lanes,
+}: {
+  readonly running: number
+  readonly parallel: number
+  readonly lanes: number
+}): string {
+  if (lanes >= Math.min(running, parallel)) return `${parallel} at a time`
+  return `${lanes === 1 ? 'one' : lanes} at a time, since those about one client run one after another`
 }
 
 /** The states that the workflows presuppose, each with what to do where this run does not bring it about itself. */

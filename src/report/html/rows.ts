@@ -20,7 +20,7 @@ export function rows({ rows: list }: RecordHead, { rows: all, workflows }: Summa
   return markup`<section id="rows"><div class="title"><h2>Rows</h2><p class="soft small">${of}${part}: ${number('passed')} of ${all.length} passed${waiting}.</p></div>
 <div class="scroll" tabindex="0" role="region" aria-label="Rows"><table><thead><tr><th scope="col">row</th>${names.map((name) => markup`<th scope="col">${name}</th>`)}<th scope="col">verdict</th><th scope="col">time</th><th scope="col">workflows</th></tr></thead><tbody>${all.map(line)}</tbody></table></div>
 ${leftOut.length > 0 && markup`<p>Left out, and nothing was sent for them:</p><ul class="plain">${leftOut.map(({ number, because }) => markup`<li>row ${number}: ${because}</li>`)}</ul>`}
-${notStarted.length > 0 && markup`<p>The run was stopped before ${count(notStarted.length, 'row')}: ${notStarted.join(', ')}.</p>`}</section>`
+${notStarted.length > 0 && markup`<p>${count(notStarted.length, 'row')} not started: ${notStarted.join(', ')}.</p>`}</section>`
 }
 
 const VERDICTS = { passed: 'pass', failed: 'fail', errored: 'inconclusive', skipped: 'skip' } as const
