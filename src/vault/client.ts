@@ -77,7 +77,8 @@ export interface Life extends Omit<Origin, 'purpose'> {
   deletedAt: string | undefined
   /** the lock of the process that registered it */
   readonly writer: string | undefined
-  newest: AnswerEvent
+  /** undefined once another life has begun */
+  newest: AnswerEvent | undefined
   current: Held | undefined
   /** issued before the current one and not yet known to be dead, newest first */
   earlier: readonly Held[]
@@ -103,7 +104,6 @@ const WITHHELD = new Set([
 
 export class Client {
   readonly id: string
-  readonly events: ClientEvent[] = []
   /** the ids that the environment had when the client was registered */
   readonly askedAs = new Set<string>()
   readonly softwareIds = new Set<string>()
@@ -132,7 +132,6 @@ export class Client {
 
   /** In order of time. */
   take(event: ClientEvent): void {
-    this.events.push(event)
     if (event.kind === 'worked') this.#worked(event)
     else if (event.kind === 'deleted' || isDeletion(event)) this.#deleted(event)
     else this.#answered(event)
@@ -141,6 +140,11 @@ export class Client {
   /** A call of this client that was open is so no longer. */
   settled(at: string, note: string): void {
     this.history.push({ at, what: 'settled', note })
+  }
+
+  /** registration_client_uri */
+  get uri(): string | undefined {
+    return this.lives.at(-1)?.uri
   }
 
   holds(token: string): boolean {
@@ -158,7 +162,7 @@ export class Client {
   /** Undefined where no answer was ever kept. */
   registration(): Registration | undefined {
     const life = this.lives.at(-1)
-    if (life === undefined) return undefined
+    if (life?.newest === undefined) return undefined
     const { newest, current, earlier, uri, deletedAt, at, runId, step, purpose } = life
     const { members = NO_MEMBERS } = credentialsIn(newest)
     const statement = members.software_statement
@@ -220,6 +224,8 @@ export class Client {
   #begin(answer: AnswerEvent): Life {
     const { at, runId, step, purpose = 'kept', writer } = answer
     const about = { at, runId, step, purpose, writer, newest: answer }
+    const before = this.lives.at(-1)
+    if (before !== undefined) before.newest = undefined
     const life: Life = { ...about, deletedAt: undefined, current: undefined, earlier: [], uri: undefined }
     this.lives.push(life)
     return life

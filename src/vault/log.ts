@@ -17,8 +17,10 @@ import { seal, TAG_CHARACTERS, unseal } from './seal.ts'
 export interface LogReader {
   /** called before all events come again */
   restart(): void
-  /** returns why the event cannot be taken, else undefined */
-  event(event: unknown): Fault | undefined
+  /** why an event cannot be taken, else undefined */
+  fault(event: unknown): Fault | undefined
+  /** takes an event that has no fault */
+  event(event: unknown): void
 }
 
 /** What is wrong with a line; `is` follows "line 7 of vault …" */
@@ -140,6 +142,19 @@ export class Log {
     this.#take(undefined)
   }
 
+  /** All events without a fault, read anew: in memory they would be more than a long run has use for. */
+  events(): readonly unknown[] {
+    const events: unknown[] = []
+    const reader: LogReader = {
+      restart: () => events.splice(0),
+      fault: (event) => this.#reader.fault(event),
+      event: (event) => events.push(event),
+    }
+    const keys = { ...this.#keys, of: (id: string) => this.#ring ?? this.#keys.of(id) }
+    new Log(this.path, { files: this.#files, keys, reader }).refresh()
+    return events
+  }
+
   /** Makes the log with its first event. Returns the path of the key file where one was made. Needs the lock. */
   create(first: (id: string) => unknown): string | undefined {
     const id = this.#id ?? randomBytes(16).toString('hex')
@@ -245,8 +260,9 @@ export class Log {
   #line(line: string, known: Known): Known {
     const opened = this.#open(line, known)
     const lines = known.lines + 1
-    const fault = opened.ok ? this.#reader.event(opened.event) : UNREADABLE[opened.because]
+    const fault = opened.ok ? this.#reader.fault(opened.event) : UNREADABLE[opened.because]
     if (fault !== undefined) this.#refuse(lines, fault)
+    else if (opened.ok) this.#reader.event(opened.event)
     return { ...known, lines, link: linkOf(line), isBroken: !opened.ok && opened.because !== 'misplaced' }
   }
 

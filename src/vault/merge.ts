@@ -32,8 +32,8 @@ export function difference(ours: readonly Event[], theirs: readonly Event[], env
 }
 
 function stateOf(events: readonly Event[], environment: string): State {
-  const state = new State(environment)
-  for (const event of events) state.event(event)
+  const state = new State(environment, () => events)
+  for (const event of events) if (state.fault(event) === undefined) state.event(event)
   return state
 }
 

@@ -6,7 +6,7 @@ import { fail } from '../record/errors.ts'
 import { credentialsIn } from './answer.ts'
 import { type Call, isSuccess, outcomeOf } from './call.ts'
 import { Client } from './client.ts'
-import { type AnswerEvent, byTime, type Event, faultIn, type TokenEvent } from './event.ts'
+import { type AnswerEvent, byTime, type ClientEvent, type Event, faultIn, type TokenEvent } from './event.ts'
 import type { Fault, LogReader } from './log.ts'
 
 /** Whom a call is about: by the id that the environment names, and by the application that clients are registered for. */
@@ -17,7 +17,7 @@ export interface About {
 
 export class State implements LogReader {
   readonly #environment: string
-  #events: Event[] = []
+  readonly #all: () => readonly Event[]
   /** false: an event came that is older than others, and all has to be worked out anew */
   #isInOrder = true
   #newestAt = ''
@@ -27,48 +27,35 @@ export class State implements LogReader {
   #answered = new Set<string>()
   #tokens: TokenEvent[] = []
 
-  constructor(environment: string) {
+  /** `all` returns every event that was taken: where one is older than others, all are read again, in the order of their times. */
+  constructor(environment: string, all: () => readonly Event[]) {
     this.#environment = environment
+    this.#all = all
   }
 
   restart(): void {
-    this.#events = []
     this.#clear()
   }
 
-  event(value: unknown): Fault | undefined {
+  fault(value: unknown): Fault | undefined {
     const fault = faultIn(value)
     if (fault !== undefined) return fault
     const event = value as Event
-    if (event.kind === 'vault' && event.environment !== this.#environment) {
-      return {
-        is: `is of environment "${event.environment}"`,
-        rest: {
-          expected: `environment "${this.#environment}"`,
-          hint: 'name that environment with --env, or another folder with VAULT_DIR; nothing was sent',
-        },
-      }
+    if (event.kind !== 'vault' || event.environment === this.#environment) return undefined
+    return {
+      is: `is of environment "${event.environment}"`,
+      rest: {
+        expected: `environment "${this.#environment}"`,
+        hint: 'name that environment with --env, or another folder with VAULT_DIR; nothing was sent',
+      },
     }
-    this.#events.push(event)
+  }
+
+  event(value: unknown): void {
+    const event = value as Event
     // An import may bring older ones.
     if (event.at < this.#newestAt) this.#isInOrder = false
     else if (this.#isInOrder) this.#take(event)
-    return undefined
-  }
-
-  /** As they are in the log, without those of this client (null: of any), and without API access tokens that have expired. */
-  without(clientId: string | undefined | null, now: Date): readonly Event[] {
-    const idOf = (one: Event) => (one.kind === 'call' && one.clientId === clientId ? [one.id] : [])
-    const calls = new Set(this.#events.flatMap(idOf))
-    const isOf = (event: Event) => {
-      if (event.kind === 'vault') return false
-      if (clientId === null) return true
-      if (event.kind === 'ended') return calls.has(event.call)
-      if (event.kind === 'answer') return clientOf(event) === clientId || calls.has(event.call ?? '')
-      return event.clientId === clientId
-    }
-    const isOver = (event: Event) => event.kind === 'token' && Date.parse(event.expiresAt) <= now.getTime()
-    return this.#events.filter((event) => !isOf(event) && !isOver(event))
   }
 
   /** UTC, RFC 3339; later than all that is known. */
@@ -130,11 +117,14 @@ export class State implements LogReader {
    * address of another changes that other.
    */
   managed(url: string, token: string | undefined): Client | undefined {
-    const live = this.clients().filter(({ isLive }) => isLive)
-    return (
-      live.find((client) => client.registration()?.registrationClientUri === url) ??
-      live.find((client) => token !== undefined && client.holds(token))
-    )
+    this.#inOrder()
+    let byToken: Client | undefined
+    for (const client of this.#clients.values()) {
+      if (!client.isLive) continue
+      if (client.uri === url) return client
+      if (byToken === undefined && token !== undefined && client.holds(token)) byToken = client
+    }
+    return byToken
   }
 
   /** The live client with this id, or that was registered when the environment named this id. */
@@ -155,7 +145,7 @@ export class State implements LogReader {
   #inOrder(): void {
     if (this.#isInOrder) return
     this.#clear()
-    for (const event of this.#events.toSorted(byTime)) this.#take(event)
+    for (const event of this.#all().toSorted(byTime)) this.#take(event)
   }
 
   #clear(): void {
@@ -252,6 +242,43 @@ export class State implements LogReader {
     this.#clients.set(id, client)
     return client
   }
+}
+
+/** Those that are not of this client (null: of any), without API access tokens that have expired. */
+export function without(
+  events: readonly Event[],
+  { clientId, now }: { readonly clientId: string | null | undefined; readonly now: Date },
+): readonly Event[] {
+  const idOf = (one: Event) => (one.kind === 'call' && one.clientId === clientId ? [one.id] : [])
+  const calls = new Set(events.flatMap(idOf))
+  const isOf = (event: Event) => {
+    if (event.kind === 'vault') return false
+    if (clientId === null) return true
+    if (event.kind === 'ended') return calls.has(event.call)
+    if (event.kind === 'answer') return clientOf(event) === clientId || calls.has(event.call ?? '')
+    return event.clientId === clientId
+  }
+  const isOver = (event: Event) => event.kind === 'token' && Date.parse(event.expiresAt) <= now.getTime()
+  return events.filter((event) => !isOf(event) && !isOver(event))
+}
+
+/** What is known of each client, by its id, in the order of time. */
+export function clientEvents(events: readonly Event[]): ReadonlyMap<string, readonly ClientEvent[]> {
+  const known = new Map<string, ClientEvent[]>()
+  const answered = new Set<string>()
+  for (const event of events.toSorted(byTime)) {
+    if (event.kind !== 'answer' && event.kind !== 'worked' && event.kind !== 'deleted') continue
+    if (event.kind === 'answer' && event.effect !== undefined) {
+      // One that was written twice counts once.
+      if (answered.has(event.call ?? '') || !isSuccess(event.status)) continue
+      answered.add(event.call ?? '')
+    }
+    const id = event.kind === 'answer' ? clientOf(event) : event.clientId
+    const entries = known.get(id)
+    if (entries === undefined) known.set(id, [event])
+    else entries.push(event)
+  }
+  return known
 }
 
 /** The client that the answer says it is about, else the one the call was about. */

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { fail, ToolError } from '../record/errors.ts'
 import { type Command, commandsFor } from '../record/hints.ts'
 import { type Call, type OpenCall, openCall } from './call.ts'
-import { type AnswerEvent, type CallEvent, VAULT_VERSION } from './event.ts'
+import { type AnswerEvent, type CallEvent, type Event, VAULT_VERSION } from './event.ts'
 import { type FilePort, Files, found, isFileError } from './files.ts'
 import { Folder } from './folder.ts'
 import { type KeySource, keySourceOf } from './key.ts'
@@ -51,7 +51,7 @@ export class Store {
     this.waitMs = options.lockWaitMs ?? 30_000
     this.now = () => options.now()
     this.#files = new Files(options.files)
-    this.state = new State(environment)
+    this.state = new State(environment, () => this.events())
     const fileName = environment.replaceAll(/[^\w.-]/g, '_')
     const path = join(resolve(folder), fileName)
     const isUsual = usualFolder === undefined || resolve(usualFolder) === resolve(folder)
@@ -96,6 +96,11 @@ export class Store {
     this.look()
     this.demandReadable()
     return this.state
+  }
+
+  /** All that is in the log, read anew. */
+  events(): readonly Event[] {
+    return this.log.events() as readonly Event[]
   }
 
   demandReadable(): void {

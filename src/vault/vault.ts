@@ -16,7 +16,7 @@ import { byTime, type ClientEvent, clientEventSchema, type Event, inWords } from
 import type { KeyRing } from './key.ts'
 import { type LedgerEntry, ledgerOf } from './ledger.ts'
 import { type Difference, difference } from './merge.ts'
-import type { About } from './state.ts'
+import { type About, clientEvents, without } from './state.ts'
 import { Store, type VaultOptions } from './store.ts'
 
 /** What an API access token is for. */
@@ -195,9 +195,9 @@ export class Vault {
 
   /** Everything there is of these clients (default: all); nothing unreadable is passed over. */
   async export(clientIds?: readonly string[]): Promise<{ clientId: string; entries: unknown[] }[]> {
-    const clients = this.#store.readable().clients()
-    return clients.flatMap(({ id, events }) =>
-      events.length > 0 && (clientIds?.includes(id) ?? true) ? [{ clientId: id, entries: [...events] }] : [],
+    this.#store.readable()
+    return [...clientEvents(this.#store.events())].flatMap(([clientId, entries]) =>
+      (clientIds?.includes(clientId) ?? true) ? [{ clientId, entries: [...entries] }] : [],
     )
   }
 
@@ -207,9 +207,10 @@ export class Vault {
     imported: readonly unknown[],
   ): Promise<{ added: number; before: Client; after: Client }> {
     const before = this.#store.readable().client(clientId) ?? new Client(clientId)
-    const added = newEntries(clientId, imported, before)
+    const present = this.#present(clientId)
+    const added = newEntries(clientId, imported, present)
     const after = new Client(clientId)
-    for (const event of [...before.events, ...added].sort(byTime)) after.take(event)
+    for (const event of [...present, ...added].sort(byTime)) after.take(event)
     return { added: added.length, before, after }
   }
 
@@ -218,7 +219,7 @@ export class Vault {
     return await this.#store.exclusively(() => {
       this.#store.ensure()
       this.#store.demandReadable()
-      const added = newEntries(clientId, imported, this.#store.state.client(clientId))
+      const added = newEntries(clientId, imported, this.#present(clientId))
       for (const [index, event] of added.entries())
         this.#store.log.append(event, { durable: index === added.length - 1 })
       return added.length
@@ -227,7 +228,7 @@ export class Vault {
 
   /** Every event, for another vault to take in. @throws VAULT_UNREADABLE where there is none, USAGE while a call is on the way */
   async events(): Promise<readonly Event[]> {
-    const state = this.#store.readable()
+    this.#store.readable()
     if (!this.#store.log.exists)
       fail({
         code: 'VAULT_UNREADABLE',
@@ -241,12 +242,13 @@ export class Vault {
         hint: 'let the run end, and try again',
       })
     }
-    return state.without(undefined, this.#store.now())
+    return this.#without()
   }
 
   /** What `merge` would add. */
   async difference(events: readonly Event[]): Promise<Difference> {
-    return difference(this.#store.readable().without(undefined, this.#store.now()), events, this.#store.environment)
+    this.#store.readable()
+    return difference(this.#without(), events, this.#store.environment)
   }
 
   /** Takes in what is not there yet of the events of another vault, in their order; nothing is replaced. */
@@ -254,8 +256,7 @@ export class Vault {
     await this.#store.exclusively(() => {
       this.#store.ensure()
       this.#store.demandReadable()
-      const ours = this.#store.state.without(undefined, this.#store.now())
-      const { added } = difference(ours, events, this.#store.environment)
+      const { added } = difference(this.#without(), events, this.#store.environment)
       for (const [index, event] of added.entries())
         this.#store.log.append(event, { durable: index === added.length - 1 })
     })
@@ -272,8 +273,7 @@ export class Vault {
           hint: `settle it first: ${this.command('readClient', { client: open.clientId })}`,
         })
       }
-      if (this.#store.log.exists)
-        this.#store.log.replace(this.#store.state.without(clientId ?? null, this.#store.now()))
+      if (this.#store.log.exists) this.#store.log.replace(this.#without(clientId ?? null))
     })
   }
 
@@ -296,7 +296,7 @@ export class Vault {
           hint: 'let the run end, and try again',
         })
       }
-      const made = this.#store.log.rotate(this.#store.state.without(undefined, this.#store.now()), { dropEarlier })
+      const made = this.#store.log.rotate(this.#without(), { dropEarlier })
       return { lines: this.#store.log.lines, made }
     })
   }
@@ -306,19 +306,28 @@ export class Vault {
     this.#store.close()
   }
 
+  /** The events of the log as they are now. @see without */
+  #without(clientId?: string | null): readonly Event[] {
+    return without(this.#store.events(), { clientId, now: this.#store.now() })
+  }
+
+  #present(clientId: string): readonly ClientEvent[] {
+    return clientEvents(this.#store.events()).get(clientId) ?? []
+  }
+
   #openInWords(runId?: string): readonly string[] {
     const open = this.#store.open().filter((one) => runId === undefined || one.runId === runId)
     return open.map(({ effect, clientId, known, next }) => `open ${effect} of client "${clientId}": ${known}; ${next}`)
   }
 }
 
-function newEntries(clientId: string, imported: readonly unknown[], present: Client | undefined): ClientEvent[] {
+function newEntries(clientId: string, imported: readonly unknown[], present: readonly ClientEvent[]): ClientEvent[] {
   const shaped = shapeOf(z.array(clientEventSchema), imported)
   if (!shaped.ok) {
     const message = `the import of client "${clientId}" holds what is no entry of a vault`
     return fail({ code: 'VAULT_UNREADABLE', message, found: inWords(shaped.faults) })
   }
   const inOrder = (event: ClientEvent) => JSON.stringify(Object.fromEntries(Object.entries(event).sort()))
-  const there = new Set(present?.events.map(inOrder))
+  const there = new Set(present.map(inOrder))
   return shaped.value.filter((event) => !there.has(inOrder(event)))
 }
