@@ -11,6 +11,7 @@ import { endsOf } from '../../src/report/ends.ts'
 import { COLUMNS } from '../../src/report/gate.ts'
 import { factsOf } from '../../src/report/history/facts.ts'
 import { runsPage } from '../../src/report/html/runs.ts'
+import { SHOWN_IN_FULL } from '../../src/report/html/workflows.ts'
 import type { JudgedRequirement } from '../../src/report/proofs.ts'
 import {
   CONFIGURATION_URL,
@@ -45,6 +46,28 @@ test('the report is one file under a policy that admits its own style and script
         !/^#|^https:\/\/(?:www\.rfc-editor\.org|datatracker\.ietf\.org|openid\.net|docs\.thredd\.com)\//.test(href),
     ),
   ).toEqual([])
+})
+
+test('of many workflows the page shows the calls of the first, and after them of steps without a pass', () => {
+  const [workflow] = everyOutcome().workflows
+  const passed = registration()
+  const failed = registration({ stepId: 'fails', status: 'failed', checks: [check({ status: 'fail' })] })
+  if (workflow === undefined) throw new Error('the sample has a workflow')
+  const workflows = Array.from({ length: SHOWN_IN_FULL + 2 }, (_, index) => ({
+    ...workflow,
+    ...(index > SHOWN_IN_FULL ? { status: 'failed' as const, steps: [passed, failed] } : { steps: [passed] }),
+  }))
+  const page = html(sampleRecord({ workflows }))
+  const shown = page.split('<details class="workflow"').slice(1)
+  const calls = shown.map((one) => one.match(/What was on the wire(?= of|<|,)/g)?.length ?? 0)
+  expect(calls).toEqual([...Array.from({ length: SHOWN_IN_FULL }, () => 1), 0, 1])
+  expect(page).toContain(`of the first ${SHOWN_IN_FULL} workflows`)
+  // Nothing else leads to what is not there.
+  const ids = new Set(page.match(/(?<=\sid=")[^"]+/g))
+  expect(linksOf(page).filter((href) => href.startsWith('#') && !ids.has(href.slice(1)))).toEqual([])
+  expect(html(sampleRecord({ workflows: workflows.slice(0, SHOWN_IN_FULL) }))).not.toContain(
+    'What was on the wire is shown',
+  )
 })
 
 test('nothing that a hostile server answers becomes markup', () => {

@@ -15,11 +15,16 @@ const LONGEST_SHOWN = 16_000
 export function stepDetails(
   step: StepRecord,
   position: StepRef['position'],
-  { isFirst, ...context }: Context & { readonly isFirst: (position: StepRef['position']) => boolean },
+  {
+    isFirst,
+    isInFull,
+    ...context
+  }: Context & { readonly isFirst: (position: StepRef['position']) => boolean; readonly isInFull: boolean },
 ): Markup {
   const standing = standingOf(step)
   const last = step.exchanges.at(-1)
-  const isOpen = (standing === 'fail' || standing === 'inconclusive') && isFirst(position)
+  const isBad = standing === 'fail' || standing === 'inconclusive'
+  const isOpen = isBad && isFirst(position)
   return markup`<details class="step" id="${stepId(position)}" data-k="${standing}"${isOpen && markup` open`}>
 <summary>${badge(standing)}<h4 class="title">${step.stepId}${step.description !== undefined && markup` <span>${step.description}</span>`}</h4><span class="soft small">${last !== undefined && duration(step.durationMs)}</span>
 <span class="call mono">${callOf(step)}${last?.response !== undefined && markup` → ${last.response.status}`}</span></summary>
@@ -31,7 +36,7 @@ ${checks(step)}
 ${notJudged(step)}
 ${scopes(step)}
 ${differences(step)}
-${step.exchanges.map((exchange, index) => onTheWire(exchange, index, { ...context, step }))}
+${(isInFull || isBad) && step.exchanges.map((exchange, index) => onTheWire(exchange, index, { ...context, step }))}
 <p class="soft small">Flow <span class="mono">${step.at.file}:${step.at.line}</span>${step.operation !== undefined && markup` · operation <span class="mono">${step.operation.source}.${step.operation.operationId}</span>`}${step.identity !== undefined && markup` · identity <span class="mono">${step.identity}</span>`}</p>
 </div></details>`
 }
