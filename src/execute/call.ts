@@ -5,125 +5,25 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { inputsReadBy } from '../flow/arazzo/needs.ts'
-import { WAITS_FOR } from '../flow/arazzo/waits.ts'
-import { judge } from '../flow/expression/criterion.ts'
-import { type Context, ExpressionError } from '../flow/expression/expression.ts'
-import type { CallStep, JwtHolder, Workflow } from '../flow/index.ts'
-import type { JwtChanges } from '../identity/jwt.ts'
+import type { Context } from '../flow/expression/expression.ts'
+import type { CallStep, JwtHolder } from '../flow/index.ts'
 import { mayManage, plannedEffect, sentEffect } from '../plan/effect.ts'
-import {
-  type AssertionPlan,
-  type PlannedCall,
-  type PlannedInput,
-  type PlannedWorkflow,
-  plainValue,
-  type VaultMember,
-} from '../plan/index.ts'
+import type { PlannedCall } from '../plan/index.ts'
 import { readable } from '../record/coding.ts'
-import { type Change, type Effect, isChange, isStronger } from '../record/effect.ts'
-import { bugOf, fail, type Problem, ToolError } from '../record/errors.ts'
-import type { CheckRecord, Exchange, StepRecord } from '../record/index.ts'
-import { withTexts } from '../record/json.ts'
-import { LIMITS } from '../record/limits.ts'
-import type { Redactor, Secret } from '../secret/index.ts'
-import type { Answer, Delivery, Outgoing, Received, Transport } from '../transport/transport.ts'
+import { type Effect, isChange, isStronger } from '../record/effect.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
+import type { Exchange, StepRecord } from '../record/index.ts'
+import type { Answer, Delivery, Outgoing, Received } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
-import { type Comparison, compareAsked, lifetimeCheck, notSaidYet } from './asked.ts'
-import { criterionCheck, hiddenInputs, judgeable } from './criteria.ts'
 import { bareExchangeOf, exchangeOf } from './exchange.ts'
-import {
-  alteredMembers,
-  certificateCheck,
-  compareScopes,
-  isRefusal,
-  isSuccess,
-  judgeAnswer,
-  noVerdict,
-  refusalCheck,
-  refusalFacts,
-  scopeCheck,
-  successCheck,
-} from './judge.ts'
+import { assertionFor, contextOf, freshInputs, needsTheKey } from './inputs.ts'
+import { isSuccess, refusalCheck } from './judge.ts'
+import type { Intent, Kept, Ports, RawAnswer, Readable } from './ports.ts'
 import { probe } from './probe.ts'
+import { redactedProblem } from './problems.ts'
 import { type BuiltRequest, buildRequest, evaluate, jwtAlterations, jwtChanges, jwtIn, nameIn } from './request.ts'
 import { notRun, round } from './step-record.ts'
-
-/** News of a registration that the vault has kept. */
-export interface Kept {
-  readonly clientId: string
-  /** a first registration, or a token that replaces an earlier one */
-  readonly news: 'registered' | 'rotated'
-  /** earlier entries of the client could not be read; the answer is kept all the same */
-  readonly problem?: Problem | undefined
-}
-
-/** As it came, before it is parsed, decoded or judged. */
-interface RawAnswer {
-  readonly status: number
-  readonly body: Uint8Array
-  /** Content-Encoding */
-  readonly coding: string | undefined
-  /** the body is a whole message that no HTTP parser took: where its own body begins, and whether that comes in chunks */
-  readonly message?: { readonly bodyAt: number; readonly isChunked: boolean } | undefined
-}
-
-/** A call that the vault has written down, and that stays open until it is known how it ended. */
-export interface Intent {
-  /** Durable when it resolves; `onWritten` is called before, as soon as it is written: then others may look at it. */
-  keep(answer: RawAnswer, onWritten?: () => void): Promise<Kept | undefined>
-  close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
-}
-
-/** The effects that execution needs. Time and ids are among them, so that tests can fix both. */
-export interface Ports {
-  readonly transport: Transport
-  /** a freshly signed client assertion with an unused jti */
-  readonly sign: (assertion: AssertionPlan, changes?: JwtChanges) => Promise<Secret>
-  /** a JWT that others signed, with another signature */
-  readonly alter: (jwt: string, changes: JwtChanges) => Promise<Secret>
-  readonly vault: {
-    /** Whether a call goes to the URI of a client that is known, or carries its token. */
-    manages(call: { readonly url: string; readonly authorization: string | undefined }): Promise<boolean>
-    /** Writes a call down that changes a registration, durably, before it leaves. */
-    begin(call: {
-      readonly effect: Change
-      readonly method: string
-      readonly url: string
-      readonly authorization: string | undefined
-      readonly step: string
-      /** the step holds when the server refuses the call */
-      readonly mustBeRefused: boolean
-    }): Promise<Intent>
-    /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: RawAnswer & { readonly step: string }, onWritten?: () => void): Promise<Kept | undefined>
-    /** A call with these credentials succeeded and brought no new ones. */
-    worked(authorization: string, step: string): Promise<void>
-    read(member: VaultMember): Promise<string | undefined>
-  }
-  /** Establishes what a workflow is given. Returns why the workflow cannot begin, if it cannot. */
-  readonly given: (workflow: Workflow) => Promise<string | undefined>
-  readonly redactor: Redactor
-  readonly userAgent: string
-  readonly now: () => Date
-  /** monotonic milliseconds */
-  readonly clock: () => number
-  /** Resolves after that time or, at once, when the signal is aborted. */
-  readonly wait: (milliseconds: number, signal: AbortSignal) => Promise<void>
-  /** aborted: the calls that change a client end too although they have been sent, and so do the steps marked `finally` */
-  readonly cut: AbortSignal
-}
-
-/** What the expressions of a workflow can read at one moment. */
-export interface Readable {
-  readonly inputs: ReadonlyMap<string, PlannedInput>
-  readonly outputs: ReadonlyMap<string, { readonly outputs: Readonly<Record<string, unknown>> }>
-  readonly workflows: NonNullable<Context['workflows']>
-  /** what the document says of itself and of its sources */
-  readonly document: {
-    readonly flow: { readonly self?: string | undefined }
-    readonly sources: PlannedWorkflow['sources']
-  }
-}
+import { judgeCall, type StepResult } from './verdict.ts'
 
 export interface Outcome {
   readonly step: StepRecord
@@ -428,97 +328,22 @@ export class Call {
   }
 
   async #judge(request: BuiltRequest, answer: ParsedAnswer): Promise<StepResult> {
-    const { redactor } = this.#ports
-    const context = this.#context()
-    const asked = isSuccess(answer.status) ? this.#compare(request, answer) : undefined
-    const tls = this.#exchanges.at(-1)?.tls
-    const unasked = certificateCheck(this.#step, tls)
-    const own = [...(await this.#checksOf(answer, context)), ...(unasked === undefined ? [] : [unasked])]
-    const all = [...own, ...notSaidYet(asked?.checks ?? [], own)]
-    const { checks, notJudged } = judgeable(this.#step, answer.status, all)
-    const judged = {
-      checks: redactor.checks(checks),
-      ...(notJudged === undefined ? {} : { notJudged: redactor.record(notJudged) }),
-      scopes: redactor.value(asked?.scopes),
-      ...(asked?.differences === undefined || asked.differences.length === 0
-        ? {}
-        : { differences: [...asked.differences] }),
-    }
-    if (checks.some((check) => check.status === 'fail')) {
-      const problem = noVerdict(answer, request.outgoing.url, this.#step, tls?.protocol) ?? waiting(this.#step, context)
-      if (problem !== undefined) return { status: 'errored', error: this.#redacted(problem) }
-      return { status: 'failed', ...judged }
-    }
-    try {
-      const outputs = Object.fromEntries(
-        [...this.#step.outputs].map(([name, value]) => [name, evaluate(value, context, this.#readable.inputs)]),
-      )
-      this.#values = outputs
-      return { status: 'passed', ...judged, outputs: redactor.value(withTexts(outputs)) }
-    } catch (error) {
-      return { status: 'errored', ...judged, error: redactedProblem(error, redactor) }
-    }
-  }
-
-  /** What the description of the operation and the criteria of the step say of the answer. */
-  async #checksOf(answer: ParsedAnswer, context: Context): Promise<CheckRecord[]> {
-    const step = this.#step
-    const { redactor } = this.#ports
-    const hidden = hiddenInputs(this.#readable.inputs, redactor)
-    await this.#turn()
-    const checks = [
-      ...(step.expectRefused
-        ? [refusalCheck(isRefusal(answer), refusalFacts(answer), step)]
-        : judgeAnswer(step.operation, answer)),
-      ...(step.criteria.length === 0 && !step.expectRefused ? [successCheck(answer.status, step)] : []),
-    ]
-    for (const [index, criterion] of step.criteria.entries()) {
-      // A large answer takes its time for each of them.
-      await this.#turn()
-      checks.push(criterionCheck(criterion, index, context, { hidden, redactor }))
-    }
-    return checks
-  }
-
-  /** Lets a signal through, such as that of Ctrl-C; the rest of the answer is then not judged. */
-  async #turn(): Promise<void> {
-    await setImmediate()
-    if (this.#signal.aborted)
-      fail({ code: 'INTERRUPTED', message: 'the run was interrupted while the answer was judged' })
-  }
-
-  /** What was asked for against what came. */
-  #compare({ body }: BuiltRequest, answer: ParsedAnswer): Partial<Comparison> & Pick<StepRecord, 'scopes'> {
-    const except = alteredMembers(this.#step)
-    const scopes = compareScopes(body, answer.body)
-    const isRegistration = this.#sent === 'register' || this.#sent === 'update'
-    const asked = isRegistration
-      ? compareAsked(body, answer.body, { except, redactor: this.#ports.redactor })
-      : undefined
-    const lifetime = lifetimeCheck(answer.body)
-    const checks = [
-      ...(asked?.checks ?? []),
-      ...(scopes === undefined || except.has('scopes') ? [] : [scopeCheck(scopes)]),
-      ...(lifetime === undefined ? [] : [lifetime]),
-    ]
-    const isShown = scopes !== undefined && scopes.granted.length <= LIMITS.scopes.value
-    return {
-      scopes: isShown ? scopes : undefined,
-      checks,
-      ...(asked === undefined ? {} : { differences: asked.differences }),
-    }
+    const { result, values } = await judgeCall({
+      ...{ step: this.#step, request, answer, context: this.#context(), inputs: this.#readable.inputs },
+      ...{ redactor: this.#ports.redactor, sent: this.#sent, tls: this.#exchanges.at(-1)?.tls },
+      turn: async () => {
+        await setImmediate()
+        if (this.#signal.aborted)
+          fail({ code: 'INTERRUPTED', message: 'the run was interrupted while the answer was judged' })
+      },
+    })
+    if (values !== undefined) this.#values = values
+    return result
   }
 
   #redacted(problem: Problem): Problem {
     return this.#ports.redactor.record(problem)
   }
-}
-
-/** Where the first criterion that fails is one that waits for Thredd: what Thredd has not done yet. */
-function waiting({ criteria }: CallStep, context: Context): Problem | undefined {
-  const first = criteria.find(({ condition }) => !judge(condition, context).pass)
-  if (first?.waitsFor === undefined) return undefined
-  return { code: 'WAITING_FOR_THREDD', message: WAITS_FOR[first.waitsFor].means, at: first.at }
 }
 
 /** Refuses a request that would change more than was planned: nobody was asked to confirm it. */
@@ -542,72 +367,4 @@ const DOES: Readonly<Record<Effect, string>> = {
   register: 'register a client',
   update: 'update a client',
   delete: 'delete a client',
-}
-
-/** What expressions can read before a request is made; `fresh` are the values of minted and stored inputs. */
-export function contextOf(
-  { inputs, outputs, workflows, document }: Readable,
-  fresh: ReadonlyMap<string, string | undefined> = new Map(),
-): Context {
-  return {
-    inputs: (name) => (fresh.has(name) ? fresh.get(name) : plainValue(inputs.get(name))),
-    steps: outputs,
-    workflows,
-    self: document.flow.self,
-    sourceDescriptions: document.sources,
-  }
-}
-
-/** Minted inputs signed for `source` and stored ones read anew; the others have plain values. */
-export async function freshInputs(
-  names: Iterable<string>,
-  inputs: ReadonlyMap<string, PlannedInput>,
-  source: string,
-  { redactor, sign, vault }: Ports,
-): Promise<ReadonlyMap<string, string | undefined>> {
-  const fresh = new Map<string, string | undefined>()
-  for (const name of names) {
-    const input = inputs.get(name)
-    if (input?.kind === 'minted') {
-      const assertion = await sign(assertionFor(input, source))
-      redactor.add(assertion)
-      fresh.set(name, assertion.reveal())
-    } else if (input?.kind === 'vault') {
-      const value = await vault.read(input.member)
-      if (value !== undefined && input.member === 'registration_access_token')
-        redactor.add({ value, name: input.member })
-      fresh.set(name, value)
-    }
-  }
-  return fresh
-}
-
-function assertionFor({ assertions }: Extract<PlannedInput, { kind: 'minted' }>, source: string): AssertionPlan {
-  const assertion = assertions.get(source) ?? assertions.get('')
-  if (assertion === undefined) throw new Error(`no assertion was planned for source "${source}"`)
-  return assertion
-}
-
-/** Whether only a JWT that is minted in this run can be changed so. */
-function needsTheKey({ header, claims, secondsAhead, key, jwks }: JwtChanges): boolean {
-  return header.size + claims.size + (secondsAhead?.size ?? 0) > 0 || (key === 'public' && jwks === undefined)
-}
-
-type StepResult = Partial<StepRecord> & Pick<StepRecord, 'status'>
-
-/** Every error becomes data, so that what the run has done is put away before it ends. */
-export function problemOf(error: unknown): Problem {
-  if (error instanceof ToolError) return error.problems[0]
-  if (error instanceof ExpressionError) return { code: 'VALUE_UNDEFINED', message: error.message, hint: error.hint }
-  return bugOf(error)
-}
-
-/** The same as the record may have it. */
-export function redactedProblem(error: unknown, redactor: Redactor): Problem {
-  try {
-    return redactor.record(problemOf(error))
-  } catch (other) {
-    // Nothing of an error that cannot be redacted may be shown.
-    return bugOf(new Error(other instanceof Error ? other.name : ''))
-  }
 }

@@ -1,5 +1,5 @@
 /** Limits the time of several steps together. */
-import type { Ports } from './call.ts'
+import type { Ports } from './ports.ts'
 
 /** Dispose it when the steps are done. */
 export class Deadline implements Disposable {

@@ -1,7 +1,7 @@
 /** What happens while a plan is run, in order. The event of a finished workflow has its record. */
 import type { PlannedWorkflow } from '../plan/index.ts'
 import type { StepRecord, WorkflowRecord } from '../record/index.ts'
-import type { Kept } from './call.ts'
+import type { Kept } from './ports.ts'
 
 export type RunEvent =
   | { readonly type: 'workflow-started'; readonly planned: PlannedWorkflow }

@@ -9,16 +9,17 @@ import type { Problem } from '../record/errors.ts'
 import type { WorkflowRecord } from '../record/index.ts'
 import { withTexts } from '../record/json.ts'
 import type { Redactor } from '../secret/index.ts'
-import { type Ports, problemOf } from './call.ts'
 import type { RunEvent } from './events.ts'
 import type { Transfer } from './nested.ts'
+import type { Ports } from './ports.ts'
+import { problemOf } from './problems.ts'
 import { plainInputs, WorkflowResults } from './results.ts'
 import { worst } from './statuses.ts'
 import { round } from './step-record.ts'
 import { STEP_BUDGET, WorkflowRun } from './workflow-run.ts'
 
-export type { Kept, Ports } from './call.ts'
 export type { RunEvent } from './events.ts'
+export type { Kept, Ports } from './ports.ts'
 
 export async function* execute(plan: Plan, ports: Ports, signal: AbortSignal): AsyncGenerator<RunEvent, void> {
   const before = new WorkflowResults()
