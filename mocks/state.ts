@@ -13,7 +13,7 @@ import {
 import roleScopes from '../fixtures/thredd/role-scopes.json' with { type: 'json' }
 import sampleOfAugust from '../fixtures/thredd/ssa-claims-2024-08.json' with { type: 'json' }
 import sampleOfSeptember from '../fixtures/thredd/ssa-claims-2024-09.json' with { type: 'json' }
-import { BoundedMap, LIMIT } from './bounded-map.ts'
+import { BoundedMap, ExpiringMap } from './bounded-map.ts'
 import { digestOf, subjectOf } from './digest.ts'
 import {
   type AccessToken,
@@ -51,9 +51,9 @@ export class State {
   readonly applications = new BoundedMap<string, Application>()
   /** by client_id */
   readonly clients = new BoundedMap<string, Client>()
-  readonly directoryTokens = new BoundedMap<string, DirectoryToken>()
+  readonly directoryTokens = new ExpiringMap<string, DirectoryToken>((token) => this.#isOver(token))
   /** by digest of the token */
-  readonly accessTokens = new BoundedMap<string, AccessToken>()
+  readonly accessTokens = new ExpiringMap<string, AccessToken>((token) => this.#isOver(token))
   /** the time of expiry in milliseconds, by token; 0: never */
   readonly initialAccessTokens = new BoundedMap<string, number>()
   /** registration access tokens of deleted clients, so that the refusal can say so */
@@ -65,9 +65,13 @@ export class State {
   /** by idempotency key */
   readonly idempotent = new BoundedMap<string, Idempotent>()
   /** the time of expiry in seconds, by server, client and jti */
-  readonly usedAssertions = new BoundedMap<string, number>()
+  readonly usedAssertions = new ExpiringMap<string, number>((end) => end < this.seconds())
   readonly ssaSigner: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
   readonly tokenSigner: { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+  /** software id by client_id */
+  readonly #owners = new Map<string, string>()
+  /** by fingerprint of the certificate */
+  readonly #listings = new Map<string, Set<ListedCertificate>>()
   readonly #options: StateOptions
   #offsetMs = 0
 
@@ -114,7 +118,10 @@ export class State {
       const { fingerprint256 } = new X509Certificate(certificate)
       if (certificates.some((one) => one.use === use && one.certificate.fingerprint256 === fingerprint256)) continue
       const replaced = certificates.findIndex((one) => one.kid === kid)
-      if (replaced >= 0) certificates.splice(replaced, 1)
+      if (replaced >= 0) {
+        for (const listed of certificates.splice(replaced, 1))
+          this.#listings.get(listed.certificate.fingerprint256)?.delete(listed)
+      }
       this.listCertificate(claims.software_id, use, certificate, kid)
     }
   }
@@ -142,14 +149,9 @@ export class State {
   #restore(snapshot: Snapshot): void {
     this.#offsetMs = snapshot.clockMs
     for (const { roles, certificates, ...application } of snapshot.applications) {
-      this.applications.set(application.softwareId, {
-        ...application,
-        roles: new Set(roles),
-        certificates: certificates.map((listed) => ({
-          ...listed,
-          certificate: new X509Certificate(listed.certificate),
-        })),
-      })
+      const own = certificates.map((listed) => ({ ...listed, certificate: this.#certificate(listed.certificate) }))
+      this.#add({ ...application, roles: new Set(roles), certificates: own })
+      for (const listed of own) this.#list(listed)
     }
     for (const name of KEPT_MAPS) {
       // The type is right: `snapshot` of this version has written the file.
@@ -201,7 +203,7 @@ export class State {
       generated: false,
       certificates: [],
     }
-    this.applications.set(application.softwareId, application)
+    this.#add(application)
     if (!this.organisations.has(sample.org_id)) {
       this.organisations.set(sample.org_id, { id: sample.org_id, status: 'Active' })
     }
@@ -210,11 +212,31 @@ export class State {
 
   /** Lists a certificate (PEM) in the keystore; without a `kid` it gets an opaque one. */
   listCertificate(softwareId: string, use: ListedCertificate['use'], pem: string, kid?: string): ListedCertificate {
-    const certificate = new X509Certificate(pem)
+    const certificate = this.#certificate(pem)
     const opaque = createHash('sha256').update(`${use} `).update(certificate.raw).digest('base64url')
     const listed: ListedCertificate = { use, kid: kid ?? opaque, certificate, active: true, expired: false }
     this.application(softwareId).certificates.push(listed)
+    this.#list(listed)
     return listed
+  }
+
+  #add(application: Application): void {
+    this.applications.set(application.softwareId, application)
+    this.#owners.set(application.clientId, application.softwareId)
+  }
+
+  #list(listed: ListedCertificate): void {
+    const { fingerprint256 } = listed.certificate
+    const others = this.#listings.get(fingerprint256)
+    if (others === undefined) this.#listings.set(fingerprint256, new Set([listed]))
+    else others.add(listed)
+  }
+
+  /** The one that is listed already, where several applications have the same. */
+  #certificate(pem: string): X509Certificate {
+    const certificate = new X509Certificate(pem)
+    const [listed] = this.#listings.get(certificate.fingerprint256) ?? []
+    return listed?.certificate ?? certificate
   }
 
   application(softwareId: string): Application {
@@ -233,7 +255,7 @@ export class State {
   }
 
   applicationOfClient(clientId: string): Application | undefined {
-    return [...this.applications.values()].find((application) => application.clientId === clientId)
+    return this.applications.get(this.#owners.get(clientId) ?? '')
   }
 
   /** A role is set in the directory's user interface, and only on an application that is not locked. */
@@ -262,9 +284,7 @@ export class State {
 
   /** The certificate as the applications list it: once for each use. */
   listings(certificate: X509Certificate): readonly ListedCertificate[] {
-    return [...this.applications.values()].flatMap(({ certificates }) =>
-      certificates.filter((listed) => listed.certificate.raw.equals(certificate.raw)),
-    )
+    return [...(this.#listings.get(certificate.fingerprint256) ?? [])]
   }
 
   /** Refuses from now on every software statement that was read for the application until now. */
@@ -331,10 +351,14 @@ export class State {
     }
   }
 
+  #isOver({ expiresAt }: { readonly expiresAt: number }): boolean {
+    return expiresAt <= this.now().getTime()
+  }
+
   /** An access token that was issued here and is neither revoked nor expired. */
   livingToken(value: string): AccessToken | undefined {
     const token = this.accessTokens.get(digestOf(value))
-    return token !== undefined && token.expiresAt > this.now().getTime() ? token : undefined
+    return token !== undefined && !this.#isOver(token) ? token : undefined
   }
 
   /** The scopes a role opens. The mapping is invented for the twin except where the fixture says documented. */
@@ -347,9 +371,6 @@ export class State {
   useAssertion(id: string, until: number): boolean {
     const seen = this.usedAssertions.get(id)
     if (seen !== undefined && seen >= this.seconds()) return false
-    if (this.usedAssertions.size >= LIMIT) {
-      for (const [old, end] of this.usedAssertions) if (end < this.seconds()) this.usedAssertions.delete(old)
-    }
     this.usedAssertions.set(id, until)
     return true
   }

@@ -23,7 +23,8 @@ export function managed(call: Call): Client {
   }
   if (client !== undefined && isTolerated(value, client, call)) return client
   if (state.deadTokens.has(value)) refuse('clientDeleted', 'the token of a deleted client')
-  const owner = [...state.clients.values()].find((one) => one.registrationToken.value === value)
+  const isOwn = client?.registrationToken.value === value
+  const owner = isOwn ? client : [...state.clients.values()].find((one) => one.registrationToken.value === value)
   if (owner === undefined && !switches.registrationTokenManagement) return managedByScope(call, value, client)
   if (owner === undefined || client === undefined) {
     refuse('registrationTokenInvalid', 'the registration access token is unknown')
@@ -77,8 +78,8 @@ function refuseForeign({ switches }: Call): never {
 
 /** Takes both documented forms of the address, also where a proxy has collapsed `//` or decoded `%2F`. */
 function findClient(call: Call, sent: string): Client | undefined {
-  const plain = plainIdentifier(sent)
-  return [...call.state.clients.values()].find((client) => plainIdentifier(client.clientId) === plain)
+  const { clients } = call.state
+  return clients.get(plainIdentifier(sent)) ?? clients.get(sent)
 }
 
 function plainIdentifier(sent: string): string {
