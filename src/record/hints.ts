@@ -9,6 +9,8 @@ interface Hint {
    * `<file>` what the message is about; what the message does not know stays, for the user to replace
    */
   readonly words: string
+  /** what it does depends on the application that the environment names, so that one about a row must name that of the row */
+  readonly of?: 'application'
   /** the situation in which it is printed */
   readonly when: string
 }
@@ -16,6 +18,7 @@ interface Hint {
 export const HINTS = {
   register: {
     words: 'run register <env>',
+    of: 'application',
     when: 'a workflow is given a registration, and the vault holds none',
   },
   import: {
@@ -36,18 +39,22 @@ export const HINTS = {
   },
   update: {
     words: 'run add-scope-with-put <env>',
+    of: 'application',
     when: 'the client is registered, or lacks a scope, and the vault holds its registration',
   },
   recreate: {
     words: 'run delete-and-recreate <env>',
+    of: 'application',
     when: 'the client is registered, and the vault holds its registration',
   },
   askToDelete: {
     words: 'message delete <env>',
+    of: 'application',
     when: 'the registration access token is lost for good, so that only Thredd can delete the client',
   },
   askAfterRefusal: {
     words: 'message delete <client> --token-refused <env>',
+    of: 'application',
     when: 'the server refuses every token that the vault holds, so that only Thredd can delete the client',
   },
   deletedByThredd: {
@@ -60,18 +67,22 @@ export const HINTS = {
   },
   compareKeys: {
     words: 'run discover <env>',
+    of: 'application',
     when: 'the authorization server does not accept the client assertion',
   },
   addRole: {
     words: 'run add-role-then-put <env>',
+    of: 'application',
     when: 'the server left out scopes that no role covers',
   },
   awaitMetadata: {
     words: 'run wait-for-metadata <env>',
+    of: 'application',
     when: 'an API refuses the client until Thredd has set its metadata',
   },
   proveCertificate: {
     words: 'run rotate-transport-certificate <env>',
+    of: 'application',
     when: 'a server refuses the transport certificate',
   },
   showOpen: {
@@ -88,6 +99,7 @@ export const HINTS = {
   },
   readClient: {
     words: 'vault recover <client> --online <env>',
+    of: 'application',
     when: 'a call without an answer is open, and the vault holds a token to look with',
   },
   makeRecord: {
@@ -100,6 +112,7 @@ export const HINTS = {
   },
   runNamed: {
     words: 'run <flow> <env>',
+    of: 'application',
     when: 'no flow is named, and each would change the client',
   },
   takeCertificate: {
@@ -141,17 +154,43 @@ export type Command = (hint: HintId, about?: About) => string
 /** The flags where the environment is not known: the user puts its name there. */
 export const ANY_ENVIRONMENT: readonly string[] = ['--env', '<name>']
 
-/** `flags` are those of the environment, as Environment has them. */
+const ALLOW_ENV = '--allow-env'
+const ASSIGNMENT = /^(THREDD_\w+)=(.*)$/s
+
+/** `flags` are those of the environment, as Environment has them; of a row with `settingsAsFlags` before them. */
 export function commandsFor(flags: readonly string[]): Command {
+  const assigned = flags.flatMap((flag) => {
+    const [, name, value = ''] = ASSIGNMENT.exec(flag) ?? []
+    return name === undefined ? [] : [`${name}=${shellWord(value)}`]
+  })
+  const ofEnvironment = flags.filter((flag) => flag !== ALLOW_ENV && !ASSIGNMENT.test(flag))
   return (hint, about = {}) => {
+    const isOfApplication = 'of' in HINTS[hint]
+    const isOther = isOfApplication && flags.includes(ALLOW_ENV)
     const known = Object.entries(about).map(([name, text]) => [`<${name}>`, shellWord(text)] as const)
     const values: Readonly<Record<string, string>> = {
-      '<env>': flags.map(shellWord).join(' '),
+      '<env>': [...ofEnvironment, ...(isOther ? [ALLOW_ENV] : [])].map(shellWord).join(' '),
       ...Object.fromEntries(known),
     }
     const words = HINTS[hint].words.split(' ').map((word) => values[word] ?? word)
-    return ['thredd', ...words].filter((word) => word !== '').join(' ')
+    return [...(isOfApplication ? assigned : []), 'thredd', ...words].filter((word) => word !== '').join(' ')
   }
+}
+
+/** The commands about an environment, or about one of its rows. */
+export function commandsAbout(
+  row: { readonly flags?: readonly string[] | undefined } | undefined,
+  { flags = [] }: { readonly flags?: readonly string[] | undefined },
+): Command {
+  return commandsFor([...(row?.flags ?? []), ...flags])
+}
+
+/** What turns a command about an environment into one about another application, by the names of settings. */
+export function settingsAsFlags(
+  settings: Iterable<readonly [name: string, value: string]>,
+  { isOtherClient }: { readonly isOtherClient: boolean },
+): readonly string[] {
+  return [...Array.from(settings, ([name, value]) => `THREDD_${name}=${value}`), ...(isOtherClient ? [ALLOW_ENV] : [])]
 }
 
 /** One word of a command as it is printed: `shellWord`, or a placeholder. */
@@ -163,10 +202,12 @@ const PRINTED = new RegExp(
       words
         .split(' ')
         .map((word) =>
-          word === '<env>' ? `(?: (?:--env|--server) ${WORD})*` : ` ${/^</.test(word) ? `(?!-)${WORD}` : word}`,
+          word === '<env>'
+            ? `(?: (?:--env|--server) ${WORD}| ${ALLOW_ENV})*`
+            : ` ${/^</.test(word) ? `(?!-)${WORD}` : word}`,
         ),
     )
-    .map((words) => `thredd${words.join('')}`)
+    .map((words) => `(?:THREDD_\\w+=${WORD} )*thredd${words.join('')}`)
     .toSorted((one, other) => other.length - one.length)
     .join('|'),
   'g',

@@ -149,7 +149,14 @@ const workflowRecord = z.object({
   /** what a person must do afterwards */
   notice: optional(z.string()),
   /** which row of the run's list it was run for, and the values that tell the row apart */
-  row: optional(z.object({ number: z.int(), values: z.array(z.object({ name: z.string(), value: z.string() })) })),
+  row: optional(
+    z.object({
+      number: z.int(),
+      values: z.array(z.object({ name: z.string(), value: z.string() })),
+      /** what makes a command one about the application of the row: variables, and flags */
+      flags: optional(z.array(z.string())),
+    }),
+  ),
   status: z.enum(['passed', 'failed', 'errored', 'skipped']),
   inputs: z.array(z.object({ name: z.string(), source: z.string(), value: z.unknown() })),
   steps: z.array(stepRecord),

@@ -1,7 +1,7 @@
 /** The findings as annotations for a CI system, which shows each at its line of the flow. */
 import { createHash } from 'node:crypto'
 import { commandMessage, commandProperty } from '../record/foreign.ts'
-import { commandsFor } from '../record/hints.ts'
+import { commandsAbout } from '../record/hints.ts'
 import type { RecordHead, WorkflowRecord } from '../record/index.ts'
 import { rowsOf } from './accepted.ts'
 import { areAccepted } from './answer.ts'
@@ -48,10 +48,10 @@ export function* gitlabCodeQuality(head: RecordHead, workflows: Iterable<Workflo
 }
 
 function* annotations(head: RecordHead, workflows: Iterable<WorkflowRecord>): Generator<Annotation> {
-  const command = commandsFor(head.environment.flags ?? [])
   const rows = head.decisions === undefined ? [] : rowsOf(head, workflows)
   for (const workflow of workflows) {
     const { workflowId } = workflow
+    const command = commandsAbout(workflow.row, head.environment)
     for (const step of workflow.steps)
       for (const finding of findingsOf(step, command))
         yield annotation(

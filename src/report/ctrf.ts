@@ -3,7 +3,7 @@
  * `extra` name them.
  */
 import { createHash } from 'node:crypto'
-import { type Command, commandsFor } from '../record/hints.ts'
+import { type Command, commandsAbout } from '../record/hints.ts'
 import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
 import { findingOfWorkflow, findingsOf, headlineOf, textOf } from './findings.ts'
 import { columnsById } from './gate.ts'
@@ -100,9 +100,9 @@ function extra({ identities, recordVersion, runId }: RecordHead, { requirements 
 
 /** One for each step, then one for each workflow with an error of its own. */
 function* tests({ head, workflows, summary }: ReportedRun) {
-  const command = commandsFor(head.environment.flags ?? [])
   for (const workflow of workflows)
-    for (const step of workflow.steps) yield test(step, workflowInWords(workflow), command)
+    for (const step of workflow.steps)
+      yield test(step, workflowInWords(workflow), commandsAbout(workflow.row, head.environment))
   if (!summary.workflows.some(({ hasOwnError }) => hasOwnError)) return
   let index = 0
   for (const workflow of workflows) {

@@ -5,11 +5,12 @@
 import { clauseOf } from '../record/clauses.ts'
 import { isChange } from '../record/effect.ts'
 import { CODES, type ErrorCode } from '../record/errors.ts'
-import type { Command } from '../record/hints.ts'
+import { type Command, commandsAbout } from '../record/hints.ts'
 import {
   type CheckRecord,
   type ErrorRecord,
   errorBeyondSteps,
+  type RunRecord,
   type ScopeDifference,
   type StepRecord,
   type WorkflowRecord,
@@ -52,12 +53,12 @@ const MOST_FINDINGS = 300
 
 export class FindingCollector {
   readonly counts = { fail: 0, inconclusive: 0, warn: 0 }
-  readonly #command: Command
+  readonly #environment: Pick<RunRecord['environment'], 'flags'>
   readonly #ofWorkflows: PlacedFinding[] = []
   readonly #ofSteps: Readonly<Record<Finding['standing'], PlacedFinding[]>> = { fail: [], inconclusive: [], warn: [] }
 
-  constructor(command: Command) {
-    this.#command = command
+  constructor(environment: Pick<RunRecord['environment'], 'flags'>) {
+    this.#environment = environment
   }
 
   addWorkflow(workflow: WorkflowRecord): void {
@@ -67,8 +68,8 @@ export class FindingCollector {
   }
 
   addStep(step: StepRecord, ref: StepRef): void {
-    const { workflowId } = ref
-    for (const found of findingsOf(step, this.#command)) {
+    const { workflowId, row } = ref
+    for (const found of findingsOf(step, commandsAbout(row, this.#environment))) {
       const requirements = decidedBy(workflowId, step, found.checks)
       this.#add(this.#ofSteps[found.standing], { ...found, workflowId, step: ref, requirements })
     }

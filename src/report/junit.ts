@@ -4,7 +4,7 @@
  */
 
 import { xml } from '../record/foreign.ts'
-import { type Command, commandsFor } from '../record/hints.ts'
+import { type Command, commandsAbout } from '../record/hints.ts'
 import type { RecordHead, StepRecord, WorkflowRecord } from '../record/index.ts'
 import {
   differencesOf,
@@ -36,7 +36,7 @@ export function* junit({ head, workflows, summary }: ReportedRun): Generator<str
 }
 
 function suite(workflow: WorkflowRecord, { head, summary }: Pick<ReportedRun, 'head' | 'summary'>): string[] {
-  const command = commandsFor(head.environment.flags ?? [])
+  const command = commandsAbout(workflow.row, head.environment)
   const own = findingOfWorkflow(workflow)
   const counts = countsOf(workflow, own !== undefined)
   const properties = [

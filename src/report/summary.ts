@@ -4,7 +4,6 @@
  * workflows; no exchange is kept, so that the size of a run does not matter.
  */
 import { CODES } from '../record/errors.ts'
-import { commandsFor } from '../record/hints.ts'
 import { errorBeyondSteps, exitCodeOf, type RecordHead, type StepRecord, type WorkflowRecord } from '../record/index.ts'
 import { CATALOGUE } from '../record/requirements.ts'
 import { withDecisions } from './accepted.ts'
@@ -178,7 +177,7 @@ function nothingCollected(head: RecordHead) {
     proofs: new ProofCollector(),
     calls: new CallCollector(head),
     mutualTls: new MutualTls(),
-    findings: new FindingCollector(commandsFor(head.environment.flags ?? [])),
+    findings: new FindingCollector(head.environment),
     tokens: new Tokens(),
     workflows: [] as WorkflowSummary[],
     steps: [] as StepSummary[],

@@ -148,7 +148,7 @@ async function readyRows(request: RequestOfRows, caller: Caller, stack: AsyncDis
   const { rows } = request
   const { prepared, warnings, leftOut } = admitted
   return {
-    ...{ prepared, warnings, names: rows.rows.map(({ facts }) => facts) },
+    ...{ prepared, warnings, names: rows.rows.map(({ facts: { number, values } }) => ({ number, values })) },
     rows: { ...rows.record, leftOut, running: admitted.rows.length, lanes: lanes(admitted.rows).length },
     perform: async (means) => {
       const { leftOut: left, notStarted, ...performed } = await performRows(admitted, rows, means)

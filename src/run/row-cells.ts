@@ -2,12 +2,13 @@
  * What the columns of a list may set, and what a row sets by them. No problem quotes the cell of a column that may hold a secret,
  * nor one that looks like a secret.
  */
-import { resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { type Environment, isGuardFact, isSecretSetting, isSetting, whyUnusable } from '../environment/index.ts'
 import type { Input } from '../flow/index.ts'
 import type { IdentitySpec } from '../identity/certificate.ts'
 import { isSecretInput } from '../plan/index.ts'
 import { type Problem, suggestion } from '../record/errors.ts'
+import { settingsAsFlags } from '../record/hints.ts'
 import { Secret, shapesOfSecrets } from '../secret/index.ts'
 import { isSearchable } from '../secret/randomness.ts'
 import type { Slots } from '../secret/slots.ts'
@@ -166,6 +167,9 @@ export function namingColumns(columns: readonly Column[]): readonly Column[] {
   return ids.length > 0 ? ids : shown.slice(0, 1)
 }
 
+/** In a command, for the user to replace. */
+const SECRET = '<secret>'
+
 type Values = ReadonlyMap<string, string | Secret>
 
 interface Means {
@@ -257,6 +261,30 @@ function identityIn(cell: string, { identities }: Environment): { value: string 
   }
 }
 
+/** What makes a command one about the application of the row. A secret is for the user to put there. */
+function flagsOfRow(environment: Environment, values: Values, named?: IdentitySpec): readonly string[] {
+  const ofIdentity: Readonly<Record<string, string | undefined>> = {
+    TRANSPORT_CERT_FILE: named?.certificateFile,
+    TRANSPORT_KEY_FILE: named?.keyFile,
+    TRANSPORT_PFX_FILE: named?.pfxFile,
+    TRANSPORT_PASSPHRASE: named?.passphrase && SECRET,
+  }
+  const all: Readonly<Record<string, string | Secret | undefined>> = {
+    ...Object.fromEntries(values),
+    ...(named === undefined ? {} : ofIdentity),
+    IDENTITY: undefined,
+  }
+  const settings = Object.entries(all).flatMap(([name, value]): (readonly [string, string])[] => {
+    if (value === undefined) return []
+    if (value instanceof Secret) return [[name, SECRET]]
+    const isPath = name.endsWith('_FILE') && SETTINGS.includes(name)
+    return [[name, isPath ? relative(environment.folder, value) : value]]
+  })
+  const clientId = environment.setting('client_id')?.value
+  const isOtherClient = values.has('CLIENT_ID') && clientId !== undefined && clientId !== values.get('CLIENT_ID')
+  return settingsAsFlags(settings, { isOtherClient: isOtherClient && environment.class !== 'mock' })
+}
+
 /** The environment as it is for a row. */
 export function withRow(environment: Environment, values: Values, { number, place }: RawRow): Environment {
   const text = (name: string) => {
@@ -281,6 +309,7 @@ export function withRow(environment: Environment, values: Values, { number, plac
   const origin = { label: place }
   return {
     ...environment,
+    flags: [...flagsOfRow(environment, values, named), ...environment.flags],
     setting: (name) => {
       const value = values.get(name.toUpperCase())
       return value === undefined ? environment.setting(name) : { value, origin }

@@ -199,6 +199,7 @@ function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, va
       facts: {
         number: row.number,
         values: naming.map(({ name, setting }) => ({ name, value: String(values.get(setting) ?? '') })),
+        flags: own.flags.slice(0, own.flags.length - environment.flags.length),
       },
       credentials: credentialsOf(row, good),
       place: row.place,

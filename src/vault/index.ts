@@ -28,6 +28,7 @@ export function vaultOf(
     readonly class: 'mock' | 'uat' | 'prod'
     /** of the project */
     readonly folder?: string | undefined
+    readonly setting?: (inputName: string) => { readonly value?: unknown } | undefined
     readonly vault: {
       readonly folder: string
       readonly key?: Secret | undefined
@@ -43,5 +44,10 @@ export function vaultOf(
   const keys = keySource({ key, keyFile, keyFolder, vaultDir: folder }, new Files(ports.files))
   const project = environment.class === 'mock' ? undefined : environment.folder
   const usualFolder = project && join(project, '.vault', name)
-  return new Vault({ folder, usualFolder, key: keys, environment: name, flags, now, ...ports })
+  const text = (inputName: string) => {
+    const value = environment.setting?.(inputName)?.value
+    return typeof value === 'string' ? value : undefined
+  }
+  const application = environment.setting && { clientId: text('client_id'), softwareId: text('software_id') }
+  return new Vault({ folder, usualFolder, key: keys, environment: name, flags, application, now, ...ports })
 }

@@ -66,7 +66,10 @@ export async function recover(
       return { settled: true, words: `${proof.words}; ${AFTER_READING[effect]}` }
     case 'refused':
       if (effect !== 'delete')
-        return { settled: false, words: `${proof.words}; ${askThredd(clientId, vault.command, { refused: true })}` }
+        return {
+          settled: false,
+          words: `${proof.words}; ${askThredd(clientId, vault.commandAbout(clientId), { refused: true })}`,
+        }
       await vault.remove(clientId, { runId, step: 'recover' })
       return { settled: true, words: `${proof.words}: the client is deleted, and marked so` }
     case 'unknown':

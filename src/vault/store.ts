@@ -1,7 +1,7 @@
 /** The log of a vault with what follows from it, as one process uses it; and which calls are on the way, here and elsewhere. */
 import { join, resolve } from 'node:path'
 import { fail, ToolError } from '../record/errors.ts'
-import { type Command, commandsFor } from '../record/hints.ts'
+import { type Command, commandsFor, settingsAsFlags } from '../record/hints.ts'
 import { type Call, type OpenCall, openCall } from './call.ts'
 import { type AnswerEvent, type CallEvent, type Event, VAULT_VERSION } from './event.ts'
 import { type FilePort, Files, found, isFileError } from './files.ts'
@@ -20,6 +20,8 @@ export interface VaultOptions {
   readonly environment: string
   /** what selects the environment on a command line; default: --env and its name */
   readonly flags?: readonly string[] | undefined
+  /** the application that the environment names */
+  readonly application?: { readonly clientId: string | undefined; readonly softwareId?: string | undefined } | undefined
   now(): Date
   /** how long to wait for another process; default 30000 */
   readonly lockWaitMs?: number
@@ -39,6 +41,8 @@ export class Store {
   readonly #folder: Folder
   /** the log in the usual folder, where that is another one */
   readonly #usualLog: string | undefined
+  readonly #flags: readonly string[]
+  readonly #application: VaultOptions['application']
   #flushing: Promise<void> | undefined
   /** begins when the one before it has ended */
   #nextFlush: Promise<void> | undefined
@@ -47,7 +51,9 @@ export class Store {
 
   constructor({ folder, usualFolder, key, environment, ...options }: VaultOptions) {
     this.environment = environment
-    this.command = commandsFor(options.flags ?? ['--env', environment])
+    this.#flags = options.flags ?? ['--env', environment]
+    this.#application = options.application
+    this.command = commandsFor(this.#flags)
     this.waitMs = options.lockWaitMs ?? 30_000
     this.now = () => options.now()
     this.#files = new Files(options.files)
@@ -211,12 +217,29 @@ export class Store {
     return this.state.open().find((call) => this.isOnTheWay(call))
   }
 
+  /** The commands about a call: that of a row may be about another application than that of the environment. */
+  commandAbout({
+    askedAs,
+    clientId,
+    softwareId,
+  }: Pick<Partial<Call>, 'askedAs' | 'softwareId'> & Pick<Call, 'clientId'>): Command {
+    const asked = askedAs ?? clientId
+    const { clientId: own, softwareId: ownSoftware } = this.#application ?? { clientId: asked }
+    const isOwn = own === undefined ? softwareId === undefined || softwareId === ownSoftware : own === asked
+    if (isOwn) return this.command
+    const settings = [
+      ['CLIENT_ID', asked] as const,
+      ...(softwareId === undefined ? [] : [['SOFTWARE_ID', softwareId] as const]),
+    ]
+    return commandsFor([...settingsAsFlags(settings, { isOtherClient: own !== undefined }), ...this.#flags])
+  }
+
   open(): readonly OpenCall[] {
     return this.state.open().map((call) =>
       openCall(call, {
         registration: this.state.liveAs(call.clientId)?.registration(),
         isInFlight: this.isOnTheWay(call),
-        command: this.command,
+        command: this.commandAbout(call),
       }),
     )
   }

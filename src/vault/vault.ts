@@ -51,6 +51,11 @@ export class Vault {
     return this.#store.command
   }
 
+  /** The same about the application of a client, which may be that of a row. */
+  commandAbout(clientId: string): Command {
+    return this.#store.commandAbout({ clientId })
+  }
+
   /** Undefined where there is no vault yet. */
   get ring(): KeyRing | undefined {
     return this.#store.log.ring

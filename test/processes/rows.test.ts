@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { commandsIn } from '../../src/record/hints.ts'
 import { Cli, ROOT } from '../support/cli.ts'
-import { hold, person } from '../support/person.ts'
+import { hold, person, shell } from '../support/person.ts'
 import {
   addApplications,
   clientId,
@@ -160,6 +161,24 @@ test('rows about one client run one after the other, and the second does not reg
   expect((await who.cli.record()).rows?.leftOut).toEqual(
     [2, 3].map((number) => ({ number, because: 'registered by row 1 of this run', registeredBy: 1 })),
   )
+})
+
+test('what a row is told to do names its application, and does it when copied', async () => {
+  const who = await fleet(2)
+  const held = hold(who.network, 'registerClient', false)
+  held.release()
+  const { stdout } = await who.run()
+  who.network.twin.reset()
+  expect(who.clients()).toEqual([])
+
+  const command = commandsIn(stdout).find((one) => one.includes(softwareId(2)) && one.includes(' run register '))
+  const ended = await shell(who, command ?? '')
+
+  expect(command).toBe(
+    `THREDD_CLIENT_ID=${clientId(2)} THREDD_SOFTWARE_ID=${softwareId(2)} thredd run register --env uat --allow-env`,
+  )
+  expect(ended.code, ended.stdout).toBe(0)
+  expect(who.clients()).toEqual([clientId(2)])
 })
 
 test('rows share their connections to a host where they have the same certificate, and nowhere else', async () => {

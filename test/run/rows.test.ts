@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { ToolError } from '../../src/record/errors.ts'
+import { commandsAbout, commandsFor, commandsIn } from '../../src/record/hints.ts'
 import { resolve, shardOf } from '../../src/run/index.ts'
 import { readRows } from '../../src/run/row-file.ts'
 import { confirmationOf, type RowOptions } from '../../src/run/rows.ts'
@@ -161,7 +162,7 @@ test('each row has its own client, inputs and names, whatever the environment ha
   const scopes = rows.map(({ request }) => request.environment.setting('scopes'))
   expect(scopes[0]).toEqual({ value: 'cards.read,pin.read', origin: { label: 'row 1 (line 2) of "clients.csv"' } })
   expect(scopes[1]).toBe(undefined)
-  expect(rows[1]?.facts).toEqual({
+  expect(rows[1]?.facts).toMatchObject({
     number: 2,
     values: [
       { name: 'SOFTWARE_ID', value: 's-2' },
@@ -184,6 +185,26 @@ test('a row has the certificate of an identity, or files of its own beside the l
     keyFile: join(folder, 'keys', 'a.key'),
   })
   expect(environment?.signing).toMatchObject({ key: join(folder, 'a.key'), kid: 'kid-a' })
+})
+
+test('a command about a row names what the row sets; a secret is left to the user', async () => {
+  const text =
+    'CLIENT_ID,SOFTWARE_ID,TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE,TRANSPORT_PASSPHRASE,scopes\nc-1,s-1,a b.crt,a.key,$WORD,x y\n'
+  const { rows } = await rowsOf({ text, variables: { THREDD_WORD: 'correct horse battery staple' } })
+  const command = commandsFor(rows[0]?.request.environment.flags ?? [])
+
+  expect(command('register')).toBe(
+    "THREDD_CLIENT_ID=c-1 THREDD_SOFTWARE_ID=s-1 THREDD_TRANSPORT_CERT_FILE='a b.crt' THREDD_TRANSPORT_KEY_FILE=a.key THREDD_TRANSPORT_PASSPHRASE=<secret> THREDD_SCOPES='x y' thredd run register",
+  )
+  expect(command('showOpen')).toBe('thredd vault list')
+  expect(commandsIn(`do ${command('register')}, then look`)).toEqual([command('register')])
+  const [{ facts } = { facts: undefined }] = rows
+  expect(commandsAbout(facts, { flags: ['--env', 'uat'] })('update')).toMatch(/^THREDD_CLIENT_ID=c-1 .* --env uat$/)
+
+  const named = await rowsOf({ text: 'IDENTITY\nother\n' })
+  expect(commandsFor(named.rows[0]?.request.environment.flags ?? [])('update')).toMatch(
+    /^THREDD_TRANSPORT_CERT_FILE=\S*other\.crt THREDD_TRANSPORT_KEY_FILE=\S*other\.key thredd run add-scope-with-put$/,
+  )
 })
 
 test('every problem of every row is said at once, with row and column', async () => {

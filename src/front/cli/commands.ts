@@ -164,6 +164,7 @@ export const COMMANDS = {
     flags: {
       env: ENV,
       server: SERVER,
+      'allow-env': ALLOW_ENV,
       'token-refused': { about: 'ask for the deletion although the vault holds a token: the server has refused it' },
       help: HELP,
     },

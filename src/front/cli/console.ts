@@ -2,7 +2,7 @@
 import type { RunEvent } from '../../execute/index.ts'
 import { OF_ROLES, plainValue } from '../../plan/index.ts'
 import { CODES } from '../../record/errors.ts'
-import { type Command, commandsFor } from '../../record/hints.ts'
+import { type Command, commandsAbout, commandsFor } from '../../record/hints.ts'
 import {
   type Exchange,
   MESSAGE_FILE,
@@ -63,6 +63,7 @@ export class Console {
   /** columns of the table of steps that the screen has room for */
   #shows = { host: true, duration: true }
   /** the commands of hints, with the environment of the run */
+  #flags: readonly string[] = []
   #command: Command = commandsFor([])
   #class: RecordHead['environment']['class'] = 'mock'
   /** printed below the step that it belongs to, which finishes after it */
@@ -184,6 +185,7 @@ export class Console {
     this.#mutualTls = new MutualTls()
     this.#rows = new RowCollector()
     this.#interrupted = false
+    this.#flags = environment.flags
     this.#command = commandsFor(environment.flags)
     this.#class = environment.class
     const where = {
@@ -334,6 +336,7 @@ export class Console {
     this.#out.line(`${this.#out.plain(rowInWords(row))}  ${this.#out.paint(style, words)}  ${duration(durationMs)}`)
     if (isDone || this.#explained === MOST_EXPLAINED) return
     for (const workflow of workflows) {
+      this.#command = commandsAbout(workflow.row, { flags: this.#flags })
       const finding = findingOfWorkflow(workflow)
       if (finding !== undefined) this.#finding(finding, 2)
       for (const step of workflow.steps) if (step.status === 'failed' || step.status === 'errored') this.#step(step)
