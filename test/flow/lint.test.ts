@@ -9,7 +9,7 @@ import { exitCode, type LintOptions, type LintReport, lint } from '../../src/flo
 import { RULES } from '../../src/flow/lint/rules.ts'
 import { plannedEffect } from '../../src/plan/effect.ts'
 import { render } from '../../src/record/errors.ts'
-import { Cli, ROOT } from '../support/cli.ts'
+import { ROOT } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
 
 const GOLDEN = fileURLToPath(new URL('../golden/lint/', import.meta.url))
@@ -306,48 +306,6 @@ test('findings beyond those that are listed are counted', async () => {
   expect([report.findings.length, [...report.beyond.values()]]).toEqual([200, [100]])
 })
 
-test('thredd lint prints every file, a summary, and ends with 2 where there is an error', async () => {
-  await using cli = await Cli.make(await flows('five-mistakes', 'unused-output'))
-
-  const { stdout, stderr, code } = await cli.run(['lint'])
-
-  expect([stderr, code]).toEqual(['', 2])
-  expectGolden(stdout, 'cli/lint.txt')
-})
-
-test('thredd lint --json prints one object of a stable shape', async () => {
-  await using cli = await Cli.make(await flows('five-mistakes', 'unused-output'))
-
-  const { stdout, stderr, code } = await cli.run(['lint', 'flows', 'nowhere', '--json'])
-
-  expect([stderr, code]).toEqual(['', 2])
-  expectGolden(stdout, 'cli/lint.json')
-})
-
-test('a warning ends with 0, and with --strict with 2; a hint never fails', async () => {
-  await using cli = await Cli.make(await flows('unused-output', 'no-criteria'))
-  const codeOf = async (...args: string[]) => (await cli.run(['lint', ...args])).code
-
-  expect(await codeOf('unused-output')).toBe(0)
-  expect(await codeOf('unused-output', '--strict')).toBe(2)
-  expect(await codeOf('flows/no-criteria.arazzo.yaml', '--strict')).toBe(0)
-})
-
-test('a flow without mistakes, and a name that is none, are said in a line', async () => {
-  await using cli = await Cli.make({
-    ...(await flows()),
-    'flows/good.arazzo.yaml': flowWith([]).replace('successCriteria: []', 'description: d'),
-  })
-
-  expect(await cli.run(['lint', 'goood'])).toEqual({
-    stdout:
-      'error[FLOW_FILE]: there is no file, folder or flow "goood"\n   = did you mean "good"?\n\n0 files: 1 error\n',
-    stderr: '',
-    code: 2,
-  })
-  expect((await cli.run(['lint', 'good'])).stdout).toMatch(/1 file: 1 hint\n$/)
-})
-
 /** A flow of one step with these criteria, and nothing else that could be found. */
 function flowWith(criteria: readonly object[]): string {
   return JSON.stringify({
@@ -376,14 +334,6 @@ async function lintedText(text: string, options: Partial<LintOptions> = {}): Pro
 
 async function linted(name: string): Promise<LintReport> {
   return await lint({ paths: [name], folders: [folder], effectOf: plannedEffect })
-}
-
-/** Samples and what they call, as files of a folder "flows". */
-async function flows(...names: readonly string[]): Promise<Record<string, string>> {
-  const files = ['clients.openapi.yaml', ...names.map((name) => `${name}.arazzo.yaml`)]
-  return Object.fromEntries(
-    await Promise.all(files.map(async (file) => [`flows/${file}`, await readFile(join(GOLDEN, file), 'utf8')])),
-  )
 }
 
 /** As the command line prints it in the folder of the samples. */

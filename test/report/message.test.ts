@@ -5,7 +5,6 @@ import { expect, test } from 'vitest'
 import { loseAnswer } from '../../mocks/index.ts'
 import type { ChangeMade } from '../../src/record/effect.ts'
 import { messagesToThredd } from '../../src/report/message.ts'
-import { Cli } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
 import { runOnTwin } from '../support/run.ts'
 
@@ -83,37 +82,4 @@ test('nothing that happens on the twin is for Thredd: not a registration, not a 
     expect((await readdir(join(ran.file, '..'))).filter((name) => name.startsWith('message'))).toEqual([])
   }
   expect(second.record.exitCode).toBe(1)
-})
-
-const UAT = [
-  'ENV_CLASS=uat',
-  `SERVER_AUTHORIZATION=${APPLICATION.authorizationServer}`,
-  `CLIENT_ID=${CLIENT}`,
-  `ORG_ID=${APPLICATION.organisation}`,
-  `SOFTWARE_ID=${APPLICATION.application}`,
-].join('\n')
-
-test.each(['delete', 'metadata'])(
-  'thredd message %s writes the message that was asked for, and says what is known',
-  async (what) => {
-    await using cli = await Cli.make({ '.env.uat': UAT })
-
-    const { stdout, stderr, code } = await cli.run(['message', what, '--env', 'uat'])
-
-    expectGolden(`${stderr}${stdout}`, `message/asked-${what}.txt`)
-    expect(code).toBe(0)
-  },
-)
-
-test.each([
-  [['message', 'delete'], 'error[USAGE]: environment "mock" is the offline twin'],
-  [['message', '--env', 'uat'], 'error[USAGE]: which message?'],
-  [['message', 'everything', '--env', 'uat'], 'error[USAGE]: there is no message "everything"'],
-])('%j writes nothing and says why', async (line, why) => {
-  await using cli = await Cli.make({ '.env.uat': UAT })
-
-  const { stdout, stderr, code } = await cli.run(line)
-
-  expect({ stdout, code }).toEqual({ stdout: '', code: 2 })
-  expect(stderr).toContain(why)
 })

@@ -2,7 +2,7 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { createHash, createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
@@ -13,7 +13,6 @@ import { performVerify } from '../../src/front/cli/verify.ts'
 import type { Detection } from '../../src/report/detection.ts'
 import { reportKey, verifyPack, writePack } from '../../src/report/pack.ts'
 import { unzip, zip } from '../../src/report/zip.ts'
-import { Cli } from '../support/cli.ts'
 import { asked, everyOutcome, HOSTILE, sampleRecord, TOKEN } from '../support/reports.ts'
 
 const NOW = new Date('2026-01-03T00:00:00Z')
@@ -115,7 +114,7 @@ test('a whole pack verifies, and names its signer', async () => {
 test('a change of any byte of the signature, and of bytes all over every other file, is found', async () => {
   for (const path of await filesOf(pack)) {
     const original = await readFile(join(pack, path))
-    const every = path === 'manifest.jws' ? 1 : Math.max(1, Math.floor(original.length / 12))
+    const every = path === 'manifest.jws' ? 1 : Math.max(1, Math.floor(original.length / 4))
     const positions = [
       ...Array.from({ length: Math.ceil(original.length / every) }, (_, index) => index * every),
       original.length - 1,
@@ -253,23 +252,32 @@ test.skipIf(!hasPython)('an archive opens with a program that shares no code wit
   expect(JSON.parse(stdout)).toEqual({ bad: null, names, record: sampleRecord().runId })
 })
 
-test('a change of any byte of an archive is found', async () => {
+test('an archive is refused with any bit of it changed', () => {
+  const files = new Map(['a.json', 'evidence/b.md', 'c'].map((path) => [path, Buffer.from(`the text of ${path}`)]))
+  const original = Buffer.from(zip(files))
+  const unnoticed: number[] = []
+  for (let bit = 0; bit < original.length * 8; bit += 1) {
+    const changed = Buffer.from(original)
+    changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    if (!('problem' in unzip(changed))) unnoticed.push(bit)
+  }
+
+  expect(unzip(original)).toEqual(files)
+  expect(unnoticed).toEqual([])
+})
+
+test('a changed byte of an archive is found, wherever it is', async () => {
   const original = await readFile(archive)
-  const contents = original.length - (await sizeOf(good))
-  // Every byte of the container and of the signature; of files, whose bytes are hashed one like the other, a sample.
   const changed = join(root, 'changed.zip')
   const unnoticed: number[] = []
-  let tried = 0
-  for (let position = 0; position < original.length; position += 1) {
-    if (!isContainer(original, position) && position % 997 !== 0) continue
-    tried += 1
+  // Another number than any size in the format, so that each of its fields is met.
+  for (let position = 0; position < original.length; position += isContainer(original, position) ? 37 : 9973) {
     const copy = Buffer.from(original)
     copy[position] = (copy[position] ?? 0) ^ (1 << (position % 8))
     await writeFile(changed, copy)
     if (!(await isFound(changed))) unnoticed.push(position)
   }
   expect(unnoticed).toEqual([])
-  expect(tried).toBeGreaterThan(contents)
 })
 
 test('an archive that is cut, longer, or has a file less or more is found', async () => {
@@ -341,32 +349,6 @@ test('a record that holds what a secret looks like is not packed', async () => {
       expect(existsSync(leaking)).toBe(false)
     }
   }
-})
-
-test('a pack is verified by a process that has nothing but the pack: no folder, no home, no environment', async () => {
-  await using cli = await Cli.make()
-  const alone = { variables: { HOME: join(cli.folder, 'nobody'), THREDD_VAULT_DIR: undefined } }
-  await cp(archive, join(cli.folder, 'pack.zip'))
-  await cp(good, join(cli.folder, 'pack'), { recursive: true })
-
-  for (const name of ['pack.zip', 'pack']) {
-    const ended = await cli.run(['verify', name], alone)
-    expect(ended).toEqual({
-      code: 3,
-      stderr: '',
-      stdout: expect.stringMatching(
-        `^signed by [\\w-]{43} \\(ES256\\)\n${name} is whole and unchanged: 11 files\nrun 019a0000`,
-      ),
-    })
-  }
-  await writeFile(join(cli.folder, 'pack', 'report.md'), '')
-  expect(await cli.run(['verify', 'pack'], alone)).toMatchObject({ code: 1 })
-  await truncate(join(cli.folder, 'pack.zip'), 1000)
-  expect(await cli.run(['verify', 'pack.zip'], alone)).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/PACK_UNREADABLE/),
-  })
-  expect((await readdir(cli.folder)).toSorted()).toEqual(['pack', 'pack.zip'])
 })
 
 test('a pack is never written over something', async () => {
@@ -479,11 +461,6 @@ function rangesOf(bytes: Buffer): (readonly [number, number])[] {
     at = end
   }
   return [...ranges, [at, bytes.length]]
-}
-
-async function sizeOf(folder: string): Promise<number> {
-  const files = await Promise.all((await filesOf(folder)).map((path) => readFile(join(folder, path))))
-  return files.reduce((sum, { length }) => sum + length, 0)
 }
 
 async function isFound(folder: string): Promise<boolean> {

@@ -2,15 +2,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { beforeAll, expect, test } from 'vitest'
-import { Cli } from '../support/cli.ts'
-import {
-  type LocalPki,
-  type LocalRun,
-  localFiles,
-  makeLocalPki,
-  runLocally,
-  writeLocalFiles,
-} from '../support/local.ts'
+import { type LocalPki, type LocalRun, makeLocalPki, runLocally } from '../support/local.ts'
 import { notPassed } from '../support/run.ts'
 import { startHttps, startTcp, startTls } from '../support/servers.ts'
 
@@ -373,29 +365,6 @@ test.for(WAITS)('after Retry-After %s, and %i s in the flow, the wait is %i ms, 
   expect(waited).toBe(expected)
   expect(requests).toEqual(['GET /status'])
   expect(ran.record).toMatchObject({ exitCode: 3, workflows: [{ error: { code: 'INTERRUPTED' } }] })
-})
-
-test('Ctrl-C during a wait before a retry ends the run at once, with 3 and a record', async () => {
-  await using server = await startHttps(pki.server, (_, response) => response.writeHead(503).end())
-  const step = { ...STATUS, onFailure: [{ name: 'again', type: 'retry', retryAfter: 100, retryLimit: 9 }] }
-  await using cli = await Cli.make()
-  await writeLocalFiles(cli.folder, localFiles(pki, { port: server.port, steps: [step] }))
-  const running = cli.start(['run', 'own'])
-  await new Promise<void>((resolve) => {
-    let said = ''
-    running.process.stdout.on('data', (text: string) => {
-      said += text
-      if (said.includes('call: retry 1 in 100.0 s')) resolve()
-    })
-  })
-
-  running.process.kill('SIGINT')
-
-  const { stdout, code } = await running.ended
-  expect(code).toBe(3)
-  expect(stdout).toContain('INTERRUPTED')
-  expect((await cli.record()).workflows).toMatchObject([{ status: 'errored', error: { code: 'INTERRUPTED' } }])
-  expect(server.requests).toHaveLength(1)
 })
 
 /** One step against a server that answers every request alike. */
