@@ -17,17 +17,8 @@ import {
 import { nestedSteps } from '../../src/flow/arazzo/needs.ts'
 import type { Criterion, Flow } from '../../src/flow/index.ts'
 import { exitCodeOf, verdictOf, type WorkflowRecord } from '../../src/record/index.ts'
-import {
-  course,
-  type Kind,
-  notPassed,
-  runOnTwin,
-  type Stage,
-  setStage,
-  sharedPki,
-  stepOf,
-  workflowOf,
-} from '../support/run.ts'
+import { course, type Kind, notPassed, runOnTwin, type Stage, setStage, stepOf, workflowOf } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 let stage: Stage
 beforeAll(async () => {

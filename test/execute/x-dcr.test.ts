@@ -8,8 +8,9 @@ import { createTwin, faultsOf } from '../../mocks/index.ts'
 import { readFlow } from '../../src/flow/index.ts'
 import type { ToolError } from '../../src/record/errors.ts'
 import { rehearse, resolve } from '../../src/run/index.ts'
-import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, sharedPki, stepOf } from '../support/run.ts'
+import { attemptOnTwin, course, ROOT, type RunOnTwinOptions, runOnTwin, stepOf } from '../support/run.ts'
 import { play, problemsOf } from '../support/script.ts'
+import { sharedPki } from '../support/twin.ts'
 
 let folder: string
 beforeAll(async () => {

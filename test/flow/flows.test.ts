@@ -10,7 +10,8 @@ import documentedResponse from '../../fixtures/thredd/dcr-response-2024-08.json'
 import type { RunRecord, StepRecord } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
 import { shapeOf } from '../../src/record/shape.ts'
-import { course, notPassed, ROOT, runOnTwin, sharedPki, stepOf, type TwinRun, workflowOf } from '../support/run.ts'
+import { course, notPassed, ROOT, runOnTwin, stepOf, type TwinRun, workflowOf } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 const ENDING = '.arazzo.yaml'
 const FLOWS = readdirSync(join(ROOT, 'flows'))

@@ -6,7 +6,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import tokenClaims from '../../fixtures/thredd/access-token-claims.json' with { type: 'json' }
 import model from '../../fixtures/thredd/acp-dcr-fields.json' with { type: 'json' }
 import edsRequest from '../../fixtures/thredd/dcr-request-eds.json' with { type: 'json' }
@@ -25,15 +25,12 @@ import tokenResponse from '../../fixtures/thredd/token-response.json' with { typ
 import authorizationDiscovery from '../../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import directoryDiscovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
 import { faultsOf, HOSTS, type Pki } from '../../mocks/index.ts'
-import { CLIENT_ID, type Json, makeBench, makePki, ORGANISATION, OTHER, SOFTWARE, URLS } from '../support/twin.ts'
+import { CLIENT_ID, type Json, makeBench, ORGANISATION, OTHER, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 
 /** The same value with each leaf as its type; members in their order, so that comparing texts compares order too. */
 function shapeOf(value: unknown): unknown {

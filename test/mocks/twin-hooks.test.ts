@@ -1,19 +1,16 @@
 /** Hooks do what Thredd's staff and its CA do by hand: as library calls, and on the admin port. */
 import { connect } from 'node:net'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import errorExamples from '../../fixtures/thredd/error-examples.json' with { type: 'json' }
 import { HOOKS, type Pki, performHook, startAdmin, startTwin } from '../../mocks/index.ts'
 import { outsideClient } from '../support/outside.ts'
-import { type Bench, CLIENT_ID, type Json, makeBench, makePki, OTHER, SOFTWARE, URLS } from '../support/twin.ts'
+import { type Bench, CLIENT_ID, type Json, makeBench, OTHER, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 
 const perform = (bench: Bench, name: string, parameters?: Json) => performHook(bench.twin.state, name, parameters)
 const decision = (bench: Bench) => bench.twin.log.at(-1)?.decision

@@ -2,19 +2,16 @@
 import { once } from 'node:events'
 import { connect } from 'node:tls'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { HOSTS, type Pki, type StartOptions, startTwin } from '../../mocks/index.ts'
 import { type Asked, outsideAssertion, outsideClient, type Told } from '../support/outside.ts'
-import { CLIENT_ID, type Json, makePki, ORGANISATION, SOFTWARE, URLS } from '../support/twin.ts'
+import { CLIENT_ID, type Json, ORGANISATION, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 

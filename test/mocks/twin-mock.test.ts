@@ -11,8 +11,8 @@ import { type MockOptions, serveMock } from '../../src/front/cli/mock.ts'
 import { resolve, run } from '../../src/run/index.ts'
 import { stable } from '../support/golden.ts'
 import { outsideClient } from '../support/outside.ts'
-import { course, ROOT, recordIn, sharedPki } from '../support/run.ts'
-import { CLIENT_ID, URLS } from '../support/twin.ts'
+import { course, ROOT, recordIn } from '../support/run.ts'
+import { CLIENT_ID, sharedPki, URLS } from '../support/twin.ts'
 
 let place: string
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { readSeed, readSwitches, SWITCHES, switchesOf, twinReference } from '../../mocks/index.ts'
 import { expectFile } from '../support/golden.ts'
-import { sharedPki } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

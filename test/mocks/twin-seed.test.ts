@@ -8,8 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { ensurePki, HOSTS, type Pki, readSeed, startTwin } from '../../mocks/index.ts'
 import { outsideAssertion, outsideClient } from '../support/outside.ts'
-import { sharedPki } from '../support/run.ts'
-import { CLIENT_ID, type Json, ORGANISATION, URLS } from '../support/twin.ts'
+import { CLIENT_ID, type Json, ORGANISATION, sharedPki, URLS } from '../support/twin.ts'
 
 const PAYMENTS = { org_id: '6f1f3b3e-0000-4000-8000-000000000001', software_id: '6f1f3b3e-0000-4000-8000-000000000002' }
 const LOYALTY = { org_id: ORGANISATION, software_id: '6f1f3b3e-0000-4000-8000-000000000003' }

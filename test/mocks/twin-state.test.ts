@@ -2,20 +2,17 @@
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { createTwin, type Pki, startAdmin, startTwin } from '../../mocks/index.ts'
 import { type Ask, outsideAssertion, outsideClient } from '../support/outside.ts'
-import { CLIENT_ID, type Json, makeBench, makePki, ORGANISATION, SOFTWARE, URLS } from '../support/twin.ts'
+import { CLIENT_ID, type Json, makeBench, ORGANISATION, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 let folder: string
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'thredd-state-'))
 })

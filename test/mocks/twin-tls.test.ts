@@ -7,7 +7,7 @@ import { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { HttpResponse, http } from 'msw'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import {
   changeField,
   faultsOf,
@@ -18,17 +18,14 @@ import {
   startTwin,
 } from '../../mocks/index.ts'
 import type { PkiIdentity } from '../../mocks/pki.ts'
-import { CLIENT_ID, makePki, SOFTWARE } from '../support/twin.ts'
+import { CLIENT_ID, SOFTWARE, sharedPki } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 const keys = new Map<string, string>()
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
   for (const [name, { keyFile }] of Object.entries(pki.identities)) keys.set(name, await readFile(keyFile, 'utf8'))
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 
 const STRICT = 'matls-auth.directory.sandbox.threddid.com'
 const CUSTOM = 'auth.uat.threddid.com'

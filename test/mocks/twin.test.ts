@@ -12,7 +12,7 @@ import {
   UnsecuredJWT,
 } from 'jose'
 import { getResponse, http } from 'msw'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import sampleToken from '../../fixtures/thredd/access-token-claims.json' with { type: 'json' }
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import sampleResponse from '../../fixtures/thredd/dcr-response-2024-08.json' with { type: 'json' }
@@ -37,15 +37,12 @@ import {
   threddHandlers,
 } from '../../mocks/index.ts'
 import type { Bench, Json, Sending } from '../support/twin.ts'
-import { CLIENT_ID, makeBench, makePki, ORGANISATION, OTHER, SOFTWARE, URLS } from '../support/twin.ts'
+import { CLIENT_ID, makeBench, ORGANISATION, OTHER, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
-let made: Awaited<ReturnType<typeof makePki>>
 let pki: Pki
 beforeAll(async () => {
-  made = await makePki()
-  pki = made.pki
+  pki = await sharedPki()
 })
-afterAll(async () => await made[Symbol.asyncDispose]())
 
 const ASSERTION_URL = `${URLS.directoryApi}/organisations/${ORGANISATION}/softwarestatements/${SOFTWARE}/assertion`
 

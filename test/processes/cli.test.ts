@@ -9,10 +9,11 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuthority } from '../../mocks/authority.ts'
-import { ensurePki, HOSTS, type Pki } from '../../mocks/index.ts'
+import type { Pki } from '../../mocks/index.ts'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { type HttpsTestServer, startHttps } from '../support/servers.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** The program of util-linux that runs a command at a terminal. */
 const SCRIPT = ['script'].join()
@@ -23,7 +24,7 @@ let server: HttpsTestServer
 let ca: string
 
 beforeAll(async () => {
-  pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
+  pki = await sharedPki()
   const day = 86_400_000
   const [from, to] = [new Date(Date.now() - day), new Date(Date.now() + day)]
   const authority = await createAuthority('CN=Test CA', from, to)

@@ -9,7 +9,8 @@ import { ToolError } from '../../src/record/errors.ts'
 import { resolve, run } from '../../src/run/index.ts'
 import { Cli } from '../support/cli.ts'
 import { makePfx } from '../support/pfx.ts'
-import { ROOT, sharedPki } from '../support/run.ts'
+import { ROOT } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 const PASSPHRASE = 'correct horse battery'
 

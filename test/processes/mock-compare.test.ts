@@ -9,7 +9,8 @@ import type { RunRecord } from '../../src/record/index.ts'
 import { resolve, run } from '../../src/run/index.ts'
 import { startIndependent, WAYS, type Way } from '../support/independent-server.ts'
 import { type LocalPki, makeLocalPki } from '../support/local.ts'
-import { ROOT, sharedPki } from '../support/run.ts'
+import { ROOT } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 const PLACES = { root: ROOT, here: ROOT, project: ROOT, version: '0.0.0' }
 let folder: string

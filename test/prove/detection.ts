@@ -14,7 +14,8 @@ import type { WorkflowRecord } from '../../src/record/index.ts'
 import { CATALOGUE, REQUIREMENTS } from '../../src/record/requirements.ts'
 import { ProofCollector, type RequirementStanding, rowsAt } from '../../src/report/proofs.ts'
 import { standingOf } from '../../src/report/standing.ts'
-import { ROOT, runOnTwin, type Stage, setStage, sharedPki } from '../support/run.ts'
+import { ROOT, runOnTwin, type Stage, setStage } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** They need what a stage has not: two clients in the vault, or something done between two workflows. */
 const WHOLE = ['takeover', 'outdated-statement']

@@ -21,7 +21,8 @@ import { render, ToolError } from '../../src/record/errors.ts'
 import { Secret } from '../../src/secret/index.ts'
 import { makePfx } from '../support/pfx.ts'
 import { Chance, generated } from '../support/postman.ts'
-import { ROOT, sharedPki } from '../support/run.ts'
+import { ROOT } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** Of processor time, which other work on the machine does not lengthen. */
 const LONGEST_MS = 5000

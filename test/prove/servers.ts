@@ -12,11 +12,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import catalogue from '../../fixtures/roles/roles.json' with { type: 'json' }
-import { ensurePki, HOSTS, type Pki, startTwin } from '../../mocks/index.ts'
+import { type Pki, startTwin } from '../../mocks/index.ts'
 import { clauseOf } from '../../src/record/clauses.ts'
 import type { RunRecord, WorkflowRecord } from '../../src/record/index.ts'
 import type { JudgedRequirement } from '../../src/report/proofs.ts'
 import { summarise } from '../../src/report/summary.ts'
+import { sharedPki } from '../support/twin.ts'
 import known from './servers.json' with { type: 'json' }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -42,7 +43,7 @@ async function prove(): Promise<number> {
   }
   const folder = await mkdtemp(join(tmpdir(), 'thredd-servers-'))
   try {
-    const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
+    const pki = await sharedPki()
     await using server = await startServer(pki)
     await using directory = await startTwin({ pki, urls: 'loopback' })
     await writeFile(join(folder, '.env.server'), environment(server.origin, directory.publish, pki))

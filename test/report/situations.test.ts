@@ -11,7 +11,8 @@ import { refusalOf } from '../../src/record/refusals.ts'
 import { adviceOf, SITUATIONS, situationOf } from '../../src/report/situations.ts'
 import { expectGolden, stable } from '../support/golden.ts'
 import { github, junit, markdown } from '../support/reports.ts'
-import { attemptOnTwin, type RunOnTwinOptions, runOnTwin, sharedPki, type TwinRun } from '../support/run.ts'
+import { attemptOnTwin, type RunOnTwinOptions, runOnTwin, type TwinRun } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** As on the embedded twin, whose environment a command uses by itself. */
 const command = commandsFor([])

@@ -8,7 +8,8 @@ import { type EnvironmentOptions, loadEnvironment } from '../../src/environment/
 import { loadSigningCertificate } from '../../src/identity/certificate.ts'
 import { loadSigningCommand } from '../../src/identity/command.ts'
 import { environmentRecord, securityRecord, weaknessWarnings } from '../../src/run/circumstances.ts'
-import { runOnTwin, sharedPki } from '../support/run.ts'
+import { runOnTwin } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 let folder: string
 

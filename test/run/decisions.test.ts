@@ -11,7 +11,8 @@ import { verifyPack, writePack } from '../../src/report/pack.ts'
 import { reportedRun } from '../../src/report/summary.ts'
 import { readDecisions } from '../../src/run/decisions.ts'
 import { github } from '../support/reports.ts'
-import { makeFolder, type RunOnTwinOptions, runOnTwin, sharedPki, type TwinRun } from '../support/run.ts'
+import { makeFolder, type RunOnTwinOptions, runOnTwin, type TwinRun } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** DISC-09 alone, in the last step of its flow. */
 const PRIVATE_KEY_SHOWN = 'member:authorizationJwks=/keys/0/d="c2FtcGxl"'

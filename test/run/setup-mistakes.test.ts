@@ -11,7 +11,8 @@ import { ToolError } from '../../src/record/errors.ts'
 import { examine } from '../../src/run/examine.ts'
 import { type Examined, rowsOfRefusal } from '../../src/run/examined.ts'
 import { makePfx } from '../support/pfx.ts'
-import { ROOT, sharedPki } from '../support/run.ts'
+import { ROOT } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 type Settings = Readonly<Record<string, string | undefined>>
 

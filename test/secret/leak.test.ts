@@ -22,10 +22,10 @@ import {
   ROOT,
   type RunOnTwinOptions,
   runOnTwin,
-  sharedPki,
   stepOf,
   type Traffic,
 } from '../support/run.ts'
+import { sharedPki } from '../support/twin.ts'
 
 /** With what needs escaping in JSON, URLs and forms. */
 const PASSPHRASE = 'correct "horse" \\ battery/+ stäple & <co>'

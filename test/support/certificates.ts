@@ -1,7 +1,8 @@
-/** One made PKI per test file, in a temporary folder, and servers that are wrong in exactly one way. */
-import { mkdtemp, rm } from 'node:fs/promises'
+/** A PKI for each test file, in a temporary folder, and servers that are wrong in exactly one way. */
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createAuthority } from '../../mocks/authority.ts'
 import { ensurePki, type Pki } from '../../mocks/pki.ts'
 import { type Identity, loadIdentity } from '../../src/identity/certificate.ts'
@@ -9,16 +10,24 @@ import { type Identity, loadIdentity } from '../../src/identity/certificate.ts'
 /** The name under which tests meet their servers; it resolves nowhere, `connectTo` leads to loopback. */
 export const SERVER_NAME = 'server.example'
 
+/** Of the twin's hosts one that demands a certificate. */
+export const TOKEN_HOST = 'matls-auth.directory.sandbox.threddid.com'
+
+const MADE_ONCE = fileURLToPath(new URL('../../node_modules/.cache/test-pki', import.meta.url))
+
 export interface TestPki extends AsyncDisposable {
   readonly folder: string
   readonly pki: Pki
   readonly identities: ReadonlyMap<string, Identity>
 }
 
-/** `hosts` are further names of the server. */
-export async function makeTestPki(hosts: readonly string[] = []): Promise<TestPki> {
+/** A copy of one that is made once on this machine: thirteen RSA keys take seconds. */
+export async function makeTestPki(): Promise<TestPki> {
   const folder = await mkdtemp(join(tmpdir(), 'thredd-pki-'))
-  const pki = await ensurePki(join(folder, 'pki'), { hosts: [SERVER_NAME, ...hosts] })
+  const hosts = [SERVER_NAME, TOKEN_HOST]
+  await ensurePki(MADE_ONCE, { hosts })
+  await cp(MADE_ONCE, join(folder, 'pki'), { recursive: true })
+  const pki = await ensurePki(join(folder, 'pki'), { hosts })
   const loaded = await Promise.all(
     Object.entries(pki.identities).map(async ([name, { certificateFile, keyFile }]) => {
       const spec = { name, certificateFile, keyFile, allowInvalidDates: true }

@@ -8,7 +8,8 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ensurePki, HOSTS, type Pki, type Switches, startTwin, type Twin } from '../../mocks/index.ts'
+import { type Pki, type Switches, startTwin, type Twin } from '../../mocks/index.ts'
+import { sharedPki } from './twin.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -35,7 +36,7 @@ export interface Network extends AsyncDisposable {
 
 /** `authorities`: further ones that the twin trusts to issue certificates of clients, PEM. */
 export async function startNetwork(switches: Partial<Switches> = {}, authorities = ''): Promise<Network> {
-  const pki = await ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
+  const pki = await sharedPki()
   const running = await startTwin({
     pki: { ...pki, ca: `${pki.ca}${authorities}` },
     switches: { metadataSet: 'at-once', ...switches },

@@ -7,16 +7,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { http, type RequestHandler } from 'msw'
-import {
-  createTwin,
-  ensurePki,
-  type Fault,
-  HOSTS,
-  type Pki,
-  type Switches,
-  startTwin,
-  type Twin,
-} from '../../mocks/index.ts'
+import { createTwin, type Fault, type Pki, type Switches, startTwin, type Twin } from '../../mocks/index.ts'
 import { loadEnvironment } from '../../src/environment/index.ts'
 import { execute, type Ports, type RunEvent } from '../../src/execute/index.ts'
 import { GIVEN, type Given } from '../../src/flow/arazzo/given.ts'
@@ -39,6 +30,7 @@ import {
 } from '../../src/run/index.ts'
 import { Redactor } from '../../src/secret/index.ts'
 import { inProcess } from '../../src/transport/in-process.ts'
+import { sharedPki } from './twin.ts'
 
 /** The folder of the repository. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -103,14 +95,6 @@ export interface TwinRun extends AsyncDisposable {
   readonly events: readonly (RunEvent | PreparedEvent | GivenEvent)[]
   /** what a person saw, without colour */
   readonly screen: string
-}
-
-let shared: Promise<Pki> | undefined
-
-/** One PKI for all tests of this machine: making one costs seconds, and nothing in a run changes it. */
-export function sharedPki(): Promise<Pki> {
-  shared ??= ensurePki(join(ROOT, 'fixtures', 'pki'), { hosts: HOSTS })
-  return shared
 }
 
 /** Disposing removes the folder, unless it was given. Rejects as `run` does, after cleaning up. */

@@ -1,8 +1,7 @@
 /** A small client for the twin in-process, written against the documents and not against src. */
 import { randomUUID, X509Certificate } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { importPKCS8, type JWTPayload, SignJWT } from 'jose'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { createTwin, ensurePki, HOSTS, type Pki, type Switches, type Twin } from '../../mocks/index.ts'
@@ -55,10 +54,12 @@ interface AssertionChanges {
   readonly key?: PkiIdentity
 }
 
-export async function makePki() {
-  const folder = await mkdtemp(join(tmpdir(), 'thredd-twin-'))
-  const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
-  return { pki, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+let shared: Promise<Pki> | undefined
+
+/** One PKI for all tests of this machine: making one costs seconds, and nothing changes it. */
+export function sharedPki(): Promise<Pki> {
+  shared ??= ensurePki(fileURLToPath(new URL('../../fixtures/pki', import.meta.url)), { hosts: HOSTS })
+  return shared
 }
 
 export interface Bench {

@@ -6,14 +6,14 @@ import { changeHeader, startTwin } from '../../mocks/index.ts'
 import { demandAllowed } from '../../src/guard/hosts.ts'
 import { createTransport } from '../../src/transport/index.ts'
 import type { Delivery, Outgoing, Transport } from '../../src/transport/transport.ts'
-import { makeTestPki, makeWrongServers, SERVER_NAME, type TestPki } from '../support/certificates.ts'
+import { makeTestPki, makeWrongServers, SERVER_NAME, type TestPki, TOKEN_HOST } from '../support/certificates.ts'
 import { startHttps, startTcp } from '../support/servers.ts'
 
 let made: TestPki
 let wrong: Awaited<ReturnType<typeof makeWrongServers>>
 
 beforeAll(async () => {
-  ;[made, wrong] = await Promise.all([makeTestPki([TOKEN_HOST]), makeWrongServers()])
+  ;[made, wrong] = await Promise.all([makeTestPki(), makeWrongServers()])
 })
 afterAll(async () => {
   await made[Symbol.asyncDispose]()
@@ -21,8 +21,6 @@ afterAll(async () => {
 })
 
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
-/** Of the twin's hosts one that demands a certificate. */
-const TOKEN_HOST = 'matls-auth.directory.sandbox.threddid.com'
 
 function transportTo(port: number, ca: string): Transport {
   return createTransport({
