@@ -17,6 +17,7 @@ import {
 import { nestedSteps } from '../../src/flow/arazzo/needs.ts'
 import type { Criterion, Flow } from '../../src/flow/index.ts'
 import { exitCodeOf, verdictOf, type WorkflowRecord } from '../../src/record/index.ts'
+import { FILE_LIMITS } from '../../src/record/limits.ts'
 import { course, type Kind, notPassed, runOnTwin, type Stage, setStage, stepOf, workflowOf } from '../support/run.ts'
 import { sharedPki } from '../support/twin.ts'
 
@@ -69,6 +70,8 @@ const REQUIRED: Readonly<Record<(typeof ANSWERS)[number][1], readonly string[]>>
   token: ['access_token', 'token_type'],
 }
 
+const SCOPE = /^\/scopes?(?:\/|$)/
+
 test('the steps with and without described members are all steps of the flow', () => {
   const steps = callsOf(stage.flow).map(({ id }) => id)
   expect([...ANSWERS.map(([stepId]) => stepId), ...WITHOUT_MEMBERS].sort()).toEqual([...steps].sort())
@@ -77,15 +80,17 @@ test('the steps with and without described members are all steps of the flow', (
 test.for(ANSWERS)(
   'in step %s each member of another type turns exactly its checks red',
   async ([stepId, operation]) => {
-    const answer = await answerOf(operation)
+    const changed = membersOf(await answerOf(operation)).map((member) => ({
+      ...member,
+      ...criteriaOn(member.pointer, member.value, stepId),
+    }))
 
     const misses: unknown[] = []
-    for (const { pointer, value } of membersOf(answer)) {
-      const { red, warnings } = criteriaOn(pointer, value, stepId)
-      const { workflows } = await stage.play(changeField(operation, pointer, retyped(value)))
-      misses.push(
-        ...difference(`${pointer} retyped`, workflows, stepId, [`schema ${pointer}`, ...red], { warnings, pointer }),
-      )
+    for (const members of playedTogether(changed, ({ red }) => red.length > 0)) {
+      const faults = members.map(({ pointer, value }) => changeField(operation, pointer, retyped(value)))
+      const { workflows } = await stage.play(...faults)
+      const red = members.flatMap((one) => [`schema ${one.pointer}`, ...one.red])
+      misses.push(...difference(`${pointersOf(members)} retyped`, workflows, stepId, red, togetherOf(members)))
     }
 
     expect(misses).toEqual([])
@@ -93,23 +98,61 @@ test.for(ANSWERS)(
 )
 
 test.for(ANSWERS)('in step %s each missing member turns exactly its checks red', async ([stepId, operation]) => {
-  const answer = await answerOf(operation)
   // That a list has one item less breaks no rule; what a list must hold is the criteria's to say.
-  const removable = membersOf(answer).filter(({ isItem }) => !isItem)
+  const removable = membersOf(await answerOf(operation))
+    .filter(({ isItem }) => !isItem)
+    .map((member) => {
+      const { pointer, value } = member
+      const isRequired = REQUIRED[operation].includes(pointer.slice(1))
+      const { red, warnings } = criteriaOn(pointer, value, stepId, true)
+      const asked = operation === 'registerClient' && RULED.includes(pointer) ? [`asked ${pointer.slice(1)}`] : []
+      return {
+        ...member,
+        red: [...(isRequired ? [`schema ${pointer}`] : []), ...red],
+        warnings: [...warnings, ...asked],
+      }
+    })
 
   const misses: unknown[] = []
-  for (const { pointer, value } of removable) {
-    const isRequired = REQUIRED[operation].includes(pointer.slice(1))
-    const { workflows } = await stage.play(changeField(operation, pointer, undefined))
-    const { red, warnings } = criteriaOn(pointer, value, stepId, true)
-    const expected = [...(isRequired ? [`schema ${pointer}`] : []), ...red]
-    const asked = operation === 'registerClient' && RULED.includes(pointer) ? [`asked ${pointer.slice(1)}`] : []
-    const more = { warnings: [...warnings, ...asked], pointer }
-    misses.push(...difference(`${pointer} removed`, workflows, stepId, expected, more))
+  for (const members of playedTogether(removable, ({ red }) => red.length > 0)) {
+    const { workflows } = await stage.play(...members.map(({ pointer }) => changeField(operation, pointer, undefined)))
+    const red = members.flatMap((one) => one.red)
+    misses.push(...difference(`${pointersOf(members)} removed`, workflows, stepId, red, togetherOf(members)))
   }
 
   expect(misses).toEqual([])
 })
+
+interface Changed extends Member {
+  readonly red: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Members whose changes show in checks of their own alone, and hide none of the others, are changed in one run: each check names
+ * its member. All others have a run of their own.
+ */
+function playedTogether(members: readonly Changed[], isAlone: (one: Changed) => boolean): readonly Changed[][] {
+  const alone = members.filter(
+    (one) => isAlone(one) || one.warnings.length > 0 || SCOPE.test(one.pointer) || membersOf(one.value).length > 0,
+  )
+  const together = members.filter((one) => !alone.includes(one))
+  return [...chunksOf(together, FILE_LIMITS.violations.value), ...alone.map((one) => [one])]
+}
+
+function chunksOf<T>(list: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
+    list.slice(index * size, (index + 1) * size),
+  )
+}
+
+function pointersOf(members: readonly Changed[]): string {
+  return members.map(({ pointer }) => pointer).join(', ')
+}
+
+function togetherOf(members: readonly Changed[]) {
+  return { warnings: members.flatMap(({ warnings }) => warnings), pointer: members[0]?.pointer ?? '' }
+}
 
 /** A fault for each criterion of the flow, by step and condition, and all checks that it turns red. */
 const CRITERIA: readonly (readonly [step: string, condition: string, fault: Fault, red: readonly string[]])[] = [
@@ -599,7 +642,7 @@ function difference(
     warnings: [...warnings],
   }
   // Granted scopes that are other than the requested ones are a warning whatever else is wrong with them.
-  const isScope = /^\/scopes?(?:\/|$)/.test(pointer)
+  const isScope = SCOPE.test(pointer)
   const checks = steps[index]?.checks ?? []
   const found = {
     exitCode: verdictOf(workflows.map(exitCodeOf)).exitCode,

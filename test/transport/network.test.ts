@@ -40,6 +40,7 @@ interface Row {
   readonly hint?: string
 }
 
+const SILENCE = () => {}
 const TIMEOUT_HINT = 'raise TIMEOUT_MS if the host is known to be slow'
 
 const FAULTS: readonly Row[] = [
@@ -260,7 +261,7 @@ const AGAIN = [{ name: 'again', type: 'retry', retryAfter: 0, retryLimit: 2 }]
 
 /** Faults after which it is unknown whether the server has registered the client. */
 const UNKNOWN_FATES: readonly (readonly [string, Row['talk'], string])[] = [
-  ['is never answered', () => {}, 'TIMEOUT'],
+  ['is never answered', SILENCE, 'TIMEOUT'],
   ['is answered with a closed connection', (socket) => socket.end(), 'PEER_CLOSED'],
   ['is answered with a reset', (_, tcp) => tcp.resetAndDestroy(), 'PEER_CLOSED'],
   ['is answered with half an answer', 'HTTP/1.1 201 Created\r\ncontent-length: 99\r\n\r\n{', 'PEER_CLOSED'],
@@ -383,7 +384,8 @@ async function againstTalk(
       else talk(socket, tcp)
     })
   })
-  const ran = await runLocally(pki, { port: server.port, steps: [step], settings: { TIMEOUT_MS: '2000' }, ...more })
+  const settings = { TIMEOUT_MS: talk === SILENCE ? '2000' : '20000' }
+  const ran = await runLocally(pki, { port: server.port, steps: [step], settings, ...more })
   return { ran, requests }
 }
 
