@@ -3,13 +3,13 @@ import { X509Certificate } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createTwin } from '../../mocks/index.ts'
 import { addApplications, clientId, numbers, softwareId } from '../support/rows.ts'
-import { makePki } from '../support/twin.ts'
+import { sharedPki } from '../support/twin.ts'
 
 const MANY = 25_000
 
 test('an assertion is refused a second time while it lives, however many others were used since', async () => {
-  await using made = await makePki()
-  const { state } = createTwin({ pki: made.pki })
+  const pki = await sharedPki()
+  const { state } = createTwin({ pki })
   const until = state.seconds() + 300
   expect(state.useAssertion('the first', until)).toBe(true)
   for (const number of numbers(MANY)) state.useAssertion(`another ${number}`, until)
@@ -17,8 +17,8 @@ test('an assertion is refused a second time while it lives, however many others 
 })
 
 test('expired assertions and tokens make room', async () => {
-  await using made = await makePki()
-  const { state } = createTwin({ pki: made.pki })
+  const pki = await sharedPki()
+  const { state } = createTwin({ pki })
   const token = { clientId: 'client', organisationId: '', thumbprint: '' }
   const fill = (round: string) => {
     const [until, expiresAt] = [state.seconds() + 300, state.now().getTime() + 300_000]
@@ -36,8 +36,7 @@ test('expired assertions and tokens make room', async () => {
 })
 
 test('applications and clients are found by any of their names, and a certificate by all that list it', async () => {
-  await using made = await makePki()
-  const { pki } = made
+  const pki = await sharedPki()
   const twin = createTwin({ pki })
   addApplications({ twin, pki }, numbers(3))
   const { state } = twin
