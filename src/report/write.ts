@@ -12,19 +12,18 @@ export async function writeReports(
   workflows: Iterable<WorkflowRecord>,
   {
     artifacts,
-    formats = [],
+    formats = USUAL_FORMATS,
     codeQuality = false,
   }: {
     readonly artifacts: Artifacts
-    /** beside the usual ones */
+    /** report files to write beside the record */
     readonly formats?: readonly FormatName[] | undefined
     readonly codeQuality?: boolean | undefined
   },
 ): Promise<string> {
   const record = await artifacts.write(RECORD_FILE, recordJson(head, workflows))
   const run = reportedRun(head, workflows)
-  for (const name of new Set([...USUAL_FORMATS, ...formats]))
-    await artifacts.write(FORMATS[name].file, FORMATS[name].convert(run))
+  for (const name of new Set(formats)) await artifacts.write(FORMATS[name].file, FORMATS[name].convert(run))
   const messages = (head.messagesToThredd ?? []).map(({ text }) => text)
   if (messages.length > 0) await artifacts.write(MESSAGE_FILE, [messages.join('\n---\n\n')])
   if (codeQuality) await artifacts.write(GITLAB_FILE, gitlabCodeQuality(head, workflows))

@@ -21,7 +21,7 @@ export interface Caller {
   readonly out?: string | undefined
   /** also write GitLab's code quality report */
   readonly codeQuality?: boolean | undefined
-  /** report files to write beside the usual ones */
+  /** report files to write beside the record (default: the usual ones) */
   readonly formats?: readonly FormatName[] | undefined
   /** those of the process; some of them weaken the evidence */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined

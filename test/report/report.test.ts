@@ -167,7 +167,11 @@ test('a clean run has no annotations', () => {
 })
 
 test('a real run writes a valid junit.xml beside its record, and no report names a folder of the machine', async () => {
-  await using ran = await runOnTwin({ flows: ['lifecycle'], inputs: { scopes: 'cards.read eds.read' } })
+  await using ran = await runOnTwin({
+    flows: ['lifecycle'],
+    inputs: { scopes: 'cards.read eds.read' },
+    formats: ['html', 'junit'],
+  })
   const xml = readFileSync(join(ran.file, '..', 'junit.xml'), 'utf8')
 
   expect(await faultsOf(xml)).toEqual([])

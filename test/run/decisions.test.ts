@@ -269,7 +269,7 @@ async function runWith(decisions: string | undefined, options: RunOnTwinOptions,
   await mkdir(dirname(file), { recursive: true })
   if (decisions !== undefined) await writeFile(file, decisions)
   const { operations } = createTwin({ pki: await sharedPki() })
-  const formats = ['md', 'ctrf'] as const
+  const formats = ['html', 'junit', 'md', 'ctrf'] as const
   return await runOnTwin({
     ...options,
     formats,

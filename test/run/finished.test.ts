@@ -56,6 +56,7 @@ test('it is gone after Ctrl-C too, and the reports are there', async () => {
       if (event.type === 'workflow-finished') stop.abort()
     }),
     signal: stop.signal,
+    formats: ['html'],
   })
 
   expect(ran.record.workflows.map(({ workflowId, error }) => [workflowId, error?.code])).toEqual([

@@ -13,6 +13,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { changeContentType, changeField, type Fault, loseAnswer, replaceBody } from '../../mocks/index.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { createArtifacts, searchOnly } from '../../src/report/artifacts.ts'
+import { USUAL_FORMATS } from '../../src/report/index.ts'
 import { writePack } from '../../src/report/pack.ts'
 import { Redactor } from '../../src/secret/index.ts'
 import { html } from '../support/reports.ts'
@@ -97,7 +98,7 @@ test('a run over TLS leaves no secret in files, on the screen or in its events',
 test('card numbers of answers are in no file, the run says so, and no hash is kept that would give them away', async () => {
   const number = '4111111111111111'
   const fault = answering('cardsSmoke', () => HttpResponse.json([{ pan: number }, { pan: 378282246310005 }]))
-  await using ran = await runOnTwin({ faults: [fault] })
+  await using ran = await runOnTwin({ faults: [fault], formats: USUAL_FORMATS })
 
   const files = await readdir(ran.reports, { recursive: true, withFileTypes: true })
   for (const file of files.filter((entry) => entry.isFile())) {
@@ -538,7 +539,11 @@ interface Search {
 
 /** Runs with all our secrets in play and looks for each of them, and for the server's, in everything that came of it. */
 async function search(options: RunOnTwinOptions, canaries: Readonly<Record<string, string>> = {}): Promise<Search> {
-  await using ran = await attemptOnTwin({ ...options, settings: { ...settings, ...options.settings } })
+  await using ran = await attemptOnTwin({
+    formats: USUAL_FORMATS,
+    ...options,
+    settings: { ...settings, ...options.settings },
+  })
   if ('record' in ran) {
     const key = { alg: 'ES256', privateKey: KEY } as const
     for (const name of ['pack', 'pack.zip'])

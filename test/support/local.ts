@@ -99,6 +99,7 @@ export async function runLocally(pki: LocalPki, options: LocalRunOptions): Promi
     const { head, file } = await run(request, {
       out: join(folder, 'reports'),
       version: '0.0.0-test',
+      formats: [],
       signal: options.signal,
       onEvent: (event) => {
         events.push(event)

@@ -59,6 +59,7 @@ export interface RunOnTwinOptions {
   /** default: mock */
   readonly env?: string
   /** report files beside the usual ones */
+  /** report files to write beside the record; default: none, since hundreds of runs are judged by their records */
   readonly formats?: Caller['formats']
   /** the twin is met as a server of others: nothing is made so that workflows are given */
   readonly unaided?: boolean
@@ -155,7 +156,7 @@ export async function attemptOnTwin(
       },
       vault: options.vault,
       signal: options.signal,
-      formats: options.formats,
+      formats: options.formats ?? [],
       onEvent: (event) => {
         events.push(event)
         console.show(event)

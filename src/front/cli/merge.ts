@@ -6,6 +6,7 @@ import { fail } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
 import { RECORD_FILE, verdictInWords } from '../../record/index.ts'
 import { locateRun, readRecord } from '../../record/stored.ts'
+import { USUAL_FORMATS } from '../../report/index.ts'
 import { merged, type ShardRecord } from '../../report/merge.ts'
 import { writeReports } from '../../report/write.ts'
 import { runFolder } from '../../run/index.ts'
@@ -31,7 +32,7 @@ export async function performMerge(invocation: Invocation, { here, project, writ
   const folder = join(reports, runFolder(new Date(head.startedAt), 'merged', runId))
   const file = await writeReports(head, workflows, {
     artifacts: await artifactsIn(folder, write),
-    formats: formatsOf(invocation),
+    formats: [...USUAL_FORMATS, ...formatsOf(invocation)],
   })
   const { leftOut, notStarted, total } = head.rows ?? { leftOut: [], notStarted: [], total: 0 }
   const open = [

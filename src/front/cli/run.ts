@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import type { RunEvent } from '../../execute/index.ts'
 import { ToolError } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
+import { USUAL_FORMATS } from '../../report/index.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
 import { jsonLine, type StreamEvent } from '../../report/stream.ts'
 import { summarise } from '../../report/summary.ts'
@@ -19,7 +20,7 @@ import { callerOf, hasRows, typed, untilCut } from './run-options.ts'
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
   return await untilCut(program, async (stops) => {
-    const caller = { ...callerOf(invocation, program, stops), formats: formatsOf(invocation) }
+    const caller = { ...callerOf(invocation, program, stops), formats: [...USUAL_FORMATS, ...formatsOf(invocation)] }
     const latest = await latestIn(caller)
     try {
       return invocation.has('json')

@@ -8,7 +8,7 @@ import type { TestModule } from 'vitest/node'
 import { line, oneLine } from '../../record/foreign.ts'
 import { exitCodeOf, type RunRecord, verdictOf } from '../../record/index.ts'
 import { createArtifacts } from '../../report/artifacts.ts'
-import type { FormatName } from '../../report/index.ts'
+import { type FormatName, USUAL_FORMATS } from '../../report/index.ts'
 import { redactionOf } from '../../report/merge.ts'
 import { noticeOf } from '../../report/notice.ts'
 import { writeReports } from '../../report/write.ts'
@@ -26,7 +26,7 @@ interface ReportOptions {
 
 export async function report(
   modules: readonly TestModule[],
-  { projects, root, out, formats, log }: ReportOptions,
+  { projects, root, out, formats = [], log }: ReportOptions,
 ): Promise<void> {
   // The project of the real environment is the last one, so that "latest" points to it.
   for (const name of projects) {
@@ -44,7 +44,11 @@ export async function report(
     })
     const { workflows, ...head } = record
     const codeQuality = process.env.GITLAB_CI === 'true'
-    const file = await writeReports(head, workflows, { artifacts, formats, codeQuality })
+    const file = await writeReports(head, workflows, {
+      artifacts,
+      formats: [...USUAL_FORMATS, ...formats],
+      codeQuality,
+    })
     const notices = workflows.flatMap((workflow) => noticeOf(workflow, head.environment) ?? [])
     for (const notice of new Set(notices)) log(line`  next ${notice}`)
     log(line`${name}: ${head.verdict}, ${relative(root, file)}`)
