@@ -1,5 +1,5 @@
 /** The vault of another machine is taken in: every token of both is there afterwards, whichever is taken into which. */
-import { readFile } from 'node:fs/promises'
+import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { importFolder } from '../../src/front/cli/vault-merge.ts'
@@ -148,4 +148,12 @@ test('the command says what it would do and, on UAT, does it only when the envir
   expect((await ours.list()).registrations.map(({ clientId }) => clientId)).toEqual(['c-2'])
   expect(await typed('uat')).toBe(0)
   expect(written).toMatch(/nothing new\n$/)
+  expect(written).not.toContain('warning')
+
+  // The other machine died while it wrote.
+  await theirs.close()
+
+  await appendFile(logIn(folders[1]), 'eyJhbGciOi')
+  expect(await typed('uat')).toBe(0)
+  expect(written).toMatch(/warning line \d+ of vault ".*" was not finished: a process died while it wrote/)
 })

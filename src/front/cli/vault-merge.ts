@@ -23,6 +23,7 @@ export async function importFolder(
   const other = openFolder(path)
   try {
     const events = await other.events()
+    for (const warning of (await other.check()).warnings) call.warn(line`warning ${warning}\n`)
     const { added, clients, changed, open } = await vault.difference(events)
     write(
       line`${name}: ${count(clients.length, 'client')} that this vault does not hold, ${count(open, 'open call')}\n`,
