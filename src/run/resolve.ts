@@ -39,5 +39,8 @@ export async function resolve({
     folders: wanted.folders,
   }
   if (rows === undefined) return request
-  return { ...request, rows: await withWarnings(environment.warnings, () => rowsOf(request, rows, options.variables)) }
+  // What a list has beside the inputs of the named flows may be for others.
+  const all = await select({ flows: [], folders: wanted.folders }, environment).catch(() => selected)
+  const more = { variables: options.variables, all }
+  return { ...request, rows: await withWarnings(environment.warnings, () => rowsOf(request, rows, more)) }
 }

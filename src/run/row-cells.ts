@@ -7,10 +7,10 @@ import { type Environment, isGuardFact, isSecretSetting, isSetting, whyUnusable 
 import type { Input } from '../flow/index.ts'
 import type { IdentitySpec } from '../identity/certificate.ts'
 import { isSecretInput } from '../plan/index.ts'
-import { type Problem, suggestion } from '../record/errors.ts'
+import { nearest, type Problem, suggestion } from '../record/errors.ts'
 import { settingsAsFlags } from '../record/hints.ts'
 import { Secret, shapesOfSecrets } from '../secret/index.ts'
-import { isSearchable } from '../secret/randomness.ts'
+import { isRandom, isSearchable, RUN } from '../secret/randomness.ts'
 import type { Slots } from '../secret/slots.ts'
 import type { RunRequest } from './request.ts'
 import type { RawRow, RawRows } from './row-file.ts'
@@ -23,6 +23,7 @@ const IDS = ['CLIENT_ID', 'ORG_ID', 'SOFTWARE_ID'] as const
 /** The settings of an environment that a row may set, beside the inputs of the workflows. */
 const SETTINGS: readonly string[] = [
   ...IDS,
+  'ROLES',
   'IDENTITY',
   'TRANSPORT_CERT_FILE',
   'TRANSPORT_KEY_FILE',
@@ -92,6 +93,17 @@ export function columnOf(
   return problem('is no input of the named flows', {
     hint: suggestion(name, [...SETTINGS, ...[...inputs.keys()].filter(mayBeColumn)]),
   })
+}
+
+/** Whether the column is an input of other flows alone: a list serves those that register, read and delete. */
+export function isUnused(
+  name: string,
+  own: ReadonlyMap<string, unknown>,
+  others: ReadonlyMap<string, unknown>,
+): boolean {
+  // What is nearly the name of an own input is more likely a slip.
+  const isOther = others.has(name) && !own.has(name) && nearest(name, [...own.keys()]) === undefined
+  return isOther && !SETTINGS.includes(name.toUpperCase()) && mayBeColumn(name)
 }
 
 function mayBeColumn(name: string): boolean {
@@ -214,7 +226,8 @@ function cellValue(
     return { message: 'it is empty', expected: `the ${name} of the row`, hint: 'fill it in, or take the column out' }
   if (
     shapesOfSecrets(cell).length > 0 ||
-    (slots.of(name) === 'opaque' && !setting.endsWith('_FILE') && isSearchable(cell))
+    (slots.of(name) === 'opaque' && !setting.endsWith('_FILE') && isSearchable(cell)) ||
+    looksLikeToken(cell, { setting, isId })
   )
     return {
       message: 'it looks like a secret, which is not shown here',
@@ -232,6 +245,16 @@ function cellValue(
   const why = whyUnusable(setting, cell)
   if (why !== undefined) return { message: 'it cannot be used', hint: why }
   return { value: setting.endsWith('_FILE') && SETTINGS.includes(setting) ? resolve(folder, cell) : cell }
+}
+
+/** A random text of so many characters may be a token; ids are often random, and shorter. */
+const TOKEN_LENGTH = { id: 40, other: 20 } as const
+
+/** A registration token in the wrong column would be shown. The names of keys are random, and in no way secret. */
+function looksLikeToken(cell: string, { setting, isId }: Pick<Column, 'setting' | 'isId'>): boolean {
+  if (setting === 'SIGNING_KID' || setting.endsWith('_FILE')) return false
+  const least = isId ? TOKEN_LENGTH.id : TOKEN_LENGTH.other
+  return Array.from(cell.matchAll(RUN)).some(([run]) => run.length >= least && isRandom(run))
 }
 
 const VARIABLE = /^\$(?:THREDD_)?([A-Z][A-Z0-9_]*)$/

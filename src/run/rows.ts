@@ -18,6 +18,7 @@ import {
   columnOf,
   halfFilled,
   isOfCredentials,
+  isUnused,
   missingColumns,
   namingColumns,
   type Variables,
@@ -60,6 +61,7 @@ export interface Rows {
   /** of the list, before a shard was taken of it */
   readonly total: number
   readonly parallel: number
+  readonly warnings: readonly string[]
   readonly record: Omit<NonNullable<RunRecord['rows']>, 'leftOut' | 'notStarted' | 'merged'>
 }
 
@@ -74,7 +76,11 @@ export const MOST_PARALLEL = 64
 const MOST_PARALLEL_LIVE = 10
 
 /** @throws ToolError with every problem of every row */
-export function rowsOf(request: RunRequest, options: RowOptions, variables: Variables): Rows {
+export function rowsOf(
+  request: RunRequest,
+  options: RowOptions,
+  { variables, all }: { readonly variables: Variables; readonly all: Pick<RunRequest, 'selection'> },
+): Rows {
   if (!request.isNamed)
     fail({
       code: 'USAGE',
@@ -90,13 +96,19 @@ export function rowsOf(request: RunRequest, options: RowOptions, variables: Vari
       hint: 'Thredd allows 20 connections at a time from one address; machines with one address share them',
     })
   const raw = options.data === undefined ? undefined : readRows(options.data)
-  const rows = raw === undefined ? equalRows(request, options.repeat ?? 1) : rowsIn(raw, request, options, variables)
+  const [own, others] = [request, all].map(inputsOf) as [Inputs, Inputs]
+  const unused = raw?.columns.filter((name) => isUnused(name, own, others)) ?? []
+  const rows =
+    raw === undefined
+      ? equalRows(request, options.repeat ?? 1)
+      : rowsIn(raw, request, { ...options, variables, unused })
   const mine = options.shard === undefined ? rows : ofShard(rows, options.shard)
   const { shard } = options
   return {
     rows: mine,
     total: rows.length,
     parallel: options.parallel,
+    warnings: unused.map((name) => `column "${name}" of "${raw?.name}" is an input of other flows, and is not used`),
     record: {
       ...(raw === undefined ? {} : { file: raw.name }),
       list: listHash(rows, raw, request),
@@ -172,17 +184,24 @@ export function confirmationOf({ total, record }: Rows, clients: readonly VaultC
   return `${total}-${hash('sha256', JSON.stringify([record.list, ids])).slice(0, 12)}`
 }
 
+type Inputs = ReadonlyMap<string, Input>
+
 /** All that the selected workflows take, by name. */
-function inputsOf({ selection }: RunRequest): ReadonlyMap<string, Input> {
+function inputsOf({ selection }: Pick<RunRequest, 'selection'>): Inputs {
   const workflows = selection.flatMap(({ flow, workflow }) => withInvoked(flow, workflow))
   return new Map(workflows.flatMap(({ inputs }) => inputs.map((input) => [input.name, input] as const)))
 }
 
-function rowsIn(raw: RawRows, request: RunRequest, { data = '' }: RowOptions, variables: Variables): readonly Row[] {
+function rowsIn(
+  raw: RawRows,
+  request: RunRequest,
+  { data = '', variables, unused }: RowOptions & { readonly variables: Variables; readonly unused: readonly string[] },
+): readonly Row[] {
   const inputs = inputsOf(request)
   const { environment } = request
   const slots = new Slots(environment.secretNames)
-  const columns = raw.columns.map((name) => columnOf(name, { raw, request, inputs, slots }))
+  const used = raw.columns.filter((name) => !unused.includes(name))
+  const columns = used.map((name) => columnOf(name, { raw, request, inputs, slots }))
   demandNone([...columns.flatMap((one) => ('code' in one ? [one] : [])), ...missingColumns(raw, environment)])
   const good = columns.flatMap((one) => ('code' in one ? [] : [one]))
   const folder = dirname(data)

@@ -56,7 +56,7 @@ export async function checkedRows(
   const none = { clientId: undefined, softwareId: undefined, organisation: undefined }
   const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
   const all = await prepareAll(rows.rows, caller, shared)
-  const warnings = [...new Set(all.flatMap(({ prepared }) => prepared.warnings))]
+  const warnings = [...new Set([...rows.warnings, ...all.flatMap(({ prepared }) => prepared.warnings)])]
   const { going, leftOut } = await withWarnings(warnings, () => allowed(all))
   const fromVault = clientsFromVault(going)
   return { going, leftOut, fromVault, confirmation: confirmationOf(rows, fromVault), warnings }

@@ -79,3 +79,21 @@ function entropyOfPart(part: string, mostPerWord: number): number {
 function isVaried(text: string): boolean {
   return new Set(text.slice(0, 64).toLowerCase()).size >= 5
 }
+
+/** Whatever separates the values of a text ends a run: blanks, quotes, brackets, and the signs of paths, queries and hosts. */
+export const RUN = /[\w+~!@^*-]{10,}/g
+/** An id of a directory, of a card or of a request has this form; where one is a secret, its name says so. */
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
+/** In bits: a random text has three or more a character, a text of words about one. */
+const LEAST_BITS = 40
+const LEAST_BITS_A_CHARACTER = 2.2
+/** A time, a version or a number of an account has fewer letters. */
+const LEAST_LETTERS = 1 / 5
+
+/** Whether such a run is a text that nobody made up, such as a token: no id, no word, no time. */
+export function isRandom(run: string): boolean {
+  if (UUID.test(run) || !isSearchable(run)) return false
+  const bits = entropySums(run, 'name').at(-1) ?? 0
+  const letters = run.replace(/[^A-Za-z]/g, '').length
+  return bits >= LEAST_BITS && bits / run.length >= LEAST_BITS_A_CHARACTER && letters / run.length >= LEAST_LETTERS
+}

@@ -239,7 +239,7 @@ test.each([
 })
 
 test.each([
-  ['ROLES', 'is a setting that is the same for all rows'],
+  ['TIMEOUT_MS', 'is a setting that is the same for all rows'],
   ['scope', 'is no input of the named flows | did you mean "scopes"?'],
   ['CLIENT_ID', 'without SOFTWARE_ID, so that a row would be about two applications'],
   ['SIGNING_KEY_FILE', 'without SIGNING_KID'],
@@ -259,11 +259,41 @@ test.each([
   ['a JWT where scopes belong', 'scopes', JWT],
   ['a private key', 'scopes', '-----BEGIN PRIVATE KEY-----MIIE'],
   ['a card number', 'scopes', '4111 1111 1111 1111'],
+  ['a registration token where scopes belong', 'scopes', 'kT7fQ2mZr9XwLc4VbNs8HyGd'],
+  ['one in a URL', 'scopes', 'https://rp.example/cb/kT7fQ2mZr9XwLc4VbNs8HyGd'],
+  ['one in place of an id', 'ORG_ID', 'kT7fQ2mZr9XwLc4VbNs8HyGdPj5RuEa3Wq6Mn1BxTz0'],
 ])('%s is refused and not shown', async (_, column, cell) => {
   const problems = await refused({ text: `${column}\n"${cell}"\n` })
   expect(problems).toHaveLength(1)
   expect(problems[0]).toMatch(/secret, (?:and|which) is not shown here/)
   expect(problems[0]).not.toContain(cell.slice(0, 7))
+})
+
+test.each([
+  ['UUID', 'ORG_ID', '99b2b599-8cc2-499e-b9b4-e8b7b2f5d5a4'],
+  [
+    'client id',
+    'ORG_ID',
+    'https://rp.directory.sandbox.threddid.com/openid_relying_party/0f1d8a3e-1c2b-4d5e-8f60-7a8b9c0d1e2f',
+  ],
+  ['random id of 32 characters', 'ORG_ID', 'kT7fQ2mZr9XwLc4VbNs8HyGdPj5RuEa3'],
+  ['list of scopes', 'scopes', 'cards.read cards.3ds.write pin.read accounts.transactions.read'],
+  ['name of a key', 'SIGNING_KEY_FILE,SIGNING_KID', 'a.key,kT7fQ2mZr9XwLc4VbNs8HyGdPj5RuEa3Wq6Mn1BxTz0'],
+])('a %s is no secret', async (_, column, cell) => {
+  expect((await rowsOf({ text: `${column}\n${cell}\n` })).rows).toHaveLength(1)
+})
+
+test('an input of other flows is not used, and said; one list serves them all', async () => {
+  const text = 'CLIENT_ID,SOFTWARE_ID,scopes\nc-1,s-1,cards.read\n'
+  const reading = await rowsOf({ text, flows: ['read-registration'] })
+  expect(reading.warnings).toEqual(['column "scopes" of "clients.csv" is an input of other flows, and is not used'])
+  expect(reading.rows[0]?.request.environment.flags.join(' ')).not.toContain('SCOPES')
+  expect((await rowsOf({ text })).warnings).toEqual([])
+})
+
+test('a row has the roles of its application', async () => {
+  const { rows } = await rowsOf({ text: 'SOFTWARE_ID,CLIENT_ID,ROLES\ns-1,c-1,"Cards,Pin"\n' })
+  expect(rows[0]?.request.environment.setting('roles')?.value).toBe('Cards,Pin')
 })
 
 test('a secret is named by its variable, which must be set and has our prefix', async () => {

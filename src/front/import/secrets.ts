@@ -1,5 +1,5 @@
 /** Secrets in the texts of files that are imported: by the name beside them, by their shape, or because they are random. Pure. */
-import { entropySums, isSearchable } from '../../secret/randomness.ts'
+import { isRandom, RUN } from '../../secret/randomness.ts'
 import { jwtsIn, withoutShapes } from '../../secret/shapes.ts'
 import { Slots } from '../../secret/slots.ts'
 import { slotsIn } from '../../secret/texts.ts'
@@ -26,23 +26,6 @@ export function isSecret(name: string, value: string): boolean {
 
 /** Characters that a token may have beside those of a random run: of base64, of JWTs, and of percent-encoding. */
 const OF_TOKEN = /[\w+/=~.%!@^*-]/
-/** Whatever separates the values of a text ends a run: blanks, quotes, brackets, and the signs of paths, queries and hosts. */
-const RUN = /[\w+~!@^*-]{10,}/g
-/** An id of a directory, of a card or of a request has this form; where one is a secret, its name says so. */
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i
-/** In bits: a random text has three or more a character, a text of words about one. */
-const LEAST_BITS = 40
-const LEAST_BITS_A_CHARACTER = 2.2
-/** A time, a version or a number of an account has fewer letters. */
-const LEAST_LETTERS = 1 / 5
-
-function isRandom(run: string): boolean {
-  if (UUID.test(run) || !isSearchable(run)) return false
-  const bits = entropySums(run, 'name').at(-1) ?? 0
-  const letters = run.replace(/[^A-Za-z]/g, '').length
-  return bits >= LEAST_BITS && bits / run.length >= LEAST_BITS_A_CHARACTER && letters / run.length >= LEAST_LETTERS
-}
-
 /** A text in parts that follow each other: those that are secret, and the others. */
 export function piecesOf(text: string): readonly Piece[] {
   const pieces: Piece[] = []
