@@ -1,5 +1,6 @@
 /**
- * Compares the twin with a bare node:https server that has the same options and sends the same bytes: each in a process of its own,
+ * Compares the twin with a bare node:https server that has the same options and sends the same bytes (but for the time, and the id
+ * of the answer, which the twin makes at random): each in a process of its own,
  * with 16 kept-alive mutual TLS connections, measured in short turns. Prints requests per second, processor time per request, and
  * the medians of the ratios turn by turn. `node bench/twin.ts [requests per turn] [turns]`
  */
@@ -28,7 +29,7 @@ async function compare(requests: number, turns: number): Promise<void> {
   const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
   const servers = await Promise.all(['twin', 'bare'].map((kind) => start(kind, folder, pki)))
   try {
-    const answers = servers.map(({ answer }) => answer.replace(/^date: .*\r\n/im, ''))
+    const answers = servers.map(({ answer }) => answer.replace(/^(?:date|x-trace-id): .*\r\n/gim, ''))
     if (answers[0] !== answers[1]) throw new Error(`the answers of twin and bare server differ:\n${answers.join('\n')}`)
     const rates: number[][] = [[], []]
     const costs: number[][] = [[], []]
@@ -121,7 +122,11 @@ async function serve(kind: string, folder: string): Promise<void> {
       optimizeEmptyRequests: true,
     },
     (_, outgoing) => {
-      outgoing.writeHead(200, { 'content-type': 'application/json', 'content-length': String(body.length) })
+      outgoing.writeHead(200, {
+        'content-type': 'application/json',
+        'content-length': String(body.length),
+        'x-trace-id': '0'.repeat(32),
+      })
       outgoing.end(body)
     },
   )

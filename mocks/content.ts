@@ -1,6 +1,7 @@
 /**
  * Responses with a body of known length. Making a stream of each body and reading it again takes longer than everything else in
- * a request, so the body is kept beside the response, and put into it only where other code reads the response.
+ * a request, and so does a copy of the headers, so both are kept beside the response, and put into it only where other code
+ * reads the response (`whole`).
  */
 
 export type Headings = Readonly<Record<string, string>>
@@ -20,20 +21,23 @@ export function json(body: unknown, status = 200, headers: Headings = {}): Respo
 export function text(content: string, status: number, headers: Headings): Response {
   const body = Buffer.from(content)
   const headings = { ...headers, 'content-length': String(body.length) }
-  const response = new Response(null, { status, headers: headings })
-  contents.set(response, { headings, body })
+  return kept(status, { headings, body })
+}
+
+function kept(status: number, content: Content): Response {
+  const response = new Response(null, { status })
+  contents.set(response, content)
   return response
 }
 
 /** The same response with one more header. */
 export function withHeading(response: Response, name: string, value: string): Response {
+  const { status } = response
   const content = contents.get(response)
+  if (content !== undefined) return kept(status, { ...content, headings: { ...content.headings, [name]: value } })
   const headers = new Headers(response.headers)
   headers.set(name, value)
-  const { status } = response
-  const answer = new Response(content === undefined ? response.body : null, { status, headers })
-  if (content !== undefined) contents.set(answer, { ...content, headings: { ...content.headings, [name]: value } })
-  return answer
+  return new Response(response.body, { status, headers })
 }
 
 export function empty(status: number, headers: Headings = {}): Response {
@@ -48,7 +52,8 @@ export function contentOf(response: Response): Content | undefined {
 /** The response with its body in it, as any other code expects it; to HEAD without one (RFC 9110 9.3.2). */
 export function whole(response: Response, method = 'GET'): Response {
   const content = contents.get(response)
-  const { status, headers } = response
+  const { status } = response
+  const headers = content?.headings ?? response.headers
   if (method === 'HEAD' && response.type !== 'error') return new Response(null, { status, headers })
   return content === undefined ? response : new Response(content.body, { status, headers })
 }

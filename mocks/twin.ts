@@ -2,7 +2,7 @@
  * The counterparty in one function: a request and its client certificate go in, the answer of the documented server comes
  * out. Applies the faults in use and writes the log.
  */
-import { randomBytes, type X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { getResponse, http, type RequestHandler } from 'msw'
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
 import {
@@ -16,6 +16,7 @@ import { BrokenRule, HandshakeRefusal, RouteHandler } from './handler.ts'
 import { AUTHORIZATION, HOSTS, hostOf, type Server } from './hosts.ts'
 import type { Snapshot } from './model.ts'
 import type { Pki } from './pki.ts'
+import { pooledRandom } from './random.ts'
 import { answerTo, Refusal } from './refusals.ts'
 import type { Call } from './route.ts'
 import { createRouter, type Match, type Router, type Target } from './routing.ts'
@@ -185,7 +186,7 @@ class OfflineTwin implements Twin {
   #overrides: readonly RequestHandler[] = []
 
   constructor(options: TwinOptions) {
-    const { pki, now = () => new Date(), random = randomBytes, snapshot, seed } = options
+    const { pki, now = () => new Date(), random = pooledRandom(), snapshot, seed } = options
     this.switches = settle(options.switches)
     this.state = new State({ pki, now, random, snapshot, seed })
     this.#publish = options.publish ?? String
@@ -337,7 +338,8 @@ class OfflineTwin implements Twin {
 /** Whether a server that breaks a rule goes on without a certificate: it takes a header for one (RFC 9440 4), or a session. */
 function isExcused(call: ActiveCall): boolean {
   if (call.breaks('certificate-is-needed')) return true
-  if (call.request.headers.has('client-cert') && call.breaks('certificate-header-is-ignored')) return true
+  // The request is made when it is first read, so that comes last.
+  if (call.breaks('certificate-header-is-ignored') && call.request.headers.has('client-cert')) return true
   return call.received.isResumed === true && call.breaks('resumed-session-is-checked')
 }
 
@@ -356,10 +358,10 @@ function traced(response: Response, call: ActiveCall): Response {
 
 /** The id of the client where the server takes one; else of the server: at the APIs a W3C traceparent, as in the documented sample. */
 function traceOf(call: ActiveCall): string {
-  const { state, request } = call
+  const { state } = call
   switch (serverOf(call)) {
     case 'directory-api':
-      return request.headers.get('x-fapi-interaction-id') ?? state.uuid()
+      return call.request.headers.get('x-fapi-interaction-id') ?? state.uuid()
     case 'authorization':
       return state.hex(16)
     default:
