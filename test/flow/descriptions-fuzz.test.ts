@@ -1,6 +1,6 @@
 /**
  * API descriptions with mistakes that nobody thought of: each is refused with its place, or judges answers. The seed is new each
- * time, and stands in the name of the test; FUZZ_SEED=… repeats it, FUZZ_MUTATIONS=… makes more.
+ * time, and stands in the name of the test; FUZZ_SEED=… repeats it, and FUZZ=full, as in .ci/run, makes ten times as many.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ import { type Problem, ToolError } from '../../src/record/errors.ts'
 import { ROOT } from '../support/cli.ts'
 
 const SEED = process.env.FUZZ_SEED ?? randomBytes(6).toString('hex')
-const MUTATIONS = Number(process.env.FUZZ_MUTATIONS ?? 200)
+const MUTATIONS = process.env.FUZZ === 'full' ? 1000 : 100
 /** One of so many goes through lint, with the flow that names it. */
 const LINTED = 50
 

@@ -231,7 +231,7 @@ test('what a later answer shows to be a secret is masked in the record of an ear
 
   const record = await readFile(ran.file, 'utf8')
 
-  expect(hits('canary', canary, record)).toEqual([])
+  expect(hits('canary', needlesOf(canary), record)).toEqual([])
   const headers = stepOf(ran.record, 'register').exchanges[0]?.response?.headers
   expect(headers).toContainEqual(['x-next', expect.stringMatching(/^\[registration_access_token#[0-9a-f]{8}\]$/)])
 })
@@ -460,7 +460,7 @@ const FORM_NAMES = [...formsOf('correct "horse" battery/+ stäple').keys()]
 test.for(FORM_NAMES)('the search of these tests finds a planted secret: %s', (form) => {
   const planted = `before ${formsOf(PASSPHRASE).get(form)} after`
 
-  expect(hits('passphrase', PASSPHRASE, planted)).not.toEqual([])
+  expect(hits('passphrase', needlesOf(PASSPHRASE), planted)).not.toEqual([])
 })
 
 test.for(FORM_NAMES)('what another process is to write is refused with a known secret: %s', async (form) => {
@@ -487,7 +487,7 @@ test.for(FORM_NAMES)('of an artifact with a known secret all but that is written
 
     const text = await readFile(file, 'utf8')
     expect(text).toMatch(/^before .{0,3}\[passphrase#[0-9a-f]{8}\].{0,3} after$/)
-    expect(hits('passphrase', PASSPHRASE, text)).toEqual([])
+    expect(hits('passphrase', needlesOf(PASSPHRASE), text)).toEqual([])
     expect(said).toEqual([
       '"report.md" would have held passphrase: it was hidden there; please report this, without the secret',
     ])
@@ -571,9 +571,10 @@ async function search(options: RunOnTwinOptions, canaries: Readonly<Record<strin
   }
   const ended =
     'error' in ran ? (ran.error instanceof ToolError ? ran.error.code : String(ran.error)) : ran.record.verdict
-  const found = [...secrets].flatMap(([name, value]) =>
-    [...places].flatMap(([place, text]) => hits(name, value, text).map((hit) => `${hit} in ${place}`)),
-  )
+  const found = [...secrets].flatMap(([name, value]) => {
+    const needles = needlesOf(value)
+    return [...places].flatMap(([place, text]) => hits(name, needles, text).map((hit) => `${hit} in ${place}`))
+  })
   return { found, secrets, files, ended }
 }
 
@@ -595,22 +596,19 @@ function issued(traffic: readonly Traffic[]): Map<string, string> {
   return new Map([...byValue].map(([value, name]) => [name, value]))
 }
 
-/** The forms of a secret that occur in a text, and its first and last characters where a piece alone was left. */
-function hits(name: string, value: string, text: string): string[] {
+/** What is looked for of a secret, by form; with its first and last characters, where a piece alone was left. */
+function needlesOf(value: string): ReadonlyMap<string, string> {
   // Header and claims of a JWT say who and when, and are shown on purpose; the signature makes it a credential.
-  const signature = /^eyJ[\w-]+\.[\w-]+\.([\w-]+)$/.exec(value)?.[1]
-  const secret = signature ?? value
-  const forms = [...formsOf(secret)]
-  // Shorter pieces could be chance.
-  if (secret.length > 2 * PIECE) forms.push(['beginning', secret.slice(0, PIECE)], ['end', secret.slice(-PIECE)])
-  // Every PEM key begins and ends alike.
-  const telling = secret.startsWith('-----BEGIN')
-    ? forms.filter(([form]) => !['beginning', 'end'].includes(form))
-    : forms
-  const seen = new Set<string>()
-  return telling
-    .filter(([, needle]) => !seen.has(needle) && seen.add(needle) && text.includes(needle))
-    .map(([form]) => `${name} as ${form}`)
+  const secret = /^eyJ[\w-]+\.[\w-]+\.([\w-]+)$/.exec(value)?.[1] ?? value
+  const forms = formsOf(secret)
+  // Shorter pieces could be chance, and every PEM key begins and ends alike.
+  if (secret.length > 2 * PIECE && !secret.startsWith('-----BEGIN'))
+    forms.set('beginning', secret.slice(0, PIECE)).set('end', secret.slice(-PIECE))
+  return new Map([...forms].filter(([form, needle]) => [...forms].find(([, one]) => one === needle)?.[0] === form))
+}
+
+function hits(name: string, needles: ReadonlyMap<string, string>, text: string): string[] {
+  return [...needles].filter(([, needle]) => text.includes(needle)).map(([form]) => `${name} as ${form}`)
 }
 
 const PIECE = 20

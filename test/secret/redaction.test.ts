@@ -1,5 +1,5 @@
 /** What is hidden by slot and by value, in which spellings, and what is not; whatever the secret is. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -602,12 +602,21 @@ function hostileValues(): unknown[] {
   return [...found]
 }
 
-test('whatever a server calls its secret, the record stays whole, its verdicts too, and the secret is gone', async () => {
+/** One of four, by a seed that is new each time; FUZZ=full is all of them, which .ci/run does. */
+const SEED = process.env.FUZZ_SEED ?? randomBytes(6).toString('hex')
+const isTried = (value: unknown) =>
+  process.env.FUZZ === 'full' ||
+  createHash('sha256')
+    .update(`${SEED}/${String(value)}`)
+    .digest()
+    .readUInt8() < 64
+
+test(`seed ${SEED}: whatever a server calls its secret, the record stays whole, its verdicts too, and the secret is gone`, async () => {
   const place = await mkdtemp(join(tmpdir(), 'thredd-hostile-'))
   onTestFinished(() => rm(place, { recursive: true, force: true }))
   const values = hostileValues()
   expect(values.length).toBeGreaterThanOrEqual(1000)
-  for (const value of values) {
+  for (const value of values.filter(isTried)) {
     const redactor = new Redactor(KEY)
     const { pieces, plain } = recordWith(value, redactor)
     const artifacts = await createArtifacts(place, 'run', { redactor, warn: () => undefined })
