@@ -92,17 +92,6 @@ test.each([true, false])(
   },
 )
 
-test('a run that names no flow runs each on a twin of its own, and all are conformant', async () => {
-  await using ran = await runOnTwin({ flows: [], kind: 'tls' })
-
-  const notPassed = ran.record.workflows.filter(({ status }) => status !== 'passed').map(({ workflowId }) => workflowId)
-  expect(notPassed).toEqual([])
-  expect(ran.record.exitCode).toBe(0)
-  expect(ran.record.leftOut).toEqual([])
-  // Three files that register the same application would collide on one twin.
-  expect(ran.record.workflows.length).toBeGreaterThan(2)
-})
-
 test('a problem with an input is said without the one that is given', async () => {
   const attempt = await attemptOnTwin({
     flows: [`${ROOT}/flows/read-registration.arazzo.yaml`],
