@@ -106,7 +106,8 @@ export class Call {
     const intent = isChange(effect)
       ? await vault.begin({ effect, method, url, authorization, step, mustBeRefused })
       : undefined
-    const delivery = await this.#send(request, intent)
+    // A server may answer with a new token whenever a client is looked at.
+    const delivery = await this.#send(request, intent, { mayBringToken: effect === 'read' || isChange(effect) })
     if (delivery.kind === 'failed') {
       const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
       this.#takeFailed(request.outgoing, delivery)
@@ -142,7 +143,11 @@ export class Call {
     }
   }
 
-  async #send(request: BuiltRequest, intent: Intent | undefined): Promise<Delivery> {
+  async #send(
+    request: BuiltRequest,
+    intent: Intent | undefined,
+    { mayBringToken }: { readonly mayBringToken: boolean },
+  ): Promise<Delivery> {
     const { transport, cut } = this.#ports
     try {
       return await transport.send(request.outgoing, {
@@ -150,7 +155,7 @@ export class Call {
         timeoutMs: this.#planned.timeoutMs,
         signal: this.#signal,
         // Its answer may hold the only token of a client.
-        cut: intent && cut,
+        cut: mayBringToken ? cut : undefined,
       })
     } catch (error) {
       // A ToolError of a transport means that nothing was sent; after any other error that is unknown.

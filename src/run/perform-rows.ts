@@ -161,9 +161,10 @@ async function lookedAtAgain(
   const clientId = registration?.clientId ?? row.request.client.clientId
   const now = { ...prepared, vault, guardFacts: { ...prepared.guardFacts, registration, clientId } }
   const again = { row, prepared: now }
-  const [problem] = [...vault.problems, ...otherClient(again), ...objections(...guarded(again))]
+  const [wrong] = [...vault.problems, ...otherClient(again)]
+  const problem = wrong ?? objections(...guarded(again))[0]
   if (problem === undefined) return again
-  if (vault.problems.length > 0 || registersOver(...guarded(again)) === undefined)
+  if (wrong !== undefined || registersOver(...guarded(again)) === undefined)
     return { refused: problem.message.replace(/; nothing was sent$/, '') }
   const { number } = row.facts
   return registration?.runId === runId

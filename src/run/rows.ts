@@ -235,22 +235,37 @@ function credentialsOf({ cells }: RawRow, columns: readonly Column[]): string {
   return filled.length === 0 ? '' : JSON.stringify(filled.map(({ name }) => [name, cells.get(name)]))
 }
 
-/** Rows that name one client for two applications: they would run at once, or in two shards, about the same client. */
+/**
+ * Rows that name one client for two applications, or two clients for one: they would run at once, or in two shards, about the
+ * same client.
+ */
 function clientsOfTwo(rows: readonly Row[]): readonly Problem[] {
+  return [
+    ...differing(rows, { same: ['clientId', 'CLIENT_ID'], other: ['softwareId', 'SOFTWARE_ID'] }),
+    ...differing(rows, { same: ['softwareId', 'SOFTWARE_ID'], other: ['clientId', 'CLIENT_ID'] }),
+  ]
+}
+
+type Id = readonly [name: 'clientId' | 'softwareId', column: string]
+
+function differing(
+  rows: readonly Row[],
+  { same: [same, sameColumn], other: [other, column] }: { readonly same: Id; readonly other: Id },
+): readonly Problem[] {
   const first = new Map<string, Row>()
   return rows.flatMap((row): readonly Problem[] => {
-    const { clientId, softwareId } = row.request.client
-    if (clientId === undefined) return []
-    const other = first.get(clientId) ?? row
-    first.set(clientId, other)
-    const expected = other.request.client.softwareId
-    if (expected === softwareId) return []
+    const id = row.request.client[same]
+    if (id === undefined) return []
+    const before = first.get(id) ?? row
+    first.set(id, before)
+    const [expected, found] = [before, row].map(({ request }) => request.client[other])
+    if (expected === found) return []
     return [
       {
         code: 'ROWS',
-        message: `${row.place}, column "SOFTWARE_ID": ${other.place} has the same CLIENT_ID with another SOFTWARE_ID; nothing was sent`,
+        message: `${row.place}, column "${column}": ${before.place} has the same ${sameColumn} with another ${column}; nothing was sent`,
         expected: String(expected),
-        found: String(softwareId),
+        found: String(found),
         hint: 'one application has one client: correct one of the two rows',
       },
     ]

@@ -118,13 +118,14 @@ async function durably(
 
 function tried(store: Store, call: CallAbout): { readonly announced: AnnouncedCall } | { readonly busy: Call } {
   const { token, purpose = 'kept', clientId: askedAs, ...rest } = call
+  store.demandNotGone()
   store.ensure()
   store.demandReadable()
   const managed = call.effect === 'register' ? undefined : store.state.managed(call.url, token)
   const clientId = (managed ?? store.state.find(call))?.id ?? askedAs ?? unknownClient(call)
   const busy = store.state.openOf(clientId).find((one) => store.isOnTheWay(one))
   if (busy !== undefined) return { busy }
-  store.writer.makeRoom()
+  store.makeRoom()
   const writer = store.writer.begin()
   const of = { clientId, askedAs, purpose, writer }
   const event: CallEvent = { kind: 'call', at: store.at(), id: randomUUID(), ...rest, ...of }

@@ -46,6 +46,7 @@ export class Store {
   #flushing: Promise<void> | undefined
   /** begins when the one before it has ended */
   #nextFlush: Promise<void> | undefined
+  #wasThere = false
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
@@ -125,8 +126,19 @@ export class Store {
     })
   }
 
+  /** A folder that was moved away in the middle of a run holds what the run has registered: nothing is begun without it. */
+  demandNotGone(): void {
+    if (this.log.exists || !this.#wasThere) return
+    fail({
+      code: 'VAULT_UNWRITABLE',
+      message: `vault "${this.log.path}" was there when this run began, and is gone; nothing was sent`,
+      hint: 'put the file back where it was, and run it again',
+    })
+  }
+
   /** Makes the log where there is none. Returns warnings. */
   ensure(): readonly string[] {
+    this.#wasThere = true
     if (this.log.exists) return []
     this.#folder.ignoreInGit()
     const about = { at: this.at(), vaultVersion: VAULT_VERSION, environment: this.environment }
@@ -200,6 +212,11 @@ export class Store {
     } catch (error) {
       if (!isFileError(error)) throw error
     }
+  }
+
+  /** Room for the answers of the calls that are on the way, and of one more. */
+  makeRoom(): void {
+    this.writer.makeRoom(this.#onTheWay.size + 1)
   }
 
   /** This process is done with the call. */

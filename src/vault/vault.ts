@@ -76,7 +76,7 @@ export class Vault {
       const made = this.#store.ensure()
       this.#store.demandReadable()
       const tidied = this.#store.tidy({ mend: true })
-      this.#store.writer.makeRoom()
+      this.#store.makeRoom()
       return [...made, ...tidied, ...this.#openInWords()]
     })
   }

@@ -4,8 +4,10 @@ import { basename, dirname, join } from 'node:path'
 import type { Files } from './files.ts'
 import { FileLock } from './lock.ts'
 
-/** A registration answer with its software statement is about 8 KiB; a large one must fit. */
-const ROOM_BYTES = 256 * 1024
+/** For each call under way. A registration answer with its software statement is about 8 KiB, and a third more when sealed. */
+const ROOM_OF_CALL = 128 * 1024
+/** A large answer must fit. */
+const SMALLEST_ROOM = 256 * 1024
 const LOCK = '.lock'
 const ROOM = '.room'
 const OF_WRITER = /^([0-9a-f]{16})\.(?:lock|room)$/
@@ -16,7 +18,8 @@ export class Writer {
   /** what the names of all files of the vault begin with */
   readonly #path: string
   #held: { readonly id: string; readonly lock: FileLock } | undefined
-  #hasRoom = false
+  /** bytes that are set aside */
+  #room = 0
 
   constructor(path: string, files: Files) {
     this.#path = path
@@ -40,25 +43,29 @@ export class Writer {
     return id
   }
 
-  /** Where there is no room for an answer, nothing may be sent. */
-  makeRoom(): void {
+  /** For so many answers. Where there is no room for them, nothing may be sent. */
+  makeRoom(calls: number): void {
     const id = this.begin()
-    if (this.#hasRoom) return
+    const needed = Math.max(SMALLEST_ROOM, calls * ROOM_OF_CALL)
+    if (this.#room >= needed) return
     const path = this.#file(id, ROOM)
     // Random, so that no file system stores it in less; the same each time, since making it takes longer than writing it.
-    room ??= randomBytes(ROOM_BYTES)
+    room ??= randomBytes(ROOM_OF_CALL)
+    const added = Buffer.alloc(needed - this.#room, room)
     try {
-      this.#files.writeNew(path, room, { durable: false })
+      if (this.#room === 0) this.#files.writeNew(path, added, { durable: false })
+      else this.#files.append(path, added, { durable: false })
     } catch (error) {
-      this.#files.discard(path)
+      // What was there before is for the calls that have been sent.
+      if (this.#room === 0) this.#files.discard(path)
       throw error
     }
-    this.#hasRoom = true
+    this.#room = needed
   }
 
   giveRoomBack(): void {
     if (this.#held !== undefined) this.#files.discard(this.#file(this.#held.id, ROOM))
-    this.#hasRoom = false
+    this.#room = 0
   }
 
   /** Whether this process or another is at what that writer has begun. */

@@ -586,6 +586,24 @@ test('Ctrl-C while a call is under way that changes a client: its answer is wait
   ])
 })
 
+test('a call that looks at a client is waited for too, since its answer may hold a new token', async () => {
+  const waitedFor: string[] = []
+  const { sent } = await play(TIDY(''), {
+    replies: { 'POST /clients': [REGISTERED] },
+    ports: (own) => ({
+      ...own,
+      transport: {
+        ...own.transport,
+        send: async (request, options) => {
+          if (options.cut !== undefined) waitedFor.push(`${request.method} ${new URL(request.url).pathname}`)
+          return await own.transport.send(request, options)
+        },
+      },
+    }),
+  })
+  expect(waitedFor).toEqual(sent.filter((one) => one !== 'GET /status'))
+})
+
 test('a second Ctrl-C cuts that call off too, and no final step is sent', async () => {
   const { course: steps, sent } = await play(TIDY(''), {
     replies: { 'POST /clients': [REGISTERED], 'DELETE /clients/c1': [{ interrupt: 'twice' }] },

@@ -109,3 +109,21 @@ function plainWorkflow({ startedAt, durationMs, steps, outputs, ...workflow }: W
     })),
   }
 }
+
+test('a shard of a list with fewer clients has nothing to do, and the others are merged without it', async () => {
+  await using cli = await Cli.make({ 'clients.csv': csvOf(numbers(2)) })
+  const run = async (index: number, ...more: string[]) =>
+    await cli.run(
+      ['run', 'register', '--data', 'clients.csv', '--out', `shard-${index}`, '--shard', `${index}/3`, ...more],
+      { variables: { THREDD_VAULT_DIR: `vault-${index}` } },
+    )
+  for (const more of [[], ['--dry-run'], ['--json']]) {
+    const { code, stderr } = await run(3, ...more)
+    expect([code, stderr]).toEqual([0, expect.stringContaining('shard 3 of 3 has none of the 2 rows')])
+  }
+  for (const index of [1, 2]) expect((await run(index)).code).toBe(0)
+  const { code } = await cli.run(['report', 'merge', 'shard-1', 'shard-2', '--out', 'whole'])
+  expect(code).toBe(0)
+  const short = await cli.run(['report', 'merge', 'shard-1'])
+  expect([short.code, short.stderr]).toEqual([2, expect.stringContaining('shards 2, 3 of 3 are missing')])
+})

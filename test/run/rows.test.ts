@@ -392,6 +392,12 @@ test('one CLIENT_ID with two SOFTWARE_IDs is refused', async () => {
   ])
 })
 
+test('two CLIENT_IDs with one SOFTWARE_ID are refused', async () => {
+  expect(await refused({ text: 'CLIENT_ID,SOFTWARE_ID\nc-1,s-1\nc-2,s-2\nc-3,s-1\n' })).toEqual([
+    'row 3 (line 4) of "clients.csv", column "CLIENT_ID": row 1 (line 2) of "clients.csv" has the same SOFTWARE_ID with another CLIENT_ID | c-1 | c-3 | one application has one client: correct one of the two rows',
+  ])
+})
+
 test('equal rows are one client, which only rows that read may be at together', async () => {
   const changing = await rowsOf({ flows: ['lifecycle'], options: { repeat: 3 } })
   expect(new Set(changing.rows.map(({ client }) => client)).size).toBe(1)

@@ -154,6 +154,36 @@ test('calls that wait for the disk share its next turn', async () => {
   expect([turns.length, onDisk]).toEqual([2, 4])
 })
 
+test('room is set aside for the answer of each call under way', async () => {
+  const folder = await temporaryFolder()
+  const vault = vaultIn(folder)
+  const room = async () => {
+    const [name = ''] = (await readdir(folder)).filter((one) => one.endsWith('.room'))
+    return (await stat(join(folder, name))).size / 1024
+  }
+  const rooms: number[] = []
+  for (let count = 1; count <= 5; count += 1) {
+    await vault.begin({ ...call('register'), clientId: `client-${count}`, softwareId: undefined })
+    rooms.push(await room())
+  }
+  expect(rooms).toEqual([256, 256, 384, 512, 640])
+})
+
+test('where the vault is moved away in the middle of a run no call leaves, and an answer is kept all the same', async () => {
+  const folder = await temporaryFolder()
+  const vault = vaultIn(folder)
+  const intent = await vault.begin(call('register'))
+  await rename(folder, `${folder}-elsewhere`)
+  await mkdir(folder)
+
+  expect(await thrown(vault.begin(call('update')))).toMatchObject({
+    code: 'VAULT_UNWRITABLE',
+    message: expect.stringContaining('was there when this run began, and is gone; nothing was sent'),
+  })
+  expect(await intent.keep({ status: 201, body: body('token-1') })).toBeDefined()
+  expect(await token(vaultIn(folder))).toBe('token-1')
+})
+
 test('a call that the disk does not take does not leave, and is over', async () => {
   let fails = false
   const files = watched((operation) => {

@@ -35,6 +35,14 @@ export async function performRun(invocation: Invocation, program: Program): Prom
   })
 }
 
+/** A shard of a list with fewer clients than shards. It makes no record; a merge of the others needs none. */
+function hasNothingToRun({ rows }: Awaited<ReturnType<typeof resolve>>, { warn }: Program): boolean {
+  if (rows === undefined || rows.rows.length > 0) return false
+  const { index, of } = rows.record.shard ?? {}
+  warn(line`shard ${index} of ${of} has none of the ${rows.total} rows: nothing is sent, and no record is made\n`)
+  return true
+}
+
 /** The name of the run that "latest" points at. */
 async function latestIn({ out = '' }: Pick<Caller, 'out'>): Promise<string | undefined> {
   return await readlink(join(out, 'latest')).catch(() => undefined)
@@ -49,6 +57,7 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
   using rows = hasRows(invocation) ? new RowScreen(stdout, program, detailOf(invocation)) : undefined
   using out = rows?.console ?? consoleOn(stdout, program, detailOf(invocation))
   const request = await resolve(typed(invocation, program))
+  if (hasNothingToRun(request, program)) return 0
   if (invocation.has('dry-run')) {
     out.preview(await rehearse(request, caller))
     return 0
@@ -78,6 +87,7 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
   const stream = (event: StreamEvent, rowNumber?: number) => write(jsonLine(event, rowNumber))
   try {
     const request = await resolve(typed(invocation, program))
+    if (hasNothingToRun(request, program)) return 0
     if (invocation.has('dry-run')) {
       stream({ type: 'dry-run', ...(await rehearse(request, caller)) })
       return 0
