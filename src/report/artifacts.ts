@@ -114,16 +114,29 @@ async function clean(
 /** A name in JSON before its colon; what stands there is ours. */
 const MEMBER = /^\s*"(?:[^"\\]|\\.)*"\s*:\s*/
 
+/** Characters. Shorter lines are searched about as fast as they are read. */
+const LONG_LINE = 512
+
 /** Indented as all of ours is. Numbers are no values: those of servers stand in texts. */
 const JSON_FILE: Structure = {
   between: /\n|(?<!\\)"/,
-  end: /\n|(?<=[",[\]{}])\\n(?= *[\\[\]{}])/,
+  end: '\n',
+  textIn: (line) => {
+    if (line.length < LONG_LINE) return undefined
+    const value = /"(?=,?$)/.test(line) ? line.slice(MEMBER.exec(line)?.[0].length ?? 0).replace(/,$/, '') : ''
+    try {
+      const text: unknown = JSON.parse(value)
+      return typeof text === 'string' ? text : undefined
+    } catch {
+      return undefined
+    }
+  },
   isValue: (line, place) => {
     const value = MEMBER.exec(line)?.[0].length ?? 0
     return place >= value && (line[value] === '"' || (value === 0 && /^\s*"/.test(line)))
   },
 }
-const MARKUP_FILE: Structure = { between: /[<>"]/, end: /<|(?<=[;,[\]{}])\n(?= *[&[\]{}])/, isValue: () => true }
+const MARKUP_FILE: Structure = { between: /[<>"]/, end: '<', isValue: () => true }
 
 function structureOf(file: string): Structure | undefined {
   if (/\.(?:json|har)$/.test(file)) return JSON_FILE

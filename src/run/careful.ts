@@ -48,7 +48,7 @@ export function careful(care: Care, { clock, wait, stop }: Means): (transport: T
     const turn = Math.max(clock(), turns.get(host) ?? 0)
     // Whoever comes next waits behind this one.
     turns.set(host, turn + care.pauseMs)
-    await wait(turn - clock(), signal)
+    await wait(Math.max(0, turn - clock()), signal)
     const result = await act()
     turns.set(host, Math.max(turns.get(host) ?? 0, clock() + care.pauseMs))
     return result

@@ -80,6 +80,11 @@ export class Finder<T> {
     return findings
   }
 
+  /** Whether a text was searched and holds none of the values. */
+  isKnownEmpty(text: string): boolean {
+    return this.#findings.get(text) === NOTHING
+  }
+
   /** Call it when other texts are exempt than before. */
   exemptionsChanged(): void {
     this.#findings.clear()
@@ -170,11 +175,14 @@ function withoutMarkup(bytes: Uint8Array): { readonly bytes: Uint8Array; readonl
   return { bytes: visible.subarray(0, length), toSource }
 }
 
+/** Letters with what NFKC joins to them: accents, and the marks and vowels of half-width Japanese and Korean. */
+const CLUSTERS = /[^\p{M}][\p{M}\uff9e\uff9f\uffa0-\uffdc\u1160-\u11ff]*|[\s\S]/gu
+
 /** A reader takes odd letters for the usual ones. The ranges are in bytes of UTF-8. */
 function inUsualLetters(text: string): { readonly plain: string; readonly toSource: ToSource } {
   const [letters, places]: [string[], number[]] = [[], []]
   let at = 0
-  for (const character of text) {
+  for (const [character] of text.matchAll(CLUSTERS)) {
     const letter = character.normalize('NFKC')
     letters.push(letter)
     for (let byte = Buffer.byteLength(letter); byte > 0; byte -= 1) places.push(at)

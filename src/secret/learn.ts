@@ -45,12 +45,12 @@ export function secretsIn(value: unknown, search: SecretSearch, slot?: string, d
   const isList = Array.isArray(value)
   for (const [name, member] of Object.entries(value)) {
     const isSlot = slot === undefined && !isList && slotOf(name, value, slots) !== undefined
-    if (!isList && !isSlot) secretsInText(name, search)
     secretsIn(member, search, isSlot ? name : slot, depth + 1)
   }
 }
 
-function secretsInText(text: string, search: SecretSearch): void {
+/** The slots of a text, whatever its format. */
+export function secretsInText(text: string, search: SecretSearch): void {
   const part = text.slice(0, Math.max(0, search.charactersLeft))
   search.charactersLeft -= text.length
   for (const { name, value } of slotsIn(part, search.slots)) reportParts(name, value, search)

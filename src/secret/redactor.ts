@@ -4,7 +4,16 @@
  */
 import { isPanNumber } from './card-number.ts'
 import { Finder } from './finder.ts'
-import { DEEPEST, eachLeaf, parsedJson, type SecretSearch, secretsIn, secretsInHeaders, slotOf } from './learn.ts'
+import {
+  DEEPEST,
+  eachLeaf,
+  parsedJson,
+  type SecretSearch,
+  secretsIn,
+  secretsInHeaders,
+  secretsInText,
+  slotOf,
+} from './learn.ts'
 import { SECRET_LIMITS as LIMITS } from './limits.ts'
 import { Masks, shownName } from './masks.ts'
 import { isSearchable } from './randomness.ts'
@@ -189,11 +198,12 @@ export class Redactor {
       charactersLeft: LIMITS.searchedCharacters.value,
     }
     secretsInHeaders(headers, search)
-    // If the text of parsed data is too long, or says nothing else, only its members are searched.
+    // If the text of parsed data is too long, only its members are searched.
     const isData = typeof value === 'object' && value !== null
     if (isData) secretsIn(value, search)
-    const isText = !isData || (body.length < search.charactersLeft && !isTextOf(body, value))
-    if (isText) secretsIn(body === '' ? value : body, search)
+    if (isData && body !== '' && isTextOf(body, value)) {
+      if (body.length < search.charactersLeft) secretsInText(body, search)
+    } else if (!isData || body.length < search.charactersLeft) secretsIn(body === '' ? value : body, search)
     if (search.charactersLeft < 0) this.hideRandomTexts()
   }
 
@@ -396,7 +406,11 @@ export class Redactor {
    * has been redacted before. `structure` tells where the file may hold a secret; without it, anywhere.
    */
   cleanFile(text: string, structure?: Structure): { readonly text: string; readonly found: readonly string[] } {
-    if (structure !== undefined && this.#areClean(text.split(structure.end))) return { text, found: [] }
+    if (structure !== undefined) {
+      // What was searched when it was recorded stands there as it is, or escaped.
+      const parts = text.split(structure.end).filter((part) => !this.#isKnownClean(structure.textIn?.(part)))
+      if (this.#areClean(parts)) return { text, found: [] }
+    }
     const shapes = shapesOfSecrets(text)
     const known = this.#finder.find(text).found
     if (known.length === 0 && shapes.length === 0) return { text, found: [] }
@@ -418,6 +432,10 @@ export class Redactor {
   /** Whether JSON may hold a known secret, in any encoding, or one that is found by its shape. No value goes on in another. */
   mayHoldSecret(json: string): boolean {
     return !this.#areClean(json.split(UNESCAPED_QUOTE))
+  }
+
+  #isKnownClean(text: string | undefined): boolean {
+    return text !== undefined && this.#withoutShape.has(text) && this.#finder.isKnownEmpty(text)
   }
 
   /** Whether no part of a text holds a secret, where none may go on in another part. */
@@ -447,7 +465,7 @@ export class Redactor {
   }
 }
 
-/** Whether a text is that of parsed data, and holds nothing that parsing dropped. */
+/** Whether a text is that of parsed data: what it says besides its slots is searched with the data. */
 function isTextOf(text: string, data: object): boolean {
   try {
     return text.trimEnd() === JSON.stringify(data)

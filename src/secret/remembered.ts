@@ -3,7 +3,7 @@
 /** Characters of all of them. A text of a server is kept no longer than until then. */
 const MOST_CHARACTERS = 1024 * 1024
 /** Characters. A longer text rarely comes twice. */
-const LONGEST = 8192
+const LONGEST = 16 * 1024
 
 /** `T` is what was found. */
 export class RememberedTexts<T = true> {

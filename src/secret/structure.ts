@@ -4,8 +4,10 @@
 export interface Structure {
   /** matches what separates two values: a range with such a text in it is no secret */
   readonly between: RegExp
-  /** matches where a value ends, or a line of JSON within a value: no secret goes on beyond it */
-  readonly end: RegExp
+  /** no value of such a file goes on beyond it */
+  readonly end: '\n' | '<'
+  /** the text that a long value between two ends stands for; undefined where it is short, or cannot be told */
+  readonly textIn?: (part: string) => string | undefined
   /** whether the byte `place` of a line is within a value; `line` has one character for each byte of UTF-8 */
   readonly isValue: (line: string, place: number) => boolean
 }

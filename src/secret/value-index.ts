@@ -146,6 +146,7 @@ function normalise(
       form[length] = GAP
       places[length++] = at
       hash = hashAfter(hash, GAP)
+      setBit(met, noteOf(hash))
     }
     dropped = 0
     form[length] = code

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateSync, gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
+import { exchangeOf } from '../../src/execute/exchange.ts'
 import type { RunRecord } from '../../src/record/index.ts'
 import { runRecord } from '../../src/record/schema.ts'
 import { createArtifacts } from '../../src/report/artifacts.ts'
@@ -698,7 +699,7 @@ test('in a finished file a secret is hidden in its sentence, and names and numbe
   )
   const structure: Structure = {
     between: /\n|"/,
-    end: /\n/,
+    end: '\n',
     isValue: (line, place) => place > line.indexOf(': "') && line.includes(': "'),
   }
 
@@ -715,7 +716,7 @@ test('a text that held no secret is searched again when it has become one', () =
   const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
   const redactor = new Redactor(KEY)
   redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
-  const structure: Structure = { between: /\n|"/, end: /\n/, isValue: () => true }
+  const structure: Structure = { between: /\n|"/, end: '\n', isValue: () => true }
   const file = `${texts.map((text) => `"${text}"`).join('\n')}\n"a line that comes twice"\n"a line that comes twice"\n`
   for (const text of texts) {
     expect(redactor.find(text)).toEqual([])
@@ -832,10 +833,10 @@ test.each(Object.entries(SPELT))(
     expect(redactor.mayHoldSecret(json)).toBe(true)
     for (const [structure, file] of [
       [
-        { between: /\n|"/, end: /\n/, isValue: () => true },
+        { between: /\n|"/, end: '\n', isValue: () => true },
         JSON.stringify({ type: 'mtls', next: spelt }, undefined, 2),
       ],
-      [{ between: /[<>"]/, end: /</, isValue: () => true }, `<b>id</b><span class="mono">id: ${spelt}</span>`],
+      [{ between: /[<>"]/, end: '<', isValue: () => true }, `<b>id</b><span class="mono">id: ${spelt}</span>`],
     ] as const)
       expect(redactor.cleanFile(file, structure).text).not.toContain(spelt)
   },
@@ -855,24 +856,64 @@ test('a secret in odd letters beside another secret is found, and one beside odd
   expect(redactor.text(`\u2460 session ${odd}.`)).toMatch(/^\u2460 session \[access_token#\w+\]\.$/)
 })
 
-test('of JSON each member counts by its own name, and a name may hold a secret itself', () => {
-  const next = randomBytes(18).toString('base64url')
-  for (const nothing of [null, true, 12, []]) {
-    const answer = { authorization: nothing, next }
-    const redactor = new Redactor(KEY)
-    redactor.learn(answer, [], `${JSON.stringify(answer)}\n`)
-    expect([redactor.secretsKnown, redactor.text(next)]).toEqual([0, next])
-  }
-  const named = { [`client_secret=${next}`]: 1 }
-  for (const body of [JSON.stringify(named), JSON.stringify(named, undefined, 2)]) {
-    const redactor = new Redactor(KEY)
-    redactor.learn(named, [], body)
-    expect(redactor.text(next)).not.toBe(next)
-  }
-  const twice = `{"access_token":"${next}","access_token":"${randomBytes(18).toString('base64url')}"}`
+test('what stands in pieces in a body is hidden in the record, whether it was known or is learned later', () => {
+  const pieces = HIDDEN.match(/.{1,8}/g) ?? []
+  const bodies = [[pieces.toReversed(), pieces, 7], { parts: [pieces.slice(0, 2), pieces.slice(2)] }, [...HIDDEN, null]]
+  for (const body of bodies)
+    for (const isKnown of [true, false]) {
+      const redactor = new Redactor(KEY)
+      redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
+      if (isKnown) redactor.learn({ access_token: HIDDEN })
+      const finished = new FinishedWorkflows({ file: undefined, redactor, withoutFolders: (json) => json })
+      finished.begin()
+      const [workflow] = sampleRecord().workflows
+      const [step] = workflow?.steps ?? []
+      if (workflow === undefined || step === undefined) throw new Error('the sample has a step')
+      const text = JSON.stringify(body)
+      redactor.learn(body, [], text)
+      const headers: [string, string][] = [['content-type', 'application/json']]
+      const answer = { status: 200, headers, body: Buffer.from(text), beside: [] }
+      const recorded = exchangeOf(
+        { method: 'GET', url: 'https://auth.example/x', headers: [] },
+        { kind: 'answered', answer, timing: { startedAt: '', totalMs: 1 } } as never,
+        { ...answer, body } as never,
+        redactor,
+      )
+      if (!isKnown) redactor.learn({ access_token: HIDDEN })
+      finished.add({ ...workflow, steps: [{ ...step, exchanges: [recorded] }] })
+      finished.redactAgain()
+      const [shown] = finished
+      const printed = shown?.steps[0]?.exchanges[0]?.response?.body.text ?? HIDDEN
+      expect(printed.replace(/[^A-Za-z0-9]/g, '')).not.toContain(HIDDEN)
+    }
+})
+
+test.each([
+  ['names within a slot', (x: string) => ({ tokens: { [x]: { made: 'today' } } })],
+  ['a private member beside its key', (x: string) => ({ jwk: { kty: 'RSA' }, private: { d: x } })],
+  ['a name beside its value', (x: string) => ({ Name: 'client_secret', value: x })],
+  ['a name with a slot in it', (x: string) => ({ [`x?access_token=${x}&token`]: 'v' })],
+])('a secret in JSON that only its text shows: %s', (_, answer) => {
+  const secret = randomBytes(24).toString('base64url')
   const redactor = new Redactor(KEY)
-  redactor.learn(JSON.parse(twice), [], twice)
-  expect(redactor.text(next)).not.toBe(next)
+  redactor.learn(answer(secret), [], JSON.stringify(answer(secret)))
+  expect(redactor.text(`said ${secret} again`)).not.toContain(secret)
+})
+
+test('a secret with many signs in a row is found in a text that was searched before', () => {
+  const secret = 'Kq7v9!!!!!!!Xz2mT4'
+  const redactor = new Redactor(KEY)
+  redactor.learn({ client_secret: randomBytes(24).toString('base64url') })
+  expect(redactor.text(`said ${secret}`)).toContain(secret)
+  redactor.learn({ password: secret })
+  expect(redactor.text(`said ${secret}`)).not.toContain(secret)
+})
+
+test('letters with marks of their own are found beside odd letters', () => {
+  const secret = 'p\u00e4ssw\u00f6rd-Kq83vLs0tZ'
+  const redactor = new Redactor(KEY)
+  redactor.learn({ password: secret })
+  expect(redactor.text(`\u2460 ${secret.normalize('NFD')} end`)).toMatch(/^\u2460 \[password#\w+\] end$/)
 })
 
 test('a secret in a line of a body is hidden in the files', async () => {
