@@ -155,3 +155,11 @@ function isUsage(words: readonly string[]): boolean {
 function matches(shown: string, script: string): boolean {
   return shown.endsWith('…') ? script.startsWith(shown.slice(0, -1)) : script === shown
 }
+
+test('a flag with one value is not given two, since nobody can tell which was meant', () => {
+  const parsed = (line: string) => () => parseCommandLine(line.split(' '))
+  expect(parsed('run register --env uat --env prod')).toThrow('flag "--env" is given 2 times, with different values')
+  expect(parsed('run register --data a.csv --data b.csv')).toThrow('flag "--data" is given 2 times')
+  expect(parsed('run register --env uat --env uat')).not.toThrow()
+  expect(parsed('run register --input a=1 --input b=2 -v -v')).not.toThrow()
+})

@@ -27,6 +27,7 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
   })
   const options = tokens.filter((token) => token.kind === 'option')
   for (const option of options) checkFlag(name, flags, option)
+  for (const same of Map.groupBy(options, (option) => option.name).values()) demandOneValue(flags, same)
   for (const [flag, { twice }] of Object.entries(flags))
     if (twice !== undefined && options.filter((option) => option.name === flag).length > 1) values[twice] = true
   if (values.help === true) return { kind: 'help', topic: name }
@@ -100,6 +101,19 @@ function checkFlag(command: CommandName, flags: Command['flags'], { name, rawNam
       found: isNextFlag ? `"${value}"` : undefined,
     })
   }
+}
+
+/** Nobody can tell which of two environments or lists was meant. */
+function demandOneValue(flags: Command['flags'], same: readonly Option[]): void {
+  const [first, ...others] = same
+  if (first === undefined || flags[first.name]?.value === undefined || flags[first.name]?.many) return
+  if (others.every(({ value }) => value === first.value)) return
+  fail({
+    code: 'USAGE',
+    message: `flag "${first.rawName}" is given ${same.length} times, with different values`,
+    expected: 'one',
+    hint: 'leave out all but one',
+  })
 }
 
 function invocationOf(
