@@ -100,6 +100,14 @@ export function inWords(faults: readonly { readonly path: string; readonly messa
   return faults.map(({ path, message }) => `${path}: ${message}`).join('; ')
 }
 
+/** Of one log no two have the same time; of two logs some may, and then their content decides, whichever is merged into the other. */
 export function byTime(a: Event, b: Event): number {
-  return a.at < b.at ? -1 : a.at > b.at ? 1 : 0
+  if (a.at !== b.at) return a.at < b.at ? -1 : 1
+  const [one, other] = [a, b].map(inOrder) as [string, string]
+  return one < other ? -1 : one > other ? 1 : 0
+}
+
+/** The same for events that are the same, whatever the order of their members. */
+export function inOrder(event: Event): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(event).sort()))
 }

@@ -2,7 +2,7 @@
  * What one log holds and another does not. Events are never replaced: all of them are kept, and the state follows from them in
  * the order of their times, so that of two registrations or tokens of a client the newer counts. Pure.
  */
-import type { Event } from './event.ts'
+import { type Event, inOrder } from './event.ts'
 import { clientOf, State } from './state.ts'
 
 export interface Difference {
@@ -35,9 +35,4 @@ function stateOf(events: readonly Event[], environment: string): State {
   const state = new State(environment, () => events)
   for (const event of events) if (state.fault(event) === undefined) state.event(event)
   return state
-}
-
-/** The same for events that are the same, whatever the order of their members. */
-function inOrder(event: Event): string {
-  return JSON.stringify(Object.fromEntries(Object.entries(event).sort()))
 }

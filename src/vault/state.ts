@@ -53,8 +53,8 @@ export class State implements LogReader {
 
   event(value: unknown): void {
     const event = value as Event
-    // An import may bring older ones.
-    if (event.at < this.#newestAt) this.#isInOrder = false
+    // An import may bring older ones, and those of another log that have the same time.
+    if (event.at <= this.#newestAt) this.#isInOrder = false
     else if (this.#isInOrder) this.#take(event)
   }
 

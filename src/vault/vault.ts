@@ -12,7 +12,7 @@ import { type AnnouncedCall, announce, type CallAbout, type KeptAnswer, keepAnsw
 import { fingerprint, type RawAnswer } from './answer.ts'
 import type { OpenCall } from './call.ts'
 import { type By, Client, type HeldToken, type HistoryEvent, type Registration } from './client.ts'
-import { byTime, type ClientEvent, clientEventSchema, type Event, inWords } from './event.ts'
+import { byTime, type ClientEvent, clientEventSchema, type Event, inOrder, inWords } from './event.ts'
 import type { KeyRing } from './key.ts'
 import { type LedgerEntry, ledgerOf } from './ledger.ts'
 import { type Difference, difference } from './merge.ts'
@@ -332,7 +332,6 @@ function newEntries(clientId: string, imported: readonly unknown[], present: rea
     const message = `the import of client "${clientId}" holds what is no entry of a vault`
     return fail({ code: 'VAULT_UNREADABLE', message, found: inWords(shaped.faults) })
   }
-  const inOrder = (event: ClientEvent) => JSON.stringify(Object.fromEntries(Object.entries(event).sort()))
   const there = new Set(present.map(inOrder))
   return shaped.value.filter((event) => !there.has(inOrder(event)))
 }

@@ -82,6 +82,20 @@ test.each<[string, readonly [number, number], string]>([
   expect(await fallbacks(theirs)).toEqual(await fallbacks(ours))
 })
 
+test('two machines that wrote at the same time hold the same after each has taken the other in', async () => {
+  for (let time = 0; time < 4; time += 1) {
+    const { ours, theirs } = await pair([0, 0])
+    await register(ours, `token-ours-${time}`)
+    await register(theirs, `token-theirs-${time}`)
+
+    await ours.merge(await theirs.events())
+    await theirs.merge(await ours.events())
+
+    expect(await token(theirs)).toBe(await token(ours))
+    expect(await fallbacks(theirs)).toEqual(await fallbacks(ours))
+  }
+})
+
 test('taken in twice, nothing is added; an export read afterwards has everything', async () => {
   const { ours, theirs, folders } = await pair()
   await register(theirs, 'token-1')
