@@ -81,10 +81,18 @@ export class Vault {
     })
   }
 
-  /** Each open call with its next step, in words; of one run only, where that is named. */
+  /** Each open call with its next step, in words; of a run that ends only its own, and the clients that it leaves behind. */
   async warnings({ runId }: { readonly runId?: string } = {}): Promise<readonly string[]> {
-    this.#store.look()
-    return this.#openInWords(runId)
+    const clients = this.#store.look().clients()
+    const ledger = runId === undefined ? [] : ledgerOf(clients, this.#store.open(), () => false)
+    const left = ledger.filter((one) => one.runId === runId && one.state === 'left behind')
+    return [
+      ...this.#openInWords(runId),
+      ...left.map(
+        ({ clientId, step }) =>
+          `client "${clientId}" was registered by step "${step}" and is still there, although this run was to delete it: ${this.command('cleanUp')}`,
+      ),
+    ]
   }
 
   /** @see announce */

@@ -41,6 +41,18 @@ test('the ledger says of every client which run made it, whether that was to del
   expect(await said()).toEqual(['two register temporary deleted', 'three register kept kept'])
 })
 
+test('a run that ends names the clients that it was to delete and leaves behind', async () => {
+  const vault = vaultIn(await temporaryFolder())
+  await answered(await vault.begin({ ...call('register'), runId: 'one', purpose: 'temporary' }), 'token-1')
+
+  expect(await vault.warnings({ runId: 'one' })).toEqual([
+    `client "${THEIRS}" was registered by step "register" and is still there, although this run was to delete it: thredd cleanup --env uat`,
+  ])
+  expect([await vault.warnings({ runId: 'two' }), await vault.warnings()]).toEqual([[], []])
+  await vault.remove(THEIRS)
+  expect(await vault.warnings({ runId: 'one' })).toEqual([])
+})
+
 test('a client that anybody registered to stay is not left behind, whoever registers it again', async () => {
   const stays = async (register: (vault: Vault) => Promise<unknown>) => {
     const vault = vaultIn(await temporaryFolder())
