@@ -137,7 +137,10 @@ test('names that REDACT adds are secret in requests and answers', async () => {
 })
 
 test('every report of a run is among the files that are searched', async () => {
-  const { files } = await search({})
+  // An archive holds the bytes of the folder as they are: once is enough.
+  const { files, found } = await search({ packs: ['pack', 'pack.zip'] })
+
+  expect(found).toEqual([])
 
   const written = new Set(files.map((file) => basename(file)))
   const names = [
@@ -538,7 +541,10 @@ interface Search {
 }
 
 /** Runs with all our secrets in play and looks for each of them, and for the server's, in everything that came of it. */
-async function search(options: RunOnTwinOptions, canaries: Readonly<Record<string, string>> = {}): Promise<Search> {
+async function search(
+  { packs = ['pack'], ...options }: RunOnTwinOptions & { readonly packs?: readonly string[] },
+  canaries: Readonly<Record<string, string>> = {},
+): Promise<Search> {
   await using ran = await attemptOnTwin({
     formats: USUAL_FORMATS,
     ...options,
@@ -546,8 +552,7 @@ async function search(options: RunOnTwinOptions, canaries: Readonly<Record<strin
   })
   if ('record' in ran) {
     const key = { alg: 'ES256', privateKey: KEY } as const
-    for (const name of ['pack', 'pack.zip'])
-      await writePack(ran.record, { pack: join(ran.folder, name), key, now: new Date() })
+    for (const name of packs) await writePack(ran.record, { pack: join(ran.folder, name), key, now: new Date() })
   }
   const secrets = new Map([...ours, ...issued(ran.traffic), ...Object.entries(canaries)])
   const files = (await readdir(ran.folder, { recursive: true, withFileTypes: true }))
