@@ -102,7 +102,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
 
   origin = `https://${nameOf(host)}:${address.port}`
 
-  const keep = async () => await store?.save(twin.state.snapshot())
+  const keep = async () => await store?.save(() => twin.state.snapshot())
   const close = async () => {
     const closed = new Promise<void>((resolve) => dispatcher.close(() => resolve()))
     for (const server of Object.values(servers)) server.close()
@@ -179,7 +179,7 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
     return
   }
   // Saved before the answer is sent, so that no client is told of a change that a crash could lose.
-  if (store !== undefined) await store.save(twin.state.snapshot())
+  if (store !== undefined) await store.save(() => twin.state.snapshot())
   const isHead = incoming.method === 'HEAD'
   // By the clock of the twin, which a hook may have advanced; a response that has its own replaces it.
   outgoing.setHeader('date', twin.state.now().toUTCString())

@@ -3,37 +3,39 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { digestOf } from './digest.ts'
 import { SNAPSHOT_VERSION, type Snapshot } from './model.ts'
 
 export interface Store {
   /** the snapshot in the file when it was opened */
   readonly kept: Snapshot | undefined
-  /** Resolves once this snapshot, or a newer one, is in the file. */
-  save(snapshot: Snapshot): Promise<void>
+  /** Resolves once what it takes now, or later, is in the file. Calls while a write is under way share the next one. */
+  save(take: () => Snapshot): Promise<void>
 }
 
 /** Throws a plain Error for a file that is no snapshot of this version: it is never overwritten. */
 export async function openStore(file: string): Promise<Store> {
   const path = resolve(file)
   const kept = await read(path)
-  let written = kept === undefined ? '' : serialised(kept)
-  let waiting: string | undefined
+  // Its digest, since the text is as large as the state.
+  let written = kept === undefined ? '' : digestOf(serialised(kept))
+  let waiting: (() => Snapshot) | undefined
   let writing: Promise<void> | undefined
 
   const drain = async () => {
     while (waiting !== undefined) {
-      const text = waiting
+      const text = serialised(waiting())
       waiting = undefined
-      if (text === written) continue
+      const digest = digestOf(text)
+      if (digest === written) continue
       await replace(path, text)
-      written = text
+      written = digest
     }
   }
   return {
     kept,
-    async save(snapshot) {
-      // While a write is under way, only the newest of the snapshots that arrive is kept for the next one.
-      waiting = serialised(snapshot)
+    async save(take) {
+      waiting = take
       writing ??= drain().finally(() => {
         writing = undefined
       })
