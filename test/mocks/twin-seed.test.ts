@@ -1,10 +1,10 @@
 /** Applications beside the two documented ones: from a file, in the library, and after a restart. */
 import { X509Certificate } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { ensurePki, HOSTS, type Pki, readSeed, startTwin } from '../../mocks/index.ts'
 import { outsideAssertion, outsideClient } from '../support/outside.ts'
@@ -122,6 +122,12 @@ test('a new application keeps the certificates of the others, and a kept state w
   await expect(startTwin({ pki: await sharedPki(), seed: SEED })).rejects.toThrow(
     'the PKI has no certificates for application "payments"',
   )
+  const ours = pki
+  onTestFinished(() => {
+    pki = ours
+  })
+  await cp(ours.folder, join(folder, 'kept'), { recursive: true })
+  pki = await ensurePki(join(folder, 'kept'), { applications: SEED.applications })
   const stateFile = join(folder, 'kept.json')
   const old = await startTwin({ pki, stateFile, seed: SEED })
   const before = clientOf('loyalty', old.port)
