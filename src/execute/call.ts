@@ -96,7 +96,7 @@ export class Call {
     redactor.learn([request.body, request.outgoing.url], request.outgoing.headers)
     const { method, url, headers } = request.outgoing
     const authorization = headers.find(([name]) => name === 'authorization')?.[1]
-    const step = this.#step.stepId
+    const { stepId: step, identity } = this.#step
     const managesKnown = mayManage(request.outgoing) && (await vault.manages({ url, authorization }))
     const effect = sentEffect(request.outgoing, this.#step.operation, managesKnown)
     this.#sent = effect
@@ -104,12 +104,12 @@ export class Call {
     const mustBeRefused = this.#step.expectRefused
     if (this.#step.probe !== undefined) return await this.#probe(request)
     const intent = isChange(effect)
-      ? await vault.begin({ effect, method, url, authorization, step, mustBeRefused })
+      ? await vault.begin({ effect, method, url, authorization, step, identity, mustBeRefused })
       : undefined
     // A server may answer with a new token whenever a client is looked at.
     const delivery = await this.#send(request, intent, { mayBringToken: effect === 'read' || isChange(effect) })
     if (delivery.kind === 'failed') {
-      const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent, step)])
+      const [news] = await Promise.allSettled([this.#keepReceived(delivery, intent)])
       this.#takeFailed(request.outgoing, delivery)
       if (news.status === 'rejected') throw news.reason
       return this.#judgeFailure(
@@ -119,7 +119,7 @@ export class Call {
     const { status } = delivery.answer
     const answer = await this.#takeOnceWritten(request.outgoing, delivery, intent)
     if (isSuccess(status) && authorization !== undefined && this.#kept === undefined)
-      await vault.worked(authorization, step)
+      await vault.worked(authorization, { step, identity })
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
     return await this.#judge(request, answer)
   }
@@ -168,14 +168,13 @@ export class Call {
   async #keepReceived(
     { sent, problem, received }: Extract<Delivery, { kind: 'failed' }>,
     intent: Intent | undefined,
-    step: string,
   ): Promise<Pick<Problem, 'message'> | undefined> {
     if (received === undefined) {
       await intent?.close(sent === 'no' ? 'not-sent' : 'unknown')
       return undefined
     }
     const { bytes, status, coding, bodyAt, isChunked } = received
-    this.#kept = await this.#keep({ status, body: bytes, coding, message: { bodyAt, isChunked }, step }, intent)
+    this.#kept = await this.#keep({ status, body: bytes, coding, message: { bodyAt, isChunked } }, intent)
     const isThere = intent !== undefined || this.#kept !== undefined
     return isThere
       ? { message: `${problem.message}; the ${bytes.length} bytes that arrived are in the vault` }
@@ -192,7 +191,7 @@ export class Call {
     intent: Intent | undefined,
   ): Promise<ParsedAnswer> {
     const { status, body, headers } = delivery.answer
-    const raw = { status, body, coding: codingOf(headers), step: this.#step.stepId }
+    const raw = { status, body, coding: codingOf(headers) }
     const written = Promise.withResolvers<void>()
     const keeping = Promise.allSettled([this.#keep(raw, intent, written.resolve)])
     await Promise.race([written.promise, keeping])
@@ -244,13 +243,12 @@ export class Call {
     return Object.fromEntries(entries)
   }
 
-  async #keep(
-    answer: RawAnswer & { readonly step: string },
-    intent: Intent | undefined,
-    onWritten?: () => void,
-  ): Promise<Kept | undefined> {
-    if (intent === undefined)
-      return isSuccess(answer.status) ? await this.#ports.vault.keep(answer, onWritten) : undefined
+  async #keep(answer: RawAnswer, intent: Intent | undefined, onWritten?: () => void): Promise<Kept | undefined> {
+    if (intent === undefined) {
+      if (!isSuccess(answer.status)) return undefined
+      const { stepId: step, identity } = this.#step
+      return await this.#ports.vault.keep({ ...answer, step, identity }, onWritten)
+    }
     try {
       return await intent.keep(answer, onWritten)
     } finally {

@@ -34,6 +34,12 @@ export interface Intent {
   close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
 }
 
+/** The step that calls, and the identity that it presents: a configured one's name, or "none". */
+interface Caller {
+  readonly step: string
+  readonly identity: string
+}
+
 /** The effects that execution needs. Time and ids are among them, so that tests can fix both. */
 export interface Ports {
   readonly transport: Transport
@@ -51,13 +57,15 @@ export interface Ports {
       readonly url: string
       readonly authorization: string | undefined
       readonly step: string
+      /** the one that it presents: a configured identity's name, or "none" */
+      readonly identity: string
       /** the step holds when the server refuses the call */
       readonly mustBeRefused: boolean
     }): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
-    keep(answer: RawAnswer & { readonly step: string }, onWritten?: () => void): Promise<Kept | undefined>
+    keep(answer: RawAnswer & Caller, onWritten?: () => void): Promise<Kept | undefined>
     /** A call with these credentials succeeded and brought no new ones. */
-    worked(authorization: string, step: string): Promise<void>
+    worked(authorization: string, by: Caller): Promise<void>
     read(member: VaultMember): Promise<string | undefined>
   }
   /** Establishes what a workflow is given. Returns why the workflow cannot begin, if it cannot. */

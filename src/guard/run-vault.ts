@@ -21,6 +21,8 @@ export interface RunVaultOptions {
   readonly clientId: string | undefined
   readonly softwareId: string | undefined
   readonly now: () => Date
+  /** x5t#S256 of an identity's certificate (RFC 8705 §3.1), "none" for none; undefined where it is not known */
+  readonly thumbprintOf: (identity: string) => string | undefined
   /** the commands that a warning names, with the environment of the run */
   readonly command: Command
   /** absent where the embedded twin answers: its clients are nobody's */
@@ -61,7 +63,7 @@ export class RunVault {
       manages: (call) => this.#manages(call),
       begin: (call) => this.#begin(call),
       keep: (answer, onWritten) => this.#keep(answer, onWritten),
-      worked: (authorization, step) => this.#worked(authorization, step),
+      worked: (authorization, by) => this.#worked(authorization, by),
       read: (member) => this.#read(member),
     }
   }
@@ -81,11 +83,12 @@ export class RunVault {
   }
 
   async #begin(call: Parameters<VaultPort['begin']>[0]): ReturnType<VaultPort['begin']> {
-    const { step, effect, method, url, authorization, mustBeRefused } = call
-    const { vault, runId, clientId, softwareId } = this.#options
+    const { step, identity, effect, method, url, authorization, mustBeRefused } = call
+    const { vault, runId, clientId, softwareId, thumbprintOf } = this.#options
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
     const token = bearerIn(authorization)
-    const intent = await vault.begin({ effect, method, url, token, step, runId, clientId, softwareId, purpose })
+    const by = { step, runId, thumbprint: thumbprintOf(identity) }
+    const intent = await vault.begin({ effect, method, url, token, ...by, clientId, softwareId, purpose })
     // From here on no other process changes this client; what one did while this one waited is seen now.
     const before = await this.#registration()
     try {
@@ -114,23 +117,24 @@ export class RunVault {
     }
   }
 
-  async #keep(...[answer, onWritten]: Parameters<VaultPort['keep']>): ReturnType<VaultPort['keep']> {
-    const { vault, runId, clientId, softwareId, onAnswer } = this.#options
-    const kept = await vault.keep({ ...answer, runId, clientId, softwareId }, onWritten)
+  async #keep(...[{ identity, ...answer }, onWritten]: Parameters<VaultPort['keep']>): ReturnType<VaultPort['keep']> {
+    const { vault, runId, clientId, softwareId, thumbprintOf, onAnswer } = this.#options
+    const by = { runId, thumbprint: thumbprintOf(identity) }
+    const kept = await vault.keep({ ...answer, ...by, clientId, softwareId }, onWritten)
     if (kept !== undefined) await this.#changed('update', kept.registration.clientId, kept.registration)
     const content = decoded(answer.body, answer.coding)
     onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })
     return this.#newsOf(kept, answer.status)
   }
 
-  async #worked(authorization: string, step: string): Promise<void> {
-    const { vault, runId } = this.#options
+  async #worked(...[authorization, { step, identity }]: Parameters<VaultPort['worked']>): Promise<void> {
+    const { vault, runId, thumbprintOf } = this.#options
     const registration = await this.#registration()
     const token = [registration?.registrationAccessToken, ...(registration?.fallbacks ?? [])].find(
       (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
     )
     if (registration === undefined || token === undefined) return
-    await vault.worked(registration.clientId, { token, runId, step })
+    await vault.worked(registration.clientId, { token, runId, step, thumbprint: thumbprintOf(identity) })
     // A fallback that works is the current token again.
     if (isSame(registration, this.#known)) this.#known = { ...registration, registrationAccessToken: token }
   }
@@ -228,7 +232,7 @@ function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome
 }
 
 /** Whether a registration was refused as one of a client that is there already. */
-function isDuplicate({ status, body, coding }: Omit<Parameters<VaultPort['keep']>[0], 'step'>): boolean {
+function isDuplicate({ status, body, coding }: Omit<Parameters<VaultPort['keep']>[0], 'step' | 'identity'>): boolean {
   const content = decoded(body, coding)
   return content.ok && refusalOf({ status, body: content.bytes.toString('utf8') }) === 'registered'
 }

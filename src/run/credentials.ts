@@ -93,6 +93,16 @@ export function thumbprintOf({ record }: Identity): string {
   return Buffer.from(record.sha256, 'hex').toString('base64url')
 }
 
+/** Of a loaded identity by its name; "none" where none is presented. */
+export function thumbprintsOf(
+  identities: ReadonlyMap<string, Pick<LoadedIdentity, 'identity'>>,
+): (name: string) => string | undefined {
+  return (name) => {
+    const loaded = identities.get(name)
+    return loaded === undefined ? (name === 'none' ? name : undefined) : thumbprintOf(loaded.identity)
+  }
+}
+
 /** Of the certificate that the environment names; undefined where it names none. @throws ToolError */
 export async function transportThumbprint(environment: Environment): Promise<string | undefined> {
   const spec = environment.identities.get('transport')

@@ -18,6 +18,7 @@ import type { Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
+import { thumbprintsOf } from './credentials.ts'
 import { redactedWorkflow } from './finished.ts'
 import { askKeystore, userAgentOf } from './keystore.ts'
 import { sharesOf } from './order.ts'
@@ -129,7 +130,8 @@ async function performWith(
   const { survey, request, redactor } = prepared
   const { clientId, softwareId } = request.client
   const command = commandsFor(prepared.environment.flags)
-  const options = { vault, runId, clientId, softwareId, command, now: () => new Date() }
+  const thumbprintOf = thumbprintsOf(survey.identities)
+  const options = { vault, runId, clientId, softwareId, command, thumbprintOf, now: () => new Date() }
   const runVault = new RunVault({ ...options, admission, onAnswer: caller.onAnswer })
   // Changes that the set-up makes on the twin are no changes to report to Thredd: they are recorded apart, and dropped.
   const setUpVault = new RunVault(options)

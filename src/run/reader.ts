@@ -1,13 +1,14 @@
 /** Reads one client at its registration_client_uri, for commands that ask the server what has become of it. */
 import type { Environment } from '../environment/index.ts'
-import { loadAuthorities, loadIdentity } from '../identity/certificate.ts'
+import { type Identity, loadAuthorities, loadIdentity } from '../identity/certificate.ts'
 import { identityOf } from '../plan/identity.ts'
-import { fail } from '../record/errors.ts'
+import { fail, ToolError } from '../record/errors.ts'
 import type { Probe } from '../vault/index.ts'
 import type { Caller } from './caller.ts'
 import { connect, proxyOf, usesTwin } from './connect.ts'
+import { thumbprintOf } from './credentials.ts'
 
-/** With the environment's transport certificate. The embedded twin has no clients outside a run and cannot be asked. */
+/** With the certificate that a token was issued to, where the environment has it, else with its transport certificate. The embedded twin has no clients outside a run and cannot be asked. */
 export async function openReader(
   environment: Environment,
   { version, proxy }: Pick<Caller, 'version' | 'proxy'>,
@@ -19,25 +20,26 @@ export async function openReader(
       hint: 'start one that stays, with thredd mock, and name its environment file',
     })
   }
-  const identity = identityOf({ identity: 'transport', source: 'authorization' }, environment)
-  const spec = environment.identities.get(identity)
-  const [loaded, authorities] = await Promise.all([
-    spec === undefined ? undefined : loadIdentity(spec, new Date()),
+  const usual = identityOf({ identity: 'transport', source: 'authorization' }, environment)
+  const [identities, authorities] = await Promise.all([
+    identitiesOf(environment, usual),
     environment.ca === undefined ? [] : loadAuthorities(environment.ca),
   ])
-  const transport = connect(environment, {
-    identities: new Map(loaded === undefined ? [] : [[identity, loaded.identity]]),
-    authorities,
-    proxy: proxyOf(proxy),
-    counterparty: undefined,
-  })
+  const transport = connect(environment, { identities, authorities, proxy: proxyOf(proxy), counterparty: undefined })
+  const thumbprint = (name: string) => {
+    const identity = identities.get(name)
+    return identity === undefined ? 'none' : thumbprintOf(identity)
+  }
+  const isOnly = environment.identities.size <= 1
   return {
-    probe: async (url, token) => {
+    probe: async (url, token, wanted) => {
       const headers = [
         ['accept', 'application/json'],
         ['user-agent', `thredd-dcr/${version}`],
         ['authorization', `Bearer ${token.reveal()}`],
       ] as const
+      const names = [usual, ...identities.keys()]
+      const identity = names.find((name) => thumbprint(name) === wanted) ?? usual
       const delivery = await transport.send(
         { method: 'GET', url, headers },
         { identity, timeoutMs: environment.timeoutMs, signal: new AbortController().signal },
@@ -49,8 +51,22 @@ export async function openReader(
             status: delivery.answer.status,
             body: delivery.answer.body,
             coding: delivery.answer.headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1],
+            presented: { identity, thumbprint: thumbprint(identity), isOnly },
           }
     },
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
+}
+
+/** A client may have been registered with any of them. One that cannot be loaded is left out, but for the usual one. */
+async function identitiesOf(environment: Environment, usual: string): Promise<ReadonlyMap<string, Identity>> {
+  const loading = [...environment.identities].map(async ([name, spec]): Promise<[string, Identity][]> => {
+    try {
+      return [[name, (await loadIdentity(spec, new Date())).identity]]
+    } catch (error) {
+      if (name === usual || !(error instanceof ToolError)) throw error
+      return []
+    }
+  })
+  return new Map((await Promise.all(loading)).flat())
 }

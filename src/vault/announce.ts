@@ -11,8 +11,13 @@ import { POLL_MS } from './folder.ts'
 import { type About, clientOf } from './state.ts'
 import type { Store } from './store.ts'
 
+export interface Presenting {
+  /** x5t#S256 of the certificate that the call presents (RFC 8705 §3.1), or "none"; absent: not known */
+  readonly thumbprint?: string | undefined
+}
+
 /** A call as it is about to leave; `clientId` and `softwareId` are those that the environment names. */
-export interface CallAbout extends By, About {
+export interface CallAbout extends By, About, Presenting {
   readonly effect: Change
   readonly method: string
   readonly url: string
@@ -82,7 +87,7 @@ export async function announce(store: Store, call: CallAbout): Promise<Announced
  */
 export async function keepAnswer(
   store: Store,
-  { status, body, coding, message, runId, step, ...about }: RawAnswer & By & About,
+  { status, body, coding, message, runId, step, thumbprint, ...about }: RawAnswer & By & About & Presenting,
   onWritten?: () => void,
 ): Promise<KeptAnswer | undefined> {
   const raw = rawOf({ body, coding, message })
@@ -95,10 +100,12 @@ export async function keepAnswer(
     const clientId = credentialsIn(raw).clientId ?? known ?? askedAs ?? unknownClient({ runId, step })
     const client = store.state.client(clientId)
     const settles = store.free(clientId)
-    const of = { clientId, askedAs, softwareId, runId, step, settles }
+    const of = { clientId, askedAs, softwareId, thumbprint, runId, step, settles }
     const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...raw, ...of }
+    const { registrationAccessToken: current, thumbprint: proven } = client?.registration() ?? {}
+    const isOther = thumbprint !== undefined && proven !== thumbprint && credentialsIn(raw).token === current?.reveal()
     // A server that is only read says the same each time; the log need not grow by it.
-    const isNews = !client?.isLive || !isSame(client.newestAnswer, raw) || settles.length > 0
+    const isNews = !client?.isLive || !isSame(client.newestAnswer, raw) || settles.length > 0 || isOther
     if (isNews) store.write(event)
     return { written: isNews ? event : undefined, kept: kept(store, event) }
   })
@@ -135,7 +142,7 @@ function tried(store: Store, call: CallAbout): { readonly announced: AnnouncedCa
 
 function announced(
   store: Store,
-  { id, clientId, askedAs, softwareId, effect, purpose, runId, step, writer }: CallEvent,
+  { id, clientId, askedAs, softwareId, thumbprint, effect, purpose, runId, step, writer }: CallEvent,
 ): AnnouncedCall {
   let isClosed = false
   const close: AnnouncedCall['close'] = async (outcome) => {
@@ -150,7 +157,7 @@ function announced(
     await durably(store, onWritten, () => {
       store.ensure()
       // All that is needed of the call, should it be gone.
-      const of = { call: id, clientId, askedAs, softwareId, effect, purpose, runId, step, writer }
+      const of = { call: id, clientId, askedAs, softwareId, thumbprint, effect, purpose, runId, step, writer }
       const event: AnswerEvent = { kind: 'answer', at: store.at(), status, ...rawOf(answer), ...of }
       store.write(event)
       return { written: event, kept: isSuccess(status) ? kept(store, event) : undefined }

@@ -16,7 +16,8 @@ export interface Call extends CallEvent {
 }
 
 /** The same for a person: what is known, and what to do. */
-export interface OpenCall extends Pick<CallEvent, 'id' | 'clientId' | 'effect' | 'method' | 'url' | 'step' | 'runId'> {
+export interface OpenCall
+  extends Pick<CallEvent, 'id' | 'clientId' | 'effect' | 'method' | 'url' | 'step' | 'runId' | 'thumbprint'> {
   /** UTC, RFC 3339 */
   readonly begunAt: string
   readonly purpose: Purpose
@@ -55,14 +56,26 @@ export function openCall(
     readonly command: Command
   },
 ): OpenCall {
-  const { id, effect, method, url, step, runId, at, purpose = 'kept', answer } = call
+  const { id, effect, method, url, step, runId, thumbprint, at, purpose = 'kept', answer } = call
   const { registration, isInFlight, command } = about
   const isReadable =
     registration?.registrationAccessToken !== undefined && registration.registrationClientUri !== undefined
   const clientId = registration?.clientId ?? call.clientId
   const way = isInFlight ? 'wait' : isReadable ? 'read' : mayBeRetried(call) ? 'retry' : 'ask'
   const next = NEXT[way](clientId, { effect, command })
-  const facts = { id, clientId, effect, method, url, step, runId, begunAt: at, purpose, status: answer?.status }
+  const facts = {
+    id,
+    clientId,
+    effect,
+    method,
+    url,
+    step,
+    runId,
+    thumbprint,
+    begunAt: at,
+    purpose,
+    status: answer?.status,
+  }
   return { ...facts, way, known: knownOf(call), next }
 }
 

@@ -21,6 +21,8 @@ export interface Registration extends By {
   readonly fallbacks: readonly Secret[]
   /** when the current token was first seen to work after it was issued */
   readonly workedAt: string | undefined
+  /** x5t#S256 of the certificate with which the current token was last issued or seen to work; "none", or not known */
+  readonly thumbprint: string | undefined
   /** byte for byte as the server gave it (RFC 7592 appendix B) */
   readonly registrationClientUri: string | undefined
   /** the newest answer without its secrets and without the two members above */
@@ -53,6 +55,8 @@ export interface HeldToken extends By {
   readonly at: string
   /** when it was last seen to work for the first time after it became current */
   readonly workedAt: string | undefined
+  /** x5t#S256 of the certificate with which it was last issued or seen to work; "none", or not known */
+  readonly thumbprint: string | undefined
   /** fingerprint of the token that took its place, and when */
   readonly replacedBy: string | undefined
   readonly replacedAt: string | undefined
@@ -171,6 +175,7 @@ export class Client {
       registrationAccessToken: current?.value,
       fallbacks: earlier.map(({ value }) => value),
       workedAt: current?.workedAt,
+      thumbprint: current?.thumbprint,
       registrationClientUri: uri,
       metadata: withoutSecrets(members),
       scopes: scopesIn(members),
@@ -185,7 +190,7 @@ export class Client {
   }
 
   #answered(answer: AnswerEvent): void {
-    const { at, runId, step, status, askedAs, softwareId, imported: isImported = false } = answer
+    const { at, runId, step, status, askedAs, softwareId, thumbprint, imported: isImported = false } = answer
     const said = credentialsIn(answer)
     const print = said.token === undefined ? undefined : fingerprint(said.token)
     for (const id of [softwareId, said.softwareId]) if (id !== undefined) this.softwareIds.add(id)
@@ -208,11 +213,22 @@ export class Client {
     this.history.push({ ...event, what: !isNew ? 'answered' : life.current === undefined ? 'registered' : 'rotated' })
     if (isNew) {
       const value = new Secret(said.token ?? '', 'registration_access_token')
-      const token = known ?? { fingerprint: print, at, runId, step, value, isFromServer: false, ...UNPROVEN }
+      const token = known ?? {
+        fingerprint: print,
+        at,
+        runId,
+        step,
+        value,
+        isFromServer: false,
+        thumbprint,
+        ...UNPROVEN,
+      }
       if (!isImported) token.isFromServer = true
       this.#tokens.set(print, token)
       issue(life, token, at, isImported)
     }
+    if (print !== undefined && print === life.current?.fingerprint)
+      life.current.thumbprint = thumbprint ?? life.current.thumbprint
     if (!isImported || isFirst || (print !== undefined && print === life.current?.fingerprint)) {
       life.uri = said.uri ?? life.uri
       life.newest = answer
@@ -231,7 +247,7 @@ export class Client {
     return life
   }
 
-  #worked({ at, runId, step, token: print }: Extract<ClientEvent, { kind: 'worked' }>): void {
+  #worked({ at, runId, step, token: print, thumbprint }: Extract<ClientEvent, { kind: 'worked' }>): void {
     this.history.push({ at, what: 'worked', runId, step, token: print })
     const life = this.lives.at(-1)
     const proven = tokensOf(life).find((one) => one.fingerprint === print)
@@ -242,7 +258,7 @@ export class Client {
     }
     // An older token that works shows that the newer one was never taken into use: it stays as what to try next.
     life.earlier = proven === life.current || life.current === undefined ? [] : [life.current]
-    Object.assign(proven, UNPROVEN, { workedAt: at })
+    Object.assign(proven, UNPROVEN, { workedAt: at, thumbprint: thumbprint ?? proven.thumbprint })
     life.current = proven
   }
 

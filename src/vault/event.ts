@@ -12,11 +12,13 @@ const purpose = z.optional(z.enum(['kept', 'temporary']))
 const settles = z.optional(z.array(text))
 /** what the environment named when it was written, where the server may have named it otherwise */
 const about = { askedAs: maybe, softwareId: maybe }
+/** x5t#S256 of the certificate that the call presented (RFC 8705 §3.1), "none" where it presented none; absent: not known */
+const thumbprint = maybe
 
 const vault = z.looseObject({ kind: z.literal('vault'), at: time, vaultVersion: z.int(), id: text, environment: text })
 
 const call = z.looseObject({
-  ...{ kind: z.literal('call'), at: time, id: text, ...about },
+  ...{ kind: z.literal('call'), at: time, id: text, ...about, thumbprint },
   /** as far as it is known: the client that the call is about, else the one that the environment names */
   clientId: text,
   ...{ effect, method: text, url: text, runId: text, step: text },
@@ -27,7 +29,7 @@ const call = z.looseObject({
 })
 
 const answer = z.looseObject({
-  ...{ kind: z.literal('answer'), at: time, runId: text, step: text, status: z.int(), ...about },
+  ...{ kind: z.literal('answer'), at: time, runId: text, step: text, status: z.int(), ...about, thumbprint },
   /** raw: nothing was parsed or decoded; in base64 where the bytes are no UTF-8 text */
   body: text,
   encoding: z.optional(z.literal('base64')),
@@ -48,7 +50,7 @@ const answer = z.looseObject({
 const ended = z.looseObject({ kind: z.literal('ended'), at: time, call: text, how: z.enum(['not-sent', 'unanswered']) })
 
 const done = { at: time, clientId: text, runId: maybe, step: maybe, settles }
-const worked = z.looseObject({ kind: z.literal('worked'), token: text, ...done })
+const worked = z.looseObject({ kind: z.literal('worked'), token: text, thumbprint, ...done })
 const deleted = z.looseObject({ kind: z.literal('deleted'), ...done })
 
 /** An API access token together with what it is for, so that it cannot be taken for another; `asked` is the scope. */

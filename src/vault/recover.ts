@@ -1,40 +1,65 @@
 /** Settles an open call (THREDD-DCR-3.3.3) by reading the client with the stored tokens, or says what else to do. */
 import type { Problem } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
-import type { RawAnswer } from './answer.ts'
+import { fingerprint, type RawAnswer } from './answer.ts'
 import { askThredd, type OpenCall } from './call.ts'
 import type { Registration } from './client.ts'
 import type { Vault } from './vault.ts'
 
-/** GET of a registration_client_uri, byte for byte, with a registration access token (RFC 7592 2.1). */
+/** The certificate that a call presented. */
+interface Presented {
+  /** a configured identity's name */
+  readonly identity: string
+  /** x5t#S256 (RFC 8705 §3.1), or "none" */
+  readonly thumbprint: string
+  /** the environment names no other, so that older calls without a thumbprint can have presented no other either */
+  readonly isOnly: boolean
+}
+
+/**
+ * GET of a registration_client_uri, byte for byte, with a registration access token (RFC 7592 2.1); with the certificate of this
+ * thumbprint where the environment has it, else with the usual one.
+ */
 export type Probe = (
   url: string,
   token: Secret,
-) => Promise<({ readonly kind: 'answered' } & RawAnswer) | { readonly kind: 'failed'; readonly problem: Problem }>
+  thumbprint?: string | undefined,
+) => Promise<
+  | ({ readonly kind: 'answered'; readonly presented: Presented } & RawAnswer)
+  | { readonly kind: 'failed'; readonly problem: Problem }
+>
 
 export interface Proof {
   /** refused: the server answered and knows none of the stored tokens; unknown: it did not say */
   readonly token: 'works' | 'refused' | 'unknown'
   readonly words: string
+  /** what to do where another try with the same certificate says no more */
+  readonly next?: string
 }
 
-/** Tries the current token, then those that may still work. A new token in the answer is kept before anything else happens. */
+/**
+ * Tries the current token, then those that may still work. A new token in the answer is kept before anything else happens.
+ * `calledWith`: the certificate of a call to the client that is open.
+ */
 export async function proveToken(
   vault: Vault,
   { clientId, registrationAccessToken, fallbacks, registrationClientUri }: Registration,
   probe: Probe,
-  runId: string,
+  { runId, calledWith }: { readonly runId: string; readonly calledWith?: string | undefined },
 ): Promise<Proof> {
   const tokens = [registrationAccessToken, ...fallbacks].filter((token) => token !== undefined)
   if (registrationClientUri === undefined || tokens.length === 0) {
     return { token: 'unknown', words: 'the vault holds no token and URI to read the client with' }
   }
-  const by = { runId, step: 'read' }
+  const held = new Map((await vault.tokens(clientId)).map((one) => [one.fingerprint, one.thumbprint]))
   let words = ''
+  let unproven: ReturnType<typeof whyUnproven>
   for (const [index, token] of tokens.entries()) {
-    const result = await probe(registrationClientUri, token)
+    const known = held.get(fingerprint(token.reveal()))
+    const result = await probe(registrationClientUri, token, known ?? calledWith)
     if (result.kind === 'failed') return { token: 'unknown', words: result.problem.message }
-    const { status, body, coding } = result
+    const { status, body, coding, presented } = result
+    const by = { runId, step: 'read', thumbprint: presented.thumbprint }
     if (status >= 200 && status <= 299) {
       const kept = await vault.keep({ body, status, coding, clientId, ...by })
       const replaced = kept !== undefined && kept.registration.registrationAccessToken?.reveal() !== token.reveal()
@@ -47,8 +72,35 @@ export async function proveToken(
     if (![401, 403, 404].includes(status))
       return { token: 'unknown', words: `the server answered with status ${status}` }
     words = `the server refuses ${tokens.length === 1 ? 'the stored token' : `all ${tokens.length} stored tokens`} with status ${status}`
+    unproven ??= whyUnproven({ known, calledWith }, presented)
   }
-  return { token: 'refused', words }
+  if (unproven === undefined) return { token: 'refused', words }
+  const deleted = vault.command('deletedByThredd', { client: clientId })
+  const next = `${unproven.howToGetIt}; without that certificate ask Thredd whether the client is there, and if it is deleted: ${deleted}`
+  return { token: 'unknown', words: `${words}${unproven.words}`, next }
+}
+
+/**
+ * A server may bind a token to a certificate, and then refuses it with any other although the client lives. `known`: the one with
+ * which the token was last issued or accepted; without it a refusal counts where no other can have been in use.
+ */
+function whyUnproven(
+  { known, calledWith }: { readonly known: string | undefined; readonly calledWith: string | undefined },
+  { identity, thumbprint, isOnly }: Presented,
+): (Pick<Proof, 'words'> & { readonly howToGetIt: string }) | undefined {
+  const isOther = calledWith !== undefined && calledWith !== thumbprint
+  if (known === undefined ? isOnly && !isOther : known === thumbprint) return undefined
+  const last =
+    known === undefined
+      ? 'it is not known which one it was issued to'
+      : `it was last issued to or accepted with x5t#S256 ${known}`
+  return {
+    words: `, presented with the certificate of identity "${identity}" (x5t#S256 ${thumbprint}), but ${last}: a server may bind a token to its certificate, so this does not show whether the client is there; nothing was changed`,
+    howToGetIt:
+      known === undefined
+        ? 'repeat the command with TRANSPORT_CERT_FILE and TRANSPORT_KEY_FILE of the certificate that the client was registered with'
+        : 'name that certificate as an identity of the environment, with IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE, and repeat the command',
+  }
 }
 
 /** Walks one open call as far as it can be settled here. Without `probe` nothing is sent. */
@@ -60,7 +112,7 @@ export async function recover(
   const { clientId, effect, way, next } = open
   const registration = await vault.current(clientId)
   if (way !== 'read' || probe === undefined || registration === undefined) return { settled: false, words: next }
-  const proof = await proveToken(vault, registration, probe, runId)
+  const proof = await proveToken(vault, registration, probe, { runId, calledWith: open.thumbprint })
   switch (proof.token) {
     case 'works':
       return { settled: true, words: `${proof.words}; ${AFTER_READING[effect]}` }
@@ -73,7 +125,7 @@ export async function recover(
       await vault.remove(clientId, { runId, step: 'recover' })
       return { settled: true, words: `${proof.words}: the client is deleted, and marked so` }
     case 'unknown':
-      return { settled: false, words: `${proof.words}; try again later` }
+      return { settled: false, words: `${proof.words}; ${proof.next ?? 'try again later'}` }
     default:
       return proof.token satisfies never
   }

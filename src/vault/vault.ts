@@ -8,7 +8,14 @@ import { fail, type Problem } from '../record/errors.ts'
 import type { Command } from '../record/hints.ts'
 import { shapeOf, z } from '../record/shape.ts'
 import { Secret } from '../secret/index.ts'
-import { type AnnouncedCall, announce, type CallAbout, type KeptAnswer, keepAnswer } from './announce.ts'
+import {
+  type AnnouncedCall,
+  announce,
+  type CallAbout,
+  type KeptAnswer,
+  keepAnswer,
+  type Presenting,
+} from './announce.ts'
 import { fingerprint, type RawAnswer } from './answer.ts'
 import type { OpenCall } from './call.ts'
 import { type By, Client, type HeldToken, type HistoryEvent, type Registration } from './client.ts'
@@ -101,7 +108,7 @@ export class Vault {
   }
 
   /** @see keepAnswer */
-  async keep(answer: RawAnswer & By & About, onWritten?: () => void): Promise<KeptAnswer | undefined> {
+  async keep(answer: RawAnswer & By & About & Presenting, onWritten?: () => void): Promise<KeptAnswer | undefined> {
     return await keepAnswer(this.#store, answer, onWritten)
   }
 
@@ -109,17 +116,29 @@ export class Vault {
    * A management call with this token (default: the current one) succeeded, and its answer brought no other: the tokens
    * before it are superseded, and open calls of the client are settled. A fallback that works becomes current again.
    */
-  async worked(clientId: string, by: Partial<By> & { readonly token?: Secret | undefined } = {}): Promise<void> {
-    const { token, ...who } = by
+  async worked(
+    clientId: string,
+    by: Partial<By> & Presenting & { readonly token?: Secret | undefined } = {},
+  ): Promise<void> {
+    const { token, thumbprint, ...who } = by
     await this.#store.changing(() => {
       const client = this.#store.state.client(clientId)
-      const { registrationAccessToken: current, workedAt } = client?.registration() ?? {}
+      const { registrationAccessToken: current, workedAt, thumbprint: known } = client?.registration() ?? {}
       const proven = (token ?? current)?.reveal()
       if (client === undefined || proven === undefined) return
       const settles = this.#store.free(clientId)
-      const isNews = client.isLive && client.holds(proven) && (proven !== current?.reveal() || workedAt === undefined)
+      const isOther = proven !== current?.reveal() || (thumbprint !== undefined && thumbprint !== known)
+      const isNews = client.isLive && client.holds(proven) && (isOther || workedAt === undefined)
       if (!isNews && settles.length === 0) return
-      const event = { kind: 'worked', at: this.#store.at(), clientId, token: fingerprint(proven), ...who, settles }
+      const event = {
+        kind: 'worked',
+        at: this.#store.at(),
+        clientId,
+        token: fingerprint(proven),
+        thumbprint,
+        ...who,
+        settles,
+      }
       // Should it be lost, an earlier token stays a little longer.
       this.#store.log.append(event, { durable: settles.length > 0 })
     })

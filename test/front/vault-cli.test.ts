@@ -13,6 +13,7 @@ import {
   call,
   ended,
   logIn,
+  PRESENTED,
   register,
   temporaryFolder,
   thrown,
@@ -364,8 +365,8 @@ test('recover goes through the open calls: it reads the client where it can, els
   await (await vault.begin(call('register'))).close('unknown')
   expect(await type('recover')).toMatchObject({ code: 3, written: expect.stringContaining('open: register again') })
 
-  const works: Probe = async () => ({ kind: 'answered', status: 200, body: body('token-1') })
-  const refuses: Probe = async () => ({ kind: 'answered', status: 401, body: '' })
+  const works: Probe = async () => ({ kind: 'answered', status: 200, body: body('token-1'), presented: PRESENTED })
+  const refuses: Probe = async () => ({ kind: 'answered', status: 401, body: '', presented: PRESENTED })
   await register(vault)
   await (await vault.begin(call('update'))).close('unknown')
   expect(await type('recover', { probe: works })).toMatchObject({
@@ -398,7 +399,7 @@ test('check counts what decrypts; with a connection it proves each token', async
 
   const status =
     (number: number): Probe =>
-    async () => ({ kind: 'answered', status: number, body: '{}' })
+    async () => ({ kind: 'answered', status: number, body: '{}', presented: PRESENTED })
   expect(await type('check', { probe: status(200) })).toMatchObject({ code: 0 })
   expect(await type('check', { probe: status(401) })).toEqual({
     code: 1,

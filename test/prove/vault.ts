@@ -14,6 +14,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'rolldown'
+import { thumbprint } from '../../mocks/digest.ts'
 import { ToolError } from '../../src/record/errors.ts'
 import { resolve, run } from '../../src/run/index.ts'
 import { type FilePort, fingerprint, type Probe, recover } from '../../src/vault/index.ts'
@@ -423,7 +424,8 @@ function probeOf({ twin, pki }: Network): Probe {
   return async (url, token) => {
     const request = new Request(url, { headers: { authorization: `Bearer ${token.reveal()}` } })
     const response = await twin.answer(request, certificate)
-    return { kind: 'answered', status: response.status, body: await response.text() }
+    const presented = { identity: 'transport', thumbprint: thumbprint(certificate), isOnly: false }
+    return { kind: 'answered', status: response.status, body: await response.text(), presented }
   }
 }
 

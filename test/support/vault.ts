@@ -73,6 +73,9 @@ export async function ended(
   return intent.close('answered')
 }
 
+/** What a probe presents, where the environment has no other certificate. */
+export const PRESENTED = { identity: 'transport', thumbprint: 'certificate-1', isOnly: true }
+
 export const token = async (vault: Vault) => (await vault.current(CLIENT_ID))?.registrationAccessToken?.reveal()
 export const fallbacks = async (vault: Vault) => (await vault.current(CLIENT_ID))?.fallbacks.map((one) => one.reveal())
 

@@ -55,7 +55,8 @@ test.skipIf(onWindows)(
       }
     }
     const command = commandsFor([])
-    const about = { runId: 'run', clientId: CLIENT_ID, softwareId: undefined, command, now: () => new Date() }
+    const means = { command, now: () => new Date(), thumbprintOf: () => undefined }
+    const about = { runId: 'run', clientId: CLIENT_ID, softwareId: undefined, ...means }
     const { port } = new RunVault({ vault, ...about })
     const WORKFLOW = `
   - workflowId: one

@@ -18,6 +18,7 @@ import {
   fallbacks,
   KEY,
   logIn,
+  PRESENTED,
   register,
   temporaryFolder,
   thrown,
@@ -29,8 +30,8 @@ import {
 const inNew = async (more?: Parameters<typeof vaultIn>[1]) => vaultIn(await temporaryFolder(), more)
 const registered = (name: string) => JSON.parse(body(name)) as Record<string, unknown>
 const answers =
-  (status: number, text = ''): Probe =>
-  async () => ({ kind: 'answered', status, body: text })
+  (status: number, text = '', presented = PRESENTED): Probe =>
+  async () => ({ kind: 'answered', status, body: text, presented })
 
 function plain(registration: Registration | undefined) {
   return (
@@ -646,6 +647,68 @@ test.each([
   expect(await vault.unsettled()).toHaveLength(settled ? 0 : 1)
 })
 
+test('a refusal says nothing of a client whose token was issued to another certificate than the one presented', async () => {
+  const vault = await inNew()
+  await using intent = await vault.begin({ ...call('register'), thumbprint: 'certificate-2' })
+  await intent.keep({ status: 201, body: body('token-1') })
+  await intent.close('answered')
+  await ended(vault, 'delete')
+  const recovering = async (probe: Probe) => await recover(vault, await onlyOpen(vault), { probe, runId: 'r' })
+
+  expect(await recovering(answers(401))).toEqual({
+    settled: false,
+    words: `the server refuses the stored token with status 401, presented with the certificate of identity "transport" (x5t#S256 certificate-1), but it was last issued to or accepted with x5t#S256 certificate-2: a server may bind a token to its certificate, so this does not show whether the client is there; nothing was changed; name that certificate as an identity of the environment, with IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE, and repeat the command; without that certificate ask Thredd whether the client is there, and if it is deleted: thredd vault recover ${CLIENT_ID} --deleted-by-thredd --env uat`,
+  })
+  expect([await token(vault), (await vault.unsettled()).length]).toEqual(['token-1', 1])
+  const asked: (string | undefined)[] = []
+  expect(
+    await recovering(async (_, __, thumbprint) => {
+      asked.push(thumbprint)
+      return { kind: 'answered', status: 401, body: '', presented: { ...PRESENTED, thumbprint: 'certificate-2' } }
+    }),
+  ).toEqual({
+    settled: true,
+    words: 'the server refuses the stored token with status 401: the client is deleted, and marked so',
+  })
+  expect(asked).toEqual(['certificate-2'])
+})
+
+test('the certificate with which a token worked last is the one whose refusal counts', async () => {
+  const vault = await inNew()
+  await using intent = await vault.begin({ ...call('register'), thumbprint: 'certificate-2' })
+  await intent.keep({ status: 201, body: body('token-1') })
+  await intent.close('answered')
+  const prove = async (probe: Probe) =>
+    (await proveToken(vault, (await vault.current(CLIENT_ID)) as Registration, probe, { runId: 'r' })).token
+  const known = async () => (await vault.current(CLIENT_ID))?.thumbprint
+
+  expect([await prove(answers(401)), await known()]).toEqual(['unknown', 'certificate-2'])
+  expect([await prove(answers(200, '{}')), await known()]).toEqual(['works', 'certificate-1'])
+  expect(await prove(answers(401))).toBe('refused')
+  const again = answers(200, body('token-1'), { ...PRESENTED, thumbprint: 'certificate-3' })
+  expect([await prove(again), await known()]).toEqual(['works', 'certificate-3'])
+  const { size } = vault
+  expect([await prove(again), vault.size]).toEqual(['works', size])
+})
+
+test.each([
+  ['the only one of the environment', PRESENTED, undefined, true],
+  ['one of several', { ...PRESENTED, isOnly: false }, undefined, false],
+  ['the only one, and the call went out with another', PRESENTED, 'certificate-2', false],
+])(
+  'a refusal where nobody knows the certificate of the token: the one presented is %s',
+  async (_, presented, thumbprint, settled) => {
+    const vault = await inNew()
+    await register(vault)
+    await (await vault.begin({ ...call('delete'), thumbprint })).close('unknown')
+
+    const result = await recover(vault, await onlyOpen(vault), { probe: answers(401, '', presented), runId: 'r' })
+
+    expect(result.settled).toBe(settled)
+    expect(await token(vault)).toBe(settled ? undefined : 'token-1')
+  },
+)
+
 test('recovering a registration: a second one that succeeds settles the first, one that is refused leads to Thredd', async () => {
   const vault = await inNew()
   await ended(vault, 'register')
@@ -666,9 +729,14 @@ test('tokens are tried one after the other, and one that brings a new one stays 
   await ended(vault, 'update', 200, body('token-3'))
   const only =
     (name: string, text = '{}'): Probe =>
-    async (_, used) => ({ kind: 'answered', status: used.reveal() === name ? 200 : 401, body: text })
+    async (_, used) => ({
+      kind: 'answered',
+      status: used.reveal() === name ? 200 : 401,
+      body: text,
+      presented: PRESENTED,
+    })
   const prove = async (probe: Probe) =>
-    await proveToken(vault, (await vault.current(CLIENT_ID)) as Registration, probe, 'r')
+    await proveToken(vault, (await vault.current(CLIENT_ID)) as Registration, probe, { runId: 'r' })
 
   expect(await prove(only('token-1'))).toEqual({
     token: 'works',

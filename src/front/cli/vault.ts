@@ -252,7 +252,7 @@ async function check(call: VaultCall): Promise<number> {
   for (const registration of probe === undefined ? [] : (await vault.list()).registrations) {
     if (probe === undefined || registration.deletedAt !== undefined) continue
     const { clientId } = registration
-    tokens.push({ clientId, ...(await proveToken(vault, registration, probe, runId)) })
+    tokens.push({ clientId, ...(await proveToken(vault, registration, probe, { runId })) })
   }
   // After the reading, which may have settled some.
   const open = await vault.unsettled()
@@ -265,7 +265,8 @@ async function check(call: VaultCall): Promise<number> {
     for (const problem of problems) write(`${render(problem)}\n`)
     for (const warning of warnings) write(line`warning ${warning}\n`)
     for (const one of open) write(inWords(one))
-    for (const { clientId, words } of tokens) write(line`${clientId}\n  ${words}\n`)
+    for (const { clientId, words, next } of tokens)
+      write(line`${clientId}\n  ${next === undefined ? words : `${words}; ${next}`}\n`)
   }
   return worstExit([
     ...problems.map(({ code }) => CODES[code].exit),
