@@ -13,9 +13,9 @@ const MAX_PATTERN = FILE_LIMITS.patternCharacters.value
 export const MAX_WORK = FILE_LIMITS.patternWork.value
 
 /** Texts whose answer is remembered: the same software statement stands in most answers, and costs a millisecond each time. */
-const MOST_ANSWERS = 16
+const ANSWERS_REMEMBERED = 16
 /** UTF-16 units. */
-const LONGEST_REMEMBERED = 16 * 1024
+const UNITS_REMEMBERED = 16 * 1024
 
 export interface Pattern {
   /** Whether the pattern is found in the text. Throws ExpressionError where a limit is reached. */
@@ -41,8 +41,8 @@ export function parsePattern(source: string, { whole = false, dialect = 're2' }:
     const known = answers.get(text)
     if (known !== undefined) return known
     const answer = whole ? pattern.testExact(text) : pattern.test(text)
-    if (answers.size >= MOST_ANSWERS) answers.clear()
-    if (text.length <= LONGEST_REMEMBERED) answers.set(text, answer)
+    if (answers.size >= ANSWERS_REMEMBERED) answers.clear()
+    if (text.length <= UNITS_REMEMBERED) answers.set(text, answer)
     return answer
   }
   const test = (text: string): boolean => {
