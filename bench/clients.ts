@@ -130,9 +130,12 @@ async function measure(clients: number, { register, read, remove }: Caller, memo
   const end = await memory()
   if (end.clients !== 0) throw new Error(`the twin still holds ${end.clients} clients`)
   line(['0, deleted', mebibytes(end), end.rssMiB.toFixed(0)])
-  const growth = (each.at(-1) ?? 0) / (each[0] ?? 0)
+  const [first = 0, latest = 0] = [each[0], each.at(-1)]
+  const growth = (latest / first).toFixed(2)
   process.stdout.write(
-    `the last clients take ${growth.toFixed(2)} times the memory of the first: ${growth <= FLAT ? 'flat' : 'NOT FLAT'}\n`,
+    first <= 0
+      ? 'too few clients to tell whether memory is flat\n'
+      : `the last clients take ${growth} times the memory of the first: ${latest <= FLAT * first ? 'flat' : 'NOT FLAT'}\n`,
   )
 }
 
