@@ -1,0 +1,40 @@
+/** A server that binds a registration access token to the certificate it was issued to, and a client with one of its own. */
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ROOT } from '../support/cli.ts'
+import { hold, person } from '../support/person.ts'
+import { addApplications, clientId, csvOf, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
+
+test('a client that a row registered with its own certificate is read with that one, and a refusal to another does not delete it', async () => {
+  const who = await person({ ...SHARED_CERTIFICATE, certBoundRegistrationToken: true })
+  const { network, cli, thredd } = who
+  addApplications(network, [1])
+  const complete = `${network.environment.replaceAll('fixtures/pki', join(ROOT, 'fixtures', 'pki'))}${SHARED_SETTING}PAUSE_MS=0\n`
+  await cli.write('.env.uat', complete)
+  const [head, row] = csvOf([1]).split('\r\n')
+  await cli.write('clients.csv', `${head},IDENTITY\r\n${row},renewed\r\n`)
+  const run = async (flow: string) => {
+    const { stdout } = await thredd('run', flow, '--data', 'clients.csv', '--dry-run')
+    const confirmation = /--confirm (\S+)/.exec(stdout)?.[1] ?? ''
+    return await thredd('run', flow, '--data', 'clients.csv', '--confirm', confirmation)
+  }
+  expect((await run('register')).code).toBe(0)
+  hold(network, 'deleteClient', false).release()
+  await run('delete-registration')
+  network.twin.reset()
+  expect(await who.vault().unsettled()).toMatchObject([{ effect: 'delete', way: 'read' }])
+
+  await cli.write('.env.uat', complete.replaceAll(/^IDENTITY_RENEWED_.*\n/gm, ''))
+  const unknown = { code: 3, stdout: expect.stringContaining('it was last issued to or accepted with x5t#S256 ') }
+  expect(await thredd('vault', 'recover', '--online')).toMatchObject(unknown)
+  expect(await thredd('vault', 'check', '--online')).toMatchObject(unknown)
+  expect(await who.vault().current(clientId(1))).toBeDefined()
+
+  await cli.write('.env.uat', complete)
+  expect(await thredd('vault', 'recover', '--online')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('settled: the stored token works; the client was not deleted'),
+  })
+  expect(await thredd('vault', 'check', '--online')).toMatchObject({ code: 0 })
+  expect([...network.twin.state.clients.keys()]).toEqual([clientId(1)])
+})
