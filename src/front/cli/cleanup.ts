@@ -6,6 +6,7 @@ import { relative } from 'node:path'
 import { loadEnvironment } from '../../environment/index.ts'
 import { render, ToolError, worstExit } from '../../record/errors.ts'
 import { json, line, lines } from '../../record/foreign.ts'
+import { shellWord } from '../../record/hints.ts'
 import { count } from '../../report/words.ts'
 import { resolve, run, usesTwin } from '../../run/index.ts'
 import { openReader } from '../../run/reader.ts'
@@ -113,12 +114,15 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
   }
   for (const { clientId, state } of await vault.ledger()) {
     if (state !== 'left behind') continue
+    const confirmations = flags.texts('confirm')
     try {
-      const confirmations = flags.texts('confirm')
       exits.push(await io.remove(clientId, confirmations.find((one) => one === clientId) ?? confirmations[0]))
     } catch (error) {
       if (!(error instanceof ToolError)) throw error
+      io.write(line`not deleted  ${clientId}\n`)
       for (const problem of error.problems) io.write(`${render(problem)}\n`)
+      if (!confirmations.includes(clientId))
+        io.write(line`  to confirm this client: --confirm ${shellWord(clientId)}\n`)
       exits.push(2)
     }
   }
