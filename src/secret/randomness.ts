@@ -90,7 +90,7 @@ const LEAST_BITS_A_CHARACTER = 2.2
 /** A time, a version or a number of an account has fewer letters. */
 const LEAST_LETTERS = 1 / 5
 
-/** Whether such a run is a text that nobody made up, such as a token: no id, no word, no time. */
+/** Whether such a run is random, as tokens are, and not an id, words or a time. */
 export function isRandom(run: string): boolean {
   if (UUID.test(run) || !isSearchable(run)) return false
   const bits = entropySums(run, 'name').at(-1) ?? 0

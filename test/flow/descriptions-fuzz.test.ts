@@ -1,6 +1,6 @@
 /**
  * API descriptions with mistakes that nobody thought of: each is refused with its place, or judges answers. The seed is new each
- * time, and stands in the name of the test; FUZZ_SEED=… repeats it, and FUZZ=full, as in .ci/run, makes ten times as many.
+ * time, and the name of the test has it: FUZZ_SEED=… repeats that run. FUZZ=full, which .ci/run sets, makes ten times as many.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'

@@ -311,7 +311,7 @@ const ROWS: readonly Row[] = [
     act: async (customer) => {
       await customer.import()
       customer.network.twin.state.deleteClient(CLIENT_ID)
-      // Refused; but nobody knows which of the certificates an imported token was issued to.
+      // No verdict: the vault does not know which certificate an imported token was issued to.
       expectCode(await customer.thredd('vault', 'check', '--online'), 3)
       await customer.deletedByThredd()
     },

@@ -12,7 +12,7 @@ const MAX_PATTERN = FILE_LIMITS.patternCharacters.value
 /** Instructions of the compiled pattern times UTF-16 units of the text, about two seconds. */
 export const MAX_WORK = FILE_LIMITS.patternWork.value
 
-/** Texts whose answer is remembered: the same software statement stands in most answers, and costs a millisecond each time. */
+/** How many texts are remembered with what came of them: most answers hold the same software statement, which takes a millisecond. */
 const ANSWERS_REMEMBERED = 16
 /** UTF-16 units. */
 const UNITS_REMEMBERED = 16 * 1024

@@ -175,7 +175,7 @@ async function untilEnded<T>(controllers: readonly AbortController[], work: () =
 }
 
 const STOPPING =
-  'stopping: calls under way that change a client are waited for, then the steps marked finally run; Ctrl-C again cuts them off\n'
+  'stopping: calls under way that change or read a client are waited for, then the steps marked finally run; Ctrl-C again cuts them off\n'
 const CUTTING = 'cutting off: calls whose end nobody knows are named in the record and below\n'
 
 /** Asks at the terminal for what a script says with --confirm. Ctrl-C and Ctrl-D give undefined. */
