@@ -18,6 +18,7 @@ import { ensurePki, HOSTS, readSeed, startTwin } from '../mocks/index.ts'
 import { requestLine } from '../src/front/cli/mock.ts'
 import { clientId, numbers, softwareId } from '../test/support/rows.ts'
 import { median } from './measure.ts'
+import { METADATA } from './metadata.ts'
 
 const ORGANISATION = '99b2b599-8cc2-499e-b805-e3d84233ae8e'
 const DIRECTORY = 'https://matls-auth.directory.sandbox.threddid.com'
@@ -28,18 +29,6 @@ const CONNECTIONS = 8
 const TIMED = 200
 /** Memory for each further client that stays within this factor is the same for each. */
 const FLAT = 1.25
-
-const METADATA = {
-  grant_types: ['client_credentials'],
-  application_types: ['service', 'dcr'],
-  application_type: 'service',
-  token_endpoint_auth_method: 'private_key_jwt',
-  id_token_signed_response_alg: 'RS256',
-  scopes: ['cards.read', 'cards.write'],
-  tls_client_certificate_bound_access_tokens: true,
-  request_object_signing_alg: 'RS256',
-  response_types: 'token',
-}
 
 const { values, positionals } = parseArgs({
   options: { clients: { type: 'string', default: '10000' } },
@@ -168,7 +157,7 @@ async function callerOf(place: string, origin: string) {
       const [statement] = await call('GET', at(STATEMENTS + path), 200, bearer(directoryToken))
       const [answer, ms] = await call('POST', at(REGISTER), 201, {
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ ...METADATA, software_statement: statement }),
+        body: JSON.stringify({ ...METADATA, scopes: ['cards.read', 'cards.write'], software_statement: statement }),
       })
       const { registration_client_uri: uri, registration_access_token: own } = JSON.parse(answer) as Answer
       return [[uri, own], ms]

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { importPKCS8, SignJWT } from 'jose'
 import { Agent, request } from 'undici'
+import { METADATA } from './metadata.ts'
 
 const [port, folder = '', lifecycles, atOnce] = process.argv.slice(2)
 const twin = port === 'twin' ? await startedTwin() : undefined
@@ -23,16 +24,6 @@ const dispatcher = new Agent({
   connect: { ca: read('ca.crt'), cert: read('transport.crt'), key: read('transport.key') },
 })
 const key = await importPKCS8(read('signing.key').toString(), 'PS256')
-const metadata = {
-  grant_types: ['client_credentials'],
-  application_types: ['service', 'dcr'],
-  application_type: 'service',
-  token_endpoint_auth_method: 'private_key_jwt',
-  id_token_signed_response_alg: 'RS256',
-  tls_client_certificate_bound_access_tokens: true,
-  request_object_signing_alg: 'RS256',
-  response_types: 'token',
-}
 
 const applications = Array.from({ length: Number(lifecycles) }, (_, index) =>
   atOnce === undefined ? documented : documented.slice(0, -12) + String(index).padStart(12, '0'),
@@ -88,7 +79,7 @@ async function lifecycle(software: string): Promise<void> {
   )
   const registered = await call('POST', `${authorization}/oauth2/register`, 201, {
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...metadata, scopes: ['cards.read', 'cards.write'], software_statement: statement }),
+    body: JSON.stringify({ ...METADATA, scopes: ['cards.read', 'cards.write'], software_statement: statement }),
   })
   const registration = JSON.parse(registered) as { registration_access_token: string; registration_client_uri: string }
   const headers = {
@@ -96,7 +87,7 @@ async function lifecycle(software: string): Promise<void> {
     authorization: `Bearer ${registration.registration_access_token}`,
   }
   JSON.parse(await call('GET', registration.registration_client_uri, 200, { headers }))
-  const body = { ...metadata, client_id: clientId, scopes: ['cards.read'], software_statement: statement }
+  const body = { ...METADATA, client_id: clientId, scopes: ['cards.read'], software_statement: statement }
   const updated = await call('PUT', registration.registration_client_uri, 200, { headers, body: JSON.stringify(body) })
   const { registration_access_token: replaced } = JSON.parse(updated) as typeof registration
   await call('DELETE', registration.registration_client_uri, 204, { headers: { authorization: `Bearer ${replaced}` } })

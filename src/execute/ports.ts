@@ -34,9 +34,10 @@ export interface Intent {
   close(outcome: 'answered' | 'not-sent' | 'unknown'): Promise<void>
 }
 
-/** The step that calls, and the identity that it presents: a configured one's name, or "none". */
+/** The step that calls. */
 interface Caller {
   readonly step: string
+  /** the one that it presents: a configured identity's name, or "none" */
   readonly identity: string
 }
 
@@ -51,17 +52,16 @@ export interface Ports {
     /** Whether a call goes to the URI of a client that is known, or carries its token. */
     manages(call: { readonly url: string; readonly authorization: string | undefined }): Promise<boolean>
     /** Writes a call down that changes a registration, durably, before it leaves. */
-    begin(call: {
-      readonly effect: Change
-      readonly method: string
-      readonly url: string
-      readonly authorization: string | undefined
-      readonly step: string
-      /** the one that it presents: a configured identity's name, or "none" */
-      readonly identity: string
-      /** the step holds when the server refuses the call */
-      readonly mustBeRefused: boolean
-    }): Promise<Intent>
+    begin(
+      call: Caller & {
+        readonly effect: Change
+        readonly method: string
+        readonly url: string
+        readonly authorization: string | undefined
+        /** the step holds when the server refuses the call */
+        readonly mustBeRefused: boolean
+      },
+    ): Promise<Intent>
     /** Durable when it resolves; undefined for an answer that registers nothing new. */
     keep(answer: RawAnswer & Caller, onWritten?: () => void): Promise<Kept | undefined>
     /** A call with these credentials succeeded and brought no new ones. */

@@ -73,10 +73,10 @@ function shardsOf(all: readonly ShardRecord[]): readonly Sharded[] {
       : [],
   )
   const shards = all.filter((one): one is Sharded => one.record.rows?.shard !== undefined)
+  const lacks = lacking(shards)
   // Of more shards than clients the last have no row, and no record.
-  const haveAll = lacking(shards).length === 0
-  problems.push(...differences(shards), ...gaps(shards, { mayMiss: haveAll }))
-  if (problems.length === 0) problems.push(...lacking(shards))
+  problems.push(...differences(shards), ...gaps(shards, { mayMiss: lacks.length === 0 }))
+  if (problems.length === 0) problems.push(...lacks)
   if (isNonEmpty(problems)) throw new ToolError(problems)
   return shards.toSorted((one, other) => one.record.rows.shard.index - other.record.rows.shard.index)
 }

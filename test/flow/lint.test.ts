@@ -11,6 +11,7 @@ import { plannedEffect } from '../../src/plan/effect.ts'
 import { render } from '../../src/record/errors.ts'
 import { ROOT } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
+import { flowOfOneStep } from '../support/one-step.ts'
 
 const GOLDEN = fileURLToPath(new URL('../golden/lint/', import.meta.url))
 const samples = globSync('*.arazzo.yaml', { cwd: GOLDEN })
@@ -308,19 +309,7 @@ test('findings beyond those that are listed are counted', async () => {
 
 /** A flow of one step with these criteria, and nothing else that could be found. */
 function flowWith(criteria: readonly object[]): string {
-  return JSON.stringify({
-    arazzo: '1.1.0',
-    info: { title: 'One step', version: '1.0.0' },
-    sourceDescriptions: [{ name: 'clients', url: 'clients.openapi.yaml' }],
-    workflows: [
-      {
-        workflowId: 'one',
-        'x-dcr': { effect: 'read' },
-        inputs: { type: 'object', properties: { client_id: { type: 'string', 'x-dcr': {} } } },
-        steps: [{ stepId: 'one', operationId: 'status', successCriteria: criteria }],
-      },
-    ],
-  }).replace('"successCriteria":[]', 'successCriteria: []')
+  return flowOfOneStep({ successCriteria: criteria }).replace('"successCriteria":[]', 'successCriteria: []')
 }
 
 async function lintedFlow(criteria: readonly object[]): Promise<LintReport> {

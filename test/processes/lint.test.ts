@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Cli, ROOT } from '../support/cli.ts'
 import { expectGolden } from '../support/golden.ts'
+import { flowOfOneStep } from '../support/one-step.ts'
 
 test('thredd lint prints every file, a summary, and ends with 2 where there is an error', async () => {
   await using cli = await Cli.make(await flows('five-mistakes', 'unused-output'))
@@ -48,19 +49,7 @@ test('a flow without mistakes, and a name that is none, are said in a line', asy
 })
 
 /** A flow that nothing is to be said against but a hint. */
-const GOOD = JSON.stringify({
-  arazzo: '1.1.0',
-  info: { title: 'One step', version: '1.0.0' },
-  sourceDescriptions: [{ name: 'clients', url: 'clients.openapi.yaml' }],
-  workflows: [
-    {
-      workflowId: 'one',
-      'x-dcr': { effect: 'read' },
-      inputs: { type: 'object', properties: { client_id: { type: 'string', 'x-dcr': {} } } },
-      steps: [{ stepId: 'one', operationId: 'status', description: 'd' }],
-    },
-  ],
-})
+const GOOD = flowOfOneStep({ description: 'd' })
 
 /** Samples and what they call, as files of a folder "flows". */
 async function flows(...names: readonly string[]): Promise<Record<string, string>> {
