@@ -412,6 +412,27 @@ test('Arazzo 1.1 § Parameter Object in querystring: the whole query is one text
   ])
 })
 
+test.each([
+  ['is a number', 'name: 42, in: query'],
+  ['is an object', 'name: { a: b }, in: query'],
+  ['is missing', 'in: query'],
+])(
+  'OpenAPI 3.2 § Parameter Object: a description in which the name %s is refused with its place',
+  async (_, spoilt) => {
+    const flow = `
+  - workflowId: one
+    x-dcr: { effect: read }
+    steps: [{ stepId: a, operationId: $sourceDescriptions.styles.queries, parameters: [{ name: forms, in: query, value: 1 }] }]`
+    const files = { 'styles.openapi.yaml': STYLES.replace('name: form, in: query', spoilt) }
+
+    expect(await problemsOf(flow, { ...WITH_STYLES, files })).toEqual([
+      // line 16 of the description, less the head of the flow
+      'FLOW_STRUCTURE 12: the parameter has no name',
+      'FLOW_REFERENCE 4: operation "queries" of step "a" has no query parameter "forms"',
+    ])
+  },
+)
+
 test('Arazzo 1.1 § Selector Object: it stands wherever a value does', async () => {
   const { sent, requests } = await play(
     `

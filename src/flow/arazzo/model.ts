@@ -5,7 +5,7 @@ import type { Condition } from '../expression/criterion.ts'
 import type { Template } from '../expression/expression.ts'
 import type { JsonPath } from '../expression/jsonpath.ts'
 import type { Selector } from '../expression/selector.ts'
-import type { Operation } from '../openapi/description.ts'
+import type { Operation, OperationParameter } from '../openapi/description.ts'
 import type { Encoding } from '../openapi/media-type.ts'
 import type { Schema } from '../openapi/schema.ts'
 import type { Given } from './given.ts'
@@ -229,7 +229,7 @@ export type Target =
 
 export interface Parameter {
   readonly name: string
-  readonly in: 'path' | 'query' | 'querystring' | 'header' | 'cookie'
+  readonly in: OperationParameter['in']
   readonly value: Value
 }
 

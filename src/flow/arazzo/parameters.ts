@@ -8,7 +8,7 @@ import { writeJson } from '../../record/json.ts'
 import { isRecord } from '../document/fields.ts'
 import type { Path } from '../document/model.ts'
 import type { Template } from '../expression/expression.ts'
-import type { Operation, OperationParameter } from '../openapi/description.ts'
+import { isLocation, type Operation, type OperationParameter } from '../openapi/description.ts'
 import { bodyKind } from '../openapi/media-type.ts'
 import { placed, writtenAt } from './components.ts'
 import type { Parameter } from './model.ts'
@@ -90,12 +90,6 @@ function parseParameter(scope: Scope, written: Path, what: string): PlacedParame
     )
   } else if (typeof name === 'string' && isLocation(location)) return { name, in: location, value, path: written }
   return undefined
-}
-
-const LOCATIONS: readonly unknown[] = ['path', 'query', 'querystring', 'header', 'cookie'] satisfies Parameter['in'][]
-
-function isLocation(value: unknown): value is Parameter['in'] {
-  return LOCATIONS.includes(value)
 }
 
 /** What the step sends must be what the operation takes. */

@@ -10,6 +10,7 @@ import { FILE_LIMITS } from '../../record/limits.ts'
 import { LEVELS } from '../../record/profile.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import type { Document, Path } from '../document/model.ts'
+import { LOCATIONS } from '../openapi/description.ts'
 import { GIVEN } from './given.ts'
 import { PROBES } from './probes.ts'
 import { WAITS_FOR } from './waits.ts'
@@ -137,7 +138,7 @@ export const ARAZZO = {
   'x-operation': { url: name, method: { type: 'string', required: true, oneOf: METHODS } },
   parameter: {
     name,
-    in: { type: 'string', oneOf: ['path', 'query', 'querystring', 'header', 'cookie'], later: ['channel'] },
+    in: { type: 'string', oneOf: LOCATIONS, later: ['channel'] },
     value: { type: 'any', required: true },
   },
   /** Used instead of a parameter or an action; points to one in components. */

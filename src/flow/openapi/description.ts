@@ -50,7 +50,7 @@ type Encodings = ReadonlyMap<string, Encoding>
 /** How a value is written (OpenAPI 3.1 §4.8.12): by style, or as its media type where the parameter has `content`. */
 export interface OperationParameter {
   readonly name: string
-  readonly in: 'path' | 'query' | 'querystring' | 'header' | 'cookie'
+  readonly in: (typeof LOCATIONS)[number]
   readonly required: boolean
   readonly style: string
   readonly explode: boolean
@@ -60,6 +60,13 @@ export interface OperationParameter {
   readonly isKey: boolean
   /** the value the server uses when the parameter is not sent; never used for a required parameter */
   readonly default?: unknown
+}
+
+/** Where a parameter may go (OpenAPI 3.2 §4.12). */
+export const LOCATIONS = ['path', 'query', 'querystring', 'header', 'cookie'] as const
+
+export function isLocation(value: unknown): value is OperationParameter['in'] {
+  return (LOCATIONS as readonly unknown[]).includes(value)
 }
 
 /** Paths keep their parameters in braces. */
@@ -168,7 +175,9 @@ function operation({ root, item, raw, operationId, method, path, description, ma
   // An API key goes where a parameter would, and need not be described as one (OpenAPI 3.1 §4.8.27).
   const keys = security.filter(({ type }) => type === 'apiKey')
   for (const parameter of [...keys, ...list(item.parameters), ...list(raw.parameters)].map(deref)) {
-    const { name, in: location } = parameter as { name: string; in: OperationParameter['in'] }
+    const { name, in: location } = parameter
+    // `used.ts` says what is wrong with it; where it goes by which name is not known.
+    if (typeof name !== 'string' || !isLocation(location)) continue
     const style = typeof parameter.style === 'string' ? parameter.style : DEFAULT_STYLE[location]
     parameters.set(`${location} ${name}`, {
       name,

@@ -6,7 +6,7 @@ import type { Problem } from '../../record/errors.ts'
 import { FILE_LIMITS } from '../../record/limits.ts'
 import { type Fields, isRecord } from '../document/fields.ts'
 import type { Path } from '../document/model.ts'
-import type { ApiDescription, Operation } from './description.ts'
+import { type ApiDescription, isLocation, LOCATIONS, type Operation } from './description.ts'
 import { resolve } from './reference.ts'
 import { type Fault, faultsWithin, type SchemaNode, schemasOf } from './schema.ts'
 
@@ -74,9 +74,9 @@ class Inspection {
       const { name, in: where } = found.value
       if (typeof name !== 'string' || name === '')
         this.#add('the parameter has no name', found.path, { expected: 'name: …', found: shown(name) })
-      if (!PLACES.includes(String(where)))
+      if (!isLocation(where))
         this.#add('the parameter does not say where it goes', found.path, {
-          expected: `in: ${PLACES.join(' | ')}`,
+          expected: `in: ${LOCATIONS.join(' | ')}`,
           found: shown(where),
         })
     }
@@ -128,7 +128,6 @@ class Inspection {
   }
 }
 
-const PLACES = ['path', 'query', 'querystring', 'header', 'cookie']
 const MOST_HOPS = FILE_LIMITS.references.value
 
 function valueAt(root: unknown, path: Path): unknown {
