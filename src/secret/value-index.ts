@@ -4,6 +4,7 @@
 import { latin1, unescaped } from './escapes.ts'
 import { bytesOf, freeMemory } from './memory.ts'
 import { entropySums } from './randomness.ts'
+import { SeedTable } from './seed-table.ts'
 
 /**
  * Characters of a piece in normal form, about 16 as it was written. Where a piece of a value occurs, the value is reported.
@@ -17,8 +18,6 @@ const ENOUGH_BITS_OF_PIECE = 28
  * Characters of a value that are looked up at each place of a text. Where they occur, the rest of the value is compared.
  */
 const SEED = 6
-/** Seeds that share a hash. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
-const MOST_WITH_SEED = 16
 /** So many characters from the beginning of a value count as the value, whatever their entropy. */
 const LONG_PREFIX = 64
 /** Characters that may be missing at the ends of a value that counts as found whole. */
@@ -78,19 +77,11 @@ for (let byte = 0; byte < 256; byte += 1) {
 }
 
 interface Value<T> {
+  readonly bytes: Uint8Array
   readonly form: Uint8Array
-  /** the entropy of the value up to each place of its form; undefined if pieces of the value are not searched for */
-  readonly entropy: Float64Array | undefined
-  /** the form is that of the value read from its end; the entropy is not */
-  readonly isReversed: boolean
-  /** the bytes of the value that the form lacks at its start and end; they are replaced with it if they occur */
-  readonly before: Uint8Array
-  readonly after: Uint8Array
+  readonly hasPieces: boolean
   readonly label: T
 }
-
-/** Six characters of a value in one number, since there are thousands: its place among the values, and where they begin. */
-const PLACES_OF_VALUE = 2 ** 16
 
 export interface Found<T> {
   readonly start: number
@@ -112,8 +103,6 @@ const USUAL = 2 ** 20
 let normal = { form: new Uint8Array(USUAL), places: new Uint32Array(USUAL) }
 /** Reused for each text: places of the form whose hash is that of a seed. */
 let candidates = new Uint32Array(USUAL)
-
-const NOTHING = new Uint8Array(0)
 
 /** The filter of an empty index. */
 const NO_SEEDS: SeedFilter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(0) }
@@ -158,12 +147,28 @@ function normalise(
   return { length, count }
 }
 
+/** The place of each byte of the normal form of a value. `normal` holds those of the text that is being searched. */
+function placesOf(bytes: Uint8Array, table: Uint8Array): readonly number[] {
+  const places: number[] = []
+  let dropped = 0
+  for (let at = 0; at < bytes.length; at += 1) {
+    const code = table[bytes[at] as number] as number
+    if (code === DROP) dropped += 1
+    if (code >= DROP) continue
+    if (dropped > MOST_DROPPED && places.length > 0) places.push(at)
+    dropped = 0
+    places.push(at)
+  }
+  return places
+}
+
 export class ValueIndex<T> {
   readonly #table: Uint8Array
   #filter = NO_SEEDS
   readonly #values: Value<T>[] = []
-  /** by their hash */
-  readonly #seeds = new Map<number, number | number[]>()
+  readonly #seeds = new SeedTable()
+  /** the entropy of the pieces that were looked at last, which is worked out again for others: thousands would fill the memory */
+  #entropy: { readonly of: Value<T>; readonly sums: Float64Array } | undefined
   /** the hashes in the texts that were searched since `forget` */
   #met = UNNOTED
   #mayHaveMet = false
@@ -173,7 +178,7 @@ export class ValueIndex<T> {
   }
 
   get isEmpty(): boolean {
-    return this.#seeds.size === 0
+    return this.#filter === NO_SEEDS
   }
 
   /** Whether a value was added that may stand in a text that was searched before; if false, none of them does. */
@@ -191,49 +196,55 @@ export class ValueIndex<T> {
   add(bytes: Uint8Array, label: T): boolean {
     const { length } = normalise(bytes, this.#table)
     const form = normal.form.slice(0, length)
-    const places = normal.places.slice(0, length)
     const significant = form.reduce((sum, byte) => sum + (byte === GAP ? 0 : 1), 0)
     if (significant < (this.#table === LOOSE ? Math.max(8, bytes.length / 2) : SEED)) return false
-    const raw = latin1(bytes)
-    const entropy = isLongToken(raw) ? entropyAt(raw, places) : undefined
-    const seeds = entropy === undefined ? [] : seedsOf(entropy)
-    const value = {
-      form,
-      entropy: seeds.length > 0 ? entropy : undefined,
-      isReversed: false,
-      before: copyOf(bytes.subarray(0, places[0])),
-      after: copyOf(bytes.subarray((places.at(-1) ?? 0) + 1)),
-      label,
-    }
-    this.#addValue(value, seeds)
+    const isLong = isLongToken(bytes)
+    const entropy = isLong ? entropyAt(bytes, normal.places.subarray(0, length)) : undefined
+    const pieces = entropy === undefined ? [] : seedsOf(entropy)
+    const value = { bytes: Uint8Array.from(bytes), form, hasPieces: pieces.length > 0, label }
+    if (entropy !== undefined) this.#entropy = { of: value, sums: entropy }
+    const index = this.#values.push(value) - 1
+    this.#addSeeds(value, 2 * index, new Set([0, MOST_MISSING, ...pieces]))
     // Some loggers reverse a secret to hide it.
     const last = length - SEED
-    this.#addValue(
-      { ...value, form: form.toReversed(), isReversed: true, before: NOTHING, after: NOTHING },
-      seeds.map((at) => last - at),
-    )
+    this.#addSeeds(value, 2 * index + 1, new Set([0, MOST_MISSING, ...pieces.map((at) => last - at)]))
     return true
   }
 
-  #addValue(value: Value<T>, seeds: readonly number[]): void {
-    const first = this.#values.length * PLACES_OF_VALUE
-    const places = new Set([0, MOST_MISSING, ...seeds])
-    this.#mayHaveMet ||= this.isEmpty || mayHaveMet(this.#met, value, places)
-    for (const at of places) if (at + SEED <= value.form.length) this.#addSeed(hashAt(value.form, at), first + at)
-    this.#values.push(value)
-  }
-
-  #addSeed(hash: number, seed: number): void {
+  /** The seeds of the value that is read forwards, or backwards where `direction` is odd. */
+  #addSeeds(value: Value<T>, direction: number, places: ReadonlySet<number>): void {
+    const way = wayOf(value, direction)
+    this.#mayHaveMet ||= this.isEmpty || this.#mayStandInNoted(way, places)
     if (this.isEmpty) {
       this.#filter = { small: new Uint32Array(SMALL_FILTER / 32), full: new Uint32Array(HASHES / 32) }
       this.#met = new Uint32Array(NOTES / 32)
     }
-    const others = this.#seeds.get(hash)
-    if (others === undefined) this.#seeds.set(hash, seed)
-    else if (typeof others === 'number') this.#seeds.set(hash, [others, seed])
-    else if (others.length < MOST_WITH_SEED) others.push(seed)
-    setBit(this.#filter.small, smallHash(hash))
-    setBit(this.#filter.full, hash)
+    for (const at of places) {
+      if (at + SEED > value.form.length) continue
+      let hash = 0
+      for (let place = at; place < at + SEED; place += 1) hash = hashAfter(hash, byteAt(way, place))
+      this.#seeds.add(hash, direction, at)
+      setBit(this.#filter.small, smallHash(hash))
+      setBit(this.#filter.full, hash)
+    }
+  }
+
+  /** Whether a part of a value that would be reported may stand in a noted text: the hashes within it are all noted. */
+  #mayStandInNoted(way: Way<T>, seeds: ReadonlySet<number>): boolean {
+    let [hash, start, hasSeed] = [0, 0, false]
+    for (let at = 0; at < way.value.form.length; at += 1) {
+      hash = hashAfter(hash, byteAt(way, at))
+      const first = at - SEED + 1
+      if (first < 0) continue
+      if (hasBit(this.#met, noteOf(hash))) {
+        hasSeed ||= seeds.has(first)
+        if (hasSeed && this.#isReported(way, start, [start, at + 1])) return true
+      } else {
+        start = first + 1
+        hasSeed = false
+      }
+    }
+    return false
   }
 
   /** Finds the values in `bytes`. The ranges are in bytes and may overlap. */
@@ -252,99 +263,105 @@ export class ValueIndex<T> {
       if (best === undefined) continue
       last = best.end
       if (isExempt(latin1(form.subarray(best.start, best.end)))) continue
-      found.push(withEnds(bytes, best, [places[best.start] as number, (places[best.end - 1] as number) + 1]))
+      const range = [places[best.start] as number, (places[best.end - 1] as number) + 1] as const
+      found.push(withEnds(bytes, best, range, this.#table))
     }
     return found
   }
 
   #longestAt(form: Uint8Array, at: number): Match<T> | undefined {
     let best: Match<T> | undefined
-    const seeds = this.#seeds.get(hashAt(form, at)) ?? []
-    for (const seed of typeof seeds === 'number' ? [seeds] : seeds) {
-      const value = this.#values[Math.floor(seed / PLACES_OF_VALUE)] as Value<T>
-      const match = matchOf(form, at, value, seed % PLACES_OF_VALUE)
+    for (const [direction, within] of this.#seeds.of(hashAt(form, at))) {
+      const way = wayOf(this.#values[direction >>> 1] as Value<T>, direction)
+      const match = this.#matchOf(form, at, way, within)
       if (match !== undefined && match.end - match.start > (best === undefined ? 0 : best.end - best.start))
         best = match
     }
     return best
   }
+
+  /** Compares a value with a text in both directions from a seed: at `at` in `form`, at `within` in the value. */
+  #matchOf(form: Uint8Array, at: number, way: Way<T>, within: number): Match<T> | undefined {
+    const { length } = way.value.form
+    let [start, end, first, next] = [at, at, within, within]
+    while (first > 0 && start > 0 && form[start - 1] === byteAt(way, first - 1)) {
+      start -= 1
+      first -= 1
+    }
+    while (next < length && end < form.length && form[end] === byteAt(way, next)) {
+      end += 1
+      next += 1
+    }
+    // A match neither begins nor ends with a gap, which stands for no byte of the text.
+    if (form[start] === GAP) start += 1
+    if (form[end - 1] === GAP) end -= 1
+    return this.#isReported(way, first, [next - (end - start), next]) ? { ...way, start, end } : undefined
+  }
+
+  /** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
+  #isReported({ value, isReversed }: Way<T>, first: number, [start, end]: readonly [number, number]): boolean {
+    const length = end - start
+    const whole = value.form.length
+    const [from, to] = isReversed ? [whole - end, whole - start] : [start, end]
+    return (
+      length === whole ||
+      (length >= PIECE && length >= whole - MOST_MISSING) ||
+      (length >= LONG_PREFIX && first <= MOST_MISSING) ||
+      (value.hasPieces && length >= PIECE && entropyBetween(this.#entropyOf(value), from, to) >= ENOUGH_BITS_OF_PIECE)
+    )
+  }
+
+  #entropyOf(value: Value<T>): Float64Array {
+    if (this.#entropy?.of !== value)
+      this.#entropy = { of: value, sums: entropyAt(value.bytes, placesOf(value.bytes, this.#table)) }
+    return this.#entropy.sums
+  }
 }
 
-interface Match<T> {
+/** A value as it is read, forwards or from its end. */
+interface Way<T> {
   readonly value: Value<T>
+  readonly isReversed: boolean
+}
+
+function wayOf<T>(value: Value<T>, direction: number): Way<T> {
+  return { value, isReversed: direction % 2 === 1 }
+}
+
+function byteAt({ value: { form }, isReversed }: Way<unknown>, at: number): number {
+  return form[isReversed ? form.length - 1 - at : at] as number
+}
+
+interface Match<T> extends Way<T> {
   readonly start: number
   readonly end: number
 }
 
-/** Compares a value with a text in both directions from a seed: at `at` in `form`, at `within` in the value. */
-function matchOf<T>(form: Uint8Array, at: number, value: Value<T>, within: number): Match<T> | undefined {
-  let [start, end, first, next] = [at, at, within, within]
-  while (first > 0 && start > 0 && form[start - 1] === value.form[first - 1]) {
-    start -= 1
-    first -= 1
-  }
-  while (next < value.form.length && end < form.length && form[end] === value.form[next]) {
-    end += 1
-    next += 1
-  }
-  // A match neither begins nor ends with a gap, which stands for no byte of the text.
-  if (form[start] === GAP) start += 1
-  if (form[end - 1] === GAP) end -= 1
-  return isReported(value, first, [next - (end - start), next]) ? { value, start, end } : undefined
-}
-
-/** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
-function isReported(
-  { form, entropy, isReversed }: Value<unknown>,
-  first: number,
-  [start, end]: readonly [number, number],
-): boolean {
-  const length = end - start
-  const [from, to] = isReversed ? [form.length - end, form.length - start] : [start, end]
-  return (
-    length === form.length ||
-    (length >= PIECE && length >= form.length - MOST_MISSING) ||
-    (length >= LONG_PREFIX && first <= MOST_MISSING) ||
-    (entropy !== undefined && length >= PIECE && entropyBetween(entropy, from, to) >= ENOUGH_BITS_OF_PIECE)
-  )
-}
-
-/** Whether a part of a value that would be reported may stand in a noted text: the hashes within it are all noted. */
-function mayHaveMet(met: Uint32Array, value: Value<unknown>, seeds: ReadonlySet<number>): boolean {
-  const { form } = value
-  let [hash, start, hasSeed] = [0, 0, false]
-  for (let at = 0; at < form.length; at += 1) {
-    hash = hashAfter(hash, form[at] as number)
-    const first = at - SEED + 1
-    if (first < 0) continue
-    if (hasBit(met, noteOf(hash))) {
-      hasSeed ||= seeds.has(first)
-      if (hasSeed && isReported(value, start, [start, at + 1])) return true
-    } else {
-      start = first + 1
-      hasSeed = false
-    }
-  }
-  return false
-}
-
 /** The range of a match. If the whole value matched, also the characters at its ends that the normal form lacks. */
-function withEnds<T>(bytes: Uint8Array, { value, start, end }: Match<T>, [from, to]: [number, number]): Found<T> {
-  const { before, after, label } = value
-  if (end - start !== value.form.length) return { start: from, end: to, label }
+function withEnds<T>(
+  bytes: Uint8Array,
+  { value, isReversed, start, end }: Match<T>,
+  [from, to]: readonly [number, number],
+  table: Uint8Array,
+): Found<T> {
+  const { label } = value
+  if (isReversed || end - start !== value.form.length) return { start: from, end: to, label }
+  const places = placesOf(value.bytes, table)
+  const before = value.bytes.subarray(0, places[0])
+  const after = value.bytes.subarray((places.at(-1) ?? 0) + 1)
   const left = Buffer.compare(bytes.subarray(from - before.length, from), before) === 0 ? before.length : 0
   const right = Buffer.compare(bytes.subarray(to, to + after.length), after) === 0 ? after.length : 0
   return { start: from - left, end: to + right, label }
 }
 
 /** Whether pieces of a value are searched for: it is long, and all of it is visible ASCII, so that it is no sentence. */
-function isLongToken(raw: string): boolean {
-  return raw.length >= SHORTEST_WITH_PIECES && !/[^!-~]/.test(raw)
+function isLongToken(bytes: Uint8Array): boolean {
+  return bytes.length >= SHORTEST_WITH_PIECES && bytes.every((byte) => byte > 0x20 && byte < 0x7f)
 }
 
 /** The entropy of a value up to each place of its form. Words count as parts of a name: "access-token" is in many texts. */
-function entropyAt(raw: string, places: Uint32Array): Float64Array {
-  const entropy = entropySums(raw, 'name')
+function entropyAt(bytes: Uint8Array, places: ArrayLike<number>): Float64Array {
+  const entropy = entropySums(latin1(bytes), 'name')
   const sums = new Float64Array(places.length + 1)
   for (let index = 0; index < places.length; index += 1) sums[index] = entropy[places[index] as number] as number
   sums[places.length] = entropy.at(-1) ?? 0
@@ -373,8 +390,4 @@ function hashAt(form: Uint8Array, at: number): number {
   let hash = 0
   for (let place = at; place < at + SEED; place += 1) hash = hashAfter(hash, form[place] as number)
   return hash
-}
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return bytes.length === 0 ? NOTHING : Uint8Array.from(bytes)
 }

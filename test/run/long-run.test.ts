@@ -9,7 +9,7 @@ import { createArtifacts, searchOnly } from '../../src/report/artifacts.ts'
 import { FORMATS } from '../../src/report/index.ts'
 import { jsonWithList, recordJson } from '../../src/report/json.ts'
 import { type ReportedRun, reportedRun } from '../../src/report/summary.ts'
-import { Redactor } from '../../src/secret/index.ts'
+import { Redactor, type Structure } from '../../src/secret/index.ts'
 import {
   check,
   exchange,
@@ -95,6 +95,27 @@ test('an artifact is on the disk in part before it is made to its end', async ()
   expect(largest).toBeGreaterThan(LARGE / 2)
   expect(readFileSync(file, 'utf8')).toBe(LINE.repeat(LARGE / LINE.length))
   expect(readdirSync(dirname(file))).toEqual(['run.har'])
+})
+
+test('no more of a file is searched at once where one piece of it is long', async () => {
+  const searched: number[] = []
+  class Watched extends Redactor {
+    override cleanFile(text: string, structure?: Structure) {
+      searched.push(text.length)
+      return super.cleanFile(text, structure)
+    }
+  }
+  const text = [LINE, LINE.repeat(LARGE / LINE.length), 'the rest', LINE, LINE.repeat(3)]
+
+  const artifacts = await createArtifacts(folder, 'long', {
+    redactor: new Watched(new Uint8Array(32)),
+    warn: () => undefined,
+  })
+  const file = await artifacts.write('report.html', text)
+
+  expect(readFileSync(file, 'utf8') === text.join('')).toBe(true)
+  expect(searched.length).toBeGreaterThan(LARGE / (128 * 1024))
+  expect(Math.max(...searched)).toBeLessThan(128 * 1024)
 })
 
 test('a link in the place of a file that is being written is not followed', async () => {

@@ -15,5 +15,5 @@ export function detection(rows: readonly Detection[]): Markup {
 function row({ id, faults, flows, stale }: Detection): Markup {
   const more = faults.length - MOST_FAULTS
   const named = faults.slice(0, MOST_FAULTS).map((one) => markup`<div class="mono">${one}</div>`)
-  return markup`<tr id="detection-${id}"><th scope="row"><a href="#requirement-${id}">${id}</a></th><td class="wrap">${named}${more > 0 && `and ${more} more`}</td><td>${flows.join(', ')}</td><td>${stale.length === 0 ? 'yes' : markup`${mark('remark')} stale: ${stale.join(', ')}`}</td></tr>`
+  return markup`\n<tr id="detection-${id}"><th scope="row"><a href="#requirement-${id}">${id}</a></th><td class="wrap">${named}${more > 0 && `and ${more} more`}</td><td>${flows.join(', ')}</td><td>${stale.length === 0 ? 'yes' : markup`${mark('remark')} stale: ${stale.join(', ')}`}</td></tr>`
 }

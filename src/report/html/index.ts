@@ -39,8 +39,8 @@ function* page({ head, workflows: all, summary }: ReportedRun): Generator<Markup
 ${overview(head, summary)}
 ${findings(head, summary, all)}
 ${rows(head, summary)}
-${requirements(summary)}
 `
+  yield* requirements(summary)
   yield* workflows(head, all, summary)
   yield markup`${certificates(head, summary)}
 ${made(head, summary)}

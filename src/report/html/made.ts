@@ -27,7 +27,7 @@ function client({ client: id, uri, events, outcome }: ClientHistory): Markup {
   const tone = (
     { 'left registered': 'warn', deleted: 'pass', 'deleted and found dead': 'pass', unknown: 'fail' } as const
   )[outcome]
-  return markup`<div class="block"><p><span class="badge ${tone}">${outcome}</span> <span class="mono wrap">${id}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, step }) => markup`<li>${what} in ${stepLink(step)}</li>`)}</ol></div>`
+  return markup`\n<div class="block"><p><span class="badge ${tone}">${outcome}</span> <span class="mono wrap">${id}</span></p>${uri !== undefined && markup`<p class="soft small wrap">${uri}</p>`}<ol>${events.map(({ what, step }) => markup`<li>${what} in ${stepLink(step)}</li>`)}</ol></div>`
 }
 
 function jwts({ all, more }: Tokens): Markup {

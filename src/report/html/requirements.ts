@@ -9,9 +9,9 @@ import { mark } from './marks.ts'
 import { type Content, type Markup, markup } from './markup.ts'
 import { badge, COLUMN_LOOKS, chip, clauseLink, clauses, markOf, slug, stepLink } from './parts.ts'
 
-export function requirements(summary: Summary): Markup {
+export function* requirements(summary: Summary): Generator<Markup> {
   const { requirements, otherClauses, catalogueChanged, steps } = summary
-  return markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested”: this run did not reach the check.</p></div>
+  yield markup`<section id="requirements"><div class="title"><h2>Requirements</h2><p class="soft small">${requirements.length} of the catalogue, each with the checks that decide it. “Not tested”: this run did not reach the check.</p></div>
 ${catalogueChanged && markup`<p>${mark('remark')} The catalogue has changed since the run; this page judges by the present one.</p>`}
 ${filter(summary)}
 ${areasOf(summary, { why: decidedBy })}
@@ -19,10 +19,10 @@ ${areasOf(summary, { why: decidedBy })}
 <details class="fold noprint" id="by-step"><summary>From step to requirements${otherClauses.length > 0 && `, and ${count(otherClauses.length, 'clause')} without a row in the catalogue`}</summary>${
     otherClauses.length > 0 &&
     markup`<ul>${otherClauses.map(({ clause, steps }) => markup`<li>${clauseLink(clause.id)}: ${steps.count === 0 ? 'named by a flow, no check' : stepLinks(steps)}</li>`)}</ul>`
-  }<div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>${steps.map(
-    (one) =>
-      markup`<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`,
-  )}</tbody></table></div></details>
+  }<div class="scroll" tabindex="0" role="region" aria-label="Requirements by step"><table><thead><tr><th scope="col">step</th><th scope="col">requirements</th><th scope="col">clauses</th></tr></thead><tbody>`
+  for (const one of steps)
+    yield markup`\n<tr><th scope="row">${stepLink(one)}</th><td>${one.requirements.length === 0 ? markup`<span class="soft">none</span>` : one.requirements.join(', ')}</td><td>${clauses(one.clauses)}</td></tr>`
+  yield markup`</tbody></table></div></details>
 ${detection(summary.detections)}</section>`
 }
 
@@ -107,7 +107,7 @@ function rowOf<T extends JudgedRequirement>(one: T, { why, last }: Cells<T>): Ma
   const column = columnOf(one)
   const level = levelOf(requirement)
   const quoted = clause.unverified && ' (known from quotations only)'
-  return markup`<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td>${last && markup`<td class="last">${last(one)}</td>`}<td class="why">${why(one)}</td></tr>`
+  return markup`\n<tr id="requirement-${id}" data-k="${column}" data-level="${level}"><td class="verdict">${verdictOf(column, standing)}</td><td class="text">${text} <span class="id">${id} · ${clauseLink(clause.id)}${quoted}<span class="noprint"> · ${kind}, safety class ${safety}</span></span></td><td class="level">${requirement.level}</td>${last && markup`<td class="last">${last(one)}</td>`}<td class="why">${why(one)}</td></tr>`
 }
 
 function decidedBy({ standing, because, steps }: JudgedRequirement): Content {
