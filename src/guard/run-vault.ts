@@ -6,7 +6,7 @@
 import type { Kept, Ports } from '../execute/index.ts'
 import { decoded } from '../record/coding.ts'
 import type { Change, ChangeMade } from '../record/effect.ts'
-import { fail } from '../record/errors.ts'
+import { fail, ToolError } from '../record/errors.ts'
 import { type Command, shellWord } from '../record/hints.ts'
 import { refusalOf } from '../record/refusals.ts'
 import type { Registration, Vault } from '../vault/index.ts'
@@ -88,7 +88,9 @@ export class RunVault {
     const purpose = this.#workflow !== undefined && deletesItself(this.#workflow) ? 'temporary' : 'kept'
     const token = bearerIn(authorization)
     const by = { step, runId, thumbprint: thumbprintOf(identity) }
-    const intent = await vault.begin({ effect, method, url, token, ...by, clientId, softwareId, purpose })
+    const intent = await vault
+      .begin({ effect, method, url, token, ...by, clientId, softwareId, purpose })
+      .catch((error) => failedBefore(error))
     // From here on no other process changes this client; what one did while this one waited is seen now.
     const before = await this.#registration()
     try {
@@ -101,8 +103,14 @@ export class RunVault {
     const about = { change: effect, clientId: intent.clientId, scopesBefore: before?.scopes }
     return {
       keep: async (answer, onWritten) => {
-        const kept = await intent.keep(answer, onWritten)
         const outcome = outcomeOf(answer)
+        const kept = await intent.keep(answer, onWritten).catch(async (error: unknown) => {
+          if (outcome !== undefined) this.#note({ ...about, outcome, scopesAfter: undefined })
+          if (outcome === 'done') this.#noteRegistered(effect, about.clientId)
+          await intent.close('answered')
+          const open = (await vault.unsettled().catch(() => [])).find(({ id }) => id === intent.id)
+          return notKept(error, { step, status: answer.status, next: open?.next })
+        })
         if (effect === 'register' && !mustBeRefused && isDuplicate(answer))
           this.warnings.push(whatTheVaultHolds(before, about.clientId, this.#options.command))
         const { clientId: named = about.clientId, scopes } = kept?.registration ?? {}
@@ -120,7 +128,12 @@ export class RunVault {
   async #keep(...[{ identity, ...answer }, onWritten]: Parameters<VaultPort['keep']>): ReturnType<VaultPort['keep']> {
     const { vault, runId, clientId, softwareId, thumbprintOf, onAnswer } = this.#options
     const by = { runId, thumbprint: thumbprintOf(identity) }
-    const kept = await vault.keep({ ...answer, ...by, clientId, softwareId }, onWritten)
+    const kept = await vault.keep({ ...answer, ...by, clientId, softwareId }, onWritten).catch((error: unknown) =>
+      notKept(error, {
+        ...answer,
+        next: 'a token that it brought is lost; run it again: where the server gave a new token the one in the vault is refused',
+      }),
+    )
     if (kept !== undefined) await this.#changed('update', kept.registration.clientId, kept.registration)
     const content = decoded(answer.body, answer.coding)
     onAnswer?.({ step: answer.step, body: content.ok ? content.bytes : answer.body })
@@ -134,7 +147,9 @@ export class RunVault {
       (one) => one !== undefined && authorization === `Bearer ${one.reveal()}`,
     )
     if (registration === undefined || token === undefined) return
-    await vault.worked(registration.clientId, { token, runId, step, thumbprint: thumbprintOf(identity) })
+    await vault
+      .worked(registration.clientId, { token, runId, step, thumbprint: thumbprintOf(identity) })
+      .catch((error) => failedBefore(error))
     // A fallback that works is the current token again.
     if (isSame(registration, this.#known)) this.#known = { ...registration, registrationAccessToken: token }
   }
@@ -157,9 +172,13 @@ export class RunVault {
 
   /** This run itself has changed a client; of that which the run is about it knows how it is now. */
   async #changed(change: Change, clientId: string, registration: Registration | undefined): Promise<void> {
-    if (change === 'register' && this.#workflow !== undefined) this.#registeredBy.set(clientId, this.#workflow)
+    this.#noteRegistered(change, clientId)
     const ours = await this.#registration()
     if (ours === undefined || ours.clientId === clientId) this.#known = registration
+  }
+
+  #noteRegistered(change: Change, clientId: string): void {
+    if (change === 'register' && this.#workflow !== undefined) this.#registeredBy.set(clientId, this.#workflow)
   }
 
   /** What the guard let pass, it let pass for the client as it was then. */
@@ -208,6 +227,31 @@ export class RunVault {
     const news = status === 201 ? 'registered' : 'rotated'
     return { clientId: kept.registration.clientId, news, problem: kept.problem }
   }
+}
+
+/** Once a run has begun, a vault that cannot be written is no fault of the input. */
+function failedBefore(error: unknown): never {
+  if (!(error instanceof ToolError) || error.code !== 'VAULT_UNWRITABLE') throw error
+  const [problem] = error.problems
+  return fail({ ...problem, code: 'VAULT_FAILED' }, error)
+}
+
+function notKept(
+  error: unknown,
+  { step, status, next }: { readonly step: string; readonly status: number; readonly next: string | undefined },
+): never {
+  if (!(error instanceof ToolError)) throw error
+  const [problem] = error.problems
+  const first = problem.hint === undefined ? 'mend the vault' : problem.hint
+  return fail(
+    {
+      ...problem,
+      code: 'VAULT_FAILED',
+      message: `the answer ${status === 0 ? 'that arrived' : status} of step "${step}" could not be kept: ${problem.message}`,
+      hint: next === undefined ? first : `${first}; then ${next}`,
+    },
+    error,
+  )
 }
 
 function bearerIn(authorization: string | undefined): string | undefined {

@@ -73,7 +73,12 @@ export const CODES = {
     exit: 2,
     means: 'the vault or its key would be lost with the machine; nothing was sent',
   },
-  VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; a call whose answer could not be kept stays open' },
+  VAULT_UNWRITABLE: { exit: 2, means: 'the vault cannot be written; nothing was sent' },
+  VAULT_FAILED: {
+    exit: 3,
+    means:
+      'the vault could not be written any more once the run had begun; a call whose answer could not be kept stays open',
+  },
   VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },
   SECRET_LEAK: { exit: 70, means: 'an artifact would have held a secret, and was not kept' },

@@ -37,7 +37,7 @@ export interface Caller {
   readonly onEvent?: ((event: RunEvent | PreparedEvent | GivenEvent, row?: RowFacts) => void) | undefined
   readonly onRow?: ((event: RowEvent) => void) | undefined
   /**
-   * Called once the reports are written. The workflows are read from a file as they are iterated, and only during the call:
+   * Called once the reports are written, or cannot be. The workflows are read from a file as they are iterated, and only during the call:
    * they may be too many to hold in memory.
    */
   readonly onFinished?: ((head: RecordHead, workflows: Iterable<WorkflowRecord>) => void) | undefined

@@ -6,6 +6,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { join } from 'node:path'
 import { objections } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
+import { ToolError, worstExit } from '../record/errors.ts'
 import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
 import { judge, undecided } from '../report/accepted.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
@@ -43,8 +44,8 @@ export { MOST_PARALLEL, rowCount, shardOf } from './rows.ts'
 /**
  * Returns the record without its workflows, and the path of the record (its name where there is no reports folder).
  *
- * @throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. Any other
- *   error is thrown when the record is written
+ * @throws ToolError for anything wrong with the input; an unreachable server or a failed check is in the record. Unwritten where
+ *   the run has ended and its reports cannot be written. Any other error is thrown when the record is written
  */
 export async function run(
   request: RunRequest & { readonly rows?: Rows },
@@ -105,15 +106,33 @@ export async function run(
       : judge({ decisions, startedAt: startedAt.toISOString(), rows }, finished)
   const about = { runId, startedAt, durationMs, warnings, judged }
   const head = await headOf(prepared, performed, { about, caller })
-  const file = await writeReports(head, finished, {
-    artifacts,
-    formats: caller.formats,
-    codeQuality: caller.codeQuality,
-  })
+  const { formats, codeQuality } = caller
+  const [written] = await Promise.allSettled([writeReports(head, finished, { artifacts, formats, codeQuality })])
+  const unwritten = written.status === 'rejected' ? unwrittenOf(written.reason, head) : undefined
   head.warnings.push(...late)
   caller.onFinished?.(head, finished)
   if (failures.length > 0) throw failures[0]
-  return { head, file }
+  if (written.status === 'rejected') throw unwritten
+  return { head, file: written.value }
+}
+
+/** A run has ended, and its reports could not be written: `head` is all that there is of it. */
+export class Unwritten extends ToolError {
+  readonly head: RecordHead
+
+  constructor({ problems, cause, warnings }: ToolError, head: RecordHead) {
+    super(problems, cause, warnings)
+    this.head = head
+  }
+
+  override get exitCode(): number {
+    return worstExit([super.exitCode, this.head.exitCode])
+  }
+}
+
+function unwrittenOf(error: unknown, head: RecordHead): Unwritten {
+  if (error instanceof ToolError && error.code === 'REPORT_UNWRITABLE') return new Unwritten(error, head)
+  throw error
 }
 
 /** A run that may begin. */

@@ -1,5 +1,5 @@
 /** A list of applications on hosts of class uat: confirmed as a whole, each row by itself, stopped and run again. */
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { commandsIn } from '../../src/record/hints.ts'
@@ -208,3 +208,29 @@ test('on UAT no more rows are at once than one address may have connections', as
   expect(code).toBe(2)
   expect(stderr).toContain('expected at most 10')
 })
+
+test.each([[], ['--json']])(
+  'reports that cannot be written at the end: what was done is said before that (%s)',
+  async (...more) => {
+    const who = await fleet(2)
+    const held = hold(who.network, 'registerClient')
+    const confirmation = await who.confirmation()
+    const running = who.start('run', 'register', '--data', 'clients.csv', '--confirm', confirmation, ...more)
+    await held.arrived
+    await rm(join(who.cli.folder, 'reports'), { recursive: true })
+    held.release()
+
+    const { stdout, stderr, code } = await running.ended
+
+    expect([who.clients().length, code]).toEqual([2, 3])
+    expect(stderr).toMatch(/^error\[REPORT_UNWRITABLE\]: ".*record.json" cannot be written: ENOENT\n/m)
+    if (more.length === 0) {
+      expect(stdout).toMatch(/\nrows {4}2 conformant\nscope .*\nrecord {2}none whole: the reports could not be written\n/)
+      expect(stdout.match(/send this to Thredd/g)).toHaveLength(2)
+    } else
+      expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
+        ...{ type: 'run-finished', verdict: 'conformant', exitCode: 3 },
+        ...{ problems: [{ code: 'REPORT_UNWRITABLE' }], messagesToThredd: [{}, {}] },
+      })
+  },
+)

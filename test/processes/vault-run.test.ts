@@ -208,8 +208,14 @@ test('an answer that cannot be kept leaves the call open, and no later call wait
 
   expect(ran.record.workflows[0]?.steps.find(({ stepId }) => stepId === 'register')).toMatchObject({
     status: 'errored',
-    error: { code: 'VAULT_UNWRITABLE', found: 'a full disk (ENOSPC)' },
+    error: {
+      code: 'VAULT_FAILED',
+      message: expect.stringMatching(/^the answer 201 of step "register" could not be kept: vault folder /),
+      found: 'a full disk (ENOSPC)',
+      hint: expect.stringMatching(/^make room .*; then register again: thredd run register; where the first/),
+    },
   })
+  expect(ran.record.exitCode).toBe(3)
   const environment = {
     name: 'mock',
     flags: [],
@@ -308,9 +314,9 @@ test('on a disk that fills up an answer goes into the space set aside for it, an
 
   const { stdout, code } = await running.ended
 
-  expect(stdout).toContain('VAULT_UNWRITABLE: vault folder "vault" cannot be written: got a full disk (ENOSPC)')
+  expect(stdout).toContain('VAULT_FAILED: vault folder "vault" cannot be written: got a full disk (ENOSPC)')
   expect(stdout).not.toContain('The client was deleted at the end')
-  expect([code, network.changes()]).toEqual([2, ['POST 201']])
+  expect([code, network.changes()]).toEqual([3, ['POST 201']])
 })
 
 test('list, show, history and check look at a vault that does not exist and make neither it nor a key', async () => {

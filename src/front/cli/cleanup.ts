@@ -8,13 +8,13 @@ import { render, ToolError, worstExit } from '../../record/errors.ts'
 import { json, line, lines } from '../../record/foreign.ts'
 import { shellWord } from '../../record/hints.ts'
 import { count } from '../../report/words.ts'
-import { resolve, run, usesTwin } from '../../run/index.ts'
+import { resolve, run, Unwritten, usesTwin } from '../../run/index.ts'
 import { openReader } from '../../run/reader.ts'
 import { type LedgerEntry, type Probe, recover, type Vault, vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn } from './console.ts'
-import { callerOf, environmentOptions, flowOfPackage, untilCut } from './run-options.ts'
+import { callerOf, environmentOptions, flowOfPackage, untilCut, whenUnwritten } from './run-options.ts'
 
 interface CleanupIo {
   readonly write: (text: string) => void
@@ -49,7 +49,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
         const { head, file } = await run(request, {
           ...caller,
           onEvent: (event) => out?.show(event),
-        })
+        }).catch(whenUnwritten((head) => out?.summary(head, undefined)))
         out?.summary(head, relative(here, file))
         return head.exitCode
       },
@@ -119,6 +119,11 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
       exits.push(await io.remove(clientId, confirmations.find((one) => one === clientId) ?? confirmations[0]))
     } catch (error) {
       if (!(error instanceof ToolError)) throw error
+      if (error instanceof Unwritten) {
+        for (const problem of error.problems) io.write(`${render(problem)}\n`)
+        exits.push(error.exitCode)
+        continue
+      }
       io.write(line`not deleted  ${clientId}\n`)
       for (const problem of error.problems) io.write(`${render(problem)}\n`)
       if (!confirmations.includes(clientId))

@@ -113,8 +113,8 @@ export class Console {
     else if (event.type === 'workflow-finished') this.#workflow(event.workflow)
   }
 
-  /** `file` is the path of the record. */
-  summary(head: RecordHead, file: string): void {
+  /** `file` is the path of the record; undefined where it could not be written. */
+  summary(head: RecordHead, file: string | undefined): void {
     this.#signOfLife.stop()
     const { workflows, steps, checks, fail, warn } = this.#counts
     const late = head.warnings.slice(this.#warningsShown)
@@ -134,7 +134,7 @@ export class Console {
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
       ...this.#rowsLine(head),
       ...this.#scope(head),
-      `record  ${this.#out.plain(file)}`,
+      `record  ${file === undefined ? 'none whole: the reports could not be written' : this.#out.plain(file)}`,
     )
     const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
     if (who.length > 0) this.#out.line(`run by  ${who.join(' · ')}`)
@@ -168,10 +168,10 @@ export class Console {
   }
 
   /** The messages to Thredd in full; of a run on the twin, where nothing is sent to Thredd, only the path of their file. */
-  #messages({ messagesToThredd: messages = [], environment, rows }: RecordHead, file: string): void {
+  #messages({ messagesToThredd: messages = [], environment, rows }: RecordHead, file: string | undefined): void {
     if (messages.length === 0) return
-    this.#out.line(`message ${this.#out.plain(file.replace(/[^/\\]*$/, MESSAGE_FILE))}`)
-    if (environment.class === 'mock' || rows !== undefined) return
+    if (file !== undefined) this.#out.line(`message ${this.#out.plain(file.replace(/[^/\\]*$/, MESSAGE_FILE))}`)
+    if (environment.class === 'mock' || (rows !== undefined && file !== undefined)) return
     for (const { text } of messages) {
       this.#out.line('', `${this.#out.paint('cyan', 'send this to Thredd')}`, '')
       this.#out.line(...indent(text.trimEnd(), 2).map((line) => this.#out.plain(line).trimEnd()))

@@ -5,7 +5,8 @@ import type { Environment, EnvironmentOptions } from '../../environment/index.ts
 import { placeToWrite } from '../../environment/project.ts'
 import { fail } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
-import { type Caller, MOST_PARALLEL, type Question, rowCount, shardOf, type Typed } from '../../run/index.ts'
+import type { RecordHead } from '../../record/index.ts'
+import { type Caller, MOST_PARALLEL, type Question, rowCount, shardOf, type Typed, Unwritten } from '../../run/index.ts'
 import { accountName, machineOf, provenanceOf, proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
 
@@ -153,6 +154,14 @@ export async function untilCut<T>({ warn }: Program, work: (stops: Stops) => Pro
   stop.signal.addEventListener('abort', () => warn(STOPPING))
   cut.signal.addEventListener('abort', () => warn(CUTTING))
   return await untilEnded([stop, cut], async () => await work({ signal: stop.signal, cut: cut.signal }))
+}
+
+/** For `catch`: shows what a run came to whose reports could not be written, before that is thrown. */
+export function whenUnwritten(show: (head: RecordHead) => void): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof Unwritten) show(error.head)
+    throw error
+  }
 }
 
 /** Each signal to the process aborts the next of them; one after the last ends the process. */

@@ -5,17 +5,18 @@ import { setFlagsFromString } from 'node:v8'
 import type { RunEvent } from '../../execute/index.ts'
 import { ToolError } from '../../record/errors.ts'
 import { line } from '../../record/foreign.ts'
+import type { RecordHead } from '../../record/index.ts'
 import { USUAL_FORMATS } from '../../report/index.ts'
 import type { JudgedRequirement } from '../../report/proofs.ts'
 import { jsonLine, type StreamEvent } from '../../report/stream.ts'
 import { summarise } from '../../report/summary.ts'
-import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run } from '../../run/index.ts'
+import { type Caller, type GivenEvent, type PreparedEvent, rehearse, resolve, run, Unwritten } from '../../run/index.ts'
 import type { Invocation, Program } from './command.ts'
 import { consoleOn, type Detail } from './console.ts'
 import { formatsOf } from './formats.ts'
 import { inNumbers } from './requirements.ts'
 import { RowScreen } from './row-screen.ts'
-import { callerOf, hasRows, typed, untilCut } from './run-options.ts'
+import { callerOf, hasRows, typed, untilCut, whenUnwritten } from './run-options.ts'
 
 export async function performRun(invocation: Invocation, program: Program): Promise<number> {
   keepMemoryFlat()
@@ -74,7 +75,12 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
       annotations = annotate(head, workflows)
       if (wantsRequirements(invocation)) requirements = summarise(head, workflows).requirements
     },
-  })
+  }).catch(
+    whenUnwritten((head) => {
+      rows?.end()
+      out.summary(head, undefined)
+    }),
+  )
   rows?.end()
   if (requirements.length > 0) out.requirements(requirements, invocation.has('requirements'))
   out.summary(head, relative(here, file))
@@ -100,17 +106,25 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
         if (wantsRequirements(invocation)) stream(requirementsOf(summarise(head, workflows).requirements))
       },
     })
-    const { verdict, exitCode, decisions, messagesToThredd = [] } = head
-    const accepted = decisions?.rows ?? []
-    stream({ type: 'run-finished', verdict, exitCode, accepted, record: relative(here, file), messagesToThredd })
-    return exitCode
+    stream(finished(head, { exitCode: head.exitCode, record: relative(here, file) }))
+    return head.exitCode
   } catch (error) {
-    if (error instanceof ToolError) {
+    if (error instanceof Unwritten) {
+      const { head, exitCode, problems } = error
+      stream(finished(head, { exitCode, problems }))
+    } else if (error instanceof ToolError) {
       const { exitCode, problems, warnings } = error
       stream({ type: 'refused', exitCode, problems, warnings })
     }
     throw error
   }
+}
+
+function finished(
+  { verdict, decisions, messagesToThredd = [] }: RecordHead,
+  rest: Pick<Extract<StreamEvent, { type: 'run-finished' }>, 'exitCode' | 'record' | 'problems'>,
+): StreamEvent {
+  return { type: 'run-finished', verdict, accepted: decisions?.rows ?? [], messagesToThredd, ...rest }
 }
 
 function wantsRequirements(invocation: Invocation): boolean {
