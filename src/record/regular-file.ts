@@ -58,7 +58,25 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'a file is in the way',
   ENOTDIR: 'a file is in the way',
   EROFS: 'the disk is read-only',
+  EPERM: 'access is denied',
   ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'a limit on the size of files is reached',
+}
+
+/** What helps where the file system does not let a file be written. */
+export function remedyFor(cause: unknown): string {
+  return REMEDIES[(cause as NodeJS.ErrnoException).code ?? ''] ?? 'make room or give access'
+}
+
+const GIVE_ACCESS = 'give this user the right to write there'
+const REMEDIES: Readonly<Record<string, string>> = {
+  EACCES: GIVE_ACCESS,
+  EPERM: GIVE_ACCESS,
+  EROFS: 'make its disk writable',
+  ENOSPC: 'make room there',
+  EDQUOT: 'make room there',
+  EFBIG: 'lift that limit (ulimit -f)',
 }
 
 /** Where a folder is to be made: not where the operating system makes up what is there. @throws the same */

@@ -5,7 +5,7 @@
 import { mkdir, open, rename, rm, symlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fail } from '../record/errors.ts'
-import { demandOrdinaryFolder } from '../record/regular-file.ts'
+import { demandOrdinaryFolder, remedyFor, whyUnread } from '../record/regular-file.ts'
 import type { Redactor, Structure } from '../secret/index.ts'
 
 export interface Artifacts {
@@ -177,8 +177,8 @@ async function orUnwritable<T>(file: string, write: () => Promise<T>): Promise<T
     return fail(
       {
         code: 'REPORT_UNWRITABLE',
-        message: `"${file}" cannot be written: ${(cause as NodeJS.ErrnoException).code ?? 'unknown reason'}`,
-        hint: 'free some space or choose another folder with --out',
+        message: `"${file}" cannot be written: ${whyUnread(cause)}`,
+        hint: `${remedyFor(cause)}, or name another folder with --out`,
       },
       cause,
     )

@@ -9,7 +9,7 @@ import { type PublicKey, publicKeyOf, signDetached, verifyDetached } from '../id
 import { keySigner, type SigningAlg } from '../identity/signing.ts'
 import { fail } from '../record/errors.ts'
 import { RECORD_FILE, type RunRecord } from '../record/index.ts'
-import { demandOrdinaryFolder, readRegularFile, readTextFile, whyUnread } from '../record/regular-file.ts'
+import { demandOrdinaryFolder, readRegularFile, readTextFile, remedyFor, whyUnread } from '../record/regular-file.ts'
 import { REQUIREMENTS } from '../record/requirements.ts'
 import { shapeOf } from '../record/shape.ts'
 import { shapesOfSecrets } from '../secret/index.ts'
@@ -234,12 +234,12 @@ async function write(pack: string, files: ReadonlyMap<string, string>): Promise<
     await rename(part, pack)
   } catch (cause) {
     await rm(part, { recursive: true, force: true }).catch(() => undefined)
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown reason'
+    const isTaken = (cause as NodeJS.ErrnoException).code === 'EEXIST'
     fail(
       {
         code: 'REPORT_UNWRITABLE',
-        message: `"${pack}" cannot be written: ${code === 'EEXIST' ? 'there is something of that name' : code}`,
-        hint: 'choose another name with --pack',
+        message: `"${pack}" cannot be written: ${isTaken ? 'there is something of that name' : whyUnread(cause)}`,
+        hint: `${isTaken ? '' : `${remedyFor(cause)}, or `}choose another name with --pack`,
       },
       cause,
     )

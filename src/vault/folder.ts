@@ -2,6 +2,7 @@
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fail } from '../record/errors.ts'
+import { remedyFor } from '../record/regular-file.ts'
 import { type Files, found, isFileError } from './files.ts'
 import { FileLock } from './lock.ts'
 
@@ -53,10 +54,16 @@ export class Folder {
       return await task()
     } catch (error) {
       if (!isFileError(error)) throw error
-      const hint = 'make room or give access, or name another folder with VAULT_DIR'
-      const message = `vault folder "${this.path}" cannot be written`
+      const hint = `${remedyFor(error)}, or name another folder with VAULT_DIR`
+      const message = `${this.#whatIn(error as NodeJS.ErrnoException)} cannot be written`
       return fail({ code: 'VAULT_UNWRITABLE', message, ...found(error), hint }, error)
     }
+  }
+
+  /** A file that is there and cannot be opened, else the folder. */
+  #whatIn({ code, path }: NodeJS.ErrnoException): string {
+    const isFile = code === 'EACCES' && path !== undefined && this.#files.factsOf(path)?.isFile() === true
+    return isFile ? `vault file "${path}"` : `vault folder "${this.path}"`
   }
 
   /** So that nobody commits what lies here. */

@@ -64,8 +64,11 @@ export class Writer {
   }
 
   giveRoomBack(): void {
-    if (this.#held !== undefined) this.#files.discard(this.#file(this.#held.id, ROOM))
-    this.#room = 0
+    if (this.#held === undefined) return
+    const path = this.#file(this.#held.id, ROOM)
+    this.#files.discard(path)
+    // In a folder that is read-only by now it stays, and what it keeps with it.
+    if (this.#files.factsOf(path) === undefined) this.#room = 0
   }
 
   /** Whether this process or another is at what that writer has begun. */
@@ -90,6 +93,7 @@ export class Writer {
     const held = this.#held
     if (held === undefined) return
     this.giveRoomBack()
+    this.#room = 0
     this.#held = undefined
     held.lock[Symbol.dispose]()
     this.#files.discard(this.#file(held.id, LOCK))

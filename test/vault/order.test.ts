@@ -332,6 +332,27 @@ test('a call whose answer cannot be kept stays open, and what was kept before st
   expect(await next.unsettled()).toMatchObject([{ effect: 'update', way: 'read' }])
 })
 
+test('on a disk that becomes read-only every call says so, not that a file of the vault is in the way', async () => {
+  const folder = await temporaryFolder()
+  let isReadOnly = false
+  const files = watched((operation) => {
+    if (isReadOnly && ['write', 'unlink'].includes(operation)) throw fileError('EROFS')
+  })
+  const vault = vaultIn(folder, { files })
+  await register(vault)
+  const intent = await vault.begin(call('update'))
+  isReadOnly = true
+  await thrown(intent.keep({ status: 200, body: body('token-2') }))
+  await intent.close('answered')
+
+  expect((await thrown(vault.begin(call('delete')))).problems[0]).toEqual({
+    code: 'VAULT_UNWRITABLE',
+    message: `vault folder "${folder}" cannot be written`,
+    found: 'a read-only file system (EROFS)',
+    hint: 'make its disk writable, or name another folder with VAULT_DIR',
+  })
+})
+
 test('an answer whose synchronising failed once is written again, and counts once', async () => {
   const folder = await temporaryFolder()
   let fails = 0
