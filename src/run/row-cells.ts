@@ -7,7 +7,7 @@ import { type Environment, isGuardFact, isSecretSetting, isSetting, whyUnusable 
 import type { Input } from '../flow/index.ts'
 import type { IdentitySpec } from '../identity/certificate.ts'
 import { isSecretInput } from '../plan/index.ts'
-import { nearest, type Problem, suggestion } from '../record/errors.ts'
+import { enumerated, nearest, type Problem, suggestion } from '../record/errors.ts'
 import { settingsAsFlags } from '../record/hints.ts'
 import { Secret, shapesOfSecrets } from '../secret/index.ts'
 import { isRandom, isSearchable, RUN } from '../secret/randomness.ts'
@@ -45,13 +45,15 @@ export interface Column {
   readonly isId: boolean
   /** a cell names a variable */
   readonly isSecret: boolean
+  /** what a cell of JSON may be beside a text: `a list`; undefined: anything */
+  readonly mayBe: readonly string[] | undefined
 }
 
 export function isOfCredentials({ setting }: Column): boolean {
   return /^(?:IDENTITY|TRANSPORT_|SIGNING_)/.test(setting)
 }
 
-/** What a cell of the column sets, or why a row may not set it. */
+/** What a cell of the column sets, or why a row may not set it; undefined for a name that nothing is called by. */
 export function columnOf(
   name: string,
   {
@@ -65,7 +67,7 @@ export function columnOf(
     readonly inputs: ReadonlyMap<string, Input>
     readonly slots: Slots
   },
-): Column | Problem {
+): Column | Problem | undefined {
   const problem = (is: string, rest: Partial<Problem>): Problem => ({
     code: 'ROWS',
     message: `column "${name}" of "${raw.name}" ${is}; nothing was sent`,
@@ -81,18 +83,23 @@ export function columnOf(
     })
   if (request.inputs.has(name) || (isId && request.inputs.has(name.toLowerCase())))
     return problem(`is also given by --input ${name.toLowerCase()}`, { hint: 'leave one of the two out' })
+  const isKnown = isId || SETTINGS.includes(name) || input !== undefined
   const twice = raw.columns.filter((other) => other.toUpperCase() === setting)
-  if (twice.length > 1 && twice[0] !== name) return problem(`sets the same as column "${twice[0]}"`, {})
-  if (isId || SETTINGS.includes(name)) return { name, setting, isId, isSecret: isSecretSetting(setting) }
-  if (input !== undefined) return { name, setting, isId: false, isSecret: isSecretInput(input, slots) }
+  if (isKnown && twice.length > 1 && twice[0] !== name) return problem(`sets the same as column "${twice[0]}"`, {})
+  if (isId || SETTINGS.includes(name)) return { name, setting, isId, isSecret: isSecretSetting(setting), mayBe: [] }
+  if (input !== undefined) {
+    const type = typeof input.schema === 'object' ? input.schema.type : undefined
+    const mayBe = typeof type === 'string' ? KINDS[type] : undefined
+    return { name, setting, isId: false, isSecret: isSecretInput(input, slots), mayBe }
+  }
   if (isSetting(name))
     return problem('is a setting that is the same for all rows', {
       expected: 'inputs of the flows, ids, and the files of certificates and keys',
       hint: `write ${name} into ${request.environment.localFile}`,
     })
-  return problem('is no input of the named flows', {
-    hint: suggestion(name, [...SETTINGS, ...[...inputs.keys()].filter(mayBeColumn)]),
-  })
+  const known = columnNames(inputs)
+  if (nearest(name, known) === undefined) return undefined
+  return problem('is no input of the named flows', { hint: suggestion(name, known) })
 }
 
 /** Whether the column is an input of other flows alone: a list serves those that register, read and delete. */
@@ -104,6 +111,32 @@ export function isUnused(
   // What is nearly the name of an own input is more likely a slip.
   const isOther = others.has(name) && !own.has(name) && nearest(name, [...own.keys()]) === undefined
   return isOther && !SETTINGS.includes(name.toUpperCase()) && mayBeColumn(name)
+}
+
+/**
+ * Columns whose names nothing is called by. They are not printed: where a file has no line of names they are the cells of its
+ * first row, which may be secrets.
+ */
+export function unknownColumns(
+  unknown: readonly string[],
+  { name, columns, isHeaded }: RawRows,
+  inputs: ReadonlyMap<string, Input>,
+): readonly Problem[] {
+  const numbers = unknown.map((column) => String(columns.indexOf(column) + 1))
+  if (numbers.length === 0) return []
+  const [are, place] = numbers.length === 1 ? ['column', 'has a name that is'] : ['columns', 'have names that are']
+  return [
+    {
+      code: 'ROWS',
+      message: `${are} ${enumerated(numbers)} of ${isHeaded ? 'line 1 of ' : ''}"${name}" ${place} no input of the named flows and no setting; nothing was sent`,
+      expected: `one of ${columnNames(inputs).join(', ')}`,
+      hint: isHeaded ? 'the first line names the columns: put one above the rows where there is none' : undefined,
+    },
+  ]
+}
+
+function columnNames(inputs: ReadonlyMap<string, Input>): readonly string[] {
+  return [...SETTINGS, ...[...inputs.keys()].filter(mayBeColumn)]
 }
 
 function mayBeColumn(name: string): boolean {
@@ -202,7 +235,10 @@ export function valuesOf(
   const problems: Problem[] = []
   for (const column of columns) {
     const cell = row.cells.get(column.name) ?? ''
-    const read = cell === '' && !column.isId ? undefined : cellValue(cell, column, means)
+    const kind = row.kinds.get(column.name)
+    const isKind = kind === undefined || column.isSecret || (column.mayBe?.includes(kind) ?? true)
+    const isUnset = cell === '' && isKind && !column.isId
+    const read = isUnset ? undefined : isKind ? cellValue(cell, column, means) : otherKind(kind, column)
     if (read === undefined) continue
     if ('value' in read) values.set(column.setting, read.value)
     else
@@ -213,6 +249,21 @@ export function valuesOf(
       })
   }
   return { values, problems }
+}
+
+/** By the type of an input's schema, what a cell of JSON may be: without a value the input has its default. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  string: ['null'],
+  array: ['null', 'a list'],
+  object: ['null', 'an object'],
+  integer: ['null', 'a number'],
+  number: ['null', 'a number'],
+  boolean: ['null', 'a boolean'],
+}
+
+function otherKind(found: string, { mayBe = [] }: Column): Omit<Problem, 'code'> {
+  const kinds = ['a text in double quotes', ...mayBe.filter((kind) => kind !== 'null')]
+  return { message: 'it cannot be used', expected: kinds.join(' or '), found }
 }
 
 /** No problem quotes the cell of a column that may hold a secret, nor one that looks like a secret. */

@@ -19,6 +19,8 @@ export interface RawRow {
   readonly place: string
   /** by the name of the column; an empty cell is an empty text */
   readonly cells: ReadonlyMap<string, string>
+  /** of the cells of JSON that are no texts, what they are: `a boolean` */
+  readonly kinds: ReadonlyMap<string, string>
 }
 
 export interface RawRows {
@@ -27,6 +29,8 @@ export interface RawRows {
   /** of its bytes, hex */
   readonly sha256: string
   readonly columns: readonly string[]
+  /** the first line has the names of the columns */
+  readonly isHeaded: boolean
   readonly rows: readonly RawRow[]
 }
 
@@ -56,7 +60,8 @@ export function readRows(file: string): RawRows {
   const sheet = new Sheet(name)
   read(textOf(bytes, name), sheet)
   sheet.demandGood()
-  return { name, sha256: hash('sha256', bytes), columns: sheet.columns, rows: sheet.rows }
+  const { columns, rows, isHeaded } = sheet
+  return { name, sha256: hash('sha256', bytes), columns, isHeaded, rows }
 }
 
 /** Problems of rows: the first of them, and how many more there are. */
@@ -95,6 +100,8 @@ function textOf(bytes: Buffer, name: string): string {
 class Sheet {
   readonly name: string
   readonly rows: RawRow[] = []
+  /** the first line names the columns */
+  isHeaded = false
   readonly #problems: Problem[] = []
   #columns: string[] = []
 
@@ -109,12 +116,15 @@ class Sheet {
   /** The columns of a file that names them first. */
   header(names: readonly string[]): void {
     this.#columns = [...names]
+    this.isHeaded = true
     const shared = { expected: 'a name of its own for each column, without blanks around it' }
     for (const [index, name] of names.entries()) {
       const place = `column ${index + 1} of "${this.name}"`
       if (name === '') this.problem(`${place} has no name`, shared)
       else if (name !== name.trim()) this.problem(`the name of ${place} has blanks around it`, shared)
-      else if (names.indexOf(name) !== index) this.problem(`"${this.name}" has the column "${name}" twice`, shared)
+      // A first line that is no header may hold secrets.
+      else if (names.indexOf(name) !== index)
+        this.problem(`${place} has the same name as column ${names.indexOf(name) + 1}`, shared)
     }
     if (names.length === 1 && /[;\t]/.test(names[0] ?? ''))
       this.problem(`the columns of "${this.name}" are not separated by commas`, {
@@ -124,12 +134,16 @@ class Sheet {
   }
 
   /** A row whose columns are in the row itself. */
-  row(cells: ReadonlyMap<string, string>, line: number | undefined): void {
+  row(
+    cells: ReadonlyMap<string, string>,
+    line: number | undefined,
+    kinds: ReadonlyMap<string, string> = new Map(),
+  ): void {
     for (const name of cells.keys()) if (!this.#columns.includes(name)) this.#columns.push(name)
     const number = this.rows.length + 1
     const place = this.placeOf(line)
     if ([...cells.values()].every((cell) => cell === '')) this.problem(`${place} is empty`, { hint: 'take it out' })
-    this.rows.push({ number, place, cells })
+    this.rows.push({ number, place, cells, kinds })
   }
 
   /** Where the next row stands. */
@@ -283,8 +297,15 @@ function refuseRepeated(list: string, sheet: Sheet, placeOf: (row: number) => st
 function addObject(value: unknown, line: number | undefined, sheet: Sheet): void {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   if (!isObject) sheet.problem(`${sheet.placeOf(line)} is no JSON object`)
-  const cells = Object.entries(isObject ? value : { '': 'no object' }).map(
+  const members = Object.entries(isObject ? value : { '': 'no object' })
+  const cells = members.map(
     ([name, cell]) => [name, cell === null ? '' : typeof cell === 'string' ? cell : writeJson(cell)] as const,
   )
-  sheet.row(new Map(cells), line)
+  const others = members.flatMap(([name, cell]) => (typeof cell === 'string' ? [] : [[name, kindOf(cell)] as const]))
+  sheet.row(new Map(cells), line, new Map(others))
+}
+
+function kindOf(cell: unknown): string {
+  if (cell === null) return 'null'
+  return Array.isArray(cell) ? 'a list' : typeof cell === 'object' ? 'an object' : `a ${typeof cell}`
 }

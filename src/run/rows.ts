@@ -21,6 +21,7 @@ import {
   isUnused,
   missingColumns,
   namingColumns,
+  unknownColumns,
   type Variables,
   valuesOf,
   withRow,
@@ -202,8 +203,16 @@ function rowsIn(
   const slots = new Slots(environment.secretNames)
   const used = raw.columns.filter((name) => !unused.includes(name))
   const columns = used.map((name) => columnOf(name, { raw, request, inputs, slots }))
-  demandNone([...columns.flatMap((one) => ('code' in one ? [one] : [])), ...missingColumns(raw, environment)])
-  const good = columns.flatMap((one) => ('code' in one ? [] : [one]))
+  demandNone([
+    ...columns.flatMap((one) => (one !== undefined && 'code' in one ? [one] : [])),
+    ...unknownColumns(
+      used.filter((_, index) => columns[index] === undefined),
+      raw,
+      inputs,
+    ),
+    ...missingColumns(raw, environment),
+  ])
+  const good = columns.flatMap((one) => (one === undefined || 'code' in one ? [] : [one]))
   const folder = dirname(data)
   const read = raw.rows.map((row) => ({ row, ...valuesOf(row, good, { folder, environment, variables, slots }) }))
   demandNone([

@@ -116,7 +116,7 @@ test.each<[string, string | Uint8Array, string, string]>([
     'row 1 (line 2) of "x.csv" has another number of cells than there are columns',
   ],
   ['no cell filled', 'a,b\n,\n', 'x.csv', 'row 1 (line 2) of "x.csv" is empty'],
-  ['one column twice', 'a,a\n1,2\n', 'x.csv', '"x.csv" has the column "a" twice'],
+  ['one column twice', 'a,a\n1,2\n', 'x.csv', 'column 2 of "x.csv" has the same name as column 1'],
   ['a column without a name', 'a,\n1,2\n', 'x.csv', 'column 2 of "x.csv" has no name'],
   ['a name with blanks', 'a, b\n1,2\n', 'x.csv', 'the name of column 2 of "x.csv" has blanks around it'],
   ['semicolons', 'a;b\n1;2\n', 'x.csv', 'the columns of "x.csv" are not separated by commas'],
@@ -289,6 +289,39 @@ test('an input of other flows is not used, and said; one list serves them all', 
   expect(reading.warnings).toEqual(['column "scopes" of "clients.csv" is an input of other flows, and is not used'])
   expect(reading.rows[0]?.request.environment.flags.join(' ')).not.toContain('SCOPES')
   expect((await rowsOf({ text })).warnings).toEqual([])
+})
+
+test.each<[string, unknown, string]>([
+  ['ORG_ID', true, 'a boolean'],
+  ['ORG_ID', null, 'null'],
+  ['ORG_ID', { a: 'b' }, 'an object'],
+  ['org_id', ['a'], 'a list'],
+  ['ORG_ID', 5, 'a number'],
+  ['ROLES', false, 'a boolean'],
+  ['IDENTITY', null, 'null'],
+  ['scopes', {}, 'an object'],
+])('in column %s %j is refused', async (column, cell, kind) => {
+  expect(
+    await refused({
+      text: JSON.stringify([
+        { [column]: 'x', directory_auth_method: 'x' },
+        { [column]: cell, directory_auth_method: 'x' },
+      ]),
+      name: 'x.json',
+    }),
+  ).toContain(
+    `row 2 of "x.json", column "${column}": it cannot be used | a text in double quotes${column === 'scopes' ? ' or a list' : ''} | ${kind}`,
+  )
+})
+
+test.each<[string, string, string]>([
+  ['one cell', 'ORG_ID,hunter2\n1,2\n', 'column 2 of line 1 of "clients.csv" has a name that is no input'],
+  ['all', 'hunter2,HUNTER2,x\n1,2,3\n', 'columns 1, 2, 3 of line 1 of "clients.csv" have names that are no input'],
+  ['the same twice', 'hunter2,hunter2\n1,2\n', 'column 2 of "clients.csv" has the same name as column 1'],
+])('a first line that is no line of names is not shown: %s', async (_, text, expected) => {
+  const problems = await refused({ text })
+  expect(problems).toEqual([expect.stringContaining(expected)])
+  expect(problems.join()).not.toMatch(/hunter2/i)
 })
 
 test('a row has the roles of its application', async () => {
