@@ -21,13 +21,9 @@ export function count(number: number, noun: string): string {
 
 type Row = NonNullable<WorkflowRecord['row']>
 
-/** The columns by which a row is called, the first that it has. */
-const CALLED_BY = ['IDENTITY', 'SOFTWARE_ID', 'CLIENT_ID']
-
-/** "row 3", "row 3 (b9f04639-…)" */
+/** "row 3", "row 3 (b9f04639-…)": by the first of its values, which is the one that sets rows apart best. */
 export function rowInWords({ number, values }: Row): string {
-  const named = CALLED_BY.flatMap((column) => values.filter(({ name }) => name.toUpperCase() === column))
-  const [one] = [...named, ...values].filter(({ value }) => value !== '')
+  const one = values.find(({ value }) => value !== '')
   return one === undefined ? `row ${number}` : `row ${number} (${one.value})`
 }
 

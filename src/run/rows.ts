@@ -13,19 +13,16 @@ import { FILE_LIMITS } from '../record/limits.ts'
 import { Slots } from '../secret/slots.ts'
 import type { RowFacts } from './caller.ts'
 import { clientNames, type RunRequest } from './request.ts'
+import { halfFilled, type Variables, valuesOf, withRow } from './row-cells.ts'
 import {
   type Column,
   columnOf,
-  halfFilled,
   isOfCredentials,
   isUnused,
   missingColumns,
   namingColumns,
   unknownColumns,
-  type Variables,
-  valuesOf,
-  withRow,
-} from './row-cells.ts'
+} from './row-columns.ts'
 import { demandNone, type RawRow, type RawRows, readRows } from './row-file.ts'
 
 /** What was typed about rows. */
@@ -219,7 +216,7 @@ function rowsIn(
     ...read.flatMap((one) => one.problems),
     ...read.flatMap(({ row, problems }) => (problems.length > 0 ? [] : halfFilled(row, good))),
   ])
-  const naming = namingColumns(good)
+  const naming = namingColumns(good, raw.rows)
   const rows = read.map(({ row, values }) => {
     const own = withRow(environment, values, row)
     const client = clientNames(own, request.inputs)

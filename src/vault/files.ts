@@ -180,11 +180,14 @@ export class Files {
     return ifThere(() => this.#port.readdir(folder)) ?? []
   }
 
-  /** Removes what nobody needs. A failure does no harm and is not said. */
-  discard(path: string): void {
+  /** Removes what nobody needs, and returns whether it is gone. A failure does no harm. */
+  discard(path: string): boolean {
     try {
       this.#port.unlink(path)
-    } catch {}
+      return true
+    } catch (error) {
+      return errnoOf(error) === 'ENOENT'
+    }
   }
 
   /** Undefined where nobody but the owner has a right. `close` takes those rights away. */

@@ -65,10 +65,8 @@ export class Writer {
 
   giveRoomBack(): void {
     if (this.#held === undefined) return
-    const path = this.#file(this.#held.id, ROOM)
-    this.#files.discard(path)
-    // In a folder that is read-only by now it stays, and what it keeps with it.
-    if (this.#files.factsOf(path) === undefined) this.#room = 0
+    // In a folder that is read-only by now the file stays, and what it keeps with it.
+    if (this.#files.discard(this.#file(this.#held.id, ROOM))) this.#room = 0
   }
 
   /** Whether this process or another is at what that writer has begun. */

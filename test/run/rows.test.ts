@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { ToolError } from '../../src/record/errors.ts'
 import { commandsAbout, commandsFor, commandsIn } from '../../src/record/hints.ts'
+import { rowInWords } from '../../src/report/words.ts'
 import { resolve, shardOf } from '../../src/run/index.ts'
 import { readRows } from '../../src/run/row-file.ts'
 import { confirmationOf, type RowOptions } from '../../src/run/rows.ts'
@@ -170,6 +171,15 @@ test('each row has its own client, inputs and names, whatever the environment ha
       { name: 'ORG_ID', value: 'o-2' },
     ],
   })
+})
+
+test.each([
+  ['SOFTWARE_ID,CLIENT_ID,IDENTITY\ns-1,c-1,renewed\ns-2,c-2,renewed\n', ['row 1 (s-1)', 'row 2 (s-2)']],
+  ['CLIENT_ID,SOFTWARE_ID,IDENTITY\nc-1,s-1,other\nc-2,s-2,renewed\n', ['row 1 (other)', 'row 2 (renewed)']],
+  ['SOFTWARE_ID,CLIENT_ID,ORG_ID\ns-1,c-1,o\ns-2,c-2,o\n', ['row 1 (s-1)', 'row 2 (s-2)']],
+])('a row is called by what sets it apart from the others: %j', async (text, expected) => {
+  const { rows } = await rowsOf({ text })
+  expect(rows.map(({ facts }) => rowInWords(facts))).toEqual(expected)
 })
 
 test('a row has the certificate of an identity, or files of its own beside the list', async () => {
