@@ -1,59 +1,52 @@
 /**
- * Responses with a body of known length. Making a stream of each body and reading it again takes longer than everything else in
- * a request, and so does a copy of the headers, so both are kept beside the response, and put into it only where other code
- * reads the response (`whole`).
+ * Answers with a body of known length. A Response is made of one only where other code reads it: making its stream and its
+ * headers, and reading both again, takes longer than everything else in a request.
  */
 
 export type Headings = Readonly<Record<string, string>>
 
-export interface Content {
+/** An answer of a documented server. */
+export class Answer {
+  readonly status: number
   readonly headings: Headings
-  readonly body: Buffer<ArrayBuffer>
+  /** null where the status allows none, or the server sends none */
+  readonly body: Buffer<ArrayBuffer> | null
+
+  constructor(status: number, headings: Headings, body: Buffer<ArrayBuffer> | null) {
+    this.status = status
+    this.headings = headings
+    this.body = body
+  }
 }
 
-const contents = new WeakMap<Response, Content>()
-
-export function json(body: unknown, status = 200, headers: Headings = {}): Response {
+export function json(body: unknown, status = 200, headers: Headings = {}): Answer {
   return text(JSON.stringify(body), status, { 'content-type': 'application/json', ...headers })
 }
 
 /** A body with the content type that `headers` name. */
-export function text(content: string, status: number, headers: Headings): Response {
+export function text(content: string, status: number, headers: Headings): Answer {
   const body = Buffer.from(content)
-  const headings = { ...headers, 'content-length': String(body.length) }
-  return kept(status, { headings, body })
+  return new Answer(status, { ...headers, 'content-length': String(body.length) }, body)
 }
 
-function kept(status: number, content: Content): Response {
-  const response = new Response(null, { status })
-  contents.set(response, content)
-  return response
+export function empty(status: number, headers: Headings = {}): Answer {
+  // RFC 9110 8.6: to a request that has no content for a reason of its own, no length is sent.
+  const length = status === 204 || status === 304 ? {} : { 'content-length': '0' }
+  return new Answer(status, { ...headers, ...length }, null)
 }
 
-/** The same response with one more header. */
-export function withHeading(response: Response, name: string, value: string): Response {
-  const { status } = response
-  const content = contents.get(response)
-  if (content !== undefined) return kept(status, { ...content, headings: { ...content.headings, [name]: value } })
-  const headers = new Headers(response.headers)
-  headers.set(name, value)
-  return new Response(response.body, { status, headers })
+/** The same answer with one more header. */
+export function withHeading({ status, headings, body }: Answer, name: string, value: string): Answer {
+  return new Answer(status, { ...headings, [name]: value }, body)
 }
 
-export function empty(status: number, headers: Headings = {}): Response {
-  return new Response(null, { status, headers })
-}
-
-/** The body and headers kept beside a response; undefined where the response has its own body, or none. */
-export function contentOf(response: Response): Content | undefined {
-  return contents.get(response)
-}
-
-/** The response with its body in it, as any other code expects it; to HEAD without one (RFC 9110 9.3.2). */
-export function whole(response: Response, method = 'GET'): Response {
-  const content = contents.get(response)
-  const { status } = response
-  const headers = content?.headings ?? response.headers
-  if (method === 'HEAD' && response.type !== 'error') return new Response(null, { status, headers })
-  return content === undefined ? response : new Response(content.body, { status, headers })
+/** The answer as any other code expects it; to HEAD without its body (RFC 9110 9.3.2). */
+export function whole(answer: Answer | Response, method = 'GET'): Response {
+  const isHead = method === 'HEAD'
+  if (answer instanceof Answer) {
+    const { status, headings: headers, body } = answer
+    return new Response(isHead ? null : body, { status, headers })
+  }
+  if (!isHead || answer.type === 'error') return answer
+  return new Response(null, { status: answer.status, headers: answer.headers })
 }

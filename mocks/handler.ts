@@ -1,29 +1,32 @@
 /** Three kinds of msw handler that msw's own `http` does not make. */
 import { getResponse, HttpHandler, RequestHandler } from 'msw'
+import type { Answer } from './content.ts'
 import type { Rule } from './rules.ts'
 
 /**
  * A handler that the twin has already chosen by host, path and method. It matches everything, and makes neither the copy of the
  * request nor the abort signal that msw's own handlers make for each request: together they take longer than a short answer.
- * In place of the Request it is given the twin's call, which msw passes on unread.
+ * In place of the Request it is given the twin's call, and in place of a Response it gives the twin's answer: msw passes both on
+ * unread.
  */
 export class RouteHandler<Given extends object> extends RequestHandler {
-  readonly #answer: (given: Given) => Promise<Response> | Response
+  readonly #answer: (given: Given) => Promise<Answer> | Answer
   readonly #alone: [RequestHandler]
 
-  constructor(name: string, answer: (given: Given) => Promise<Response> | Response) {
-    super({ info: { header: name }, resolver: ({ request }) => answer(request as unknown as Given) })
+  constructor(name: string, answer: (given: Given) => Promise<Answer> | Answer) {
+    super({ info: { header: name }, resolver: () => undefined })
     this.#answer = answer
     this.#alone = [this]
   }
 
   /** The answer, through msw like that of any handler. */
-  respond(given: Given): Promise<Response | undefined> {
-    return getResponse(this.#alone, given as unknown as Request)
+  respond(given: Given): Promise<Answer | undefined> {
+    return getResponse(this.#alone, given as unknown as Request) as Promise<unknown> as Promise<Answer | undefined>
   }
 
   override async run({ request, requestId }: Parameters<RequestHandler['run']>[0]): ReturnType<RequestHandler['run']> {
-    return { handler: this, request, requestId, response: await this.#answer(request as unknown as Given) }
+    const answer: unknown = await this.#answer(request as unknown as Given)
+    return { handler: this, request, requestId, response: answer as Response }
   }
 
   override predicate(): boolean {

@@ -1,5 +1,5 @@
 /** Replaces documented addresses in documents and claims with those under which the twin is reached. */
-import { json } from './content.ts'
+import { type Answer, json } from './content.ts'
 import type { Call } from './route.ts'
 
 /**
@@ -10,8 +10,8 @@ import type { Call } from './route.ts'
 export function publishedDocument(
   document: object,
   moved: readonly [from: string, to: string] = ['', ''],
-): (call: Call) => Response {
-  const made = new WeakMap<Call['publish'], Response>()
+): (call: Call) => Answer {
+  const made = new WeakMap<Call['publish'], Answer>()
   return ({ publish }) => {
     const known = made.get(publish)
     if (known !== undefined) return known

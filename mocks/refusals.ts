@@ -3,7 +3,7 @@
  * a few that the fixture lacks follow the same clause.
  */
 import examples from '../fixtures/thredd/error-examples.json' with { type: 'json' }
-import { empty, type Headings, json, text } from './content.ts'
+import { type Answer, empty, type Headings, json, text } from './content.ts'
 import type { Switches } from './switches.ts'
 
 interface Example {
@@ -132,7 +132,7 @@ export function refuse(refusal: RefusalName, reason: string, changes: Readonly<R
 }
 
 /** The answer, in the shape that the switches give it; `accept` is the header of the request. */
-export function answerTo(refusal: Refusal, switches: Switches, accept = ''): Response {
+export function answerTo(refusal: Refusal, switches: Switches, accept = ''): Answer {
   const { http, headers, body } = exampleOf(refusal.refusal)
   const headings = { 'cache-control': 'no-store', ...headers }
   if (body === null || body === undefined) return empty(http, headings)
@@ -158,7 +158,7 @@ function prefersHtml(accept: string): boolean {
 }
 
 /** Holds nothing of the request, so there is nothing to escape. */
-function errorPage(error: string, status: number, headings: Headings): Response {
+function errorPage(error: string, status: number, headings: Headings): Answer {
   const page = `<!DOCTYPE html><html><head><title>oops! something went wrong</title></head><body><h1>${error}</h1></body></html>`
   return text(page, status, { ...headings, 'content-type': 'text/html; charset=utf-8' })
 }

@@ -1,5 +1,6 @@
 /** The interface of a handler, and the row that describes one: one row per documented operation. Helpers to read a request. */
 import type { X509Certificate } from 'node:crypto'
+import type { Answer } from './content.ts'
 import { type RefusalName, refuse } from './refusals.ts'
 import type { Rule } from './rules.ts'
 import type { State } from './state.ts'
@@ -32,7 +33,7 @@ export interface Route {
   readonly hosts: readonly string[]
   /** matched against the path as sent; named groups become params */
   readonly path: RegExp
-  handle(call: Call): Promise<Response> | Response
+  handle(call: Call): Promise<Answer> | Answer
 }
 
 /** RFC 6749 5.1 and RFC 7591 3.2.1: no cache may keep an answer with credentials. */

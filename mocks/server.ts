@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { readGreeting } from './client-hello.ts'
-import { contentOf } from './content.ts'
+import { Answer } from './content.ts'
 import { documentedAddress, loopbackAddress } from './loopback.ts'
 import { openStore, type Store } from './store.ts'
 import { createServers, type Given, type Peer, peerOf, serverFor } from './tls.ts'
@@ -181,15 +181,16 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
   // Saved before the answer is sent, so that no client is told of a change that a crash could lose.
   if (store !== undefined) await store.save(() => twin.state.snapshot())
   const isHead = incoming.method === 'HEAD'
-  // By the clock of the twin, which a hook may have advanced; a response that has its own replaces it.
-  outgoing.setHeader('date', twin.state.now().toUTCString())
-  const content = contentOf(response)
-  if (content === undefined) {
-    await send(response, outgoing, isHead)
+  // By the clock of the twin, which a hook may have advanced.
+  const date = twin.state.now().toUTCString()
+  if (response instanceof Answer) {
+    outgoing.writeHead(response.status, { date, ...response.headings })
+    outgoing.end(isHead ? undefined : response.body)
     return
   }
-  outgoing.writeHead(response.status, content.headings)
-  outgoing.end(isHead ? undefined : content.body)
+  // A response that has its own replaces it.
+  outgoing.setHeader('date', date)
+  await send(response, outgoing, isHead)
 }
 
 const NOTHING = new Uint8Array(0)

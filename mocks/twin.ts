@@ -11,7 +11,7 @@ import {
   type Demand,
   type PresentedCertificate,
 } from './client-certificate.ts'
-import { json, text, whole, withHeading } from './content.ts'
+import { type Answer, json, text, whole, withHeading } from './content.ts'
 import { BrokenRule, HandshakeRefusal, RouteHandler } from './handler.ts'
 import { AUTHORIZATION, HOSTS, hostOf, type Server } from './hosts.ts'
 import type { Snapshot } from './model.ts'
@@ -80,10 +80,10 @@ export interface Twin {
    */
   answer(request: Request, certificate: X509Certificate | undefined): Promise<Response>
   /**
-   * The same for server.ts: the body may lie beside the response, where `contentOf` finds it. Undefined where the address is
-   * not one that a web request can have.
+   * The same for server.ts; a Response is the answer of a handler given to `use`. Undefined where the address is not one that a
+   * web request can have.
    */
-  exchange(received: ReceivedRequest): Promise<Response | undefined>
+  exchange(received: ReceivedRequest): Promise<Answer | Response | undefined>
   /** For a handler given to `use`: the answer of the handlers after it and of the documented server, to `sent` if it is given. */
   pass(request: Request, sent?: Request): Promise<Response>
   /** The operationId a request is for, if any. */
@@ -205,7 +205,7 @@ class OfflineTwin implements Twin {
     return response === undefined ? Response.error() : whole(response, method)
   }
 
-  async exchange(received: ReceivedRequest): Promise<Response | undefined> {
+  async exchange(received: ReceivedRequest): Promise<Answer | Response | undefined> {
     const call = this.#begin(received)
     if (call === undefined) return undefined
     const { method, certificate } = received
@@ -287,7 +287,7 @@ class OfflineTwin implements Twin {
   }
 
   /** The answer, or the refusal of the certificate. Never rejects. */
-  async #answered(call: ActiveCall, demand: Demand): Promise<Response> {
+  async #answered(call: ActiveCall, demand: Demand): Promise<Answer | Response> {
     const { certificate } = call.received
     const objection = this.#judge.objection(demand, call.received, {
       presence: !isExcused(call),
@@ -308,7 +308,7 @@ class OfflineTwin implements Twin {
   }
 
   /** The answer of the first override that gives one, else that of the documented server. */
-  async #proceed(call: ActiveCall): Promise<Response> {
+  async #proceed(call: ActiveCall): Promise<Answer | Response> {
     for (;;) {
       const [handler, ...rest] = call.overrides
       if (handler === undefined) return await this.#documentedAnswer(call)
@@ -320,11 +320,11 @@ class OfflineTwin implements Twin {
     }
   }
 
-  async #documentedAnswer(call: ActiveCall): Promise<Response> {
+  async #documentedAnswer(call: ActiveCall): Promise<Answer> {
     try {
-      const response = await (call.match?.handler.respond(call) ?? this.#unanswered.respond(call))
-      if (response === undefined) throw new Error('a handler of the twin has not answered')
-      return traced(response, call)
+      const answer = await (call.match?.handler.respond(call) ?? this.#unanswered.respond(call))
+      if (answer === undefined) throw new Error('a handler of the twin has not answered')
+      return traced(answer, call)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       call.note(`refused: ${error.message}`)
@@ -351,9 +351,9 @@ const TRACES: Partial<Record<Server, string>> = {
   'api-hub': 'x-trace-id',
 }
 
-function traced(response: Response, call: ActiveCall): Response {
+function traced(answer: Answer, call: ActiveCall): Answer {
   const name = TRACES[serverOf(call) ?? 'entities']
-  return name === undefined ? response : withHeading(response, name, call.trace)
+  return name === undefined ? answer : withHeading(answer, name, call.trace)
 }
 
 /** The id of the client where the server takes one; else of the server: at the APIs a W3C traceparent, as in the documented sample. */
@@ -385,7 +385,7 @@ export function threddHandlers(twin: Twin, certificate?: X509Certificate): Reque
 }
 
 /** The page a reverse proxy shows, as documented; for a wrong certificate with the proxy's other sentence. */
-function htmlRefusal(certificate: X509Certificate | undefined): Response {
+function htmlRefusal(certificate: X509Certificate | undefined): Answer {
   const page = examples.transport[0]?.body_text ?? ''
   const sentence = 'No required SSL certificate was sent'
   return text(certificate === undefined ? page : page.replaceAll(sentence, 'The SSL certificate error'), 400, {
@@ -393,7 +393,7 @@ function htmlRefusal(certificate: X509Certificate | undefined): Response {
   })
 }
 
-function explainUnanswered(call: ActiveCall): Response {
+function explainUnanswered(call: ActiveCall): Answer {
   const { url, target } = call
   const { hostname, pathname } = url
   if (hostOf(hostname) === undefined) {

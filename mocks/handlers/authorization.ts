@@ -1,7 +1,7 @@
 /** The authorization server under both its names: its operations and their paths. */
 import { exportJWK } from 'jose'
 import discovery from '../../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
-import { json } from '../content.ts'
+import { type Answer, json } from '../content.ts'
 import { AUTHORIZATION } from '../hosts.ts'
 import { publishedDocument } from '../publish.ts'
 import type { Call, Route } from '../route.ts'
@@ -33,7 +33,7 @@ export const authorizationRoutes: readonly Route[] = Object.values(AUTHORIZATION
   return routes
 })
 
-async function jwks(call: Call): Promise<Response> {
+async function jwks(call: Call): Promise<Answer> {
   const { publicKey, kid } = call.state.tokenSigner
   return json({ keys: [{ ...(await exportJWK(publicKey)), kid, use: 'sig', alg: 'ES256' }] })
 }

@@ -3,7 +3,7 @@
 import { exportJWK, SignJWT } from 'jose'
 import discovery from '../../fixtures/thredd/well-known-directory.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
-import { json } from '../content.ts'
+import { type Answer, json } from '../content.ts'
 import { subjectOf, thumbprint } from '../digest.ts'
 import { hostOf, hostsOf } from '../hosts.ts'
 import type { Application } from '../model.ts'
@@ -43,7 +43,7 @@ export const directoryRoutes: readonly Route[] = [
   },
 ]
 
-async function token(call: Call): Promise<Response> {
+async function token(call: Call): Promise<Answer> {
   const naming = (parameter: string) => ({ error_description: `'${parameter}' parameter must not be provided twice` })
   const form = await readForm(call, { form: 'directoryForm', repeated: 'directoryRepeated', naming })
   const application = await client(call, form)

@@ -1,7 +1,7 @@
 /** The public keystore: keys and certificates per application and organisation, active and inactive. */
 import type { X509Certificate } from 'node:crypto'
 import { exportJWK } from 'jose'
-import { json, text } from '../content.ts'
+import { type Answer, json, text } from '../content.ts'
 import { thumbprint } from '../digest.ts'
 import { hostsOf, KEYSTORE } from '../hosts.ts'
 import type { Application, ListedCertificate } from '../model.ts'
@@ -94,7 +94,7 @@ function distinguishedName(certificate: X509Certificate): string {
   return certificate.subject.split('\n').reverse().join(',')
 }
 
-function notFound(call: Call): Response {
+function notFound(call: Call): Answer {
   call.note('the keystore has nothing at this address')
   return json({ error: 'not_found', error_description: 'no such key set' }, 404)
 }

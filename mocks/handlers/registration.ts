@@ -1,5 +1,5 @@
 /** Registration of clients (RFC 7591) and its management (RFC 7592). The rules of client metadata are in metadata.ts. */
-import { empty, type Headings, json } from '../content.ts'
+import { type Answer, empty, type Headings, json } from '../content.ts'
 import { digestOf, thumbprint } from '../digest.ts'
 import { AUTHORIZATION } from '../hosts.ts'
 import { type Json, MEMBERS, type Registration, register } from '../metadata.ts'
@@ -19,7 +19,7 @@ const NOT_IN_UPDATE = [
 ]
 
 /** @see [RFC 7591 3.1](https://www.rfc-editor.org/rfc/rfc7591.html#section-3.1) */
-export async function create(call: Call): Promise<Response> {
+export async function create(call: Call): Promise<Answer> {
   const initial = initialAccessToken(call)
   const body = await readMetadata(call)
   const key = call.switches.idempotencyKey ? call.request.headers.get('x-idempotency-key') : null
@@ -28,7 +28,7 @@ export async function create(call: Call): Promise<Response> {
 }
 
 /** The product's idempotency: for a minute the same key gets the same answer, with a header that says so. */
-async function once(call: Call, key: string, body: Json, act: () => Promise<Json>): Promise<Response> {
+async function once(call: Call, key: string, body: Json, act: () => Promise<Json>): Promise<Answer> {
   const { state } = call
   if (key.length < 32 || key.length > 255) refuse('request', 'X-Idempotency-Key must have 32 to 255 characters')
   const request = digestOf(JSON.stringify(body))
@@ -95,7 +95,7 @@ async function enrol(call: Call, body: Json, initial: string | undefined): Promi
   return membersOf(client, call)
 }
 
-export function read(call: Call): Response {
+export function read(call: Call): Answer {
   const client = managed(call)
   // The answer to HEAD could not hand the new token over.
   if (call.switches.rotateOnRead && call.request.method !== 'HEAD')
@@ -105,7 +105,7 @@ export function read(call: Call): Response {
 }
 
 /** @see [RFC 7592 2.2](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.2) */
-export async function update(call: Call): Promise<Response> {
+export async function update(call: Call): Promise<Answer> {
   const { state, switches } = call
   const before = managed(call)
   const body = await readMetadata(call)
@@ -144,7 +144,7 @@ export async function update(call: Call): Promise<Response> {
 }
 
 /** @see [RFC 7592 2.3](https://www.rfc-editor.org/rfc/rfc7592.html#section-2.3) */
-export function remove(call: Call): Response {
+export function remove(call: Call): Answer {
   const client = managed(call)
   call.state.deleteClient(client.clientId, call.switches.tokensAfterDelete)
   call.note(`deleted ${client.clientId}`)
@@ -217,7 +217,7 @@ function membersOf(client: Client, call: Call): Json {
   return Object.fromEntries(MEMBERS.map((name) => [name, publishedClaim(name, all[name], call.publish)]))
 }
 
-function information(members: Json, status: number, headings: Headings = {}): Response {
+function information(members: Json, status: number, headings: Headings = {}): Answer {
   return json(members, status, { ...NO_STORE, ...headings })
 }
 

@@ -3,7 +3,7 @@ import { decodeProtectedHeader, SignJWT } from 'jose'
 import sampleToken from '../../fixtures/thredd/access-token-claims.json' with { type: 'json' }
 import discovery from '../../fixtures/thredd/well-known-authorization-server.json' with { type: 'json' }
 import { authenticate } from '../assertion.ts'
-import { empty, json } from '../content.ts'
+import { type Answer, empty, json } from '../content.ts'
 import { digestOf, thumbprint } from '../digest.ts'
 import { AUTHORIZATION } from '../hosts.ts'
 import type { AccessToken, Application, Client } from '../model.ts'
@@ -16,7 +16,7 @@ const TOKEN_ISSUER = sampleToken.payload.iss
 const RESOURCE_AUDIENCE = sampleToken.payload.aud[1] ?? ''
 
 /** @see [RFC 6749 4.4](https://www.rfc-editor.org/rfc/rfc6749.html#section-4.4) */
-export async function token(call: Call): Promise<Response> {
+export async function token(call: Call): Promise<Answer> {
   const { state, switches } = call
   const form = await readForm(call, { form: 'request', repeated: 'request' })
   const grant = form.grant_type
@@ -80,7 +80,7 @@ export async function token(call: Call): Promise<Response> {
 }
 
 /** RFC 7662 2.2: another client's token is answered as not active. */
-export async function introspect(call: Call): Promise<Response> {
+export async function introspect(call: Call): Promise<Answer> {
   const found = await ownToken(call)
   if (found === undefined) {
     call.note('the token is not active')
@@ -100,7 +100,7 @@ export async function introspect(call: Call): Promise<Response> {
 }
 
 /** RFC 7009 2.2: an unknown token is answered 200 too. */
-export async function revoke(call: Call): Promise<Response> {
+export async function revoke(call: Call): Promise<Answer> {
   const found = await ownToken(call)
   if (found !== undefined) call.state.accessTokens.delete(found.digest)
   call.note(found === undefined ? 'no such token to revoke' : `token of ${found.clientId} revoked`)
