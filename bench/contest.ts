@@ -14,6 +14,9 @@ import { measured, median, type Usage } from './measure.ts'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 export const BIN = join(HERE, '..', 'bin', 'thredd.js')
+const FROM_SOURCES = join(HERE, 'from-sources.ts')
+const LEFT_OUT = join(HERE, 'left-out.ts')
+const SIX_CALLS = join(HERE, 'six-calls.arazzo.yaml')
 /** What each contestant sends in one lifecycle. */
 const CALLS = 6
 
@@ -27,8 +30,13 @@ export interface Contest extends AsyncDisposable {
   readonly folder: string
   /** A script that takes the port, the folder of certificates, the number of lifecycles and what else is given. */
   script(file: string, ...more: readonly string[]): Contestant
-  /** One run of a flow that has a workflow for each lifecycle; all are about one application. */
-  workflows(vault?: string): Contestant
+  /**
+   * One run of a flow that has a workflow for each lifecycle; all are about one application. `without` runs the sources, with
+   * these parts left out (left-out.ts).
+   */
+  workflows(options?: { readonly vault?: string; readonly without?: string }): Contestant
+  /** The flow is read, checked and shown with `--dry-run`; nothing is sent. */
+  dryRun(): Contestant
   /** One run of rows: a lifecycle for each row, and each row another application. */
   rows(parallel: number): Contestant
 }
@@ -38,25 +46,26 @@ export async function openContest(): Promise<Contest> {
   const pki = await ensurePki(join(folder, 'pki'), { hosts: HOSTS })
   const bare = await startBare(pki)
   await writeFile(join(folder, '.env.bench'), environment(bare.port))
-  const thredd = async (vault: string, command: readonly string[]) => await ran(folder, vault, command)
+  const usual = join(folder, 'vault')
   return {
     folder,
     script: (file, ...more) =>
       withAllCalls(bare, file, (lifecycles) =>
         measured([file, String(bare.port), pki.folder, String(lifecycles), ...more], { folder }),
       ),
-    workflows: (vault = join(folder, 'vault')) =>
+    workflows: ({ vault = usual, without } = {}) =>
       withAllCalls(bare, 'thredd', async (lifecycles) => {
         const flow = join(folder, `${lifecycles}.arazzo.yaml`)
         if (!existsSync(flow)) await writeFile(flow, await flowOf(lifecycles))
-        return await thredd(vault, [flow, ...(lifecycles === 1 ? ['--workflow', 'six-calls'] : [])])
+        return await ran(folder, vault, [flow, ...(lifecycles === 1 ? ['--workflow', 'six-calls'] : [])], without)
       }),
+    dryRun: () =>
+      withAllCalls(bare, 'thredd --dry-run', async () => await ran(folder, usual, [SIX_CALLS, '--dry-run']), 0),
     rows: (parallel) =>
       withAllCalls(bare, 'thredd with rows', async (lifecycles) => {
         const list = join(folder, `${lifecycles}.csv`)
         await writeFile(list, csvOf(numbers(lifecycles)))
-        const flow = join(HERE, 'six-calls.arazzo.yaml')
-        return await thredd(join(folder, 'vault'), [flow, '--data', list, '--parallel', String(parallel)])
+        return await ran(folder, usual, [SIX_CALLS, '--data', list, '--parallel', String(parallel)])
       }),
     [Symbol.asyncDispose]: async () => {
       await bare[Symbol.asyncDispose]()
@@ -66,18 +75,18 @@ export async function openContest(): Promise<Contest> {
 }
 
 /** Throws where the server has not answered all calls of so many lifecycles. */
-function withAllCalls(bare: Bare, name: string, run: Contestant): Contestant {
+function withAllCalls(bare: Bare, name: string, run: Contestant, each = CALLS): Contestant {
   return async (lifecycles) => {
     const before = bare.answered()
     const usage = await run(lifecycles)
     const calls = bare.answered() - before
-    if (calls !== CALLS * lifecycles) throw new Error(`${name} made ${calls} calls, not ${CALLS * lifecycles}`)
+    if (calls !== each * lifecycles) throw new Error(`${name} made ${calls} calls, not ${each * lifecycles}`)
     return usage
   }
 }
 
 /** A run of our own; it ends with 0 only where everything was conformant, and anything else makes the bench fail. */
-async function ran(folder: string, vault: string, command: readonly string[]): Promise<Usage> {
+async function ran(folder: string, vault: string, command: readonly string[], without?: string): Promise<Usage> {
   // A vault with the clients of earlier runs would make the start slower.
   await rm(vault, { recursive: true, force: true })
   await rm(join(folder, 'reports'), { recursive: true, force: true })
@@ -85,15 +94,16 @@ async function ran(folder: string, vault: string, command: readonly string[]): P
   const key = join(folder, 'vault.key')
   if (!existsSync(key))
     await writeFile(key, Buffer.from('a key of tests, 32 bytes of text').toString('base64url'), { mode: 0o600 })
-  return await measured([BIN, 'run', ...command, '--env', 'bench'], {
+  const program = without === undefined ? [BIN] : ['--import', LEFT_OUT, FROM_SOURCES]
+  return await measured([...program, 'run', ...command, '--env', 'bench'], {
     folder,
-    variables: { THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY_FILE: key },
+    variables: { THREDD_VAULT_DIR: vault, THREDD_VAULT_KEY_FILE: key, BENCH_WITHOUT: without ?? '' },
   })
 }
 
 /** A workflow with the six calls, and for each further lifecycle a workflow that runs it. */
 async function flowOf(lifecycles: number): Promise<string> {
-  const text = await readFile(join(HERE, 'six-calls.arazzo.yaml'), 'utf8')
+  const text = await readFile(SIX_CALLS, 'utf8')
   const apis = fileURLToPath(new URL('../flows/apis', import.meta.url))
   const inputs = ['client_id', 'org_id', 'software_id']
   const others = Array.from({ length: lifecycles - 1 }, (_, index) => ({

@@ -36,7 +36,7 @@ async function compare(turns: number, many: number, long: number): Promise<void>
   const contestants: Contestants = {
     raw: script(SCRIPT),
     thredd: workflows(),
-    ...(memory === undefined ? {} : { 'thredd, vault in memory': workflows(join(memory, 'vault')) }),
+    ...(memory === undefined ? {} : { 'thredd, vault in memory': workflows({ vault: join(memory, 'vault') }) }),
     respect: script(join(OUTSIDE, 'six-calls-respect.js')),
     newman: script(join(OUTSIDE, 'six-calls-newman.js')),
   }
@@ -44,7 +44,7 @@ async function compare(turns: number, many: number, long: number): Promise<void>
     'node -e 0': () => measured(['-e', '0'], { folder }),
     '--version': () => measured([BIN, '--version'], { folder }),
   })
-  const cold = await inTurns(turns, contestants, 1)
+  const cold = await inTurns(turns, { ...contestants, 'thredd --dry-run': contest.dryRun() }, 1)
   const sequence = await inTurns(turns, contestants, many)
   report(`start: --version against node -e 0`, version)
   report('cold: one lifecycle', cold)
