@@ -67,6 +67,10 @@ async function onNode24(place: Place): Promise<void> {
   const npx = async (args: readonly string[], expected: Expected) => await check(place, 'npx', args, expected)
 
   await npx(['thredd', '--version'], { says: new RegExp(`^${version.replaceAll('.', '\\.')}$`, 'm') })
+  const licences = readFileSync(join(place.folder, 'node_modules/thredd-dcr/dist/LICENCES.txt'), 'utf8')
+  const libraries = ['undici', 'jose', 'zod', 'yaml', 'json-p3', 're2js', 'msw', '@peculiar/x509']
+  const named = libraries.filter((one) => licences.includes(`\n${one} `) || licences.startsWith(`${one} `))
+  say(named.length === libraries.length, 'the licences of the libraries come along', named.join(', '))
   await npx(['thredd', 'list'], { says: /^✓ register /m })
   await npx(['thredd', 'run', 'register'], { says: /^conformant /m })
   await npx(['thredd', 'doctor'], { says: /^0 to mend/m })
