@@ -26,10 +26,7 @@ export async function openReader(
     environment.ca === undefined ? [] : loadAuthorities(environment.ca),
   ])
   const transport = connect(environment, { identities, authorities, proxy: proxyOf(proxy), counterparty: undefined })
-  const thumbprint = (name: string) => {
-    const identity = identities.get(name)
-    return identity === undefined ? 'none' : thumbprintOf(identity)
-  }
+  const thumbprint = (name: string) => thumbprintIn(identities, name)
   const isOnly = environment.identities.size <= 1
   return {
     probe: async (url, token, wanted) => {
@@ -38,8 +35,7 @@ export async function openReader(
         ['user-agent', `thredd-dcr/${version}`],
         ['authorization', `Bearer ${token.reveal()}`],
       ] as const
-      const names = [usual, ...identities.keys()]
-      const identity = names.find((name) => thumbprint(name) === wanted) ?? usual
+      const identity = withThumbprint(identities, usual, wanted) ?? usual
       const delivery = await transport.send(
         { method: 'GET', url, headers },
         { identity, timeoutMs: environment.timeoutMs, signal: new AbortController().signal },
@@ -56,6 +52,22 @@ export async function openReader(
     },
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   }
+}
+
+/** The identity that has the certificate of this thumbprint; undefined where the environment names none. */
+export async function identityWith(environment: Environment, wanted: string): Promise<string | undefined> {
+  const usual = identityOf({ identity: 'transport', source: 'authorization' }, environment)
+  const identities = await identitiesOf(environment, usual)
+  return withThumbprint(identities, usual, wanted)
+}
+
+function withThumbprint(identities: ReadonlyMap<string, Identity>, usual: string, wanted: string | undefined) {
+  return [usual, ...identities.keys()].find((name) => thumbprintIn(identities, name) === wanted)
+}
+
+function thumbprintIn(identities: ReadonlyMap<string, Identity>, name: string): string {
+  const identity = identities.get(name)
+  return identity === undefined ? 'none' : thumbprintOf(identity)
 }
 
 /** A client may have been registered with any of them. One that cannot be loaded is left out, but for the usual one. */

@@ -159,6 +159,12 @@ export class Vault {
     return client?.isLive ? client.registration() : undefined
   }
 
+  /** SOFTWARE_ID with which the client was registered; undefined where none or several are known. */
+  async softwareOf(clientId: string): Promise<string | undefined> {
+    const ids = [...(this.#store.readable().client(clientId)?.softwareIds ?? [])]
+    return ids.length === 1 ? ids[0] : undefined
+  }
+
   /** Whether this address, or this token, manages a client that is registered. */
   async manages(url: string, token: string | undefined): Promise<boolean> {
     return this.#store.readable().managed(url, token) !== undefined

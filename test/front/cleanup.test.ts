@@ -23,7 +23,8 @@ test('each client that is not deleted is named, with its own id to confirm it', 
     },
     ...{ environment: 'uat', isOnTwin: false, vault: vaultIn(folder) },
     openReader: async () => expect.unreachable('nothing is open'),
-    remove: async () => fail({ code: 'USAGE', message: 'no' }),
+    remove: async ({ clientId }) =>
+      fail({ code: 'USAGE', message: 'no', ...(clientId === ids[1] && { expected: '--confirm <client_id>' }) }),
   })
 
   expect(text).toContain(
@@ -32,7 +33,7 @@ test('each client that is not deleted is named, with its own id to confirm it', 
       'error[USAGE]: no',
       `not deleted  ${ids[1]}`,
       'error[USAGE]: no',
-      `  to confirm this client: --confirm ${ids[1]}`,
+      `   = expected --confirm ${ids[1]}`,
     ].join('\n'),
   )
 })

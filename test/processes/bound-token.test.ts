@@ -5,7 +5,8 @@ import { ROOT } from '../support/cli.ts'
 import { hold, person } from '../support/person.ts'
 import { addApplications, clientId, csvOf, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
 
-test('a client that a row registered with its own certificate is read with that one, and a refusal to another does not delete it', async () => {
+/** A list of one row that names an identity of its own, on a server that binds tokens to certificates. */
+async function rowWithOwnCertificate() {
   const who = await person({ ...SHARED_CERTIFICATE, certBoundRegistrationToken: true })
   const { network, cli, thredd } = who
   addApplications(network, [1])
@@ -13,11 +14,17 @@ test('a client that a row registered with its own certificate is read with that 
   await cli.write('.env.uat', complete)
   const [head, row] = csvOf([1]).split('\r\n')
   await cli.write('clients.csv', `${head},IDENTITY\r\n${row},renewed\r\n`)
-  const run = async (flow: string) => {
+  const start = async (flow: string) => {
     const { stdout } = await thredd('run', flow, '--data', 'clients.csv', '--dry-run')
-    const confirmation = /--confirm (\S+)/.exec(stdout)?.[1] ?? ''
-    return await thredd('run', flow, '--data', 'clients.csv', '--confirm', confirmation)
+    return who.start('run', flow, '--data', 'clients.csv', '--confirm', /--confirm (\S+)/.exec(stdout)?.[1] ?? '')
   }
+  return { who, complete, start }
+}
+
+test('a client that a row registered with its own certificate is read with that one, and a refusal to another does not delete it', async () => {
+  const { who, complete, start } = await rowWithOwnCertificate()
+  const { network, cli, thredd } = who
+  const run = async (flow: string) => await (await start(flow)).ended
   expect((await run('register')).code).toBe(0)
   hold(network, 'deleteClient', false).release()
   await run('delete-registration')
@@ -37,4 +44,32 @@ test('a client that a row registered with its own certificate is read with that 
   })
   expect(await thredd('vault', 'check', '--online')).toMatchObject({ code: 0 })
   expect([...network.twin.state.clients.keys()]).toEqual([clientId(1)])
+})
+
+test('cleanup deletes a client with the certificate that a row registered it with, and leaves it where nobody has that', async () => {
+  const { who, complete, start } = await rowWithOwnCertificate()
+  const held = hold(who.network, 'cardsSmoke')
+  const running = await start('lifecycle')
+  await held.arrived
+  running.process.kill('SIGKILL')
+  await running.ended
+  held.release()
+  who.network.twin.reset()
+  const cleanUp = async () => await who.thredd('cleanup', '--confirm', clientId(1))
+
+  await who.cli.write('.env.uat', complete.replaceAll(/^IDENTITY_RENEWED_.*\n/gm, ''))
+  const before = who.network.twin.log.length
+  expect(await cleanUp()).toMatchObject({
+    code: 2,
+    stdout: expect.stringMatching(
+      new RegExp(
+        `not deleted {2}${clientId(1)}\nerror\\[IDENTITY_MISSING\\]: client "${clientId(1)}" was registered with a certificate that "uat" does not name; nothing was sent\n {3}= expected an identity whose certificate has x5t#S256 \\S+\n {3}= name it .*, then thredd cleanup --env uat\n1 client still left`,
+      ),
+    ),
+  })
+  expect(who.network.twin.log.length).toBe(before)
+
+  await who.cli.write('.env.uat', complete)
+  expect(await cleanUp()).toMatchObject({ code: 0, stdout: expect.stringContaining('\nnothing is left behind\n') })
+  expect(who.network.twin.state.clients.size).toBe(0)
 })

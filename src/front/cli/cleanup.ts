@@ -3,13 +3,13 @@
  * deletion is a run of a flow, with the guards and the record of any other run. A client that was registered to stay is left alone.
  */
 import { relative } from 'node:path'
-import { loadEnvironment } from '../../environment/index.ts'
-import { render, ToolError, worstExit } from '../../record/errors.ts'
+import { type Environment, loadEnvironment } from '../../environment/index.ts'
+import { fail, render, ToolError, worstExit } from '../../record/errors.ts'
 import { json, line, lines } from '../../record/foreign.ts'
-import { shellWord } from '../../record/hints.ts'
+import { commandsFor, shellWord } from '../../record/hints.ts'
 import { count } from '../../report/words.ts'
 import { resolve, run, Unwritten, usesTwin } from '../../run/index.ts'
-import { openReader } from '../../run/reader.ts'
+import { identityWith, openReader } from '../../run/reader.ts'
 import { type LedgerEntry, type Probe, recover, type Vault, vaultOf } from '../../vault/index.ts'
 import { proxyOf } from '../provenance.ts'
 import type { Invocation, Program } from './command.ts'
@@ -24,7 +24,15 @@ interface CleanupIo {
   readonly vault: Vault
   readonly openReader: () => Promise<AsyncDisposable & { readonly probe: Probe }>
   /** Deletes with the stored token and returns the exit code. Throws ToolError where a guard refuses it. */
-  readonly remove: (clientId: string, confirm: string | undefined) => Promise<number>
+  readonly remove: (client: LeftBehind, confirm: string | undefined) => Promise<number>
+}
+
+/** What the vault knows of a client: a row may have registered it with settings of its own. */
+interface LeftBehind {
+  readonly clientId: string
+  readonly softwareId: string | undefined
+  /** x5t#S256 of the certificate that its token is for; undefined where it is not known */
+  readonly thumbprint: string | undefined
 }
 
 export async function performCleanup(invocation: Invocation, program: Program): Promise<number> {
@@ -40,9 +48,10 @@ export async function performCleanup(invocation: Invocation, program: Program): 
       isOnTwin: usesTwin(environment),
       vault: vaultOf(environment, { now: () => new Date() }),
       openReader: () => openReader(environment, { version, proxy: proxyOf(variables) }),
-      remove: async (clientId, confirm) => {
+      remove: async (client, confirm) => {
+        const own = await settingsOf(client, environment)
         const request = await resolve({
-          environment: { ...options, variables: { ...variables, THREDD_CLIENT_ID: clientId }, allowEnv: true },
+          environment: { ...options, variables: { ...variables, ...own }, allowEnv: true },
           selection: flowOfPackage('delete-registration', program),
           permissions: { confirm },
         })
@@ -55,6 +64,27 @@ export async function performCleanup(invocation: Invocation, program: Program): 
       },
     })
   })
+}
+
+/** The variables that make a run one about this client. @throws IDENTITY_MISSING where nobody here has its certificate */
+async function settingsOf(
+  { clientId, softwareId, thumbprint }: LeftBehind,
+  environment: Environment,
+): Promise<Readonly<Record<string, string>>> {
+  const usual = environment.identityFor.get('AUTHORIZATION') ?? 'transport'
+  const identity = thumbprint === undefined ? usual : await identityWith(environment, thumbprint)
+  if (identity === undefined)
+    fail({
+      code: 'IDENTITY_MISSING',
+      message: `client "${clientId}" was registered with a certificate that "${environment.name}" does not name; nothing was sent`,
+      expected: `an identity whose certificate has x5t#S256 ${thumbprint}`,
+      hint: `name it with IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE, then ${commandsFor(environment.flags)('cleanUp')}`,
+    })
+  return {
+    THREDD_CLIENT_ID: clientId,
+    ...(softwareId === undefined ? {} : { THREDD_SOFTWARE_ID: softwareId }),
+    ...(identity === usual ? {} : { THREDD_IDENTITY_FOR_AUTHORIZATION: identity }),
+  }
 }
 
 /** Exit code: 0 where nothing is left, else the worst of what went wrong; 3 where something is still left or open. */
@@ -116,7 +146,9 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
     if (state !== 'left behind') continue
     const confirmations = flags.texts('confirm')
     try {
-      exits.push(await io.remove(clientId, confirmations.find((one) => one === clientId) ?? confirmations[0]))
+      const { thumbprint } = (await vault.current(clientId)) ?? {}
+      const client = { clientId, softwareId: await vault.softwareOf(clientId), thumbprint }
+      exits.push(await io.remove(client, confirmations.find((one) => one === clientId) ?? confirmations[0]))
     } catch (error) {
       if (!(error instanceof ToolError)) throw error
       if (error instanceof Unwritten) {
@@ -125,9 +157,11 @@ async function remove(vault: Vault, flags: Pick<Invocation, 'texts'>, io: Cleanu
         continue
       }
       io.write(line`not deleted  ${clientId}\n`)
-      for (const problem of error.problems) io.write(`${render(problem)}\n`)
-      if (!confirmations.includes(clientId))
-        io.write(line`  to confirm this client: --confirm ${shellWord(clientId)}\n`)
+      for (const problem of error.problems) {
+        const isConfirmation = problem.expected?.startsWith('--confirm ') === true
+        const expected = isConfirmation ? `--confirm ${shellWord(clientId)}` : problem.expected
+        io.write(`${render({ ...problem, expected })}\n`)
+      }
       exits.push(2)
     }
   }
