@@ -229,6 +229,7 @@ export interface Rehearsal {
         readonly parallel: number
         readonly lanes: number
         readonly leftOut: number
+        readonly notStarted: number
         readonly fromVault: readonly VaultClient[]
         readonly confirmation: string
       }
@@ -239,8 +240,8 @@ export interface Rehearsal {
 /** Checks everything a run checks and returns what it would send. Nothing is sent, written or made. */
 export async function rehearse(request: RunRequest & { readonly rows?: Rows }, caller: Caller): Promise<Rehearsal> {
   await using stack = new AsyncDisposableStack()
-  const { prepared, rows } = await rehearsed(request, caller, stack)
-  const { environment, selection, guardFacts, survey, waiting, warnings } = prepared
+  const { prepared, rows, warnings } = await rehearsed(request, caller, stack)
+  const { environment, selection, guardFacts, survey, waiting } = prepared
   // What speaks against a row was thrown, and the list is confirmed as a whole.
   const refused = (rows === undefined ? objections(selection, guardFacts) : []).map(
     ({ message, expected }) => `${message.replace(/; nothing was sent$/, '')}; expected ${expected}`,
@@ -260,17 +261,24 @@ async function rehearsed(
   request: RunRequest & { readonly rows?: Rows },
   caller: Caller,
   stack: AsyncDisposableStack,
-): Promise<{ readonly prepared: Prepared; readonly rows: Rehearsal['rows'] }> {
+): Promise<{ readonly prepared: Prepared; readonly rows: Rehearsal['rows']; readonly warnings: readonly string[] }> {
   const { rows } = request
-  if (rows === undefined)
-    return { prepared: await prepare(request, caller, await open(request, caller, stack)), rows: undefined }
-  const { going, leftOut, fromVault, confirmation } = await checkedRows({ ...request, rows }, caller, stack)
+  if (rows === undefined) {
+    const prepared = await prepare(request, caller, await open(request, caller, stack))
+    return { prepared, rows: undefined, warnings: prepared.warnings }
+  }
+  const { going, leftOut, waiting, fromVault, confirmation, warnings } = await checkedRows(
+    { ...request, rows },
+    caller,
+    stack,
+  )
   const [first] = going
   if (first === undefined) throw new TypeError('a list without rows')
   return {
-    prepared: first.prepared,
+    ...{ prepared: first.prepared, warnings },
     rows: {
-      ...{ first: first.row.facts, running: going.length, leftOut: leftOut.length, fromVault, confirmation },
+      ...{ first: first.row.facts, running: going.length, fromVault, confirmation },
+      ...{ leftOut: leftOut.length, notStarted: waiting.length },
       ...{ parallel: rows.parallel, lanes: lanes(going).length },
     },
   }

@@ -5,7 +5,7 @@
 import type { RunEvent } from '../execute/index.ts'
 import { objections, registersOver } from '../guard/confirmation.ts'
 import type { Admission } from '../guard/run-vault.ts'
-import { worstExit } from '../record/errors.ts'
+import { type Problem, worstExit } from '../record/errors.ts'
 import { exitCodeOf, verdictOf } from '../record/index.ts'
 import { notProven } from '../report/accepted.ts'
 import { count } from '../report/words.ts'
@@ -28,6 +28,7 @@ import {
   type AdmittedRows,
   guarded,
   type LeftOut,
+  notStartedInWords,
   otherClient,
   type PreparedRow,
   registeredEarlier,
@@ -52,7 +53,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
   const connected = connections(rows, (one) => stack.use(shared.careful(connectionOf(one, undefined))))
   const byRow: (Performed & { readonly number: number })[] = []
   const leftOut = [...admitted.leftOut]
-  const notStarted: number[] = []
+  const notStarted: number[] = [...admitted.waiting]
   const refused: string[] = []
   const oneByOne = async (group: readonly PreparedRow[]): Promise<void> => {
     let before: number | undefined
@@ -63,7 +64,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
       else if ('leftOut' in again) leftOut.push(again.leftOut)
       else if ('refused' in again) {
         notStarted.push(number)
-        refused.push(`row ${number} was not started: ${again.refused}`)
+        refused.push(notStartedInWords({ row: one.row, problem: again.refused }))
       } else {
         const own = { ...shared, transport: connected(one.prepared) }
         const done = await performOne(again, { vault, confirmed, company: own }, means)
@@ -155,7 +156,7 @@ async function lookedAtAgain(
   { row, prepared }: PreparedRow,
   runId: string,
   before: number,
-): Promise<PreparedRow | { readonly leftOut: LeftOut[number] } | { readonly refused: string }> {
+): Promise<PreparedRow | { readonly leftOut: LeftOut[number] } | { readonly refused: Problem }> {
   const vault = await stateFor(row.request.client, prepared.vault)
   const { registration } = vault
   const clientId = registration?.clientId ?? row.request.client.clientId
@@ -164,8 +165,7 @@ async function lookedAtAgain(
   const [wrong] = [...vault.problems, ...otherClient(again)]
   const problem = wrong ?? objections(...guarded(again))[0]
   if (problem === undefined) return again
-  if (wrong !== undefined || registersOver(...guarded(again)) === undefined)
-    return { refused: problem.message.replace(/; nothing was sent$/, '') }
+  if (wrong !== undefined || registersOver(...guarded(again)) === undefined) return { refused: problem }
   const { number } = row.facts
   return registration?.runId === runId
     ? { leftOut: { number, because: `registered by row ${before} of this run`, registeredBy: before } }

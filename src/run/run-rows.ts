@@ -34,6 +34,8 @@ export interface AdmittedRows {
   readonly rows: readonly PreparedRow[]
   /** whose client is registered already */
   readonly leftOut: LeftOut
+  /** numbers of rows that are not given what they need; the warnings say what */
+  readonly waiting: readonly number[]
   readonly confirmed: boolean
 }
 
@@ -44,6 +46,7 @@ export interface CheckedRows {
   /** what a person repeats to confirm the list */
   readonly confirmation: string
   readonly leftOut: LeftOut
+  readonly waiting: readonly number[]
   readonly warnings: readonly string[]
 }
 
@@ -55,11 +58,20 @@ export async function checkedRows(
 ): Promise<CheckedRows> {
   const none = { clientId: undefined, softwareId: undefined, organisation: undefined }
   const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
-  const all = await prepareAll(rows.rows, caller, shared)
-  const warnings = [...new Set([...rows.warnings, ...all.flatMap(({ prepared }) => prepared.warnings)])]
+  const { all, waiting } = await prepareAll(rows.rows, caller, shared)
+  const warnings = [
+    ...new Set([
+      ...rows.warnings,
+      ...waiting.map(notStartedInWords),
+      ...all.flatMap(({ prepared }) => prepared.warnings),
+    ]),
+  ]
   const { going, leftOut } = await withWarnings(warnings, () => allowed(all))
   const fromVault = clientsFromVault(going)
-  return { going, leftOut, fromVault, confirmation: confirmationOf(rows, fromVault), warnings }
+  return {
+    ...{ going, leftOut, fromVault, warnings, confirmation: confirmationOf(rows, fromVault) },
+    waiting: [...new Set(waiting.map(({ row }) => row.facts.number))],
+  }
 }
 
 /** @throws ToolError with what speaks against any of them */
@@ -68,21 +80,34 @@ export async function admitRows(
   caller: Caller,
   stack: AsyncDisposableStack,
 ): Promise<AdmittedRows> {
-  const { going, leftOut, confirmation, warnings } = await checkedRows(request, caller, stack)
+  const { going, leftOut, waiting, confirmation, warnings } = await checkedRows(request, caller, stack)
   return await withWarnings(warnings, async () => {
     const prepared = inOne(going, request)
     const confirmed = await demandList({ going, confirmation }, request, caller)
     const { vault, warnings: ofVault } = await openVault(prepared)
-    return { prepared, vault, warnings: [...new Set([...warnings, ...ofVault])], rows: going, leftOut, confirmed }
+    const all = [...new Set([...warnings, ...ofVault])]
+    return { prepared, vault, warnings: all, rows: going, leftOut, waiting, confirmed }
   })
 }
 
-/** Each row as a run of its own would be prepared; equal rows once. */
-async function prepareAll(rows: readonly Row[], caller: Caller, shared: Shared): Promise<readonly PreparedRow[]> {
+interface RowProblem {
+  readonly row: Row
+  readonly problem: Problem
+}
+
+/**
+ * Each row as a run of its own would be prepared; equal rows once. One that is not given what it needs waits, while the others
+ * run. @throws ToolError where no row is left, and for any other problem
+ */
+async function prepareAll(
+  rows: readonly Row[],
+  caller: Caller,
+  shared: Shared,
+): Promise<{ readonly all: readonly PreparedRow[]; readonly waiting: readonly RowProblem[] }> {
   const credentials = new Map([['', shared.credentials]])
   const done = new Map<RunRequest, Prepared>()
   const all: PreparedRow[] = []
-  const problems: { readonly row: Row; readonly problem: Problem }[] = []
+  const problems: RowProblem[] = []
   for (const row of rows) {
     const { request } = row
     const own = credentials.get(row.credentials) ?? new Credentials(request.environment)
@@ -101,15 +126,19 @@ async function prepareAll(rows: readonly Row[], caller: Caller, shared: Shared):
     done.set(request, read.value)
     all.push({ row, prepared: read.value })
   }
-  demandNone(inRows(problems, rows.length))
-  return all
+  const wrong = problems.filter(({ problem }) => problem.code !== 'PRECONDITION')
+  demandNone(inRows(all.length === 0 || wrong.length > 0 ? problems : [], rows.length))
+  return { all, waiting: problems }
+}
+
+/** Why a row did not begin. */
+export function notStartedInWords({ row, problem: { message, hint } }: RowProblem): string {
+  const why = message.replace(/; nothing was sent$/, '')
+  return `row ${row.facts.number} was not started: ${why}${hint === undefined ? '' : `; ${hint}`}`
 }
 
 /** Each problem with its row; one that all rows have is said once. */
-function inRows(
-  problems: readonly { readonly row: Row; readonly problem: Problem }[],
-  count: number,
-): readonly Problem[] {
+function inRows(problems: readonly RowProblem[], count: number): readonly Problem[] {
   return [...Map.groupBy(problems, ({ problem }) => problem.message).values()].flatMap((same) => {
     const [first] = same
     if (first !== undefined && (same.length === count || first.row.place === undefined)) return [first.problem]

@@ -2,9 +2,10 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { changeField } from '../../mocks/index.ts'
 import { commandsIn } from '../../src/record/hints.ts'
 import { Cli, ROOT } from '../support/cli.ts'
-import { hold, person, shell } from '../support/person.ts'
+import { hold, person, shell, spoil } from '../support/person.ts'
 import {
   addApplications,
   clientId,
@@ -161,6 +162,44 @@ test('rows about one client run one after the other, and the second does not reg
   expect((await who.cli.record()).rows?.leftOut).toEqual(
     [2, 3].map((number) => ({ number, because: 'registered by row 1 of this run', registeredBy: 1 })),
   )
+})
+
+test('a row that names another client than the row before it has brought about does not begin', async () => {
+  const who = await fleet(1)
+  await who.cli.write('clients.csv', csvOf([1, 1]))
+  spoil(who.network, changeField('registerClient', '/client_id', 'somebody-else'))
+
+  const { code, stdout } = await who.run()
+
+  expect(code, stdout).toBe(1)
+  expect(stdout).toContain(
+    'row 2 was not started: column "CLIENT_ID": the vault of "uat" holds another client for the SOFTWARE_ID of the row; correct CLIENT_ID',
+  )
+  expect(who.network.changes()).toEqual(['POST 201'])
+  expect((await who.cli.record()).rows?.notStarted).toEqual([2])
+})
+
+test('a row whose client is not in the vault does not begin, and the others run', async () => {
+  const who = await fleet(3)
+  await who.cli.write('clients.csv', csvOf([1, 3]))
+  expect((await who.run()).code).toBe(0)
+  await who.cli.write('clients.csv', csvOf(numbers(3)))
+  const read = async (...more: string[]) =>
+    await who.thredd('run', 'read-registration', '--data', 'clients.csv', ...more)
+
+  const why =
+    /row 2 was not started: workflow "read-registration" is waiting for a registration of this application: .*; register first with THREDD_CLIENT_ID=/
+  const dry = await read('--dry-run')
+  expect([dry.code, dry.stdout]).toEqual([0, expect.stringMatching(why)])
+  expect(dry.stdout).toContain('rows        2, 1 not started, 1 at a time')
+  const { code, stdout } = await read()
+  expect([code, stdout]).toEqual([3, expect.stringMatching(why)])
+  expect(stdout).toContain('rows    2 conformant · 1 not started')
+  expect((await who.cli.record()).rows?.notStarted).toEqual([2])
+
+  await who.cli.write('clients.csv', csvOf([2]))
+  const none = await read()
+  expect([none.code, none.stdout, none.stderr]).toEqual([3, '', expect.stringContaining('error[PRECONDITION]: ')])
 })
 
 test('what a row is told to do names its application, and does it when copied', async () => {

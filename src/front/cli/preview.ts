@@ -14,7 +14,10 @@ export function printPreview(
   printGiven(given, out)
   printWaiting(waiting, out)
   if (rows !== undefined) {
-    const left = rows.leftOut === 0 ? '' : `, ${rows.leftOut} left out`
+    const left = [
+      ...(rows.leftOut === 0 ? [] : [`, ${rows.leftOut} left out`]),
+      ...(rows.notStarted === 0 ? [] : [`, ${rows.notStarted} not started`]),
+    ].join('')
     out.line(
       `rows        ${rows.running}${left}, ${pace(rows)}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
       ...rows.fromVault.map(({ row, clientId }) => `from vault  row ${row} is about client ${out.plain(clientId)}`),
