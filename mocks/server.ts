@@ -103,7 +103,7 @@ export async function startTwin(options: StartOptions): Promise<RunningTwin> {
 
   origin = `https://${nameOf(host)}:${address.port}`
 
-  const keep = async () => await store?.save(() => twin.state.snapshot())
+  const keep = async () => await store?.flush(() => twin.state.snapshot())
   const close = async () => {
     const closed = new Promise<void>((resolve) => dispatcher.close(() => resolve()))
     for (const server of Object.values(servers)) server.close()
@@ -179,7 +179,7 @@ async function serve(incoming: IncomingMessage, outgoing: ServerResponse, contex
     complain(outgoing, 400, 'the request line or a header cannot be understood')
     return
   }
-  // Saved before the answer is sent, so that no client is told of a change that a crash could lose.
+  // Saved before the answer is sent, so that no client is told of a change that a crash could lose; a large state soon after.
   if (store !== undefined) await store.save(() => twin.state.snapshot())
   // Answers to requests that came together leave together, at the end of this turn of the event loop: the first wakes the client,
   // which costs more than the rest of an answer, and the others find it awake.

@@ -9,38 +9,73 @@ import { SNAPSHOT_VERSION, type Snapshot } from './model.ts'
 export interface Store {
   /** the snapshot in the file when it was opened */
   readonly kept: Snapshot | undefined
-  /** Resolves once what it takes now, or later, is in the file. Calls while a write is under way share the next one. */
+  /**
+   * Resolves once what it takes now, or later, is in the file; a large state is written soon after. Calls while a write is under
+   * way share the next one. Rejects also where an earlier write failed.
+   */
   save(take: () => Snapshot): Promise<void>
+  /** The same, and waits for a large state too. */
+  flush(take: () => Snapshot): Promise<void>
 }
 
-/** Throws a plain Error for a file that is no snapshot of this version: it is never overwritten. */
-export async function openStore(file: string): Promise<Store> {
+/** In characters, some hundred clients. A larger state takes longer to write than all else in a call, so no call waits for it. */
+const LARGE = 1024 * 1024
+/** Between two writes of a large state, in ms; at least so many times as long as the write took. */
+const PAUSE = { least: 1000, times: 10 } as const
+
+/** `after` runs what is to be done later. Throws a plain Error for a file that is no snapshot of this version: it is never overwritten. */
+export async function openStore(file: string, after: typeof setTimeout = setTimeout): Promise<Store> {
   const path = resolve(file)
   const kept = await read(path)
   // Its digest, since the text is as large as the state.
   let written = kept === undefined ? '' : digestOf(serialised(kept))
   let waiting: (() => Snapshot) | undefined
   let writing: Promise<void> | undefined
+  let isLarge = false
+  let tookMs = 0
+  let later: NodeJS.Timeout | undefined
+  let failure: { readonly error: unknown } | undefined
 
   const drain = async () => {
     while (waiting !== undefined) {
+      const start = performance.now()
       const text = serialised(waiting())
       waiting = undefined
+      isLarge = text.length > LARGE
       const digest = digestOf(text)
       if (digest === written) continue
       await replace(path, text)
       written = digest
+      tookMs = performance.now() - start
     }
+  }
+  const write = async () => {
+    writing ??= drain().finally(() => {
+      writing = undefined
+    })
+    await writing
+  }
+  const flush = async (take: () => Snapshot) => {
+    clearTimeout(later)
+    later = undefined
+    waiting = take
+    await write()
   }
   return {
     kept,
     async save(take) {
+      if (failure !== undefined) throw failure.error
+      if (!isLarge) return await flush(take)
       waiting = take
-      writing ??= drain().finally(() => {
-        writing = undefined
-      })
-      await writing
+      const pauseMs = Math.max(PAUSE.least, PAUSE.times * tookMs)
+      later ??= after(() => {
+        later = undefined
+        write().catch((error: unknown) => {
+          failure = { error }
+        })
+      }, pauseMs)
     },
+    flush,
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import documentedRequest from '../../fixtures/thredd/dcr-request-example.json' with { type: 'json' }
 import { createTwin, type Pki, startAdmin, startTwin } from '../../mocks/index.ts'
+import { openStore } from '../../mocks/store.ts'
 import { type Ask, outsideAssertion, outsideClient } from '../support/outside.ts'
 import { CLIENT_ID, type Json, makeBench, ORGANISATION, SOFTWARE, sharedPki, URLS } from '../support/twin.ts'
 
@@ -97,6 +98,35 @@ test('an answer is sent only when the state that it reports is in the file', asy
   const client = await register(outsideClient(pki, running.port))
 
   expect(await readFile(stateFile, 'utf8')).toContain(String(client.registration_access_token))
+})
+
+test('a large state is written soon after an answer, and whole at the end', async () => {
+  const stateFile = join(folder, 'state.json')
+  const small = createTwin({ pki }).state.snapshot()
+  const large = (name: string) => () => {
+    const deadTokens = Array.from(
+      { length: 30_000 },
+      (_, index) => [`${name}-${index}-${'x'.repeat(20)}`, true] as const,
+    )
+    return { ...small, maps: { ...small.maps, deadTokens } }
+  }
+  const isIn = async (name: string) => (await readFile(stateFile, 'utf8')).includes(`"${name}-0-`)
+  let later: (() => void) | undefined
+  const after = (task: () => void) => {
+    later = task
+    return setTimeout(() => {})
+  }
+  const store = await openStore(stateFile, after as typeof setTimeout)
+  await store.save(large('first'))
+
+  await store.save(large('second'))
+  expect(await isIn('first')).toBe(true)
+  await store.save(large('third'))
+  await store.flush(large('fourth'))
+  expect([await isIn('third'), await isIn('fourth')]).toEqual([false, true])
+  await store.save(large('fifth'))
+  later?.()
+  await expect.poll(async () => await isIn('fifth')).toBe(true)
 })
 
 test('many saves at once leave one complete file', async () => {
