@@ -30,7 +30,7 @@ import {
   withoutShapes,
 } from './shapes.ts'
 import { normalName, SCHEMES, type Slot, Slots } from './slots.ts'
-import { isInValue, type Structure } from './structure.ts'
+import { isInValue, piecesOf, type Structure } from './structure.ts'
 import { replaceRanges, slotsIn } from './texts.ts'
 import { type Found, formOf } from './value-index.ts'
 
@@ -65,6 +65,7 @@ const ENDS = 96
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_LONG = '[not shown: too much in one value]'
 const TOO_ENCODED = '[encoded too deeply to be searched]'
+const UNSEARCHED = 'a text that is encoded too deeply to be searched'
 const UNKNOWN = '[not shown: an answer held more secrets than are learned]'
 
 /** A secret that is searched for. */
@@ -427,12 +428,15 @@ export class Redactor {
       if (this.#areClean(parts)) return { text, found: [] }
     }
     const shapes = shapesOfSecrets(text)
-    const known = this.#finder.find(text).found
-    if (known.length === 0 && shapes.length === 0) return { text, found: [] }
+    const { found: known, isPartial } = this.#finder.find(text)
+    if (known.length === 0 && shapes.length === 0 && !isPartial) return { text, found: [] }
     const bytes = Buffer.from(text)
     const found = known.filter((one) => structure === undefined || isInValue(bytes, one, structure))
-    const cleaned = this.#masked(text, found)
-    if (shapes.length === 0) return { text: cleaned, found: namesOf(found) }
+    const masked = this.#masked(text, found)
+    const rest = isPartial ? this.#cleanPieces(masked, structure) : { text: masked, found: [] }
+    const cleaned = rest.text
+    const names = [...namesOf(found), ...rest.found]
+    if (shapes.length === 0) return { text: cleaned, found: names }
     const before = this.replacements
     // Without a structure the text is cleaned as a whole, since a private key has several lines.
     const lines = structure === undefined ? [cleaned] : cleaned.split('\n')
@@ -441,7 +445,24 @@ export class Redactor {
         ? withoutShapes(line, this.#slots, this.#replace)
         : line,
     )
-    return { text: shaped.join('\n'), found: [...namesOf(found), ...(this.replacements === before ? [] : shapes)] }
+    return { text: shaped.join('\n'), found: [...names, ...(this.replacements === before ? [] : shapes)] }
+  }
+
+  /** Where there was too much to decode in one search: each piece by itself. What is still too much for one is hidden. */
+  #cleanPieces(text: string, structure?: Structure): { readonly text: string; readonly found: readonly string[] } {
+    const names: string[] = []
+    const cleaned = piecesOf(text, structure).map(({ piece, isValue }) => {
+      if (!isValue) return piece
+      const { found, isPartial } = this.#finder.find(piece)
+      if (isPartial && structure !== undefined && piece.includes('\n')) {
+        const lines = this.#cleanPieces(piece)
+        names.push(...lines.found)
+        return lines.text
+      }
+      names.push(...namesOf(found), ...(isPartial ? [UNSEARCHED] : []))
+      return isPartial ? this.#count('partial', TOO_ENCODED) : this.#masked(piece, found)
+    })
+    return { text: cleaned.join(''), found: names }
   }
 
   /** Whether JSON may hold a known secret, in any encoding, or one that is found by its shape. No value goes on in another. */

@@ -12,6 +12,21 @@ export interface Structure {
   readonly isValue: (line: string, place: number) => boolean
 }
 
+/** A text in pieces that no value goes beyond, and whether each may hold a secret; without a structure its lines. */
+export function piecesOf(
+  text: string,
+  structure: Structure | undefined,
+): readonly { readonly piece: string; readonly isValue: boolean }[] {
+  if (structure === undefined) return text.split(/(?<=\n)/).map((piece) => ({ piece, isValue: true }))
+  const bytes = Buffer.from(text)
+  let end = 0
+  return text.split(new RegExp(`(${structure.between.source})`)).map((piece) => {
+    const start = end
+    end += Buffer.byteLength(piece)
+    return { piece, isValue: isInValue(bytes, { start, end }, structure) }
+  })
+}
+
 /** Whether a range of the bytes of a file lies within one value. */
 export function isInValue(
   bytes: Buffer,

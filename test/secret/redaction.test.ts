@@ -711,6 +711,28 @@ test('in a finished file a secret is hidden in its sentence, and names and numbe
   expect(cleaned.found).toEqual(['token'])
 })
 
+test.each<[string, Structure | undefined]>([
+  ['lines', undefined],
+  ['JSON', { between: /\n|"/, end: '\n', isValue: (line, place) => place > line.indexOf(': "') + 2 }],
+])('in a finished file all archives are searched, however many, and what cannot be is hidden: %s', (_, structure) => {
+  const redactor = new Redactor(KEY)
+  redactor.add({ value: 'a-secret-of-twenty-letters', name: 'token' })
+  const archive = (text: string) => gzipSync(text).toString('base64')
+  const harmless = Array.from({ length: 20 }, (_, index) => archive(`nothing ${index}`))
+  const line = (text: string) => `"member": "${text}"\n`
+  const file = [...harmless, archive('it is a-secret-of-twenty-letters')].map(line).join('')
+
+  const cleaned = redactor.cleanFile(file, structure)
+  expect(cleaned.found).toEqual(['token'])
+  expect(cleaned.text).toContain(harmless.map(line).join(''))
+  expect(cleaned.text).toMatch(/\n"member": "[^"]*\[token#\w{8}\][^"]*"\n$/)
+
+  const unsearched = redactor.cleanFile(`${line('before')}${line(harmless.join(' '))}${line('after')}`, structure)
+  expect(unsearched.found).toEqual(['a text that is encoded too deeply to be searched'])
+  expect(unsearched.text).not.toContain('H4sI')
+  expect([unsearched.text.startsWith(line('before')), unsearched.text.endsWith(line('after'))]).toEqual([true, true])
+})
+
 test('a text that held no secret is searched again when it has become one', () => {
   const secret = randomBytes(24).toString('base64url')
   const texts = [secret, `before ${secret} after`, Buffer.from(`${secret} in an encoding`).toString('base64')]
