@@ -1,6 +1,6 @@
 /** Everything that a run depends on, looked at before it: each mistake of a set-up is named, with its remedy and an exit code. */
 import { readdir, stat, truncate } from 'node:fs/promises'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loseAnswer, performHook } from '../../mocks/index.ts'
 import type { Examined } from '../../src/run/examined.ts'
@@ -53,10 +53,26 @@ test('as text: a mark, a sentence and a remedy each, and what was not asked is s
 
   expect(code).toBe(1)
   expect(stdout).toMatch(
-    /✗ transport +no certificate for mutual TLS is configured\n +→ .*thredd csr transport --env uat/,
+    /✗ transport +no certificate for mutual TLS is configured\n +→ .*thredd\.js csr transport --env uat/,
   )
   expect(stdout).toMatch(/✗ signing +SIGNING_KEY_FILE, SIGNING_KID are not set/)
   expect(stdout).toContain('no server was asked: --online asks them')
+})
+
+test('the commands of remedies are found by the shell: by name, through npx, or by the path of the launcher', async () => {
+  await using cli = await Cli.make({ '.env.uat': 'ENV_CLASS=uat\n' })
+  const remedy = async (path: string) => {
+    const { stdout } = await cli.run(['doctor', '--env', 'uat'], { variables: { PATH: path } })
+    return /→ (.*) csr transport --env uat/.exec(stdout)?.[1]
+  }
+  const usual = process.env.PATH ?? ''
+
+  expect(await remedy(usual)).toMatch(/^(?:.* )?node \S+bin\/thredd\.js$/)
+  await cli.write('node_modules/.bin/thredd', '')
+  // As npx and npm set it.
+  expect(await remedy([join(cli.folder, 'node_modules', '.bin'), usual].join(delimiter))).toMatch(/\bnpx thredd$/)
+  await cli.write('bin/thredd', '')
+  expect(await remedy([join(cli.folder, 'bin'), usual].join(delimiter))).toMatch(/(?<!npx )\bthredd$/)
 })
 
 interface Mistake {

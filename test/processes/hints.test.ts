@@ -9,7 +9,7 @@ import { createAuthority } from '../../mocks/authority.ts'
 import { faultsOf, loseAnswer, performHook, type Switches } from '../../mocks/index.ts'
 import { ANY_ENVIRONMENT, type Command, commandsFor, HINTS, type HintId } from '../../src/record/hints.ts'
 import { type Ended, ROOT } from '../support/cli.ts'
-import { CONFIRM, hold, killedAt, type Person, person, shell, spoil } from '../support/person.ts'
+import { CONFIRM, hold, installed, killedAt, type Person, person, shell, spoil } from '../support/person.ts'
 import { CLIENT_ID } from '../support/twin.ts'
 
 interface Row {
@@ -252,7 +252,7 @@ const ROWS: Readonly<Record<HintId, Row>> = {
   csr: {
     situation: async (who) => {
       await withoutCertificates(who)
-      return said(await who.cli.run(['doctor', '--env', 'uat']))
+      return said(await who.cli.run(['doctor', '--env', 'uat'], { variables: await installed(who.cli) }))
     },
     about: { kind: 'transport' },
     proof: async ({ cli }) => (await readdir(join(cli.folder, 'certificates'))).sort(),
@@ -270,7 +270,7 @@ const ROWS: Readonly<Record<HintId, Row>> = {
     expected: true,
   },
   list: {
-    situation: async ({ cli }) => said(await cli.run(['doctor', '--env', 'uat'])),
+    situation: async ({ cli }) => said(await cli.run(['doctor', '--env', 'uat'], { variables: await installed(cli) })),
     proof: (_, { stdout }) => /^environment uat . ready for \d+ of \d+ workflows/m.test(stdout),
     expected: true,
   },

@@ -77,21 +77,26 @@ export async function killedAt(who: Person, operation: string, takesEffect = tru
   who.network.twin.reset()
 }
 
+/** A PATH on which `thredd` is found. */
+export async function installed(cli: Pick<Cli, 'write' | 'folder'>): Promise<{ readonly PATH: string }> {
+  await cli.write(
+    'bin/thredd',
+    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(join(ROOT, 'bin', 'thredd.js'))} "$@"\n`,
+  )
+  await chmod(join(cli.folder, 'bin', 'thredd'), 0o755)
+  return { PATH: `${join(cli.folder, 'bin')}:${process.env.PATH}` }
+}
+
 /** The line as it is copied into a terminal, where the client id is typed when it is asked for. */
 export async function shell(
   { cli, network }: Pick<Person, 'cli' | 'network'>,
   line: string,
   variables: Readonly<Record<string, string | undefined>> = {},
 ) {
-  await cli.write(
-    'bin/thredd',
-    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(join(ROOT, 'bin', 'thredd.js'))} "$@"\n`,
-  )
-  await chmod(join(cli.folder, 'bin', 'thredd'), 0o755)
   const env = {
     ...network.variables,
     ...variables,
-    PATH: `${join(cli.folder, 'bin')}:${process.env.PATH}`,
+    ...(await installed(cli)),
     HOME: join(cli.folder, 'home'),
     THREDD_VAULT_DIR: 'vault',
   }

@@ -10,6 +10,7 @@ import { examine } from '../../run/examine.ts'
 import { clockRow, driftRows, examineByFlow, examineHosts, examineKeystore } from '../../run/examine-servers.ts'
 import { AREAS, type Examined, problemRow, rowsOfRefusal } from '../../run/examined.ts'
 import { type Caller, resolve } from '../../run/index.ts'
+import { calledHere } from './called-here.ts'
 import type { Invocation, Program } from './command.ts'
 import { labelled, screenOf } from './list.ts'
 import { Printer, type Screen } from './printer.ts'
@@ -52,7 +53,10 @@ function show(
   const online = invocation.has('online')
   if (invocation.has('json'))
     program.write(`${json({ environment: environment.name, class: environment.class, online, rows })}\n`)
-  else writeRows(rows, environment, { screen: screenOf(program), online })
+  else {
+    const shown = rows.map((row) => ({ ...row, remedy: row.remedy && calledHere(row.remedy, program) }))
+    writeRows(shown, environment, { screen: screenOf(program), online })
+  }
   if (rows.some(({ state }) => state === 'wrong')) return 1
   return rows.some(({ state }) => state === 'unknown') ? 3 : 0
 }
