@@ -6,14 +6,19 @@ import { hold, person } from '../support/person.ts'
 import { addApplications, clientId, csvOf, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
 
 /** A list of one row that names an identity of its own, on a server that binds tokens to certificates. */
-async function rowWithOwnCertificate() {
+async function rowWithOwnCertificate(by: 'IDENTITY' | 'files' = 'IDENTITY') {
   const who = await person({ ...SHARED_CERTIFICATE, certBoundRegistrationToken: true })
   const { network, cli, thredd } = who
   addApplications(network, [1])
   const complete = `${network.environment.replaceAll('fixtures/pki', join(ROOT, 'fixtures', 'pki'))}${SHARED_SETTING}PAUSE_MS=0\n`
   await cli.write('.env.uat', complete)
   const [head, row] = csvOf([1]).split('\r\n')
-  await cli.write('clients.csv', `${head},IDENTITY\r\n${row},renewed\r\n`)
+  const fileOf = (part: string) => new RegExp(`^IDENTITY_RENEWED_${part}_FILE=(.*)$`, 'm').exec(complete)?.[1]
+  const [names, cells] =
+    by === 'IDENTITY'
+      ? ['IDENTITY', 'renewed']
+      : ['TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE', `${fileOf('CERT')},${fileOf('KEY')}`]
+  await cli.write('clients.csv', `${head},${names}\r\n${row},${cells}\r\n`)
   const start = async (flow: string) => {
     const { stdout } = await thredd('run', flow, '--data', 'clients.csv', '--dry-run')
     return who.start('run', flow, '--data', 'clients.csv', '--confirm', /--confirm (\S+)/.exec(stdout)?.[1] ?? '')
@@ -21,30 +26,33 @@ async function rowWithOwnCertificate() {
   return { who, complete, start }
 }
 
-test('a client that a row registered with its own certificate is read with that one, and a refusal to another does not delete it', async () => {
-  const { who, complete, start } = await rowWithOwnCertificate()
-  const { network, cli, thredd } = who
-  const run = async (flow: string) => await (await start(flow)).ended
-  expect((await run('register')).code).toBe(0)
-  hold(network, 'deleteClient', false).release()
-  await run('delete-registration')
-  network.twin.reset()
-  expect(await who.vault().unsettled()).toMatchObject([{ effect: 'delete', way: 'read' }])
+test.each(['IDENTITY', 'files'] as const)(
+  'a client that a row registered with its own certificate (%s) is read with that one, and a refusal to another does not delete it',
+  async (by) => {
+    const { who, complete, start } = await rowWithOwnCertificate(by)
+    const { network, cli, thredd } = who
+    const run = async (flow: string) => await (await start(flow)).ended
+    expect((await run('register')).code).toBe(0)
+    hold(network, 'deleteClient', false).release()
+    await run('delete-registration')
+    network.twin.reset()
+    expect(await who.vault().unsettled()).toMatchObject([{ effect: 'delete', way: 'read' }])
 
-  await cli.write('.env.uat', complete.replaceAll(/^IDENTITY_RENEWED_.*\n/gm, ''))
-  const unknown = { code: 3, stdout: expect.stringContaining('it was last issued to or accepted with x5t#S256 ') }
-  expect(await thredd('vault', 'recover', '--online')).toMatchObject(unknown)
-  expect(await thredd('vault', 'check', '--online')).toMatchObject(unknown)
-  expect(await who.vault().current(clientId(1))).toBeDefined()
+    await cli.write('.env.uat', complete.replaceAll(/^IDENTITY_RENEWED_.*\n/gm, ''))
+    const unknown = { code: 3, stdout: expect.stringContaining('it was last issued to or accepted with x5t#S256 ') }
+    expect(await thredd('vault', 'recover', '--online')).toMatchObject(unknown)
+    expect(await thredd('vault', 'check', '--online')).toMatchObject(unknown)
+    expect(await who.vault().current(clientId(1))).toBeDefined()
 
-  await cli.write('.env.uat', complete)
-  expect(await thredd('vault', 'recover', '--online')).toMatchObject({
-    code: 0,
-    stdout: expect.stringContaining('settled: the stored token works; the client was not deleted'),
-  })
-  expect(await thredd('vault', 'check', '--online')).toMatchObject({ code: 0 })
-  expect([...network.twin.state.clients.keys()]).toEqual([clientId(1)])
-})
+    await cli.write('.env.uat', complete)
+    expect(await thredd('vault', 'recover', '--online')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('settled: the stored token works; the client was not deleted'),
+    })
+    expect(await thredd('vault', 'check', '--online')).toMatchObject({ code: 0 })
+    expect([...network.twin.state.clients.keys()]).toEqual([clientId(1)])
+  },
+)
 
 test('cleanup deletes a client with the certificate that a row registered it with, and leaves it where nobody has that', async () => {
   const { who, complete, start } = await rowWithOwnCertificate()
