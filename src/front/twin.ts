@@ -13,6 +13,8 @@ import {
   type Twin,
 } from '../../mocks/index.ts'
 import type { Fulfil } from '../guard/given.ts'
+import { fail } from '../record/errors.ts'
+import { remedyFor, whyUnread } from '../record/regular-file.ts'
 import type { Counterparty } from '../run/index.ts'
 
 export type { Switches }
@@ -27,7 +29,7 @@ export async function embeddedTwin(
   switches: Partial<Switches> = AS_THREDD,
   further?: Application,
 ): Promise<Counterparty> {
-  const pki = await ensurePki(pkiFolder, { hosts: HOSTS })
+  const pki = await pkiIn(pkiFolder, { hosts: HOSTS })
   if (kind === 'twin-in-process') {
     const fresh = () => withApplication(createTwin({ pki, switches }), pki, further)
     let twin = fresh()
@@ -53,6 +55,21 @@ export async function embeddedTwin(
     },
     [Symbol.asyncDispose]: () => running.close(),
   }
+}
+
+/** The twin's certificates in this folder, made where there are none. @throws ToolError TWIN where they cannot be made */
+async function pkiIn(folder: string, demand: Parameters<typeof ensurePki>[1]): Promise<Pki> {
+  return await ensurePki(folder, demand).catch((cause: unknown) => {
+    if (!(cause instanceof Error && 'syscall' in cause)) throw cause
+    return fail(
+      {
+        code: 'TWIN',
+        message: `the certificates of the offline twin cannot be made in "${folder}": ${whyUnread(cause)}`,
+        hint: remedyFor(cause),
+      },
+      cause,
+    )
+  })
 }
 
 /** An application of a list, by the ids that the list has for it. */
