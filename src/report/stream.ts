@@ -51,8 +51,9 @@ export type StreamEvent =
       readonly exitCode: number
       /** ids of the requirements that are accepted deviations */
       readonly accepted: readonly string[]
-      /** its path; absent where the reports could not be written, which `problems` then says */
-      readonly record?: string
+      /** its path; absent where it could not be written */
+      readonly record?: string | undefined
+      /** why a report could not be written */
       readonly problems?: readonly Problem[]
       readonly messagesToThredd: NonNullable<RunRecord['messagesToThredd']>
     }

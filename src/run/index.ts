@@ -3,11 +3,12 @@
  * would send.
  */
 import { randomUUIDv7 } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { objections } from '../guard/confirmation.ts'
 import type { Expectation } from '../guard/given.ts'
 import { ToolError, worstExit } from '../record/errors.ts'
-import { exitCodeOf, FINISHED_FILE, type RecordHead } from '../record/index.ts'
+import { exitCodeOf, FINISHED_FILE, RECORD_FILE, type RecordHead } from '../record/index.ts'
 import { judge, undecided } from '../report/accepted.ts'
 import { createArtifacts, searchOnly } from '../report/artifacts.ts'
 import { writeReports } from '../report/write.ts'
@@ -108,7 +109,7 @@ export async function run(
   const head = await headOf(prepared, performed, { about, caller })
   const { formats, codeQuality } = caller
   const [written] = await Promise.allSettled([writeReports(head, finished, { artifacts, formats, codeQuality })])
-  const unwritten = written.status === 'rejected' ? unwrittenOf(written.reason, head) : undefined
+  const unwritten = written.status === 'rejected' ? unwrittenOf(written.reason, head, artifacts.folder) : undefined
   head.warnings.push(...late)
   caller.onFinished?.(head, finished)
   if (failures.length > 0) throw failures[0]
@@ -116,13 +117,16 @@ export async function run(
   return { head, file: written.value }
 }
 
-/** A run has ended, and its reports could not be written: `head` is all that there is of it. */
+/** A run has ended, and its reports could not be written, or not all of them. */
 export class Unwritten extends ToolError {
   readonly head: RecordHead
+  /** the path of the record; undefined where that is missing too */
+  readonly file: string | undefined
 
-  constructor({ problems, cause, warnings }: ToolError, head: RecordHead) {
+  constructor({ problems, cause, warnings }: ToolError, head: RecordHead, file: string | undefined) {
     super(problems, cause, warnings)
     this.head = head
+    this.file = file
   }
 
   override get exitCode(): number {
@@ -130,9 +134,10 @@ export class Unwritten extends ToolError {
   }
 }
 
-function unwrittenOf(error: unknown, head: RecordHead): Unwritten {
-  if (error instanceof ToolError && error.code === 'REPORT_UNWRITABLE') return new Unwritten(error, head)
-  throw error
+function unwrittenOf(error: unknown, head: RecordHead, folder = ''): Unwritten {
+  if (!(error instanceof ToolError) || error.code !== 'REPORT_UNWRITABLE') throw error
+  const record = join(folder, RECORD_FILE)
+  return new Unwritten(error, head, existsSync(record) ? record : undefined)
 }
 
 /** A run that may begin. */

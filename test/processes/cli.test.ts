@@ -301,6 +301,25 @@ test('a reports folder that cannot be written is refused before the first call',
   expect(server.requests.length).toBe(before)
 })
 
+test.skipIf(process.platform === 'win32')(
+  'where a report is too large for the disk the record that is there is named, and what was done',
+  async () => {
+    await using cli = await Cli.make({})
+    const script = `ulimit -f 280; exec "${process.execPath}" "${join(ROOT, 'bin', 'thredd.js')}" "$@"`
+    await cli.write('start.sh', script)
+    const launch = { node: '/bin/bash', launcher: join(cli.folder, 'start.sh') }
+
+    const { stdout, stderr, code } = await cli.run(['run', 'register'], launch)
+
+    expect(code, stderr).toBe(3)
+    expect(stdout).toMatch(/\nconformant .*(?:\n.*)*\nrecord {2}reports\/\S+-register-\w+\/record\.json\n/)
+    expect(stderr).toMatch(
+      /^error\[REPORT_UNWRITABLE\]: "\S+report\.html" cannot be written: a limit on the size of files/m,
+    )
+    expect(stderr).toContain('= lift that limit (ulimit -f), or name another folder with --out')
+  },
+)
+
 test('before it is built the launcher says what to do', async () => {
   await using cli = await Cli.make({ 'package.json': '{ "type": "module" }' })
   await cp(join(ROOT, 'bin'), join(cli.folder, 'bin'), { recursive: true })

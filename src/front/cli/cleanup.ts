@@ -58,7 +58,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
         const { head, file } = await run(request, {
           ...caller,
           onEvent: (event) => out?.show(event),
-        }).catch(whenUnwritten((head) => out?.summary(head, undefined)))
+        }).catch(whenUnwritten(program, (...all) => out?.summary(...all)))
         out?.summary(head, relative(here, file))
         return head.exitCode
       },

@@ -113,8 +113,8 @@ export class Console {
     else if (event.type === 'workflow-finished') this.#workflow(event.workflow)
   }
 
-  /** `file` is the path of the record; undefined where it could not be written. */
-  summary(head: RecordHead, file: string | undefined): void {
+  /** `file` is the path of the record. With `unwritten` some report could not be written, and the record where it has no path. */
+  summary(head: RecordHead, file: string | undefined, { unwritten = false } = {}): void {
     this.#signOfLife.stop()
     const { workflows, steps, checks, fail, warn } = this.#counts
     const late = head.warnings.slice(this.#warningsShown)
@@ -134,11 +134,11 @@ export class Console {
       ...provenInWords(this.#mutualTls).map((sentence) => this.#out.plain(sentence)),
       ...this.#rowsLine(head),
       ...this.#scope(head),
-      `record  ${file === undefined ? 'none whole: the reports could not be written' : this.#out.plain(file)}`,
+      `record  ${file === undefined ? 'none: it could not be written' : this.#out.plain(file)}`,
     )
     const who = whoRan(head).map(([label, value]) => `${label} ${this.#out.plain(value)}`)
     if (who.length > 0) this.#out.line(`run by  ${who.join(' · ')}`)
-    this.#messages(head, file)
+    this.#messages(head, unwritten ? undefined : file)
   }
 
   /** The requirements that are not proven; with `all` every one of them. */

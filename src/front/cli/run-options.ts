@@ -1,6 +1,6 @@
 /** The options of a run, and of the environment it uses, from the flags, the process variables and the current folder. */
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import type { Environment, EnvironmentOptions } from '../../environment/index.ts'
 import { placeToWrite } from '../../environment/project.ts'
 import { fail } from '../../record/errors.ts'
@@ -157,9 +157,12 @@ export async function untilCut<T>({ warn }: Program, work: (stops: Stops) => Pro
 }
 
 /** For `catch`: shows what a run came to whose reports could not be written, before that is thrown. */
-export function whenUnwritten(show: (head: RecordHead) => void): (error: unknown) => never {
+export function whenUnwritten(
+  { here }: Pick<Program, 'here'>,
+  show: (head: RecordHead, file: string | undefined, how: { readonly unwritten: true }) => void,
+): (error: unknown) => never {
   return (error) => {
-    if (error instanceof Unwritten) show(error.head)
+    if (error instanceof Unwritten) show(error.head, error.file && relative(here, error.file), { unwritten: true })
     throw error
   }
 }

@@ -76,9 +76,9 @@ async function runOnScreen(invocation: Invocation, caller: Caller, program: Prog
       if (wantsRequirements(invocation)) requirements = summarise(head, workflows).requirements
     },
   }).catch(
-    whenUnwritten((head) => {
+    whenUnwritten(program, (...all) => {
       rows?.end()
-      out.summary(head, undefined)
+      out.summary(...all)
     }),
   )
   rows?.end()
@@ -110,8 +110,8 @@ async function runAsJson(invocation: Invocation, caller: Caller, program: Progra
     return head.exitCode
   } catch (error) {
     if (error instanceof Unwritten) {
-      const { head, exitCode, problems } = error
-      stream(finished(head, { exitCode, problems }))
+      const { head, file, exitCode, problems } = error
+      stream(finished(head, { exitCode, problems, record: file && relative(here, file) }))
     } else if (error instanceof ToolError) {
       const { exitCode, problems, warnings } = error
       stream({ type: 'refused', exitCode, problems, warnings })
