@@ -90,7 +90,7 @@ export class RunVault {
     const by = { step, runId, thumbprint: thumbprintOf(identity) }
     const intent = await vault
       .begin({ effect, method, url, token, ...by, clientId, softwareId, purpose })
-      .catch((error) => failedBefore(error))
+      .catch((error) => failed(error, '; nothing was sent'))
     // From here on no other process changes this client; what one did while this one waited is seen now.
     const before = await this.#registration()
     try {
@@ -149,7 +149,7 @@ export class RunVault {
     if (registration === undefined || token === undefined) return
     await vault
       .worked(registration.clientId, { token, runId, step, thumbprint: thumbprintOf(identity) })
-      .catch((error) => failedBefore(error))
+      .catch((error) => failed(error))
     // A fallback that works is the current token again.
     if (isSame(registration, this.#known)) this.#known = { ...registration, registrationAccessToken: token }
   }
@@ -230,10 +230,11 @@ export class RunVault {
 }
 
 /** Once a run has begun, a vault that cannot be written is no fault of the input. */
-function failedBefore(error: unknown): never {
+function failed(error: unknown, then = ''): never {
   if (!(error instanceof ToolError) || error.code !== 'VAULT_UNWRITABLE') throw error
   const [problem] = error.problems
-  return fail({ ...problem, code: 'VAULT_FAILED' }, error)
+  const message = problem.message.endsWith(then) ? problem.message : `${problem.message}${then}`
+  return fail({ ...problem, code: 'VAULT_FAILED', message }, error)
 }
 
 function notKept(

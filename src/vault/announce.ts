@@ -74,7 +74,7 @@ export async function announce(store: Store, call: CallAbout): Promise<Announced
         code: 'VAULT_UNWRITABLE',
         message: `client "${clientId}" is being changed by another process`,
         found: `step "${step}" of run ${runId}, which left at ${at} and has no answer yet`,
-        hint: 'let the other run end, or stop it; nothing was sent',
+        hint: 'let the other run end, or stop it',
       })
     }
     await sleep(POLL_MS)

@@ -314,7 +314,9 @@ test('on a disk that fills up an answer goes into the space set aside for it, an
 
   const { stdout, code } = await running.ended
 
-  expect(stdout).toContain('VAULT_FAILED: vault folder "vault" cannot be written: got a full disk (ENOSPC)')
+  expect(stdout).toContain(
+    'VAULT_FAILED: vault folder "vault" cannot be written; nothing was sent: got a full disk (ENOSPC)',
+  )
   expect(stdout).not.toContain('The client was deleted at the end')
   expect([code, network.changes()]).toEqual([3, ['POST 201']])
 })

@@ -764,7 +764,7 @@ test('of two processes that change one client the second waits, then says who is
       code: 'VAULT_UNWRITABLE',
       message: `client "${CLIENT_ID}" is being changed by another process`,
       found: expect.stringMatching(/^step "register" of run run-register, which left at \S+Z and has no answer yet$/),
-      hint: 'let the other run end, or stop it; nothing was sent',
+      hint: 'let the other run end, or stop it',
     },
   ])
   // Another client is changed meanwhile.
