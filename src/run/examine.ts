@@ -3,6 +3,8 @@
  * which flows are ready. Each thing that was looked at is one row; what was not looked at has none, or says so.
  */
 import { X509Certificate } from 'node:crypto'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Environment } from '../environment/index.ts'
 import type { Identity } from '../identity/certificate.ts'
 import { chainOf, expiryWarning, nameHolds, nameOnOneLine, WARN_DAYS } from '../identity/facts.ts'
@@ -11,6 +13,7 @@ import { signingNeeds } from '../plan/index.ts'
 import { enumerated } from '../record/errors.ts'
 import { type Command, commandsFor } from '../record/hints.ts'
 import type { IdentityRecord } from '../record/index.ts'
+import { remedyFor, whyUnread } from '../record/regular-file.ts'
 import { count } from '../report/words.ts'
 import { usesTwin } from './connect.ts'
 import { Credentials } from './credentials.ts'
@@ -232,6 +235,20 @@ async function signingRows(around: Around): Promise<readonly Examined[]> {
   return rows
 }
 
+/** Where the folder, or the nearest one above it that exists, cannot be written. */
+function unwritable(folder: string): readonly Examined[] {
+  let place = folder
+  while (!existsSync(place) && dirname(place) !== place) place = dirname(place)
+  try {
+    accessSync(place, constants.W_OK)
+    return []
+  } catch (cause) {
+    const sentence = `nothing can be written into "${place}", where answers must be kept: ${whyUnread(cause)}`
+    const remedy = `${remedyFor(cause)}, or name another folder with VAULT_DIR`
+    return [{ area: 'vault', what: 'folder', state: 'wrong', sentence, remedy }]
+  }
+}
+
 async function vaultRows({ environment, command, isOnTwin }: Around): Promise<readonly Examined[]> {
   const area = 'vault'
   if (isOnTwin)
@@ -242,6 +259,7 @@ async function vaultRows({ environment, command, isOnTwin }: Around): Promise<re
   const rows: Examined[] = [
     ...problems.map((problem) => problemRow(area, 'log and key', problem)),
     ...warnings.map((sentence): Examined => ({ area, what: 'log and key', state: 'remark', sentence })),
+    ...unwritable(environment.vault.folder),
   ]
   if (vault === undefined || problems.length > 0) return rows
   rows.push(

@@ -294,6 +294,20 @@ test.for<readonly [string, boolean, (folder: string) => Promise<void>, string | 
   expect(network.twin.log).toEqual([])
 })
 
+test('doctor says before a run that the folder of the vault is read-only', async ({ skip }) => {
+  if (!mounts) return skip('not possible on this machine')
+  const { network, cli } = await person()
+  const { stdout, code } = await cli.run(['doctor', '--env', 'uat'], {
+    variables: network.variables,
+    ...(await throughBash(cli, onTmpfs('size=1m', 'mount -o remount,ro vault &&'))),
+  })
+
+  expect(code, stdout).toBe(1)
+  expect(stdout).toMatch(
+    /✗ folder +nothing can be written into "\S*vault", where answers must be kept:\s+the disk is read-only\n +→ make its disk writable, or name another folder with VAULT_DIR/,
+  )
+})
+
 test('on a disk that fills up an answer goes into the space set aside for it, and no further call leaves', async ({
   skip,
 }) => {
