@@ -79,7 +79,8 @@ function recordedBody(bytes: Uint8Array, parsed: unknown, redactor: Redactor): E
   if (bytes.length > most || isLargerThan(parsed, most)) return { bytes: bytes.length, truncated: true }
   const before = redactor.replacements
   const redacted = redactor.value(withTexts(parsed))
-  const text = typeof redacted === 'string' ? redacted : redactor.json(writeJson(withBigInts(parsed, redacted), 2))
+  // A secret may be in pieces that stand in several members.
+  const text = typeof redacted === 'string' ? redacted : redactor.text(writeJson(withBigInts(parsed, redacted), 2))
   // Where all but a short secret is shown, a hash of the whole would let it be found by trying.
   const isHashed = redactor.replacements === before
   const truncated = text.length > LIMITS.recordedBody.value

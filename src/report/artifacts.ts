@@ -147,25 +147,20 @@ function structureOf(file: string): Structure | undefined {
 const BLOCK = 64 * 1024
 
 /**
- * The pieces in blocks of about that size. A block ends at the end of a line, so that nothing in one line is searched in two
- * parts: half a number may look like a card number.
+ * The pieces joined to blocks. A block ends at the end of a line, so that nothing in one line is searched in two parts: half
+ * a number may look like a card number.
  */
 export function* blocksOf(pieces: Iterable<string>): Generator<string> {
-  let rest = ''
+  let block = ''
   for (const piece of pieces) {
-    rest += piece
-    if (rest.length < BLOCK || !piece.includes('\n')) continue
-    let start = 0
-    while (rest.length - start >= BLOCK) {
-      const last = rest.lastIndexOf('\n', start + BLOCK) + 1
-      const end = last > start ? last : rest.indexOf('\n', start + BLOCK) + 1
-      if (end === 0) break
-      yield rest.slice(start, end)
-      start = end
-    }
-    rest = rest.slice(start)
+    const lineEnd = piece.lastIndexOf('\n') + 1
+    block += piece
+    if (block.length < BLOCK || lineEnd === 0) continue
+    const end = block.length - piece.length + lineEnd
+    yield block.slice(0, end)
+    block = block.slice(end)
   }
-  if (rest !== '') yield rest
+  if (block !== '') yield block
 }
 
 async function orUnwritable<T>(file: string, write: () => Promise<T>): Promise<T> {

@@ -85,11 +85,6 @@ export class Finder<T> {
     return this.#findings.get(text) === NOTHING
   }
 
-  /** Call it for a text whose parts were searched, where no value goes on in another part. */
-  rememberEmpty(text: string): void {
-    this.#findings.set(text, NOTHING)
-  }
-
   /** Call it when other texts are exempt than before. */
   exemptionsChanged(): void {
     this.#findings.clear()

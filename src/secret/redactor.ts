@@ -58,10 +58,6 @@ const ASSERTIONS: ReadonlySet<string> = new Set(['client_assertion', 'assertion'
 /** No encoding goes on beyond it: after a line break alone, the next part would be taken for more of the one before. */
 const BETWEEN_PARTS = '"\n'
 const UNESCAPED_QUOTE = /(?<!\\)"/
-/** A long text without blanks in JSON, such as a JWT, perhaps with a mask. */
-const LONG_TEXT = /"[\w.[\]#-]{512,}"/g
-/** Characters at the ends of such a text. Of a secret that goes on in the text beside it, more would be found in either alone. */
-const ENDS = 96
 const TOO_DEEP = '[nested too deeply to be searched]'
 const TOO_LONG = '[not shown: too much in one value]'
 const TOO_ENCODED = '[encoded too deeply to be searched]'
@@ -226,17 +222,6 @@ export class Redactor {
     const shown = withoutShapes(cleaned, this.#slots, this.#replace)
     if (shown === cleaned) this.#withoutShape.set(cleaned, true)
     return shown
-  }
-
-  /** The same for JSON of data that `value` has cleaned: a secret may be in pieces that stand in several members. */
-  json(json: string): string {
-    if (this.#isKnownClean(json)) return json
-    const shortened = json.replace(LONG_TEXT, (whole) =>
-      this.#isClean(whole.slice(1, -1)) ? `${whole.slice(0, ENDS)}${BETWEEN_PARTS}${whole.slice(-ENDS)}` : whole,
-    )
-    if (shortened.length === json.length || !this.#isClean(shortened)) return this.text(json)
-    this.#rememberClean(json)
-    return json
   }
 
   /**
@@ -472,20 +457,6 @@ export class Redactor {
 
   #isKnownClean(text: string | undefined): boolean {
     return text !== undefined && this.#withoutShape.has(text) && this.#finder.isKnownEmpty(text)
-  }
-
-  #rememberClean(text: string): void {
-    this.#withoutShape.set(text, true)
-    this.#finder.rememberEmpty(text)
-  }
-
-  /** Whether `text` would change nothing. */
-  #isClean(text: string): boolean {
-    if (this.#isKnownClean(text)) return true
-    const { found, isPartial } = this.#finder.find(text)
-    if (found.length > 0 || isPartial || withoutShapes(text, this.#slots, () => '') !== text) return false
-    this.#withoutShape.set(text, true)
-    return true
   }
 
   /** Whether no part of a text holds a secret, where none may go on in another part. */

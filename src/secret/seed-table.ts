@@ -2,10 +2,13 @@
  * Which values have six characters of a hash, and where in them: a hash table in three lists of numbers, since a long run knows a
  * hundred thousand of them and a Map takes twice the memory.
  */
+import { randomInt } from 'node:crypto'
 
 /** Seeds that share a hash. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
 const MOST_WITH_HASH = 16
 const SMALLEST = 1024
+/** Random and odd, so that nobody can make secrets whose places all lie side by side. */
+const MULTIPLIER = 2 * randomInt(2 ** 30, 2 ** 31) + 1
 
 export class SeedTable {
   /** the hash and one, since 0 is a free place */
@@ -35,7 +38,7 @@ export class SeedTable {
   }
 
   #first(hash: number): number {
-    return (Math.imul(hash, 0x9e3779b1) >>> 8) & (this.#hashes.length - 1)
+    return (Math.imul(hash, MULTIPLIER) >>> 8) & (this.#hashes.length - 1)
   }
 
   #after(slot: number): number {
@@ -48,7 +51,11 @@ export class SeedTable {
     this.#values = new Uint32Array(2 * hashes.length)
     this.#places = new Uint16Array(2 * hashes.length)
     this.#size = 0
-    for (let slot = 0; slot < hashes.length; slot += 1)
+    // From a free place on, so that those of one hash keep their order.
+    const free = hashes.indexOf(0)
+    for (let step = 1; step < hashes.length; step += 1) {
+      const slot = (free + step) & (hashes.length - 1)
       if (hashes[slot] !== 0) this.add((hashes[slot] as number) - 1, values[slot] as number, places[slot] as number)
+    }
   }
 }

@@ -17,7 +17,6 @@ export interface SlotInText {
 }
 
 const NAME = /[A-Za-z][A-Za-z0-9_.\x80-\xff-]{1,127}/g
-const IN_RUN = /^[A-Za-z0-9_.\x80-\xff-]/
 /** A text without any of these has no slot: one of them is between name and value. */
 const SEPARATOR = /[=:>\s%&\\]/
 const USERINFO = /:\/\/([^/?#\s@:"'<>]*)(?::([^/?#\s@"'<>]+))?@/g
@@ -71,8 +70,8 @@ function rangesIn({ plain, isPercent }: PlainText, slots: Slots): readonly Range
   const ranges: Range[] = []
   let until = 0
   for (const { 0: name, index } of plain.matchAll(NAME)) {
-    // Skips names within the value of another slot, and parts of a run that is longer than any name, such as a JWT.
-    if (index < until || IN_RUN.test(plain.charAt(index + name.length))) continue
+    // Skips names within the value of another slot.
+    if (index < until) continue
     const slot = slots.of(Buffer.from(name, 'latin1').toString())
     if (slot === undefined) continue
     const range = valueAfter(plain, { start: index, end: index + name.length, slot, name: normalName(name), isPercent })

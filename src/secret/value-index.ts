@@ -79,7 +79,8 @@ for (let byte = 0; byte < 256; byte += 1) {
 interface Value<T> {
   readonly bytes: Uint8Array
   readonly form: Uint8Array
-  readonly hasPieces: boolean
+  /** from each place of the form on, so many characters have enough entropy for a piece; undefined where no pieces are searched for */
+  readonly enough: Uint16Array | undefined
   readonly label: T
 }
 
@@ -147,28 +148,11 @@ function normalise(
   return { length, count }
 }
 
-/** The place of each byte of the normal form of a value. `normal` holds those of the text that is being searched. */
-function placesOf(bytes: Uint8Array, table: Uint8Array): readonly number[] {
-  const places: number[] = []
-  let dropped = 0
-  for (let at = 0; at < bytes.length; at += 1) {
-    const code = table[bytes[at] as number] as number
-    if (code === DROP) dropped += 1
-    if (code >= DROP) continue
-    if (dropped > MOST_DROPPED && places.length > 0) places.push(at)
-    dropped = 0
-    places.push(at)
-  }
-  return places
-}
-
 export class ValueIndex<T> {
   readonly #table: Uint8Array
   #filter = NO_SEEDS
   readonly #values: Value<T>[] = []
   readonly #seeds = new SeedTable()
-  /** the entropy of the pieces that were looked at last, which is worked out again for others: thousands would fill the memory */
-  #entropy: { readonly of: Value<T>; readonly sums: Float64Array } | undefined
   /** the hashes in the texts that were searched since `forget` */
   #met = UNNOTED
   #mayHaveMet = false
@@ -201,8 +185,8 @@ export class ValueIndex<T> {
     const isLong = isLongToken(bytes)
     const entropy = isLong ? entropyAt(bytes, normal.places.subarray(0, length)) : undefined
     const pieces = entropy === undefined ? [] : seedsOf(entropy)
-    const value = { bytes: Uint8Array.from(bytes), form, hasPieces: pieces.length > 0, label }
-    if (entropy !== undefined) this.#entropy = { of: value, sums: entropy }
+    const enough = entropy === undefined || pieces.length === 0 ? undefined : enoughIn(entropy)
+    const value = { bytes: Uint8Array.from(bytes), form, enough, label }
     const index = this.#values.push(value) - 1
     this.#addSeeds(value, 2 * index, new Set([0, MOST_MISSING, ...pieces]))
     // Some loggers reverse a secret to hide it.
@@ -238,7 +222,7 @@ export class ValueIndex<T> {
       if (first < 0) continue
       if (hasBit(this.#met, noteOf(hash))) {
         hasSeed ||= seeds.has(first)
-        if (hasSeed && this.#isReported(way, start, [start, at + 1])) return true
+        if (hasSeed && isReported(way, start, [start, at + 1])) return true
       } else {
         start = first + 1
         hasSeed = false
@@ -295,26 +279,7 @@ export class ValueIndex<T> {
     // A match neither begins nor ends with a gap, which stands for no byte of the text.
     if (form[start] === GAP) start += 1
     if (form[end - 1] === GAP) end -= 1
-    return this.#isReported(way, first, [next - (end - start), next]) ? { ...way, start, end } : undefined
-  }
-
-  /** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
-  #isReported({ value, isReversed }: Way<T>, first: number, [start, end]: readonly [number, number]): boolean {
-    const length = end - start
-    const whole = value.form.length
-    const [from, to] = isReversed ? [whole - end, whole - start] : [start, end]
-    return (
-      length === whole ||
-      (length >= PIECE && length >= whole - MOST_MISSING) ||
-      (length >= LONG_PREFIX && first <= MOST_MISSING) ||
-      (value.hasPieces && length >= PIECE && entropyBetween(this.#entropyOf(value), from, to) >= ENOUGH_BITS_OF_PIECE)
-    )
-  }
-
-  #entropyOf(value: Value<T>): Float64Array {
-    if (this.#entropy?.of !== value)
-      this.#entropy = { of: value, sums: entropyAt(value.bytes, placesOf(value.bytes, this.#table)) }
-    return this.#entropy.sums
+    return isReported(way, first, [next - (end - start), next]) ? { ...way, start, end } : undefined
   }
 }
 
@@ -337,6 +302,21 @@ interface Match<T> extends Way<T> {
   readonly end: number
 }
 
+/** Whether so much of a value is reported where it stands: `[start, end)` of its form, of a match that began at `first`. */
+function isReported(
+  { value: { form, enough }, isReversed }: Way<unknown>,
+  first: number,
+  [start, end]: readonly [number, number],
+): boolean {
+  const length = end - start
+  return (
+    length === form.length ||
+    (length >= PIECE && length >= form.length - MOST_MISSING) ||
+    (length >= LONG_PREFIX && first <= MOST_MISSING) ||
+    (enough !== undefined && length >= PIECE && length >= (enough[isReversed ? form.length - end : start] as number))
+  )
+}
+
 /** The range of a match. If the whole value matched, also the characters at its ends that the normal form lacks. */
 function withEnds<T>(
   bytes: Uint8Array,
@@ -346,9 +326,9 @@ function withEnds<T>(
 ): Found<T> {
   const { label } = value
   if (isReversed || end - start !== value.form.length) return { start: from, end: to, label }
-  const places = placesOf(value.bytes, table)
-  const before = value.bytes.subarray(0, places[0])
-  const after = value.bytes.subarray((places.at(-1) ?? 0) + 1)
+  const isKept = (byte: number) => (table[byte] as number) < DROP
+  const before = value.bytes.subarray(0, value.bytes.findIndex(isKept))
+  const after = value.bytes.subarray(value.bytes.findLastIndex(isKept) + 1)
   const left = Buffer.compare(bytes.subarray(from - before.length, from), before) === 0 ? before.length : 0
   const right = Buffer.compare(bytes.subarray(to, to + after.length), after) === 0 ? after.length : 0
   return { start: from - left, end: to + right, label }
@@ -366,6 +346,17 @@ function entropyAt(bytes: Uint8Array, places: ArrayLike<number>): Float64Array {
   for (let index = 0; index < places.length; index += 1) sums[index] = entropy[places[index] as number] as number
   sums[places.length] = entropy.at(-1) ?? 0
   return sums
+}
+
+/** From each place on: how many characters have enough entropy for a piece; the most that can be noted where all to the end have not. */
+function enoughIn(entropy: Float64Array): Uint16Array {
+  const enough = new Uint16Array(entropy.length).fill(0xffff)
+  let end = 0
+  for (let start = 0; start < entropy.length; start += 1) {
+    while (end < entropy.length && entropyBetween(entropy, start, end) < ENOUGH_BITS_OF_PIECE) end += 1
+    if (end < entropy.length) enough[start] = end - start
+  }
+  return enough
 }
 
 function entropyBetween(sums: Float64Array, start: number, end: number): number {
