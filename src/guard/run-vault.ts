@@ -6,7 +6,7 @@
 import type { Kept, Ports } from '../execute/index.ts'
 import { decoded } from '../record/coding.ts'
 import type { Change, ChangeMade } from '../record/effect.ts'
-import { fail, ToolError } from '../record/errors.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
 import { type Command, shellWord } from '../record/hints.ts'
 import { refusalOf } from '../record/refusals.ts'
 import type { Registration, Vault } from '../vault/index.ts'
@@ -53,7 +53,6 @@ export class RunVault {
   #hasRegistered = false
   /** the clients that the run has registered, each with the workflow that did it last */
   readonly #registeredBy = new Map<string, Selected>()
-  /** the client as the guard or this run itself has last seen it */
   #known: Registration | undefined
 
   constructor(options: RunVaultOptions) {
@@ -71,6 +70,11 @@ export class RunVault {
   /** The calls that follow belong to this workflow. */
   enter(workflow: Selected): void {
     this.#workflow = workflow
+  }
+
+  /** The client as the guard or this run itself has last seen it. */
+  get known(): Registration | undefined {
+    return this.#known
   }
 
   /** Whether one of the calls has registered a client. */
@@ -183,15 +187,8 @@ export class RunVault {
 
   /** What the guard let pass, it let pass for the client as it was then. */
   #demandAsKnown(now: Registration | undefined): void {
-    if (this.#options.admission === undefined || now === undefined || isSame(now, this.#known)) return
-    const { clientId, keptAt, runId } = now
-    const isOurs = runId === this.#options.runId
-    fail({
-      code: 'CLIENT_CHANGED',
-      message: `client "${clientId}" was registered or changed by another ${isOurs ? 'row of this run' : 'run'} since this one began; nothing was sent`,
-      found: `a registration kept at ${keptAt} by ${isOurs ? 'this run' : `run ${runId}`}`,
-      hint: 'run it again: it is then judged by the client as it is now',
-    })
+    const problem = this.#options.admission && clientChanged(now, this.#known, this.#options)
+    if (problem !== undefined) fail(problem)
   }
 
   /**
@@ -257,6 +254,23 @@ function notKept(
 
 function bearerIn(authorization: string | undefined): string | undefined {
   return authorization?.replace(/^Bearer\s+/i, '')
+}
+
+/** Why a client may not be changed: others registered or changed it since the run last saw it. */
+export function clientChanged(
+  now: Registration | undefined,
+  known: Registration | undefined,
+  run: { readonly runId: string },
+): Problem | undefined {
+  if (now === undefined || isSame(now, known)) return undefined
+  const { clientId, keptAt, runId } = now
+  const isOurs = runId === run.runId
+  return {
+    code: 'CLIENT_CHANGED',
+    message: `client "${clientId}" was registered or changed by another ${isOurs ? 'row of this run' : 'run'} since this one began; nothing was sent`,
+    found: `a registration kept at ${keptAt} by ${isOurs ? 'this run' : `run ${runId}`}`,
+    hint: 'run it again: it is then judged by the client as it is now',
+  }
 }
 
 /** Neither registered anew nor given another token. */

@@ -4,13 +4,13 @@
  */
 import type { RunEvent } from '../execute/index.ts'
 import { objections, registersOver } from '../guard/confirmation.ts'
-import type { Admission } from '../guard/run-vault.ts'
+import { type Admission, clientChanged } from '../guard/run-vault.ts'
 import { type Problem, worstExit } from '../record/errors.ts'
 import { exitCodeOf, verdictOf } from '../record/index.ts'
 import { notProven } from '../report/accepted.ts'
 import { count } from '../report/words.ts'
 import type { Transport } from '../transport/transport.ts'
-import type { Vault } from '../vault/index.ts'
+import type { Registration, Vault } from '../vault/index.ts'
 import type { GivenEvent, RowEvent, RowFacts } from './caller.ts'
 import {
   type Company,
@@ -56,7 +56,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
   const notStarted: number[] = [...admitted.waiting]
   const refused: string[] = []
   const oneByOne = async (group: readonly PreparedRow[]): Promise<void> => {
-    let before: number | undefined
+    let before: Before | undefined
     for (const one of group) {
       const { number } = one.row.facts
       const again = shared.signal.aborted || before === undefined ? one : await lookedAtAgain(one, means.runId, before)
@@ -69,7 +69,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
         const own = { ...shared, transport: connected(one.prepared) }
         const done = await performOne(again, { vault, confirmed, company: own }, means)
         if (done !== undefined) byRow.push({ number, ...done })
-        before = number
+        before = { number, known: done === undefined ? again.prepared.guardFacts.registration : done.known }
       }
     }
   }
@@ -151,24 +151,34 @@ async function inLanes<T>(all: readonly T[], lanes: number, work: (one: T) => Pr
   )
 }
 
-/** After another row about the same client: that client as it is now, or why the row does not begin. */
+/** A row that has run, and the client as it last saw it. */
+interface Before {
+  readonly number: number
+  readonly known: Registration | undefined
+}
+
+/**
+ * After another row about the same client: that client as it is now, or why the row does not begin. It may change the client that
+ * was confirmed with the list, or one that a row of this run has registered, and no other that has come meanwhile.
+ */
 async function lookedAtAgain(
   { row, prepared }: PreparedRow,
   runId: string,
-  before: number,
+  before: Before,
 ): Promise<PreparedRow | { readonly leftOut: LeftOut[number] } | { readonly refused: Problem }> {
   const vault = await stateFor(row.request.client, prepared.vault)
   const { registration } = vault
   const clientId = registration?.clientId ?? row.request.client.clientId
   const now = { ...prepared, vault, guardFacts: { ...prepared.guardFacts, registration, clientId } }
   const again = { row, prepared: now }
-  const [wrong] = [...vault.problems, ...otherClient(again)]
+  const changed = now.guardFacts.onTwin ? undefined : clientChanged(registration, before.known, { runId })
+  const [wrong = changed] = [...vault.problems, ...otherClient(again)]
   const problem = wrong ?? objections(...guarded(again))[0]
   if (problem === undefined) return again
   if (wrong !== undefined || registersOver(...guarded(again)) === undefined) return { refused: problem }
   const { number } = row.facts
   return registration?.runId === runId
-    ? { leftOut: { number, because: `registered by row ${before} of this run`, registeredBy: before } }
+    ? { leftOut: { number, because: `registered by row ${before.number} of this run`, registeredBy: before.number } }
     : { leftOut: { number, because: registeredEarlier(now.guardFacts) } }
 }
 

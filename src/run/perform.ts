@@ -14,7 +14,7 @@ import { commandsFor } from '../record/hints.ts'
 import type { GivenRecord, RunRecord, WorkflowRecord } from '../record/index.ts'
 import { applicationOf, type MessageToThredd, messagesToThredd } from '../report/message.ts'
 import type { Transport } from '../transport/transport.ts'
-import type { Vault } from '../vault/index.ts'
+import type { Registration, Vault } from '../vault/index.ts'
 import type { Caller, Counterparty, GivenEvent } from './caller.ts'
 import { type Care, careful, stopper } from './careful.ts'
 import { connect, startCounterparty } from './connect.ts'
@@ -33,6 +33,8 @@ export interface Performed {
   readonly messages: readonly MessageToThredd[]
   /** of a run of rows */
   readonly rows?: RunRecord['rows']
+  /** of one row: the client as it has last seen it */
+  readonly known?: Registration | undefined
 }
 
 /** What a run is carried out with. */
@@ -91,6 +93,7 @@ export async function performRow(
     warnings: [...new Set(performed.flatMap(({ warnings }) => warnings))],
     given: performed.flatMap(({ given }) => given),
     messages: performed.flatMap(({ messages }) => messages),
+    known: performed.at(-1)?.known,
   }
 }
 
@@ -167,9 +170,9 @@ async function performWith(
   const plan = { ...survey.plan, workflows }
   const ports = { ...base, given: establish, vault: runVault.port }
   for await (const event of entering(runVault, execute(plan, ports, signal))) onEvent(event)
-  const { changes } = runVault
+  const { changes, known } = runVault
   return {
-    changes,
+    ...{ changes, known },
     warnings: [...setUpVault.warnings, ...runVault.warnings],
     given,
     messages: messagesOf(prepared, changes),

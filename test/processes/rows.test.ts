@@ -179,6 +179,31 @@ test('a row that names another client than the row before it has brought about d
   expect((await who.cli.record()).rows?.notStarted).toEqual([2])
 })
 
+test('a client that another run registers meanwhile was not confirmed: a later row leaves it alone', async () => {
+  const who = await fleet(1)
+  const own = { THREDD_CLIENT_ID: clientId(1), THREDD_SOFTWARE_ID: softwareId(1) }
+  const start = (...args: string[]) =>
+    who.cli.start([...args, '--env', 'uat', '--allow-env'], { variables: { ...who.network.variables, ...own } })
+  expect((await start('run', 'register').ended).code).toBe(0)
+  const twice = ['run', 'delete-registration', '--repeat', '2']
+  const { stdout: dry } = await start(...twice, '--dry-run').ended
+  // At its end the first row shows that the client is gone.
+  const held = hold(who.network, 'token')
+  const running = start(...twice, '--confirm', /--confirm (\S+)/.exec(dry)?.[1] ?? '')
+  await held.arrived
+  who.network.twin.reset()
+  spoil(who.network, changeField('registerClient', '/client_id', 'somebody-else'))
+  await start('run', 'register').ended
+  held.release()
+
+  const { code, stdout } = await running.ended
+
+  expect(code, stdout).toBe(3)
+  expect(stdout).toContain('row 2 was not started: client "somebody-else" was registered or changed by another run')
+  expect(who.network.changes()).toEqual(['POST 201', 'DELETE 204', 'POST 201'])
+  expect((await who.cli.record()).rows?.notStarted).toEqual([2])
+})
+
 test('a row whose client is not in the vault does not begin, and the others run', async () => {
   const who = await fleet(3)
   await who.cli.write('clients.csv', csvOf([1, 3]))
