@@ -11,7 +11,7 @@ export interface Store {
   readonly kept: Snapshot | undefined
   /**
    * Resolves once what it takes now, or later, is in the file; a large state is written soon after. Calls while a write is under
-   * way share the next one. Rejects also where an earlier write failed.
+   * way share the next one. After a write that failed it waits until one succeeds.
    */
   save(take: () => Snapshot): Promise<void>
   /** The same, and waits for a large state too. */
@@ -34,7 +34,7 @@ export async function openStore(file: string, after: typeof setTimeout = setTime
   let isLarge = false
   let tookMs = 0
   let later: NodeJS.Timeout | undefined
-  let failure: { readonly error: unknown } | undefined
+  let hasFailed = false
 
   const drain = async () => {
     while (waiting !== undefined) {
@@ -54,6 +54,7 @@ export async function openStore(file: string, after: typeof setTimeout = setTime
       writing = undefined
     })
     await writing
+    hasFailed = false
   }
   const flush = async (take: () => Snapshot) => {
     clearTimeout(later)
@@ -64,14 +65,13 @@ export async function openStore(file: string, after: typeof setTimeout = setTime
   return {
     kept,
     async save(take) {
-      if (failure !== undefined) throw failure.error
-      if (!isLarge) return await flush(take)
+      if (!isLarge || hasFailed) return await flush(take)
       waiting = take
       const pauseMs = Math.max(PAUSE.least, PAUSE.times * tookMs)
       later ??= after(() => {
         later = undefined
-        write().catch((error: unknown) => {
-          failure = { error }
+        write().catch(() => {
+          hasFailed = true
         })
       }, pauseMs)
     },

@@ -238,7 +238,7 @@ function notKept(
   error: unknown,
   { step, status, next }: { readonly step: string; readonly status: number; readonly next: string | undefined },
 ): never {
-  if (!(error instanceof ToolError)) throw error
+  if (!(error instanceof ToolError) || error.code === 'VAULT_FAILED') throw error
   const [problem] = error.problems
   const first = problem.hint === undefined ? 'mend the vault' : problem.hint
   return fail(

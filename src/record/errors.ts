@@ -77,7 +77,7 @@ export const CODES = {
   VAULT_FAILED: {
     exit: 3,
     means:
-      'the vault could not be written any more once the run had begun; a call whose answer could not be kept stays open',
+      'the vault could not be written any more, or was gone, once the run had begun; a call whose answer could not be kept stays open',
   },
   VAULT_UNREADABLE: { exit: 2, means: 'a vault record cannot be decrypted or is damaged' },
   REPORT_UNWRITABLE: { exit: 3, means: 'the report could not be written' },

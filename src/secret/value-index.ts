@@ -78,6 +78,8 @@ for (let byte = 0; byte < 256; byte += 1) {
 
 interface Value<T> {
   readonly bytes: Uint8Array
+  /** the place of the first byte that the form has, and the one after the last: what is outside is replaced with it if it occurs */
+  readonly kept: readonly [start: number, end: number]
   readonly form: Uint8Array
   /** from each place of the form on, so many characters have enough entropy for a piece; undefined where no pieces are searched for */
   readonly enough: Uint16Array | undefined
@@ -186,7 +188,8 @@ export class ValueIndex<T> {
     const entropy = isLong ? entropyAt(bytes, normal.places.subarray(0, length)) : undefined
     const pieces = entropy === undefined ? [] : seedsOf(entropy)
     const enough = entropy === undefined || pieces.length === 0 ? undefined : enoughIn(entropy)
-    const value = { bytes: Uint8Array.from(bytes), form, enough, label }
+    const kept = [normal.places[0] as number, (normal.places[length - 1] as number) + 1] as const
+    const value = { bytes: Uint8Array.from(bytes), kept, form, enough, label }
     const index = this.#values.push(value) - 1
     this.#addSeeds(value, 2 * index, new Set([0, MOST_MISSING, ...pieces]))
     // Some loggers reverse a secret to hide it.
@@ -248,7 +251,7 @@ export class ValueIndex<T> {
       last = best.end
       if (isExempt(latin1(form.subarray(best.start, best.end)))) continue
       const range = [places[best.start] as number, (places[best.end - 1] as number) + 1] as const
-      found.push(withEnds(bytes, best, range, this.#table))
+      found.push(withEnds(bytes, best, range))
     }
     return found
   }
@@ -322,13 +325,11 @@ function withEnds<T>(
   bytes: Uint8Array,
   { value, isReversed, start, end }: Match<T>,
   [from, to]: readonly [number, number],
-  table: Uint8Array,
 ): Found<T> {
   const { label } = value
   if (isReversed || end - start !== value.form.length) return { start: from, end: to, label }
-  const isKept = (byte: number) => (table[byte] as number) < DROP
-  const before = value.bytes.subarray(0, value.bytes.findIndex(isKept))
-  const after = value.bytes.subarray(value.bytes.findLastIndex(isKept) + 1)
+  const before = value.bytes.subarray(0, value.kept[0])
+  const after = value.bytes.subarray(value.kept[1])
   const left = Buffer.compare(bytes.subarray(from - before.length, from), before) === 0 ? before.length : 0
   const right = Buffer.compare(bytes.subarray(to, to + after.length), after) === 0 ? after.length : 0
   return { start: from - left, end: to + right, label }

@@ -120,6 +120,7 @@ async function durably(
   const { written, kept } = await store.exclusively(write)
   onWritten?.()
   if (written !== undefined) await store.flush().catch(() => store.exclusively(() => store.writeAgain(written)))
+  store.demandSame()
   return kept
 }
 

@@ -47,6 +47,8 @@ export class Store {
   /** begins when the one before it has ended */
   #nextFlush: Promise<void> | undefined
   #wasThere = false
+  /** the log of this run is gone, and an answer stands in another */
+  #isAnother = false
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()
 
@@ -128,7 +130,7 @@ export class Store {
 
   /** A folder that was moved away in the middle of a run holds what the run has registered: nothing is begun without it. */
   demandNotGone(): void {
-    if (this.log.exists || !this.#wasThere) return
+    if (!this.#isAnother && (this.log.exists || !this.#wasThere)) return
     fail({
       code: 'VAULT_UNWRITABLE',
       message: `vault "${this.log.path}" was there when this run began, and is gone; nothing was sent`,
@@ -136,10 +138,22 @@ export class Store {
     })
   }
 
+  /** Call it when an answer is on disk: where the vault was gone by then, a new one was made for it. @throws VAULT_FAILED */
+  demandSame(): void {
+    if (!this.#isAnother) return
+    fail({
+      code: 'VAULT_FAILED',
+      message: `vault "${this.log.path}" was there when this run began, and is gone; the answer that came after it was kept in a new one`,
+      hint: 'put the folder that is gone back under another name, and take its clients in with "thredd vault import FOLDER"',
+    })
+  }
+
   /** Makes the log where there is none. Returns warnings. */
   ensure(): readonly string[] {
+    const wasThere = this.#wasThere
     this.#wasThere = true
     if (this.log.exists) return []
+    this.#isAnother ||= wasThere
     this.#folder.ignoreInGit()
     const about = { at: this.at(), vaultVersion: VAULT_VERSION, environment: this.environment }
     const made = this.log.create((id) => ({ kind: 'vault', id, ...about }))

@@ -1,7 +1,7 @@
 /** The vault as real processes meet it: `thredd` over TLS on the documented hosts, killed, cut off or refused in the middle. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -224,6 +224,26 @@ test('an answer that cannot be kept leaves the call open, and no later call wait
   } as const
   const vault = vaultOf(environment, { now: () => new Date() })
   expect(await vault.unsettled()).toMatchObject([{ effect: 'register', clientId: CLIENT_ID, way: 'retry' }])
+})
+
+test('a vault that is taken away while an answer is on its way: the answer is kept, the run is inconclusive and says so', async () => {
+  const who = await person()
+  const held = hold(who.network, 'updateClient')
+  const run = who.start('run', 'lifecycle')
+  await held.arrived
+  await rename(join(who.cli.folder, 'vault'), join(who.cli.folder, 'elsewhere'))
+  held.release()
+
+  const { stdout, code } = await run.ended
+
+  expect([code, stdout]).toEqual([
+    3,
+    expect.stringMatching(/VAULT_FAILED: vault "\S+" was there when this run began, and is gone; the answer/),
+  ])
+  expect(who.network.changes()).toEqual(['POST 201', 'PUT 200'])
+  expect((await who.thredd('vault', 'import', 'elsewhere', '--confirm', 'uat')).code).toBe(0)
+  expect((await who.thredd('cleanup', '--confirm', CLIENT_ID)).code).toBe(0)
+  expect(who.network.changes()).toEqual(['POST 201', 'PUT 200', 'DELETE 204'])
 })
 
 test('of two processes that register one client the second waits until the first has its answer', async () => {

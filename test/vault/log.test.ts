@@ -289,7 +289,7 @@ test('an answer that comes when the log was taken away meanwhile begins a new on
   const [id] = await linesOf(log)
   await rm(folder, { recursive: true })
 
-  await intent.keep({ status: 200, body: body('token-2') })
+  expect((await thrown(intent.keep({ status: 200, body: body('token-2') }))).code).toBe('VAULT_FAILED')
   await intent.close('answered')
 
   expect((await linesOf(log))[0]).toBe(id)

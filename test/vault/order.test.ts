@@ -181,8 +181,12 @@ test('where the vault is moved away in the middle of a run no call leaves, and a
     code: 'VAULT_UNWRITABLE',
     message: expect.stringContaining('was there when this run began, and is gone; nothing was sent'),
   })
-  expect(await intent.keep({ status: 201, body: body('token-1') })).toBeDefined()
+  expect(await thrown(intent.keep({ status: 201, body: body('token-1') }))).toMatchObject({
+    code: 'VAULT_FAILED',
+    message: expect.stringContaining('is gone; the answer that came after it was kept in a new one'),
+  })
   expect(await token(vaultIn(folder))).toBe('token-1')
+  expect((await thrown(vault.begin(call('update')))).code).toBe('VAULT_UNWRITABLE')
 })
 
 test('a call that the disk does not take does not leave, and is over', async () => {
