@@ -136,7 +136,7 @@ export async function admit(prepared: Prepared, { ask }: Caller): Promise<Admitt
     const confirmed = await demandConfirmation(prepared, ask)
     const { vault, warnings } = await openVault(prepared)
     const onTwin = prepared.counterparty !== undefined
-    const { registration } = prepared.vault
+    const registration = prepared.request.permissions.judged ?? prepared.vault.registration
     return {
       vault,
       admission: onTwin

@@ -2,7 +2,7 @@
 import type { Environment } from '../environment/index.ts'
 import { type Identity, loadAuthorities, loadIdentity } from '../identity/certificate.ts'
 import { identityOf } from '../plan/identity.ts'
-import { fail, ToolError } from '../record/errors.ts'
+import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { Probe } from '../vault/index.ts'
 import type { Caller } from './caller.ts'
 import { connect, proxyOf, usesTwin } from './connect.ts'
@@ -20,8 +20,8 @@ export async function openReader(
       hint: 'start one that stays, with thredd mock, and name its environment file',
     })
   }
-  const usual = identityOf({ identity: 'transport', source: 'authorization' }, environment)
-  const [identities, authorities] = await Promise.all([
+  const usual = usualOf(environment)
+  const [{ identities }, authorities] = await Promise.all([
     identitiesOf(environment, usual),
     environment.ca === undefined ? [] : loadAuthorities(environment.ca),
   ])
@@ -54,15 +54,28 @@ export async function openReader(
   }
 }
 
-/** The identity that has the certificate of this thumbprint; undefined where the environment names none. */
-export async function identityWith(environment: Environment, wanted: string): Promise<string | undefined> {
-  const usual = identityOf({ identity: 'transport', source: 'authorization' }, environment)
-  const identities = await identitiesOf(environment, usual)
-  return withThumbprint(identities, usual, wanted)
+/** The identity that the authorization server is shown, and the one that has the certificate of this thumbprint. */
+export async function identityWith(
+  environment: Environment,
+  wanted: string | undefined,
+): Promise<{
+  readonly usual: string
+  /** undefined where none that can be loaded has it */
+  readonly identity: string | undefined
+  readonly unloaded: Loaded['unloaded']
+}> {
+  const usual = usualOf(environment)
+  if (wanted === undefined) return { usual, identity: usual, unloaded: new Map() }
+  const { identities, unloaded } = await identitiesOf(environment, usual)
+  return { usual, identity: withThumbprint(identities, usual, wanted), unloaded }
+}
+
+function usualOf(environment: Environment): string {
+  return identityOf({ identity: 'transport', source: 'authorization' }, environment)
 }
 
 function withThumbprint(identities: ReadonlyMap<string, Identity>, usual: string, wanted: string | undefined) {
-  return [usual, ...identities.keys()].find((name) => thumbprintIn(identities, name) === wanted)
+  return [usual, ...identities.keys(), 'none'].find((name) => thumbprintIn(identities, name) === wanted)
 }
 
 function thumbprintIn(identities: ReadonlyMap<string, Identity>, name: string): string {
@@ -70,15 +83,23 @@ function thumbprintIn(identities: ReadonlyMap<string, Identity>, name: string): 
   return identity === undefined ? 'none' : thumbprintOf(identity)
 }
 
+interface Loaded {
+  readonly identities: ReadonlyMap<string, Identity>
+  /** why, by name */
+  readonly unloaded: ReadonlyMap<string, Problem>
+}
+
 /** A client may have been registered with any of them. One that cannot be loaded is left out, but for the usual one. */
-async function identitiesOf(environment: Environment, usual: string): Promise<ReadonlyMap<string, Identity>> {
+async function identitiesOf(environment: Environment, usual: string): Promise<Loaded> {
+  const unloaded = new Map<string, Problem>()
   const loading = [...environment.identities].map(async ([name, spec]): Promise<[string, Identity][]> => {
     try {
       return [[name, (await loadIdentity(spec, new Date())).identity]]
     } catch (error) {
       if (name === usual || !(error instanceof ToolError)) throw error
+      unloaded.set(name, error.problems[0])
       return []
     }
   })
-  return new Map((await Promise.all(loading)).flat())
+  return { identities: new Map((await Promise.all(loading)).flat()), unloaded }
 }

@@ -1,5 +1,6 @@
 /** What a run is to do, once each name, file and flag that was typed is looked up. */
 import type { Environment } from '../environment/index.ts'
+import type { Registration } from '../vault/index.ts'
 import type { Decisions } from './decisions.ts'
 import type { Selection } from './selection.ts'
 
@@ -11,6 +12,8 @@ export interface Permissions {
   readonly registerAgain?: boolean | undefined
   /** the client was registered elsewhere: the vault need not hold its registration */
   readonly registeredElsewhere?: boolean | undefined
+  /** the registration that was judged before the run was asked for: where the vault holds another by now, nothing is changed */
+  readonly judged?: Registration | undefined
 }
 
 /** What a run is to do. */

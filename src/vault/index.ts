@@ -8,7 +8,7 @@ import type { VaultOptions } from './store.ts'
 import { Vault } from './vault.ts'
 
 export { fingerprint } from './answer.ts'
-export type { OpenCall } from './call.ts'
+export { askThredd, type OpenCall } from './call.ts'
 export type { Registration } from './client.ts'
 export { type FilePort, openMode, UNSYNCED } from './files.ts'
 export type { LedgerEntry } from './ledger.ts'

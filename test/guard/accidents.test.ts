@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { createAuthority } from '../../mocks/authority.ts'
 import { render, ToolError } from '../../src/record/errors.ts'
 import { type Caller, rehearse, resolve, run, type Typed } from '../../src/run/index.ts'
+import type { Registration } from '../../src/vault/index.ts'
 import { Vault } from '../../src/vault/vault.ts'
 import { expectGolden } from '../support/golden.ts'
 import { recordIn } from '../support/run.ts'
@@ -175,6 +176,18 @@ test('a deletion that was confirmed for one registration is not sent for a newer
   expect(record.workflows[0]?.steps[0]?.error?.code).toBe('CLIENT_CHANGED')
   expect(server.requests.slice(before).map(({ method }) => method)).toEqual(['POST'])
   expect(await sent({ env: 'uat', flows: ['delete'], confirm: 'ours' })).toEqual(['DELETE /clients/ours'])
+})
+
+test('a deletion that was asked for when the client was another is not sent, however late that changed', async () => {
+  await sent({ env: 'uat', flows: ['register'] })
+  const judged = await (await vaultOf('uat')).current('ours')
+  await sent({ env: 'uat', flows: ['register'], confirm: 'ours', registerAgain: true })
+  const before = server.requests.length
+
+  const record = recordIn((await start({ env: 'uat', flows: ['delete'], confirm: 'ours', judged })).file)
+
+  expect(record.workflows[0]?.steps[0]?.error?.code).toBe('CLIENT_CHANGED')
+  expect(server.requests.length).toBe(before)
 })
 
 /** Registers, and deletes in the end whatever happened: the pattern of a test that leaves nothing behind. */
@@ -569,6 +582,7 @@ interface Situation {
   readonly variables?: Readonly<Record<string, string>>
   readonly ask?: Caller['ask']
   readonly registerAgain?: boolean
+  readonly judged?: Registration | undefined
 }
 
 async function startOf({ ask, ...situation }: Situation): Promise<Parameters<typeof run>> {
@@ -584,12 +598,13 @@ function typed({
   variables = {},
   confirm,
   registerAgain,
+  judged,
 }: Situation): Typed {
   return {
     environment: { env, folder, variables },
     selection: { flows, workflow, step, folders: [folder] },
     inputs: new Map(Object.entries(inputs)),
-    permissions: { confirm, registerAgain },
+    permissions: { confirm, registerAgain, judged },
   }
 }
 

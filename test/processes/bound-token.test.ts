@@ -1,12 +1,12 @@
 /** A server that binds a registration access token to the certificate it was issued to, and a client with one of its own. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ROOT } from '../support/cli.ts'
-import { hold, person } from '../support/person.ts'
+import { ROOT, type Running } from '../support/cli.ts'
+import { hold, type Person, person } from '../support/person.ts'
 import { addApplications, clientId, csvOf, SHARED_CERTIFICATE, SHARED_SETTING } from '../support/rows.ts'
 
 /** A list of one row that names an identity of its own, on a server that binds tokens to certificates. */
-async function rowWithOwnCertificate(by: 'IDENTITY' | 'files' = 'IDENTITY') {
+async function rowWithOwnCertificate(by: 'IDENTITY' | 'files' | 'none' = 'IDENTITY') {
   const who = await person({ ...SHARED_CERTIFICATE, certBoundRegistrationToken: true })
   const { network, cli, thredd } = who
   addApplications(network, [1])
@@ -15,8 +15,8 @@ async function rowWithOwnCertificate(by: 'IDENTITY' | 'files' = 'IDENTITY') {
   const [head, row] = csvOf([1]).split('\r\n')
   const fileOf = (part: string) => new RegExp(`^IDENTITY_RENEWED_${part}_FILE=(.*)$`, 'm').exec(complete)?.[1]
   const [names, cells] =
-    by === 'IDENTITY'
-      ? ['IDENTITY', 'renewed']
+    by !== 'files'
+      ? ['IDENTITY', by === 'none' ? '' : 'renewed']
       : ['TRANSPORT_CERT_FILE,TRANSPORT_KEY_FILE', `${fileOf('CERT')},${fileOf('KEY')}`]
   await cli.write('clients.csv', `${head},${names}\r\n${row},${cells}\r\n`)
   const start = async (flow: string) => {
@@ -24,6 +24,16 @@ async function rowWithOwnCertificate(by: 'IDENTITY' | 'files' = 'IDENTITY') {
     return who.start('run', flow, '--data', 'clients.csv', '--confirm', /--confirm (\S+)/.exec(stdout)?.[1] ?? '')
   }
   return { who, complete, start }
+}
+
+async function leaveBehind(who: Person, start: (flow: string) => Promise<Running>): Promise<void> {
+  const held = hold(who.network, 'cardsSmoke')
+  const running = await start('lifecycle')
+  await held.arrived
+  running.process.kill('SIGKILL')
+  await running.ended
+  held.release()
+  who.network.twin.reset()
 }
 
 test.each(['IDENTITY', 'files'] as const)(
@@ -56,13 +66,7 @@ test.each(['IDENTITY', 'files'] as const)(
 
 test('cleanup deletes a client with the certificate that a row registered it with, and leaves it where nobody has that', async () => {
   const { who, complete, start } = await rowWithOwnCertificate()
-  const held = hold(who.network, 'cardsSmoke')
-  const running = await start('lifecycle')
-  await held.arrived
-  running.process.kill('SIGKILL')
-  await running.ended
-  held.release()
-  who.network.twin.reset()
+  await leaveBehind(who, start)
   const cleanUp = async () => await who.thredd('cleanup', '--confirm', clientId(1))
 
   await who.cli.write('.env.uat', complete.replaceAll(/^IDENTITY_RENEWED_.*\n/gm, ''))
@@ -71,13 +75,28 @@ test('cleanup deletes a client with the certificate that a row registered it wit
     code: 2,
     stdout: expect.stringMatching(
       new RegExp(
-        `not deleted {2}${clientId(1)}\nerror\\[IDENTITY_MISSING\\]: client "${clientId(1)}" was registered with a certificate that "uat" does not name; nothing was sent\n {3}= expected an identity whose certificate has x5t#S256 \\S+\n {3}= name it .*, then thredd cleanup --env uat\n1 client still left`,
+        `not deleted {2}${clientId(1)}\nerror\\[IDENTITY_MISSING\\]: client "${clientId(1)}" was registered with a certificate that no identity that could be loaded of "uat" has; nothing was sent\n {3}= expected an identity whose certificate has x5t#S256 \\S+\n {3}= got identity "expired" could not be loaded: .*\n {3}= name it .*, then thredd cleanup --env uat; where that certificate no longer exists, no usable token is left: ask Thredd .* thredd message delete ${clientId(1)} --token-refused .*\n1 client still left`,
       ),
     ),
   })
+  await who.cli.write('.env.uat', complete.replace(/^(IDENTITY_RENEWED_KEY_FILE)=.*$/m, '$1=/nowhere.key'))
+  const { stdout } = await cleanUp()
+  expect(stdout).toMatch(/^ {3}= got .*identity "renewed" could not be loaded: .*\/nowhere.key/m)
   expect(who.network.twin.log.length).toBe(before)
 
   await who.cli.write('.env.uat', complete)
   expect(await cleanUp()).toMatchObject({ code: 0, stdout: expect.stringContaining('\nnothing is left behind\n') })
+  expect(who.network.twin.state.clients.size).toBe(0)
+})
+
+test('cleanup takes the certificate that a client was registered with, although the environment now has another for the server', async () => {
+  const { who, complete, start } = await rowWithOwnCertificate('none')
+  await leaveBehind(who, start)
+  await who.cli.write('.env.uat', `${complete}IDENTITY_FOR_AUTHORIZATION=renewed\n`)
+
+  expect(await who.thredd('cleanup', '--confirm', clientId(1))).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('\nnothing is left behind\n'),
+  })
   expect(who.network.twin.state.clients.size).toBe(0)
 })
