@@ -21,6 +21,11 @@ export function count(number: number, noun: string): string {
 
 type Row = NonNullable<WorkflowRecord['row']>
 
+/** How the warning begins that says why a row was not started. */
+export function notStartedInWords(number: number): string {
+  return `row ${number} was not started: `
+}
+
 /** "row 3", "row 3 (b9f04639-…)": by the first of its values, which is the one that sets rows apart best. */
 export function rowInWords({ number, values }: Row): string {
   const one = values.find(({ value }) => value !== '')
