@@ -4,7 +4,7 @@ import { withWarnings } from '../record/errors.ts'
 import { readDecisions } from './decisions.ts'
 import { clientNames, type Permissions, type RunRequest } from './request.ts'
 import { type RowOptions, type Rows, rowsOf } from './rows.ts'
-import { type SelectionOptions, select, together } from './selection.ts'
+import { choose, type SelectionOptions, select, together } from './selection.ts'
 
 /** What was typed on a command line, or what a test module says in its place. */
 export interface Typed {
@@ -40,7 +40,8 @@ export async function resolve({
   }
   if (rows === undefined) return request
   // What a list has beside the inputs of the named flows may be for others.
-  const all = await select({ flows: [], folders: wanted.folders }, environment).catch(() => selected)
-  const more = { variables: options.variables, all }
+  const others = choose({ flows: [], folders: wanted.folders, everywhere: true })
+  const selection = await others.catch(() => selected.selection)
+  const more = { variables: options.variables, all: { selection } }
   return { ...request, rows: await withWarnings(environment.warnings, () => rowsOf(request, rows, more)) }
 }
