@@ -339,7 +339,13 @@ export class Console {
       this.#command = commandsAbout(workflow.row, { flags: this.#flags })
       const finding = findingOfWorkflow(workflow)
       if (finding !== undefined) this.#finding(finding, 2)
-      for (const step of workflow.steps) if (step.status === 'failed' || step.status === 'errored') this.#step(step)
+      const bad = workflow.steps.filter(({ status }) => status === 'failed' || status === 'errored')
+      for (const step of bad) this.#step(step)
+      if (bad.length > 0 || finding !== undefined || workflow.status === 'passed') continue
+      // Where no step was begun, the first says why.
+      const [first] = workflow.steps
+      this.#waitsFor = undefined
+      if (first?.status === 'skipped') this.#step(first)
     }
     if (++this.#explained === MOST_EXPLAINED)
       this.#out.line(this.#out.paint('dim', 'of further rows that do not pass, the report says why'))
