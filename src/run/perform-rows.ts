@@ -28,10 +28,10 @@ import {
   type AdmittedRows,
   guarded,
   type LeftOut,
-  notStartedInWords,
   otherClient,
   type PreparedRow,
   registeredEarlier,
+  whyNotStarted,
 } from './run-rows.ts'
 import { stateFor } from './vault-state.ts'
 
@@ -64,7 +64,7 @@ export async function performRows(admitted: AdmittedRows, { parallel }: Rows, me
       else if ('leftOut' in again) leftOut.push(again.leftOut)
       else if ('refused' in again) {
         notStarted.push(number)
-        refused.push(notStartedInWords({ row: one.row, problem: again.refused }))
+        refused.push(whyNotStarted({ row: one.row, problem: again.refused }))
       } else {
         const own = { ...shared, transport: connected(one.prepared) }
         const done = await performOne(again, { vault, confirmed, company: own }, means)

@@ -82,8 +82,17 @@ export async function open(
   })
 }
 
-/** @throws ToolError with every problem at once, and the warnings that may explain them */
-export async function prepare(request: RunRequest, caller: Caller, shared: Shared): Promise<Prepared> {
+/**
+ * `mayWait`: also where no workflow is given what it needs, for a record that says so.
+ *
+ * @throws ToolError with every problem at once, and the warnings that may explain them
+ */
+export async function prepare(
+  request: RunRequest,
+  caller: Caller,
+  shared: Shared,
+  { mayWait = false }: { readonly mayWait?: boolean } = {},
+): Promise<Prepared> {
   const { environment } = request
   const { counterparty, proxy, redactor } = shared
   const facts = await withWarnings(environment.warnings, () => gather(request, shared))
@@ -92,7 +101,9 @@ export async function prepare(request: RunRequest, caller: Caller, shared: Share
   const weaknesses = onTwin ? [] : weaknessWarnings({ environment, variables: caller.variables ?? {} })
   const warnings = [...warningsOf(facts), ...weaknesses]
   const problems = [
-    ...facts.survey.problems.map(({ problem }) => problem).filter(isInTheWayOfAll(selection)),
+    ...facts.survey.problems
+      .map(({ problem }) => problem)
+      .filter(mayWait ? ({ code }) => code !== 'PRECONDITION' : isInTheWayOfAll(selection)),
     ...unknownNames(selection, environment, request),
   ]
   if (isNonEmpty(problems)) throw new ToolError(problems, undefined, warnings)

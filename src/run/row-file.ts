@@ -65,10 +65,11 @@ export function readRows(file: string): RawRows {
 }
 
 /** Problems of rows: the first of them, and how many more there are. */
-export function demandNone(problems: readonly Problem[]): void {
-  const shown = problems.slice(0, MOST_PROBLEMS)
+export function demandNone(problems: readonly Problem[], most: number = MOST_PROBLEMS): void {
+  const shown = problems.slice(0, most)
   const more = problems.length - shown.length
-  if (more > 0) shown.push({ code: 'ROWS', message: `and ${more} more problems of rows; nothing was sent` })
+  const { code = 'ROWS' } = shown[0] ?? {}
+  if (more > 0) shown.push({ code, message: `and ${more} more problems of rows; nothing was sent` })
   if (isNonEmpty(shown)) throw new ToolError(shown)
 }
 

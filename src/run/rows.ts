@@ -176,10 +176,16 @@ export interface VaultClient {
   readonly clientId: string
 }
 
-/** What a person repeats to confirm a list: the number of rows, and the beginning of a hash of it and of the clients in the vault. */
-export function confirmationOf({ total, record }: Rows, clients: readonly VaultClient[]): string {
-  const ids = clients.map(({ row, clientId }) => [row, clientId])
-  return `${total}-${hash('sha256', JSON.stringify([record.list, ids])).slice(0, 12)}`
+/**
+ * What a person repeats to confirm a list: the number of rows, and the beginning of a hash of it, of the clients in the vault and
+ * of the rows that wait: one that waits no longer was not confirmed.
+ */
+export function confirmationOf(
+  { total, record }: Rows,
+  { fromVault, waiting }: { readonly fromVault: readonly VaultClient[]; readonly waiting: readonly number[] },
+): string {
+  const ids = fromVault.map(({ row, clientId }) => [row, clientId])
+  return `${total}-${hash('sha256', JSON.stringify([record.list, ids, waiting])).slice(0, 12)}`
 }
 
 type Inputs = ReadonlyMap<string, Input>

@@ -9,6 +9,7 @@ import {
 } from '../guard/confirmation.ts'
 import { attempt, type Problem, ToolError, withWarnings } from '../record/errors.ts'
 import type { RunRecord } from '../record/index.ts'
+import { notStartedInWords } from '../report/words.ts'
 import type { Vault } from '../vault/index.ts'
 import type { Caller } from './caller.ts'
 import { Credentials } from './credentials.ts'
@@ -42,6 +43,8 @@ export interface AdmittedRows {
 /** Rows that nothing speaks against but that the list may have to be confirmed. */
 export interface CheckedRows {
   readonly going: readonly PreparedRow[]
+  /** one of those that do not go, where none does */
+  readonly staying: Prepared | undefined
   readonly fromVault: readonly VaultClient[]
   /** what a person repeats to confirm the list */
   readonly confirmation: string
@@ -50,27 +53,30 @@ export interface CheckedRows {
   readonly warnings: readonly string[]
 }
 
-/** @throws ToolError with what is wrong with any of them */
+/**
+ * `mayBeNone`: also where no row goes, for a record that accounts for them.
+ *
+ * @throws ToolError with what is wrong with any of them
+ */
 export async function checkedRows(
   { environment, client, rows }: RequestOfRows,
   caller: Caller,
   stack: AsyncDisposableStack,
+  { mayBeNone = false }: { readonly mayBeNone?: boolean } = {},
 ): Promise<CheckedRows> {
   const none = { clientId: undefined, softwareId: undefined, organisation: undefined }
   const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
-  const { all, waiting } = await prepareAll(rows.rows, caller, shared)
+  const { all, problems, unready } = await prepareAll(rows.rows, caller, shared, mayBeNone)
+  const waiting = [...new Set(problems.map(({ row }) => row.facts.number))]
   const warnings = [
-    ...new Set([
-      ...rows.warnings,
-      ...waiting.map(notStartedInWords),
-      ...all.flatMap(({ prepared }) => prepared.warnings),
-    ]),
+    ...new Set([...rows.warnings, ...problems.map(whyNotStarted), ...all.flatMap(({ prepared }) => prepared.warnings)]),
   ]
-  const { going, leftOut } = await withWarnings(warnings, () => allowed(all))
+  const { going, leftOut } = await withWarnings(warnings, () => allowed(all, mayBeNone))
   const fromVault = clientsFromVault(going)
   return {
-    ...{ going, leftOut, fromVault, warnings, confirmation: confirmationOf(rows, fromVault) },
-    waiting: [...new Set(waiting.map(({ row }) => row.facts.number))],
+    ...{ going, leftOut, waiting, fromVault, warnings },
+    staying: unready ?? all[0]?.prepared,
+    confirmation: confirmationOf(rows, { fromVault, waiting }),
   }
 }
 
@@ -80,15 +86,21 @@ export async function admitRows(
   caller: Caller,
   stack: AsyncDisposableStack,
 ): Promise<AdmittedRows> {
-  const { going, leftOut, waiting, confirmation, warnings } = await checkedRows(request, caller, stack)
+  // The others of its list are merged with what a shard says of its rows, so it says it also where none runs.
+  const mayBeNone = request.rows.record.shard !== undefined
+  const checked = await checkedRows(request, caller, stack, { mayBeNone })
+  const { going, staying, leftOut, waiting, confirmation, warnings } = checked
   return await withWarnings(warnings, async () => {
-    const prepared = inOne(going, request)
+    const prepared = inOne(going.length > 0 ? going.map((one) => one.prepared) : [staying], request)
     const confirmed = await demandList({ going, confirmation }, request, caller)
     const { vault, warnings: ofVault } = await openVault(prepared)
     const all = [...new Set([...warnings, ...ofVault])]
     return { prepared, vault, warnings: all, rows: going, leftOut, waiting, confirmed }
   })
 }
+
+/** What each of them waits for takes many lines. */
+const MOST_WAITING = 10
 
 interface RowProblem {
   readonly row: Row
@@ -97,49 +109,55 @@ interface RowProblem {
 
 /**
  * Each row as a run of its own would be prepared; equal rows once. One that is not given what it needs waits, while the others
- * run. @throws ToolError where no row is left, and for any other problem
+ * run. @throws ToolError where no row is left, unless there may be none, and for any other problem
  */
 async function prepareAll(
   rows: readonly Row[],
   caller: Caller,
   shared: Shared,
-): Promise<{ readonly all: readonly PreparedRow[]; readonly waiting: readonly RowProblem[] }> {
+  mayBeNone: boolean,
+): Promise<{
+  readonly all: readonly PreparedRow[]
+  readonly problems: readonly RowProblem[]
+  /** the first row, where none is ready */
+  readonly unready: Prepared | undefined
+}> {
   const credentials = new Map([['', shared.credentials]])
   const done = new Map<RunRequest, Prepared>()
   const all: PreparedRow[] = []
   const problems: RowProblem[] = []
-  for (const row of rows) {
-    const { request } = row
+  const one = async ({ request, ...row }: Row, mayWait = false): Promise<Prepared> => {
     const own = credentials.get(row.credentials) ?? new Credentials(request.environment)
     credentials.set(row.credentials, own)
-    const read = await attempt(
-      async () =>
-        done.get(request) ??
-        (await prepare(request, caller, {
-          ...shared,
-          credentials: own,
-          vault: row.place === undefined ? shared.vault : await stateFor(request.client, shared.vault),
-        })),
-    )
+    const vault = row.place === undefined ? shared.vault : await stateFor(request.client, shared.vault)
+    return await prepare(request, caller, { ...shared, credentials: own, vault }, { mayWait })
+  }
+  for (const row of rows) {
+    const { request } = row
+    const read = await attempt(async () => done.get(request) ?? (await one(row)))
     for (const problem of read.problems) problems.push({ row, problem })
     if (read.value === undefined) continue
     done.set(request, read.value)
     all.push({ row, prepared: read.value })
   }
   const wrong = problems.filter(({ problem }) => problem.code !== 'PRECONDITION')
-  demandNone(inRows(all.length === 0 || wrong.length > 0 ? problems : [], rows.length))
-  return { all, waiting: problems }
+  const isNone = all.length === 0 && wrong.length === 0
+  if (wrong.length > 0) demandNone(inRows(problems, rows.length))
+  else if (isNone && !mayBeNone) demandNone(inRows(problems, rows.length), MOST_WAITING)
+  const [first] = rows
+  return { all, problems, unready: isNone && first !== undefined ? await one(first, true) : undefined }
 }
 
 /** Why a row did not begin. */
-export function notStartedInWords({ row, problem: { message, hint } }: RowProblem): string {
+export function whyNotStarted({ row, problem: { message, hint } }: RowProblem): string {
   const why = message.replace(/; nothing was sent$/, '')
-  return `row ${row.facts.number} was not started: ${why}${hint === undefined ? '' : `; ${hint}`}`
+  return `${notStartedInWords(row.facts.number)}${why}${hint === undefined ? '' : `; ${hint}`}`
 }
 
-/** Each problem with its row; one that all rows have is said once. */
+/** Each problem with its row and what to do for it; one that all rows have is said once. */
 function inRows(problems: readonly RowProblem[], count: number): readonly Problem[] {
-  return [...Map.groupBy(problems, ({ problem }) => problem.message).values()].flatMap((same) => {
+  const alike = Map.groupBy(problems, ({ problem: { message, hint } }) => `${message}\n${hint}`)
+  return [...alike.values()].flatMap((same) => {
     const [first] = same
     if (first !== undefined && (same.length === count || first.row.place === undefined)) return [first.problem]
     return same.map(({ row, problem }) => ({ ...problem, message: `${row.place}: ${problem.message}` }))
@@ -181,9 +199,12 @@ export function otherClient({ row, prepared: { guardFacts } }: PreparedRow): rea
 
 /**
  * A row whose client the vault holds already is left out where it would register over it, so that a list can be run again after
- * some of its rows were done. @throws ToolError where no row is left, and for any other objection
+ * some of its rows were done. @throws ToolError where no row is left, unless there may be none, and for any other objection
  */
-function allowed(all: readonly PreparedRow[]): {
+function allowed(
+  all: readonly PreparedRow[],
+  mayBeNone: boolean,
+): {
   readonly going: readonly PreparedRow[]
   readonly leftOut: LeftOut
 } {
@@ -199,7 +220,7 @@ function allowed(all: readonly PreparedRow[]): {
     const own = isOver ? [] : objections(...guarded(one))
     return own.map((problem) => ({ row: one.row, problem }))
   })
-  demandNone(inRows(over.length === all.length ? over : others, all.length))
+  demandNone(inRows(over.length === all.length && !mayBeNone ? over : others, all.length))
   const leftOut = over.map(({ row, prepared: { guardFacts } }) => ({
     number: row.facts.number,
     because: registeredEarlier(guardFacts),
@@ -218,6 +239,7 @@ async function demandList(
     if (typed === confirmation) return true
     throw new ToolError([unconfirmedList(selection, { environment }, { ...list, confirm: typed })])
   }
+  if (going.length === 0) return false
   if (confirm !== undefined) return demand(confirm)
   const isNeeded = mustConfirmList(
     selection,
@@ -230,10 +252,10 @@ async function demandList(
 }
 
 /** One that has the certificates and keys of all. */
-function inOne(all: readonly PreparedRow[], request: RunRequest): Prepared {
+function inOne(all: readonly (Prepared | undefined)[], request: RunRequest): Prepared {
   const [first] = all
   if (first === undefined) throw new TypeError('a list without rows')
-  const surveys = [...new Set(all.map(({ prepared }) => prepared.survey))]
+  const surveys = [...new Set(all.flatMap((one) => one?.survey ?? []))]
   const identities = new Map(
     surveys.flatMap(({ identities: own }) =>
       [...own.values()].map((one) => [one.identity.record.sha256, one] as const),
@@ -242,10 +264,9 @@ function inOne(all: readonly PreparedRow[], request: RunRequest): Prepared {
   const keys = new Map(
     surveys.flatMap(({ signing }) => [...signing.keys].map(([id, key]) => [`${id} ${key.kid}`, key] as const)),
   )
-  const { prepared } = first
-  const { survey } = prepared
+  const { survey } = first
   return {
-    ...prepared,
+    ...first,
     request,
     environment: request.environment,
     survey: { ...survey, identities, signing: { ...survey.signing, keys } },

@@ -1,5 +1,5 @@
 /** A list of applications on hosts of class uat: confirmed as a whole, each row by itself, stopped and run again. */
-import { readFile, rm } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { changeField } from '../../mocks/index.ts'
@@ -222,9 +222,96 @@ test('a row whose client is not in the vault does not begin, and the others run'
   expect(stdout).toContain('rows    2 conformant · 1 not started')
   expect((await who.cli.record()).rows?.notStarted).toEqual([2])
 
+  const junit = await readFile(join(who.cli.folder, 'reports', 'latest', 'junit.xml'), 'utf8')
+  expect(junit).toMatch(/<testsuite name="rows not started" tests="1" failures="0" errors="0" skipped="1"/)
+  expect(junit).toMatch(
+    /<testcase name="row 2" .*\n +<skipped message="workflow &quot;read-registration&quot; is waiting/,
+  )
+
   await who.cli.write('clients.csv', csvOf([2]))
   const none = await read()
   expect([none.code, none.stdout, none.stderr]).toEqual([3, '', expect.stringContaining('error[PRECONDITION]: ')])
+  const waiting = numbers(12).map((number) => 2 * number)
+  await who.cli.write('clients.csv', csvOf(waiting))
+  const all = await read()
+  expect([all.code, all.stderr]).toEqual([3, expect.stringContaining('and 2 more problems of rows')])
+  for (const [row, number] of waiting.slice(0, 10).entries())
+    expect(all.stderr).toMatch(
+      new RegExp(
+        `row ${row + 1} \\(line ${row + 2}\\) of "clients.csv": [^=]*= register first with [^,]*=${softwareId(number)} thredd`,
+      ),
+    )
+})
+
+test('a row that waits no longer was not confirmed', async () => {
+  const who = await fleet(2)
+  await who.cli.write('clients.csv', csvOf([1]))
+  expect((await who.run()).code).toBe(0)
+  const second = csvOf([2])
+  await who.cli.write('clients.csv', csvOf([1, 2]))
+  const confirmation = await who.confirmation('delete-registration')
+  await who.cli.write('second.csv', second)
+  const { stdout } = await who.thredd('run', 'register', '--data', 'second.csv', '--dry-run')
+  const confirmed = /--confirm (\S+)/.exec(stdout)?.[1] ?? ''
+  expect((await who.thredd('run', 'register', '--data', 'second.csv', '--confirm', confirmed)).code).toBe(0)
+
+  const deleted = ['run', 'delete-registration', '--data', 'clients.csv', '--confirm', confirmation]
+  const { code, stderr } = await who.thredd(...deleted)
+
+  expect([code, stderr]).toEqual([2, expect.stringContaining('got the confirmation of another list')])
+  expect(who.clients()).toEqual([1, 2].map(clientId))
+})
+
+test('the records of shards without a row that may run are merged, and name these rows', async () => {
+  const who = await fleet(4)
+  await who.cli.write('clients.csv', csvOf([1, 3]))
+  expect((await who.run()).code).toBe(0)
+  await who.cli.write('clients.csv', csvOf(numbers(4)))
+  const shards = async (flow: string, ...more: string[]) =>
+    await Promise.all(
+      [1, 2].map(async (index) => {
+        const shard = ['--shard', `${index}/2`, '--out', `${flow}-${index}`]
+        return (await who.thredd('run', flow, '--data', 'clients.csv', ...shard, ...more)).code
+      }),
+    )
+
+  expect(await shards('read-registration')).toEqual([0, 3])
+  const reads = ['read-registration-1', 'read-registration-2']
+  const read = await who.cli.run(['report', 'merge', ...reads, '--out', 'read'])
+  expect([read.code, read.stdout]).toEqual([3, expect.stringContaining('2 shards · 4 rows · 2 not started')])
+  const folder = join(
+    who.cli.folder,
+    'read',
+    (await readdir(join(who.cli.folder, 'read'))).find((one) => one !== 'latest') ?? '',
+  )
+  const record = JSON.parse(await readFile(join(folder, 'record.json'), 'utf8'))
+  expect([record.rows.notStarted, record.workflows.length]).toEqual([[2, 4], 2])
+  const junit = await readFile(join(folder, 'junit.xml'), 'utf8')
+  expect(junit.match(/<testcase name="row [24]" .*\n +<skipped message="workflow .*is waiting for/g)).toHaveLength(2)
+
+  // Shard 1 of a registration has no row left.
+  expect(await shards('register', '--confirm', await who.confirmation())).toEqual([3, 0])
+  const registered = await who.cli.run(['report', 'merge', 'register-1', 'register-2', '--out', 'registered'])
+  expect([registered.code, registered.stdout]).toEqual([3, expect.stringContaining('4 rows · 2 left out')])
+})
+
+test('a column that other flows take is not used, also where these change clients', async () => {
+  const who = await fleet(1)
+  expect((await who.run()).code).toBe(0)
+  const [head, line] = csvOf([1]).split('\r\n')
+  await who.cli.write('clients.csv', `${head},scopes\n${line},cards.read\n`)
+  const { code, stdout } = await who.thredd('run', 'read-registration', '--data', 'clients.csv')
+  expect(code, stdout).toBe(0)
+  expect(stdout).toContain('column "scopes" of "clients.csv" is an input of other flows, and is not used')
+})
+
+test('a row whose client the row before has deleted says what it waits for', async () => {
+  const who = await fleet(1)
+  expect((await who.run()).code).toBe(0)
+  await who.cli.write('clients.csv', csvOf([1, 1]))
+  const confirmation = await who.confirmation('delete-registration')
+  const { stdout } = await who.thredd('run', 'delete-registration', '--data', 'clients.csv', '--confirm', confirmation)
+  expect(stdout).toMatch(/\nrow 2 .*inconclusive.*\n.* waiting for a registration/)
 })
 
 test('what a row is told to do names its application, and does it when copied', async () => {

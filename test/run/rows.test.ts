@@ -388,7 +388,7 @@ test('shards have each row once, and all rows of a client together', async () =>
   for (const { total } of shards) expect(total).toBe(40)
 })
 
-const confirmation = async (given: Given) => confirmationOf(await rowsOf(given), [])
+const confirmation = async (given: Given) => confirmationOf(await rowsOf(given), { fromVault: [], waiting: [] })
 
 test('the confirmation names the number of rows, is the same for each shard, and another for another list', async () => {
   const whole = await confirmation({ text: ids(5) })
@@ -411,10 +411,13 @@ test.each<[string, Omit<Given, 'text'>]>([
   expect(await confirmation({ text: ids(2), ...given })).not.toBe(await confirmation({ text: ids(2) }))
 })
 
-test('the confirmation changes with the clients that the vault holds for rows', async () => {
+test('the confirmation changes with the clients that the vault holds for rows, and with the rows that wait', async () => {
   const rows = await rowsOf({ text: 'scopes\ncards.read\n' })
-  const [one, other] = ['c-1', 'c-2'].map((clientId) => confirmationOf(rows, [{ row: 1, clientId }]))
-  expect(new Set([one, other, confirmationOf(rows, [])]).size).toBe(3)
+  const all = [
+    ...['c-1', 'c-2'].map((clientId) => ({ fromVault: [{ row: 1, clientId }], waiting: [] })),
+    ...[[], [1], [2], [1, 2]].map((waiting) => ({ fromVault: [], waiting })),
+  ].map((one) => confirmationOf(rows, one))
+  expect(new Set(all).size).toBe(all.length)
 })
 
 test.each([
