@@ -13,6 +13,7 @@ import { readable } from '../record/coding.ts'
 import { type Effect, isChange, isStronger } from '../record/effect.ts'
 import { fail, type Problem, ToolError } from '../record/errors.ts'
 import type { Exchange, StepRecord } from '../record/index.ts'
+import { isPage } from '../record/page.ts'
 import type { Answer, Delivery, Outgoing, Received } from '../transport/transport.ts'
 import { codingOf, type ParsedAnswer, readAnswer } from './answer.ts'
 import { bareExchangeOf, exchangeOf } from './exchange.ts'
@@ -118,7 +119,10 @@ export class Call {
     }
     const { status } = delivery.answer
     const answer = await this.#takeOnceWritten(request.outgoing, delivery, intent)
-    if (isSuccess(status) && authorization !== undefined && this.#kept === undefined)
+    // A page comes from what stands in front of the server, and what is deleted has no token that works.
+    const text = typeof answer.body === 'string' ? answer.body : ''
+    const isAccepted = isSuccess(status) && effect !== 'delete' && !isPage(answer.headers, text)
+    if (isAccepted && authorization !== undefined && this.#kept === undefined)
       await vault.worked(authorization, { step, identity })
     if (answer.unreadable !== undefined) return { status: 'errored', error: this.#redacted(answer.unreadable) }
     return await this.#judge(request, answer)

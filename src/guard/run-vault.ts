@@ -9,7 +9,7 @@ import type { Change, ChangeMade } from '../record/effect.ts'
 import { fail, type Problem, ToolError } from '../record/errors.ts'
 import { type Command, shellWord } from '../record/hints.ts'
 import { refusalOf } from '../record/refusals.ts'
-import type { Registration, Vault } from '../vault/index.ts'
+import { provesDeletion, type Registration, rawOf, type Vault } from '../vault/index.ts'
 import { changesOf, deletesItself, mayDeleteClientOf, type Selected } from './confirmation.ts'
 
 type VaultPort = Ports['vault']
@@ -107,7 +107,7 @@ export class RunVault {
     const about = { change: effect, clientId: intent.clientId, scopesBefore: before?.scopes }
     return {
       keep: async (answer, onWritten) => {
-        const outcome = outcomeOf(answer)
+        const outcome = outcomeOf(effect, answer)
         const kept = await intent.keep(answer, onWritten).catch(async (error: unknown) => {
           if (outcome !== undefined) this.#note({ ...about, outcome, scopesAfter: undefined })
           if (outcome === 'done') this.#noteRegistered(effect, about.clientId)
@@ -285,8 +285,12 @@ function isSame(now: Registration, known: Registration | undefined): boolean {
 }
 
 /** What the status of an answer says of a change; undefined: it was refused. It is 0 where it cannot be told. */
-function outcomeOf({ status }: { readonly status: number }): ChangeMade['outcome'] | undefined {
-  if (status >= 200 && status <= 299) return 'done'
+function outcomeOf(
+  effect: Change,
+  { status, ...answer }: Omit<Parameters<VaultPort['keep']>[0], 'step' | 'identity'>,
+): ChangeMade['outcome'] | undefined {
+  if (status >= 200 && status <= 299)
+    return effect !== 'delete' || provesDeletion({ status, ...rawOf(answer) }) ? 'done' : 'unknown'
   return status >= 500 || status === 408 || status < 200 ? 'unknown' : undefined
 }
 

@@ -3,6 +3,7 @@
  * a server is unwell or is about to lock the client out.
  */
 import { type Problem, ToolError } from '../record/errors.ts'
+import { isPage } from '../record/page.ts'
 import type { Delivery, SendOptions, Transport } from '../transport/transport.ts'
 
 export interface Care {
@@ -94,8 +95,7 @@ function signOf(delivery: Delivery, isGood: boolean, isUnwellToo: boolean): stri
   if (status >= 500 && isUnwellToo) return `answered with ${status}`
   if (status === 429) return 'asks to slow down (429)'
   if (status === 423) return 'says that something is locked (423)'
-  const isPage = headers.some(([name, value]) => name === 'content-type' && /html/i.test(value))
-  return status === 403 && isPage && isGood ? 'answered with 403 and a page, as a firewall does' : undefined
+  return status === 403 && isPage(headers) && isGood ? 'answered with 403 and a page, as a firewall does' : undefined
 }
 
 /** Aborts with the reason, which the record then has in place of "interrupted". */

@@ -45,6 +45,7 @@ export async function openReader(
         : {
             kind: 'answered',
             status: delivery.answer.status,
+            headers: delivery.answer.headers,
             body: delivery.answer.body,
             coding: delivery.answer.headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1],
             presented: { identity, thumbprint: thumbprint(identity), isOnly },

@@ -3,6 +3,7 @@ import { sha256base64url } from '../identity/jwt.ts'
 import { readable } from '../record/coding.ts'
 import { readJson, withTexts } from '../record/json.ts'
 import { onceForEach } from '../record/once.ts'
+import { isPage } from '../record/page.ts'
 import type { AnswerEvent } from './event.ts'
 
 /** An answer as it came, before it is parsed or judged. */
@@ -47,6 +48,42 @@ export function isRegistrationAnswer(answer: Raw & { readonly status: number }):
   if (members !== undefined && MEMBERS.some((name) => Object.hasOwn(members, name))) return true
   const { text, isWhole } = readableIn(answer)
   return isWhole ? namesMember(text) : answer.body !== ''
+}
+
+/**
+ * Whether an answer to a DELETE says that the client is deleted: 204 does (RFC 7592 2.3), and so does any other success of a
+ * server that keeps less to the RFC, but for 202, which says that it is still to come (RFC 9110 15.3.3), and a page for people.
+ */
+export function provesDeletion(answer: Raw & { readonly status: number }): boolean {
+  const { status } = answer
+  if (status === 204) return true
+  if (status < 200 || status > 299 || status === 202 || isRegistrationAnswer(answer)) return false
+  return !isPage([], readableIn(answer).text)
+}
+
+/** With its headers. */
+export type SeenAnswer = RawAnswer & { readonly headers: readonly (readonly [name: string, value: string])[] }
+
+export function isSeenAsPage({ headers, ...answer }: SeenAnswer): boolean {
+  return isPage(headers, readableIn(rawOf(answer)).text)
+}
+
+/**
+ * Whether the registration endpoint itself says that it does not know the token or the client: 401 with a challenge for a
+ * bearer token (RFC 7592 2.1, RFC 6750 3) or with an OAuth error, or 404 with one, as the product documents it. What stands in
+ * front of it may answer with the same status in any other way, and 403 is the answer for a client that is there.
+ */
+export function deniesToken(answer: SeenAnswer): boolean {
+  const { status, headers } = answer
+  if ((status !== 401 && status !== 404) || isSeenAsPage(answer)) return false
+  const isChallenge = headers.some(
+    ([name, value]) => name.toLowerCase() === 'www-authenticate' && /(?:^|,)\s*bearer(?:[\s,]|$)/i.test(value),
+  )
+  if (status === 401 && isChallenge) return true
+  const root = jsonValue(readableIn(rawOf(answer)).text)
+  const error = isObject(root) ? text(root.error) : undefined
+  // The name of a status is what gateways write there.
+  return error !== undefined && !/^(?:unauthorized|not found)$/i.test(error)
 }
 
 /** What a kept answer says; each look at a client asks for it again. */

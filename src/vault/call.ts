@@ -1,7 +1,7 @@
 /** A call that changes a registration until it is known how it ended, and the way out where nobody knows. Pure. */
 import type { Change } from '../record/effect.ts'
 import type { Command } from '../record/hints.ts'
-import { credentialsIn } from './answer.ts'
+import { credentialsIn, provesDeletion } from './answer.ts'
 import type { Purpose, Registration } from './client.ts'
 import type { AnswerEvent, CallEvent } from './event.ts'
 
@@ -35,10 +35,11 @@ export interface OpenCall
 export function outcomeOf(effect: Change, answer: AnswerEvent): 'done' | 'refused' | 'open' {
   const { status } = answer
   if (isSuccess(status)) {
+    if (effect === 'delete') return provesDeletion(answer) ? 'done' : 'open'
     const { members, token, uri } = credentialsIn(answer)
     if (effect === 'register') return token !== undefined && uri !== undefined ? 'done' : 'open'
     // An update without a token leaves the old one in force (RFC 7592 2.2); an unreadable one may hide a new token.
-    return effect === 'delete' || members !== undefined ? 'done' : 'open'
+    return members !== undefined ? 'done' : 'open'
   }
   // A gateway that gave up does not know what the server behind it did.
   return status >= 500 || status === 408 || status < 200 ? 'open' : 'refused'
@@ -84,12 +85,12 @@ function mayBeRetried({ effect, answer, retried }: Call): boolean {
   return effect === 'register' && retried === undefined && (answer === undefined || !isSuccess(answer.status))
 }
 
-function knownOf({ method, step, runId, at, answer, retried }: Call): string {
+function knownOf({ effect, method, step, runId, at, answer, retried }: Call): string {
   const left = `${method} of step "${step}" in run ${runId} left at ${at}`
   const came =
     answer === undefined
       ? 'no answer was kept'
-      : isSuccess(answer.status)
+      : isSuccess(answer.status) && effect !== 'delete'
         ? `the answer ${answer.status} holds no usable registration_access_token and registration_client_uri`
         : answer.status === 0
           ? 'what arrived is no answer that can be read'

@@ -2,7 +2,7 @@
 import { sha256base64url } from '../identity/jwt.ts'
 import { onceForEach } from '../record/once.ts'
 import { Secret } from '../secret/index.ts'
-import { credentialsIn, fingerprint, isRegistrationAnswer } from './answer.ts'
+import { credentialsIn, fingerprint, provesDeletion } from './answer.ts'
 import type { AnswerEvent, ClientEvent } from './event.ts'
 
 /** The run and the step that did something, for the history. */
@@ -203,7 +203,7 @@ export class Client {
       this.history.push({ ...event, what: 'known', note: 'imported again' })
       return
     }
-    if (print === undefined && said.uri === undefined && this.lives.length > 0) {
+    if (print === undefined && said.uri === undefined && (this.lives.length > 0 || answer.effect === 'delete')) {
       this.history.push({ ...event, what: 'answered' })
       return
     }
@@ -286,9 +286,8 @@ function issue(life: Life, token: Held, at: string, isImported: boolean): void {
   life.current = Object.assign(token, UNPROVEN)
 }
 
-/** The answer to a DELETE that holds no registration. */
 function isDeletion(event: AnswerEvent): boolean {
-  return event.effect === 'delete' && !isRegistrationAnswer(event)
+  return event.effect === 'delete' && provesDeletion(event)
 }
 
 const UNPROVEN = { workedAt: undefined, replacedBy: undefined, replacedAt: undefined }

@@ -7,7 +7,7 @@ import { keySource } from './key.ts'
 import type { VaultOptions } from './store.ts'
 import { Vault } from './vault.ts'
 
-export { fingerprint } from './answer.ts'
+export { fingerprint, provesDeletion, rawOf } from './answer.ts'
 export { askThredd, type OpenCall } from './call.ts'
 export type { Registration } from './client.ts'
 export { type FilePort, openMode, UNSYNCED } from './files.ts'

@@ -1,8 +1,8 @@
 /** Settles an open call (THREDD-DCR-3.3.3) by reading the client with the stored tokens, or says what else to do. */
 import type { Problem } from '../record/errors.ts'
 import type { Secret } from '../secret/index.ts'
-import { fingerprint, type RawAnswer } from './answer.ts'
-import { askThredd, type OpenCall } from './call.ts'
+import { deniesToken, fingerprint, isSeenAsPage, type SeenAnswer } from './answer.ts'
+import { askThredd, isSuccess, type OpenCall } from './call.ts'
 import type { Registration } from './client.ts'
 import type { Vault } from './vault.ts'
 
@@ -25,7 +25,7 @@ export type Probe = (
   token: Secret,
   thumbprint?: string | undefined,
 ) => Promise<
-  | ({ readonly kind: 'answered'; readonly presented: Presented } & RawAnswer)
+  | ({ readonly kind: 'answered'; readonly presented: Presented } & SeenAnswer)
   | { readonly kind: 'failed'; readonly problem: Problem }
 >
 
@@ -53,14 +53,15 @@ export async function proveToken(
   }
   const held = new Map((await vault.tokens(clientId)).map((one) => [one.fingerprint, one.thumbprint]))
   let words = ''
-  let unproven: ReturnType<typeof whyUnproven>
+  let unproven: Unproven | undefined
   for (const [index, token] of tokens.entries()) {
     const known = held.get(fingerprint(token.reveal()))
     const result = await probe(registrationClientUri, token, known ?? calledWith)
     if (result.kind === 'failed') return { token: 'unknown', words: result.problem.message }
     const { status, body, coding, presented } = result
     const by = { runId, step: 'read', thumbprint: presented.thumbprint }
-    if (status >= 200 && status <= 299) {
+    const isForPeople = isSeenAsPage(result)
+    if (isSuccess(status) && !isForPeople) {
       const kept = await vault.keep({ body, status, coding, clientId, ...by })
       const replaced = kept !== undefined && kept.registration.registrationAccessToken?.reveal() !== token.reveal()
       // A token that worked and was replaced in the same answer is not the one to go on with.
@@ -68,16 +69,34 @@ export async function proveToken(
       const which = index === 0 ? 'the stored token works' : 'an earlier token works, and is current again'
       return { token: 'works', words: replaced ? `${which}; the answer replaced it by a new one` : which }
     }
-    // RFC 7592 2.1: 401 for a token or a client it does not know, 403 for another client's; 404 by the product.
-    if (![401, 403, 404].includes(status))
+    if (!isSuccess(status) && ![401, 403, 404].includes(status))
       return { token: 'unknown', words: `the server answered with status ${status}` }
     words = `the server refuses ${tokens.length === 1 ? 'the stored token' : `all ${tokens.length} stored tokens`} with status ${status}`
-    unproven ??= whyUnproven({ known, calledWith }, presented)
+    unproven ??= deniesToken(result) ? whyUnproven({ known, calledWith }, presented) : notDenied(status, isForPeople)
+    if (isForPeople) break
   }
   if (unproven === undefined) return { token: 'refused', words }
   const deleted = vault.command('deletedByThredd', { client: clientId })
-  const next = `${unproven.howToGetIt}; without that certificate ask Thredd whether the client is there, and if it is deleted: ${deleted}`
-  return { token: 'unknown', words: `${words}${unproven.words}`, next }
+  const next = `${unproven.first} ask Thredd whether the client is there, and if it is deleted: ${deleted}`
+  return { token: 'unknown', words: `${unproven.instead ?? words}${unproven.words}`, next }
+}
+
+/** Why a refusal does not show whether the client is there, and what to do before Thredd is asked. */
+interface Unproven {
+  readonly words: string
+  readonly first: string
+  /** of the words for a refused token */
+  readonly instead?: string
+}
+
+/** Of an answer that the registration endpoint does not give to a token that it does not know. */
+function notDenied(status: number, isForPeople: boolean): Unproven {
+  const page = ' and a page, as a firewall or a load balancer in front of the server sends it'
+  return {
+    instead: `the answer to the stored token has status ${status}${isForPeople ? page : ', without an OAuth error that says that the token is unknown'}`,
+    words: ': this does not show whether the client is there; nothing was changed',
+    first: 'try again later; if the answer stays the same',
+  }
 }
 
 /**
@@ -87,7 +106,7 @@ export async function proveToken(
 function whyUnproven(
   { known, calledWith }: { readonly known: string | undefined; readonly calledWith: string | undefined },
   { identity, thumbprint, isOnly }: Presented,
-): (Pick<Proof, 'words'> & { readonly howToGetIt: string }) | undefined {
+): Unproven | undefined {
   const isOther = calledWith !== undefined && calledWith !== thumbprint
   if (known === undefined ? isOnly && !isOther : known === thumbprint) return undefined
   const last =
@@ -96,10 +115,11 @@ function whyUnproven(
       : `it was last issued to or accepted with x5t#S256 ${known}`
   return {
     words: `, presented with the certificate of identity "${identity}" (x5t#S256 ${thumbprint}), but ${last}: a server may bind a token to its certificate, so this does not show whether the client is there; nothing was changed`,
-    howToGetIt:
+    first: `${
       known === undefined
         ? 'repeat the command with TRANSPORT_CERT_FILE and TRANSPORT_KEY_FILE of the certificate that the client was registered with'
-        : 'name that certificate as an identity of the environment, with IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE, and repeat the command',
+        : 'name that certificate as an identity of the environment, with IDENTITY_<NAME>_CERT_FILE and IDENTITY_<NAME>_KEY_FILE, and repeat the command'
+    }; without that certificate`,
   }
 }
 

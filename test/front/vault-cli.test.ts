@@ -9,6 +9,7 @@ import type { Probe, Vault } from '../../src/vault/index.ts'
 import { keySource } from '../../src/vault/key.ts'
 import {
   body,
+  CHALLENGE,
   CLIENT_ID,
   call,
   ended,
@@ -365,8 +366,20 @@ test('recover goes through the open calls: it reads the client where it can, els
   await (await vault.begin(call('register'))).close('unknown')
   expect(await type('recover')).toMatchObject({ code: 3, written: expect.stringContaining('open: register again') })
 
-  const works: Probe = async () => ({ kind: 'answered', status: 200, body: body('token-1'), presented: PRESENTED })
-  const refuses: Probe = async () => ({ kind: 'answered', status: 401, body: '', presented: PRESENTED })
+  const works: Probe = async () => ({
+    kind: 'answered',
+    status: 200,
+    headers: [],
+    body: body('token-1'),
+    presented: PRESENTED,
+  })
+  const refuses: Probe = async () => ({
+    kind: 'answered',
+    status: 401,
+    headers: CHALLENGE,
+    body: '',
+    presented: PRESENTED,
+  })
   await register(vault)
   await (await vault.begin(call('update'))).close('unknown')
   expect(await type('recover', { probe: works })).toMatchObject({
@@ -399,7 +412,7 @@ test('check counts what decrypts; with a connection it proves each token', async
 
   const status =
     (number: number): Probe =>
-    async () => ({ kind: 'answered', status: number, body: '{}', presented: PRESENTED })
+    async () => ({ kind: 'answered', status: number, headers: CHALLENGE, body: '{}', presented: PRESENTED })
   expect(await type('check', { probe: status(200) })).toMatchObject({ code: 0 })
   expect(await type('check', { probe: status(401) })).toEqual({
     code: 1,

@@ -1,5 +1,6 @@
 /** Nothing left unaccounted for: each client that a run makes is on the ledger, and what a run leaves behind is removed. */
 import { readdir } from 'node:fs/promises'
+import { HttpResponse, http } from 'msw'
 import { expect, test } from 'vitest'
 import { changeStatus, loseAnswer } from '../../mocks/index.ts'
 import type { LedgerEntry, Vault } from '../../src/vault/index.ts'
@@ -313,6 +314,32 @@ test('a deletion whose answer is lost is asked for again, and cleanup finds that
   expect(stdout).toContain(
     'settled: the server refuses the stored token with status 401: the client is deleted, and marked so',
   )
+})
+
+test('a page in place of the answer to a DELETE, or to the reading after it, deletes nothing in the vault', async () => {
+  const who = await person()
+  await killedAt(who, 'cardsSmoke')
+  const pageFor = (operation: string, status: number) =>
+    who.network.twin.use(
+      http.all(
+        ({ request }) => who.network.twin.operationOf(request) === operation,
+        () => HttpResponse.html('<h1>back soon</h1>', { status }),
+      ),
+    )
+
+  pageFor('deleteClient', 200)
+  pageFor('readClient', 403)
+  expect((await who.thredd('cleanup', ...CONFIRM)).code).not.toBe(0)
+  expect([isLive(who), await ledgerOf(who)]).toEqual([true, ['unknown']])
+  expect(await who.thredd('cleanup', ...CONFIRM)).toMatchObject({
+    code: 3,
+    stdout: expect.stringContaining('open: the answer to the stored token has status 403 and a page'),
+  })
+  expect(await ledgerOf(who)).toEqual(['unknown'])
+
+  who.network.twin.reset()
+  expect((await who.thredd('cleanup', ...CONFIRM)).code).toBe(0)
+  expect([isLive(who), await ledgerOf(who)]).toEqual([false, ['deleted']])
 })
 
 async function answered(intent: Awaited<ReturnType<Vault['begin']>>, token: string, status = 201): Promise<void> {

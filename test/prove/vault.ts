@@ -425,7 +425,8 @@ function probeOf({ twin, pki }: Network): Probe {
     const request = new Request(url, { headers: { authorization: `Bearer ${token.reveal()}` } })
     const response = await twin.answer(request, certificate)
     const presented = { identity: 'transport', thumbprint: thumbprint(certificate), isOnly: false }
-    return { kind: 'answered', status: response.status, body: await response.text(), presented }
+    const headers = [...response.headers]
+    return { kind: 'answered', status: response.status, headers, body: await response.text(), presented }
   }
 }
 

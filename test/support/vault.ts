@@ -73,6 +73,9 @@ export async function ended(
   return intent.close('answered')
 }
 
+/** Headers of an answer to a token that the server does not know (RFC 6750 section 3). */
+export const CHALLENGE = [['www-authenticate', 'Bearer error="invalid_token"']] as const
+
 /** What a probe presents, where the environment has no other certificate. */
 export const PRESENTED = { identity: 'transport', thumbprint: 'certificate-1', isOnly: true }
 

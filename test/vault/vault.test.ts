@@ -11,6 +11,7 @@ import {
   answer,
   asLeft,
   body,
+  CHALLENGE,
   CLIENT_ID,
   call,
   ended,
@@ -31,7 +32,7 @@ const inNew = async (more?: Parameters<typeof vaultIn>[1]) => vaultIn(await temp
 const registered = (name: string) => JSON.parse(body(name)) as Record<string, unknown>
 const answers =
   (status: number, text = '', presented = PRESENTED): Probe =>
-  async () => ({ kind: 'answered', status, body: text, presented })
+  async () => ({ kind: 'answered', status, headers: status === 401 ? CHALLENGE : [], body: text, presented })
 
 function plain(registration: Registration | undefined) {
   return (
@@ -664,7 +665,13 @@ test('a refusal says nothing of a client whose token was issued to another certi
   expect(
     await recovering(async (_, __, thumbprint) => {
       asked.push(thumbprint)
-      return { kind: 'answered', status: 401, body: '', presented: { ...PRESENTED, thumbprint: 'certificate-2' } }
+      return {
+        kind: 'answered',
+        status: 401,
+        headers: CHALLENGE,
+        body: '',
+        presented: { ...PRESENTED, thumbprint: 'certificate-2' },
+      }
     }),
   ).toEqual({
     settled: true,
@@ -732,6 +739,7 @@ test('tokens are tried one after the other, and one that brings a new one stays 
     async (_, used) => ({
       kind: 'answered',
       status: used.reveal() === name ? 200 : 401,
+      headers: CHALLENGE,
       body: text,
       presented: PRESENTED,
     })
