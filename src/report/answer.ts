@@ -2,6 +2,7 @@
 import { CODES } from '../record/errors.ts'
 import type { RecordHead } from '../record/index.ts'
 import { isMandatory, type Requirement } from '../record/requirements.ts'
+import { notProven } from './accepted.ts'
 import type { ClientHistory, Host } from './calls.ts'
 import { type Cause, causesOf } from './causes.ts'
 import { MOST_OFFSET_SECONDS } from './clock.ts'
@@ -50,7 +51,10 @@ export interface Grounds {
 }
 
 /** What of the head of a run its answer depends on. */
-type AnsweredHead = Pick<RecordHead, 'environment' | 'counterparty' | 'verdict' | 'exitCode' | 'leftOut' | 'redaction'>
+type AnsweredHead = Pick<
+  RecordHead,
+  'environment' | 'counterparty' | 'verdict' | 'exitCode' | 'leftOut' | 'redaction' | 'rows'
+>
 
 export function answerOf(head: AnsweredHead, grounds: Grounds): Answer {
   const found = foundBy(grounds)
@@ -67,7 +71,7 @@ export function answerOf(head: AnsweredHead, grounds: Grounds): Answer {
   if (head.exitCode === CODES.WAITING_FOR_THREDD.exit)
     return { tone: 'caution', headline: 'Not yet', lede: WAITING, reasons }
   if (head.verdict === 'inconclusive' || found.unknown.length + found.unanswered > 0)
-    return { tone: 'unknown', headline: 'Not known', lede: ledeOfUnknown(found), reasons }
+    return { tone: 'unknown', headline: 'Not known', lede: ledeOfUnknown(head, found), reasons }
   const open = [
     ...(found.untested.length > 0 ? [`${count(found.untested.length, 'mandatory requirement')} not tested`] : []),
     ...(found.awaited.length > 0 ? [`${count(found.awaited.length, 'confirmation')} awaited`] : []),
@@ -107,21 +111,36 @@ export function isOfTwin({ environment, counterparty }: Pick<RecordHead, 'enviro
   return environment.class === 'mock' || counterparty !== 'network'
 }
 
-function ledeOfTwin({ verdict, exitCode }: AnsweredHead, { findingCounts, complete }: Grounds): string {
+function ledeOfTwin({ verdict, exitCode, rows }: AnsweredHead, { findingCounts, complete }: Grounds): string {
   const ran = 'This ran on the offline twin: it says nothing about Thredd.'
   if (verdict === 'non-conformant') return `${ran} ${count(findingCounts.fail, 'failure')} even there.`
   if (exitCode === CODES.WAITING_FOR_THREDD.exit) return `${ran} It ends where Thredd has to set the metadata.`
-  if (verdict === 'inconclusive') return `${ran} ${count(findingCounts.inconclusive, 'call')} had no verdict there.`
+  if (verdict === 'inconclusive') {
+    const open = findingCounts.inconclusive === 0 ? notRun(rows) : ''
+    return `${ran} ${open === '' ? `${count(findingCounts.inconclusive, 'call')} had no verdict there` : open}.`
+  }
   return `${ran} ${complete ? 'Everything' : 'What ran'} passed there; run it on UAT.`
 }
 
-function ledeOfUnknown({ unknown, unanswered, without }: Found): string {
+/** The rows that a run says nothing of; empty where there are none. */
+function notRun(rows: RecordHead['rows']): string {
+  const [notStarted, left] = [rows?.notStarted.length ?? 0, notProven(rows).length]
+  return [
+    ...(notStarted === 0 ? [] : [`${count(notStarted, 'row')} ${notStarted === 1 ? 'was' : 'were'} not started`]),
+    ...(left === 0 ? [] : [`${count(left, 'row')} left out ${left === 1 ? 'is' : 'are'} not proven`]),
+  ].join(', ')
+}
+
+function ledeOfUnknown({ rows }: AnsweredHead, { unknown, unanswered, without }: Found): string {
+  const open = unanswered === 0 ? notRun(rows) : ''
   const requirements =
     unknown.length > 0
       ? `${count(unknown.length, 'mandatory requirement')} got no verdict.`
       : without.length > 0
         ? `${count(without.length, 'cause')} left calls without a verdict.`
-        : `${count(unanswered, 'call')} got no answer.`
+        : open === ''
+          ? `${count(unanswered, 'call')} got no answer.`
+          : `${open}.`
   return `Nothing failed, but ${requirements}${unanswered > 0 ? ' The client may have been changed.' : ''}`
 }
 
