@@ -10,7 +10,7 @@ import { columnsById } from './gate.ts'
 import { jsonWithList } from './json.ts'
 import { STANDINGS, type Standing, standingOf } from './standing.ts'
 import { clausesOf, type ReportedRun, type Summary } from './summary.ts'
-import { workflowInWords } from './words.ts'
+import { rowsNotStarted, workflowInWords } from './words.ts'
 
 const STATUS: Readonly<Record<Standing, 'passed' | 'failed' | 'skipped' | 'other'>> = {
   pass: 'passed',
@@ -48,13 +48,14 @@ function counts(head: RecordHead, summary: Summary) {
   const ownErrors = workflows.filter(({ hasOwnError }) => hasOwnError).length
   const number = (status: string) =>
     STANDINGS.reduce((sum, standing) => sum + (STATUS[standing] === status ? stepCounts[standing] : 0), 0)
+  const notStarted = head.rows?.notStarted.length ?? 0
   const start = Date.parse(head.startedAt)
   const duration = Math.round(head.durationMs)
   return {
-    tests: steps.length + ownErrors,
+    tests: steps.length + ownErrors + notStarted,
     passed: number('passed'),
     failed: number('failed'),
-    skipped: number('skipped'),
+    skipped: number('skipped') + notStarted,
     pending: 0,
     other: number('other') + ownErrors,
     suites: workflows.length,
@@ -98,11 +99,16 @@ function extra({ identities, recordVersion, runId }: RecordHead, { requirements 
   }
 }
 
-/** One for each step, then one for each workflow with an error of its own. */
+/** One for each step, then one for each row that was not started and for each workflow with an error of its own. */
 function* tests({ head, workflows, summary }: ReportedRun) {
   for (const workflow of workflows)
     for (const step of workflow.steps)
       yield test(step, workflowInWords(workflow), commandsAbout(workflow.row, head.environment))
+  for (const { number, because } of rowsNotStarted(head))
+    yield {
+      ...{ name: `row ${number}`, status: STATUS.skip, duration: 0, suite: ['rows not started'] },
+      ...{ message: because, rawStatus: 'skip', type: 'e2e' },
+    }
   if (!summary.workflows.some(({ hasOwnError }) => hasOwnError)) return
   let index = 0
   for (const workflow of workflows) {

@@ -17,12 +17,12 @@ import {
 } from './findings.ts'
 import { columnsById } from './gate.ts'
 import type { ReportedRun, Summary } from './summary.ts'
-import { notStartedInWords, whoRan, workflowInWords } from './words.ts'
+import { rowsNotStarted, whoRan, workflowInWords } from './words.ts'
 
 export function* junit({ head, workflows, summary }: ReportedRun): Generator<string> {
   const ownErrors = summary.workflows.filter(({ hasOwnError }) => hasOwnError).length
   const { fail, inconclusive } = summary.stepCounts
-  const { notStarted = [] } = head.rows ?? {}
+  const notStarted = rowsNotStarted(head)
   const all = {
     tests: summary.steps.length + ownErrors + notStarted.length,
     failures: fail,
@@ -34,7 +34,7 @@ export function* junit({ head, workflows, summary }: ReportedRun): Generator<str
     yield suite(workflow, { head, summary })
       .map((line) => `${line}\n`)
       .join('')
-  yield [...rowsNotStarted(head), ...requirements(head, summary)].map((line) => `${line}\n`).join('')
+  yield [...suiteOfRows(notStarted, head), ...requirements(head, summary)].map((line) => `${line}\n`).join('')
   yield '</testsuites>\n'
 }
 
@@ -76,23 +76,17 @@ function suite(workflow: WorkflowRecord, { head, summary }: Pick<ReportedRun, 'h
 }
 
 /** A skipped case for each row of the list that was not started. */
-function rowsNotStarted({ rows, startedAt, warnings }: RecordHead): string[] {
-  const { notStarted = [] } = rows ?? {}
+function suiteOfRows(notStarted: ReturnType<typeof rowsNotStarted>, { startedAt }: RecordHead): string[] {
   if (notStarted.length === 0) return []
   const name = 'rows not started'
   const counts = { tests: notStarted.length, failures: 0, errors: 0, skipped: notStarted.length, time: seconds(0) }
   return [
     `  <testsuite${attributes({ name, ...counts, timestamp: startedAt.slice(0, 19) })}>`,
-    ...notStarted.flatMap((number) => {
-      const said = notStartedInWords(number)
-      const whys = warnings.filter((text) => text.startsWith(said)).map((text) => text.slice(said.length))
-      const message = whys.length === 0 ? 'the run ended before it' : whys.join('; ')
-      return [
-        `    <testcase${attributes({ name: `row ${number}`, classname: name, time: seconds(0) })}>`,
-        `      <skipped${attributes({ message })}/>`,
-        CASE_END,
-      ]
-    }),
+    ...notStarted.flatMap(({ number, because }) => [
+      `    <testcase${attributes({ name: `row ${number}`, classname: name, time: seconds(0) })}>`,
+      `      <skipped${attributes({ message: because })}/>`,
+      CASE_END,
+    ]),
     '  </testsuite>',
   ]
 }

@@ -26,6 +26,18 @@ export function notStartedInWords(number: number): string {
   return `row ${number} was not started: `
 }
 
+/** The rows of the list that were not started, each with why. */
+export function rowsNotStarted({
+  rows,
+  warnings,
+}: Pick<RecordHead, 'rows' | 'warnings'>): readonly { readonly number: number; readonly because: string }[] {
+  return (rows?.notStarted ?? []).map((number) => {
+    const said = notStartedInWords(number)
+    const whys = warnings.filter((text) => text.startsWith(said)).map((text) => text.slice(said.length))
+    return { number, because: whys.length === 0 ? 'the run ended before it' : whys.join('; ') }
+  })
+}
+
 /** "row 3", "row 3 (b9f04639-…)": by the first of its values, which is the one that sets rows apart best. */
 export function rowInWords({ number, values }: Row): string {
   const one = values.find(({ value }) => value !== '')

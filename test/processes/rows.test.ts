@@ -277,7 +277,7 @@ test('the records of shards without a row that may run are merged, and name thes
 
   expect(await shards('read-registration')).toEqual([0, 3])
   const reads = ['read-registration-1', 'read-registration-2']
-  const read = await who.cli.run(['report', 'merge', ...reads, '--out', 'read'])
+  const read = await who.cli.run(['report', 'merge', ...reads, '--out', 'read', '--format', 'md,ctrf'])
   expect([read.code, read.stdout]).toEqual([3, expect.stringContaining('2 shards · 4 rows · 2 not started')])
   const folder = join(
     who.cli.folder,
@@ -288,6 +288,10 @@ test('the records of shards without a row that may run are merged, and name thes
   expect([record.rows.notStarted, record.workflows.length]).toEqual([[2, 4], 2])
   const junit = await readFile(join(folder, 'junit.xml'), 'utf8')
   expect(junit.match(/<testcase name="row [24]" .*\n +<skipped message="workflow .*is waiting for/g)).toHaveLength(2)
+
+  const { summary, tests } = JSON.parse(await readFile(join(folder, 'ctrf.json'), 'utf8')).results
+  expect([summary.skipped, tests.filter((one: { status: string }) => one.status === 'skipped').length]).toEqual([2, 2])
+  expect(await readFile(join(folder, 'report.md'), 'utf8')).toContain('Nothing failed, but 2 rows were not started.')
 
   // Shard 1 of a registration has no row left.
   expect(await shards('register', '--confirm', await who.confirmation())).toEqual([3, 0])
