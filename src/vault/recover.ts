@@ -95,7 +95,7 @@ function notDenied(status: number, isForPeople: boolean): Unproven {
   return {
     instead: `the answer to the stored token has status ${status}${isForPeople ? page : ', without an OAuth error that says that the token is unknown'}`,
     words: ': this does not show whether the client is there; nothing was changed',
-    first: 'try again later; if the answer stays the same',
+    first: 'try again later; if the answer stays the same,',
   }
 }
 
