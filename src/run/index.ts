@@ -228,7 +228,8 @@ export interface Rehearsal {
   /** of a run of rows: the first that would run, whose requests are shown, how many there are, and how the list is confirmed */
   readonly rows?:
     | {
-        readonly first: RowFacts
+        /** undefined: none would run */
+        readonly first: RowFacts | undefined
         readonly running: number
         /** how many of them may run at the same time, and how many there are that are not about one client */
         readonly parallel: number
@@ -258,7 +259,7 @@ export async function rehearse(request: RunRequest & { readonly rows?: Rows }, c
     reordered: reorderedOf(prepared),
     waiting,
     rows,
-    workflows: preview(survey.plan, userAgentOf(caller.version)),
+    workflows: rows?.running === 0 ? [] : preview(survey.plan, userAgentOf(caller.version)),
   }
 }
 
@@ -272,17 +273,18 @@ async function rehearsed(
     const prepared = await prepare(request, caller, await open(request, caller, stack))
     return { prepared, rows: undefined, warnings: prepared.warnings }
   }
-  const { going, leftOut, waiting, fromVault, confirmation, warnings } = await checkedRows(
+  const { going, staying, leftOut, waiting, fromVault, confirmation, warnings } = await checkedRows(
     { ...request, rows },
     caller,
     stack,
   )
   const [first] = going
-  if (first === undefined) throw new TypeError('a list without rows')
+  const prepared = first?.prepared ?? staying
+  if (prepared === undefined) throw new TypeError('a list without rows')
   return {
-    ...{ prepared: first.prepared, warnings },
+    ...{ prepared, warnings },
     rows: {
-      ...{ first: first.row.facts, running: going.length, fromVault, confirmation },
+      ...{ first: first?.row.facts, running: going.length, fromVault, confirmation },
       ...{ leftOut: leftOut.length, notStarted: waiting.length },
       ...{ parallel: rows.parallel, lanes: lanes(going).length },
     },

@@ -53,17 +53,14 @@ export interface CheckedRows {
   readonly warnings: readonly string[]
 }
 
-/**
- * `mayBeNone`: also where no row goes, for a record that accounts for them.
- *
- * @throws ToolError with what is wrong with any of them
- */
+/** @throws ToolError with what is wrong with any of them, and where none may run, unless it is a shard's */
 export async function checkedRows(
   { environment, client, rows }: RequestOfRows,
   caller: Caller,
   stack: AsyncDisposableStack,
-  { mayBeNone = false }: { readonly mayBeNone?: boolean } = {},
 ): Promise<CheckedRows> {
+  // The other shards are merged with what one says of its rows, so it says it also where none runs.
+  const mayBeNone = rows.record.shard !== undefined
   const none = { clientId: undefined, softwareId: undefined, organisation: undefined }
   const shared = await open({ environment, client: rows.record.file === undefined ? client : none }, caller, stack)
   const { all, problems, unready } = await prepareAll(rows.rows, caller, shared, mayBeNone)
@@ -86,9 +83,7 @@ export async function admitRows(
   caller: Caller,
   stack: AsyncDisposableStack,
 ): Promise<AdmittedRows> {
-  // The others of its list are merged with what a shard says of its rows, so it says it also where none runs.
-  const mayBeNone = request.rows.record.shard !== undefined
-  const checked = await checkedRows(request, caller, stack, { mayBeNone })
+  const checked = await checkedRows(request, caller, stack)
   const { going, staying, leftOut, waiting, confirmation, warnings } = checked
   return await withWarnings(warnings, async () => {
     const prepared = inOne(going.length > 0 ? going.map((one) => one.prepared) : [staying], request)

@@ -276,6 +276,12 @@ test('the records of shards without a row that may run are merged, and name thes
     )
 
   expect(await shards('read-registration')).toEqual([0, 3])
+  const second = ['--shard', '2/2', '--dry-run']
+  const dry = await who.thredd('run', 'read-registration', '--data', 'clients.csv', ...second)
+  expect([dry.code, dry.stdout]).toEqual([
+    0,
+    expect.stringMatching(/rows {8}0, 2 not started: nothing would be sent\n$/),
+  ])
   const reads = ['read-registration-1', 'read-registration-2']
   const read = await who.cli.run(['report', 'merge', ...reads, '--out', 'read', '--format', 'md,ctrf'])
   expect([read.code, read.stdout]).toEqual([3, expect.stringContaining('2 shards · 4 rows · 2 not started')])

@@ -18,11 +18,13 @@ export function printPreview(
       ...(rows.leftOut === 0 ? [] : [`, ${rows.leftOut} left out`]),
       ...(rows.notStarted === 0 ? [] : [`, ${rows.notStarted} not started`]),
     ].join('')
-    out.line(
-      `rows        ${rows.running}${left}, ${pace(rows)}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
-      ...rows.fromVault.map(({ row, clientId }) => `from vault  row ${row} is about client ${out.plain(clientId)}`),
-      `to confirm  --confirm ${rows.confirmation}`,
-    )
+    if (rows.first === undefined) out.line(`rows        0${left}: nothing would be sent`)
+    else
+      out.line(
+        `rows        ${rows.running}${left}, ${pace(rows)}; below are the requests of ${out.plain(rowInWords(rows.first))}`,
+        ...rows.fromVault.map(({ row, clientId }) => `from vault  row ${row} is about client ${out.plain(clientId)}`),
+        `to confirm  --confirm ${rows.confirmation}`,
+      )
   }
   for (const workflow of workflows) printWorkflow(workflow, out)
 }
