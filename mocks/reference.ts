@@ -102,8 +102,9 @@ function applications(): string[] {
     '',
     '20,000 clients and as many applications, of which the oldest gives way to a further one; tokens and ids of assertions until they',
     'expire; the newest 10,000 requests in its log. A client takes about 10 KiB of memory, and a call as long with 10,000 as with one.',
-    'With `--state` the whole state is written before each answer: with some hundred applications that takes longer than all',
-    'else in a call, so many clients are better made anew than kept.',
+    'With `--state` the whole state is written before each answer as long as it has at most 1 MiB, which is some hundred clients:',
+    'what an answer says survives even `kill -9`. A larger state is written once a second, or less often where a write takes more',
+    'than a tenth of that, and at the end: after `kill -9` the clients and tokens of that last time are missing.',
     '',
   ]
 }
