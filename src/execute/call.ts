@@ -119,7 +119,7 @@ export class Call {
     }
     const { status } = delivery.answer
     const answer = await this.#takeOnceWritten(request.outgoing, delivery, intent)
-    // A page comes from what stands in front of the server, and what is deleted has no token that works.
+    // A page was sent by a firewall or a load balancer, not by the server; and a deleted client has no token that works.
     const text = typeof answer.body === 'string' ? answer.body : ''
     const isAccepted = isSuccess(status) && effect !== 'delete' && !isPage(answer.headers, text)
     if (isAccepted && authorization !== undefined && this.#kept === undefined)

@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto'
 /** Seeds that share a hash. Further ones are ignored: only an attacker sends so many secrets that begin alike. */
 const MOST_WITH_HASH = 16
 const SMALLEST = 1024
-/** Random and odd, so that nobody can make secrets whose places all lie side by side. */
+/** Random, so that no server can choose secrets that fill places side by side; odd, so that different hashes stay different. */
 const MULTIPLIER = 2 * randomInt(2 ** 30, 2 ** 31) + 1
 
 export class SeedTable {

@@ -341,7 +341,7 @@ function isLongToken(bytes: Uint8Array): boolean {
 }
 
 /** The entropy of a value up to each place of its form. Words count as parts of a name: "access-token" is in many texts. */
-function entropyAt(bytes: Uint8Array, places: ArrayLike<number>): Float64Array {
+function entropyAt(bytes: Uint8Array, places: Uint32Array): Float64Array {
   const entropy = entropySums(latin1(bytes), 'name')
   const sums = new Float64Array(places.length + 1)
   for (let index = 0; index < places.length; index += 1) sums[index] = entropy[places[index] as number] as number

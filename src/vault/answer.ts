@@ -70,8 +70,8 @@ export function isSeenAsPage({ headers, ...answer }: SeenAnswer): boolean {
 
 /**
  * Whether the registration endpoint itself says that it does not know the token or the client: 401 with a challenge for a
- * bearer token (RFC 7592 2.1, RFC 6750 3) or with an OAuth error, or 404 with one, as the product documents it. What stands in
- * front of it may answer with the same status in any other way, and 403 is the answer for a client that is there.
+ * bearer token (RFC 7592 2.1, RFC 6750 3) or with an OAuth error, or 404 with one, as the product documents it. A
+ * firewall or a load balancer in front of it answers with the same status, but in another form; 403 is for a client that is there.
  */
 export function deniesToken(answer: SeenAnswer): boolean {
   const { status, headers } = answer

@@ -180,7 +180,7 @@ export class Files {
     return ifThere(() => this.#port.readdir(folder)) ?? []
   }
 
-  /** Removes what nobody needs, and returns whether it is gone. A failure does no harm. */
+  /** Removes a file that is not needed any more. Returns whether it is gone; one that cannot be removed is left. */
   discard(path: string): boolean {
     try {
       this.#port.unlink(path)

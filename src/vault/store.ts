@@ -47,7 +47,7 @@ export class Store {
   /** begins when the one before it has ended */
   #nextFlush: Promise<void> | undefined
   #wasThere = false
-  /** the log of this run is gone, and an answer stands in another */
+  /** the log with which this run began is gone, and a new one was made for an answer */
   #isAnother = false
   /** ids of calls of this process that are on the way */
   readonly #onTheWay = new Set<string>()

@@ -392,7 +392,7 @@ const ROWS: readonly Row[] = [
       twin.use(...loseAnswer('deleteClient').handlers(twin))
       expectCode(await customer.thredd('run', 'delete-registration', ...CONFIRM), 3)
       twin.reset()
-      // Refused; but nobody knows which of the certificates an imported token was issued to.
+      // The server refuses the token, but for an imported one it is not known to which certificate it was issued.
       expectCode(await customer.thredd('vault', 'recover', '--online'), 3)
       await customer.deletedByThredd()
     },

@@ -1,4 +1,4 @@
-/** Which answers show that a client is deleted: those of the registration endpoint, not those of what stands in front of it. */
+/** Which answers show that a client is deleted: those of the registration endpoint, not those of a firewall or load balancer in front of it. */
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { type Probe, recover } from '../../src/vault/index.ts'

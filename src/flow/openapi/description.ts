@@ -176,7 +176,7 @@ function operation({ root, item, raw, operationId, method, path, description, ma
   const keys = security.filter(({ type }) => type === 'apiKey')
   for (const parameter of [...keys, ...list(item.parameters), ...list(raw.parameters)].map(deref)) {
     const { name, in: location } = parameter
-    // `used.ts` says what is wrong with it; where it goes by which name is not known.
+    // Without a name or a place it is left out here, and reported by `used.ts`.
     if (typeof name !== 'string' || !isLocation(location)) continue
     const style = typeof parameter.style === 'string' ? parameter.style : DEFAULT_STYLE[location]
     parameters.set(`${location} ${name}`, {

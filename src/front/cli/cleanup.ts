@@ -83,7 +83,7 @@ export async function performCleanup(invocation: Invocation, program: Program): 
   })
 }
 
-/** The variables that make a run one about this client. @throws IDENTITY_MISSING where nobody here has its certificate */
+/** The settings of a run that deletes this client. @throws IDENTITY_MISSING where no identity of the environment has its certificate */
 async function settingsOf(
   { clientId, softwareId, registration: { thumbprint } }: LeftBehind,
   environment: Environment,
