@@ -1,5 +1,5 @@
 /** The twin's state can be kept: in a file that survives a restart, or as a value. */
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -100,8 +100,8 @@ test('an answer is sent only when the state that it reports is in the file', asy
   expect(await readFile(stateFile, 'utf8')).toContain(String(client.registration_access_token))
 })
 
-test('a large state is written soon after an answer, and whole at the end', async () => {
-  const stateFile = join(folder, 'state.json')
+/** States larger than those that each answer waits for, and a timer that a test runs itself. */
+function largeStates() {
   const small = createTwin({ pki }).state.snapshot()
   const large = (name: string) => () => {
     const deadTokens = Array.from(
@@ -110,13 +110,21 @@ test('a large state is written soon after an answer, and whole at the end', asyn
     )
     return { ...small, maps: { ...small.maps, deadTokens } }
   }
-  const isIn = async (name: string) => (await readFile(stateFile, 'utf8')).includes(`"${name}-0-`)
-  let later: (() => void) | undefined
-  const after = (task: () => void) => {
-    later = task
-    return setTimeout(() => {})
+  const timer = {
+    run: undefined as (() => void) | undefined,
+    set: ((task: () => void) => {
+      timer.run = task
+      return setTimeout(() => {})
+    }) as typeof setTimeout,
   }
-  const store = await openStore(stateFile, after as typeof setTimeout)
+  return { large, timer }
+}
+
+test('a large state is written soon after an answer, and whole at the end', async () => {
+  const stateFile = join(folder, 'state.json')
+  const isIn = async (name: string) => (await readFile(stateFile, 'utf8')).includes(`"${name}-0-`)
+  const { large, timer } = largeStates()
+  const store = await openStore(stateFile, timer.set)
   await store.save(large('first'))
 
   await store.save(large('second'))
@@ -125,8 +133,32 @@ test('a large state is written soon after an answer, and whole at the end', asyn
   await store.flush(large('fourth'))
   expect([await isIn('third'), await isIn('fourth')]).toEqual([false, true])
   await store.save(large('fifth'))
-  later?.()
+  timer.run?.()
   await expect.poll(async () => await isIn('fifth')).toBe(true)
+})
+
+test('after a write of a large state that failed the next answer waits until one succeeds', async () => {
+  const place = join(folder, 'disk')
+  await mkdir(place)
+  const stateFile = join(place, 'state.json')
+  const { large, timer } = largeStates()
+  const store = await openStore(stateFile, timer.set)
+  await store.save(large('first'))
+  await store.save(large('second'))
+  await rm(place, { recursive: true })
+  timer.run?.()
+
+  await expect
+    .poll(() =>
+      store.save(large('third')).then(
+        () => 'saved',
+        () => 'failed',
+      ),
+    )
+    .toBe('failed')
+  await mkdir(place)
+  await store.save(large('fourth'))
+  expect((await readFile(stateFile, 'utf8')).includes('"fourth-0-')).toBe(true)
 })
 
 test('many saves at once leave one complete file', async () => {
